@@ -1,0 +1,1 @@
+"""coordctl: the operator's toolkit and the user's client."""

@@ -1,0 +1,87 @@
+"""One turn of a member: hand what happened to the replica, carry out what it wants, in order.
+
+The node and the simulator both run this very code, so the order itself is under test:
+
+    send_now → write (its send_after waits inside it) → replies → snapshot work
+
+A message that may only leave after a write is inside that Write: storage hands the Write back when it is durable
+and only then does `on_written` send what was waiting.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from coordnode.errors import Diverged
+from coordnode.ids import Index
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.raft.messages import Message
+from coordnode.raft.ready import ChunkWanted, Write
+from coordnode.replica.effects import Effects, StoreChunk, StoreSlice
+from coordnode.replica.events import Events, Persisted
+from coordnode.services.dialogue import Answer
+
+
+class Network(Protocol):
+    def send(self, messages: Sequence[Message]) -> None:
+        """To peers; may be lost, delayed, doubled or reordered."""
+
+    def answer(self, connection: int, replies: Sequence[Answer]) -> None: ...
+
+    def close(self, connection: int) -> None: ...
+
+
+class Storage(Protocol):
+    """Two lanes. The log's lane is one ordered queue; each Write comes back by `on_written` once durable.
+    The snapshot lane's completions come back as events of the replica."""
+
+    def submit(self, write: Write) -> None: ...
+
+    def store_slice(self, work: StoreSlice) -> None: ...
+
+    def store_chunk(self, work: StoreChunk) -> None: ...
+
+    def read_chunk(self, work: ChunkWanted) -> None: ...
+
+    def load_snapshot(self, meta: SnapshotMeta) -> None: ...
+
+    def release_before(self, index: Index) -> None: ...
+
+
+class Driver:
+    def __init__(self, handle: Callable[[Events], Effects], storage: Storage, network: Network) -> None:
+        self._handle = handle
+        self._storage = storage
+        self._network = network
+
+    def turn(self, events: Events) -> None:
+        effects = self._handle(events)
+        storage = self._storage
+        network = self._network
+        if effects.failed:
+            raise Diverged(effects.failed)
+        if effects.send_now:
+            network.send(effects.send_now)
+        if effects.write is not None:
+            storage.submit(effects.write)
+        for connection, replies in effects.to_clients.items():
+            network.answer(connection, replies)
+        for connection in effects.close:
+            network.close(connection)
+        if effects.store_slice is not None:
+            storage.store_slice(effects.store_slice)
+        for chunk in effects.store_chunks:
+            storage.store_chunk(chunk)
+        for wanted in effects.read_chunks:
+            storage.read_chunk(wanted)
+        if effects.load_snapshot is not None:
+            storage.load_snapshot(effects.load_snapshot)
+        if effects.release_before:
+            storage.release_before(effects.release_before)
+
+    def on_written(self, writes: Sequence[Write]) -> Persisted:
+        """These writes, in the order of submission, are durable: what waited for them leaves now."""
+        for write in writes:
+            if write.send_after:
+                self._network.send(write.send_after)
+        last = writes[-1]
+        return Persisted(last.write_id, last.last_term, last.last_index)

@@ -1,0 +1,43 @@
+"""Every bound, and how the bounds relate. Apply never reads this room: what apply needs is replicated (services.machine.Settings)."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+KEY_BYTES_MAX = 1 * KIB
+VALUE_BYTES_MAX = 1 * MIB
+TRANSACTION_OPERATIONS_MAX = 128
+RANGE_ITEMS_MAX = 1024  # items of one page
+RANGE_BYTES_MAX = 1 * MIB  # a page ends with the item that reaches this
+REQUEST_ID_BYTES_MAX = 128
+
+COMMAND_BYTES_MAX = 2 * MIB  # one client command, encoded
+BATCH_COMMANDS_MAX = 2048  # commands of one raft entry
+BATCH_BYTES_MAX = 4 * MIB
+APPEND_BYTES_MAX = 4 * MIB  # entries of one Append; one entry always travels, whatever its size
+FRAME_HEADER_BYTES = 16
+FRAME_BYTES_MAX = 16 * MIB
+
+INFLIGHT_APPENDS_MAX = 64  # unanswered Appends to one peer
+INFLIGHT_BYTES_MAX = 16 * MIB
+UNCOMMITTED_BYTES_MAX = 64 * MIB  # the leader refuses proposals beyond this
+WAITING_READS_MAX = 65_536
+
+SLICE_BYTES_MAX = 256 * KIB  # a snapshot slice ends with the item that reaches this
+SLICE_BYTES_HARD_MAX = SLICE_BYTES_MAX + 2 * COMMAND_BYTES_MAX
+SNAPSHOT_UNSYNCED_BYTES_MAX = 4 * MIB  # more would stall the WAL's fdatasync
+
+SESSION_TTL_MS_MIN = 1_000
+SESSION_TTL_MS_MAX = 86_400_000
+EXPIRE_SESSIONS_MAX = 1_000  # sessions named by one Expire entry
+CLOCK_RATE_ERROR_PPM = 1_000  # clocks run between 0.999 and 1.001 of true rate
+TICK_ADVANCE_TICKS_MAX = 2  # a late tick moves the lease clock by at most this many ticks
+
+TOKEN_MAX = 2**53 - 1
+
+assert KEY_BYTES_MAX + VALUE_BYTES_MAX < COMMAND_BYTES_MAX
+assert COMMAND_BYTES_MAX < BATCH_BYTES_MAX
+assert BATCH_BYTES_MAX + COMMAND_BYTES_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
+assert SLICE_BYTES_HARD_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
+assert SLICE_BYTES_HARD_MAX < FRAME_BYTES_MAX
+assert APPEND_BYTES_MAX <= INFLIGHT_BYTES_MAX
+assert APPEND_BYTES_MAX + BATCH_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX

@@ -1,0 +1,127 @@
+"""What members say to each other. The closed list; wire/ encodes `Message`.
+
+Every message carries source, target, the sender's boot number and the sender's term. A peer's messages of an earlier boot are
+ignored once a later boot was seen: what was acknowledged then may have been lost to rot since.
+"""
+
+import msgspec
+
+from coordnode.ids import Index, MemberId, Term
+from coordnode.raft.entry import Entry, SnapshotMeta
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    source: MemberId
+    target: MemberId
+    boot: int
+    term: Term
+
+
+class VoteAsk(_Message, frozen=True, array_like=True, tag=1):
+    """Asks for a vote; with `pre`, only whether one would be granted for `term` (which nobody has entered yet)."""
+
+    last_index: Index
+    last_term: Term
+    pre: bool
+    transfer: bool  # the leader asked for this election: a peer's recent contact with that leader is no reason to refuse
+
+
+class VoteReply(_Message, frozen=True, array_like=True, tag=2):
+    pre: bool
+    granted: bool
+    lost_entries: bool  # refused because the voter lost log entries: shown to operators
+
+
+class Append(_Message, frozen=True, array_like=True, tag=3):
+    """The leader's entries; empty ones probe. Also carries commit and the newest read round."""
+
+    prev_index: Index
+    prev_term: Term
+    commit: Index
+    round: int
+    entries: list[Entry]
+
+
+class AppendReply(_Message, frozen=True, array_like=True, tag=4):
+    """`match`: durable here and equal to the leader's, up to this. When refused: a hint for the leader's next probe."""
+
+    accepted: bool
+    match: Index  # accepted: durable match; refused: the prev_index that was refused
+    hint_index: Index  # refused: our last index whose term is <= the refused prev_term
+    hint_term: Term
+    round: int
+    space_ok: bool
+    level_max: int
+
+
+class Heartbeat(_Message, frozen=True, array_like=True, tag=5):
+    commit: Index  # never beyond what the target is known to have
+    round: int
+
+
+class HeartbeatReply(_Message, frozen=True, array_like=True, tag=6):
+    """Confirms the term; never an acknowledgement of entries."""
+
+    round: int
+    last_index: Index
+    space_ok: bool  # room on disk for commands that add data
+    level_max: int  # the highest feature level this member's build can apply
+
+
+class Chunk(_Message, frozen=True, array_like=True, tag=7):
+    """One slice of the leader's snapshot."""
+
+    meta: SnapshotMeta
+    number: int  # slices count from 0
+    last: bool
+    data: bytes
+
+
+class ChunkReply(_Message, frozen=True, array_like=True, tag=8):
+    index: Index  # of the snapshot spoken of
+    next_number: int  # send this slice next; everything before it is durable here
+    installed: bool  # the snapshot is installed (or was not needed): carry on with entries after `match`
+    match: Index
+
+
+class TakeOver(_Message, frozen=True, array_like=True, tag=9):
+    """The leader hands over: the target starts an election at once."""
+
+
+class ConfirmAsk(_Message, frozen=True, array_like=True, tag=10):
+    """A member that lost entries asks which commit index it must reach before it may vote again."""
+
+
+class ConfirmReply(_Message, frozen=True, array_like=True, tag=11):
+    commit: Index  # of a confirmation round that began after the question of this boot arrived
+    asked_boot: int
+
+
+class DigestReport(_Message, frozen=True, array_like=True, tag=12):
+    """State digest at an agreed index; from a member to its leader."""
+
+    index: Index
+    digest: int
+
+
+class Heal(_Message, frozen=True, array_like=True, tag=13):
+    """The leader says that the target's state differs from the majority's at `index`: it must be rebuilt."""
+
+    index: Index
+
+
+Message = (
+    VoteAsk
+    | VoteReply
+    | Append
+    | AppendReply
+    | Heartbeat
+    | HeartbeatReply
+    | Chunk
+    | ChunkReply
+    | TakeOver
+    | ConfirmAsk
+    | ConfirmReply
+    | DigestReport
+    | Heal
+)

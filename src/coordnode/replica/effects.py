@@ -1,0 +1,41 @@
+"""What a replica wants done after one turn. The driver carries them out in the order of the fields."""
+
+import msgspec
+
+from coordnode.ids import Index, MemberId
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.raft.messages import Message
+from coordnode.raft.ready import ChunkWanted, Write
+from coordnode.services.dialogue import Answer
+
+
+class StoreSlice(msgspec.Struct):
+    """Next slice of the snapshot that this member makes (number 0 begins it, last completes it)."""
+
+    meta: SnapshotMeta
+    number: int
+    last: bool
+    data: bytes
+
+
+class StoreChunk(msgspec.Struct):
+    """A received slice."""
+
+    source: MemberId
+    meta: SnapshotMeta
+    number: int
+    last: bool
+    data: bytes
+
+
+class Effects(msgspec.Struct):
+    send_now: list[Message] = []
+    write: Write | None = None  # its send_after leaves only once it is durable: the driver has them, the replica does not
+    to_clients: dict[int, list[Answer]] = {}  # by connection: one write to each socket per turn
+    close: list[int] = []  # connections to cut off
+    store_slice: StoreSlice | None = None
+    store_chunks: list[StoreChunk] = []
+    read_chunks: list[ChunkWanted] = []
+    load_snapshot: SnapshotMeta | None = None  # read it back from storage
+    release_before: Index = Index(0)  # WAL segments wholly below this may be recycled; 0: nothing new
+    failed: str = ""  # apply failed or state diverged beyond repair: stop the process, say why

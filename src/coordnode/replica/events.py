@@ -1,0 +1,82 @@
+"""What can happen to a replica. At most one of each kind per turn, so that a turn's cost is shared by all it carries."""
+
+import msgspec
+
+from coordnode.ids import Index, MemberId, Term, WriteId
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.raft.messages import Message
+from coordnode.services.dialogue import Ask
+
+
+class Persisted(msgspec.Struct, gc=False):
+    """All writes up to `write_id` are durable; after it the log ended with (term, index)."""
+
+    write_id: WriteId
+    term: Term
+    index: Index
+
+
+class SliceStored(msgspec.Struct, gc=False):
+    """A slice of the snapshot that this member is making is synced; the next may be handed over."""
+
+    number: int
+
+
+class SnapshotStored(msgspec.Struct):
+    """The snapshot that this member made is complete, durable and in place."""
+
+    meta: SnapshotMeta
+
+
+class SnapshotFailed(msgspec.Struct):
+    """Making or receiving stopped (disk full); nothing of it remains, the older one is whole. Tried again later."""
+
+    meta: SnapshotMeta
+
+
+class ChunkRead(msgspec.Struct):
+    """A slice of our stored snapshot, for a peer. `found` False: that snapshot is gone or rotten."""
+
+    target: MemberId
+    meta: SnapshotMeta
+    number: int
+    last: bool
+    data: bytes
+    found: bool = True
+
+
+class ChunkStored(msgspec.Struct):
+    """A received slice is durable; `complete`: the whole snapshot is verified and in place."""
+
+    source: MemberId
+    meta: SnapshotMeta
+    next_number: int
+    complete: bool
+
+
+class SnapshotLoaded(msgspec.Struct):
+    """Slices of an installed snapshot, read back to rebuild the machine; a few per turn, `last` with the final ones."""
+
+    meta: SnapshotMeta
+    slices: list[bytes]
+    last: bool
+
+
+class Events(msgspec.Struct):
+    """What came in since the last turn."""
+
+    now_ms: int = 0  # this member's monotonic clock, read once per turn
+    wall_ms: int = 0
+    ticked: bool = False
+    opened: list[tuple[int, str]] = []  # (connection, identity)
+    asks: list[tuple[int, Ask]] = []  # (connection, what it asks)
+    closed: list[int] = []  # connections that are gone
+    messages: list[Message] = []
+    persisted: Persisted | None = None  # the newest one covers the older ones
+    slice_stored: SliceStored | None = None
+    snapshot_stored: SnapshotStored | None = None
+    snapshot_failed: SnapshotFailed | None = None
+    chunks_read: list[ChunkRead] = []
+    chunks_stored: list[ChunkStored] = []
+    snapshot_loaded: SnapshotLoaded | None = None
+    space_ok: bool | None = None  # storage says whether data-adding commands have room here; None: unchanged
