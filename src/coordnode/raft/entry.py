@@ -23,10 +23,14 @@ class Config(msgspec.Struct, frozen=True, array_like=True):
     outgoing: tuple[MemberId, ...] = ()  # sorted; not empty while joint: both majorities are needed
     learners: tuple[MemberId, ...] = ()  # sorted, disjoint from voters and outgoing
     contacts: tuple[tuple[MemberId, str], ...] = ()  # sorted; where each member says it can be reached
+    learners_next: tuple[MemberId, ...] = ()  # while joint: the learners once the joint state is left
 
-    @property
-    def joint(self) -> bool:
+    def is_joint(self) -> bool:
         return bool(self.outgoing)
+
+    def members(self) -> list[MemberId]:
+        """Everyone who receives the log, each once, in order."""
+        return sorted({*self.voters, *self.outgoing, *self.learners})
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -47,7 +47,7 @@ class AppendReply(_Message, frozen=True, array_like=True, tag=4):
 
     accepted: bool
     match: Index  # accepted: durable match; refused: the prev_index that was refused
-    hint_index: Index  # refused: our last index whose term is <= the refused prev_term
+    hint_index: Index  # refused: our last index whose term is <= the refused prev_term; -1: no state at all, a snapshot is needed
     hint_term: Term
     round: int
     space_ok: bool
@@ -63,7 +63,6 @@ class HeartbeatReply(_Message, frozen=True, array_like=True, tag=6):
     """Confirms the term; never an acknowledgement of entries."""
 
     round: int
-    last_index: Index
     space_ok: bool  # room on disk for commands that add data
     level_max: int  # the highest feature level this member's build can apply
 

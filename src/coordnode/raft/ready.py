@@ -38,5 +38,6 @@ class Ready(msgspec.Struct):
     reads_lost: list[int] = []  # leadership was lost before they were confirmed
     chunks_wanted: list[ChunkWanted] = []
     chunk_received: list[tuple[MemberId, SnapshotMeta, int, bool, bytes]] = []  # store; then Raft.chunk_stored
+    restore: SnapshotMeta | None = None  # an installed snapshot replaces the state: rebuild the machine from it, then apply `committed`
     role_changed: bool = False
     config: Config | None = None  # the configuration in force changed

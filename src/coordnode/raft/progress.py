@@ -1,0 +1,98 @@
+"""What the leader knows about one peer. Pure."""
+
+from collections import deque
+
+from coordnode.ids import Index
+from coordnode.limits import INFLIGHT_APPENDS_MAX, INFLIGHT_BYTES_MAX
+from coordnode.raft.entry import SnapshotMeta
+
+PROBE = 0  # where does its log agree with ours? one Append at a time
+REPLICATE = 1  # known: Appends are pipelined, next_index runs ahead of the answers
+SNAPSHOT = 2  # it needs entries that are compacted here: slices are on their way
+
+
+class Progress:
+    __slots__ = (
+        "active",
+        "boot",
+        "chunk_meta",
+        "chunk_number",
+        "chunk_ticks",
+        "inflight",
+        "inflight_bytes",
+        "level_max",
+        "match",
+        "match_at_heartbeat",
+        "next_index",
+        "probe_sent",
+        "round",
+        "space_ok",
+        "state",
+    )
+
+    def __init__(self, next_index: Index) -> None:
+        self.match = Index(0)  # durable there and equal to our log; match < next_index
+        self.next_index = next_index
+        self.state = PROBE
+        self.probe_sent = False  # PROBE: an Append is under way
+        self.inflight: deque[tuple[Index, int]] = deque()  # REPLICATE: (last index, bytes) of unanswered Appends
+        self.inflight_bytes = 0
+        self.match_at_heartbeat = Index(-1)
+        self.active = False  # heard of since the last quorum check
+        self.round = 0  # newest read round it confirmed
+        self.boot = 0  # newest boot seen; what an earlier boot acknowledged is void
+        self.space_ok = True
+        self.level_max = 0  # 0: not heard of yet
+        self.chunk_meta: SnapshotMeta | None = None
+        self.chunk_number = 0
+        self.chunk_ticks = 0  # since the slice under way was asked for
+
+    def become_probe(self, next_index: Index) -> None:
+        self.state = PROBE
+        self.next_index = next_index
+        self.probe_sent = False
+        self.inflight.clear()
+        self.inflight_bytes = 0
+        self.chunk_meta = None
+
+    def become_replicate(self) -> None:
+        self.state = REPLICATE
+        self.next_index = Index(self.match + 1)
+        self.inflight.clear()
+        self.inflight_bytes = 0
+        self.chunk_meta = None
+
+    def become_snapshot(self, meta: SnapshotMeta) -> None:
+        self.state = SNAPSHOT
+        self.chunk_meta = meta
+        self.chunk_number = 0
+        self.chunk_ticks = 0
+        self.inflight.clear()
+        self.inflight_bytes = 0
+
+    def restarted(self, boot: int, next_index: Index) -> None:
+        """The peer started anew; what it acknowledged before may be lost to rot, so nothing counts until it says so again."""
+        self.boot = boot
+        self.match = Index(0)
+        self.round = 0
+        self.become_probe(next_index)
+
+    def is_window_full(self) -> bool:
+        return len(self.inflight) >= INFLIGHT_APPENDS_MAX or self.inflight_bytes >= INFLIGHT_BYTES_MAX
+
+    def sent(self, last_index: Index, size: int) -> None:
+        self.inflight.append((last_index, size))
+        self.inflight_bytes += size
+        self.next_index = Index(last_index + 1)
+
+    def acknowledged(self, match: Index) -> bool:
+        """Returns whether this is news."""
+        inflight = self.inflight
+        while inflight and inflight[0][0] <= match:
+            self.inflight_bytes -= inflight.popleft()[1]
+        if match <= self.match:
+            return False
+        self.match = match
+        if self.next_index <= match:
+            self.next_index = Index(match + 1)
+        return True
