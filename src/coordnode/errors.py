@@ -14,12 +14,14 @@ CoordError
 │   ├── NoSpace            16  members with free disk space are no quorum
 │   ├── LevelMissing       17  the cluster's feature level is below what this needs
 │   ├── StateFull          18  the replicated state has reached its bound
+│   ├── WritesStopped      19  members' states differ and none has a majority
 │   ├── SessionExpired     20  the session is over (expired, closed or never was)
 │   ├── TooOld             21  sequence below the session's reply window: answered once already
 │   ├── ClusterReplaced    22  the client speaks of a cluster that was replaced by a restore
 │   ├── WrongCluster       23
 │   ├── WrongMember        24
 │   ├── UnknownVersion     25  wire version that this build does not speak
+│   ├── Unreachable        26  no member could be asked in time: nothing was sent
 │   └── MembershipBusy     30  another change is under way, or this change is not possible now
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
@@ -95,6 +97,10 @@ class StateFull(Refused):
     code = 18
 
 
+class WritesStopped(Refused):
+    code = 19
+
+
 class SessionExpired(Refused):
     code = 20
 
@@ -117,6 +123,10 @@ class WrongMember(Refused):
 
 class UnknownVersion(Refused):
     code = 25
+
+
+class Unreachable(Refused):
+    code = 26
 
 
 class MembershipBusy(Refused):

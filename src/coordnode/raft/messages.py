@@ -57,6 +57,7 @@ class AppendReply(_Message, frozen=True, array_like=True, tag=4):
 class Heartbeat(_Message, frozen=True, array_like=True, tag=5):
     commit: Index  # never beyond what the target is known to have
     round: int
+    current: bool  # the target is known to have everything that is committed
 
 
 class HeartbeatReply(_Message, frozen=True, array_like=True, tag=6):

@@ -35,8 +35,10 @@ def maybe_begin_round(raft: State) -> None:
 
 
 def send_heartbeats(raft: State) -> None:
+    committed = raft.committed
     for member, peer in raft.progress.items():
-        raft.send(Heartbeat(raft.member, member, raft.boot, raft.term, min(peer.match, raft.committed), raft.round))
+        match = peer.match
+        raft.send(Heartbeat(raft.member, member, raft.boot, raft.term, min(match, committed), raft.round, match >= committed))
 
 
 def maybe_confirm(raft: State) -> None:

@@ -203,6 +203,13 @@ class State:
         next_index = Index(self.log.last_index() + 1)
         self.progress = {member: kept.get(member) or Progress(next_index) for member in self.config.members() if member != self.member}
 
+    def config_at(self, index: Index) -> tuple[Index, Config]:
+        """The configuration in force at an applied index, and where it took effect."""
+        for position, config in reversed(self.configs):
+            if position <= index:
+                return position, config
+        raise AssertionError(f"no configuration is known for index {index}")
+
     def is_voter(self, member: MemberId) -> bool:
         return member in self.config.voters or member in self.config.outgoing
 

@@ -38,4 +38,5 @@ class Effects(msgspec.Struct):
     read_chunks: list[ChunkWanted] = []
     load_snapshot: SnapshotMeta | None = None  # read it back from storage
     release_before: Index = Index(0)  # WAL segments wholly below this may be recycled; 0: nothing new
-    failed: str = ""  # apply failed or state diverged beyond repair: stop the process, say why
+    again: bool = False  # more work is waiting than one turn should carry: take another turn soon, even if nothing happens
+    failed: str = ""  # our state is not the majority's: the driver raises Diverged, the shell opens the folder anew without its state

@@ -1,0 +1,56 @@
+"""Do all members hold the same state? Digests are compared at agreed indices; the leader judges by majority. Pure."""
+
+from coordnode.ids import Index, MemberId
+
+AGREE = 0
+WE_DIFFER = 1
+NOBODY_KNOWS = 2
+
+KEPT = 64  # checkpoints remembered; a member that lags further is compared later
+
+
+class Agreement:
+    def __init__(self) -> None:
+        self._own: dict[Index, int] = {}
+        self._reports: dict[Index, dict[MemberId, int]] = {}
+        self.newest = Index(0)
+
+    def checkpoint(self, index: Index, digest: int) -> None:
+        """Our own digest right after applying `index`."""
+        self._own[index] = digest
+        self.newest = index
+        if len(self._own) > KEPT:
+            oldest = next(iter(self._own))
+            del self._own[oldest]
+            self._reports.pop(oldest, None)
+
+    def own(self, index: Index) -> int | None:
+        return self._own.get(index)
+
+    def forget_reports(self) -> None:
+        self._reports.clear()
+
+    def report(self, member: MemberId, index: Index, digest: int) -> None:
+        if index in self._own or index > self.newest and len(self._reports) < 2 * KEPT:
+            self._reports.setdefault(index, {})[member] = digest
+
+    def judge(self, index: Index, us: MemberId, voters: tuple[MemberId, ...]) -> tuple[int, list[MemberId]]:
+        """A verdict about `index`, and the members that differ from the majority."""
+        digest = self._own.get(index)
+        reports = self._reports.get(index)
+        if digest is None or not reports:
+            return AGREE, []
+        said = {**reports, us: digest}
+        if all(other == digest for other in reports.values()):
+            return AGREE, []
+        supporters: dict[int, int] = {}
+        for voter in voters:
+            if voter in said:
+                supporters[said[voter]] = supporters.get(said[voter], 0) + 1
+        needed = len(voters) // 2 + 1
+        for candidate, count in supporters.items():
+            if count >= needed:
+                wrong = [member for member in sorted(said) if said[member] != candidate]
+                return (WE_DIFFER if us in wrong else AGREE), wrong
+        heard_all = all(voter in said for voter in voters)
+        return (NOBODY_KNOWS if heard_all else AGREE), []

@@ -1,0 +1,361 @@
+"""What a member does for clients: it serves them while it leads, and says who leads while it does not. Pure."""
+
+from typing import cast
+
+from coordnode.errors import (
+    BadRequest,
+    CoordError,
+    LeadershipLost,
+    LevelMissing,
+    NotLeader,
+    NotReady,
+    Overloaded,
+    TimedOut,
+)
+from coordnode.ids import NOBODY, Index, SessionId
+from coordnode.limits import WAITING_READS_MAX
+from coordnode.raft.core import Raft
+from coordnode.raft.state import LEADER
+from coordnode.replica.admission import admit_write, authorise
+from coordnode.replica.answers import NO_ASKER, Answers, Asker
+from coordnode.replica.clock import Clock
+from coordnode.replica.leases import Leases
+from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
+from coordnode.replica.proposing import Proposing
+from coordnode.replica.watching import Watching
+from coordnode.services.commands import (
+    Checkpoint,
+    CloseSession,
+    Command,
+    Expire,
+    OpenSession,
+    Outcome,
+    RaiseLevel,
+    SessionOpened,
+    Wake,
+    Withdraw,
+    decode_read,
+    decode_result,
+)
+from coordnode.services.dialogue import (
+    Ask,
+    ConfigAsk,
+    KeepAliveAsk,
+    KeepAliveReply,
+    LevelAsk,
+    ReadAsk,
+    Reply,
+    TransferAsk,
+    UnwatchAsk,
+    WatchAsk,
+    WatchGap,
+    WriteAsk,
+)
+from coordnode.services.machine import Machine
+
+
+class Clients:
+    def __init__(self, raft: Raft, clock: Clock, tick_ms: int) -> None:
+        self._raft = raft
+        self._clock = clock
+        self._tick_ms = tick_ms
+        self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
+        self.serving = False  # leads, and has applied an entry of its own term
+        self.stopped_at = Index(0)  # states differ here without a majority: writes are refused
+        self.current_ms = 0  # when this follower last knew itself to have everything committed
+        self.answers = Answers()
+        self._pending = Pending()
+        self._proposing = Proposing(raft, self.answers, self._pending, clock)
+        self._leases = Leases()
+        self._watching = Watching()
+        self._identities: dict[int, str] = {}
+
+    # --- connections -----------------------------------------------------------------------------------------------
+
+    def on_opened(self, connection: int, identity: str) -> None:
+        self._identities[connection] = identity
+
+    def on_closed(self, connection: int) -> None:
+        self._identities.pop(connection, None)
+        self._watching.end_connection(connection)
+
+    # --- what they ask ---------------------------------------------------------------------------------------------
+
+    def on_ask(self, connection: int, ask: Ask) -> None:
+        asker = (connection, ask.request)
+        if isinstance(ask, UnwatchAsk):
+            self._watching.end(connection, ask.request)
+            return
+        identity = self._identities.get(connection, "")
+        try:
+            if isinstance(ask, ReadAsk) and ask.stale:
+                self._answer_stale(asker, ask, identity)
+                return
+            if self._raft.role != LEADER:
+                raise self._not_leader()
+            if not self.serving:
+                raise NotReady("the leader is new and not ready yet; try again", retry_after_ms=self._tick_ms)
+            if isinstance(ask, WriteAsk):
+                self._on_write(asker, ask, identity)
+            elif isinstance(ask, ReadAsk):
+                operation = decode_read(ask.body)
+                authorise(identity, [operation])
+                self._begin_read(Read(asker, operation, ask.min_revision))
+            elif isinstance(ask, KeepAliveAsk):
+                self._on_keep_alive(asker, ask.sessions)
+            else:
+                authorise(identity, [ask])
+                if isinstance(ask, WatchAsk):
+                    self._begin_read(WatchStart(asker, ask))
+                else:
+                    self._on_administration(asker, ask)
+        except CoordError as error:
+            self.answers.refuse(asker, error)
+
+    def flush(self) -> None:
+        """After all asks of this turn: one entry for them all."""
+        self._proposing.flush()
+
+    def _not_leader(self) -> NotLeader:
+        leader = self._raft.leader
+        sentence = "another member leads" if leader != NOBODY else "this member knows no leader"
+        return NotLeader(sentence, leader=leader)
+
+    def _on_write(self, asker: Asker, ask: WriteAsk, identity: str) -> None:
+        machine = self.machine
+        assert machine is not None
+        command = admit_write(self._raft, machine, ask.body, identity, self.stopped_at)
+        # A ClientCommand is a Command whose operation is one of fewer kinds; nobody can tell them apart.
+        self._proposing.collect(ask.body, cast(Command, command), asker)
+
+    def _begin_read(self, waiting: Read | WatchStart | KeepAlive) -> None:
+        if len(self._pending.unconfirmed) >= WAITING_READS_MAX:
+            raise Overloaded("too many reads are waiting; try again later", retry_after_ms=100)
+        self._raft.read(self._pending.new_read(waiting))
+
+    def _on_keep_alive(self, asker: Asker, sessions: list[SessionId]) -> None:
+        """Answered after a round that begins now; sessions with a checkpoint first withdraw it through the log."""
+        leases = self._leases
+        withdraw = [session for session in sessions if leases.is_checkpointed(session)]
+        if withdraw:
+            self._proposing.flush()
+            self._proposing.collect_own(Withdraw(withdraw))
+            index = self._proposing.flush()
+            if index:
+                for session in withdraw:
+                    leases.withdrawing(session, index)
+        self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions)))
+
+    def _answer_stale(self, asker: Asker, ask: ReadAsk, identity: str) -> None:
+        machine = self.machine
+        if machine is None:
+            raise NotReady("this member is rebuilding its state; try another", retry_after_ms=self._tick_ms)
+        if machine.revision < ask.min_revision:
+            raise NotReady(
+                f"this member is at revision {machine.revision}, before {ask.min_revision}; try again", retry_after_ms=self._tick_ms
+            )
+        operation = decode_read(ask.body)
+        authorise(identity, [operation])
+        self.answers.give(asker[0], Reply(asker[1], machine.applied, 0, machine.read(operation), self._age_ms()))
+
+    def _age_ms(self) -> int:
+        """How old local state may be, at most, apart from what the leader's last word spent under way."""
+        raft = self._raft
+        if raft.role != LEADER:
+            return self._clock.now_ms - self.current_ms
+        if len(raft.config.voters) == 1 and not raft.config.outgoing:
+            return 0
+        return (raft.timing.election_ticks_min + raft.quorum_elapsed) * self._tick_ms
+
+    # --- administration --------------------------------------------------------------------------------------------
+
+    def _on_administration(self, asker: Asker, ask: TransferAsk | ConfigAsk | LevelAsk) -> None:
+        if isinstance(ask, ConfigAsk):
+            self._pending.configs.append((self._raft.propose_config(ask.config), asker))
+        elif isinstance(ask, LevelAsk):
+            self._check_level(ask.level)
+            self._proposing.collect_own(RaiseLevel(ask.level), asker)
+        else:
+            self._raft.transfer(ask.target)
+            if ask.target == self._raft.member:
+                self.answers.give(asker[0], Reply(asker[1], self._applied(), 0, b""))
+            else:
+                self._pending.transfers.append((asker, ask.target, 0))
+
+    def _applied(self) -> Index:
+        return self.machine.applied if self.machine is not None else Index(0)
+
+    def _check_level(self, level: int) -> None:
+        machine = self.machine
+        assert machine is not None
+        if level <= machine.level:
+            raise BadRequest(f"the cluster's feature level is {machine.level} already and never goes back")
+        if level > self._raft.level_max:
+            raise LevelMissing(f"this leader's build knows feature levels up to {self._raft.level_max}, not {level}")
+        for member, peer in self._raft.progress.items():
+            if peer.level_max < level:
+                known = f"knows levels up to {peer.level_max}" if peer.level_max else "has not been heard of yet"
+                raise LevelMissing(f"member {member} {known}; upgrade every member before raising the level to {level}")
+
+    def on_config_applied(self, index: Index) -> None:
+        if self._raft.config.is_joint():
+            return
+        pending = self._pending
+        for wanted, asker in pending.configs:
+            if wanted <= index:
+                self.answers.give(asker[0], Reply(asker[1], index, 0, b""))
+        pending.configs = [waiting for waiting in pending.configs if waiting[0] > index]
+
+    # --- leading ---------------------------------------------------------------------------------------------------
+
+    def begin_serving(self) -> None:
+        """An entry of our own term is applied: everything that was committed before us is, too."""
+        machine = self.machine
+        assert machine is not None
+        self.serving = True
+        self._proposing.continue_cluster_clock(machine.cluster_ms)
+        self._leases = Leases()
+        for session, ttl_ms, remaining_ms in machine.leases():
+            self._leases.grant(session, ttl_ms, remaining_ms, self._clock.lease_ms)
+
+    def on_role_changed(self) -> None:
+        raft = self._raft
+        self.stopped_at = Index(0)
+        if raft.role == LEADER:
+            return
+        # We do not lead: nothing that waits here can be answered with knowledge.
+        self.serving = False
+        self._leases = Leases()
+        answers, pending = self.answers, self._pending
+        for asker in pending.drop_all():
+            answers.refuse(asker, LeadershipLost("the leader lost its term before this was committed; it may have happened or not"))
+        for asker in pending.drop_reads():
+            answers.refuse(asker, self._not_leader())
+        for asker in self._watching.end_all():
+            answers.refuse(asker, self._not_leader())
+        if raft.leader == NOBODY:
+            return
+        for asker, target, _ in pending.transfers:
+            if target == raft.leader:
+                answers.give(asker[0], Reply(asker[1], self._applied(), 0, b""))
+            else:
+                answers.refuse(asker, LeadershipLost("another member than the one asked for took over"))
+        pending.transfers = []
+
+    def tick(self) -> None:
+        """While serving: ends what is due, and brings due time into the log."""
+        machine = self.machine
+        assert machine is not None
+        proposing = self._proposing
+        expire, checkpoint = self._leases.due(self._clock.lease_ms)
+        if expire:
+            proposing.collect_own(Expire(self._raft.term, expire))
+        if checkpoint:
+            proposing.collect_own(Checkpoint(checkpoint))
+        due = machine.due()
+        if due is not None and proposing.is_empty() and due <= proposing.cluster_ms():
+            proposing.collect_own(Wake())
+        waiting, self._pending.transfers = self._pending.transfers, []
+        for asker, target, ticks in waiting:
+            if ticks > 2 * self._raft.timing.election_ticks_max:
+                self.answers.refuse(asker, TimedOut(f"member {target} did not take over in time; this member still leads"))
+            else:
+                self._pending.transfers.append((asker, target, ticks + 1))
+
+    def on_read_confirmed(self, read: int, index: Index) -> None:
+        self._pending.confirm(read, index)
+
+    def on_read_lost(self, read: int) -> None:
+        waiting = self._pending.unconfirmed.pop(read, None)
+        if waiting is not None:
+            self.answers.refuse(waiting.asker, self._not_leader())
+
+    # --- answering what was committed --------------------------------------------------------------------------------
+
+    def take_proposal(self, index: Index, data: bytes) -> Proposal | None:
+        """Our own batch, still decoded, when the entry at this index is the one that we proposed."""
+        proposal = self._pending.proposals.pop(index, None)
+        assert proposal is None or proposal.data is data, "another entry was committed where ours stood, and we still lead"
+        return proposal
+
+    def on_applied(self, proposal: Proposal, outcomes: list[Outcome]) -> None:
+        give = self.answers.give
+        for asker, outcome in zip(proposal.askers, outcomes, strict=True):
+            if asker is not NO_ASKER:
+                give(asker[0], Reply(asker[1], outcome.index, outcome.position, outcome.result))
+        if proposal.changes_sessions and self.serving:
+            for command, outcome in zip(proposal.batch.commands, outcomes, strict=True):
+                self._follow_session(command, outcome)
+
+    def _follow_session(self, command: Command, outcome: Outcome) -> None:
+        """Leases follow what the log says about sessions."""
+        machine = self.machine
+        assert machine is not None
+        operation = command.operation
+        if isinstance(operation, OpenSession):
+            result = decode_result(outcome.result)
+            if isinstance(result, SessionOpened):
+                self._leases.grant(result.session, result.ttl_ms, result.ttl_ms, self._clock.lease_ms)
+        elif isinstance(operation, CloseSession | Expire):
+            ended = operation.sessions if isinstance(operation, Expire) else [operation.session]
+            for session in ended:
+                if not machine.has_session(session):
+                    self._leases.end(session)
+
+    def serve(self) -> None:
+        """After applying: reads, keep-alives and watches whose time has come."""
+        machine = self.machine
+        if machine is None:
+            return
+        for waiting in self._pending.take_served(machine.applied):
+            connection, request = waiting.asker
+            if isinstance(waiting, Read):
+                self._answer_read(machine, waiting)
+            elif isinstance(waiting, KeepAlive):
+                self.answers.give(connection, self._renew(machine, request, waiting.sessions))
+            else:
+                self._begin_watch(machine, connection, waiting.ask)
+        self._push_watches(machine)
+
+    def _answer_read(self, machine: Machine, read: Read) -> None:
+        if machine.revision < read.min_revision:
+            self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
+            return
+        try:
+            result = machine.read(read.operation)
+        except CoordError as error:
+            self.answers.refuse(read.asker, error)
+            return
+        self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
+
+    def _renew(self, machine: Machine, request: int, sessions: list[SessionId]) -> KeepAliveReply:
+        alive: list[tuple[SessionId, int]] = []
+        expired: list[SessionId] = []
+        now_ms = self._clock.lease_ms
+        for session in sessions:
+            ttl_ms = self._leases.renew(session, now_ms)
+            if ttl_ms is not None:
+                alive.append((session, ttl_ms))
+            elif not machine.has_session(session):
+                expired.append(session)
+        return KeepAliveReply(request, alive, expired)
+
+    def _begin_watch(self, machine: Machine, connection: int, ask: WatchAsk) -> None:
+        revision = machine.revision
+        missed = []
+        if ask.start_revision:
+            if ask.start_revision < machine.history_floor:
+                self.answers.give(connection, WatchGap(ask.request, machine.history_floor))
+                return
+            missed = machine.changes(ask.start_revision - 1, revision)
+        # Those who watch already are told of this turn's changes before the common mark moves.
+        self._push_watches(machine)
+        self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))
+
+    def _push_watches(self, machine: Machine) -> None:
+        if not len(self._watching):
+            return
+        told, revision = self._watching.told(), machine.revision
+        if revision > told:
+            for connection, push in self._watching.push(machine.changes(told, revision), revision):
+                self.answers.give(connection, push)

@@ -1,0 +1,82 @@
+"""Who waits for what: proposed batches, reads under confirmation, confirmed reads that wait for apply. Pure."""
+
+import heapq
+
+import msgspec
+
+from coordnode.ids import Index, SessionId
+from coordnode.replica.answers import NO_ASKER, Asker
+from coordnode.services.commands import Batch, ReadOperation
+from coordnode.services.dialogue import WatchAsk
+
+
+class Proposal(msgspec.Struct):
+    """One batch of ours in the log. The entry that commits at its index is ours only if it is the very same object."""
+
+    data: bytes
+    batch: Batch
+    askers: list[Asker]
+    changes_sessions: bool  # carries commands that open or close sessions
+
+
+class Read(msgspec.Struct):
+    asker: Asker
+    operation: ReadOperation
+    min_revision: int
+
+
+class KeepAlive(msgspec.Struct):
+    asker: Asker
+    sessions: list[SessionId]
+    applied_min: Index  # a Withdraw for one of them stands at this index: it must be applied before the answer
+
+
+class WatchStart(msgspec.Struct):
+    asker: Asker
+    ask: WatchAsk
+
+
+Waiting = Read | KeepAlive | WatchStart
+
+
+class Pending:
+    def __init__(self) -> None:
+        self.proposals: dict[Index, Proposal] = {}
+        self.unconfirmed: dict[int, Waiting] = {}  # by read id: the round is under way
+        self._confirmed: list[tuple[Index, int, Waiting]] = []  # heap: answered once applied >= index
+        self._next_read = 0
+        self.configs: list[tuple[Index, Asker]] = []  # membership changes under way
+        self.transfers: list[tuple[Asker, int, int]] = []  # (asker, target, ticks waited)
+
+    def new_read(self, waiting: Waiting) -> int:
+        read = self._next_read
+        self._next_read += 1
+        self.unconfirmed[read] = waiting
+        return read
+
+    def confirm(self, read: int, index: Index) -> None:
+        waiting = self.unconfirmed.pop(read)
+        if isinstance(waiting, KeepAlive):
+            index = max(index, waiting.applied_min)
+        heapq.heappush(self._confirmed, (index, read, waiting))
+
+    def take_served(self, applied: Index) -> list[Waiting]:
+        served = []
+        while self._confirmed and self._confirmed[0][0] <= applied:
+            served.append(heapq.heappop(self._confirmed)[2])
+        return served
+
+    def drop_all(self) -> list[Asker]:
+        """Leadership is lost: everyone who waits must be told that nobody knows, or that nothing happened."""
+        askers = [asker for proposal in self.proposals.values() for asker in proposal.askers if asker is not NO_ASKER]
+        askers.extend(asker for _, asker in self.configs)
+        self.proposals.clear()
+        self.configs.clear()
+        return askers
+
+    def drop_reads(self) -> list[Asker]:
+        askers = [waiting.asker for waiting in self.unconfirmed.values()]
+        askers.extend(waiting.asker for _, _, waiting in self._confirmed)
+        self.unconfirmed.clear()
+        self._confirmed.clear()
+        return askers

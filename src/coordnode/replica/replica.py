@@ -1,0 +1,299 @@
+"""One member: what happened goes in, what is to be done comes out. Pure.
+
+asks ─→ clients ─→ one batch ─→ raft ─→ effects (send, write)
+messages, finished writes ─→ raft ─→ committed entries ─→ machine ─→ clients ─→ answers
+"""
+
+import random
+from collections import deque
+
+import msgspec
+
+from coordnode.errors import RecordError
+from coordnode.ids import NOBODY, Index, MemberId
+from coordnode.raft.core import Raft
+from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta
+from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
+from coordnode.raft.ready import Ready
+from coordnode.raft.state import LEADER, Timing
+from coordnode.replica.agreement import AGREE, WE_DIFFER, Agreement
+from coordnode.replica.clients import Clients
+from coordnode.replica.clock import Clock
+from coordnode.replica.effects import Effects, StoreChunk
+from coordnode.replica.events import Events
+from coordnode.replica.snapshotting import SnapshotMaker
+from coordnode.services.commands import decode_batch
+from coordnode.services.machine import Machine, Restorer
+
+SNAPSHOT_RETRY_MS = 5_000  # after one could not be made, most likely because the disk is full
+
+
+class ReplicaConfig(msgspec.Struct, frozen=True):
+    tick_ms: int = 50
+    timing: Timing = Timing()
+    snapshot_entries: int = 50_000  # a snapshot is due after so many entries
+    snapshot_log_bytes: int = 64 * 1024 * 1024  # or so many bytes of log
+    keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little
+    apply_bytes_per_turn: int = 1024 * 1024  # the rest waits for the next turn, so that no turn is long
+
+
+class Replica:
+    def __init__(
+        self,
+        *,
+        member: MemberId,
+        config: ReplicaConfig,
+        hard_state: HardState,
+        snapshot: SnapshotMeta | None,
+        entries: list[Entry],
+        commit_hint: Index,
+        rng: random.Random,
+        supported_level: int,
+    ) -> None:
+        self.member = member
+        self.config = config
+        self.raft = Raft(
+            member=member,
+            hard_state=hard_state,
+            snapshot=snapshot,
+            entries=entries,
+            commit_hint=commit_hint,
+            timing=config.timing,
+            rng=rng,
+        )
+        self.raft.level_max = supported_level
+        self._clock = Clock(config.tick_ms)
+        self.clients = Clients(self.raft, self._clock, config.tick_ms)
+        self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
+        self.applied = Index(0)
+
+        self._supported_level = supported_level
+        self._restoring: SnapshotMeta | None = snapshot  # read back at the first turn
+        self._restorer: Restorer | None = None
+        self._load_due = snapshot is not None
+        self._to_apply: deque[Entry] = deque()
+        self._maker = SnapshotMaker()
+        self._agreement = Agreement()
+        self._reported = Index(0)
+        self._effects = Effects()
+
+    # --- one turn --------------------------------------------------------------------------------------------------
+
+    def handle(self, events: Events) -> Effects:
+        effects = self._effects = Effects()
+        raft = self.raft
+        clients = self.clients
+        self._clock.advance(events.now_ms, events.wall_ms)
+        if self._load_due:
+            self._load_due = False
+            effects.load_snapshot = self._restoring
+        if events.space_ok is not None:
+            raft.space_ok = events.space_ok
+        if events.persisted is not None:
+            raft.on_persisted(events.persisted.write_id, events.persisted.term, events.persisted.index)
+        for message in events.messages:
+            self._on_message(message)
+        if events.ticked:
+            raft.tick()
+            if clients.serving and raft.role == LEADER:
+                clients.tick()
+        self._on_snapshot_events(events)
+        for connection, identity in events.opened:
+            clients.on_opened(connection, identity)
+        for connection, ask in events.asks:
+            clients.on_ask(connection, ask)
+        for connection in events.closed:
+            clients.on_closed(connection)
+        clients.flush()
+        self._carry(raft.ready())
+        self._apply()
+        clients.serve()
+        if events.ticked:
+            self._report_digest()
+        self._maybe_snapshot()
+        effects.to_clients = clients.answers.take()
+        return effects
+
+    def _carry(self, ready: Ready) -> None:
+        """Hands on what raft wants done."""
+        effects = self._effects
+        clients = self.clients
+        effects.send_now.extend(ready.send_now)
+        effects.write = ready.write
+        effects.read_chunks.extend(ready.chunks_wanted)
+        for source, meta, number, last, data in ready.chunk_received:
+            effects.store_chunks.append(StoreChunk(source, meta, number, last, data))
+        if ready.role_changed:
+            self._agreement.forget_reports()
+            self._reported = Index(0)
+            clients.on_role_changed()
+        for read in ready.reads_lost:
+            clients.on_read_lost(read)
+        if ready.restore is not None:
+            self._begin_restore(ready.restore)
+        self._to_apply.extend(ready.committed)
+        for read, index in ready.reads:
+            clients.on_read_confirmed(read, index)
+
+    # --- applying --------------------------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        """Committed entries, in order, as many as one turn should carry."""
+        machine = self.machine
+        if machine is None:
+            return
+        to_apply = self._to_apply
+        budget = self.config.apply_bytes_per_turn
+        while to_apply and budget > 0:
+            entry = to_apply.popleft()
+            assert entry.index == self.applied + 1, f"entry {entry.index} follows applied {self.applied}"
+            try:
+                self._apply_entry(machine, entry)
+            except Exception as error:
+                error.add_note(f"while applying entry {entry.index} of term {entry.term} on member {self.member}")
+                raise
+            budget -= len(entry.data) + 64
+            if entry.index % machine.settings.digest_every == 0:
+                self._agreement.checkpoint(entry.index, machine.digest)
+        if to_apply:
+            self._effects.again = True
+
+    def _apply_entry(self, machine: Machine, entry: Entry) -> None:
+        self.applied = entry.index
+        clients = self.clients
+        if entry.kind == BATCH:
+            proposal = clients.take_proposal(entry.index, entry.data)
+            if proposal is None:
+                machine.apply(entry.index, entry.term, decode_batch(entry.data))
+            else:
+                clients.on_applied(proposal, machine.apply(entry.index, entry.term, proposal.batch))
+            return
+        machine.skip(entry.index)
+        if entry.kind != NOOP:
+            clients.on_config_applied(entry.index)
+        elif self.raft.role == LEADER and entry.term == self.raft.term:
+            clients.begin_serving()
+
+    # --- peers -----------------------------------------------------------------------------------------------------
+
+    def _on_message(self, message: Message) -> None:
+        raft = self.raft
+        if isinstance(message, DigestReport):
+            if raft.role == LEADER and message.term == raft.term:
+                self._agreement.report(message.source, message.index, message.digest)
+                self._judge(message.index)
+            return
+        if isinstance(message, Heal):
+            if message.term == raft.term and message.source == raft.leader and self._agreement.own(message.index) is not None:
+                self._effects.failed = f"our state at index {message.index} is not the majority's"
+            return
+        raft.step(message)
+        if isinstance(message, Heartbeat | Append) and message.source == raft.leader and message.term == raft.term:
+            is_current = message.current if isinstance(message, Heartbeat) else message.commit <= raft.committed
+            if is_current:
+                self.clients.current_ms = self._clock.now_ms
+
+    def _report_digest(self) -> None:
+        raft = self.raft
+        newest = self._agreement.newest
+        digest = self._agreement.own(newest)
+        if newest <= self._reported or digest is None or raft.leader == NOBODY or not raft.hard_durable:
+            return
+        self._reported = newest
+        if raft.role == LEADER:
+            self._judge(newest)
+        else:
+            self._effects.send_now.append(DigestReport(self.member, raft.leader, raft.boot, raft.term, newest, digest))
+
+    def _judge(self, index: Index) -> None:
+        raft = self.raft
+        verdict, wrong = self._agreement.judge(index, self.member, raft.config.voters)
+        if verdict == WE_DIFFER:
+            self._effects.failed = f"our state at index {index} is not the majority's"
+        elif verdict == AGREE:
+            for member in wrong:
+                self._effects.send_now.append(Heal(self.member, member, raft.boot, raft.term, index))
+        else:
+            self.clients.stopped_at = index
+
+    # --- snapshots -------------------------------------------------------------------------------------------------
+
+    def _on_snapshot_events(self, events: Events) -> None:
+        raft = self.raft
+        maker = self._maker
+        if events.slice_stored is not None:
+            maker.on_slice_stored(events.slice_stored.number)
+        if events.snapshot_failed is not None:
+            maker.abandon()
+            maker.not_before_ms = self._clock.now_ms + SNAPSHOT_RETRY_MS
+        if events.snapshot_stored is not None:
+            meta = events.snapshot_stored.meta
+            maker.abandon()
+            raft.compact(meta, Index(meta.index - self.config.keep_entries + 1))
+            self._effects.release_before = Index(raft.log.base_index + 1)
+        for chunk in events.chunks_read:
+            if not chunk.found and raft.snapshot == chunk.meta:
+                maker.due = True
+            raft.on_chunk_read(chunk.target, chunk.meta, chunk.number, chunk.last, chunk.data, chunk.found)
+        for stored in events.chunks_stored:
+            raft.on_chunk_stored(stored.source, stored.meta, stored.next_number, stored.complete)
+        loaded = events.snapshot_loaded
+        if loaded is not None and loaded.meta == self._restoring:
+            self._on_slices_loaded(loaded.slices, last=loaded.last)
+
+    def _maybe_snapshot(self) -> None:
+        """Begins a snapshot when one is due, and hands over the next slice when the last one is synced."""
+        machine = self.machine
+        maker = self._maker
+        if machine is None:
+            return
+        if maker.is_idle() and self._snapshot_is_due() and self.applied <= self.raft.persisted:
+            index = self.applied
+            term = self.raft.log.term_at(index)
+            assert term is not None
+            config_index, config = self.raft.config_at(index)
+            # The chain is storage's knowledge: it fills it in.
+            maker.begin(SnapshotMeta(index, term, self.member, 0, config, config_index), machine.snapshot())
+        self._effects.store_slice = maker.take_slice()
+
+    def _snapshot_is_due(self) -> bool:
+        snapshot = self.raft.snapshot
+        newest = snapshot.index if snapshot is not None else 0
+        maker = self._maker
+        if self.applied <= newest or self._clock.now_ms < maker.not_before_ms:
+            return False
+        config = self.config
+        return maker.due or self.applied - newest >= config.snapshot_entries or self.raft.log.bytes > config.snapshot_log_bytes
+
+    def _begin_restore(self, meta: SnapshotMeta) -> None:
+        self._set_machine(None)
+        self.applied = Index(0)
+        self._to_apply.clear()
+        self._maker.abandon()
+        self._restorer = None
+        self._restoring = meta
+        self._effects.load_snapshot = meta
+
+    def _on_slices_loaded(self, slices: list[bytes], *, last: bool) -> None:
+        meta = self._restoring
+        assert meta is not None
+        if self._restorer is None:
+            self._restorer = Restorer(self._supported_level)
+        try:
+            for data in slices:
+                self._restorer.feed(data)
+            if not last:
+                return
+            machine = self._restorer.finish()
+        except RecordError as error:
+            self._effects.failed = f"the snapshot at index {meta.index} cannot be read back: {error.sentence}"
+            return
+        assert machine.applied == meta.index
+        self._set_machine(machine)
+        self.applied = meta.index
+        self._restorer = None
+        self._restoring = None
+
+    def _set_machine(self, machine: Machine | None) -> None:
+        self.machine = machine
+        self.clients.machine = machine
