@@ -22,6 +22,7 @@ CoordError
 │   ├── WrongMember        24
 │   ├── UnknownVersion     25  wire version that this build does not speak
 │   ├── Unreachable        26  no member could be asked in time: nothing was sent
+│   ├── HistoryGone        27  a watch wants changes older than the history keeps; says which are the oldest it has
 │   └── MembershipBusy     30  another change is under way, or this change is not possible now
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
@@ -35,7 +36,9 @@ CoordError
 ├── FolderRefused          70  wrong identity, copied, wiped, or already in use
 ├── DiskFull               71
 ├── DiskFailed             72  a write or fsync failed: the process must end
-└── Diverged               73  this member's state differs from the majority's
+├── Diverged               73  this member's state differs from the majority's
+├── HistoryError           80  a recorded history cannot be read: line, and what is wrong with it
+└── PromiseBroken          81  a checker found that the cluster did not keep a promise: which, and the evidence
 """
 
 from typing import ClassVar
@@ -129,6 +132,14 @@ class Unreachable(Refused):
     code = 26
 
 
+class HistoryGone(Refused):
+    code = 27
+
+    def __init__(self, sentence: str, *, floor: int = 0, retry_after_ms: int = 0) -> None:
+        super().__init__(sentence, retry_after_ms=retry_after_ms)
+        self.floor = floor  # the first revision from which changes can still be told, when known
+
+
 class MembershipBusy(Refused):
     code = 30
 
@@ -185,6 +196,19 @@ class DiskFailed(CoordError):
 
 class Diverged(CoordError):
     code = 73
+
+
+class HistoryError(CoordError):
+    code = 80
+
+
+class PromiseBroken(CoordError):
+    code = 81
+
+    def __init__(self, check_name: str, sentence: str, evidence: object = None) -> None:
+        super().__init__(f"{check_name}: {sentence}")
+        self.check_name = check_name
+        self.evidence = evidence
 
 
 def _walk(root: type[CoordError]) -> list[type[CoordError]]:

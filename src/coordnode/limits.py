@@ -32,6 +32,10 @@ EXPIRE_SESSIONS_MAX = 1_000  # sessions named by one Expire entry
 CLOCK_RATE_ERROR_PPM = 1_000  # clocks run between 0.999 and 1.001 of true rate
 TICK_ADVANCE_TICKS_MAX = 2  # a late tick moves the lease clock by at most this many ticks
 
+CLIENT_CALLS_MAX = 65_536  # calls of one client that are not finished yet
+CLIENT_OUTSTANDING_MAX = 1_024  # of these, sent and not answered
+CLIENT_SESSION_WINDOW = 512  # sequences of one session that are open at a time; below the machine's reply window of 1,024
+
 TOKEN_MAX = 2**53 - 1
 
 assert KEY_BYTES_MAX + VALUE_BYTES_MAX < COMMAND_BYTES_MAX

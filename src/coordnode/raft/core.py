@@ -201,10 +201,8 @@ class Raft(State):
             self.hard_write = write_id
         if self.reset_to is not None:
             write.reset_to, self.reset_to = self.reset_to, None
-            self.rewrite = write_id
         if self.truncate_from:
             write.truncate_from, self.truncate_from = self.truncate_from, Index(0)
-            self.rewrite = write_id
         last_index = log.last_index()
         if self.submitted < last_index:
             write.entries = log.slice(Index(self.submitted + 1), last_index)
@@ -232,14 +230,14 @@ def _of_peer(handler: Callable[[State, Progress, Any], None]) -> Handler:
 def _peer(raft: State, message: Message) -> Progress | None:
     """The sender's progress; None for a stranger and for a message from before its last restart."""
     peer = raft.progress.get(message.source)
-    if peer is None or message.boot < peer.boot:
+    known = raft.boots.get(message.source, 0)
+    if peer is None or message.boot < known:
         return None
-    if message.boot > peer.boot:
-        if peer.boot:
-            peer.restarted(message.boot, Index(raft.log.last_index() + 1))
+    if message.boot > known:
+        raft.boots[message.source] = message.boot
+        if known:
+            peer.restarted(Index(raft.log.last_index() + 1))
             raft.replicate_due = True
-        else:
-            peer.boot = message.boot
     return peer
 
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from coordnode.errors import RecordError
 from coordnode.ids import Index, MemberId, Term
 
 BATCH = 0  # data: one services.commands.Batch, encoded; raft never looks inside
@@ -62,4 +63,7 @@ def encode_config(config: Config) -> bytes:
 
 
 def decode_config(data: bytes) -> Config:
-    return _config_decoder.decode(data)
+    try:
+        return _config_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"a configuration cannot be decoded: {error}") from None

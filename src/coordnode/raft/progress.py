@@ -14,7 +14,6 @@ SNAPSHOT = 2  # it needs entries that are compacted here: slices are on their wa
 class Progress:
     __slots__ = (
         "active",
-        "boot",
         "chunk_meta",
         "chunk_number",
         "chunk_ticks",
@@ -40,7 +39,6 @@ class Progress:
         self.match_at_heartbeat = Index(-1)
         self.active = False  # heard of since the last quorum check
         self.round = 0  # newest read round it confirmed
-        self.boot = 0  # newest boot seen; what an earlier boot acknowledged is void
         self.space_ok = True
         self.level_max = 0  # 0: not heard of yet
         self.chunk_meta: SnapshotMeta | None = None
@@ -70,9 +68,8 @@ class Progress:
         self.inflight.clear()
         self.inflight_bytes = 0
 
-    def restarted(self, boot: int, next_index: Index) -> None:
+    def restarted(self, next_index: Index) -> None:
         """The peer started anew; what it acknowledged before may be lost to rot, so nothing counts until it says so again."""
-        self.boot = boot
         self.match = Index(0)
         self.round = 0
         self.become_probe(next_index)

@@ -31,7 +31,6 @@ def maybe_begin_round(raft: State) -> None:
     raft.rounds.append((raft.round, raft.committed, raft.reads_waiting))
     raft.reads_waiting = []
     send_heartbeats(raft)
-    maybe_confirm(raft)
 
 
 def send_heartbeats(raft: State) -> None:
@@ -39,6 +38,8 @@ def send_heartbeats(raft: State) -> None:
     for member, peer in raft.progress.items():
         match = peer.match
         raft.send(Heartbeat(raft.member, member, raft.boot, raft.term, min(match, committed), raft.round, match >= committed))
+    # No answer may come any more: there are no other voters, or the silent ones were removed since.
+    maybe_confirm(raft)
 
 
 def maybe_confirm(raft: State) -> None:

@@ -11,9 +11,13 @@ from coordnode.raft.state import State
 
 
 def on_leader_heard(raft: State) -> None:
-    """With each heartbeat, until an answer came: the question may have been lost."""
-    if raft.lost_entries and raft.regain_target < 0 and raft.leader != NOBODY:
+    """With each heartbeat: the question may have been lost, or the commit index may have moved with nothing left to write."""
+    if not raft.lost_entries or raft.leader == NOBODY:
+        return
+    if raft.regain_target < 0:
         raft.send(ConfirmAsk(raft.member, raft.leader, raft.boot, raft.term))
+    else:
+        maybe_regained(raft)
 
 
 def on_confirm_reply(raft: State, message: ConfirmReply) -> None:

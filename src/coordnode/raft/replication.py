@@ -184,8 +184,8 @@ def on_append(raft: State, message: Append) -> None:
         entries = _without_known(raft, message)
     raft.append_received(entries)
     match = Index(previous + len(message.entries))
-    if message.commit > raft.committed:
-        raft.committed = max(raft.committed, min(message.commit, match))
+    raft.agreed = max(raft.agreed, match)
+    raft.committed = max(raft.committed, min(message.commit, match))
     _accept(raft, message, match)
 
 
@@ -230,12 +230,8 @@ def _refuse(raft: State, message: Append, hint: Index, hint_term: Term) -> None:
 
 
 def on_heartbeat(raft: State, message: Heartbeat) -> None:
-    if message.commit > raft.committed:
-        # The leader names no more than what we acknowledged, so it is here and equal to the leader's, unless we lost it since.
-        if message.commit <= raft.log.last_index():
-            raft.committed = message.commit
-        else:
-            assert raft.lost_entries or raft.stateless, "the leader believes in entries that are not here"
+    # The leader names no more than what we acknowledged; but an earlier boot may have done so, and lost it since.
+    raft.committed = max(raft.committed, min(message.commit, raft.agreed))
     send_heartbeat_reply(raft, message.source, message.round)
     regain.on_leader_heard(raft)
 

@@ -50,8 +50,8 @@ def on_chunk_reply(raft: State, peer: Progress, message: ChunkReply) -> None:
         peer.match = max(peer.match, message.match)
         peer.become_probe(Index(peer.match + 1))
         raft.replicate_due = True
-    elif message.next_number > peer.chunk_number:
-        # May jump: the receiver kept what it had before an interruption.
+    elif message.next_number != peer.chunk_number:
+        # May jump ahead: the receiver kept what it had before an interruption. May fall back: it lost that, its disk being full.
         peer.chunk_number = message.next_number
         _want_chunk(raft, message.source, peer)
 
@@ -74,13 +74,17 @@ def on_chunk(raft: State, message: Chunk) -> None:
 
 
 def on_chunk_stored(raft: State, source: MemberId, meta: SnapshotMeta, next_number: int, complete: bool) -> None:
-    if complete and (raft.stateless or meta.index > raft.committed):
-        _install(raft, meta)
-        _reply(raft, source, meta, next_number, installed=True, match=meta.index)
-    elif complete:
-        _reply(raft, source, meta, next_number, installed=True, match=raft.committed)
-    else:
+    if not complete:
         _reply(raft, source, meta, next_number, installed=False, match=Index(0))
+        return
+    if raft.stateless or (meta.index > raft.committed and raft.log.term_at(meta.index) != meta.term):
+        _install(raft, meta)
+    else:
+        # Entries overtook the slices: the log reaches that far, and what follows there may be acknowledged already.
+        raft.committed = max(raft.committed, meta.index)
+        if raft.snapshot is not None and meta.index > raft.snapshot.index:
+            raft.snapshot = meta
+    _reply(raft, source, meta, next_number, installed=True, match=raft.committed)
 
 
 def _reply(raft: State, target: MemberId, meta: SnapshotMeta, next_number: int, *, installed: bool, match: Index) -> None:
@@ -98,6 +102,7 @@ def _install(raft: State, meta: SnapshotMeta) -> None:
     raft.persisted = Index(0)  # until storage has forgotten the old log
     raft.truncate_from = Index(0)
     raft.reset_to = meta
+    raft.rewrite = raft.next_write
     raft.out_restore = meta
     raft.configs = [(meta.config_index, meta.config)]
     raft.set_config(meta.config)

@@ -70,13 +70,16 @@ class State:
                 self.configs.append((entry.index, decode_config(entry.data)))
         self.config = self.configs[-1][1]
 
-        self.committed = Index(max(self.log.base_index, min(commit_hint, self.log.last_index())))
+        self.committed = self.log.base_index
+        if not self.lost_entries:  # rot may bring back an older branch: the hint is about the entries that replaced it
+            self.committed = Index(max(self.committed, min(commit_hint, self.log.last_index())))
+        self.agreed = Index(0)  # up to here an Append of this term's leader found our log equal to the leader's
         self.delivered = self.log.base_index  # handed out to be applied; delivered <= committed
         self.submitted = self.log.last_index()  # handed to storage
         self.persisted = self.log.last_index()  # durable here; persisted <= submitted
         self.truncate_from = Index(0)  # the next write must undo this index and all after it
         self.reset_to: SnapshotMeta | None = None
-        self.rewrite = WriteId(0)  # the newest write that truncated or reset: what older writes made durable may be gone again
+        self.rewrite = WriteId(0)  # the newest write that truncates or resets: what older writes made durable may be gone again
         self.next_write = WriteId(1)
         self.written = WriteId(0)  # newest durable write
 
@@ -90,6 +93,9 @@ class State:
         self.disk_ticks = 0  # since our own disk last finished a write, while one is under way
 
         self.progress: dict[MemberId, Progress] = {}  # leader only
+        # Newest boot heard of each peer: what an earlier one acknowledged is void. Outlives its Progress, because such an
+        # acknowledgement may still be under way when the peer was removed and is added again.
+        self.boots: dict[MemberId, int] = {}
         self.round = 0  # read rounds of this term
         self.rounds: list[tuple[int, Index, list[int]]] = []  # begun, not confirmed: (round, read index, read ids)
         self.reads_waiting: list[int] = []  # for the next round
@@ -138,6 +144,7 @@ class State:
         assert term > self.term
         self.term = term
         self.vote = NOBODY
+        self.agreed = Index(0)
         self._hard_change()
 
     def vote_for(self, candidate: MemberId) -> None:
@@ -179,6 +186,7 @@ class State:
         if index <= self.submitted:
             self.truncate_from = min(self.truncate_from, index) if self.truncate_from else index
             self.submitted = Index(index - 1)
+            self.rewrite = self.next_write
         self.persisted = min(self.persisted, Index(index - 1))
         while self.configs[-1][0] >= index:
             self.configs.pop()
@@ -214,7 +222,15 @@ class State:
         return member in self.config.voters or member in self.config.outgoing
 
     def may_campaign(self) -> bool:
-        return self.is_voter(self.member) and not self.lost_entries and not self.stateless
+        """A voter whose removal is not known to be committed still may: the voters that stay may need its longer log."""
+        if self.lost_entries or self.stateless:
+            return False
+        for position, config in reversed(self.configs):
+            if self.member in config.voters or self.member in config.outgoing:
+                return True
+            if position <= self.committed:
+                break
+        return False
 
     # --- roles -----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from coordnode.errors import (
     Overloaded,
     TimedOut,
 )
-from coordnode.ids import NOBODY, Index, SessionId
+from coordnode.ids import NOBODY, Index, Revision, SessionId
 from coordnode.limits import WAITING_READS_MAX
 from coordnode.raft.core import Raft
 from coordnode.raft.state import LEADER
@@ -216,7 +216,7 @@ class Clients:
         self._proposing.continue_cluster_clock(machine.cluster_ms)
         self._leases = Leases()
         for session, ttl_ms, remaining_ms in machine.leases():
-            self._leases.grant(session, ttl_ms, remaining_ms, self._clock.lease_ms)
+            self._leases.grant(session, ttl_ms, ttl_ms if remaining_ms is None else remaining_ms, self._clock.lease_ms)
 
     def on_role_changed(self) -> None:
         raft = self._raft
@@ -347,7 +347,7 @@ class Clients:
             if ask.start_revision < machine.history_floor:
                 self.answers.give(connection, WatchGap(ask.request, machine.history_floor))
                 return
-            missed = machine.changes(ask.start_revision - 1, revision)
+            missed = machine.changes(Revision(ask.start_revision - 1), revision)
         # Those who watch already are told of this turn's changes before the common mark moves.
         self._push_watches(machine)
         self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))

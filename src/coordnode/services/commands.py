@@ -225,6 +225,8 @@ DELETE_EVENT = 1
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A put shows the key as it is now. A delete has no value and version 0, and names the session the key was bound to."""
+
     kind: int
     key: bytes
     value: bytes
@@ -243,7 +245,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _client_command_decoder = msgspec.msgpack.Decoder(ClientCommand)
-_read_decoder = msgspec.msgpack.Decoder(ReadOperation)
+_read_decoder: msgspec.msgpack.Decoder[ReadOperation] = msgspec.msgpack.Decoder(ReadOperation)
 _batch_decoder = msgspec.msgpack.Decoder(Batch)
 _result_decoder: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
 
@@ -278,7 +280,7 @@ def decode_batch(data: bytes) -> Batch:
         raise RecordError(f"a log entry's batch cannot be decoded: {error}") from None
 
 
-def _array_header(length: int) -> bytes:
+def array_header(length: int) -> bytes:
     if length < 16:
         return bytes((0x90 | length,))
     if length < 65536:
@@ -289,4 +291,4 @@ def _array_header(length: int) -> bytes:
 def splice_batch(cluster_ms: int, wall_ms: int, commands: SequenceOf[bytes]) -> bytes:
     """The bytes of a Batch around commands that are already encoded."""
     head = b"\x93" + _encoder.encode(cluster_ms) + _encoder.encode(wall_ms)
-    return b"".join((head, _array_header(len(commands)), *commands))
+    return b"".join((head, array_header(len(commands)), *commands))

@@ -1,0 +1,76 @@
+"""`coordctl wal`: dump, verify"""
+
+import click
+
+from coordctl.operations import wal
+from coordctl.report import screen
+from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordctl.report.running import output, run
+from coordctl.results import WalRecord, WalVerified
+
+FOLDER = click.Path(exists=True, file_okay=False)
+
+
+@click.command(epilog=EXPLAINED[Kind.QUERY])
+@click.argument("folder", type=FOLDER)
+@click.option("--from", "first", type=click.IntRange(0), default=0, metavar="INDEX", help="Only entries from this index on.")
+@click.option("--to", "last", type=click.IntRange(0), metavar="INDEX", help="Only entries up to this index.")
+@click.option("--data", "with_data", is_flag=True, help="With -o json: the bytes of each entry, base64.")
+@output
+def dump(folder: str, first: int, last: int | None, with_data: bool, output: str) -> int:
+    """Print the log in FOLDER, a member's data folder, one record a line. The member may run meanwhile."""
+    records = wal.dump(folder, first=first, last=last, with_data=with_data)
+    if output == "json":
+        for record in records:
+            screen.json_line(record)
+        return DONE
+    screen.line(_LINE.format("WHERE", "KIND", "TERM", "INDEX", "CHAIN", "BYTES", "VERDICT"))
+    for record in records:
+        screen.line(_line_of(record))
+    return DONE
+
+
+@click.command(epilog=EXPLAINED[Kind.PROBE])
+@click.argument("folder", type=FOLDER)
+@output
+def verify(folder: str, output: str) -> int:
+    """Does FOLDER, a member's data folder, hold what was written there? Reads the log, the hard state, the mark and every snapshot.
+
+    A torn tail is no damage: it is what a crash leaves of writes that nobody was told about.
+    """
+    found = wal.verify(folder)
+    if output == "json":
+        screen.json_line(found)
+    else:
+        screen.lines(_lines_of(found))
+    return found.exit_code
+
+
+VERBS = {"dump": (dump, Kind.QUERY), "verify": (verify, Kind.PROBE)}
+
+_LINE = "{:<30} {:<9} {:>4} {:>8} {:>8} {:>8} {}"
+
+
+def _line_of(record: WalRecord) -> str:
+    where = f"{record.path}+{record.offset}"
+    verdict = f"{record.verdict}: {record.reason}" if record.reason else record.verdict
+    return _LINE.format(where, record.holds or record.kind, record.term, record.index, record.chain, record.bytes, verdict)
+
+
+def _lines_of(found: WalVerified) -> list[str]:
+    whose = f"member {found.member} of cluster {found.cluster}" if found.member else "an unknown member"
+    counted = f"{found.entries} entries in {found.segments} segments, up to index {found.last_index}, chain {found.last_chain}"
+    if found.outcome != "rot":
+        tail = f"; torn tail in {found.tail_path}, harmless" if found.outcome == "torn tail" else ""
+        return [f"{screen.coloured('OK', screen.GREEN)}  {whose}", f"    {counted}{tail}"]
+    lines = [f"{screen.coloured('ROT', screen.RED)}  {whose}: {len(found.damages)} damages", f"     {counted}"]
+    for damage in found.damages:
+        lines += ["", f"{damage.path}, offset {damage.offset}: {damage.reason}", f"  what to do: {damage.remedy}"]
+    return lines
+
+
+def main(argv: list[str]) -> int:
+    if argv and argv[0] in VERBS:
+        command, kind = VERBS[argv[0]]
+        return run(command, argv[1:], f"wal {argv[0]}", kind)
+    return run(click.Group("wal", {name: command for name, (command, _) in VERBS.items()}, help="Look into a member's log."), argv, "wal", Kind.QUERY)

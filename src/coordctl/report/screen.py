@@ -1,0 +1,61 @@
+"""Printing: tables, JSON lines and sentences, fitted to whoever reads them."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+import msgspec
+
+COLUMNS_MIN = 80
+
+BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
+
+
+def has_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def coloured(text: str, colour: str, stream: TextIO | None = None) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if has_colour(stream or sys.stdout) else text
+
+
+def columns() -> int:
+    return max(COLUMNS_MIN, shutil.get_terminal_size((COLUMNS_MIN, 24)).columns)
+
+
+def line(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+
+
+def lines(texts: Iterable[str]) -> None:
+    for text in texts:
+        line(text)
+
+
+def note(text: str) -> None:
+    """For a person, beside the data."""
+    sys.stderr.write(text + "\n")
+
+
+def error(sentence: str) -> None:
+    note(f"coordctl: {sentence}")
+
+
+def json_line(value: msgspec.Struct) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Headings in capitals, numbers to the right, two spaces between columns."""
+    from tabulate import tabulate
+
+    capitals = [heading.upper() for heading in headings]
+    text = tabulate([list(row) for row in rows], capitals, tablefmt="plain", disable_numparse=False)
+    width = columns()
+    lines(one[:width].rstrip() if sys.stdout.isatty() else one.rstrip() for one in text.splitlines())
+
+
+def json_schema(kind: type[msgspec.Struct]) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2).decode() + "\n")

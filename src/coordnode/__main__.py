@@ -1,0 +1,53 @@
+"""`coordnode`: simulate, version. Loads what a command needs once it is chosen."""
+
+import os
+import sys
+
+HELP = """\
+usage: coordnode COMMAND [OPTION …]
+
+  simulate   run whole clusters under faults in virtual time, and check every promise
+  version    print the version
+
+coordnode COMMAND --help explains the command and its exit codes.
+Exit codes of all commands: 0 done, 64 usage, 130 interrupted.
+"""
+
+DONE, USAGE, INTERRUPTED = 0, 64, 130
+
+
+def main() -> int:
+    if not __debug__:
+        sys.stderr.write("coordnode: python -O and PYTHONOPTIMIZE take out the assertions that guard the data: start it without them\n")
+        return USAGE
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough; the interpreter would complain once more when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
+def _run(argv: list[str]) -> int:
+    command, rest = (argv[0], argv[1:]) if argv else ("", [])
+    if command in ("help", "-h", "--help"):
+        sys.stdout.write(HELP)
+        return DONE
+    if command in ("version", "--version"):
+        from coordnode import __version__
+
+        sys.stdout.write(f"coordnode {__version__}\n")
+        return DONE
+    if command == "simulate":
+        from coordnode.simulator.command import main as simulate
+
+        return simulate(rest)
+    sys.stderr.write(f"coordnode: {f'no command {command}' if command else 'which command?'}\n\n{HELP}")
+    return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

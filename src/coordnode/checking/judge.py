@@ -1,0 +1,44 @@
+"""The one door: a history and the name of a model in, a verdict out. Picks the cheapest method that can decide. Pure."""
+
+from typing import Final
+
+from coordnode.checking.history import History, Value
+from coordnode.checking.linearizable import Budget, search
+from coordnode.checking.models import MODELS, Model, shown
+from coordnode.checking.replay import check_store
+from coordnode.checking.shapes import relevant
+from coordnode.checking.store import NAME
+from coordnode.checking.verdict import Verdict
+from coordnode.checking.witness import check_witness, has_witness
+from coordnode.errors import BadRequest
+
+MODEL_NAMES: Final = (NAME, *MODELS)
+
+
+class _NotGiven:
+    pass
+
+
+NOT_GIVEN: Final = _NotGiven()
+
+
+def judge(history: History, model_name: str, budget: Budget, initial: Value | _NotGiven = NOT_GIVEN, complete: bool = False) -> Verdict:
+    """`initial`: what the object holds at first, where the model lets one say. `complete`: see replay.check_store."""
+    if model_name == NAME:
+        return check_store(relevant(history.operations), budget, complete)
+    model = model_named(model_name, initial)
+    operations = model.relevant(history.operations)
+    if operations and has_witness(operations) and any(operation.index >= 0 for operation in operations):
+        return check_witness(model, operations, budget)
+    return search(model, operations, budget)
+
+
+def model_named(model_name: str, initial: Value | _NotGiven = NOT_GIVEN) -> Model:
+    if model_name not in MODELS:
+        raise BadRequest(f"there is no model {shown(model_name)}; there are {', '.join(MODEL_NAMES)}")
+    if isinstance(initial, _NotGiven):
+        return MODELS[model_name]()
+    wanted = {"counter": int, "set": tuple, "set-full": tuple, "kv": str | None}.get(model_name, object)
+    if model_name == "mutex" or not isinstance(initial, wanted):
+        raise BadRequest(f"model {model_name} cannot begin with {shown(initial)}")
+    return MODELS[model_name](initial)  # type: ignore[call-arg, arg-type]  # checked above

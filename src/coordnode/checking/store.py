@@ -1,0 +1,269 @@
+"""coordnode's key-value store as its promises describe it, written anew: what a replayed order must have answered. Pure.
+
+What a history holds, by function: argument → result. `item` is (key, value, create_revision, mod_revision, version,
+session) or None; `session` is 0 for a key that no session keeps alive.
+
+    put            (key, value, session)              → revision
+    delete         key                                → (revision, changed)
+    delete-range   (start, end, limit)                → (revision, changed, more)
+    get            key                                → (revision, item)
+    range          (start, end, limit, keys_only)     → (revision, items, more)
+    transaction    (compares, then, otherwise)        → (revision, succeeded, results)
+                   compares: (key, field, relation, number, value); then, otherwise: ("put", key, value, session),
+                   ("delete", key), ("get", key); results: how much changed for put and delete, the item for get
+    open-session   (function, argument) or None       → (revision, session, result of that function or None)
+    close-session  session                            → (revision, changed)
+    end-sessions   (session, …)                       what a leader decided; never asked by a client, always unseen
+    barrier        None                               → nothing is compared
+    begin          (revision, items)                  what the store held before the first operation; unseen
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from coordnode.checking.history import OK, UNSEEN, Operation, Value
+
+NAME: Final = "coordnode"
+READS: Final = frozenset({"get", "range", "barrier"})
+END_SESSIONS: Final = "end-sessions"
+
+Key = Any  # bytes from the simulator, text from a file: only compared with its like
+Item = tuple[Key, Value, int, int, int, int]
+Changes = dict[Key, Item | None]  # what a command leaves behind; empty: it changed nothing
+Answer = tuple[Value, Changes]
+
+_FIELDS: Final = {1: 3, 2: 2, 3: 4}  # Compare.field → its place in an item
+_NO_ITEM: Final[Item] = (None, None, 0, 0, 0, 0)
+
+
+class Store:
+    """`answer` says what an operation must return and what it would change; `commit` changes it; `undo` takes that back."""
+
+    __slots__ = ("_answers", "_bound", "_ended", "_items", "_keys", "revision")
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._items: dict[Key, Item] = {}
+        self._keys: list[Key] = []  # sorted; exactly those of _items
+        self._bound: dict[int, dict[Key, None]] = {}  # session → keys that end with it; never an empty dict
+        self._ended: set[int] = set()  # sessions that are over
+        self._answers: dict[str, Callable[[Any, Any], Answer]] = {
+            "put": self._put,
+            "delete": self._delete,
+            "delete-range": self._delete_range,
+            "get": self._get,
+            "range": self._range,
+            "transaction": self._transaction,
+            "open-session": self._open_session,
+            "close-session": self._close_session,
+            END_SESSIONS: self._end_sessions,
+            "barrier": self._barrier,
+            "begin": self._begin,
+        }
+
+    def answer(self, operation: Operation) -> Answer:
+        return self._answers[operation.function](operation.argument, operation.result)
+
+    def commit(self, operation: Operation, changes: Changes) -> list[tuple[Key, Item | None]]:
+        """Returns what was there before, for `undo`."""
+        before: list[tuple[Key, Item | None]] = []
+        for key, item in changes.items():
+            old = self._items.get(key)
+            before.append((key, old))
+            self._place(key, old, item)
+        if operation.function == "begin":
+            start: Any = operation.argument
+            self.revision = start[0]
+        elif changes:
+            self.revision += 1
+        if operation.function in _ENDS:
+            self._ended.update(_ended_by(operation))
+        return before
+
+    def undo(self, operation: Operation, before: list[tuple[Key, Item | None]]) -> None:
+        for key, item in reversed(before):
+            self._place(key, self._items.get(key), item)
+        if before:
+            self.revision -= 1
+        if operation.function in _ENDS:
+            self._ended.difference_update(_ended_by(operation))
+
+    def sessions_with_keys(self) -> list[int]:
+        return sorted(self._bound)
+
+    def _place(self, key: Key, old: Item | None, item: Item | None) -> None:
+        if old is not None and old[5]:
+            keys = self._bound[old[5]]
+            del keys[key]
+            if not keys:
+                del self._bound[old[5]]
+        if item is None:
+            if old is not None:
+                del self._items[key]
+                del self._keys[bisect_left(self._keys, key)]
+            return
+        if old is None:
+            insort(self._keys, key)
+        self._items[key] = item
+        if item[5]:
+            self._bound.setdefault(item[5], {})[key] = None
+
+    def _span(self, start: Key, end: Key) -> tuple[int, int]:
+        first = bisect_left(self._keys, start)
+        return first, max(first, bisect_left(self._keys, end)) if end else len(self._keys)
+
+    # Each answers (what must be returned, what changes). The second argument is what was returned, or UNSEEN.
+
+    def _put(self, argument: Any, _result: Any) -> Answer:
+        key, value, session = argument
+        revision = self.revision + 1
+        if session and session in self._ended:
+            return "a refusal: the session had ended", {}
+        old = self._items.get(key)
+        if old is None:
+            return revision, {key: (key, value, revision, revision, 1, session)}
+        return revision, {key: (key, value, old[2], revision, old[4] + 1, session)}
+
+    def _delete(self, key: Any, _result: Any) -> Answer:
+        if key in self._items:
+            return (self.revision + 1, 1), {key: None}
+        return (self.revision, 0), {}
+
+    def _delete_range(self, argument: Any, result: Any) -> Answer:
+        start, end, limit = argument
+        first, last = self._span(start, end)
+        changed = min(limit, last - first)
+        if result is not UNSEEN and 0 < result[1] < changed:
+            changed = result[1]  # one slice may be smaller than what was asked for; `more` then says so
+        changes: Changes = dict.fromkeys(self._keys[first : first + changed])
+        return (self.revision + bool(changes), changed, first + changed < last), changes
+
+    def _get(self, key: Any, _result: Any) -> Answer:
+        return (self.revision, self._items.get(key)), {}
+
+    def _range(self, argument: Any, result: Any) -> Answer:
+        start, end, limit, keys_only = argument
+        if result is UNSEEN:
+            return UNSEEN, {}
+        first, last = self._span(start, end)
+        count = last - first if limit == 0 else min(limit, last - first)
+        if 0 < len(result[1]) < count:
+            count = len(result[1])  # a page may end early, by its bytes; `more` then says so
+        items = [self._items[key] for key in self._keys[first : first + count]]
+        if keys_only:
+            items = [(item[0], result[1][0][1][:0], *item[2:]) for item in items]
+        return (self.revision, tuple(items), first + count < last), {}
+
+    def _transaction(self, argument: Any, _result: Any) -> Answer:
+        compares, then, otherwise = argument
+        succeeded = all(self._holds(compare) for compare in compares)
+        changes: Changes = {}
+        results: list[Value] = []
+        revision = self.revision + 1
+        for operation in then if succeeded else otherwise:
+            kind, key = operation[0], operation[1]
+            old = changes[key] if key in changes else self._items.get(key)
+            if kind == "get":
+                results.append(old)
+            elif kind == "delete":
+                results.append(0 if old is None else 1)
+                if old is not None:
+                    changes[key] = None
+            else:
+                session = operation[3]
+                if session and session in self._ended:
+                    return "a refusal: the session had ended", {}
+                results.append(1)
+                created, version = (revision, 1) if old is None else (old[2], old[4] + 1)
+                changes[key] = (key, operation[2], created, revision, version, session)
+        return (self.revision + bool(changes), succeeded, tuple(results)), changes
+
+    def _holds(self, compare: Any) -> bool:
+        key, field, relation, number, value = compare
+        item = self._items.get(key)
+        if field == 0:
+            return ((None if item is None else item[1]) == value) is (relation == 0)
+        numbers: tuple[Any, ...] = item or _NO_ITEM
+        found = int(numbers[_FIELDS[field]])
+        if relation < 2:
+            return bool(found == number) is (relation == 0)
+        return bool(found < number if relation == 2 else found > number)
+
+    def _open_session(self, argument: Any, result: Any) -> Answer:
+        session = 0 if result is UNSEEN else result[1]
+        if argument is None:
+            return (self.revision, session, None), {}
+        function, inner = argument
+        returned, changes = self._answers[function](inner, UNSEEN)
+        return (self.revision + bool(changes), session, returned), changes
+
+    def _close_session(self, session: Any, _result: Any) -> Answer:
+        changes: Changes = dict.fromkeys(self._bound.get(session, ()))
+        return (self.revision + bool(changes), len(changes)), changes
+
+    def _end_sessions(self, sessions: Any, _result: Any) -> Answer:
+        changes: Changes = {}
+        for session in sessions:
+            changes.update(dict.fromkeys(self._bound.get(session, ())))
+        return UNSEEN, changes
+
+    def _barrier(self, _argument: Any, result: Any) -> Answer:
+        return result, {}
+
+    def _begin(self, argument: Any, _result: Any) -> Answer:
+        return UNSEEN, {item[0]: item for item in argument[1]}
+
+
+_ENDS: Final = frozenset({"close-session", END_SESSIONS})
+
+
+def _ended_by(operation: Operation) -> Sequence[int]:
+    sessions: Any = operation.argument
+    return (sessions,) if operation.function == "close-session" else sessions
+
+
+def revision_of(operation: Operation) -> int:
+    """The revision that the reply named; -1 when it named none."""
+    result: Any = operation.result
+    if operation.kind != OK or result is UNSEEN or result is None:
+        return -1
+    revision: int = result if isinstance(result, int) else result[0]
+    return revision
+
+
+def changed_something(operation: Operation) -> bool:
+    """Whether the reply says that this is the one command of its revision."""
+    return _changed(operation.function, operation.argument, operation.result)
+
+
+def _changed(function: str, argument: Any, result: Any) -> bool:
+    match function:
+        case "put":
+            return True
+        case "delete" | "delete-range" | "close-session":
+            return bool(result[1])
+        case "transaction":
+            written = argument[1 if result[1] else 2]
+            return any(what[0] != "get" and got for what, got in zip(written, result[2], strict=False))
+        case "open-session":
+            return argument is not None and _changed(argument[0], argument[1], result[2])
+        case _:
+            return False
+
+
+def items_seen(operation: Operation) -> Sequence[Item]:
+    """The items that the reply showed."""
+    result: Any = operation.result
+    if operation.kind != OK:
+        return ()
+    match operation.function:
+        case "get":
+            return () if result[1] is None else (result[1],)
+        case "range":
+            argument: Any = operation.argument
+            return () if argument[3] else result[1]
+        case "transaction":
+            return [got for got in result[2] if isinstance(got, tuple)]
+        case _:
+            return ()

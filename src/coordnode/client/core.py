@@ -1,0 +1,676 @@
+"""The client's brain: who leads, what may be retried, sequences, keep-alives, watches. Pure: no clock, no socket, no thread.
+
+Its owner tells it what happened, with the time on a monotonic clock (CLOCK_BOOTTIME where it exists), then carries out
+what `poll` returns. After any other method, and not later than `wake_at_ms()`, call `poll`. The owner keeps at most one
+connection: the one last asked for with Connect, until it is disconnected from either side.
+
+    write with a session (its sequence) or a request id   resent to any member until answered or its deadline
+    open and close of a session, any read                 the same: doing it twice does what doing it once does
+    any other write, administrative call                  resent only while every attempt was refused definitely
+"""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+
+from coordnode.client import calls
+from coordnode.client.actions import (
+    Action,
+    Connect,
+    Disconnect,
+    Finished,
+    Send,
+    SessionChanged,
+    SessionState,
+    WatchEvents,
+    WatchFailed,
+    WatchGapSeen,
+)
+from coordnode.client.calls import AdministrativeAsk, Call
+from coordnode.client.lease import Lease
+from coordnode.client.route import Route, jittered_ms
+from coordnode.errors import CoordError, Disconnected, NotLeader, Overloaded, SessionExpired, TimedOut, Unknown
+from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
+from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
+from coordnode.services.commands import (
+    READS,
+    ClientOperation,
+    CloseSession,
+    Delete,
+    Failure,
+    OpenSession,
+    Put,
+    SessionOpened,
+    Transaction,
+    decode_result,
+    encode,
+)
+from coordnode.services.dialogue import (
+    Answer,
+    Ask,
+    ErrorReply,
+    KeepAliveAsk,
+    KeepAliveReply,
+    Reply,
+    UnwatchAsk,
+    WatchAsk,
+    WatchGap,
+    WatchPush,
+)
+
+DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends nothing new, waits briefly for answers under way
+
+LEAVE_MS_MAX = 50
+PROBE_MS = 3_000  # watches alone: after this much silence, ask something, or a dead connection would never be noticed
+
+
+class _Session:
+    __slots__ = ("lease", "next_sequence", "open_sequences", "opening", "state", "waiting")
+
+    def __init__(self, opening: int, ttl_ms: int, next_sequence: int) -> None:
+        self.opening = opening  # the call that opens it; also this session's number
+        self.lease = Lease(ttl_ms)
+        self.state = SessionState.OPENING  # as last announced
+        self.next_sequence = next_sequence
+        self.open_sequences: dict[int, int] = {}  # sequence -> call; ascending, not answered yet
+        self.waiting: deque[int] = deque()  # calls that wait for the session to open or for room in its window
+
+    def lowest_open(self) -> int:
+        return next(iter(self.open_sequences), self.next_sequence)
+
+    def has_room(self) -> bool:
+        return self.lease.id != NO_SESSION and self.next_sequence - self.lowest_open() < CLIENT_SESSION_WINDOW
+
+
+class _Watch:
+    __slots__ = ("end", "next_revision", "request", "start", "try_at_ms")
+
+    def __init__(self, start: bytes, end: bytes, start_revision: Revision) -> None:
+        self.start = start
+        self.end = end
+        self.next_revision = start_revision  # everything below it was delivered; 0: from now on
+        self.request = 0  # of the subscription in force on this connection
+        self.try_at_ms = 0
+
+
+class ClientCore:
+    def __init__(
+        self,
+        members: Sequence[MemberId],
+        rng: random.Random,
+        *,
+        identity: str = "",
+        request_timeout_ms: int = 600,
+    ) -> None:
+        self.identity = identity
+        self._rng = rng
+        self._route = Route(members, rng)
+        self._request_timeout_ms = request_timeout_ms
+        self._actions: list[Action] = []
+        self._last_number = 0  # of calls, sessions, watches and requests alike
+
+        self._link = DOWN
+        self._link_since_ms = 0
+        self._hint: MemberId = NOBODY
+        self._waiting_since_ms: int | None = None  # something is unanswered, and nothing was heard since
+        self._heard_ms = 0
+
+        self._calls: dict[int, Call] = {}
+        self._ready: list[int] = []  # heap: calls to send now, in the order they were asked
+        self._later: list[tuple[int, int]] = []  # heap: (not before, call)
+        self._deadlines: list[tuple[int, int]] = []  # heap: (deadline, call); may name calls that are finished
+        self._outstanding: dict[int, Call] = {}  # request -> call, in the order of sending
+
+        self._sessions: dict[int, _Session] = {}
+        self._by_id: dict[SessionId, _Session] = {}
+        self._renewals: dict[int, int] = {}  # request of a keep-alive -> when it was sent
+        self._attend_at_ms = 0  # no session needs anything before this
+
+        self._watches: dict[int, _Watch] = {}
+        self._subscriptions: dict[int, int] = {}  # request -> watch
+        self._subscribe_at_ms: int | None = None
+
+    # --- what the owner wants --------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        operation: ClientOperation | None,
+        now_ms: int,
+        *,
+        deadline_ms: int,
+        session: int = 0,
+        request_id: str = "",
+        stale: bool = False,
+        min_revision: int = 0,
+    ) -> int:
+        """A read (Get, Range, or None: only the barrier) or a write. Its number comes back in exactly one Finished."""
+        assert not isinstance(operation, OpenSession | CloseSession), "open_session and close_session do this"
+        call = self._new_call(now_ms, deadline_ms)
+        call.operation = operation
+        if operation is None or isinstance(operation, READS):
+            call.retry_safe = True
+            call.body = encode(operation)
+            call.stale = stale
+            call.min_revision = Revision(min_revision)
+        else:
+            call.is_write = True
+            call.session = session
+            call.request_id = request_id
+            call.retry_safe = bool(session or request_id)
+        self._enqueue(call)
+        return call.id
+
+    def administer(self, ask: AdministrativeAsk, now_ms: int, *, deadline_ms: int) -> int:
+        call = self._new_call(now_ms, deadline_ms)
+        call.administrative = ask
+        call.is_write = True
+        self._enqueue(call)
+        return call.id
+
+    def open_session(
+        self,
+        now_ms: int,
+        *,
+        deadline_ms: int,
+        ttl_ms: int,
+        owner: str = "",
+        first: Put | Delete | Transaction | None = None,
+    ) -> int:
+        """The session's number, for `call(session=…)`, at once; also the number of the call whose Finished has SessionOpened."""
+        call = self._new_call(now_ms, deadline_ms)
+        call.operation = OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first)
+        call.is_write = True
+        call.retry_safe = True
+        self._sessions[call.id] = _Session(call.id, ttl_ms, 1 if first is None else 2)
+        self._enqueue(call)
+        return call.id
+
+    def close_session(self, session: int, now_ms: int, *, deadline_ms: int) -> int:
+        """Calls of this session that are under way still get their answers; new ones are refused."""
+        call = self._new_call(now_ms, deadline_ms)
+        found = self._sessions.get(session)
+        if found is None or found.lease.id == NO_SESSION:
+            self._finish(call, SessionExpired("the session is not open"))
+            return call.id
+        found.lease.closing = True
+        call.closes = session
+        self._close(call, found.lease.id)
+        return call.id
+
+    def give_up(self, call: int) -> None:
+        """Nobody waits for it any more; its Finished says what is known by now."""
+        if call in self._calls:
+            self._end(self._calls[call], TimedOut("given up"))
+
+    def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int) -> int:
+        number = self._number()
+        self._watches[number] = _Watch(start, end, Revision(start_revision))
+        self._subscribe_at_ms = now_ms
+        return number
+
+    def unwatch(self, watch: int) -> None:
+        found = self._watches.pop(watch, None)
+        if found is not None and found.request:
+            del self._subscriptions[found.request]
+            self._send(UnwatchAsk(found.request))
+
+    def session_state(self, session: int, now_ms: int) -> SessionState:
+        """Ask right before relying on the session: a pause may have eaten the lease since the last poll."""
+        found = self._sessions.get(session)
+        return SessionState.LOST if found is None else found.lease.state(now_ms)
+
+    def session_until_ms(self, session: int) -> int:
+        """What is claimed by the session may be relied on until then; 0: not at all."""
+        found = self._sessions.get(session)
+        return 0 if found is None else found.lease.until_ms
+
+    def end_all(self, error: CoordError, now_ms: int) -> None:
+        """It makes no sense to go on: no call will ever be answered."""
+        for call in list(self._calls.values()):
+            if call.id in self._calls:
+                self._end(call, error)
+        for watch in list(self._watches):
+            del self._watches[watch]
+            self._actions.append(WatchFailed(watch, error))
+        self._judge_sessions(now_ms)
+
+    def patience_ms(self, asks: Sequence[Ask], now_ms: int) -> int:
+        """How long the callers of these wait at most; 0: not known."""
+        patience_ms = 0
+        for ask in asks:
+            call = self._outstanding.get(ask.request)
+            if call is None:
+                return 0
+            patience_ms = max(patience_ms, call.deadline_ms - now_ms)
+        return patience_ms
+
+    # --- what happened ---------------------------------------------------------------------------------------------
+
+    def on_members(self, members: Sequence[MemberId]) -> None:
+        """These are worth trying from now on; the present one is among them."""
+        self._route.on_members(members)
+
+    def on_connected(self, member: MemberId, now_ms: int) -> None:
+        if self._link == CONNECTING and member == self._route.member:
+            self._link = UP
+            for session in self._by_id.values():
+                session.lease.on_connected()
+            self._heard_ms = now_ms
+            self._waiting_since_ms = None
+            self._attend_at_ms = 0
+            self._subscribe_at_ms = now_ms if self._watches else None
+
+    def on_disconnected(self, member: MemberId, now_ms: int) -> None:
+        """Also when the connection could not be made."""
+        if self._link == DOWN or member != self._route.member:
+            return
+        was_leaving = self._link == LEAVING
+        self._forget_link("the connection ended", now_ms)
+        if was_leaving:
+            self._route.on_not_leader(self._hint, now_ms)
+        else:
+            self._route.on_unreachable(now_ms, 2 * self._request_timeout_ms)
+
+    def on_answer(self, member: MemberId, answer: Answer, now_ms: int) -> None:
+        if member != self._route.member or self._link not in (UP, LEAVING):
+            return
+        self._heard_ms = now_ms
+        if self._waiting_since_ms is not None:
+            self._waiting_since_ms = now_ms
+        call = self._outstanding.pop(answer.request, None)
+        if call is not None:
+            self._on_call_answer(call, answer, now_ms)
+        elif answer.request in self._renewals:
+            self._on_renewal_answer(answer, now_ms)
+        elif answer.request in self._subscriptions:
+            self._on_watch_answer(answer, now_ms)
+        if not self._outstanding and not self._renewals:
+            self._waiting_since_ms = None
+
+    def poll(self, now_ms: int) -> list[Action]:
+        if now_ms >= self._attend_at_ms:
+            self._judge_sessions(now_ms)
+        self._expire_calls(now_ms)
+        self._steer(now_ms)
+        if self._link == UP:
+            self._renew_sessions(now_ms)
+            self._subscribe(now_ms)
+            self._send_calls(now_ms)
+        if self._attend_at_ms <= now_ms:
+            self._judge_sessions(now_ms)
+        actions = self._actions
+        self._actions = []
+        return actions
+
+    def wake_at_ms(self) -> int | None:
+        """When poll must be called at the latest if nothing else happens; None: never."""
+        times = []
+        if self._deadlines:
+            times.append(self._deadlines[0][0])
+        if self._sessions:
+            times.append(self._attend_at_ms)
+        if self._link == DOWN:
+            if self._has_work():
+                times.append(self._route.try_at_ms)
+        elif self._link == CONNECTING:
+            times.append(self._link_since_ms + self._request_timeout_ms)
+        elif self._link == LEAVING:
+            times.append(self._link_since_ms + LEAVE_MS_MAX)
+        else:
+            if self._later:
+                times.append(self._later[0][0])
+            if self._subscribe_at_ms is not None:
+                times.append(self._subscribe_at_ms)
+            times.append(self._hang_up_at_ms())
+        return min((time for time in times if time < _NEVER), default=None)
+
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    def _number(self) -> int:
+        self._last_number += 1
+        return self._last_number
+
+    def _new_call(self, now_ms: int, deadline_ms: int) -> Call:
+        if len(self._calls) >= CLIENT_CALLS_MAX:
+            raise Overloaded(f"{CLIENT_CALLS_MAX} calls of this client are not finished yet")
+        call = Call(self._number(), deadline_ms)
+        self._calls[call.id] = call
+        heappush(self._deadlines, (max(deadline_ms, now_ms), call.id))
+        if len(self._deadlines) > 2 * len(self._calls) + 64:
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._calls]
+            heapify(self._deadlines)
+        return call
+
+    def _enqueue(self, call: Call) -> None:
+        if call.session:
+            session = self._sessions.get(call.session)
+            if session is None or session.lease.closing:
+                self._finish(call, SessionExpired("the session is over"))
+                return
+            if session.waiting or not session.has_room():
+                session.waiting.append(call.id)
+                return
+            self._take_sequence(call, session)
+        heappush(self._ready, call.id)
+
+    def _take_sequence(self, call: Call, session: _Session) -> None:
+        call.sequence = session.next_sequence
+        session.next_sequence += 1
+        session.open_sequences[call.sequence] = call.id
+
+    def _admit_waiting(self, session: _Session) -> None:
+        while session.waiting and session.has_room():
+            call = self._calls.get(session.waiting.popleft())
+            if call is not None:
+                self._take_sequence(call, session)
+                heappush(self._ready, call.id)
+
+    def _send_calls(self, now_ms: int) -> None:
+        while self._later and self._later[0][0] <= now_ms:
+            heappush(self._ready, heappop(self._later)[1])
+        while self._ready and len(self._outstanding) < CLIENT_OUTSTANDING_MAX:
+            call = self._calls.get(heappop(self._ready))
+            if call is None:
+                continue
+            session_id, lowest_open = NO_SESSION, 0
+            if call.session:
+                session = self._sessions[call.session]
+                session_id, lowest_open = session.lease.id, session.lowest_open()
+            request = self._number()
+            ask = call.ask(request, session_id, lowest_open)
+            call.on_sent(request, now_ms)
+            self._outstanding[request] = call
+            self._wait_for_answer(now_ms)
+            self._send(ask)
+
+    def _on_call_answer(self, call: Call, answer: Answer, now_ms: int) -> None:
+        if isinstance(answer, ErrorReply):
+            self._on_refused(call, answer, now_ms)
+            return
+        if not isinstance(answer, Reply):
+            self._retry_or_end(call, Unknown("the member answered with something else"), now_ms)
+            return
+        call.request = 0
+        self._route.on_progress()
+        try:
+            result = decode_result(answer.result) if answer.result else None
+        except CoordError as error:
+            self._finish(call, Unknown(f"done, but the answer cannot be read: {error.sentence}"))
+            return
+        if isinstance(result, Failure):
+            failure = calls.error_of(result.code, result.sentence)
+            verdict = call.failure(failure)
+            self._finish(call, verdict, Finished(call.id, None, verdict, answer.index, answer.position))
+            if isinstance(failure, SessionExpired) and call.session:
+                self._lose(call.session, failure.sentence)
+            return
+        if isinstance(result, SessionOpened):
+            self._on_opened(call, result, now_ms)
+        self._finish(call, None, Finished(call.id, result, None, answer.index, answer.position, answer.age_ms))
+
+    def _on_refused(self, call: Call, answer: ErrorReply, now_ms: int) -> None:
+        error = calls.error_of(answer.code, answer.sentence)
+        if isinstance(error, NotLeader):
+            self._leave(answer.leader, now_ms)
+        if call.on_error(answer):
+            self._retry(call, answer.retry_after_ms, now_ms, at_once=isinstance(error, NotLeader))
+            return
+        self._finish(call, error if call.is_reached_by(error) else call.ended(error))
+        if isinstance(error, SessionExpired) and call.session:
+            self._lose(call.session, error.sentence)
+
+    def _retry_or_end(self, call: Call, error: CoordError, now_ms: int) -> None:
+        call.on_lost(error)
+        if call.may_resend():
+            self._retry(call, 0, now_ms, at_once=True)
+        else:
+            self._finish(call, call.ended(error))
+
+    def _retry(self, call: Call, retry_after_ms: int, now_ms: int, *, at_once: bool) -> None:
+        if at_once:
+            heappush(self._ready, call.id)
+        else:
+            delay_ms = max(retry_after_ms, jittered_ms(self._rng, call.attempts - 1))
+            heappush(self._later, (now_ms + delay_ms, call.id))
+
+    def _expire_calls(self, now_ms: int) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            call = self._calls.get(heappop(self._deadlines)[1])
+            if call is not None:
+                self._end(call, TimedOut("the deadline passed"))
+
+    def _end(self, call: Call, error: CoordError) -> None:
+        self._outstanding.pop(call.request, None)
+        self._finish(call, call.ended(error))
+
+    def _finish(self, call: Call, error: CoordError | None, finished: Finished | None = None) -> None:
+        del self._calls[call.id]
+        if call.closes and (error is None or isinstance(error, SessionExpired)):
+            self._lose(call.closes, "closed")
+            error = finished = None
+        if not call.internal:
+            self._actions.append(finished or Finished(call.id, None, error))
+        if call.session in self._sessions:
+            session = self._sessions[call.session]
+            session.open_sequences.pop(call.sequence, None)
+            if session.waiting:
+                self._admit_waiting(session)
+        elif error is not None and call.id in self._sessions:
+            self._lose(call.id, f"it could not be opened: {error.sentence}")
+
+    # --- sessions --------------------------------------------------------------------------------------------------
+
+    def _close(self, call: Call, session_id: SessionId) -> None:
+        call.operation = CloseSession(session_id)
+        call.is_write = True
+        call.retry_safe = True
+        self._enqueue(call)
+
+    def _on_opened(self, call: Call, opened: SessionOpened, now_ms: int) -> None:
+        session = self._sessions.get(call.id)
+        if session is None:
+            return
+        session.lease.on_opened(opened.session, opened.ttl_ms, call.first_sent_ms, now_ms)
+        self._by_id[opened.session] = session
+        self._attend_at_ms = 0
+        self._admit_waiting(session)
+
+    def _on_renewal_answer(self, answer: Answer, now_ms: int) -> None:
+        sent_ms = self._renewals.pop(answer.request)
+        if isinstance(answer, ErrorReply):
+            if answer.code == NotLeader.code:
+                self._leave(answer.leader, now_ms)
+            return
+        if not isinstance(answer, KeepAliveReply):
+            return
+        self._route.on_progress()
+        self._judge_sessions(now_ms)
+        for session_id, ttl_ms in answer.alive:
+            session = self._by_id.get(session_id)
+            if session is not None:
+                session.lease.on_alive(sent_ms, ttl_ms)
+        for session_id in answer.expired:
+            session = self._by_id.get(session_id)
+            if session is not None:
+                self._lose(session.opening, "the cluster ended it")
+        self._attend_at_ms = 0
+
+    def _judge_sessions(self, now_ms: int) -> None:
+        """Announces what changed, and finds out when to look again."""
+        attend_at_ms = _NEVER
+        for session in list(self._sessions.values()):
+            lease = session.lease
+            state = lease.state(now_ms)
+            if state is SessionState.LOST:
+                self._lose(session.opening, "not renewed in time")
+                self._release(lease, now_ms)
+                continue
+            if state is not session.state:
+                session.state = state
+                self._actions.append(SessionChanged(session.opening, lease.id, state, lease.until_ms))
+            changes_at_ms = lease.changes_at_ms(now_ms)
+            if changes_at_ms is not None:
+                attend_at_ms = min(attend_at_ms, changes_at_ms)
+            if self._link == UP and lease.id != NO_SESSION and not lease.closing:
+                attend_at_ms = min(attend_at_ms, max(lease.ask_at_ms, now_ms + 1))
+        self._attend_at_ms = attend_at_ms
+
+    def _renew_sessions(self, now_ms: int) -> None:
+        if not self._by_id:
+            return
+        held = [session.lease for session in self._by_id.values() if not session.lease.closing]
+        if not any(now_ms >= lease.ask_at_ms for lease in held):
+            return
+        due = [lease for lease in held if now_ms + lease.ttl_ms // 12 >= lease.ask_at_ms]
+        for lease in due:
+            lease.on_asked(now_ms)
+        request = self._number()
+        self._renewals[request] = now_ms
+        self._wait_for_answer(now_ms)
+        self._send(KeepAliveAsk(request, [lease.id for lease in due]))
+        self._attend_at_ms = 0
+
+    def _lose(self, number: int, reason: str) -> None:
+        session = self._sessions.pop(number, None)
+        if session is None:
+            return
+        self._by_id.pop(session.lease.id, None)
+        session.lease.end()
+        self._actions.append(SessionChanged(number, session.lease.id, SessionState.LOST, 0, reason))
+        for call in [self._calls.get(number), *[call for call in self._calls.values() if call.session == number]]:
+            if call is not None:
+                self._end(call, SessionExpired(f"the session is lost: {reason}"))
+
+    def _release(self, lease: Lease, now_ms: int) -> None:
+        """Lost by our own clock: the cluster may keep it a little longer, and others wait for what it holds."""
+        if len(self._calls) < CLIENT_CALLS_MAX:
+            call = self._new_call(now_ms, now_ms + lease.ttl_ms)
+            call.internal = True
+            self._close(call, lease.id)
+
+    # --- watches ---------------------------------------------------------------------------------------------------
+
+    def _subscribe(self, now_ms: int) -> None:
+        if self._subscribe_at_ms is None or now_ms < self._subscribe_at_ms:
+            return
+        self._subscribe_at_ms = None
+        for number, watch in self._watches.items():
+            if watch.request:
+                continue
+            if now_ms < watch.try_at_ms:
+                self._subscribe_later(watch.try_at_ms)
+                continue
+            watch.request = self._number()
+            self._subscriptions[watch.request] = number
+            self._send(WatchAsk(watch.request, watch.start, watch.end, watch.next_revision))
+
+    def _subscribe_later(self, time_ms: int) -> None:
+        self._subscribe_at_ms = time_ms if self._subscribe_at_ms is None else min(time_ms, self._subscribe_at_ms)
+
+    def _on_watch_answer(self, answer: Answer, now_ms: int) -> None:
+        number = self._subscriptions[answer.request]
+        watch = self._watches[number]
+        if isinstance(answer, WatchPush):
+            changes = [change for change in answer.changes if change.revision >= watch.next_revision]
+            if changes or answer.up_to >= watch.next_revision:
+                watch.next_revision = Revision(max(answer.up_to, *(change.revision for change in changes), 0) + 1)
+                self._actions.append(WatchEvents(number, changes, Revision(watch.next_revision - 1)))
+            return
+        del self._subscriptions[answer.request]
+        watch.request = 0
+        if isinstance(answer, WatchGap):
+            del self._watches[number]
+            self._actions.append(WatchGapSeen(number, answer.floor))
+            return
+        error = calls.error_of(answer.code, answer.sentence) if isinstance(answer, ErrorReply) else Unknown("not a watch's answer")
+        if isinstance(error, NotLeader):
+            assert isinstance(answer, ErrorReply)
+            self._leave(answer.leader, now_ms)
+        elif error.definite and not isinstance(error, calls.RETRIED):
+            del self._watches[number]
+            self._actions.append(WatchFailed(number, error))
+        else:
+            retry_after_ms = answer.retry_after_ms if isinstance(answer, ErrorReply) else 0
+            watch.try_at_ms = now_ms + max(retry_after_ms, jittered_ms(self._rng, 1))
+            self._subscribe_later(watch.try_at_ms)
+
+    # --- the connection --------------------------------------------------------------------------------------------
+
+    def _has_work(self) -> bool:
+        return bool(self._calls or self._sessions or self._watches)
+
+    def _steer(self, now_ms: int) -> None:
+        if self._link == UP and now_ms >= self._hang_up_at_ms():
+            if self._waiting_since_ms is None:
+                self._probe(now_ms)
+            else:
+                self._give_up_link("the member fell silent", now_ms)
+        elif self._link == CONNECTING and now_ms >= self._link_since_ms + self._request_timeout_ms:
+            self._give_up_link("the member could not be reached", now_ms)
+        elif self._link == LEAVING and (not self._outstanding or now_ms >= self._link_since_ms + LEAVE_MS_MAX):
+            self._actions.append(Disconnect(self._route.member))
+            self._forget_link("the member does not lead", now_ms)
+            self._route.on_not_leader(self._hint, now_ms)
+        if self._link == DOWN and self._has_work() and now_ms >= self._route.try_at_ms:
+            self._link = CONNECTING
+            self._link_since_ms = now_ms
+            self._actions.append(Connect(self._route.member))
+
+    def _hang_up_at_ms(self) -> int:
+        """When this connection is presumed dead, or, with watches alone, is asked whether it is."""
+        if self._waiting_since_ms is None:
+            return self._heard_ms + PROBE_MS if self._watches else _NEVER
+        silence_ms = self._request_timeout_ms
+        for session in self._by_id.values():
+            silence_ms = min(silence_ms, session.lease.ttl_ms // 3)
+        hang_up_at_ms = self._waiting_since_ms + silence_ms
+        if self._outstanding:
+            oldest = next(iter(self._outstanding.values()))
+            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * self._request_timeout_ms)
+        return hang_up_at_ms
+
+    def _probe(self, now_ms: int) -> None:
+        call = self._new_call(now_ms, now_ms + 2 * self._request_timeout_ms)
+        call.internal = True
+        call.retry_safe = True
+        call.body = encode(None)
+        self._heard_ms = now_ms
+        self._enqueue(call)
+
+    def _leave(self, leader: MemberId, now_ms: int) -> None:
+        if self._link != LEAVING:
+            self._link = LEAVING
+            self._link_since_ms = now_ms
+            self._hint = NOBODY
+        if leader != NOBODY:
+            self._hint = leader
+
+    def _give_up_link(self, why: str, now_ms: int) -> None:
+        self._actions.append(Disconnect(self._route.member))
+        self._forget_link(why, now_ms)
+        self._route.on_unreachable(now_ms, 2 * self._request_timeout_ms)
+
+    def _forget_link(self, why: str, now_ms: int) -> None:
+        self._link = DOWN
+        self._waiting_since_ms = None
+        self._attend_at_ms = 0
+        lost = list(self._outstanding.values())
+        self._outstanding.clear()
+        self._renewals.clear()
+        self._subscriptions.clear()
+        for watch in self._watches.values():
+            watch.request = 0
+        for call in lost:
+            if call.id in self._calls:
+                self._retry_or_end(call, Disconnected(why), now_ms)
+
+    def _wait_for_answer(self, now_ms: int) -> None:
+        if self._waiting_since_ms is None:
+            self._waiting_since_ms = now_ms
+
+    def _send(self, ask: Ask) -> None:
+        self._actions.append(Send(self._route.member, ask))
+
+
+_NEVER = 2**62

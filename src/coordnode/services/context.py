@@ -1,0 +1,96 @@
+"""What a service sees of the command under way, and what the machine asks of a service. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from coordnode.errors import CoordError
+from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term, Token
+from coordnode.services.commands import Failure, Result
+from coordnode.services.state import TOKEN_MAX, Scalars, Settings
+from coordnode.services.tables import Container
+
+EventRow = tuple[int, bytes, bytes, int, int]
+"""A commands.Event as a plain tuple, in the order of its fields: history encodes it, and only a reader makes an Event of it."""
+
+ChangeRow = tuple[int, Sequence[EventRow]]
+"""A commands.Change likewise: (revision, events)."""
+
+Containers = tuple[Container[Any, Any], ...]
+Handler = Callable[[Any], Result]
+Check = Callable[[Any, Settings], CoordError | None]
+
+
+class Context:
+    """One per machine, filled in anew for each command: a handler reads it and keeps nothing of it."""
+
+    __slots__ = (
+        "_events",
+        "changes",
+        "cluster_ms",
+        "end_session",
+        "execute",
+        "index",
+        "position",
+        "scalars",
+        "session",
+        "settings",
+        "term",
+    )
+
+    def __init__(self, settings: Settings, scalars: Scalars) -> None:
+        self.settings = settings
+        self.scalars = scalars
+        self.index = Index(0)
+        self.term = Term(0)
+        self.position = 0
+        self.cluster_ms = scalars.cluster_ms
+        self.session = NO_SESSION
+        self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end
+        self._events: list[EventRow] = []
+        self.execute: Callable[[Any], Result]  # set by the machine: check and carry out an operation inside this command
+        self.end_session: Callable[[SessionId], None]  # set by the machine: every service lets go of it
+
+    def emit(self, event: EventRow) -> None:
+        """Part of the change that the next `publish` makes visible."""
+        self._events.append(event)
+
+    def publish(self) -> Revision:
+        """Gives all events since the last time one revision. Without events the revision stays."""
+        if self._events:
+            self.scalars.revision = Revision(self.scalars.revision + 1)
+            self.changes.append((self.scalars.revision, self._events))
+            self._events = []
+        return self.scalars.revision
+
+    def next_token(self) -> Token:
+        token = self.scalars.token_next
+        assert token <= TOKEN_MAX, "the token counter has reached 2**53"
+        self.scalars.token_next = Token(token + 1)
+        return token
+
+
+class Service:
+    """One kind of replicated object: its containers, its handlers, and what else the machine asks. registry.py lists it."""
+
+    LEVELS: ClassVar[Mapping[type, int]] = {}  # operation type -> the feature level it needs
+    CHECKS: ClassVar[Mapping[type, Check]] = {}  # operation type -> what is wrong with it, whatever the state; also asked before proposing
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.containers: Containers = ()
+        self.routes: Mapping[type, Handler] = {}
+
+    def on_session_end(self, session: SessionId) -> None:
+        """Let go of what the session held; emit, but do not publish: all services together make one revision."""
+
+    def due(self) -> int | None:
+        """The cluster_ms at which the next thing falls due; None: nothing ever does."""
+        return None
+
+    def on_wake(self) -> None:
+        """Do what has fallen due at context.cluster_ms; emit, but do not publish."""
+
+
+def failure(error: CoordError) -> Failure:
+    assert error.definite
+    return Failure(error.code, error.sentence)

@@ -1,0 +1,336 @@
+"""The replicated state machine: routes each command of a committed batch to its service, exactly once. Pure.
+
+    batch ─→ retry? ─→ checks ─→ service ─→ result ─→ kept for retries ─→ outcome
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from coordnode.errors import CoordError, TooOld, UnknownFormat
+from coordnode.ids import ClusterId, Index, Revision, SessionId, Term, Token
+from coordnode.limits import RANGE_BYTES_MAX, RANGE_ITEMS_MAX
+from coordnode.services import snapshot
+from coordnode.services.admission import check_command, check_envelope, check_operation
+from coordnode.services.commands import (
+    Batch,
+    Change,
+    ClientCommand,
+    Command,
+    Done,
+    Get,
+    OpenSession,
+    Operation,
+    Outcome,
+    Put,
+    RaiseLevel,
+    ReadOperation,
+    Result,
+    Wake,
+    encode,
+)
+from coordnode.services.context import Containers, Context, Handler, Service, failure
+from coordnode.services.history import History
+from coordnode.services.kv import Kv
+from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
+from coordnode.services.requests import Requests
+from coordnode.services.sessions import Session, Sessions, session_over
+from coordnode.services.state import Scalars, Settings, scalars_hash
+from coordnode.services.tables import DIGEST_MODULUS, Container
+from coordnode.services.windows import SEQUENCE_MAX
+
+TOKEN_SECONDS_SHIFT = 20  # 2**20 tokens for each second of the cluster's life: far more than it can grant
+
+
+class Machine:
+    def __init__(self, settings: Settings, scalars: Scalars, supported_level: int) -> None:
+        if scalars.level > supported_level:
+            raise UnknownFormat(f"the state is at feature level {scalars.level}, this build knows {supported_level}; upgrade this member")
+        self.settings = settings
+        self.scalars = scalars
+        self.supported_level = supported_level
+        context = Context(settings, scalars)
+        context.execute = self._execute
+        context.end_session = self._end_session
+        self._context = context
+        self._sessions = Sessions(context)
+        self._kv = Kv(context)
+        self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
+        self._requests = Requests(settings, scalars)
+        self._history = History(settings, scalars)
+        self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}
+        self.containers: dict[int, Container[Any, Any]] = {}  # all replicated state but settings and scalars, by container id
+        for service in self._services:
+            self._routes.update(service.routes)
+        owned: list[Containers] = [service.containers for service in self._services]
+        owned += [self._requests.containers, self._history.containers]
+        for containers in owned:
+            for container in containers:
+                assert snapshot.HEADER_ID < container.id < snapshot.TRAILER_ID
+                assert container.id not in self.containers, f"two containers have id {container.id}"
+                self.containers[container.id] = container
+
+    @staticmethod
+    def genesis(
+        settings: Settings, *, cluster: ClusterId, created_unix_s: int, level: int, supported_level: int = SUPPORTED_LEVEL
+    ) -> "Machine":
+        """The state before the first entry: equal on every member that is given the same."""
+        scalars = Scalars(cluster, created_unix_s, level, token_next=Token(created_unix_s << TOKEN_SECONDS_SHIFT))
+        return Machine(settings, scalars, supported_level)
+
+    # --- what is committed ---------------------------------------------------------------------------------------------
+
+    def apply(self, index: Index, term: Term, batch: Batch) -> list[Outcome]:
+        """One Outcome for each command, in order. Whatever is raised here stops the member."""
+        scalars, context = self.scalars, self._context
+        assert index == scalars.applied + 1, f"entry {index} does not follow {scalars.applied}"
+        context.index = index
+        context.term = term
+        context.cluster_ms = max(scalars.cluster_ms, batch.cluster_ms)
+        windows, keep, put = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put
+        key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
+        outcomes: list[Outcome] = []
+        for position, command in enumerate(batch.commands):
+            session, sequence, lowest_open = command.session, command.sequence, command.lowest_open
+            window = windows.get(session)
+            if window is None or sequence < window.floor or not lowest_open <= sequence <= SEQUENCE_MAX or command.request_id:
+                outcomes.append(self._apply_unusual(position, command))
+                continue
+            kept = window.replies.get(sequence)
+            if kept is not None:
+                outcomes.append(kept)
+                continue
+            context.position = position
+            context.session = session
+            operation = command.operation
+            if type(operation) is Put and 0 < len(operation.key) <= key_bytes_max and len(operation.value) <= value_bytes_max:
+                # check_operation, written out for what most commands are.
+                outcome = Outcome(index, position, encode(put(operation)))
+                keep(window, session, sequence, lowest_open, outcome)
+            else:
+                outcome = Outcome(index, position, encode(self._execute(operation)))
+                window = windows.get(session)
+                if window is not None:  # the command may have closed it
+                    keep(window, session, sequence, lowest_open, outcome)
+            outcomes.append(outcome)
+        if context.changes:
+            self._history.append(context.changes)
+            context.changes = []
+        scalars.cluster_ms = context.cluster_ms
+        scalars.applied = index
+        self._sessions.windows.maybe_settle(index, len(outcomes))
+        return outcomes
+
+    def skip(self, index: Index) -> None:
+        """An entry that carries no commands."""
+        assert index == self.scalars.applied + 1, f"entry {index} does not follow {self.scalars.applied}"
+        self.scalars.applied = index
+
+    def _apply_unusual(self, position: int, command: Command) -> Outcome:
+        """A command that is not exactly-once by an open session and a sequence in its window."""
+        context = self._context
+        context.position = position
+        context.session = command.session
+        error = check_envelope(command, self.settings)
+        if error is None and command.session:
+            error = self._check_window(command)
+        if error is not None:
+            return Outcome(context.index, position, encode(failure(error)))
+        if command.request_id and (kept := self._requests.find(command.request_id)) is not None:
+            return kept
+        operation = command.operation
+        if type(operation) is OpenSession and (opened := self._sessions.find_opened(operation.nonce)) is not None:
+            return opened
+        outcome = Outcome(context.index, position, encode(self._execute(operation)))
+        if command.request_id:
+            self._requests.keep(command.request_id, outcome)
+        return outcome
+
+    def _check_window(self, command: Command) -> CoordError | None:
+        window = self._sessions.windows.windows.get(command.session)
+        if window is None:
+            return session_over(command.session)
+        if 0 < command.sequence < window.floor:
+            return TooOld(
+                f"sequence {command.sequence} of session {command.session} was answered once and its reply is gone: "
+                f"replies are kept from {window.floor} on; read what became of it"
+            )
+        return None
+
+    def _execute(self, operation: Operation) -> Result:
+        error = check_operation(operation, self.settings, self.scalars.level)
+        return failure(error) if error is not None else self._routes[type(operation)](operation)
+
+    def _end_session(self, session: SessionId) -> None:
+        for service in self._services:
+            service.on_session_end(session)
+
+    def _wake(self, operation: Wake) -> Result:
+        for service in self._services:
+            service.on_wake()
+        return Done(self._context.publish())
+
+    def _raise_level(self, operation: RaiseLevel) -> Result:
+        if operation.level > self.supported_level:
+            raise UnknownFormat(
+                f"entry {self._context.index} raises the feature level to {operation.level}, this build knows {self.supported_level}; "
+                "upgrade this member"
+            )
+        raised = operation.level > self.scalars.level
+        if raised:
+            self.scalars.level = operation.level
+        return Done(self.scalars.revision, int(raised))
+
+    # --- what is asked -------------------------------------------------------------------------------------------------
+
+    def admit(self, command: ClientCommand) -> CoordError | None:
+        """What the leader refuses instead of proposing it; None: nothing is wrong with it."""
+        return check_command(command, self.settings, self.scalars.level)
+
+    def read(self, operation: ReadOperation, items_max: int = RANGE_ITEMS_MAX, bytes_max: int = RANGE_BYTES_MAX) -> bytes:
+        """The encoded Result; nothing for a barrier. What cannot be read is answered with a Failure."""
+        if operation is None:
+            return b""
+        error = check_operation(operation, self.settings, self.scalars.level)
+        if error is not None:
+            return encode(failure(error))
+        if isinstance(operation, Get):
+            return encode(self._kv.get(operation))
+        return encode(self._kv.range(operation, items_max, bytes_max))
+
+    def changes(self, after: Revision, up_to: Revision) -> list[Change]:
+        """The changes with after < revision <= up_to; after + 1 must not be below the floor."""
+        return self._history.changes(after, up_to)
+
+    def has_session(self, session: SessionId) -> bool:
+        return session in self._sessions.windows.windows
+
+    def sessions(self) -> Iterator[tuple[SessionId, Session]]:
+        """In the order of their ids."""
+        return self._sessions.items()
+
+    def leases(self) -> Iterator[tuple[SessionId, int, int | None]]:
+        """What a new leader grants: (session, ttl_ms, what was checkpointed of it), in the order of ids."""
+        for session, found in self._sessions.items():
+            yield session, found.ttl_ms, found.remaining_ms
+
+    def ttl_ms(self, session: SessionId) -> int | None:
+        """None: there is no such session."""
+        found = self._sessions.get(session)
+        return found.ttl_ms if found is not None else None
+
+    def remaining_ms(self, session: SessionId) -> int | None:
+        """None: nothing is checkpointed, or there is no such session."""
+        found = self._sessions.get(session)
+        return found.remaining_ms if found is not None else None
+
+    def due(self) -> int | None:
+        """The cluster_ms at which something falls due, so that the leader appends a Wake when nothing else does."""
+        times = [due for service in self._services if (due := service.due()) is not None]
+        return min(times) if times else None
+
+    @property
+    def revision(self) -> Revision:
+        return self.scalars.revision
+
+    @property
+    def history_floor(self) -> Revision:
+        return self.scalars.history_floor
+
+    @property
+    def applied(self) -> Index:
+        return self.scalars.applied
+
+    @property
+    def cluster_ms(self) -> int:
+        return self.scalars.cluster_ms
+
+    @property
+    def level(self) -> int:
+        return self.scalars.level
+
+    @property
+    def cluster(self) -> ClusterId:
+        return self.scalars.cluster
+
+    @property
+    def state_bytes(self) -> int:
+        return self.scalars.state_bytes
+
+    # --- digest and snapshot -------------------------------------------------------------------------------------------
+
+    @property
+    def digest(self) -> int:
+        """Equal on members that applied the same: the sum of the hashes of all rows, whatever their containers look like inside."""
+        total = scalars_hash(self.settings, self.scalars)
+        for container in self.containers.values():
+            total += container.digest()
+        return total % DIGEST_MODULUS
+
+    def recompute_digest(self) -> int:
+        """From scratch, slowly: what `digest` must be."""
+        total = scalars_hash(self.settings, self.scalars)
+        for container in self.containers.values():
+            total += container.recompute_digest()
+        return total % DIGEST_MODULUS
+
+    def dump(self) -> bytes:
+        """The whole state in one canonical form, to compare two machines by; shares nothing with the digest."""
+        rows = [(number, list(container.items())) for number, container in sorted(self.containers.items())]
+        return encode((self.settings, self.scalars, rows))
+
+    def snapshot(self) -> Iterator[bytes]:
+        """Slices of the state as it is now, each made when it is asked for. What is applied meanwhile does not show."""
+        digest = self.digest
+        frozen = [(number, container.freeze()) for number, container in sorted(self.containers.items())]
+        return snapshot.slices(snapshot.encode_header(self.settings, self.scalars), digest, frozen)
+
+    @staticmethod
+    def restore(slices: Iterable[bytes], supported_level: int = SUPPORTED_LEVEL) -> "Machine":
+        restorer = Restorer(supported_level)
+        for data in slices:
+            restorer.feed(data)
+        return restorer.finish()
+
+
+class Restorer:
+    """Rebuilds a machine from its slices, fed in order. RecordError: they are not what was written."""
+
+    def __init__(self, supported_level: int = SUPPORTED_LEVEL) -> None:
+        self._supported_level = supported_level
+        self._machine: Machine | None = None
+        self._trailer: snapshot.Trailer | None = None
+        self._rows = 0
+
+    def feed(self, data: bytes) -> None:
+        try:
+            for section in snapshot.decode_slice(data):
+                self._take(section)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+            raise snapshot.damaged(error) from None
+
+    def finish(self) -> Machine:
+        machine, trailer = self._machine, self._trailer
+        if machine is None or trailer is None:
+            raise snapshot.damaged("it has no header" if machine is None else "it has no trailer: the end is missing")
+        if self._rows != trailer.rows:
+            raise snapshot.damaged(f"it holds {self._rows} rows, {trailer.rows} were written")
+        if machine.digest != trailer.digest:
+            raise snapshot.damaged(f"its digest is {machine.digest:016x}, {trailer.digest:016x} was written")
+        return machine
+
+    def _take(self, section: snapshot.Section) -> None:
+        if self._trailer is not None:
+            raise snapshot.damaged("it goes on after its trailer")
+        if self._machine is None:
+            if section.id != snapshot.HEADER_ID:
+                raise snapshot.damaged(f"it begins with section {section.id}, not with its header")
+            header = snapshot.decode_header(section.rows)
+            self._machine = Machine(header.settings, header.scalars, self._supported_level)
+        elif section.id == snapshot.TRAILER_ID:
+            self._trailer = snapshot.decode_trailer(section.rows)
+        elif section.id in self._machine.containers:
+            self._rows += self._machine.containers[section.id].load(section.rows)
+        else:
+            raise snapshot.damaged(f"section {section.id} is unknown")

@@ -1,0 +1,193 @@
+"""Sessions: opened once per nonce, ended by their client or by the leader's Expire, with what is left of a lease checkpointed. Pure.
+
+Deadlines are not here: the leader alone holds them, on its own clock. Here is what survives the leader.
+"""
+
+from collections.abc import Iterator, Mapping
+from struct import Struct
+from typing import ClassVar
+
+import msgspec
+
+from coordnode.errors import BadRequest, CoordError, SessionExpired, StateFull, TooLarge
+from coordnode.ids import Sequence, SessionId
+from coordnode.services.commands import (
+    Checkpoint,
+    CloseSession,
+    Done,
+    Expire,
+    Failure,
+    OpenSession,
+    Outcome,
+    Result,
+    SessionOpened,
+    TransactionDone,
+    Withdraw,
+    encode,
+)
+from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.state import Settings
+from coordnode.services.tables import Table
+from coordnode.services.windows import Windows
+
+SESSIONS_ID = 1
+NONCES_ID = 2
+
+SESSION_CHARGE_BYTES = 1024  # what a session takes in memory beside its own bytes
+FIRST_SEQUENCE = Sequence(1)  # of the command that came with the opening
+
+_pack = Struct(">Q").pack
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    nonce: bytes
+    ttl_ms: int
+    owner: str
+    opened_ms: int  # cluster_ms
+    remaining_ms: int | None  # of the lease, as checkpointed; None: a new leader grants all of ttl_ms
+    opened: Outcome  # what opening it was answered with, for retries with the same nonce
+
+
+def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None:
+    if not 1 <= len(operation.nonce) <= settings.nonce_bytes_max:
+        return BadRequest(f"the nonce has {len(operation.nonce)} bytes; give 1 to {settings.nonce_bytes_max} random ones")
+    if not settings.session_ttl_ms_min <= operation.ttl_ms <= settings.session_ttl_ms_max:
+        return BadRequest(
+            f"the session's TTL is {operation.ttl_ms} ms; give {settings.session_ttl_ms_min} to {settings.session_ttl_ms_max} ms"
+        )
+    if len(operation.owner.encode()) > settings.owner_bytes_max:
+        return TooLarge(f"the session's owner has more than {settings.owner_bytes_max} bytes; shorten it")
+    return None
+
+
+def _check_close(operation: CloseSession, settings: Settings) -> CoordError | None:
+    if operation.session <= 0:
+        return BadRequest(f"there is no session {operation.session}; name the one to close")
+    return None
+
+
+class Sessions(Service):
+    LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1}
+    CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close}
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.table: Table[Session] = Table(SESSIONS_ID, Session)
+        self.nonces: Table[int] = Table(NONCES_ID, int)  # nonce -> session
+        self.windows = Windows(context.settings, context.scalars)  # one for each session in `table`
+        self.containers = (self.table, self.nonces, self.windows)
+        self.routes = {
+            OpenSession: self.open,
+            CloseSession: self.close,
+            Expire: self.expire,
+            Checkpoint: self.checkpoint,
+            Withdraw: self.withdraw,
+        }
+
+    def get(self, session: SessionId) -> Session | None:
+        return self.table.get(_pack(session)) if session > 0 else None
+
+    def find_opened(self, nonce: bytes) -> Outcome | None:
+        """What the session with this nonce was answered with when it was opened; None: there is none, or it is over."""
+        found = self.nonces.get(nonce)
+        if found is None:
+            return None
+        session = self.get(SessionId(found))
+        assert session is not None
+        return session.opened
+
+    def items(self) -> Iterator[tuple[SessionId, Session]]:
+        """In the order of their ids."""
+        for key, session in self.table.items():
+            yield SessionId(int.from_bytes(key, "big")), session
+
+    # --- handlers ------------------------------------------------------------------------------------------------------
+
+    def open(self, operation: OpenSession) -> Result:
+        """Retries do not come here: the machine answers them with `find_opened`."""
+        context = self.context
+        scalars, settings = context.scalars, context.settings
+        charge = SESSION_CHARGE_BYTES + len(operation.nonce) + len(operation.owner)
+        if scalars.state_bytes + charge > settings.state_bytes_max:
+            return failure(StateFull(f"the cluster holds {scalars.state_bytes} bytes, at most {settings.state_bytes_max}; close a session"))
+        session = scalars.session_next
+        scalars.session_next = SessionId(session + 1)
+        window = self.windows.open(session)
+        first: Done | TransactionDone | Failure | None = None
+        if operation.first is not None:
+            context.session = session
+            carried_out = context.execute(operation.first)
+            assert isinstance(carried_out, Done | TransactionDone | Failure)
+            first = carried_out
+            kept = Outcome(context.index, context.position, encode(first))
+            self.windows.keep(window, session, FIRST_SEQUENCE, FIRST_SEQUENCE, kept)
+        result = SessionOpened(session, operation.ttl_ms, scalars.revision, first)
+        opened = Outcome(context.index, context.position, encode(result))
+        self.table.set(
+            _pack(session), Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened)
+        )
+        self.nonces.set(operation.nonce, session)
+        scalars.state_bytes += charge + len(opened.result)
+        return result
+
+    def close(self, operation: CloseSession) -> Result:
+        if self.get(operation.session) is None:
+            return failure(session_over(operation.session))
+        self._end(operation.session)
+        return Done(self.context.scalars.revision)
+
+    def expire(self, operation: Expire) -> Result:
+        """`changed` counts the sessions that were still there."""
+        if operation.term != self.context.term:
+            return failure(BadRequest(f"an expiry of term {operation.term} stands in an entry of term {self.context.term}: it is void"))
+        if (error := self._check_count(len(operation.sessions))) is not None:
+            return failure(error)
+        ended = 0
+        for session in operation.sessions:
+            if self.get(session) is not None:
+                self._end(session)
+                ended += 1
+        return Done(self.context.scalars.revision, ended)
+
+    def checkpoint(self, operation: Checkpoint) -> Result:
+        if (error := self._check_count(len(operation.remaining_ms))) is not None:
+            return failure(error)
+        return Done(self.context.scalars.revision, sum([self._note(session, left) for session, left in operation.remaining_ms]))
+
+    def withdraw(self, operation: Withdraw) -> Result:
+        if (error := self._check_count(len(operation.sessions))) is not None:
+            return failure(error)
+        return Done(self.context.scalars.revision, sum([self._note(session, None) for session in operation.sessions]))
+
+    def _note(self, session: SessionId, remaining_ms: int | None) -> bool:
+        """Whether that changed anything."""
+        found = self.get(session)
+        if found is None:
+            return False
+        if remaining_ms is not None:
+            remaining_ms = max(0, min(remaining_ms, found.ttl_ms))
+        if found.remaining_ms == remaining_ms:
+            return False
+        self.table.set(_pack(session), msgspec.structs.replace(found, remaining_ms=remaining_ms))
+        return True
+
+    def _check_count(self, count: int) -> CoordError | None:
+        count_max = self.context.settings.expire_sessions_max
+        if count <= count_max:
+            return None
+        return TooLarge(f"one entry names at most {count_max} sessions, not {count}; send the rest in another")
+
+    def _end(self, session: SessionId) -> None:
+        """Every service lets go of it, and all that this changes is one revision."""
+        found = self.get(session)
+        assert found is not None
+        self.context.end_session(session)
+        self.context.publish()
+        self.windows.close(session)
+        self.nonces.delete(found.nonce)
+        self.table.delete(_pack(session))
+        self.context.scalars.state_bytes -= SESSION_CHARGE_BYTES + len(found.nonce) + len(found.owner) + len(found.opened.result)
+
+
+def session_over(session: SessionId) -> SessionExpired:
+    return SessionExpired(f"session {session} is over: it expired, was closed or never was; open a new one")

@@ -1,0 +1,183 @@
+"""Exactly once inside sessions: for each session, the replies at and above its floor. Pure.
+
+A container of its own because every command passes here: a dictionary per session costs a quarter of an ordered table. The dictionary
+is also the unit of copy-on-write, as dedupe_entries_max bounds it. Rows are (key, floor) and (key, Outcome), with
+key = session * 2**53 + sequence; sequence 0 is the floor's place.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from coordnode.errors import RecordError
+from coordnode.ids import NO_SESSION, Index, Sequence, SessionId
+from coordnode.services.commands import Outcome
+from coordnode.services.state import Scalars, Settings
+from coordnode.services.tables import Container, encode_row, row_hash
+
+WINDOWS_ID = 3
+SEQUENCE_BITS = 53
+SEQUENCE_MAX = (1 << SEQUENCE_BITS) - 1
+REPLY_CHARGE_BYTES = 160  # what a kept reply takes beside its own bytes
+
+SETTLE_COMMANDS = 4096
+
+_rows_decoder = msgspec.msgpack.Decoder(list[tuple[SessionId, int, int | Outcome]])
+
+
+class Window:
+    __slots__ = ("bytes", "epoch", "floor", "floor_hashed", "replies")
+
+    def __init__(self, epoch: int, floor: int, floor_hashed: int, replies: dict[int, Outcome], size: int) -> None:
+        self.epoch = epoch
+        self.floor = floor  # sequences below were answered once, and their replies are gone
+        self.floor_hashed = floor_hashed  # the floor that the digest has; 0: none yet
+        self.replies = replies  # by sequence, all >= floor
+        self.bytes = size  # of the replies' results
+
+
+class Windows(Container[int, int | Outcome]):
+    """The digest has the replies of entries up to `_settled`: those that come and go between two settlings are never hashed."""
+
+    __slots__ = ("_bytes_max", "_entries_max", "_scalars", "_settled", "_touched", "_unsettled", "windows")
+
+    def __init__(self, settings: Settings, scalars: Scalars) -> None:
+        super().__init__(WINDOWS_ID)
+        self._entries_max = settings.dedupe_entries_max
+        self._bytes_max = settings.dedupe_bytes_max
+        self._scalars = scalars
+        self._settled = scalars.applied
+        self._touched: dict[SessionId, None] = {}  # since then
+        self._unsettled = 0  # commands since then
+        self.windows: dict[SessionId, Window] = {}  # in the order of session ids, as these only grow
+
+    def open(self, session: SessionId) -> Window:
+        assert session not in self.windows
+        self.windows[session] = window = Window(self._epoch, 1, 0, {}, 0)
+        self._touched[session] = None
+        return window
+
+    def close(self, session: SessionId) -> None:
+        window = self._owned(session)
+        self._forget(window, session, list(window.replies))
+        if window.floor_hashed:
+            self._hashed -= self._hash(session, 0, window.floor_hashed)
+        del self.windows[session]
+        self._touched.pop(session, None)
+
+    def keep(self, window: Window, session: SessionId, sequence: Sequence, lowest_open: Sequence, outcome: Outcome) -> None:
+        """The reply to a command of this open session, whose window this is; then raises the floor as the client and the bounds want."""
+        if window.epoch != self._epoch:
+            window = self._owned(session)
+        self._touched[session] = None
+        replies = window.replies
+        replies[sequence] = outcome
+        grown = len(outcome.result)
+        window.bytes += grown
+        grown += REPLY_CHARGE_BYTES
+        floor = window.floor
+        if lowest_open == floor + 1 and (gone := replies.get(floor)) is not None and gone.index > self._settled:
+            # _raise_floor, written out for the reply that is only just too old to be asked for: every command passes here.
+            del replies[floor]
+            window.floor = lowest_open
+            size = len(gone.result)
+            window.bytes -= size
+            grown -= size + REPLY_CHARGE_BYTES
+        elif lowest_open > floor:
+            self._raise_floor(window, session, lowest_open)
+        if grown:
+            self._scalars.state_bytes += grown
+        while len(replies) > self._entries_max or window.bytes > self._bytes_max:
+            lowest = window.floor if window.floor in replies else min(replies)
+            self._raise_floor(window, session, lowest + 1)
+
+    def _raise_floor(self, window: Window, session: SessionId, floor: int) -> None:
+        old, replies = window.floor, window.replies
+        window.floor = floor
+        if floor - old <= len(replies):
+            gone = [sequence for sequence in range(old, floor) if sequence in replies]
+        else:
+            gone = [sequence for sequence in replies if sequence < floor]
+        self._forget(window, session, gone)
+
+    def _forget(self, window: Window, session: SessionId, sequences: list[int]) -> None:
+        size = 0
+        for sequence in sequences:
+            outcome = window.replies.pop(sequence)
+            if outcome.index <= self._settled:
+                self._hashed -= self._hash(session, sequence, outcome)
+            size += len(outcome.result)
+        window.bytes -= size
+        self._scalars.state_bytes -= size + REPLY_CHARGE_BYTES * len(sequences)
+
+    def _owned(self, session: SessionId) -> Window:
+        """The session's window, copied first when a snapshot may need it as it is."""
+        window = self.windows[session]
+        if window.epoch != self._epoch:
+            window = Window(self._epoch, window.floor, window.floor_hashed, window.replies.copy(), window.bytes)
+            self.windows[session] = window
+        return window
+
+    def maybe_settle(self, applied: Index, commands: int) -> None:
+        """At the end of each entry: so that no single turn has too much to hash."""
+        self._unsettled += commands
+        if self._unsettled >= SETTLE_COMMANDS:
+            self._settle(applied)
+
+    def _settle(self, applied: Index) -> None:
+        for session in self._touched:
+            window = self._owned(session)
+            if window.floor != window.floor_hashed:
+                if window.floor_hashed:
+                    self._hashed -= self._hash(session, 0, window.floor_hashed)
+                self._hashed += self._hash(session, 0, window.floor)
+                window.floor_hashed = window.floor
+            for sequence in reversed(window.replies):  # the newest last: replies are kept in the order of entries
+                outcome = window.replies[sequence]
+                if outcome.index <= self._settled:
+                    break
+                self._hashed += self._hash(session, sequence, outcome)
+        self._touched.clear()
+        self._settled = applied
+        self._unsettled = 0
+
+    def digest(self) -> int:
+        self._settle(self._scalars.applied)
+        return super().digest()
+
+    def _hash(self, session: int, sequence: int, leaf: int | Outcome) -> int:
+        return row_hash(WINDOWS_ID, encode_row((session, sequence, leaf)))
+
+    # --- snapshot and digest -------------------------------------------------------------------------------------------
+
+    def row(self, key: int, leaf: int | Outcome) -> bytes:
+        return encode_row((key >> SEQUENCE_BITS, key & SEQUENCE_MAX, leaf))
+
+    def parts(self) -> list[Any]:
+        return list(self.windows.items())
+
+    def items_of(self, parts: list[Any]) -> Iterator[tuple[int, int | Outcome]]:
+        for session, window in parts:
+            place = session << SEQUENCE_BITS
+            yield place, window.floor
+            for sequence in sorted(window.replies):
+                yield place | sequence, window.replies[sequence]
+
+    def load(self, rows: msgspec.Raw) -> int:
+        session = next(reversed(self.windows), NO_SESSION)
+        window = self.windows.get(session)
+        last = next(reversed(window.replies), 0) if window is not None else 0
+        loaded = _rows_decoder.decode(rows)
+        for row_session, sequence, leaf in loaded:
+            if sequence == 0 and isinstance(leaf, int) and session < row_session <= SEQUENCE_MAX:
+                session, window = row_session, Window(self._epoch, leaf, leaf, {}, 0)
+                self.windows[session] = window
+            elif window is not None and isinstance(leaf, Outcome) and row_session == session and last < sequence <= SEQUENCE_MAX:
+                window.replies[sequence] = leaf
+                window.bytes += len(leaf.result)
+            else:
+                raise RecordError(f"a snapshot's replies are not in order: session {row_session}, sequence {sequence}")
+            last = sequence
+            self._hashed += self._hash(row_session, sequence, leaf)
+        return len(loaded)

@@ -1,0 +1,149 @@
+"""Watches every member after every turn: leaders, logs, commits and states, each through the check of that name in checking/."""
+
+from coordnode.checking.cluster import CommittedEntries, LogMatching, OneLeaderPerTerm, StateAgreement
+from coordnode.errors import PromiseBroken
+from coordnode.ids import MemberId, Term
+from coordnode.raft.core import Raft
+from coordnode.raft.entry import CONFIG, Config, Entry, decode_config
+from coordnode.raft.ready import Write
+from coordnode.raft.state import LEADER
+from coordnode.replica.replica import Replica
+from coordnode.simulator import marks
+from coordnode.simulator.marks import Marks
+from coordnode.simulator.reference import Reference
+from coordnode.simulator.world import World
+
+REFERENCE = MemberId(0)  # whom the checks name when a member differs from the reference
+
+
+class Seen:
+    """How far one life of one member was looked at."""
+
+    __slots__ = ("applied", "committed", "leads", "machine")
+
+    def __init__(self) -> None:
+        self.applied = -1
+        self.committed = 0
+        self.leads = Term(0)  # the newest term it was seen to lead
+        self.machine: object = None
+
+
+class Checks:
+    def __init__(self, world: World, reference: Reference, marks_: Marks) -> None:
+        self.leader = REFERENCE  # who led last, in the newest term
+        self.leader_term = Term(0)
+        self.leaders = 0  # terms that had a leader
+        self.leads_since_ns = 0
+        self._world = world
+        self._reference = reference
+        self._marks = marks_
+        self._one_leader = OneLeaderPerTerm()
+        self._committed = CommittedEntries()
+        self._matching = LogMatching()
+        self._agreement = StateAgreement()
+        self._joint_begun_in = Term(0)  # term of the joint configuration that is not left yet
+        self._last_config: Config | None = None
+
+    # --- facts -----------------------------------------------------------------------------------------------------
+
+    def wrote(self, member: MemberId, write: Write) -> None:
+        """It hands these to its disk: the moment at which entries become part of its log."""
+        observe = self._matching.observe
+        for entry in write.entries:
+            observe(member, entry.index, entry.term, entry)
+        if write.truncate_from:
+            self._marks.reach(marks.ENTRIES_TRUNCATED)
+
+    def turned(self, replica: Replica, seen: Seen) -> None:
+        raft = replica.raft
+        if raft.role == LEADER and raft.term != seen.leads:
+            seen.leads = raft.term
+            self._on_leader(replica)
+        if raft.committed > seen.committed:
+            self._on_committed(replica.member, raft, seen)
+        if replica.applied != seen.applied or replica.machine is not seen.machine:
+            self._on_applied(replica, seen)
+
+    def _on_leader(self, replica: Replica) -> None:
+        raft = replica.raft
+        log = raft.log
+        self._one_leader.observe(raft.term, replica.member)
+        if raft.term > self.leader_term:
+            self.leader_term = raft.term
+            self.leader = replica.member
+            self.leaders += 1
+            self.leads_since_ns = self._world.now_ns
+            if raft.config.is_joint():
+                self._marks.reach(marks.ELECTION_WHILE_JOINT)
+
+        def entry_at(index: int) -> tuple[int, Entry]:
+            entry = log.entries[index - log.base_index - 1]
+            return entry.term, entry
+
+        self._committed.observe_leader(replica.member, raft.term, log.base_index + 1, log.last_index(), entry_at)
+
+    def _on_committed(self, member: MemberId, raft: Raft, seen: Seen) -> None:
+        log = raft.log
+        reference = self._reference
+        known = reference.entries
+        first = max(seen.committed, int(log.base_index)) + 1
+        seen.committed = raft.committed
+        for index in range(first, raft.committed + 1):
+            entry = log.entries[index - log.base_index - 1]
+            if index <= len(known):
+                if known[index - 1] is not entry:
+                    self._committed.observe(member, raft.term, index, entry.term, entry)
+                continue
+            self._committed.observe(member, raft.term, index, entry.term, entry)
+            if index != len(known) + 1:
+                raise PromiseBroken("committed-entries", f"member {member} commits {index}; nobody has seen {len(known) + 1}", (member, index))
+            reference.apply(entry, self._world.now_ns)
+            if entry.kind == CONFIG:
+                self._on_config(raft, entry)
+        if first <= raft.committed:
+            entry = log.entries[raft.committed - log.base_index - 1]
+            self._committed.observe(member, raft.term, raft.committed, entry.term, entry)
+
+    def _on_config(self, raft: Raft, entry: Entry) -> None:
+        config = decode_config(entry.data)
+        if config.is_joint():
+            self._joint_begun_in = entry.term
+        elif self._joint_begun_in:
+            if entry.term != self._joint_begun_in:
+                self._marks.reach(marks.JOINT_LEFT_BY_ANOTHER)
+            self._joint_begun_in = Term(0)
+        self._last_config = config
+
+    def _on_applied(self, replica: Replica, seen: Seen) -> None:
+        machine = replica.machine
+        seen.machine = machine
+        seen.applied = replica.applied
+        if machine is None:
+            return
+        applied = replica.applied
+        reference = self._reference
+        if applied > reference.applied:
+            raise PromiseBroken("committed-entries", f"member {replica.member} applied {applied}, which is not committed", (applied,))
+        if machine.digest != reference.digests[applied]:
+            self._agreement.observe(REFERENCE, applied, reference.digests[applied])
+            self._agreement.observe(replica.member, applied, machine.digest)
+
+    # --- in the end ------------------------------------------------------------------------------------------------
+
+    def compare_whole(self, replica: Replica) -> None:
+        """The state itself, not only its digest; and the digest made anew from it; and what a snapshot gives back."""
+        machine = replica.machine
+        assert machine is not None
+        reference = self._reference
+        member = replica.member
+        if machine.recompute_digest() != machine.digest:
+            raise PromiseBroken("digest", f"the digest of member {member} is not that of its state", (replica.applied, machine.digest))
+        assert replica.applied == reference.applied
+        self._agreement.observe(REFERENCE, replica.applied, reference.machine.digest, reference.machine.dump())
+        self._agreement.observe(member, replica.applied, machine.digest, machine.dump())
+        restored = type(machine).restore(machine.snapshot())
+        if restored.digest != machine.digest or restored.dump() != machine.dump():
+            raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
+
+    def committed_config(self) -> Config | None:
+        return self._last_config

@@ -1,0 +1,197 @@
+"""What one member told others and what its disk was told to keep: held against what the disk gives back. The only home of these checks."""
+
+from collections.abc import Sequence
+
+from coordnode.errors import PromiseBroken
+from coordnode.ids import MemberId
+from coordnode.raft.entry import HardState
+from coordnode.raft.messages import AppendReply, Message, VoteAsk, VoteReply
+from coordnode.raft.ready import Write
+from coordnode.storage.recovery import Recovered
+
+
+class DurableLog:
+    """The terms of the log as storage said that they are durable; entries up to `base` are in a snapshot."""
+
+    __slots__ = ("base", "terms")
+
+    def __init__(self, base: int, terms: list[int]) -> None:
+        self.base = base
+        self.terms = terms  # terms[i] is of index base + 1 + i
+
+    def last_index(self) -> int:
+        return self.base + len(self.terms)
+
+    def term_at(self, index: int) -> int | None:
+        place = index - self.base - 1
+        return self.terms[place] if 0 <= place < len(self.terms) else None
+
+    def copy(self) -> "DurableLog":
+        return DurableLog(self.base, self.terms.copy())
+
+    def truncate_from(self, index: int) -> None:
+        del self.terms[max(0, index - self.base - 1) :]
+
+    def reset(self, index: int) -> None:
+        self.base = index
+        self.terms = []
+
+    def write(self, write: Write) -> None:
+        if write.reset_to is not None:
+            self.reset(write.reset_to.index)
+        if write.truncate_from:
+            self.truncate_from(write.truncate_from)
+        if write.entries:
+            self.terms.extend([int(entry.term) for entry in write.entries])
+
+
+class Claims:
+    """Of one member, over all of its lives."""
+
+    __slots__ = ("_log", "_member", "hard_state", "rot_injected", "under_way")
+
+    def __init__(self, member: MemberId) -> None:
+        self._member = member
+        self._log = DurableLog(0, [])
+        self.hard_state: HardState | None = None  # None: never started
+        self.under_way: list[Write] = []  # handed to the disk, not said to be durable
+        self.rot_injected = False  # since the last start: less may come back than was kept
+
+    # --- while it runs ---------------------------------------------------------------------------------------------
+
+    def written(self, writes: Sequence[Write]) -> None:
+        """Storage said that these are durable."""
+        for write in writes:
+            if write.hard_state is not None:
+                self._check_vote(write.hard_state)
+                self.hard_state = write.hard_state
+            self._log.write(write)
+        del self.under_way[: len(writes)]
+
+    def _check_vote(self, newer: HardState) -> None:
+        older = self.hard_state
+        assert older is not None
+        if newer.term < older.term:
+            raise PromiseBroken("vote-once", f"member {self._member} went back from term {older.term} to {newer.term}", (older, newer))
+        if newer.term == older.term and older.vote and newer.vote != older.vote:
+            raise PromiseBroken(
+                "vote-once", f"member {self._member} voted for {older.vote} and then for {newer.vote} in term {newer.term}", (older, newer)
+            )
+
+    def sent(self, messages: Sequence[Message]) -> None:
+        """They leave now: what they rest on must be durable."""
+        hard_state = self.hard_state
+        assert hard_state is not None
+        for message in messages:
+            if message.term <= hard_state.term:
+                if type(message) is AppendReply and message.accepted:
+                    self._check_acknowledgement(message)
+                elif type(message) is VoteReply and message.granted and not message.pre:
+                    self._check_grant(message, hard_state)
+                continue
+            if isinstance(message, VoteAsk | VoteReply) and message.pre and message.term == hard_state.term + 1:
+                continue  # speaks of a term that nobody has entered
+            raise PromiseBroken(
+                "hard-state-first",
+                f"member {self._member} sent a message of term {message.term}; its disk knows term {hard_state.term}",
+                (message, hard_state),
+            )
+
+    def _check_grant(self, message: VoteReply, hard_state: HardState) -> None:
+        if hard_state.term == message.term and hard_state.vote != message.target:
+            raise PromiseBroken(
+                "hard-state-first", f"member {self._member} grants {message.target} a vote that is not on its disk", (message, hard_state)
+            )
+
+    def _check_acknowledgement(self, message: AppendReply) -> None:
+        if message.match > self._log.last_index():
+            raise PromiseBroken(
+                "acknowledge-durable",
+                f"member {self._member} acknowledged entries up to {message.match}; durable is {self._log.last_index()}",
+                (message, self._log.last_index()),
+            )
+
+    def check_snapshot(self, index: int, term: int) -> None:
+        """A snapshot of its own up to there is being made."""
+        known = self._log.term_at(index)
+        if index > self._log.last_index() or (known is not None and known != term):
+            raise PromiseBroken(
+                "snapshot-within-persisted",
+                f"member {self._member} makes a snapshot up to {index} of term {term}; its durable log ends at {self._log.last_index()}",
+                (index, term, known),
+            )
+
+    # --- when it starts again --------------------------------------------------------------------------------------
+
+    def opened(self, recovered: Recovered) -> None:
+        """What the folder holds must be what was durable, and of what was under way a beginning."""
+        found = recovered.hard_state
+        if self.hard_state is not None:
+            self._check_hard_state(found)
+            if not self.rot_injected:
+                self._check_no_rot(recovered)
+                self._check_log(recovered)
+        base = recovered.snapshot.index if recovered.snapshot is not None else 0
+        self.hard_state = found
+        self._log = DurableLog(base, [int(entry.term) for entry in recovered.entries])
+        self.under_way = []
+        self.rot_injected = False
+
+    def _check_hard_state(self, found: HardState) -> None:
+        allowed = [self.hard_state, *[write.hard_state for write in self.under_way]]
+        for known in allowed:
+            if known is not None and (known.term, known.vote) == (found.term, found.vote):
+                break
+        else:
+            raise PromiseBroken(
+                "claims-kept",
+                f"member {self._member} started with term {found.term}, vote {found.vote}, which its disk was not told to keep last",
+                (found, allowed),
+            )
+        assert self.hard_state is not None
+        if found.boot <= self.hard_state.boot:
+            raise PromiseBroken("claims-kept", f"member {self._member} started twice with boot {found.boot}", (found, self.hard_state))
+
+    def _check_no_rot(self, recovered: Recovered) -> None:
+        lost_before = self.hard_state is not None and self.hard_state.lost_entries
+        if recovered.rot or recovered.lost_entries or (recovered.hard_state.lost_entries and not lost_before):
+            raise PromiseBroken(
+                "rot-only-where-injected", f"member {self._member} reports rot, and its disk is whole", tuple(recovered.report)
+            )
+
+    def _check_log(self, recovered: Recovered) -> None:
+        base = recovered.snapshot.index if recovered.snapshot is not None else 0
+        terms = [int(entry.term) for entry in recovered.entries]
+        state = self._log.copy()
+        nearest = state.last_index()
+        if _is(state, base, terms):
+            return
+        for write in self.under_way:
+            if write.reset_to is not None:
+                state.reset(write.reset_to.index)
+                if _is(state, base, terms):
+                    return
+            if write.truncate_from:
+                state.truncate_from(write.truncate_from)
+                if _is(state, base, terms):
+                    return
+            for entry in write.entries:
+                state.terms.append(int(entry.term))
+                if _is(state, base, terms):
+                    return
+        raise PromiseBroken(
+            "claims-kept",
+            f"member {self._member} came back with a log of {base + 1}..{base + len(terms)}; durable was up to {nearest}",
+            (base, terms[-5:], self._log.base, self._log.terms[-5:], tuple(recovered.report)),
+        )
+
+
+def _is(state: DurableLog, base: int, terms: list[int]) -> bool:
+    """Both speak of the same log, each above its own snapshot."""
+    if state.last_index() <= base:
+        # A received snapshot was in place before the log was told.
+        return not terms and (state.last_index() == base or state.base < base)
+    if state.last_index() != base + len(terms):
+        return False
+    floor = max(base, state.base)
+    return state.terms[floor - state.base :] == terms[floor - base :]

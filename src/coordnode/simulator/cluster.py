@@ -1,0 +1,319 @@
+"""All members of one seed, their world around them, and what operators and faults may do to them."""
+
+from collections.abc import Callable
+
+from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
+from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.calls import AdministrativeAsk
+from coordnode.ids import ClusterId, Index, MemberId, Term
+from coordnode.raft.entry import Config, SnapshotMeta
+from coordnode.raft.messages import Message
+from coordnode.raft.state import Timing
+from coordnode.replica.replica import ReplicaConfig
+from coordnode.services.dialogue import TransferAsk
+from coordnode.services.machine import Machine
+from coordnode.services.state import Settings as MachineSettings
+from coordnode.simulator import marks
+from coordnode.simulator.checks import Checks
+from coordnode.simulator.client import SimClient
+from coordnode.simulator.clock import HostClock
+from coordnode.simulator.connections import Connections, MemberEnd
+from coordnode.simulator.damage import Damages
+from coordnode.simulator.disk import SimDisk
+from coordnode.simulator.injector import Victim
+from coordnode.simulator.marks import Marks
+from coordnode.simulator.member import DOWN, REFUSED, SimMember
+from coordnode.simulator.network import PeerNetwork
+from coordnode.simulator.operator import Operator
+from coordnode.simulator.recording import Recording
+from coordnode.simulator.reference import Reference
+from coordnode.simulator.workload import Workload
+from coordnode.simulator.world import MILLISECOND, SECOND, World
+from coordnode.storage.block import Identity
+from coordnode.storage.recovery import Genesis, Recovered, create_folder
+from coordnode.storage.wal import Settings as WalSettings
+
+CLUSTER = ClusterId(77)
+CREATED_UNIX_S = 1_800_000_000
+KIB = 1024
+SPARE_HOSTS = 4  # members that may join in the course of a seed
+GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must not disturb
+OPERATOR_LOOKS_NS = 250 * MILLISECOND
+OPERATOR_DEADLINE_MS = 4_000
+LEVELS = (1, 2)
+
+
+class Cluster:
+    """Implements what member, operator and injector ask of their surroundings."""
+
+    def __init__(self, world: World, *, members: int, operations_max: int) -> None:
+        chance = world.stream("cluster")
+        self.world = world
+        self.marks = Marks()
+        self.session_life = SessionLife()
+        watch_order = WatchOrder()
+        self.replica_config = _draw_replica_config(chance.random)
+        self.wal_settings = WalSettings(segment_bytes=(64 + 64 * int(chance.random() * 3)) * KIB, spares_max=3, free_bytes_min=128 * KIB)
+        settings = _draw_machine_settings(chance.random)
+        machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)
+        voters = tuple([MemberId(number) for number in range(1, members + 1)])
+        config = Config(voters=voters, contacts=tuple([(voter, f"host-{voter}:7000") for voter in voters]))
+        meta = SnapshotMeta(Index(0), Term(0), MemberId(0), 0, config, Index(0))
+        self._genesis = Genesis(meta, list(machine.snapshot()))
+        self.config = config  # the newest that is committed
+        self.reference = Reference(self._genesis.slices, LEVELS[-1], self.marks, ExactlyOnce(), self.session_life, watch_order)
+        self.checks = Checks(world, self.reference, self.marks)
+        self.network = PeerNetwork(world, self._deliver, None)
+        self.members: dict[MemberId, SimMember] = {}
+        self._ends: dict[MemberId, MemberEnd] = {}
+        self.connections = Connections(world, self._ends)
+        self._clock_chance = world.stream("clocks")
+        self._levels = [LEVELS[int(chance.random() * 1.5)] for _ in range(8)] if chance.random() < 0.5 else [LEVELS[-1]] * 8
+        self._host_ids = [MemberId(number) for number in range(1, members + 1 + SPARE_HOSTS)]
+        for voter in voters:
+            self._add_member(voter, self._genesis).start()
+        self.damages = Damages(self)
+        self.recording = Recording(world, self.reference, self.checks, self.marks, self.session_life, watch_order)
+        self.workload = Workload(
+            world,
+            self.connections,
+            self.recording,
+            members=self._host_ids,
+            operations_max=operations_max,
+            chance=world.stream("workload"),
+        )
+        self.operator = Operator(self)
+        self._operator_ask: AdministrativeAsk | None = None
+        self._operator_client = SimClient(world, self.connections, self, number=0, name="operator", members=self._host_ids, rate_ppm=0)
+        self.probe_done: bool | None = None
+        world.after(SECOND, self._operator_looks)
+
+    def _add_member(self, member: MemberId, genesis: Genesis | None) -> SimMember:
+        chance = self._clock_chance.random
+        identity = Identity(CLUSTER, member)
+        disk = SimDisk(self.world.stream(f"disk {member}"))
+        rate_ppm = (-1_000, 1_000, int(chance() * 2_001) - 1_000)[int(chance() * 3)]
+        start_ms = 1_000 + int(chance() * 1_000_000)
+        clock = HostClock(self.world, start_ms=start_ms, rate_ppm=rate_ppm, wall_ms=CREATED_UNIX_S * 1_000 + int(chance() * 10_000))
+        create_folder(disk, identity, genesis, self.wal_settings)
+        disk.settle()
+        disk.take_cost_ns()
+        level = self._levels[len(self.members) % len(self._levels)]
+        if self.reference.machine.level > level:
+            level = int(self.reference.machine.level)
+        created = SimMember(self, identity, disk, clock, level)
+        self.members[member] = created
+        self._ends[member] = created
+        return created
+
+    def _deliver(self, message: Message) -> None:
+        target = self.members.get(message.target)
+        if target is not None:
+            target.receive(message)
+
+    # --- what is asked about it ------------------------------------------------------------------------------------
+
+    def leader(self) -> SimMember | None:
+        """Whoever leads in the newest term."""
+        best: SimMember | None = None
+        for member in self.members.values():
+            if member.leads() and (best is None or _term(member) > _term(best)):
+                best = member
+        return best
+
+    def leading(self) -> MemberId | None:
+        leader = self.leader()
+        return leader.member if leader is not None else None
+
+    def settled_config(self) -> Config | None:
+        leader = self.leader()
+        if leader is None:
+            return None
+        assert leader.replica is not None
+        raft = leader.replica.raft
+        if raft.config.is_joint() or raft.configs[-1][0] > raft.committed or not raft.has_own_term_committed():
+            return None
+        return raft.config
+
+    def belonging(self) -> list[SimMember]:
+        """Members of the newest committed configuration, in order."""
+        config = self.checks.committed_config() or self.config
+        return [self.members[member] for member in config.members() if member in self.members]
+
+    def why_not_converged(self) -> str:
+        """What still differs, in words; empty: nothing does."""
+        config = self.settled_config()
+        if config is None:
+            return "there is no leader with a settled configuration"
+        if not self.operator.is_idle():
+            return "the operator is not done"
+        applied = self.reference.applied
+        for number in config.members():
+            member = self.members[number]
+            replica = member.replica
+            if not member.is_serving() or replica is None:
+                return f"member {number} is {member.state}"
+            raft = replica.raft
+            if replica.machine is None or replica.applied != applied or raft.log.last_index() != applied:
+                return f"member {number} applied {replica.applied} of {applied}, its log ends at {raft.log.last_index()}"
+            if raft.lost_entries:
+                return f"member {number} has not regained what it lost"
+        if not self.workload.is_quiet():
+            return f"{self.workload.under_way()} operations of clients are not finished"
+        return ""
+
+    # --- Site of the members ---------------------------------------------------------------------------------------
+
+    def power_lost(self, member: SimMember, down_ns: int) -> None:
+        self._power_loss(down_ns)
+
+    def on_opened(self, member: SimMember, recovered: Recovered) -> None:
+        for line in recovered.report:
+            if line.startswith("torn tail"):
+                self.marks.reach(marks.TORN_TAIL)
+        self.damages.on_opened(member, recovered)
+
+    def on_turned(self, member: SimMember) -> None:
+        if self.damages.hurt:
+            self.damages.look(member)
+
+    # --- Cluster of the injector -----------------------------------------------------------------------------------
+
+    def victims(self) -> list[Victim]:
+        return [member for member in self.belonging() if member.state != REFUSED]
+
+    def client_names(self) -> list[str]:
+        return [client.name for client in self.workload.clients]
+
+    def silence_client(self, draw: int, lasting_ns: int) -> bool:
+        clients = self.workload.clients
+        client = clients[draw % len(clients)]
+        if client.is_silent():
+            return False
+        client.fall_silent()
+        self.world.after(lasting_ns, client.go_on)
+        return True
+
+    def power_loss(self) -> None:
+        if self.reference.applied:
+            self.marks.reach(marks.POWER_LOST_WITH_DATA)
+        for member in self.members.values():
+            member.crash(power=True)
+
+    def _power_loss(self, down_ns: int) -> None:
+        up = [member for member in self.members.values() if member.is_up()]
+        self.power_loss()
+        for member in up:
+            self.world.after(down_ns, member.start)
+
+    def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
+        return self.damages.rot(kind, self.members[victim.member], draw, down_ns)
+
+    def is_changing(self) -> bool:
+        return self.operator.is_changing()
+
+    # --- Site of the operator --------------------------------------------------------------------------------------
+
+    def _operator_looks(self) -> None:
+        self.operator.look()
+        self.world.after(OPERATOR_LOOKS_NS, self._operator_looks)
+
+    def refused_to_start(self) -> list[MemberId]:
+        return [member.member for member in self.belonging() if member.state == REFUSED]
+
+    def members_damaged(self) -> int:
+        return len(self.damages.hurt)
+
+    def new_member(self) -> MemberId | None:
+        for member in self._host_ids:
+            if member not in self.members:
+                self._add_member(member, None).start()
+                return member
+        return None
+
+    def give_up_member(self, member: MemberId) -> None:
+        self.world.after(GIVEN_UP_AFTER_NS, self._give_up, member)
+
+    def _give_up(self, member: MemberId) -> None:
+        """Unless it was taken in again, or still may be."""
+        config = self.settled_config()
+        if config is None or self.operator.is_changing():
+            self.world.after(SECOND, self._give_up, member)
+            return
+        found = self.members.get(member)
+        if found is not None and member not in config.members():
+            if found.state == REFUSED:
+                self.marks.reach(marks.MEMBER_REPLACED)
+            found.crash(power=False)
+            found.state = REFUSED
+            self.damages.forget(member)
+
+    def upgrade_all(self) -> None:
+        for member in self.members.values():
+            if member.level < LEVELS[-1]:
+                member.level = LEVELS[-1]
+                member.crash(power=False)
+                self.world.after(300 * MILLISECOND, member.start)
+
+    def administer(self, ask: AdministrativeAsk) -> None:
+        client = self._operator_client
+        now_ms = client.clock.own_ms()
+        self._operator_ask = ask
+        client.core.administer(ask, now_ms, deadline_ms=now_ms + OPERATOR_DEADLINE_MS)
+        client.poll()
+
+    # --- owner of the operator's client ----------------------------------------------------------------------------
+
+    def on_finished(self, client: SimClient, finished: Finished) -> None:
+        ask = self._operator_ask
+        if isinstance(ask, TransferAsk) and finished.error is None and self.leading() == ask.target:
+            self.marks.reach(marks.TRANSFER_DONE)
+        self._operator_ask = None
+        self.operator.on_finished()
+
+    def on_session(self, client: SimClient, changed: SessionChanged) -> None:
+        raise AssertionError("the operator opens no session")
+
+    def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
+        raise AssertionError("the operator watches nothing")
+
+    # --- the second phase ------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Everyone runs who can; faults are over already."""
+        self.operator.forget_wishes()
+        for member in self.members.values():
+            member.fill_disk(full=False)
+            member.slow_disk(0)
+            member.resume()
+            if member.state == DOWN:
+                member.start()
+        for client in self.workload.clients:
+            client.go_on()
+
+
+def _term(member: SimMember) -> Term:
+    assert member.replica is not None
+    return member.replica.raft.term
+
+
+def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
+    snapshot_entries = (40, 120, 400)[int(chance() * 3)]
+    return ReplicaConfig(
+        tick_ms=50,
+        timing=Timing(election_ticks_min=10, election_ticks_max=20, heartbeat_ticks=2, stuck_ticks=40),
+        snapshot_entries=snapshot_entries,
+        snapshot_log_bytes=1024 * KIB,
+        keep_entries=(2, 20, 100)[int(chance() * 3)],
+        apply_bytes_per_turn=(2 * KIB, 1024 * KIB)[int(chance() * 2)],
+    )
+
+
+def _draw_machine_settings(chance: Callable[[], float]) -> MachineSettings:
+    return MachineSettings(
+        history_count_max=(100, 400, 65_536)[int(chance() * 3)],
+        history_bytes_max=512 * KIB,
+        history_group_count_max=(4, 64)[int(chance() * 2)],
+        dedupe_entries_max=(16, 1024)[int(chance() * 2)],
+        digest_every=(8, 64)[int(chance() * 2)],
+    )

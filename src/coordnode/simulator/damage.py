@@ -1,0 +1,121 @@
+"""Which members are hurt by rot and not healed yet: keeps the damage to a minority, and sees it heal."""
+
+from typing import Protocol
+
+from coordnode.ids import MemberId
+from coordnode.raft.entry import Config
+from coordnode.simulator import faults, marks, rot
+from coordnode.simulator.marks import Marks
+from coordnode.simulator.member import DOWN, UP, SimMember
+from coordnode.simulator.rot import Hit
+from coordnode.simulator.world import World
+from coordnode.storage.hard_state import HARD_STATE_FILES
+from coordnode.storage.recovery import Recovered
+
+HEALED_MARKS = {
+    faults.ROT_RECORD: marks.ROT_LAST_RECORD_HEALED,
+    faults.ROT_HARD_STATE: marks.ROT_HARD_STATE_HEALED,
+    faults.ROT_SNAPSHOT: marks.ROT_SNAPSHOT_HEALED,
+}
+
+
+class Hurt:
+    __slots__ = ("found", "kind", "lives")
+
+    def __init__(self, kind: str, lives: int) -> None:
+        self.kind = kind
+        self.lives = lives  # which of its lives it was in
+        self.found = False  # a start since then said so
+
+
+class Site(Protocol):
+    world: World
+    marks: Marks
+
+    def settled_config(self) -> Config | None: ...
+
+    def is_changing(self) -> bool: ...
+
+
+class Damages:
+    def __init__(self, site: Site) -> None:
+        self.hurt: dict[MemberId, Hurt] = {}
+        self._site = site
+        self._chance = site.world.stream("rot")
+
+    def rot(self, kind: str, victim: SimMember, draw: int, down_ns: int) -> bool:
+        """In a running member, found at its next start; or in one that is down just then. Either way it starts again soon."""
+        if not victim.is_up() or not self._may_hurt(victim.member, lasting=kind == faults.HARD_STATE_LOST):
+            return False
+        if draw % 2:
+            victim.crash(power=draw % 4 == 3)
+        if not self._hit(kind, victim):
+            self._site.world.after(down_ns, victim.start)
+            return False
+        self.hurt[victim.member] = Hurt(kind, victim.lives)
+        victim.claims.rot_injected = True
+        self._site.world.after(down_ns, self._start_again, victim)
+        return True
+
+    def _start_again(self, victim: SimMember) -> None:
+        hurt = self.hurt.get(victim.member)
+        if hurt is not None and hurt.lives == victim.lives and victim.state != DOWN:
+            victim.crash(power=False)
+        victim.start()
+
+    def _may_hurt(self, member: MemberId, *, lasting: bool) -> bool:
+        """Only while the configuration is settled, and then at most a minority of its voters at a time."""
+        config = self._site.settled_config()
+        if config is None or self._site.is_changing() or member in self.hurt or member not in config.members():
+            return False
+        hurt = len([voter for voter in config.voters if voter in self.hurt])
+        if member in config.voters:
+            hurt += 1
+        elif self.hurt:
+            return False
+        voters = len(config.voters)
+        # A lost hard state takes the voter away for good: two must remain that can let a new one in.
+        return 2 * hurt < voters and not (lasting and (voters < 3 or self.hurt))
+
+    def _hit(self, kind: str, victim: SimMember) -> Hit | None:
+        disk, identity, chance = victim.disk, victim.identity, self._chance
+        if kind == faults.ROT_RECORD:
+            return rot.rot_last_record(disk, identity, chance)
+        if kind == faults.ROT_HARD_STATE:
+            return rot.rot_hard_state(disk, chance)
+        if kind == faults.ROT_SNAPSHOT:
+            return rot.rot_newest_snapshot(disk, chance)
+        if kind == faults.ROT_ANYWHERE:
+            return rot.rot_anywhere(disk, identity, chance)
+        assert kind == faults.HARD_STATE_LOST
+        for path in HARD_STATE_FILES:
+            disk.rot(path, int(chance.random() * 64), chance)
+        return Hit("hard state", HARD_STATE_FILES[0], 0)
+
+    def forget(self, member: MemberId) -> None:
+        """It is no member any more."""
+        self.hurt.pop(member, None)
+
+    def on_opened(self, member: SimMember, recovered: Recovered) -> None:
+        hurt = self.hurt.get(member.member)
+        if hurt is None or member.lives == hurt.lives:
+            return
+        if hurt.kind == faults.ROT_HARD_STATE:
+            hurt.found = any("hard_state" in line for line in recovered.report)
+        elif hurt.kind == faults.ROT_SNAPSHOT:
+            hurt.found = any(line.startswith("rot in snapshots") for line in recovered.report)
+        else:
+            hurt.found = bool(recovered.rot) or recovered.lost_entries
+
+    def look(self, member: SimMember) -> None:
+        """After one of its turns: it is healed once it started since, has its state, and regained what it lost."""
+        hurt = self.hurt.get(member.member)
+        if hurt is None or member.lives == hurt.lives or member.state != UP:
+            return
+        replica = member.replica
+        if replica is None or replica.machine is None or replica.raft.lost_entries or not replica.raft.hard_durable:
+            return
+        del self.hurt[member.member]
+        mark = HEALED_MARKS.get(hurt.kind)
+        if hurt.found and mark is not None:
+            self._site.marks.reach(mark)

@@ -1,0 +1,66 @@
+"""The closed list of interesting things that may happen in a run. One that a long run never reaches is a failure of the run."""
+
+ELECTION_WHILE_JOINT = "election inside a joint configuration"
+JOINT_LEFT_BY_ANOTHER = "joint configuration left by another leader than the one that began it"
+SNAPSHOT_INSTALLED = "snapshot installed"
+SNAPSHOT_RESUMED = "snapshot interrupted and resumed"
+TORN_TAIL = "torn tail"
+ROT_LAST_RECORD_HEALED = "rotten last record healed"
+ROT_SNAPSHOT_HEALED = "rotten snapshot healed"
+ROT_HARD_STATE_HEALED = "rotten hard state copy healed"
+MEMBER_REPLACED = "member without hard state replaced"
+FSYNC_FAILED = "failed fsync ended a process"
+FULL_DISK_RECOVERED = "full disk refused writes, then recovered"
+PAUSED_LEADER_DEPOSED = "leader paused and deposed"
+POWER_LOST_WITH_DATA = "power loss of all with data"
+RETRY_DEDUPLICATED = "retry deduplicated"
+SESSION_EXPIRED = "session expired"
+SESSION_SURVIVED = "session survived a leader change"
+CHECKPOINT_WITHDRAWN = "checkpoint withdrawn"
+WATCH_RESUMED = "watch resumed"
+WATCH_GAP = "watch gap"
+TRANSFER_DONE = "transfer done"
+LEVEL_RAISED = "level raised"
+READ_AFTER_CHANGE = "read confirmed after a leader change"
+ENTRIES_TRUNCATED = "entries truncated on a follower"
+AMNESIAC_REFUSED = "voter that lost entries refused a vote"
+
+MARKS = (
+    ELECTION_WHILE_JOINT,
+    JOINT_LEFT_BY_ANOTHER,
+    SNAPSHOT_INSTALLED,
+    SNAPSHOT_RESUMED,
+    TORN_TAIL,
+    ROT_LAST_RECORD_HEALED,
+    ROT_SNAPSHOT_HEALED,
+    ROT_HARD_STATE_HEALED,
+    MEMBER_REPLACED,
+    FSYNC_FAILED,
+    FULL_DISK_RECOVERED,
+    PAUSED_LEADER_DEPOSED,
+    POWER_LOST_WITH_DATA,
+    RETRY_DEDUPLICATED,
+    SESSION_EXPIRED,
+    SESSION_SURVIVED,
+    CHECKPOINT_WITHDRAWN,
+    WATCH_RESUMED,
+    WATCH_GAP,
+    TRANSFER_DONE,
+    LEVEL_RAISED,
+    READ_AFTER_CHANGE,
+    ENTRIES_TRUNCATED,
+    AMNESIAC_REFUSED,
+)
+
+LONG_RUN_SEEDS = 300
+"""From so many seeds on, every mark must have been reached. Fewer may miss one by chance alone."""
+
+
+class Marks:
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(MARKS, 0)
+
+    def reach(self, mark: str) -> None:
+        self.counts[mark] += 1

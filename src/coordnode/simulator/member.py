@@ -1,0 +1,340 @@
+"""One member of the simulated cluster, over all of its lives: real replica, real driver, real storage on a simulated disk."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from coordnode.driver import Driver
+from coordnode.errors import DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
+from coordnode.ids import MemberId
+from coordnode.raft.messages import Message, VoteReply
+from coordnode.raft.ready import Write
+from coordnode.raft.state import LEADER
+from coordnode.replica.effects import Effects
+from coordnode.replica.events import Events
+from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.services.dialogue import Answer, Ask
+from coordnode.simulator import marks
+from coordnode.simulator.checks import Checks, Seen
+from coordnode.simulator.claims import Claims
+from coordnode.simulator.clock import HostClock
+from coordnode.simulator.connections import Connections
+from coordnode.simulator.disk import PowerLost, SimDisk
+from coordnode.simulator.lanes import Lanes
+from coordnode.simulator.marks import Marks
+from coordnode.simulator.network import PeerNetwork
+from coordnode.simulator.world import MICROSECOND, MILLISECOND, World
+from coordnode.storage.block import Identity
+from coordnode.storage.recovery import Recovered, open_folder
+from coordnode.storage.wal import Settings
+
+DOWN, STARTING, UP, PAUSED, REFUSED = "down", "starting", "up", "paused", "refused to start"
+
+QUANTUM_NS = 200 * MICROSECOND  # what arrives within it shares a turn
+FULL_RESTART_NS = 500 * MILLISECOND
+
+
+class Site(Protocol):
+    """Where the member runs."""
+
+    world: World
+    network: PeerNetwork
+    connections: Connections
+    checks: Checks
+    marks: Marks
+    replica_config: ReplicaConfig
+    wal_settings: Settings
+
+    def power_lost(self, member: "SimMember", down_ns: int) -> None:
+        """The cut that was asked for came: all members lose power in this moment."""
+        ...
+
+    def on_opened(self, member: "SimMember", recovered: Recovered) -> None: ...
+
+    def on_turned(self, member: "SimMember") -> None: ...
+
+
+class SimMember:
+    """Implements lanes.Host, injector.Victim, connections.MemberEnd and, for its driver, driver.Network."""
+
+    def __init__(self, site: Site, identity: Identity, disk: SimDisk, clock: HostClock, level: int) -> None:
+        self.member: MemberId = identity.member
+        self.identity = identity
+        self.disk = disk
+        self.clock = clock
+        self.level = level  # the highest feature level that its build can apply
+        self.state = DOWN
+        self.inbox = Events()
+        self.claims = Claims(identity.member)
+        self.replica: Replica | None = None
+        self.lives = 0
+        self._site = site
+        self._world = site.world
+        self._chance = site.world.stream(f"member {identity.member}")
+        self._seen = Seen()
+        self._driver: Driver | None = None
+        self._lanes: Lanes | None = None
+        self._life = 0  # what was asked for in an earlier life does not happen
+        self._turn_due = False
+        self._again = False  # the last turn left work behind
+        self._stalled: list[tuple[Callable[..., None], tuple[object, ...]]] = []  # what fell due during a pause
+        self._led_when_paused = False
+        self._cut_everyone = False
+        self._cut_down_ns = -1  # how long to stay down after the cut that was asked for; -1: none was
+        self._slow_ms = 0
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    def is_up(self) -> bool:
+        return self.state in (STARTING, UP, PAUSED)
+
+    def is_serving(self) -> bool:
+        return self.state in (UP, PAUSED)
+
+    def leads(self) -> bool:
+        return self.state == UP and self.replica is not None and self.replica.raft.role == LEADER
+
+    def start(self) -> None:
+        if self.state != DOWN:
+            return
+        self._life += 1
+        self.lives += 1
+        self.state = STARTING
+        self._run(self._life, self._open)
+
+    def _open(self) -> None:
+        try:
+            recovered = open_folder(self.disk, self.identity, self._site.wal_settings)
+        except DiskFull:
+            self.crash(power=False)
+            self._world.after(FULL_RESTART_NS, self.start)
+            return
+        except (FolderRefused, Rotten):
+            self._refuse()
+            return
+        self.after(self.disk.take_cost_ns(), self._opened, recovered)
+
+    def _refuse(self) -> None:
+        """It says what is wrong with its folder and ends; only an operator can help."""
+        if not self.claims.rot_injected:
+            raise PromiseBroken("rot-only-where-injected", f"member {self.member} refuses to start, and its disk is whole", self.member)
+        self._end_life()
+        self.state = REFUSED
+
+    def _opened(self, recovered: Recovered) -> None:
+        self.disk.settle()
+        self._site.on_opened(self, recovered)
+        self.claims.opened(recovered)
+        seed = self._chance.getrandbits(64)
+        self.replica = Replica(
+            member=self.member,
+            config=self._site.replica_config,
+            hard_state=recovered.hard_state,
+            snapshot=recovered.snapshot,
+            entries=recovered.entries,
+            commit_hint=recovered.commit_hint,
+            rng=random.Random(seed),
+            supported_level=self.level,
+        )
+        self._lanes = Lanes(self, self.disk, recovered, self._site.marks)
+        self._driver = Driver(self._handle, self._lanes, self)
+        self._seen = Seen()
+        self.inbox = Events()
+        self.state = UP
+        self._tick()
+
+    def crash(self, *, power: bool) -> None:
+        if not self.is_up():
+            return
+        self._end_life()
+        if power:
+            self.disk.power_loss(self._chance)
+        else:
+            self.disk.crash(self._chance)
+
+    def _end_life(self) -> None:
+        self._life += 1
+        self.state = DOWN
+        self.replica = None
+        self._driver = None
+        self._lanes = None
+        self._turn_due = False
+        self._stalled = []
+        self._cut_down_ns = -1
+        self._cut_everyone = False
+        self.disk.cut_at(0)
+        self._site.connections.member_gone(self.member)
+
+    def pause(self) -> None:
+        if self.state == UP:
+            self._led_when_paused = self.leads()
+            self.state = PAUSED
+
+    def resume(self) -> None:
+        """Everything that fell due meanwhile happens at once."""
+        if self.state != PAUSED:
+            return
+        self.state = UP
+        if self._led_when_paused and self._site.checks.leader != self.member:
+            self._site.marks.reach(marks.PAUSED_LEADER_DEPOSED)
+        stalled, self._stalled = self._stalled, []
+        for work, arguments in stalled:
+            self._run(self._life, work, *arguments)
+        self.soon()
+
+    # --- time ------------------------------------------------------------------------------------------------------
+
+    def after(self, delay_ns: int, work: Callable[..., None], *arguments: object) -> None:
+        self._world.after(delay_ns, self._run, self._life, work, *arguments)
+
+    def _run(self, life: int, work: Callable[..., None], *arguments: object) -> None:
+        """The one place where a life can end by itself."""
+        if life != self._life:
+            return
+        if self.state == PAUSED:
+            self._stalled.append((work, arguments))
+            return
+        try:
+            work(*arguments)
+        except PowerLost:
+            self._on_cut()
+        except DiskFailed:
+            self._site.marks.reach(marks.FSYNC_FAILED)
+            self._fall(power=False)
+        except Rotten:
+            # Found while it ran: it must start again to see what is whole.
+            if not self.claims.rot_injected:
+                raise
+            self._fall(power=False)
+        except Diverged as error:
+            raise PromiseBroken("state-agreement", f"member {self.member} finds that it diverged: {error.sentence}") from error
+
+    def _fall(self, *, power: bool) -> None:
+        down_ns = self._cut_down_ns if self._cut_down_ns >= 0 else 200 * MILLISECOND
+        self.crash(power=power)
+        self._world.after(down_ns, self.start)
+
+    def _on_cut(self) -> None:
+        if self._cut_everyone:
+            self._site.power_lost(self, self._cut_down_ns)
+        else:
+            self._fall(power=self._chance.random() < 0.5)
+
+    def _tick(self) -> None:
+        self.inbox.ticked = True
+        assert self._lanes is not None
+        self._lanes.tick()
+        self.after(self.clock.world_ns(self._site.replica_config.tick_ms * MILLISECOND), self._tick)
+        self._turn()
+
+    def soon(self) -> None:
+        if not self._turn_due and self.state == UP:
+            self._turn_due = True
+            self.after(QUANTUM_NS, self._turn_was_due)
+
+    def _turn_was_due(self) -> None:
+        if self._turn_due:
+            self._turn()
+
+    def _turn(self) -> None:
+        assert self._driver is not None
+        replica = self.replica
+        assert replica is not None
+        self._turn_due = False
+        events, self.inbox = self.inbox, Events()
+        events.now_ms = self.clock.own_ms()
+        events.wall_ms = self.clock.wall_ms()
+        self._driver.turn(events)
+        self._site.checks.turned(replica, self._seen)
+        self._site.on_turned(self)
+        if self._again:
+            self.soon()
+
+    def _handle(self, events: Events) -> Effects:
+        assert self.replica is not None
+        effects = self.replica.handle(events)
+        self._again = effects.again
+        return effects
+
+    # --- what arrives ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        if self.state in (UP, PAUSED):
+            self.inbox.messages.append(message)
+            if not self._turn_due:
+                self.soon()
+
+    def on_opened(self, connection: int, identity: str) -> None:
+        self.inbox.opened.append((connection, identity))
+        self.soon()
+
+    def on_asks(self, connection: int, asks: Sequence[Ask]) -> None:
+        self.inbox.asks.extend([(connection, ask) for ask in asks])
+        self.soon()
+
+    def on_closed(self, connection: int) -> None:
+        self.inbox.closed.append(connection)
+        self.soon()
+
+    # --- what its driver does --------------------------------------------------------------------------------------
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.claims.sent(messages)
+        for message in messages:
+            if type(message) is VoteReply and message.lost_entries and not message.granted:
+                self._site.marks.reach(marks.AMNESIAC_REFUSED)
+        self._site.network.send(messages)
+
+    def answer(self, connection: int, replies: Sequence[Answer]) -> None:
+        self._site.connections.answer(connection, replies)
+
+    def close(self, connection: int) -> None:
+        self._site.connections.close(connection)
+
+    # --- what its storage does -------------------------------------------------------------------------------------
+
+    def wrote(self, write: Write) -> None:
+        self._site.checks.wrote(self.member, write)
+        if write.reset_to is not None:
+            self._site.marks.reach(marks.SNAPSHOT_INSTALLED)
+
+    def on_written(self, writes: Sequence[Write]) -> None:
+        assert self._driver is not None
+        self.inbox.persisted = self._driver.on_written(writes)
+        self.soon()
+
+    # --- what can be done to it ------------------------------------------------------------------------------------
+
+    def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int) -> bool:
+        if not self.is_up() or self._cut_down_ns >= 0:
+            return False
+        self.disk.cut_at(self.disk.operations + operations)
+        self._cut_down_ns = down_ns
+        self._cut_everyone = everyone
+        return True
+
+    def is_receiving_snapshot(self) -> bool:
+        return any(name.endswith(".part") for name in self.disk.list("snapshots"))
+
+    def fail_fsync(self, down_ns: int) -> None:
+        self.disk.fail_next_sync()
+        self._cut_down_ns = down_ns
+
+    def slow_disk(self, sync_ms: int) -> None:
+        """0: at its own speed again."""
+        self._slow_ms = sync_ms
+        self.disk.slow_factor = 1.0 if not sync_ms else sync_ms / 0.3
+
+    def fill_disk(self, *, full: bool) -> None:
+        if not full:
+            self.disk.capacity = None
+            return
+        self.disk.capacity = 1 << 40
+        used = self.disk.capacity - self.disk.free_bytes()
+        self.disk.capacity = used + int(self._chance.random() * 2 * self._site.wal_settings.segment_bytes)
+
+    def set_clock_rate(self, ppm: int) -> None:
+        self.clock.set_rate(ppm)
+
+    def jump_wall(self, by_ms: int) -> None:
+        self.clock.jump_wall(by_ms)

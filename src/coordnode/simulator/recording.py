@@ -1,0 +1,248 @@
+"""What clients asked and were told, held against the committed log as it grows, and judged as one history in the end."""
+
+from coordnode.checking.history import FAILED, FOREVER, OK, UNKNOWN, UNSEEN, Operation
+from coordnode.checking.promises import AcknowledgedWrites, RevisionMonotonic, SessionLife, WatchOrder
+from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents
+from coordnode.errors import PromiseBroken
+from coordnode.ids import SessionId
+from coordnode.services.commands import (
+    READS,
+    Change,
+    ClientOperation,
+    CloseSession,
+    Failure,
+    Item,
+    OpenSession,
+    Put,
+    SessionOpened,
+)
+from coordnode.services.commands import Operation as Command
+from coordnode.simulator.client import SimClient
+from coordnode.simulator.reference import POSITIONS, Identity, Reference
+from coordnode.simulator.vocabulary import answered, asked
+from coordnode.simulator.world import MILLISECOND, World
+
+WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
+
+
+class _Open:
+    """One operation of a client that is under way."""
+
+    __slots__ = ("argument", "floor", "function", "identity", "invoked", "operation", "process", "stale")
+
+    def __init__(self, process: int, operation: Command | None, session: SessionId, identity: Identity | None, invoked: int) -> None:
+        self.process = process
+        self.operation = operation
+        self.function, self.argument = asked(operation, session)
+        self.identity = identity  # what a copy of it in the log is known by; None: a read
+        self.invoked = invoked
+        self.stale = False
+        self.floor = 0  # the answer must not be of an earlier revision
+
+
+class Recording:
+    def __init__(self, world: World, reference: Reference, session_life: SessionLife, watch_order: WatchOrder) -> None:
+        self.completed = 0
+        self._world = world
+        self._reference = reference
+        self._session_life = session_life
+        self._watch_order = watch_order
+        self._acknowledged = AcknowledgedWrites()
+        self._monotonic = RevisionMonotonic()
+        self._open: dict[tuple[int, int], _Open] = {}  # by client and its core's number of the call
+        self._doubtful: list[_Open] = []  # nobody was told what became of them
+        self._operations: list[Operation] = []
+        self._claimed: dict[Identity, None] = {}  # all that clients asked through us
+        self._sequences: dict[tuple[int, int], int] = {}  # by client and session: the next sequence, as its core counts
+        self._seen_items: dict[bytes, Item] = {}
+        self._watches = 0
+
+    # --- what clients ask ------------------------------------------------------------------------------------------
+
+    def begun(
+        self,
+        client: SimClient,
+        call: int,
+        operation: ClientOperation | None,
+        *,
+        session: int = 0,
+        request_id: str = "",
+        stale: bool = False,
+        min_revision: int = 0,
+    ) -> None:
+        session_id = client.sessions.get(session, SessionId(0))
+        identity: Identity | None = None
+        if session:
+            key = (client.number, session)
+            identity = ("session", int(session_id), self._sequences[key])
+            self._sequences[key] += 1
+        elif request_id:
+            identity = ("request", request_id)
+        elif isinstance(operation, Put):
+            identity = ("value", operation.value)
+        else:
+            assert operation is None or isinstance(operation, READS)
+        opened = self._begin(client, call, operation, session_id, identity)
+        opened.stale = stale
+        opened.floor = max(min_revision, 0 if stale else self._monotonic.asked(client.name))
+
+    def opening(self, client: SimClient, call: int, owner: str, first: Put | None) -> None:
+        self._sequences[client.number, call] = 1 if first is None else 2
+        self._begin(client, call, OpenSession(b"", 0, owner, first), SessionId(0), ("owner", owner))
+
+    def closing(self, client: SimClient, call: int, session: int) -> None:
+        session_id = client.sessions[session]
+        self._begin(client, call, CloseSession(session_id), SessionId(0), ("close", int(session_id)))
+
+    def _begin(self, client: SimClient, call: int, operation: Command | None, session: SessionId, identity: Identity | None) -> _Open:
+        opened = _Open(client.number, operation, session, identity, self._world.now_ns)
+        self._open[client.number, call] = opened
+        if identity is not None:
+            self._claimed[identity] = None
+        return opened
+
+    # --- what they are told ----------------------------------------------------------------------------------------
+
+    def finished(self, client: SimClient, finished: Finished) -> None:
+        self.completed += 1
+        opened = self._open.pop((client.number, finished.call))
+        if finished.error is not None:
+            if not finished.error.definite:
+                self._doubtful.append(opened)
+            elif opened.identity is not None and not finished.index:
+                self._must_not_have_happened(opened)
+            return
+        result = finished.result
+        assert not isinstance(result, Failure)
+        if opened.identity is not None:
+            self._check_place(opened, finished)
+        revision = getattr(result, "revision", None)
+        if revision is not None:
+            floor = opened.floor
+            if not opened.stale:
+                self._monotonic.answered(client.name, floor, revision)
+            elif revision < floor:
+                raise PromiseBroken("min-revision", f"a read at or after revision {floor} was answered at {revision}", (floor, revision))
+        self._notice(finished)
+        if isinstance(result, SessionOpened) and isinstance(result.first, Failure):
+            # Opened, and its first command refused: that one changed nothing.
+            opened.function, opened.argument = "open-session", None
+            result = SessionOpened(result.session, result.ttl_ms, result.revision)
+        # A stale read shows some state of the past: it is bound to what was answered, not to when it was asked.
+        invoked = 0 if opened.stale else opened.invoked
+        self._operations.append(
+            Operation(
+                opened.process,
+                opened.function,
+                opened.argument,
+                answered(opened.operation, result),
+                invoked,
+                self._world.now_ns,
+                OK,
+                finished.index,
+                finished.position * POSITIONS,
+            )
+        )
+
+    def _check_place(self, opened: _Open, finished: Finished) -> None:
+        """Against the committed log, at once: the answer came from a leader that had applied it."""
+        identity = opened.identity
+        place = (finished.index, finished.position)
+        told = self._reference.result_at(place)
+        if told is None or told[0] != identity:
+            raise PromiseBroken(
+                AcknowledgedWrites.name,
+                f"{opened.function} was acknowledged at {place}, and the committed log holds something else there",
+                (opened.function, opened.argument, place, told),
+            )
+        if told[1] != finished.result:
+            raise PromiseBroken(
+                "exactly-once", f"{opened.function} at {place} was answered with another result than it had", (identity, told[1], finished.result)
+            )
+
+    def _must_not_have_happened(self, opened: _Open) -> None:
+        """A definite refusal: neither now nor later may a copy of it take effect. Looked at in the end."""
+        assert opened.identity is not None
+        self._operations.append(
+            Operation(
+                opened.process, opened.function, opened.argument, UNSEEN, opened.invoked, self._world.now_ns, FAILED, *self._refused_place(opened.identity)
+            )
+        )
+
+    def _refused_place(self, identity: Identity) -> tuple[int, int]:
+        effect = self._reference.effect_of(identity)
+        if effect is not None:
+            raise PromiseBroken("definite-refusals", f"a definite refusal was told, and it took effect at {effect}", (identity, effect))
+        self._reference.must_never_happen(identity)
+        return -1, 0
+
+    def _notice(self, finished: Finished) -> None:
+        """What a later compare-and-set can build upon."""
+        item = getattr(finished.result, "item", None)
+        if isinstance(item, Item):
+            self._seen_items[item.key] = item
+
+    def newest_seen(self, key: bytes) -> Item | None:
+        return self._seen_items.get(key)
+
+    def newest_revision(self, client: SimClient) -> int:
+        return self._monotonic.asked(client.name)
+
+    # --- sessions --------------------------------------------------------------------------------------------------
+
+    def session_changed(self, client: SimClient, changed: SessionChanged) -> None:
+        if changed.state in (SessionState.HELD, SessionState.UNSURE):
+            left_ns = changed.until_ms * MILLISECOND - client.clock.own_ns()
+            if left_ns > 0:
+                until_ns = self._world.now_ns + client.clock.world_ns(left_ns) - 1
+                self._session_life.held(int(changed.session_id), until_ns, self._world.now_ns)
+
+    # --- watches ---------------------------------------------------------------------------------------------------
+
+    def watching(self, start: bytes, end: bytes, start_revision: int) -> int:
+        self._watches += 1
+        self._watch_order.opened(self._watches, start, end, start_revision)
+        return self._watches
+
+    def watched(self, watch: int, seen: WatchEvents) -> None:
+        self._watch_order.pushed(watch, [told_change(change) for change in seen.changes], int(seen.up_to))
+
+    def gap(self, watch: int, floor: int) -> None:
+        self._watch_order.gap(watch, floor)
+
+    def unwatched(self, watch: int) -> None:
+        self._watch_order.closed(watch)
+
+    # --- in the end ------------------------------------------------------------------------------------------------
+
+    def history(self) -> list[Operation]:
+        """Everything with its place: what nobody was told is looked up in the log, which by now holds all that will ever be."""
+        reference = self._reference
+        doubtful = [*self._doubtful, *self._open.values()]
+        operations = list(self._operations)
+        for opened in doubtful:
+            identity = opened.identity
+            if identity is None:
+                continue
+            effect = reference.effect_of(identity)
+            if effect is not None:
+                operations.append(
+                    Operation(
+                        opened.process,
+                        opened.function,
+                        opened.argument,
+                        UNSEEN,
+                        opened.invoked,
+                        FOREVER,
+                        UNKNOWN,
+                        effect[0],
+                        effect[1] * POSITIONS,
+                    )
+                )
+        operations.extend(reference.endings(self._claimed))
+        operations.sort(key=lambda operation: operation.invoked)
+        return operations
+
+
+def told_change(change: Change) -> WatchedChange:
+    return int(change.revision), tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])

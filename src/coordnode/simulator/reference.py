@@ -1,0 +1,180 @@
+"""The committed log, applied once more beside all members: what each command came to, and what every state must be equal to.
+
+Members are compared with it at every index; what it says itself is judged by checking/, which knows nothing of its code.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
+from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
+from coordnode.errors import PromiseBroken, SessionExpired, TooOld
+from coordnode.ids import Index, Revision
+from coordnode.raft.entry import BATCH, Entry
+from coordnode.services.commands import (
+    Change,
+    Checkpoint,
+    CloseSession,
+    Command,
+    Done,
+    Expire,
+    Failure,
+    OpenSession,
+    Outcome,
+    Put,
+    RaiseLevel,
+    Result,
+    SessionOpened,
+    Withdraw,
+    decode_batch,
+    decode_result,
+)
+from coordnode.services.machine import Machine, Restorer
+from coordnode.simulator import marks
+from coordnode.simulator.marks import Marks
+
+Identity = tuple[str, str | bytes | int] | tuple[str, int, int]
+"""What a command is known by, however often a copy of it stands in the log."""
+
+POSITIONS = 1024  # an entry's positions are spread so far apart for checking, to make room for each session that one Expire ends
+
+_FORGOTTEN = (SessionExpired.code, TooOld.code)  # answers of the window's edge: they do not speak of the command itself
+
+
+def identity_of(command: Command) -> Identity | None:
+    operation = command.operation
+    if command.session:
+        return "session", int(command.session), int(command.sequence)
+    if command.request_id:
+        return "request", command.request_id
+    if isinstance(operation, OpenSession):
+        return "owner", operation.owner
+    if isinstance(operation, CloseSession):
+        return "close", int(operation.session)
+    if isinstance(operation, Put):
+        return "value", operation.value
+    return None
+
+
+class Reference:
+    def __init__(
+        self, genesis: Sequence[bytes], level: int, marks_: Marks, exactly_once: ExactlyOnce, session_life: SessionLife, watch_order: WatchOrder
+    ) -> None:
+        restorer = Restorer(level)
+        for data in genesis:
+            restorer.feed(data)
+        self.machine: Machine = restorer.finish()
+        self.entries: list[Entry] = []  # entries[i].index == 1 + i
+        self.digests: list[int] = [self.machine.digest]  # by index
+        self.commands = 0
+        self._marks = marks_
+        self._exactly_once = exactly_once
+        self._session_life = session_life
+        self._watch_order = watch_order
+        self._results: dict[tuple[int, int], tuple[Identity | None, Result]] = {}  # by the place of the first copy
+        self._effects: dict[Identity, tuple[int, int]] = {}  # where it changed something or was answered for good
+        self._never: dict[Identity, None] = {}
+        self._endings: list[tuple[Identity | None, Operation]] = []
+        self.changes: dict[int, Change] = {}
+
+    @property
+    def applied(self) -> int:
+        return len(self.entries)
+
+    def apply(self, entry: Entry, now_ns: int) -> None:
+        assert entry.index == len(self.entries) + 1
+        self.entries.append(entry)
+        machine = self.machine
+        if entry.kind != BATCH:
+            machine.skip(entry.index)
+            self.digests.append(machine.digest)
+            return
+        batch = decode_batch(entry.data)
+        before = machine.revision
+        outcomes = machine.apply(entry.index, entry.term, batch)
+        self.digests.append(machine.digest)
+        if machine.revision > before:
+            self._note_changes(before)
+        revision = int(before)
+        for position, (command, outcome) in enumerate(zip(batch.commands, outcomes, strict=True)):
+            revision = self._note_command(entry, position, command, outcome, revision, now_ns)
+
+    def _note_changes(self, before: Revision) -> None:
+        for change in self.machine.changes(before, self.machine.revision):
+            self.changes[change.revision] = change
+            events = tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])
+            self._watch_order.committed(int(change.revision), events)
+
+    def _note_command(self, entry: Entry, position: int, command: Command, outcome: Outcome, revision: int, now_ns: int) -> int:
+        """Returns the revision after it."""
+        self.commands += 1
+        place = (int(entry.index), position)
+        took = (int(outcome.index), int(outcome.position))
+        result = decode_result(outcome.result)
+        identity = identity_of(command)
+        operation = command.operation
+        forgotten = isinstance(result, Failure) and result.code in _FORGOTTEN
+        if identity is not None and not forgotten and not isinstance(operation, CloseSession):
+            self._exactly_once.applied(identity, place, took, outcome.result)
+        if took != place:
+            self._marks.reach(marks.RETRY_DEDUPLICATED)
+            return revision
+        self._results[place] = (identity, result)
+        if isinstance(result, Failure):
+            return revision
+        if identity is not None and identity not in self._effects:
+            self._effects[identity] = place
+            if identity in self._never:
+                sentence = f"a definite refusal was told, and the command took effect at {place} all the same"
+                raise PromiseBroken("definite-refusals", sentence, (identity, place))
+        if isinstance(operation, Expire):
+            return self._note_expiry(entry, position, operation, result, revision, now_ns)
+        if isinstance(operation, CloseSession):
+            self._session_life.ended(int(operation.session), now_ns, by_client=True)
+            self._end(place, identity, int(operation.session), 0)
+        elif isinstance(operation, RaiseLevel):
+            self._marks.reach(marks.LEVEL_RAISED)
+        elif isinstance(operation, Withdraw):
+            if isinstance(result, Done) and result.changed:
+                self._marks.reach(marks.CHECKPOINT_WITHDRAWN)
+        elif isinstance(result, SessionOpened):
+            assert isinstance(operation, OpenSession)
+            self._session_life.renewal_sent(int(result.session), now_ns, operation.ttl_ms * 1_000_000)
+        elif isinstance(operation, Checkpoint):
+            return revision
+        return int(getattr(result, "revision", revision))
+
+    def _note_expiry(self, entry: Entry, position: int, expire: Expire, result: Result, revision: int, now_ns: int) -> int:
+        if expire.term != entry.term:
+            raise PromiseBroken(
+                "session-life", f"an expiry decided in term {expire.term} was carried out in term {entry.term}", (entry.index, expire)
+            )
+        self._marks.reach(marks.SESSION_EXPIRED)
+        for number, session in enumerate(expire.sessions):
+            self._session_life.ended(int(session), now_ns)
+            self._end((int(entry.index), position), None, int(session), number)
+        assert isinstance(result, Done)
+        return int(result.revision)
+
+    def _end(self, place: tuple[int, int], identity: Identity | None, session: int, number: int) -> None:
+        index, position = place
+        operation = Operation(
+            0, "end-sessions", (session,), UNSEEN, 0, FOREVER, UNKNOWN, index, position * POSITIONS + number
+        )
+        self._endings.append((identity, operation))
+
+    # --- what others ask -------------------------------------------------------------------------------------------
+
+    def result_at(self, place: tuple[int, int]) -> tuple[Identity | None, Result] | None:
+        return self._results.get(place)
+
+    def effect_of(self, identity: Identity) -> tuple[int, int] | None:
+        return self._effects.get(identity)
+
+    def must_never_happen(self, identity: Identity) -> None:
+        self._never[identity] = None
+
+    def endings(self, claimed: dict[Identity, None]) -> Iterator[Operation]:
+        """Ends of sessions that no recorded operation stands for: expiries, and what a client core closed by itself."""
+        for identity, operation in self._endings:
+            if identity is None or identity not in claimed:
+                yield operation

@@ -1,0 +1,51 @@
+"""Virtual time: one heap of callbacks, named random streams, and a running hash of everything that happened."""
+
+import random
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+from zlib import crc32
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+_Event = tuple[int, int, Callable[..., None], tuple[Any, ...]]
+
+
+class World:
+    __slots__ = ("_heap", "_sequence", "events", "now_ns", "seed", "trace")
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.now_ns = 0
+        self.events = 0  # callbacks run so far
+        self.trace = 0  # the same seed must give the same number, whatever the process
+        self._heap: list[_Event] = []
+        self._sequence = 0  # orders what falls due in the same nanosecond
+
+    def stream(self, name: str) -> random.Random:
+        """Chance of its own for each purpose: one more draw here never shifts what happens there."""
+        return random.Random(f"{self.seed}/{name}")
+
+    def at(self, time_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
+        assert time_ns >= self.now_ns, "nothing can be made to happen in the past"
+        self._sequence += 1
+        heappush(self._heap, (time_ns, self._sequence, callback, arguments))
+
+    def after(self, delay_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
+        self.at(self.now_ns + delay_ns, callback, *arguments)
+
+    def note(self, what: bytes) -> None:
+        """Makes `what` part of the trace."""
+        self.trace = crc32(what, self.trace)
+
+    def run_until(self, until_ns: int) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= until_ns:
+            time_ns, sequence, callback, arguments = heappop(heap)
+            self.now_ns = time_ns
+            self.events += 1
+            self.trace = crc32(b"%d.%d" % (time_ns, sequence), self.trace)
+            callback(*arguments)
+        self.now_ns = max(self.now_ns, until_ns)

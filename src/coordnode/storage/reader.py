@@ -1,0 +1,215 @@
+"""A member's files, read while it runs or after it died: no lock, nothing written, a moving tail tolerated."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from coordnode.errors import Damaged, DiskFailed, RecordError
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.storage.block import Identity
+from coordnode.storage.disk import Disk, RealDisk
+from coordnode.storage.hard_state import HARD_STATE_FILES, Copy, read_copies
+from coordnode.storage.identity import IDENTITY_FILE, IdentityFound, read_identity
+from coordnode.storage.mark import Mark, read_mark
+from coordnode.storage.record import KIND_NAMES
+from coordnode.storage.scan import Began, Ended, Found, Rot, chain_segments, walk
+from coordnode.storage.segment import Header, read_segments
+from coordnode.storage.snapshot_file import read_contents
+from coordnode.storage.snapshots import SNAPSHOT_FOLDER
+
+OK = "ok"
+TORN_TAIL = "torn tail"
+ROT = "rot"
+LOOKS_MAX = 3  # a running member writes while we read: only what is damaged each time is damaged
+
+REMEDY_LOG = (
+    "if the member runs, it goes on unharmed until its next start; then it names what it lost, votes no more until it regained that "
+    "from the others, and needs nobody's help while a majority is whole. With one voter alone: restore from a backup"
+)
+REMEDY_HARD_STATE_ONE = "start the member again: it uses the other copy and writes this one anew"
+REMEDY_HARD_STATE_BOTH = "the member is not that voter any more: remove it from the cluster and add it under a new id, with an empty folder"
+REMEDY_SNAPSHOT = "start the member again: it sets the file aside and falls back to an older snapshot or to the other members"
+
+
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
+    """One line of a dump. `verdict`: ok, torn tail, rot; `kind`: segment, batch, entry, truncate, reset, end."""
+
+    segment: int
+    path: str
+    offset: int
+    kind: str
+    verdict: str
+    reason: str
+    entry_kind: int = 0
+    term: int = 0  # of a batch: its sequence
+    index: int = 0  # of a segment or batch: the log's last index before it; of a truncation: the first index undone
+    chain: int = 0
+    batch: int = 0
+    size: int = 0
+    data: bytes = b""
+
+
+class Damage(NamedTuple):
+    path: str
+    offset: int
+    reason: str
+    remedy: str
+
+
+class Report(NamedTuple):
+    verdict: str  # ok, torn tail (harmless: what a crash or a running member leaves), rot
+    damages: list[Damage]
+    entries: int  # records of entries, also those that were truncated later
+    last_index: int
+    last_chain: int
+    tail: tuple[str, int]  # where the log ends
+    segments: int
+    superseded: list[str]  # segments that count no more
+
+
+class HardStateFound(NamedTuple):
+    path: str
+    copy: Copy | None
+    problem: str
+
+
+class SnapshotFound(NamedTuple):
+    path: str
+    meta: SnapshotMeta | None
+    slices: int
+    size: int
+    complete: bool
+    problem: str
+
+
+class Reader:
+    """Raises FolderRefused, UnknownFormat, DiskFailed; damage is reported, never raised, except where nothing else can be said."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def identity(self) -> IdentityFound:
+        """Raises RecordError when it is damaged, FileNotFoundError when this is no member's folder."""
+        return read_identity(self._disk)
+
+    def hard_state(self) -> list[HardStateFound]:
+        found = []
+        for path, copy in zip(HARD_STATE_FILES, read_copies(self._disk, None), strict=True):
+            found.append(HardStateFound(path, copy, "") if isinstance(copy, Copy) else HardStateFound(path, None, copy))
+        return found
+
+    def mark(self) -> tuple[Mark | None, list[str]]:
+        """And what is wrong with its slots."""
+        _, mark, problems = read_mark(self._disk, None)
+        return mark, problems
+
+    def snapshots(self, *, verify: bool = False) -> list[SnapshotFound]:
+        """All files, partial and rotten ones too, the oldest first; `verify` reads every slice."""
+        return [
+            self._snapshot(f"{SNAPSHOT_FOLDER}/{name}", verify=verify)
+            for name in self._disk.list(SNAPSHOT_FOLDER)
+            if name.endswith((".snap", ".part", ".rotten"))
+        ]
+
+    def records(self) -> Iterator[LogRecord]:
+        """The log in order, with its damages where they are."""
+        for sight in self._walk():
+            if isinstance(sight, Began):
+                yield _segment_line(sight.segment.path, sight.header)
+            elif isinstance(sight, Found):
+                record = sight.record
+                yield LogRecord(
+                    sight.segment.number, sight.segment.path, sight.offset, KIND_NAMES[record.kind], OK, "",
+                    record.entry_kind, record.term, record.index, record.chain, record.batch, record.size, record.data,
+                )  # fmt: skip
+            elif isinstance(sight, Rot):
+                yield LogRecord(sight.segment, sight.path, sight.offset, "end", ROT, sight.reason)
+            else:
+                verdict = TORN_TAIL if sight.torn else OK
+                yield LogRecord(sight.segment.number, sight.segment.path, sight.offset, "end", verdict, "")
+
+    def verify(self) -> Report:
+        """The log, the hard state, the mark and every snapshot."""
+        report = self._verify_log()
+        for _ in range(LOOKS_MAX - 1):
+            if not report.damages:
+                break
+            again = self._verify_log()
+            before = [(damage.path, damage.offset) for damage in report.damages]
+            kept = [damage for damage in again.damages if (damage.path, damage.offset) in before]
+            report = again._replace(damages=kept, verdict=ROT if kept else TORN_TAIL)
+        damages = report.damages + self._other_damages()
+        return report._replace(damages=damages, verdict=ROT if damages else report.verdict)
+
+    def _walk(self) -> Iterator[Began | Found | Rot | Ended]:
+        _, mark, _ = read_mark(self._disk, None)
+        return walk(self._disk, self._identity_if_readable(), mark)
+
+    def _identity_if_readable(self) -> Identity | None:
+        try:
+            return read_identity(self._disk).identity
+        except (RecordError, FileNotFoundError):
+            return None
+
+    def _verify_log(self) -> Report:
+        damages = []
+        entries = last_index = last_chain = segments = 0
+        tail = ("", 0)
+        torn = False
+        for record in self.records():
+            if record.verdict == ROT:
+                damages.append(Damage(record.path, record.offset, record.reason, REMEDY_LOG))
+            torn |= record.verdict == TORN_TAIL
+            tail = (record.path, record.offset + record.size)
+            segments += record.kind == "segment"
+            entries += record.kind == "entry"
+            if record.kind in ("entry", "reset", "segment"):
+                last_index, last_chain = record.index, record.chain
+            elif record.kind == "truncate":
+                last_index, last_chain = record.index - 1, record.chain
+        _, mark, _ = read_mark(self._disk, None)
+        superseded = [segment.path for segment in chain_segments(read_segments(self._disk, None), mark).superseded]
+        verdict = ROT if damages else TORN_TAIL if torn else OK
+        return Report(verdict, damages, entries, last_index, last_chain, tail, segments, superseded)
+
+    def _other_damages(self) -> list[Damage]:
+        states = self.hard_state()
+        broken = [state for state in states if state.copy is None]
+        remedy = REMEDY_HARD_STATE_BOTH if len(broken) == len(states) else REMEDY_HARD_STATE_ONE
+        damages = [Damage(state.path, 0, state.problem, remedy) for state in broken]
+        damages += [Damage("mark", 0, problem, "start the member again: it is written anew") for problem in self.mark()[1]]
+        for snapshot in self.snapshots(verify=True):
+            if snapshot.problem and snapshot.path.endswith(".snap") and self._disk.exists(snapshot.path):
+                damages.append(Damage(snapshot.path, snapshot.size, snapshot.problem, REMEDY_SNAPSHOT))
+        try:
+            self.identity()
+        except (RecordError, FileNotFoundError) as error:
+            remedy = "if this surely is the member's own folder, start it once with `adopt`"
+            damages.append(Damage(IDENTITY_FILE, 0, str(error), remedy))
+        return damages
+
+    def _snapshot(self, path: str, *, verify: bool) -> SnapshotFound:
+        try:
+            file = self._disk.open(path, past_cache=verify)
+        except FileNotFoundError:
+            return SnapshotFound(path, None, 0, 0, False, "gone while it was looked at")
+        try:
+            contents = read_contents(file, verify=verify)
+        except (Damaged, DiskFailed) as error:
+            return SnapshotFound(path, None, 0, 0, False, error.sentence)
+        finally:
+            file.close()
+        problem = "" if path.endswith(".part") else contents.problem
+        return SnapshotFound(path, contents.meta, len(contents.slices), contents.end, contents.complete, problem)
+
+
+def _segment_line(path: str, header: Header) -> LogRecord:
+    reason = f"made in boot {header.boot}, continues segment {header.previous_segment} at offset {header.previous_offset}"
+    before = header.next_index - 1
+    return LogRecord(header.number, path, 0, "segment", OK, reason, index=before, chain=header.chain, batch=header.batch)
+
+
+def open_reader(path: str) -> Reader:
+    """A folder of this machine."""
+    return Reader(RealDisk(path))

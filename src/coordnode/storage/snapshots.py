@@ -1,0 +1,362 @@
+"""Snapshots on disk: made slice by slice beside, put in place as a whole; received ones survive a restart half-way.
+
+Two whole ones are kept: the older serves a peer that is still reading it, and is what remains when the newer one rots.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from coordnode.errors import CoordError, DiskFailed, DiskFull, RecordError, Rotten
+from coordnode.ids import Index
+from coordnode.limits import SNAPSHOT_UNSYNCED_BYTES_MAX
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.replica.effects import StoreChunk, StoreSlice
+from coordnode.storage.block import Identity
+from coordnode.storage.disk import Disk, DiskFile
+from coordnode.storage.snapshot_file import (
+    Contents,
+    Slice,
+    add_to_checksum,
+    encode_footer,
+    encode_header,
+    encode_slice,
+    read_contents,
+    read_slice,
+)
+
+SNAPSHOT_FOLDER = "snapshots"
+KEPT = 2
+PARTS_MAX = 2  # received at the same time: one from the old leader, one from the new
+ROTTEN_KEPT = 2
+Result = TypeVar("Result")
+_NAME = re.compile(r"(\d{20})-(\d{20})-(\d{16})\.(snap|part|tmp)")
+
+
+def snapshot_path(meta: SnapshotMeta, suffix: str) -> str:
+    return f"{SNAPSHOT_FOLDER}/{meta.index:020d}-{meta.term:020d}-{meta.author:016d}.{suffix}"
+
+
+class _Growing:
+    """A file that takes slices until its footer. Every slice is durable before the next."""
+
+    def __init__(self, file: DiskFile, path: str, contents: Contents) -> None:
+        self.file = file
+        self.path = path
+        self.meta = contents.meta
+        self.slices = contents.slices
+        self.checksum = contents.checksum
+        self.end = contents.end
+
+    def append(self, data: bytes) -> None:
+        encoded = encode_slice(len(self.slices), data)
+        for start in range(0, len(encoded), SNAPSHOT_UNSYNCED_BYTES_MAX):
+            self.file.write(self.end + start, encoded[start : start + SNAPSHOT_UNSYNCED_BYTES_MAX])
+            self.file.datasync()
+        part = Slice(len(self.slices), self.end, len(data), int.from_bytes(encoded[12:16], "little"))
+        self.slices.append(part)
+        self.checksum = add_to_checksum(self.checksum, part)
+        self.end += len(encoded)
+
+    def complete(self, disk: Disk) -> None:
+        self.file.write(self.end, encode_footer(len(self.slices), self.checksum))
+        self.file.datasync()
+        disk.rename(self.path, snapshot_path(self.meta, "snap"))
+        disk.sync_folder(SNAPSHOT_FOLDER)
+        self.file.close()
+
+
+class Whole:
+    """A complete snapshot whose slices were all verified when it was found or made."""
+
+    def __init__(self, meta: SnapshotMeta, slices: list[Slice]) -> None:
+        self.meta = meta
+        self.slices = slices
+        self.path = snapshot_path(meta, "snap")
+
+
+class SnapshotStore:
+    """One lane: calls come one at a time, from one thread, which need not be the log's."""
+
+    def __init__(self, disk: Disk, identity: Identity, chain_at: Callable[[Index], int]) -> None:
+        """`chain_at`: the log's chain, put into the meta of what this member makes."""
+        self._disk = disk
+        self._identity = identity
+        self._chain_at = chain_at
+        self._whole: list[Whole] = []  # newest first
+        self._making: _Growing | None = None
+        self._parts: list[_Growing] = []  # the one that grew last is last
+        self._reading: tuple[str, DiskFile] | None = None
+        self._failed = ""
+        self.rot: list[str] = []  # what was found damaged since the start, one sentence each
+
+    @property
+    def newest(self) -> SnapshotMeta | None:
+        return self._whole[0].meta if self._whole else None
+
+    @property
+    def bytes_used(self) -> int:
+        whole = sum(part.slices[-1].offset + part.slices[-1].size for part in self._whole if part.slices)
+        growing = sum(part.end for part in self._parts)
+        return whole + growing + (self._making.end if self._making is not None else 0)
+
+    # --- making our own --------------------------------------------------------------------------------------------
+
+    def store_slice(self, work: StoreSlice) -> SnapshotMeta | None:
+        """Durable when it returns. With the last slice: the meta of the snapshot that is now in place, its chain filled in.
+        DiskFull: nothing of it remains, the older ones are whole."""
+        return self._guarded(lambda: self._store_slice(work))
+
+    def _store_slice(self, work: StoreSlice) -> SnapshotMeta | None:
+        if work.number == 0:
+            self._abandon_making()
+            meta = msgspec.structs.replace(work.meta, chain=self._chain_at(work.meta.index))
+            path = snapshot_path(meta, "tmp")
+            try:
+                self._making = self._grow(meta, path)
+            except DiskFull:
+                self._unlink_if_there(path)
+                raise
+        making = self._making
+        assert making is not None, "slice 0 begins a snapshot"
+        assert work.number == len(making.slices), f"slice {work.number} after {len(making.slices)}"
+        try:
+            making.append(work.data)
+            if not work.last:
+                return None
+            making.complete(self._disk)
+        except DiskFull:
+            self._abandon_making()
+            raise
+        self._making = None
+        self._add(Whole(making.meta, making.slices))
+        return making.meta
+
+    def abandon(self) -> None:
+        """The snapshot under way will not be finished."""
+        self._guarded(self._abandon_making)
+
+    def _abandon_making(self) -> None:
+        if self._making is not None:
+            self._making.file.close()
+            self._unlink_if_there(self._making.path)
+            self._making = None
+
+    # --- receiving -------------------------------------------------------------------------------------------------
+
+    def store_chunk(self, work: StoreChunk) -> tuple[int, bool]:
+        """The number of the slice wanted next, everything before it being durable; and whether the snapshot is in place.
+        DiskFull: nothing of it remains, the older ones are whole."""
+        return self._guarded(lambda: self._store_chunk(work))
+
+    def _store_chunk(self, work: StoreChunk) -> tuple[int, bool]:
+        for whole in self._whole:
+            if whole.meta == work.meta:
+                return len(whole.slices), True
+        part = self._part(work.meta, begin=work.number == 0)
+        if part is None:
+            return 0, False
+        if work.number != len(part.slices):
+            return len(part.slices), False
+        try:
+            part.append(work.data)
+            if not work.last:
+                return len(part.slices), False
+            part.complete(self._disk)
+        except DiskFull:
+            self._drop_part(part)
+            raise
+        self._parts.remove(part)
+        self._add(Whole(part.meta, part.slices))
+        return len(part.slices), True
+
+    def _part(self, meta: SnapshotMeta, *, begin: bool) -> _Growing | None:
+        """The partial snapshot of that meta: the one that grows, or what a restart left of it, or a new one."""
+        for part in self._parts:
+            if part.meta == meta:
+                self._parts.remove(part)
+                self._parts.append(part)
+                return part
+        path = snapshot_path(meta, "part")
+        found = self._resume(meta, path)
+        if found is None and begin:
+            try:
+                found = self._grow(meta, path)
+            except DiskFull:
+                self._unlink_if_there(path)
+                raise
+        if found is not None:
+            self._parts.append(found)
+            while len(self._parts) > PARTS_MAX:
+                self._drop_part(self._parts[0])
+        return found
+
+    def _resume(self, meta: SnapshotMeta, path: str) -> _Growing | None:
+        if not self._disk.exists(path):
+            return None
+        # Past the cache: after a failed sync the kernel may show slices that never reached the device.
+        file = self._disk.open(path, past_cache=True)
+        try:
+            contents = read_contents(file, self._identity)
+        except RecordError:
+            return None
+        finally:
+            file.close()
+        if contents.meta != meta:
+            return None
+        return _Growing(self._disk.open(path), path, contents)
+
+    def _drop_part(self, part: _Growing) -> None:
+        self._parts.remove(part)
+        part.file.close()
+        self._unlink_if_there(part.path)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
+        """A slice, and whether it is the last. None: that snapshot is gone or rotten."""
+        return self._guarded(lambda: self._read_slice(meta, number))
+
+    def _read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
+        for whole in self._whole:
+            if whole.meta == meta and number < len(whole.slices):
+                try:
+                    return read_slice(self._open(whole.path), whole.slices[number]), number == len(whole.slices) - 1
+                except (RecordError, FileNotFoundError) as error:
+                    self._found_rot(whole, error)
+                    return None
+        return None
+
+    def load(self, meta: SnapshotMeta) -> Iterator[bytes]:
+        """All slices, in order. Raises Rotten where one is not what was written."""
+        for whole in self._whole:
+            if whole.meta == meta:
+                for number, part in enumerate(whole.slices):
+                    try:
+                        data = read_slice(self._open(whole.path), part)
+                    except (RecordError, FileNotFoundError) as error:
+                        self._found_rot(whole, error)
+                        raise Rotten(
+                            f"rot in {whole.path}: slice {number}: {error}; start the member again: it falls back to what is whole"
+                        ) from error
+                    yield data
+                return
+        raise Rotten(f"the snapshot {snapshot_path(meta, 'snap')} is gone; start the member again")
+
+    def _open(self, path: str) -> DiskFile:
+        if self._reading is None or self._reading[0] != path:
+            self._close_reading()
+            self._reading = (path, self._disk.open(path))
+        return self._reading[1]
+
+    def _close_reading(self) -> None:
+        if self._reading is not None:
+            self._reading[1].close()
+            self._reading = None
+
+    def _found_rot(self, whole: Whole, error: Exception) -> None:
+        """It is not offered any more; the next start looks at it again and sets it aside."""
+        self.rot.append(f"rot in {whole.path}: {error}; another snapshot will be made")
+        self._whole.remove(whole)
+
+    # --- the folder ------------------------------------------------------------------------------------------------
+
+    def find(self) -> tuple[list[SnapshotMeta], list[str]]:
+        """Verifies all there are. The whole ones, newest first, and a sentence for each damaged one. Changes nothing on disk."""
+        problems = []
+        for name in self._disk.list(SNAPSHOT_FOLDER):
+            if name.endswith(".snap"):
+                path = f"{SNAPSHOT_FOLDER}/{name}"
+                try:
+                    self._whole.append(self._verify(path))
+                except RecordError as error:
+                    problems.append(f"rot in {path}: {error.sentence}")
+        self._whole.sort(key=lambda whole: (whole.meta.index, whole.meta.term), reverse=True)
+        return [whole.meta for whole in self._whole], problems
+
+    def _verify(self, path: str) -> Whole:
+        file = self._disk.open(path, past_cache=True)
+        try:
+            contents = read_contents(file, self._identity)
+        finally:
+            file.close()
+        if not contents.complete:
+            raise RecordError(contents.problem)
+        whole = Whole(contents.meta, contents.slices)
+        if whole.path != path:
+            raise RecordError(f"holds the snapshot {whole.path}")
+        return whole
+
+    def tidy(self, newest: SnapshotMeta | None) -> None:
+        """After a start: damaged ones are set aside, unfinished ones of our own removed; `newest` is the one that is used."""
+        disk = self._disk
+        whole = {part.path for part in self._whole}
+        for name in disk.list(SNAPSHOT_FOLDER):
+            path = f"{SNAPSHOT_FOLDER}/{name}"
+            if name.endswith(".tmp"):
+                disk.unlink(path)
+            elif name.endswith(".snap") and path not in whole:
+                disk.rename(path, path + ".rotten")
+            elif name.endswith(".part") and _NAME.fullmatch(name) is None:
+                disk.unlink(path)
+        if newest is None:
+            # None connects with the log: what they hold is older than what this member once knew.
+            for part in self._whole:
+                disk.rename(part.path, part.path + ".rotten")
+            self._whole.clear()
+        rotten = [name for name in disk.list(SNAPSHOT_FOLDER) if name.endswith(".rotten")]
+        for name in rotten[:-ROTTEN_KEPT]:
+            disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+        parts = [name for name in disk.list(SNAPSHOT_FOLDER) if name.endswith(".part")]
+        for name in parts[:-PARTS_MAX]:
+            disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+        disk.sync_folder(SNAPSHOT_FOLDER)
+
+    def close(self) -> None:
+        self._failed = self._failed or "the snapshots are closed"
+        self._close_reading()
+        for part in self._parts:
+            part.file.close()
+        if self._making is not None:
+            self._making.file.close()
+
+    def _grow(self, meta: SnapshotMeta, path: str) -> _Growing:
+        header = encode_header(self._identity, meta)
+        file = self._disk.create(path)
+        file.write(0, header)
+        file.datasync()
+        self._disk.sync_folder(SNAPSHOT_FOLDER)
+        return _Growing(file, path, Contents(self._identity, meta, [], 0, len(header), False, ""))
+
+    def _add(self, whole: Whole) -> None:
+        self._whole = [other for other in self._whole if other.path != whole.path]
+        self._whole.append(whole)
+        self._whole.sort(key=lambda other: (other.meta.index, other.meta.term), reverse=True)
+        for old in self._whole[KEPT:]:
+            if self._reading is not None and self._reading[0] == old.path:
+                self._close_reading()
+            self._unlink_if_there(old.path)
+        del self._whole[KEPT:]
+        for part in [part for part in self._parts if part.meta.index <= whole.meta.index]:
+            self._drop_part(part)
+        for name in self._disk.list(SNAPSHOT_FOLDER):
+            match = _NAME.fullmatch(name)
+            if match and match[4] == "part" and int(match[1]) <= whole.meta.index:
+                self._disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+
+    def _unlink_if_there(self, path: str) -> None:
+        if self._disk.exists(path):
+            self._disk.unlink(path)
+
+    def _guarded(self, work: Callable[[], Result]) -> Result:
+        if self._failed:
+            raise DiskFailed(self._failed)
+        try:
+            return work()
+        except (DiskFull, Rotten):
+            raise
+        except CoordError as error:
+            self._failed = error.sentence
+            raise

@@ -1,0 +1,84 @@
+"""Planted bugs: one-line changes of the real code, kept as data, that the simulator must find through a named check.
+
+    python -m tests.mutants                          every planted bug, over three fresh seed ranges of 300
+    python -m tests.mutants --only vote-not-durable  one of them
+    python -m tests.mutants --seeds 1-300            over this range alone
+
+Each bug is planted in a copy of src/; the stock command, `coordnode simulate --seeds A-B`, then runs until it is red.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src"
+DATA = pathlib.Path(__file__).with_name("planted.toml")
+
+NOT_A_CHECK = ("crash", "timeout", "harness")
+"""What the simulator says when something broke that no named check or assertion explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    name: str
+    file: str  # below src/coordnode
+    old: str
+    new: str
+    breaks: str  # the promise, in a few words
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    check: str  # "" when the range stayed green
+    sentence: str
+    seed: int
+    seeds: int  # how many were run
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.check) and self.check not in NOT_A_CHECK
+
+
+def load() -> list[Planted]:
+    with DATA.open("rb") as file:
+        rows = tomllib.load(file)["planted"]
+    planted = [Planted(**row) for row in rows]
+    names = [bug.name for bug in planted]
+    assert len(names) == len(set(names)), "two planted bugs share a name"
+    return planted
+
+
+def plant(bug: Planted, source: pathlib.Path) -> None:
+    """Changes the one place that bug.old names; the text must stand there exactly once."""
+    path = source / "coordnode" / bug.file
+    text = path.read_text()
+    count = text.count(bug.old)
+    if count != 1:
+        raise ValueError(f"{bug.name}: its text stands {count} times in {bug.file}, not once; mend tests/mutants/planted.toml")
+    path.write_text(text.replace(bug.old, bug.new))
+
+
+def hunt(bug: Planted, first: int, last: int, *, timeout_s: float = 3_600) -> Found:
+    """Runs the stock command against a copy with the bug, until it is red or the range ends."""
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        source = pathlib.Path(folder) / "src"
+        shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+        plant(bug, source)
+        command = [sys.executable, "-m", "coordnode", "simulate", "--seeds", f"{first}-{last}", "--shrink", "0", "-o", "json"]
+        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"{bug.name}: the simulator said nothing readable (exit {done.returncode}): {done.stderr[-2000:]}") from None
+    if not report["red"]:
+        return Found("", "", 0, report["seeds"])
+    red = report["red"][0]
+    return Found(red["check"], red["sentence"], red["seed"], report["seeds"])

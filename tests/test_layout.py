@@ -1,0 +1,318 @@
+"""Holds the table of who may import whom, and what a pure room may not touch. Each rule is shown red on a small tree first."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+
+EVERYONE = {"limits", "errors", "ids"}
+RAFT_TYPES = {"raft.entry", "raft.messages", "raft.ready"}
+SERVICE_TYPES = {"services.commands", "services.dialogue"}
+
+# Room of coordnode -> the rooms (or single modules) of coordnode that it may import, besides itself and EVERYONE.
+COORDNODE: dict[str, set[str]] = {
+    "limits": set(),
+    "errors": set(),
+    "ids": set(),
+    "raft": set(),
+    "services": {"raft.entry"},
+    "replica": {"raft", "services"},
+    "wire": RAFT_TYPES | SERVICE_TYPES,
+    "checking": set(),
+    "storage": {"wire", *RAFT_TYPES, "replica.effects", "replica.events"},
+    "net": {"wire", *RAFT_TYPES, *SERVICE_TYPES},
+    "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
+    "config": set(),
+    "client": {"wire", *SERVICE_TYPES},
+    "simulator": {"raft", "services", "replica", "wire", "checking", "storage", "driver", "client", "config"},
+    "node": {"raft", "services", "replica", "wire", "storage", "net", "driver", "client", "config"},
+    "__main__": {"node", "simulator", "config"},
+}
+
+# What coordctl sees of coordnode.
+COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "errors", "ids"}
+
+# Room of coordctl -> the rooms of coordctl that it may import.
+COORDCTL: dict[str, set[str]] = {
+    "__main__": {"commands", "report"},
+    "commands": {"operations", "report", "results", "inventory", "runner"},
+    "operations": {"steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "results"},
+    "steps": {"facts", "transport", "inventory", "results"},
+    "facts": {"results"},
+    "transport": {"results"},
+    "runner": {"results"},
+    "chaos": {"steps", "facts", "transport", "engines", "inventory", "results"},
+    "logs": {"facts", "transport", "results"},
+    "canary": {"engines", "results"},
+    "engines": {"transport", "inventory", "results"},
+    "inventory": set(),
+    "results": set(),
+    "report": {"results"},
+}
+
+PURE = ("raft", "services", "replica", "wire", "checking", "client/core.py", "client/calls.py", "client/lease.py", "client/route.py",
+        "client/actions.py", "client/sessions.py", "client/watches.py")  # fmt: skip
+REPLICATED = ("raft", "services")
+PRINTS = ("coordctl/report", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
+
+IMPURE_MODULES = frozenset(
+    "asyncio concurrent datetime glob http io locale logging mmap multiprocessing os pathlib platform queue sched secrets select "
+    "selectors shutil signal socket socketserver ssl subprocess sys tempfile threading time urllib uuid uvloop".split()
+)
+IMPURE_CALLS = frozenset({"open", "input", "print", "hash", "id", "breakpoint", "exec", "eval", "__import__"})
+ORDERED_BY = frozenset({"list", "tuple", "enumerate", "iter", "zip", "map", "filter", "reversed", "dict", "next"})
+
+
+def files(root: Path, *places: str) -> Iterator[tuple[str, ast.Module]]:
+    """Every module below these places of `root`, as (path relative to root, parsed)."""
+    for place in places:
+        path = root / place
+        found = sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.exists() else []
+        for file in found:
+            yield file.relative_to(root).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imports(module: ast.Module, package: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted name below `package`) for each import of it; `from p.a import b` gives a.b."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == package:
+                    yield node.lineno, alias.name.partition(".")[2]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative imports hide the room"
+            if node.module is not None and node.module.split(".")[0] == package:
+                inner = node.module.partition(".")[2]
+                for alias in node.names:
+                    yield node.lineno, f"{inner}.{alias.name}" if inner else alias.name
+
+
+def room_of(path: str) -> str:
+    """The room of a file, from its path below the package: raft/core.py -> raft, driver.py -> driver."""
+    return path.split("/")[0].removesuffix(".py")
+
+
+def is_allowed(name: str, allowed: set[str]) -> bool:
+    return any(name == entry or name.startswith(entry + ".") for entry in allowed)
+
+
+# --- the rules: each takes a source folder and says what is wrong there --------------------------------------------
+
+
+def wrong_imports(root: Path) -> list[str]:
+    wrong = []
+    for path, module in files(root, "coordnode"):
+        room = room_of(path.removeprefix("coordnode/"))
+        if room == "__init__":
+            continue
+        if room not in COORDNODE:
+            wrong.append(f"{path}: the table knows no room {room}")
+            continue
+        for line, name in imports(module, "coordnode"):
+            if not is_allowed(name, COORDNODE[room] | EVERYONE | {room, "__version__"}):
+                wrong.append(f"{path}:{line}: {room} may not import {name}")
+        wrong += [f"{path}:{line}: coordnode never imports coordctl" for line, _ in imports(module, "coordctl")]
+    for path, module in files(root, "coordctl"):
+        room = room_of(path.removeprefix("coordctl/"))
+        if room == "__init__":
+            continue
+        if room not in COORDCTL:
+            wrong.append(f"{path}: the table knows no room {room}")
+            continue
+        for line, name in imports(module, "coordctl"):
+            if not is_allowed(name, COORDCTL[room] | {room}):
+                wrong.append(f"{path}:{line}: {room} may not import {name}")
+        for line, name in imports(module, "coordnode"):
+            if not is_allowed(name, COORDNODE_FOR_COORDCTL | {"__version__"}):
+                wrong.append(f"{path}:{line}: coordctl may not see {name}")
+    return wrong
+
+
+def impure(root: Path) -> list[str]:
+    wrong = []
+    for path, module in files(root / "coordnode", *PURE):
+        for node in ast.walk(module):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+                if node.module == "random" and any(alias.name != "Random" for alias in node.names):
+                    wrong.append(f"{path}:{node.lineno}: chance comes in as a random.Random")
+            wrong += [f"{path}:{node.lineno}: imports {name}" for name in names if name.split(".")[0] in IMPURE_MODULES]  # type: ignore[attr-defined]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random" and node.attr != "Random":
+                wrong.append(f"{path}:{node.lineno}: chance comes in as a random.Random, not random.{node.attr}")
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+                wrong.append(f"{path}:{node.lineno}: calls {node.func.id}()")
+    return wrong
+
+
+def sets_walked(root: Path) -> list[str]:
+    """Iteration over a set display, set(...), or a name that this file declares or fills as a set."""
+    wrong = []
+    for path, module in files(root / "coordnode", *PURE):
+        known = _set_names(module)
+        for node in ast.walk(module):
+            walked: list[ast.expr] = []
+            if isinstance(node, ast.For | ast.comprehension):
+                walked = [node.iter]
+            elif isinstance(node, ast.Starred):
+                walked = [node.value]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ORDERED_BY:
+                walked = list(node.args)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("join", "extend"):
+                walked = list(node.args)
+            if isinstance(node, ast.Starred) and _inside_order_free(module, node):
+                continue
+            if isinstance(node, ast.comprehension) and _inside_order_free(module, node):
+                continue
+            wrong += [f"{path}:{expression.lineno}: walks a set" for expression in walked if _is_set(expression, known)]
+    return wrong
+
+
+def _name_of(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return None
+
+
+def _set_names(module: ast.Module) -> frozenset[str]:
+    names = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
+            annotation = ast.unparse(node.annotation)
+            if annotation.split("[")[0] in ("set", "frozenset", "AbstractSet"):
+                names.append(node.arg if isinstance(node, ast.arg) else _name_of(node.target))
+        elif isinstance(node, ast.Assign) and _is_set(node.value, frozenset()):
+            names.extend(_name_of(target) for target in node.targets)
+    return frozenset(name for name in names if name is not None)
+
+
+def _is_set(node: ast.expr, known: frozenset[str]) -> bool:
+    if isinstance(node, ast.Set | ast.SetComp):
+        return True
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
+        return _is_set(node.left, known) or _is_set(node.right, known)
+    name = _name_of(node)
+    return name is not None and name in known
+
+
+def _inside_order_free(module: ast.Module, wanted: ast.AST) -> bool:
+    """Whether this star or comprehension only feeds something whose result does not depend on the order."""
+    order_free = frozenset({"sorted", "set", "frozenset", "len", "sum", "min", "max", "any", "all"})
+    for node in ast.walk(module):
+        if isinstance(node, ast.Set) and wanted in node.elts:
+            return True
+        if isinstance(node, ast.SetComp) and wanted in node.generators:
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in order_free:
+            for argument in node.args:
+                if isinstance(argument, ast.GeneratorExp | ast.ListComp) and wanted in argument.generators:
+                    return True
+    return False
+
+
+def floats(root: Path) -> list[str]:
+    wrong = []
+    for path, module in files(root / "coordnode", *REPLICATED):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Constant) and isinstance(node.value, float):
+                wrong.append(f"{path}:{node.lineno}: a float")
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                wrong.append(f"{path}:{node.lineno}: / makes a float")
+            elif isinstance(node, ast.Name) and node.id == "float":
+                wrong.append(f"{path}:{node.lineno}: float")
+    return wrong
+
+
+def prints(root: Path) -> list[str]:
+    wrong = []
+    for path, module in files(root, "coordctl", "coordnode"):
+        if path.startswith(PRINTS):
+            continue
+        for node in ast.walk(module):
+            is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+            is_stream = isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "echo", "secho")
+            if is_print or (is_stream and isinstance(node.value, ast.Name) and node.value.id in ("sys", "click")):  # type: ignore[attr-defined]
+                wrong.append(f"{path}:{node.lineno}: prints")  # type: ignore[attr-defined]
+    return wrong
+
+
+def undocumented(root: Path) -> list[str]:
+    """Every file begins with a docstring; every room is a package whose __init__ has one."""
+    wrong = [f"{path}: does not say what it owns" for path, module in files(root, "coordnode", "coordctl") if not ast.get_docstring(module)]
+    for package in ("coordnode", "coordctl"):
+        for folder in sorted((root / package).rglob("*")):
+            if folder.is_dir() and any(folder.glob("*.py")) and not (folder / "__init__.py").exists():
+                wrong.append(f"{folder.relative_to(root).as_posix()}: a room without __init__.py")
+    return wrong
+
+
+RULES: list[tuple[Callable[[Path], list[str]], dict[str, str], str]] = [
+    (wrong_imports, {"coordnode/raft/core.py": "from coordnode.services import commands"}, "raft may not import services.commands"),
+    (wrong_imports, {"coordnode/wire/frames.py": "import coordnode.raft.core"}, "wire may not import raft.core"),
+    (wrong_imports, {"coordnode/simulator/world.py": "from coordnode import net"}, "simulator may not import net"),
+    (wrong_imports, {"coordnode/cellar/wine.py": ""}, "the table knows no room cellar"),
+    (wrong_imports, {"coordnode/node/inbox.py": "import coordctl.report"}, "coordnode never imports coordctl"),
+    (wrong_imports, {"coordctl/operations/wal.py": "from coordnode.storage import wal"}, "coordctl may not see storage.wal"),
+    (wrong_imports, {"coordctl/report/table.py": "from coordctl.operations import wal"}, "report may not import operations.wal"),
+    (impure, {"coordnode/raft/core.py": "import time"}, "imports time"),
+    (impure, {"coordnode/client/core.py": "from os import urandom"}, "imports os"),
+    (impure, {"coordnode/raft/core.py": "import random\nx = random.random()"}, "not random.random"),
+    (impure, {"coordnode/raft/core.py": "from random import choice"}, "chance comes in"),
+    (impure, {"coordnode/services/kv.py": "x = hash('a')"}, "calls hash()"),
+    (impure, {"coordnode/checking/models.py": "def f():\n    open('x')"}, "calls open()"),
+    (sets_walked, {"coordnode/raft/core.py": "for x in {1, 2}:\n    pass"}, "walks a set"),
+    (sets_walked, {"coordnode/raft/core.py": "a = [x for x in set(b)]"}, "walks a set"),
+    (sets_walked, {"coordnode/raft/core.py": "a: set[int] = b\nc = list(a)"}, "walks a set"),
+    (sets_walked, {"coordnode/raft/core.py": "class A:\n    def f(self):\n        self.a = set()\n        return [*self.a]"}, "walks a set"),
+    (sets_walked, {"coordnode/raft/core.py": "def f(a: frozenset[int]):\n    for x in a - {1}:\n        pass"}, "walks a set"),
+    (floats, {"coordnode/services/kv.py": "x = 0.5"}, "a float"),
+    (floats, {"coordnode/raft/core.py": "x = 1 / 2"}, "makes a float"),
+    (prints, {"coordctl/operations/wal.py": "print(1)"}, "prints"),
+    (prints, {"coordnode/storage/wal.py": "import sys\nsys.stderr.write('x')"}, "prints"),
+    (undocumented, {"coordnode/raft/core.py": "x = 1"}, "does not say what it owns"),
+    (undocumented, {"coordnode/raft/core.py": '"""Owns x."""'}, "a room without __init__.py"),
+]
+
+
+@pytest.mark.parametrize(("rule", "tree", "complaint"), RULES, ids=[f"{rule.__name__}-{number}" for number, (rule, _, _) in enumerate(RULES)])
+def test_each_rule_can_be_broken(rule: Callable[[Path], list[str]], tree: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    for path, text in tree.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert any(complaint in wrong for wrong in rule(tmp_path)), rule(tmp_path)
+
+
+def test_order_free_uses_of_sets_are_allowed(tmp_path: Path) -> None:
+    (tmp_path / "coordnode/raft").mkdir(parents=True)
+    (tmp_path / "coordnode/raft/core.py").write_text("a: set[int] = set()\nb = sorted({*a, 1})\nc = any(x for x in a)\nd = 1 in a or len(a)\n")
+    assert sets_walked(tmp_path) == []
+
+
+@pytest.mark.parametrize("rule", [wrong_imports, impure, sets_walked, floats, prints, undocumented], ids=lambda rule: rule.__name__)
+def test_the_source_keeps_the_rules(rule: Callable[[Path], list[str]]) -> None:
+    assert rule(SOURCE) == []
+
+
+def test_the_table_draws_no_circle_between_rooms() -> None:
+    """raft.entry and its kind are leaves: only whole rooms could close a circle."""
+
+    def reaches(room: str, target: str) -> bool:
+        return any(entry == target or reaches(entry, target) for entry in COORDNODE.get(room, set()) if "." not in entry)
+
+    assert [room for room in COORDNODE if reaches(room, room)] == []
+
+
+def test_top_level_files_are_the_known_ones() -> None:
+    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "driver.py"}
+    assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
+    known = {"__init__.py", "__main__.py", "inventory.py", "results.py"}
+    assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

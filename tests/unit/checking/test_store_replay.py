@@ -1,0 +1,175 @@
+"""The replay of coordnode's store says what trying every order says, with and without places, with and without unknowns."""
+
+from random import Random
+
+from coordnode.checking.certificate import verify
+from coordnode.checking.history import FAILED, FOREVER, NO_PLACE, OK, UNKNOWN, UNSEEN, Operation
+from coordnode.checking.linearizable import Budget
+from coordnode.checking.replay import check_store
+from coordnode.checking.shapes import relevant
+from coordnode.checking.store import Store
+from coordnode.checking.verdict import PASS, VIOLATION
+from tests.unit.checking.brute_force import store_explains, with_fields
+
+KEYS = (b"a", b"b")
+
+
+def question(random: Random, number: int, values: int, session: int) -> tuple[str, object]:
+    key = random.choice(KEYS)
+    value = b"v%d" % (number % values)
+    match random.randrange(8):
+        case 0 | 1:
+            return "put", (key, value, random.choice([0, 0, session]))
+        case 2:
+            return "delete", key
+        case 3 | 4:
+            return "get", key
+        case 5:
+            return "range", (b"", b"", 0, False)
+        case 6:
+            compare = (key, random.randrange(1, 4), random.randrange(4), random.randrange(3), b"")
+            return "transaction", ((compare,), (("put", key, value, 0), ("get", key)), (("delete", key),))
+        case _:
+            return "delete-range", (b"a", b"c", 2)
+
+
+def random_history(random: Random, count: int, values: int) -> list[Operation]:
+    store = Store()
+    operations: list[Operation] = []
+    spread = random.choice([50, 150, 250])
+    session = 7
+    for index in range(1, count + 1):
+        if random.random() < 0.1 and store.sessions_with_keys():
+            ending = Operation(0, "end-sessions", (session,), UNSEEN, 0, FOREVER, UNKNOWN)
+            store.commit(ending, store.answer(ending)[1])
+            session += 1
+        function, argument = question(random, index, values, session)
+        moment = 100 * index
+        invoked, returned = moment - random.randrange(spread), moment + random.randrange(spread)
+        fate = random.random()
+        asked = Operation(index, function, argument, UNSEEN, invoked, FOREVER, UNKNOWN)
+        if fate < 0.08:
+            operations.append(with_fields(asked, kind=FAILED, returned=returned))
+            continue
+        expected, changes = store.answer(asked)
+        if function == "range":
+            whole = [store._items[key] for key in store._keys]
+            expected = (store.revision, tuple(whole), False)
+        if fate < 0.3:
+            if random.random() < 0.6:
+                store.commit(asked, changes)
+            operations.append(asked)
+            continue
+        store.commit(asked, changes)
+        operations.append(Operation(index, function, argument, expected, invoked, returned, OK, index))
+    return sorted(operations, key=lambda operation: operation.invoked)
+
+
+def spoilt(operations: list[Operation], random: Random) -> list[Operation]:
+    known = [number for number, operation in enumerate(operations) if operation.kind == OK]
+    if not known:
+        return operations
+    number = random.choice(known)
+    victim = operations[number]
+    changed = list(operations)
+    lie = random.randrange(4)
+    if lie == 0:
+        others = [other for other in operations if other.kind == OK and other.function == victim.function]
+        changed[number] = with_fields(victim, result=random.choice(others).result)
+    elif lie == 1:
+        del changed[number]
+    elif lie == 2 and isinstance(victim.result, tuple):
+        changed[number] = with_fields(victim, result=(abs(victim.result[0] + random.choice([-1, 1])), *victim.result[1:]))
+    else:
+        shift = random.choice([-300, 300])
+        changed[number] = with_fields(victim, invoked=victim.invoked + shift, returned=victim.returned + shift)
+    return sorted(changed, key=lambda operation: operation.invoked)
+
+
+def test_revisions_alone_decide_as_brute_force_does() -> None:
+    random = Random("store without places")
+    seen = {PASS: 0, VIOLATION: 0}
+    for number in range(3000):
+        values = random.choice([2, 100])
+        operations = random_history(random, random.randrange(3, 8), values)
+        for _ in range(number % 3):
+            operations = spoilt(operations, random)
+        operations = [with_fields(operation, index=NO_PLACE) for operation in operations]
+        verdict = check_store(relevant(operations), Budget())
+        assert verdict.outcome == (PASS if store_explains(operations) else VIOLATION), (number, operations, verdict)
+        if verdict.outcome == PASS:
+            assert verify(None, operations, verdict.certificate) == "", (number, operations)
+        seen[verdict.outcome] += 1
+    assert min(seen.values()) > 300, seen
+
+
+def test_places_are_believed_only_when_they_explain_everything() -> None:
+    random = Random("store with places")
+    seen = {PASS: 0, VIOLATION: 0}
+    for number in range(2000):
+        operations = random_history(random, random.randrange(3, 9), 100)
+        for _ in range(number % 3):
+            operations = spoilt(operations, random)
+        verdict = check_store(relevant(operations), Budget())
+        if verdict.outcome == PASS:
+            assert verify(None, operations, verdict.certificate) == "", (number, operations)
+            assert store_explains(operations)
+        else:
+            assert number % 3, (number, operations, verdict)
+        seen[verdict.outcome] += 1
+    assert min(seen.values()) > 300, seen
+
+
+def put(index: int, revision: int, key: bytes = b"k", value: bytes = b"v", session: int = 0) -> Operation:
+    return Operation(1, "put", (key, value, session), revision, index * 10, index * 10 + 5, OK, index)
+
+
+def test_a_complete_history_leaves_no_revision_unclaimed() -> None:
+    lost = Operation(2, "put", (b"k", b"x", 0), UNSEEN, 0, FOREVER, UNKNOWN)
+    operations = [put(1, 1), put(3, 3), lost]
+    assert check_store(operations, Budget()).outcome == PASS
+    assert check_store(operations, Budget(), complete=True).outcome == VIOLATION
+    placed = with_fields(lost, index=2)
+    assert check_store([put(1, 1), put(3, 3), placed], Budget(), complete=True).outcome == PASS
+    late = with_fields(lost, index=2, invoked=38)
+    verdict = check_store([put(1, 1), put(3, 3), late], Budget(), complete=True)
+    assert (verdict.outcome, verdict.evidence.operation.index) == (VIOLATION, 3)  # type: ignore[union-attr]
+
+
+def test_the_end_of_a_session_explains_a_revision_and_what_was_deleted() -> None:
+    gone = Operation(1, "get", b"k", (2, None), 30, 35, OK, 3)
+    assert check_store([put(1, 1, session=9), gone], Budget()).outcome == PASS
+    assert check_store([put(1, 1), gone], Budget()).outcome == VIOLATION
+    after_the_end = [
+        put(1, 1, session=9),
+        Operation(0, "end-sessions", (9,), UNSEEN, 0, FOREVER, UNKNOWN, 2),
+        put(3, 3, session=9),
+    ]
+    verdict = check_store(after_the_end, Budget(), complete=True)
+    assert verdict.outcome == VIOLATION
+    assert "the session had ended" in verdict.reason
+
+
+def test_two_commands_cannot_have_one_place() -> None:
+    verdict = check_store([put(1, 1), with_fields(put(2, 2), index=1)], Budget())
+    assert verdict.outcome == VIOLATION
+    assert "claim index 1" in verdict.reason
+
+
+def test_a_first_command_is_carried_out_with_the_opening() -> None:
+    opened = Operation(1, "open-session", ("put", (b"k", b"v", 5)), (1, 5, 1), 0, 5, OK, 1)
+    seen = Operation(1, "get", b"k", (1, (b"k", b"v", 1, 1, 1, 5)), 10, 15, OK, 1)
+    closed = Operation(1, "close-session", 5, (2, 1), 20, 25, OK, 2)
+    assert check_store(relevant([opened, seen, closed]), Budget(), complete=True).outcome == PASS
+    assert check_store(relevant([opened, seen, with_fields(closed, result=(1, 0))]), Budget(), complete=True).outcome == VIOLATION
+
+
+def test_doubt_elsewhere_does_not_blur_a_violation() -> None:
+    """Many unclaimed revisions of other keys, any of which could be filled in many ways, and one stale read."""
+    operations: list[Operation] = []
+    for number in range(30):
+        operations.append(Operation(9, "put", (b"x%d" % number, b"y", 0), UNSEEN, 0, FOREVER, UNKNOWN))
+        operations.append(put(2 * number + 2, 2 * number + 2))
+    operations.append(Operation(1, "get", b"k", (60, (b"k", b"v", 2, 2, 1, 0)), 900, 905, OK, 100))
+    verdict = check_store(operations, Budget(steps_max=50_000))
+    assert verdict.outcome == VIOLATION, verdict.reason

@@ -1,0 +1,155 @@
+"""Changes of membership at their edges: who may still lead, who still counts, what a change leaves behind."""
+
+import pytest
+
+from coordnode.errors import BadRequest, MembershipBusy
+from coordnode.ids import Index, Term
+from coordnode.raft.entry import CONFIG, Config, Entry, encode_config
+from coordnode.raft.messages import ConfirmAsk, ConfirmReply, Heartbeat, TakeOver, VoteAsk, VoteReply
+from coordnode.raft.state import FOLLOWER, LEADER, PRE_CANDIDATE
+from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, acknowledge, batch, core, elect, snapshot_of, stand, turn
+
+
+def test_a_member_whose_removal_is_not_known_to_be_committed_still_stands_for_election() -> None:
+    # The remaining voter may need our longer log; without us nobody could ever be elected.
+    removal = Entry(Term(1), Index(2), CONFIG, encode_config(Config(voters=(TWO,))))
+    raft = core(snapshot_of(ONE, TWO), [removal])
+    elect(raft)
+    acknowledge(raft, TWO)
+    left, _ = turn(raft)
+    assert raft.role == FOLLOWER, "with its removal committed it hands over"
+    for _ in range(100):
+        raft.tick()
+    assert raft.role == FOLLOWER, "a removal that is committed is final"
+    assert not any(isinstance(message, VoteAsk) for message in left)
+
+
+def test_its_own_vote_does_not_count_for_a_member_that_is_being_removed() -> None:
+    removal = Entry(Term(1), Index(2), CONFIG, encode_config(Config(voters=(TWO, THREE))))
+    raft = core(snapshot_of(ONE, TWO, THREE), [removal])
+    stand(raft)
+    raft.step(VoteReply(TWO, ONE, 1, Term(2), True, True, False))
+    assert raft.role == PRE_CANDIDATE
+    raft.step(VoteReply(THREE, ONE, 1, Term(2), True, True, False))
+    assert raft.term == 2
+
+
+def test_a_member_whose_removal_is_undone_is_a_voter_again() -> None:
+    removal = Entry(Term(1), Index(2), CONFIG, encode_config(Config(voters=(TWO, THREE))))
+    raft = core(snapshot_of(ONE, TWO, THREE), [removal])
+    assert not raft.is_voter(ONE)
+    raft.truncate(Index(2))
+    assert raft.is_voter(ONE)
+    assert raft.ready().config == Config(voters=(ONE, TWO, THREE))
+
+
+def test_a_read_round_is_confirmed_when_the_silent_voter_is_removed() -> None:
+    raft = core(snapshot_of(ONE, TWO))
+    elect(raft)
+    acknowledge(raft, TWO)
+    raft.propose_config(Config(voters=(ONE,)))
+    turn(raft)
+    raft.read(7)
+    turn(raft)
+    raft.step(accepted(raft, TWO, raft.log.last_index()))  # sent before the round reached it
+    turn(raft)
+    confirmed = []
+    for _ in range(raft.timing.heartbeat_ticks + 1):
+        raft.tick()
+        confirmed += turn(raft)[1].reads
+    assert raft.config == Config(voters=(ONE,))
+    assert [read for read, _ in confirmed] == [7]
+
+
+def test_what_an_earlier_boot_acknowledged_stays_void_when_the_member_is_removed_and_added_again() -> None:
+    raft = core(snapshot_of(ONE, TWO))
+    raft_learner = Config(voters=(ONE,), learners=(TWO,))
+    elect(raft)
+    acknowledge(raft, TWO, boot=1)
+    raft.step(ConfirmAsk(TWO, ONE, 2, raft.term))
+    acknowledge(raft, TWO, boot=2)
+    raft.propose_config(Config(voters=(ONE,)))
+    turn(raft)
+    acknowledge(raft, TWO, boot=2)
+    turn(raft)
+    assert raft.config == Config(voters=(ONE,))
+    raft.propose_config(raft_learner)
+    turn(raft)
+    raft.step(accepted(raft, TWO, raft.log.last_index(), boot=1))
+    assert raft.progress[TWO].match == 0
+    raft.step(accepted(raft, TWO, raft.log.last_index(), boot=2))
+    assert raft.progress[TWO].match == raft.log.last_index()
+
+
+def test_a_peer_that_started_anew_counts_for_nothing_until_it_says_so_again() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    elect(raft)
+    raft.propose(b"x")
+    turn(raft)
+    raft.step(accepted(raft, THREE, raft.log.last_index() - 1, boot=1))
+    turn(raft)
+    committed = raft.committed
+    raft.step(ConfirmAsk(THREE, ONE, 2, raft.term))
+    assert raft.progress[THREE].match == 0
+    raft.step(accepted(raft, THREE, raft.log.last_index(), boot=1))
+    assert raft.progress[THREE].match == 0
+    assert raft.committed == committed
+    left, _ = turn(raft)
+    questions = [message.round for message in left if isinstance(message, Heartbeat) and message.target == THREE]
+    assert questions, "the question begins a round"
+    raft.step(accepted(raft, TWO, raft.log.last_index(), round=questions[-1]))
+    left, _ = turn(raft)
+    answers = [message for message in left if isinstance(message, ConfirmReply)]
+    assert [(answer.target, answer.asked_boot, answer.commit) for answer in answers] == [(THREE, 2, committed)]
+
+
+def test_changes_that_make_no_sense_or_come_too_early_are_refused() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    elect(raft)
+    with pytest.raises(MembershipBusy):
+        raft.propose_config(Config(voters=(ONE,)))  # nothing of its own term is committed
+    acknowledge(raft, TWO)
+    for wrong in (
+        Config(),
+        Config(voters=(ONE,), learners=(ONE,)),
+        Config(voters=(ONE,), outgoing=(TWO,)),
+        Config(voters=(ONE,), learners_next=(TWO,)),
+    ):
+        with pytest.raises(BadRequest):
+            raft.propose_config(wrong)
+    raft.propose_config(Config(voters=(ONE, TWO)))
+    with pytest.raises(MembershipBusy):
+        raft.propose_config(Config(voters=(ONE,)))
+    with pytest.raises(BadRequest):
+        raft.transfer(THREE)  # on its way out
+    raft.transfer(ONE)
+    assert raft.role == LEADER
+
+
+def test_a_leader_on_its_way_to_learner_hands_over_when_the_joint_state_is_left() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    elect(raft)
+    acknowledge(raft, TWO)
+    raft.propose_config(Config(voters=(TWO, THREE), learners=(ONE,)))
+    turn(raft)
+    assert raft.config.outgoing == (ONE, TWO, THREE)
+    assert raft.config.learners == ()
+    raft.step(accepted(raft, TWO, raft.log.last_index()))
+    acknowledge(raft, THREE)
+    assert raft.config == Config(voters=(TWO, THREE), learners=(ONE,))
+    assert raft.role == LEADER
+    raft.step(accepted(raft, THREE, raft.log.last_index()))
+    raft.step(accepted(raft, TWO, raft.log.last_index()))
+    left, _ = turn(raft)
+    assert [message.target for message in left if isinstance(message, TakeOver)] == [TWO]
+    assert raft.role == FOLLOWER
+
+
+def test_a_vote_of_another_branch_is_weighed_by_term_before_length() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE), [batch(1, 2), batch(1, 3), batch(1, 4)])
+    raft.step(VoteAsk(TWO, ONE, 1, Term(2), Index(3), Term(1), False, False))
+    left, _ = turn(raft)
+    assert [message.granted for message in left if isinstance(message, VoteReply)] == [False]
+    raft.step(VoteAsk(TWO, ONE, 1, Term(3), Index(2), Term(2), False, False))
+    left, _ = turn(raft)
+    assert [message.granted for message in left if isinstance(message, VoteReply)] == [True]

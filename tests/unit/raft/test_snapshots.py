@@ -1,0 +1,108 @@
+"""Snapshots in the middle of everything else: nothing acknowledged is dropped, nothing waits for ever."""
+
+from coordnode.ids import Index, Term
+from coordnode.raft.core import Raft
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply
+from coordnode.raft.progress import PROBE, SNAPSHOT
+from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, batch, core, elect, snapshot_of, turn
+
+
+def test_a_snapshot_that_arrives_after_its_entries_drops_none_that_were_acknowledged() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    meta = snapshot_of(ONE, TWO, THREE, index=3, author=TWO)
+    raft.step(Chunk(TWO, ONE, 1, Term(1), meta, 0, True, b""))
+    _, ready = turn(raft)
+    assert ready.chunk_received
+    # While storage writes the slice, a leader that still has the entries sends them, and we acknowledge them.
+    raft.step(Append(THREE, ONE, 1, Term(2), Index(1), Term(1), Index(1), 0, [batch(1, 2), batch(1, 3), batch(2, 4)]))
+    left, _ = turn(raft)
+    assert [message.match for message in left if isinstance(message, AppendReply)] == [4]
+    raft.on_chunk_stored(TWO, meta, 1, True)
+    left, ready = turn(raft)
+    assert raft.log.last_index() == 4, "an acknowledged entry was dropped"
+    assert raft.persisted == 4
+    assert ready.restore is None
+    assert [entry.index for entry in ready.committed] == [2, 3]
+    assert raft.snapshot == meta, "it is the newest on our disk"
+
+
+def test_a_snapshot_replaces_a_log_that_contradicts_it() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE), [batch(1, 2), batch(1, 3), batch(1, 4)])
+    meta = snapshot_of(ONE, TWO, THREE, index=3, term=2, author=TWO)
+    raft.step(Chunk(TWO, ONE, 1, Term(3), meta, 0, True, b""))
+    turn(raft)
+    raft.on_chunk_stored(TWO, meta, 1, True)
+    ready = raft.ready()
+    assert ready.restore == meta
+    assert ready.write is not None
+    assert ready.write.reset_to == meta
+    assert ready.send_now == [], "the acknowledgement waits until storage has forgotten the old log"
+    assert [type(message) for message in ready.write.send_after] == [ChunkReply]
+    assert (raft.log.last_index(), raft.persisted, raft.committed) == (3, 0, 3)
+    raft.on_persisted(ready.write.write_id, ready.write.last_term, ready.write.last_index)
+    assert raft.persisted == 3
+
+
+def compacted_leader_with_a_new_follower() -> tuple[Raft, SnapshotMeta]:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    elect(raft)
+    for data in (b"a", b"b"):
+        raft.propose(data)
+    turn(raft)
+    raft.step(accepted(raft, TWO, raft.log.last_index()))
+    turn(raft)
+    meta = snapshot_of(ONE, TWO, THREE, index=raft.committed, term=raft.term)
+    raft.compact(meta, Index(meta.index + 1))
+    raft.step(HeartbeatReply(THREE, ONE, 1, raft.term, 0, True, 1))
+    _, ready = turn(raft)
+    assert [(wanted.target, wanted.number) for wanted in ready.chunks_wanted] == [(THREE, 0)]
+    return raft, meta
+
+
+def test_a_receiver_that_lost_its_slices_is_served_from_the_start() -> None:
+    raft, meta = compacted_leader_with_a_new_follower()
+    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 2, False, Index(0)))
+    assert [wanted.number for wanted in turn(raft)[1].chunks_wanted] == [2]
+    # Its disk was full: what it had received is gone, though it never restarted.
+    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 0, False, Index(0)))
+    assert [wanted.number for wanted in turn(raft)[1].chunks_wanted] == [0]
+
+
+def test_a_lost_slice_is_asked_for_again() -> None:
+    raft, _ = compacted_leader_with_a_new_follower()
+    wanted = []
+    for _ in range(raft.timing.chunk_retry_ticks):
+        raft.tick()
+        raft.step(HeartbeatReply(TWO, ONE, 1, raft.term, 0, True, 1))
+        wanted += turn(raft)[1].chunks_wanted
+    assert [(chunk.target, chunk.number) for chunk in wanted] == [(THREE, 0)]
+
+
+def test_a_snapshot_that_is_gone_is_replaced_by_the_newest() -> None:
+    raft, meta = compacted_leader_with_a_new_follower()
+    assert raft.progress[THREE].state == SNAPSHOT
+    raft.on_chunk_read(THREE, meta, 0, False, b"", False)
+    assert raft.progress[THREE].state == PROBE
+    raft.step(HeartbeatReply(THREE, ONE, 1, raft.term, 0, True, 1))
+    assert [wanted.meta for wanted in turn(raft)[1].chunks_wanted] == [meta]
+
+
+def test_entries_follow_the_installed_snapshot() -> None:
+    raft, meta = compacted_leader_with_a_new_follower()
+    raft.propose(b"c")
+    turn(raft)
+    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 3, True, meta.index))
+    left, _ = turn(raft)
+    appends = [message for message in left if isinstance(message, Append) and message.target == THREE]
+    assert [(append.prev_index, len(append.entries)) for append in appends] == [(meta.index, 1)]
+
+
+def test_a_member_without_state_takes_nothing_but_a_snapshot() -> None:
+    raft = core(None, term=0)
+    raft.step(Append(TWO, ONE, 1, Term(1), Index(0), Term(0), Index(0), 0, [batch(1, 1)]))
+    left, _ = turn(raft)
+    assert [(message.accepted, message.hint_index) for message in left if isinstance(message, AppendReply)] == [(False, -1)]
+    for _ in range(100):
+        raft.tick()
+    assert raft.term == 1, "it never stands for election"

@@ -1,0 +1,108 @@
+"""The ordered container: against a plain dict, under running snapshots, and its digest."""
+
+import random
+
+import msgspec
+import pytest
+
+from coordnode.errors import RecordError
+from coordnode.services.tables import BUCKET_ITEMS_MAX, Table, row_hash
+
+
+def filled(items: dict[bytes, int]) -> Table[int]:
+    table: Table[int] = Table(1, int)
+    for key, leaf in items.items():
+        table.set(key, leaf)
+    return table
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_an_ordered_dict(seed: int) -> None:
+    chance = random.Random(seed)
+    table: Table[int] = Table(1, int)
+    model: dict[bytes, int] = {}
+    # Few different keys are set and deleted again and again, many let buckets split and vanish.
+    kinds = [3, 300, 6000][seed % 3]
+    for step in range(12_000):
+        key = b"%d" % chance.randrange(kinds)
+        dice = chance.random()
+        if dice < 0.55 or (step < 6000 and dice < 0.8):
+            table.set(key, step)
+            model[key] = step
+        elif dice < 0.9:
+            assert table.delete(key) is (model.pop(key, None) is not None)
+        else:
+            assert table.get(key) == model.get(key)
+        if step % 2000 == 0:
+            for lost in list(model)[: len(model) // 2]:
+                table.get(lost)
+                assert table.delete(lost)
+                del model[lost]
+    assert list(table.items()) == sorted(model.items())
+    assert table.count == len(model)
+    assert table.first() == min(model.items(), default=None)
+    assert table.digest() == table.recompute_digest() == filled(model).digest()
+    for _ in range(200):
+        start, end = b"%d" % chance.randrange(kinds), chance.choice([b"", b"%d" % chance.randrange(kinds)])
+        assert list(table.scan(start, end)) == [item for item in sorted(model.items()) if start <= item[0] and (not end or item[0] < end)]
+        assert table.last_up_to(start) == max((item for item in model.items() if item[0] <= start), default=None)
+
+
+def test_a_bucket_holds_no_more_than_its_bound() -> None:
+    for keys in (range(5000), reversed(range(5000)), random.Random(1).sample(range(5000), 5000)):
+        table = filled({b"%08d" % key: key for key in keys})
+        assert [len(bucket.keys) <= BUCKET_ITEMS_MAX for bucket in table.parts()] == [True] * len(table.parts())
+        assert len(table.parts()) <= 10
+
+
+def test_growing_keys_leave_full_buckets() -> None:
+    table = filled({b"%08d" % key: key for key in range(10 * BUCKET_ITEMS_MAX)})
+    assert len(table.parts()) == 10
+
+
+def test_a_snapshot_does_not_see_what_comes_after_it() -> None:
+    chance = random.Random(5)
+    model = {b"%d" % chance.randrange(10_000): number for number in range(6000)}
+    table = filled(model)
+    expected = [msgspec.msgpack.encode(item) for item in sorted(model.items())]
+    first = table.freeze()
+    abandoned = table.freeze()
+    taken = [next(first) for _ in range(1000)]
+    next(abandoned)
+    for number in range(3000):
+        table.set(b"%d" % chance.randrange(12_000), -number)
+        table.delete(b"%d" % chance.randrange(12_000))
+        if number == 1500:
+            between = table.freeze()
+            expected_between = [msgspec.msgpack.encode(item) for item in table.items()]
+    del abandoned
+    assert [*taken, *first] == expected
+    assert list(between) == expected_between
+    assert table.digest() == table.recompute_digest()
+
+
+def test_the_digest_sees_each_part_of_a_row_and_swaps() -> None:
+    base = filled({b"a": 1, b"b": 2}).digest()
+    others = [{b"a": 2, b"b": 1}, {b"a": 1, b"c": 2}, {b"a": 1}, {b"a": 1, b"b": 3}, {b"ab": 1, b"": 2}, {b"b": 2, b"a": 0, b"c": 1}]
+    assert base not in [filled(other).digest() for other in others]
+    assert filled({b"b": 2, b"a": 1}).digest() == base
+    other_table: Table[int] = Table(2, int)
+    other_table.set(b"a", 1)
+    assert other_table.digest() != filled({b"a": 1}).digest()
+
+
+def test_hashes_spread_over_all_64_bits() -> None:
+    hashes = [row_hash(1, b"%d" % number) for number in range(20_000)]
+    assert len(set(hashes)) == len(hashes)
+    for bit in range(64):
+        ones = sum(number >> bit & 1 for number in hashes)
+        assert 0.3 < ones / len(hashes) < 0.7, bit
+
+
+def test_rows_out_of_order_are_refused() -> None:
+    table: Table[int] = Table(1, int)
+    with pytest.raises(RecordError, match="not in order"):
+        table.load(msgspec.Raw(msgspec.msgpack.encode([(b"b", 1), (b"a", 2)])))
+    table = filled({b"m": 1})
+    with pytest.raises(RecordError, match="not in order"):
+        table.load(msgspec.Raw(msgspec.msgpack.encode([(b"m", 1)])))

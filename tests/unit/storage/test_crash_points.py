@@ -1,0 +1,79 @@
+"""A life of 60 calls is cut at every disk operation, with several outcomes of the power loss each: no promise is broken."""
+
+import copy
+from random import Random
+
+import pytest
+
+from coordnode.simulator.disk import PowerLost, SimDisk
+from coordnode.storage.recovery import create_folder
+from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, Life, check_recovered, new_disk, reopen
+
+OUTCOMES = 3
+
+
+def operations_of(seed: int) -> tuple[int, int]:
+    disk = new_disk(seed)
+    first = disk.operations
+    Life(disk, seed).run()
+    return first, disk.operations
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_point_of_a_life(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = operations_of(seed)
+    points = range(first + 1, last + 1)
+    torn = 0
+    for point in points:
+        disk = new_disk(seed)
+        life = Life(disk, seed)
+        disk.cut_at(point)
+        with pytest.raises(PowerLost):
+            life.run()
+        for outcome in range(OUTCOMES):
+            torn += _check_outcome(copy.deepcopy(disk), life, point * OUTCOMES + outcome)
+    assert torn > 10
+    with capsys.disabled():
+        print(f"\nseed {seed}: {len(points)} disk operations cut, {OUTCOMES} outcomes each, {torn} torn tails")
+
+
+def _check_outcome(disk: SimDisk, life: Life, seed: int) -> bool:
+    rng = Random(seed)
+    if seed % OUTCOMES == 0:
+        disk.crash(rng)
+    else:
+        disk.power_loss(rng)
+    # The power goes again while the folder is opened.
+    disk.cut_at(disk.operations + rng.randint(1, 30))
+    torn = False
+    try:
+        found = reopen(disk)
+    except PowerLost:
+        disk.power_loss(rng)
+        found = reopen(disk)
+    torn = any(line.startswith("torn tail") for line in found.report)
+    check_recovered(life, found)
+    # What was found is durable.
+    disk.settle()
+    disk.power_loss(rng)
+    again = reopen(disk)
+    assert (again.snapshot, again.entries, again.lost_entries) == (found.snapshot, found.entries, False)
+    assert again.hard_state.boot == found.hard_state.boot + 1
+    assert again.report == []
+    return torn
+
+
+def test_every_point_of_making_a_folder() -> None:
+    last = new_disk().operations
+    for point in range(1, last + 1):
+        for outcome in range(4):
+            disk = SimDisk(Random(1))
+            disk.cut_at(point)
+            with pytest.raises(PowerLost):
+                create_folder(disk, IDENTITY, GENESIS, SMALL)
+            disk.power_loss(Random(point * 4 + outcome))
+            create_folder(disk, IDENTITY, GENESIS, SMALL)
+            disk.settle()
+            found = reopen(disk)
+            assert found.snapshot == GENESIS.meta
+            assert not found.report

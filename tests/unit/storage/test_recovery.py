@@ -1,0 +1,441 @@
+"""Torn tail, rot, superseded bytes: three things that look alike and must not be taken for one another."""
+
+from random import Random
+
+import pytest
+
+from coordnode.errors import Rotten
+from coordnode.ids import Index, Term, WriteId
+from coordnode.raft.entry import Entry, HardState
+from coordnode.raft.ready import Write
+from coordnode.replica.effects import StoreSlice
+from coordnode.simulator import rot
+from coordnode.simulator.disk import SimDisk
+from coordnode.storage.hard_state import HARD_STATE_FILES
+from coordnode.storage.mark import MARK_FILE, read_mark
+from coordnode.storage.recovery import Recovered
+from coordnode.storage.segment import RECORDS_FROM, segment_path
+from coordnode.storage.snapshots import SNAPSHOT_FOLDER
+from tests.unit.storage.lives import IDENTITY, SMALL, entry, meta_at, new_disk, reopen
+
+
+def commit(disk: SimDisk, found: Recovered, write_id: int, entries: list[Entry], truncate_from: int = 0) -> None:
+    found.wal.commit([Write(WriteId(write_id), truncate_from=Index(truncate_from), entries=entries)])
+    disk.settle()
+
+
+def filled(count: int, *, size: int = 100, idle: bool = True) -> tuple[SimDisk, Recovered, list[Entry]]:
+    """One entry a commit, from index 1."""
+    disk = new_disk()
+    found = reopen(disk)
+    found.wal.commit([Write(WriteId(1), hard_state=HardState(Term(1), found.hard_state.vote, found.hard_state.boot, False))])
+    entries = [entry(index, 1, size) for index in range(1, count + 1)]
+    for one in entries:
+        commit(disk, found, one.index, [one])
+    if idle:
+        found.wal.idle()
+    disk.settle()
+    return disk, found, entries
+
+
+def segments(disk: SimDisk) -> list[str]:
+    return [name for name in disk.list("wal") if name.endswith(".seg")]
+
+
+def test_what_was_committed_is_found_again() -> None:
+    disk, _, entries = filled(30, size=2000)
+    disk.power_loss(Random(1))
+    found = reopen(disk)
+    assert found.entries == entries
+    assert found.report == []
+    assert found.hard_state.term == 1
+
+
+def test_an_acknowledged_batch_without_mark_is_kept_and_made_durable() -> None:
+    disk, _, entries = filled(5, idle=False)
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.entries == entries
+    disk.power_loss(Random(2))
+    assert reopen(disk).entries == entries
+
+
+def test_a_torn_batch_is_kept_as_far_as_it_is_whole_and_is_no_rot() -> None:
+    outcomes = set()
+    for seed in range(40):
+        disk, found, entries = filled(5)
+        found.wal.commit([Write(WriteId(9), entries=[entry(index, 1, 900) for index in range(6, 12)])])
+        # Not settled: the datasync may not have happened.
+        disk.power_loss(Random(seed))
+        again = reopen(disk)
+        assert not again.lost_entries
+        assert not again.rot
+        assert again.entries[:5] == entries
+        outcomes.add(len(again.entries))
+    assert {5, 11} < outcomes
+
+
+def test_bytes_behind_the_end_never_come_back() -> None:
+    """The tail of a torn batch was dropped; another log was written; the old bytes must not continue it."""
+    disk, found, entries = filled(5)
+    number = found.wal._number
+    offset = found.wal._offset
+    commit(disk, found, 6, [entry(6, 1), entry(7, 1)])
+    torn = disk.open(segment_path(number))
+    torn.write(offset, bytes(64))  # as if the first sector had not been written
+    torn.datasync()
+    disk.settle()
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.entries == entries
+    assert any("torn tail" in line for line in found.report)
+    commit(disk, found, 6, [entry(6, 2)])
+    disk.crash(Random(1))
+    assert reopen(disk).entries == [*entries, entry(6, 2)]
+
+
+def test_rot_below_the_mark_is_never_cut_and_is_named() -> None:
+    disk, found, entries = filled(10)
+    path = segment_path(found.wal._number)
+    hit = rot.rot_last_record(disk, IDENTITY, Random(1))
+    assert hit is not None
+    before = disk.durable_bytes(path)
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.lost_entries
+    assert found.hard_state.lost_entries
+    assert found.entries == entries[: hit.first_index]
+    assert found.last_known_index == 10
+    assert [place.path for place in found.rot] == [path]
+    assert path in found.remedy()
+    assert "up to 10" in found.remedy()
+    assert disk.durable_bytes(path) == before
+    # The flag stays until it is cleared; the loss is reported once.
+    disk.crash(Random(1))
+    again = reopen(disk)
+    assert again.hard_state.lost_entries
+    assert not again.lost_entries
+    assert again.entries == entries[: hit.first_index]
+
+
+def test_rot_of_an_unmarked_batch_is_proven_by_the_next_batch() -> None:
+    disk, found, entries = filled(3, idle=False)
+    offset = found.wal._offset
+    commit(disk, found, 4, [entry(4, 1)])
+    commit(disk, found, 5, [entry(5, 1)])
+    disk.rot(segment_path(found.wal._number), offset + 70, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.lost_entries
+    assert found.entries == entries
+    assert found.last_known_index == 5
+
+
+def test_rot_in_an_earlier_segment_is_proven_by_the_next_header() -> None:
+    disk, _, entries = filled(40, size=1500)
+    assert len(segments(disk)) > 3
+    first = f"wal/{segments(disk)[0]}"
+    disk.rot(first, RECORDS_FROM + 3000, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.lost_entries
+    assert 0 < len(found.entries) < 10
+    assert found.entries == entries[: len(found.entries)]
+
+
+def test_rot_below_the_snapshot_harms_nothing() -> None:
+    disk, found, entries = filled(40, size=1500)
+    found.snapshots.store_slice(StoreSlice(meta_at(25, 1), 0, True, b"state"))
+    disk.settle()
+    disk.rot(f"wal/{segments(disk)[0]}", RECORDS_FROM + 3000, Random(1))
+    disk.rot(f"wal/{segments(disk)[1]}", 20, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert not found.lost_entries
+    assert len(found.rot) == 2
+    assert found.entries == entries[25:]
+    # It is still there, and still harmless, until the segments are released.
+    found.wal.release_before(Index(25))
+    disk.settle()
+    disk.crash(Random(1))
+    assert reopen(disk).rot == []
+
+
+@pytest.mark.parametrize("position", [0, 1, -1])
+def test_a_segment_with_a_bad_header_is_rot(position: int) -> None:
+    disk, _, entries = filled(40, size=1500)
+    disk.rot(f"wal/{segments(disk)[position]}", 60, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.lost_entries
+    assert found.entries == entries[: len(found.entries)]
+    assert len(found.entries) < 40
+
+
+@pytest.mark.parametrize("position", [0, 1, -1])
+def test_a_missing_segment_is_rot(position: int) -> None:
+    disk, _, entries = filled(40, size=1500)
+    path = f"wal/{segments(disk)[position]}"
+    disk.unlink(path)
+    disk.sync_folder("wal")
+    disk.settle()
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.lost_entries
+    assert found.entries == entries[: len(found.entries)]
+    assert position == 0 or any(place.path == path for place in found.rot)
+
+
+def test_a_truncated_file_is_rot() -> None:
+    disk, _, _ = filled(40, size=1500)
+    path = f"wal/{segments(disk)[1]}"
+    content = disk.durable_bytes(path)
+    short = disk.create(path)
+    short.write(0, content[:6000])
+    short.datasync()
+    disk.sync_folder("wal")
+    disk.settle()
+    disk.crash(Random(1))
+    assert reopen(disk).lost_entries
+
+
+def test_random_rot_is_always_noticed_and_never_gives_a_wrong_entry() -> None:
+    lost = 0
+    for seed in range(150):
+        rng = Random(seed)
+        disk, found, entries = filled(rng.randint(3, 40), size=rng.choice((10, 700, 1500)), idle=rng.random() < 0.5)
+        if rng.random() < 0.4:
+            base = rng.randint(1, len(entries))
+            found.snapshots.store_slice(StoreSlice(meta_at(base, 1), 0, True, b"state"))
+            disk.settle()
+        hit = rot.rot_anywhere(disk, IDENTITY, rng)
+        assert hit is not None
+        disk.crash(rng) if rng.random() < 0.5 else disk.power_loss(rng)
+        again = reopen(disk)
+        kept = again.entries
+        start = again.snapshot.index if again.snapshot is not None else 0
+        assert kept == entries[start : start + len(kept)]
+        assert again.report, hit
+        whole = start + len(kept) == len(entries)
+        assert again.lost_entries or whole, (hit, again.report)
+        assert not again.lost_entries or not whole or again.snapshot is None or again.rot, (hit, again.report)
+        lost += again.lost_entries
+    assert lost > 40
+
+
+def test_recycled_segments_never_resurrect() -> None:
+    """A released segment holds whole records of its earlier life behind what its new life wrote."""
+    disk, found, _ = filled(60, size=1500)
+    last = 60
+    for round_number in range(6):
+        found.snapshots.store_slice(StoreSlice(meta_at(last, 1), 0, True, b"state"))
+        found.wal.release_before(Index(last))
+        for index in range(last + 1, last + 12):
+            commit(disk, found, 1000 * round_number + index, [entry(index, 1, 1500)])
+        last += 11
+        disk.power_loss(Random(round_number))
+        found = reopen(disk)
+        assert [one.index for one in found.entries] == list(range(last - 10, last + 1))
+        assert found.report == []
+    assert len([name for name in disk.list("wal") if name.endswith(".spare")]) <= SMALL.spares_max
+
+
+def test_starts_in_quick_succession_do_not_pile_up_segments() -> None:
+    disk, _, entries = filled(5)
+    for number in range(20):
+        disk.crash(Random(number))
+        found = reopen(disk)
+        assert found.entries == entries
+    assert len(segments(disk)) <= 2
+
+
+# --- hard state ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_bad_copy_of_the_hard_state_is_written_anew(which: int) -> None:
+    disk, _, _ = filled(3)
+    disk.rot(HARD_STATE_FILES[which], 50, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.hard_state.term == 1
+    assert any(HARD_STATE_FILES[which] in line for line in found.report)
+    disk.crash(Random(1))
+    disk.rot(HARD_STATE_FILES[1 - which], 50, Random(1))
+    assert reopen(disk).hard_state.term == 1
+
+
+def test_two_bad_copies_are_refused_with_the_remedy() -> None:
+    disk, _, _ = filled(3)
+    for path in HARD_STATE_FILES:
+        disk.rot(path, 50, Random(1))
+    disk.crash(Random(1))
+    with pytest.raises(Rotten, match=r"hard_state\.0 .*hard_state\.1 .*remove it from the cluster and add it under a new id"):
+        reopen(disk)
+
+
+def test_a_missing_copy_counts_as_bad() -> None:
+    disk, _, _ = filled(3)
+    disk.unlink(HARD_STATE_FILES[0])
+    disk.sync_folder("")
+    disk.settle()
+    disk.crash(Random(1))
+    assert reopen(disk).hard_state.term == 1
+    assert disk.exists(HARD_STATE_FILES[0])
+
+
+def test_an_old_hard_state_put_back_is_refused() -> None:
+    disk, found, _ = filled(1)
+    old = [disk.durable_bytes(path) for path in HARD_STATE_FILES]
+    for term in (2, 3):
+        state = HardState(Term(term), found.hard_state.vote, found.hard_state.boot, False)
+        found.wal.commit([Write(WriteId(term), hard_state=state, entries=[entry(term, term)])])
+    disk.settle()
+    disk.crash(Random(1))
+    for path, content in zip(HARD_STATE_FILES, old, strict=True):
+        file = disk.create(path)
+        file.write(0, content)
+        file.datasync()
+    with pytest.raises(Rotten, match="older than the log"):
+        reopen(disk)
+
+
+def test_a_vote_is_durable_in_the_second_copy_only_after_the_first() -> None:
+    disk, found, _ = filled(1)
+    before = disk.operations
+    found.wal.commit([Write(WriteId(5), hard_state=HardState(Term(9), found.hard_state.vote, found.hard_state.boot, False))])
+    assert disk.operations - before == 4  # write, sync, write, sync: never both unsynced
+
+
+# --- mark ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_member_does_no_fsync() -> None:
+    disk, found, _ = filled(3)
+    before = disk.operations
+    for _ in range(5):
+        found.wal.idle()
+        found.wal.poll_space()
+    assert disk.operations - before <= 2  # a spare, once
+    settled = disk.operations
+    for _ in range(5):
+        found.wal.idle()
+        found.wal.poll_space()
+    assert disk.operations == settled
+
+
+def test_the_mark_speaks_of_the_last_batch_and_survives_damage_of_its_older_slot() -> None:
+    disk, found, _ = filled(3)
+    _, mark, problems = read_mark(disk, IDENTITY)
+    assert mark is not None
+    assert not problems
+    assert (mark.last_index, mark.offset, mark.segment) == (3, found.wal._offset, found.wal._number)
+    sequence, _, _ = read_mark(disk, IDENTITY)
+    disk.rot(MARK_FILE, (sequence + 1) % 2 * 4096 + 30, Random(1))
+    _, again, problems = read_mark(disk, IDENTITY)
+    assert again == mark
+    assert len(problems) == 1
+
+
+def test_a_lost_mark_is_reported_and_written_anew() -> None:
+    disk, _, entries = filled(3)
+    disk.unlink(MARK_FILE)
+    disk.sync_folder("")
+    disk.settle()
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.entries == entries
+    assert any("mark is missing" in line for line in found.report)
+    disk.crash(Random(1))
+    assert reopen(disk).report == []
+
+
+# --- snapshots and the log -------------------------------------------------------------------------------------------
+
+
+def test_a_rotten_newest_snapshot_falls_back_to_an_older_one_that_connects() -> None:
+    disk, found, entries = filled(20)
+    for base in (5, 12):
+        found.snapshots.store_slice(StoreSlice(meta_at(base, 1), 0, True, b"state"))
+    disk.settle()
+    hit = rot.rot_newest_snapshot(disk, Random(1))
+    assert hit is not None
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.snapshot is not None
+    assert found.snapshot.index == 5
+    assert found.entries == entries[5:]
+    assert not found.lost_entries
+    assert [name for name in disk.list(SNAPSHOT_FOLDER) if name.endswith(".rotten")] == [hit.path.split("/")[1] + ".rotten"]
+
+
+def test_a_rotten_only_snapshot_leaves_nothing() -> None:
+    disk, found, _ = filled(60, size=1500)
+    for base in (30, 50):
+        found.snapshots.store_slice(StoreSlice(meta_at(base, 1), 0, True, b"state"))
+    found.wal.release_before(Index(50))
+    disk.settle()
+    rot.rot_newest_snapshot(disk, Random(1))
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.snapshot is None
+    assert found.entries == []
+    assert found.lost_entries
+    assert found.snapshots.newest is None
+    assert found.wal.last_index() == 0
+    # It is rebuilt: a snapshot of the leader, and entries behind it.
+    commit(disk, found, 1, [])
+    disk.crash(Random(1))
+    again = reopen(disk)
+    assert again.snapshot is None
+    assert again.entries == []
+    assert again.hard_state.lost_entries
+
+
+def test_a_crash_between_an_installed_snapshot_and_the_reset_loses_nothing() -> None:
+    disk, found, _ = filled(5)
+    found.snapshots.store_slice(StoreSlice(meta_at(5, 1), 0, True, b"own"))
+    installed = meta_at(40, 3, author=8, chain=77)
+    found.snapshots.store_chunk(_chunk(installed, 0, last=True))
+    disk.settle()
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.snapshot == installed
+    assert found.entries == []
+    assert not found.lost_entries
+    assert found.wal.last_index() == 40
+    assert found.wal.chain_at(Index(40)) == 77
+    commit(disk, found, 1, [entry(41, 1)])
+    disk.crash(Random(1))
+    assert reopen(disk).entries == [entry(41, 1)]
+
+
+def test_an_installed_snapshot_with_another_past_wins_over_the_log() -> None:
+    disk, found, _ = filled(10)
+    found.snapshots.store_chunk(_chunk(meta_at(5, 4, author=8), 0, last=True))
+    disk.settle()
+    disk.crash(Random(1))
+    found = reopen(disk)
+    assert found.entries == []
+    assert not found.lost_entries
+    assert found.wal.last_index() == 5
+
+
+def test_the_chain_is_that_of_equal_logs_and_goes_back_with_a_truncation() -> None:
+    disk, found, _ = filled(10)
+    chain = found.wal.chain_at(Index(7))
+    commit(disk, found, 11, [entry(8, 2), entry(9, 2)], truncate_from=8)
+    assert found.wal.chain_at(Index(7)) == chain
+    other_disk, other, _ = filled(7, size=100)
+    assert other.wal.chain_at(Index(7)) == chain
+    commit(other_disk, other, 8, [entry(8, 2), entry(9, 2)])
+    assert other.wal.chain_at(Index(9)) == found.wal.chain_at(Index(9))
+    disk.crash(Random(1))
+    assert reopen(disk).wal.chain_at(Index(9)) == other.wal.chain_at(Index(9))
+
+
+def _chunk(meta: object, number: int, *, last: bool) -> object:
+    from coordnode.ids import MemberId
+    from coordnode.replica.effects import StoreChunk
+
+    return StoreChunk(MemberId(8), meta, number, last, b"chunk")  # type: ignore[arg-type]

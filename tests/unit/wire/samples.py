@@ -1,0 +1,75 @@
+"""One of everything that travels, for the tests of the wire and for the fuzzer's seeds."""
+
+from coordnode.ids import ClusterId, Index, MemberId, Revision, Sequence, SessionId, Term
+from coordnode.raft import messages as raft
+from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, SnapshotMeta, encode_config
+from coordnode.services import commands as c
+from coordnode.services import dialogue as d
+from coordnode.wire.hello import Hello
+
+A, B = MemberId(2**52 + 1), MemberId(7)
+CONFIG_OF_THREE = Config((B, MemberId(8), A), (), (MemberId(9),), ((B, "10.0.0.1:4000"), (A, "[::1]:4000")))
+META = SnapshotMeta(Index(70), Term(3), B, 2**63 + 5, CONFIG_OF_THREE, Index(4))
+COMPARE = c.Compare(b"k", c.VALUE, c.EQUAL, 0, b"old")
+TRANSACTION = c.Transaction([COMPARE], [c.Put(b"k", b"new", True), c.Get(b"k")], [c.Delete(b"k")])
+ITEM = c.Item(b"k", b"v", Revision(3), Revision(5), 2, SessionId(99))
+
+OPERATIONS: list[c.ClientOperation] = [
+    c.Put(b"key", b"value"),
+    c.Delete(b"key"),
+    c.DeleteRange(b"a", b"b", 7),
+    TRANSACTION,
+    c.OpenSession(b"0123456789abcdef", 10_000, "me", c.Put(b"k", b"v", True)),
+    c.CloseSession(SessionId(99)),
+    c.Get(b"key"),
+    c.Range(b"a", b"", 10, True),
+]
+COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
+READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(None)]
+RESULTS: list[c.Result] = [
+    c.Done(Revision(9)),
+    c.Got(Revision(9), ITEM),
+    c.Got(Revision(9), None),
+    c.Page(Revision(9), [ITEM, ITEM], True),
+    c.TransactionDone(Revision(9), True, [c.Done(Revision(9)), c.Got(Revision(9), ITEM)]),
+    c.SessionOpened(SessionId(99), 10_000, Revision(9), c.Done(Revision(9))),
+    c.Failure(20, "the session is over"),
+]
+BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
+CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])
+
+ENTRIES = [Entry(Term(2), Index(8), BATCH, BATCH_BYTES), Entry(Term(3), Index(9), CONFIG, encode_config(CONFIG_OF_THREE))]
+MESSAGES: list[raft.Message] = [
+    raft.VoteAsk(A, B, 1, Term(4), Index(9), Term(3), True, False),
+    raft.VoteReply(B, A, 1, Term(4), True, False, True),
+    raft.Append(A, B, 1, Term(4), Index(7), Term(2), Index(6), 12, ENTRIES),
+    raft.AppendReply(B, A, 1, Term(4), False, Index(7), Index(-1), Term(2), 12, True, 1),
+    raft.Heartbeat(A, B, 1, Term(4), Index(6), 13, True),
+    raft.HeartbeatReply(B, A, 1, Term(4), 13, True, 1),
+    raft.Chunk(A, B, 1, Term(4), META, 3, False, b"slice" * 100),
+    raft.ChunkReply(B, A, 1, Term(4), Index(70), 4, False, Index(0)),
+    raft.TakeOver(A, B, 1, Term(4)),
+    raft.ConfirmAsk(B, A, 2, Term(4)),
+    raft.ConfirmReply(A, B, 1, Term(4), Index(9), 2),
+    raft.DigestReport(B, A, 1, Term(4), Index(64), 2**64 - 1),
+    raft.Heal(A, B, 1, Term(4), Index(64)),
+]
+ASKS: list[d.Ask] = [
+    *[d.WriteAsk(number, body) for number, body in enumerate(COMMANDS, 1)],
+    *[d.ReadAsk(number, body, number % 2 == 0, Revision(4)) for number, body in enumerate(READS, 20)],
+    d.KeepAliveAsk(30, [SessionId(99), SessionId(100)]),
+    d.WatchAsk(31, b"a", b"b", Revision(5)),
+    d.UnwatchAsk(31),
+    d.TransferAsk(32, B),
+    d.ConfigAsk(33, CONFIG_OF_THREE),
+    d.LevelAsk(34, 2),
+]
+ANSWERS: list[d.Answer] = [
+    *[d.Reply(number, 8, number, c.encode(result)) for number, result in enumerate(RESULTS, 1)],
+    d.Reply(20, 8, 0, b"", 15),
+    d.ErrorReply(21, 10, "n2 is not the leader", True, 0, A),
+    d.KeepAliveReply(30, [(SessionId(99), 10_000)], [SessionId(100)]),
+    d.WatchPush(31, [CHANGE], Revision(6)),
+    d.WatchGap(31, Revision(4)),
+]
+HELLO = Hello(ClusterId(77), A, B, 3, "jobs@web1", "0.1.0")
