@@ -291,6 +291,7 @@ def corrupt(trio: Trio, member: MemberId, value: bytes) -> None:
 
 def test_a_follower_that_differs_is_told_to_heal(trio: Trio) -> None:
     trio.write(Put(b"k", b"right"))
+    trio.tick(3)
     wrong = next(member for member in MEMBERS if member != trio.leader())
     corrupt(trio, wrong, b"wrong")
     for number in range(6):
@@ -301,6 +302,7 @@ def test_a_follower_that_differs_is_told_to_heal(trio: Trio) -> None:
 
 def test_a_leader_that_differs_gives_way(trio: Trio) -> None:
     trio.write(Put(b"k", b"right"))
+    trio.tick(3)
     wrong = trio.leader()
     corrupt(trio, wrong, b"wrong")
     for number in range(6):
@@ -311,6 +313,7 @@ def test_a_leader_that_differs_gives_way(trio: Trio) -> None:
 
 def test_writes_stop_when_nobody_has_a_majority(trio: Trio) -> None:
     trio.write(Put(b"k", b"right"))
+    trio.tick(3)
     for member, value in zip(MEMBERS, (b"one", b"two", b"three"), strict=True):
         corrupt(trio, member, value)
     for number in range(6):

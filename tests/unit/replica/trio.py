@@ -9,7 +9,7 @@ from coordnode.raft.state import LEADER
 from coordnode.replica.effects import Effects
 from coordnode.replica.events import Events, Persisted, SnapshotLoaded
 from coordnode.replica.replica import Replica, ReplicaConfig
-from coordnode.services.commands import Command, Operation, OpenSession, Result, SessionOpened, decode_result, encode
+from coordnode.services.commands import Command, OpenSession, Operation, Result, SessionOpened, decode_result, encode
 from coordnode.services.dialogue import Answer, Ask, Reply, WriteAsk
 from coordnode.services.machine import Machine
 from coordnode.services.state import Settings
