@@ -89,13 +89,11 @@ def measure_size(count: int) -> None:
     gc.collect()
     before = resident_bytes()
     began = time.perf_counter()
-    index = 0
-    for start in range(0, count, BATCH_COMMANDS):
+    for index, start in enumerate(range(0, count, BATCH_COMMANDS), 1):
         commands = [
             Command(NO_SESSION, Sequence(0), Sequence(0), "", Put(chance.randbytes(16), chance.randbytes(64)))
             for _ in range(min(BATCH_COMMANDS, count - start))
         ]
-        index += 1
         machine.apply(Index(index), Term(1), decode_batch(encode(Batch(index, 0, commands))))
     took = time.perf_counter() - began
     gc.collect()
@@ -119,10 +117,9 @@ def measure_size(count: int) -> None:
         pieces.append(piece)
         total += len(piece)
     steps.sort()
-    print(
-        f"snapshot: taken in {froze * 1e6:.0f} us; {len(pieces)} slices, {total / 1e6:.0f} MB, median {steps[len(steps) // 2] * 1e3:.2f} ms, "
-        f"slowest {steps[-1] * 1e3:.2f} ms"
-    )
+    median, slowest = steps[len(steps) // 2], steps[-1]
+    print(f"snapshot: taken in {froze * 1e6:.0f} us; {len(pieces)} slices, {total / 1e6:.0f} MB", end=", ")
+    print(f"median {median * 1e3:.2f} ms, slowest {slowest * 1e3:.2f} ms")
     began = time.perf_counter()
     restored = Machine.restore(pieces)
     print(f"restore: {(time.perf_counter() - began) / len(pieces) * 1e3:.2f} ms per slice")

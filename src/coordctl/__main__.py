@@ -3,21 +3,33 @@
 import os
 import sys
 
+from coordctl.flags import split_leading
+
 # Verb -> one line for --help. Each is a module of coordctl.commands with main(argv) -> exit code.
 VERBS = {
+    "up": "start a durable cluster on this machine",
+    "down": "stop it; the data stays unless --purge is given",
+    "kv": "get, put, del, ls, cas, watch: values under keys",
+    "session": "ls, show, close: who is there",
+    "status": "how the cluster and each member are",
+    "health": "the same as one judgement, for monitoring",
+    "wait": "until the cluster is as --for says",
     "check": "is a recorded history what the model allows?",
     "wal": "look into a member's log: dump, verify",
     "schema": "the JSON schema of a verb's -o json",
     "version": "print the version",
 }
 
-# Flags that stand before the verb as well as after it -> whether a value follows.
-GLOBAL_FLAGS = {"-o": True, "--output": True, "--debug": False}
-
 HELP_END = """
 Global flags, before or after the verb:
+  -c, --cluster NAME        a local cluster, or the folder that `up --dir` was given
+  --endpoints LIST          members as host:port, with commas; one is enough
   -o, --output table|json   how to print the result (default: table)
+  --timeout 10s             bound for the whole command
+  -q, -v                    say less, say more
   --debug                   with an error, show where it arose
+
+Which cluster: --endpoints, -c, COORD_ENDPOINTS, COORD_CLUSTER, or the only local one.
 
 coordctl VERB --help explains the verb and its exit codes.
 Of all verbs: 0 done or answered, 64 usage, 70 a bug of coordctl, 130 interrupted.
@@ -39,11 +51,11 @@ def main() -> int:
 
 
 def _run(argv: list[str]) -> int:
-    leading, rest = _split_global(argv)
+    leading, rest = split_leading(argv)
     if rest and rest[0] in VERBS:
-        from importlib import import_module
-
-        return int(import_module(f"coordctl.commands.{rest[0]}").main(_join_global(leading, rest[1:])))
+        between, behind = split_leading(rest[1:])
+        module = __import__(f"coordctl.commands.{rest[0]}", fromlist=["main"])
+        return int(module.main(_join_global([*leading, *between], behind)))
     if rest and rest[0] in ("help", "-h", "--help"):
         sys.stdout.write(_help())
         return DONE
@@ -51,16 +63,6 @@ def _run(argv: list[str]) -> int:
         return _run(["version", *leading])
     sys.stderr.write(f"coordctl: {_unknown(rest[0]) if rest else 'which verb?'}\n\n{_help()}")
     return USAGE
-
-
-def _split_global(argv: list[str]) -> tuple[list[str], list[str]]:
-    at = 0
-    while at < len(argv):
-        name, _, value = argv[at].partition("=")
-        if name not in GLOBAL_FLAGS:
-            break
-        at += 2 if GLOBAL_FLAGS[name] and not value else 1
-    return argv[:at], argv[at:]
 
 
 def _join_global(leading: list[str], rest: list[str]) -> list[str]:

@@ -51,7 +51,7 @@ class WalRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     term: int
     index: int
     chain: str  # hash of the log up to here, in hexadecimal: equal on members whose logs are equal so far
-    bytes: int
+    size_bytes: int  # with header and padding
     verdict: str  # ok, torn tail, rot
     reason: str = ""
     data: bytes | None = None  # with --data, base64

@@ -1,4 +1,4 @@
-"""`coordnode`: simulate, version. Loads what a command needs once it is chosen."""
+"""`coordnode`: run, init, simulate, version. Loads what a command needs once it is chosen."""
 
 import os
 import sys
@@ -6,6 +6,8 @@ import sys
 HELP = """\
 usage: coordnode COMMAND [OPTION …]
 
+  run        run one member of a cluster
+  init       make the folders of new members
   simulate   run whole clusters under faults in virtual time, and check every promise
   version    print the version
 
@@ -41,6 +43,14 @@ def _run(argv: list[str]) -> int:
 
         sys.stdout.write(f"coordnode {__version__}\n")
         return DONE
+    if command == "run":
+        from coordnode.node.command import main as run
+
+        return run(rest)
+    if command == "init":
+        from coordnode.node.command import init
+
+        return init(rest)
     if command == "simulate":
         from coordnode.simulator.command import main as simulate
 

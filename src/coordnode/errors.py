@@ -16,7 +16,6 @@ CoordError
 │   ├── StateFull          18  the replicated state has reached its bound
 │   ├── WritesStopped      19  members' states differ and none has a majority
 │   ├── SessionExpired     20  the session is over (expired, closed or never was)
-│   ├── TooOld             21  sequence below the session's reply window: answered once already
 │   ├── ClusterReplaced    22  the client speaks of a cluster that was replaced by a restore
 │   ├── WrongCluster       23
 │   ├── WrongMember        24
@@ -27,7 +26,8 @@ CoordError
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
 │   ├── TimedOut           51
-│   └── Disconnected       52
+│   ├── Disconnected       52
+│   └── TooOld             53  sequence below the session's reply window: answered once already, the answer is gone
 ├── Damaged                bytes that are not what was written; never guessed around
 │   ├── FrameError         60  a frame cannot be decoded
 │   ├── RecordError        61  a WAL or snapshot record cannot be decoded
@@ -37,6 +37,7 @@ CoordError
 ├── DiskFull               71
 ├── DiskFailed             72  a write or fsync failed: the process must end
 ├── Diverged               73  this member's state differs from the majority's
+├── ConfigRefused          74  a member's settings: each mistake on a line, with its place and the remedy
 ├── HistoryError           80  a recorded history cannot be read: line, and what is wrong with it
 └── PromiseBroken          81  a checker found that the cluster did not keep a promise: which, and the evidence
 """
@@ -108,10 +109,6 @@ class SessionExpired(Refused):
     code = 20
 
 
-class TooOld(Refused):
-    code = 21
-
-
 class ClusterReplaced(Refused):
     code = 22
 
@@ -160,6 +157,10 @@ class Disconnected(Unknown):
     code = 52
 
 
+class TooOld(Unknown):
+    code = 53
+
+
 class Damaged(CoordError):
     pass
 
@@ -196,6 +197,11 @@ class DiskFailed(CoordError):
 
 class Diverged(CoordError):
     code = 73
+
+
+class ConfigRefused(CoordError):
+    code = 74
+    definite = True
 
 
 class HistoryError(CoordError):

@@ -19,7 +19,8 @@ SEED = record.segment_seed(1, 1)
 MAGIC = b"coordtst"
 
 HISTORIES = [
-    b'{"history": 1, "model": "register"}\n{"process": 0, "type": "invoke", "f": "write", "value": 1}\n{"process": 0, "type": "ok", "f": "write", "value": 1}\n',
+    b'{"history": 1, "model": "register"}\n'
+    b'{"process": 0, "type": "invoke", "f": "write", "value": 1}\n{"process": 0, "type": "ok", "f": "write", "value": 1}\n',
     b'[{"process": 0, "type": "invoke", "f": "cas", "value": [1, 2]}, {"process": 0, "type": "info", "f": "cas", "value": [1, 2]}]',
     b"[{:process 0, :type :invoke, :f :read, :value nil}\n {:process 0, :type :ok, :f :read, :value 4}]",
     b"INFO  jepsen.util - 3\t:invoke\t:write\t3\nINFO  jepsen.util - 3\t:ok\t:write\t3\n",

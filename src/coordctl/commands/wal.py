@@ -54,7 +54,7 @@ _LINE = "{:<30} {:<9} {:>4} {:>8} {:>8} {:>8} {}"
 def _line_of(record: WalRecord) -> str:
     where = f"{record.path}+{record.offset}"
     verdict = f"{record.verdict}: {record.reason}" if record.reason else record.verdict
-    return _LINE.format(where, record.holds or record.kind, record.term, record.index, record.chain, record.bytes, verdict)
+    return _LINE.format(where, record.holds or record.kind, record.term, record.index, record.chain, record.size_bytes, verdict)
 
 
 def _lines_of(found: WalVerified) -> list[str]:
@@ -73,4 +73,9 @@ def main(argv: list[str]) -> int:
     if argv and argv[0] in VERBS:
         command, kind = VERBS[argv[0]]
         return run(command, argv[1:], f"wal {argv[0]}", kind)
-    return run(click.Group("wal", {name: command for name, (command, _) in VERBS.items()}, help="Look into a member's log."), argv, "wal", Kind.QUERY)
+    return run(
+        click.Group("wal", {name: command for name, (command, _) in VERBS.items()}, help="Look into a member's log."),
+        argv,
+        "wal",
+        Kind.QUERY,
+    )

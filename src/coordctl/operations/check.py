@@ -10,7 +10,7 @@ from coordnode.checking.linearizable import Budget, told
 from coordnode.checking.models import shown
 from coordnode.checking.reading import json_value, parse_history
 from coordnode.checking.verdict import Evidence, Verdict
-from coordnode.errors import HistoryError
+from coordnode.errors import BadRequest, HistoryError
 
 EXIT_CODES = {"pass": 0, "violation": 2, "unknown": 3}
 LAST_OPERATIONS = 12  # of the shortest impossible beginning, those that are shown
@@ -23,10 +23,17 @@ def check(path: Path, model: str, initial: str | None, complete: bool, seconds_m
         history = parse_history(path.read_bytes())
     except HistoryError as error:
         raise HistoryError(f"{path}: {error.sentence}") from None
-    first: Value = NOT_GIVEN if initial is None else json_value(initial)
+    first = NOT_GIVEN if initial is None else _initial(initial)
     budget = Budget(states_max=max(1, int(bytes_max / STATE_BYTES)), out_of_time=lambda: time.monotonic() - begin > seconds_max)
     verdict = judge(history, model, budget, first, complete)
     return _result(path, history, verdict, time.monotonic() - begin)
+
+
+def _initial(text: str) -> Value:
+    try:
+        return json_value(text)
+    except HistoryError:
+        raise BadRequest(f"--initial {shown(text)} is not JSON") from None
 
 
 def _result(path: Path, history: History, verdict: Verdict, seconds: float) -> Check:

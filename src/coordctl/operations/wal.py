@@ -66,7 +66,7 @@ def _shown(record: LogRecord, with_data: bool) -> WalRecord:
         term=record.term,
         index=record.index,
         chain=f"{record.chain:08x}",
-        bytes=record.size,
+        size_bytes=record.size,
         verdict=record.verdict,
         reason=record.reason,
         data=record.data if with_data else None,

@@ -2,29 +2,77 @@
 
 from enum import Enum
 
-from coordnode.errors import CoordError
+from coordnode.errors import (
+    BadRequest,
+    CoordError,
+    LevelMissing,
+    MembershipBusy,
+    NoSpace,
+    NotLeader,
+    NotPermitted,
+    NotReady,
+    Overloaded,
+    StateFull,
+    TooLarge,
+    Unknown,
+    Unreachable,
+    WritesStopped,
+)
 
 DONE = 0
 FAILED = 1  # of a query: not there, empty
 USAGE = 64
+UNREACHABLE = 69
 BUG = 70
+OUTCOME_UNKNOWN = 74
+SURELY_NOT_DONE = 75
 REFUSED = 76
+NOT_PERMITTED = 77
 INTERRUPTED = 130
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3  # of a probe, as Nagios has them
 
 
 class Kind(Enum):
+    ACTION = "action"
     QUERY = "query"
     PROBE = "probe"
 
 
 EXPLAINED = {
-    Kind.QUERY: "Exit codes: 0 answered; 1 not there or not readable; 64 usage; 130 interrupted.",
+    Kind.ACTION: "Exit codes: 0 done; 1 failed, nothing changed; 64 usage; 69 unreachable, no quorum; 74 outcome unknown: read before "
+    "you try again; 75 surely not done: trying again is safe; 76 refused for safety; 77 not permitted; 130 interrupted.",
+    Kind.QUERY: "Exit codes: 0 answered; 1 not there or not readable; 64 usage; 69 unreachable, no quorum; 77 not permitted; "
+    "130 interrupted.",
     Kind.PROBE: "Exit codes: 0 ok; 1 warning; 2 critical, a promise is broken; 3 unknown; 64 usage; 130 interrupted.",
 }
 
+_OF_ALL: tuple[tuple[type[CoordError], int], ...] = (
+    (BadRequest, USAGE),
+    (TooLarge, USAGE),
+    (NotPermitted, NOT_PERMITTED),
+    (Unreachable, UNREACHABLE),
+    (NotLeader, UNREACHABLE),  # nobody else took the lead until the time was over
+    (NotReady, UNREACHABLE),
+)
+_OF_ACTIONS: tuple[tuple[type[CoordError], int], ...] = (
+    (Overloaded, SURELY_NOT_DONE),
+    (NoSpace, SURELY_NOT_DONE),
+    (StateFull, SURELY_NOT_DONE),
+    (MembershipBusy, SURELY_NOT_DONE),
+    (WritesStopped, REFUSED),
+    (LevelMissing, REFUSED),
+)
 
-def of_error(kind: Kind, _error: CoordError | OSError) -> int:
+
+def of_error(kind: Kind, error: CoordError | OSError) -> int:
     """Of an error that kept the verb from answering at all: a probe says that it does not know."""
-    return UNKNOWN if kind is Kind.PROBE else FAILED
+    if kind is Kind.PROBE:
+        return USAGE if isinstance(error, BadRequest) else UNKNOWN
+    table = _OF_ALL + _OF_ACTIONS if kind is Kind.ACTION else _OF_ALL
+    for error_class, code in table:
+        if isinstance(error, error_class):
+            return code
+    if isinstance(error, Unknown):
+        return OUTCOME_UNKNOWN if kind is Kind.ACTION else UNREACHABLE
+    return FAILED

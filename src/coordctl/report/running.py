@@ -1,45 +1,40 @@
 """Runs one parsed verb: whatever happens in it becomes one sentence and an exit code of the verb's kind."""
 
-import sys
-import traceback
 from collections.abc import Sequence
 
 import click
 
-from coordctl.report import exits, screen
-from coordnode.errors import CoordError
+from coordctl.flags import TAKES_VALUE, without
+from coordctl.report import exits, plain
 
 
 def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind) -> int:
     """The command returns its exit code; click's own codes for usage and abort never leave this function."""
-    arguments, debug = _take_debug(argv)
+    arguments = without(argv, _undeclared(command))
+    debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:
-        return int(command.main(arguments, prog_name=f"coordctl {name}", standalone_mode=False) or 0)
+        # Not command.main(): that one ends the process with 1 when the reader closes the pipe.
+        with command.make_context(f"coordctl {name}", arguments) as context:
+            return int(command.invoke(context) or 0)
+    except click.exceptions.Exit as ended:  # --help
+        return ended.exit_code
     except click.UsageError as error:
-        screen.error(error.format_message())
-        screen.note(f"          see coordctl {name} --help")
-        return exits.USAGE
+        return plain.wrong_usage(error.format_message(), name)
     except click.Abort:
         return exits.INTERRUPTED
     except BrokenPipeError:
         raise
-    except (CoordError, OSError) as error:
-        if debug:
-            traceback.print_exc(file=sys.stderr)
-        screen.error(error.sentence if isinstance(error, CoordError) else f"{error.filename or name}: {error.strerror or error}")
-        return exits.of_error(kind, error)
     except Exception as error:
-        if debug:
-            traceback.print_exc(file=sys.stderr)
-        screen.error(f"this is a bug of coordctl, not of yours: {type(error).__name__}: {error}")
-        screen.note("          please report it with what --debug adds")
-        return exits.BUG
+        return plain.failed(kind, error, name=name, debug=debug)
 
 
-def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
-    end = argv.index("--") if "--" in argv else len(argv)
-    debug = "--debug" in argv[:end]
-    return [argument for at, argument in enumerate(argv) if at >= end or argument != "--debug"], debug
+def _undeclared(command: click.Command) -> list[str]:
+    """Global flags stand behind every verb, also where they have no meaning."""
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    declared = {name for each in commands for parameter in each.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return [name for name in TAKES_VALUE if name not in declared]
 
 
-output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print the result.")
+output = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print the result."
+)

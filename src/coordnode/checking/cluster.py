@@ -148,5 +148,5 @@ class TokensIncrease:
         elif token >= newest:
             raise PromiseBroken(self.name, f"token {token} at {place} is not below {newest} at {self._newest}", (place, token, newest))
         if token > self._token_max:
-            raise PromiseBroken(self.name, f"token {token} is beyond {self._token_max}", (place, token))
+            raise PromiseBroken(self.name, f"token {token} at {place} is beyond {self._token_max}", (place, token))
         self._granted[place] = token

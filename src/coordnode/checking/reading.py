@@ -20,6 +20,7 @@ NUMBER_MAX: Final = 1 << 62  # process, index and position
 
 _LOG_LINE: Final = re.compile(r"INFO\s+\S+\s+-\s+(\S+)\s+:(\S+)\s+:(\S+)\s+(.*)")
 _COMPLETIONS: Final = {"ok": OK, "fail": FAILED, "info": UNKNOWN}
+_CONTAINERS: Final = (list, dict)
 _json_decoder: Final = msgspec.json.Decoder()
 
 
@@ -113,7 +114,7 @@ def _json_objects(text: str) -> Iterator[tuple[int, object]]:
         yield from enumerate(events, start=1)
         return
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
+        if line and not line.isspace():
             yield number, _json(line, number)
 
 
@@ -136,7 +137,7 @@ def _frozen(value: object, line: int, depth: int = 0) -> Value:
     if depth > DEPTH_MAX:
         raise HistoryError(f"line {line}: nested deeper than {DEPTH_MAX}")
     if isinstance(value, list):
-        return tuple([_frozen(item, line, depth + 1) for item in value])
+        return tuple([_frozen(item, line, depth + 1) if type(item) in _CONTAINERS else item for item in value])
     if isinstance(value, dict):
         return tuple([(key, _frozen(item, line, depth + 1)) for key, item in value.items()])
     return value
@@ -158,9 +159,9 @@ def _event(line: int, fields: "dict[str, Value] | Map") -> _Event:
 
 def _number(line: int, fields: "dict[str, Value] | Map", name: str) -> int:
     number = fields.get(name)
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < NUMBER_MAX:
-        raise HistoryError(f"line {line}: {name} is {shown(number)}; it must be a whole number from 0 to 2^62")
-    return number
+    if type(number) is int and 0 <= number < NUMBER_MAX:
+        return number
+    raise HistoryError(f"line {line}: {name} is {shown(number)}; it must be a whole number from 0 to 2^62")
 
 
 def _paired(events: Iterable[_Event]) -> tuple[Operation, ...]:

@@ -10,11 +10,12 @@ from bisect import bisect_right
 from collections.abc import Container, Sequence
 from typing import Any, Final
 
+from coordnode.checking.clues import Clues
 from coordnode.checking.history import FOREVER, NO_PLACE, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.linearizable import Budget, told
 from coordnode.checking.models import shown
 from coordnode.checking.shapes import keys_bound, keys_of
-from coordnode.checking.store import END_SESSIONS, NAME, READS, Changes, Item, Store, changed_something, items_seen, revision_of
+from coordnode.checking.store import END_SESSIONS, NAME, READS, Changes, Item, Store, changed_something, revision_of
 from coordnode.checking.verdict import BY_WITNESS, BY_WITNESS_SEARCH, PASS, VIOLATION, Evidence, Verdict
 from coordnode.checking.verdict import UNKNOWN as UNDECIDED
 from coordnode.checking.witness import has_witness, one_place_twice, placed_order, real_time_broken, returns_from
@@ -30,13 +31,21 @@ def order_of(operations: Sequence[Operation]) -> list[Operation]:
     """By place in the log where every reply has one, else by revision. A barrier has no revision: it says nothing."""
     if has_witness(operations):
         return placed_order(operations, READS)
-    ranked = [
-        (revision_of(operation), not changed_something(operation), operation.invoked, number)
-        for number, operation in enumerate(operations)
-        if operation.kind == OK and operation.function != "barrier"
-    ]
-    ranked.sort()
-    return [operations[rank[3]] for rank in ranked]
+    telling = [operation for operation in operations if operation.kind == OK and operation.function != "barrier"]
+    claimed: dict[int, bool] = {}  # revision → whether a reply claims its change
+    first_return: dict[int, int] = {}
+    for operation in telling:
+        revision = revision_of(operation)
+        claimed[revision] = claimed.get(revision, False) or changed_something(operation)
+        first_return[revision] = min(first_return.get(revision, FOREVER), operation.returned)
+
+    def may_be_the_change(operation: Operation) -> bool:
+        if operation.function != "close-session":
+            return changed_something(operation)
+        revision = revision_of(operation)
+        return not claimed[revision] and first_return[revision] >= operation.invoked
+
+    return sorted(telling, key=lambda operation: (revision_of(operation), not may_be_the_change(operation), operation.invoked))
 
 
 def check_store(operations: Sequence[Operation], budget: Budget, complete: bool = False) -> Verdict:
@@ -89,10 +98,9 @@ class _Replay:
         self._undo: list[tuple[Operation, _Before]] = []  # beside the certificate, from the first choice on
         self._choices: list[_Choice] = []
         self._returns: list[int] | None = None  # made when first needed, as are the next two
-        self._seen: dict[int, dict[Any, Any]] = {}  # mod_revision → key → value, from all answers
-        self._revision_of_value: dict[tuple[Any, Any], int] = {}  # (key, value) as seen → a mod_revision of it
-        self._used: set[int] = set()  # numbers of the hidden that fill a revision; only asked, never walked
+        self._clues: Clues | None = None
         self._keys_in_doubt: Container[Any] | None = None
+        self._used: set[int] = set()  # numbers of the hidden that fill a revision; only asked, never walked
         self._furthest = -1
         self._wrong = ""
         self._steps = 0
@@ -163,23 +171,20 @@ class _Replay:
         """What could be the next revision's command, just before the operation of that rank; the likeliest last."""
         if self._returns is None:
             self._returns = returns_from(self._order)
-            self._note_what_was_seen()
+            self._clues = Clues(self._order, [operation for _, operation in self._hidden])
+        assert self._clues is not None
         revision = self._store.revision + 1
-        seen = self._seen.get(revision, {})
-        likely: list[_Hidden] = []
-        unlikely: list[_Hidden] = []
+        fitting: list[tuple[int, _Hidden]] = []
         invoked_before = bisect_right(self._hidden_invoked, self._returns[rank])
         for number, operation in (*self._hidden[:invoked_before], *self._session_ends()):
             if number in self._used:
                 continue
             self._steps += 1
             _, changes = self._store.answer(operation)
-            if not changes or not _fits(changes, seen):
-                continue
-            elsewhere = any(self._is_seen_elsewhere(key, item, revision) for key, item in changes.items())
-            (unlikely if elsewhere else likely).append((number, operation))
-        likely.reverse()
-        return unlikely + likely
+            if changes and not self._clues.rules_out(changes, revision):
+                fitting.append((self._clues.wanted_by(changes, revision), (number, operation)))
+        fitting.sort(key=lambda one: one[0])  # what is wanted soonest is tried first
+        return [candidate for _, candidate in reversed(fitting)]
 
     def _session_ends(self) -> list[_Hidden]:
         """Sessions end by themselves; no client asks for it."""
@@ -187,15 +192,6 @@ class _Replay:
             (_NOBODY, Operation(0, END_SESSIONS, (session,), UNSEEN, -FOREVER, FOREVER, UNKNOWN))
             for session in self._store.sessions_with_keys()
         ]
-
-    def _note_what_was_seen(self) -> None:
-        for operation in self._order:
-            for item in items_seen(operation):
-                self._seen.setdefault(item[3], {})[item[0]] = item[1]
-                self._revision_of_value[(item[0], item[1])] = item[3]
-
-    def _is_seen_elsewhere(self, key: Any, item: Item | None, revision: int) -> bool:
-        return item is not None and self._revision_of_value.get((key, item[1]), revision) != revision
 
     def _violation(self, rank: int, count: int) -> Verdict:
         furthest = self._order[self._furthest]
@@ -223,12 +219,3 @@ def _keys_in_doubt(order: Sequence[Operation], hidden: Sequence[Operation]) -> C
     for operation in order:
         doubted.update(dict.fromkeys(keys_bound(operation)))
     return doubted
-
-
-def _fits(changes: Changes, seen: dict[Any, Any]) -> bool:
-    """Whether all that was seen of this revision is among the changes."""
-    for key, value in seen.items():
-        item = changes.get(key)
-        if item is None or item[1] != value:
-            return False
-    return True

@@ -11,8 +11,10 @@ session) or None; `session` is 0 for a key that no session keeps alive.
     transaction    (compares, then, otherwise)        → (revision, succeeded, results)
                    compares: (key, field, relation, number, value); then, otherwise: ("put", key, value, session),
                    ("delete", key), ("get", key); results: how much changed for put and delete, the item for get
-    open-session   (function, argument) or None       → (revision, session, result of that function or None)
-    close-session  session                            → (revision, changed)
+    open-session   (function, argument) or None       → (revision, session, result of that function or None);
+                   session OPENED inside the argument is the one that is being opened
+    close-session  session                            → (revision, changed); a reply does not say how many keys
+                   ended with it: `changed` is not compared
     end-sessions   (session, …)                       what a leader decided; never asked by a client, always unseen
     barrier        None                               → nothing is compared
     begin          (revision, items)                  what the store held before the first operation; unseen
@@ -25,6 +27,7 @@ from typing import Any, Final
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
 
 NAME: Final = "coordnode"
+OPENED: Final = -1  # as the session of a first command's key: the session that is being opened
 READS: Final = frozenset({"get", "range", "barrier"})
 END_SESSIONS: Final = "end-sessions"
 
@@ -195,12 +198,12 @@ class Store:
         if argument is None:
             return (self.revision, session, None), {}
         function, inner = argument
-        returned, changes = self._answers[function](inner, UNSEEN)
+        returned, changes = self._answers[function](_in_session(function, inner, session), UNSEEN)
         return (self.revision + bool(changes), session, returned), changes
 
-    def _close_session(self, session: Any, _result: Any) -> Answer:
+    def _close_session(self, session: Any, result: Any) -> Answer:
         changes: Changes = dict.fromkeys(self._bound.get(session, ()))
-        return (self.revision + bool(changes), len(changes)), changes
+        return (self.revision + bool(changes), len(changes) if result is UNSEEN else result[1]), changes
 
     def _end_sessions(self, sessions: Any, _result: Any) -> Answer:
         changes: Changes = {}
@@ -213,6 +216,17 @@ class Store:
 
     def _begin(self, argument: Any, _result: Any) -> Answer:
         return UNSEEN, {item[0]: item for item in argument[1]}
+
+
+def _in_session(function: str, argument: Any, session: int) -> Any:
+    """A first command, now that the number of its session is known."""
+    if function == "put":
+        return (*argument[:2], session) if argument[2] == OPENED else argument
+    if function == "transaction":
+        compares, *branches = argument
+        bound = [tuple([(*step[:3], session) if step[0] == "put" and step[3] == OPENED else step for step in steps]) for steps in branches]
+        return (compares, *bound)
+    return argument
 
 
 _ENDS: Final = frozenset({"close-session", END_SESSIONS})
@@ -233,7 +247,7 @@ def revision_of(operation: Operation) -> int:
 
 
 def changed_something(operation: Operation) -> bool:
-    """Whether the reply says that this is the one command of its revision."""
+    """Whether the reply says that this is the one command of its revision. Of a close-session it does not say."""
     return _changed(operation.function, operation.argument, operation.result)
 
 
@@ -241,7 +255,7 @@ def _changed(function: str, argument: Any, result: Any) -> bool:
     match function:
         case "put":
             return True
-        case "delete" | "delete-range" | "close-session":
+        case "delete" | "delete-range":
             return bool(result[1])
         case "transaction":
             written = argument[1 if result[1] else 2]
@@ -250,6 +264,39 @@ def _changed(function: str, argument: Any, result: Any) -> bool:
             return argument is not None and _changed(argument[0], argument[1], result[2])
         case _:
             return False
+
+
+def puts_done(operation: Operation) -> Sequence[tuple[Key, Value]]:
+    """Keys and values that an operation of known outcome put."""
+    return _puts_done(operation.function, operation.argument, operation.result)
+
+
+def _puts_done(function: str, argument: Any, result: Any) -> Sequence[tuple[Key, Value]]:
+    match function:
+        case "put":
+            return ((argument[0], argument[1]),)
+        case "transaction":
+            return [(step[1], step[2]) for step in argument[1 if result[1] else 2] if step[0] == "put"]
+        case "open-session":
+            return () if argument is None else _puts_done(argument[0], argument[1], result[2])
+        case _:
+            return ()
+
+
+def keys_absent(operation: Operation) -> Sequence[Key]:
+    """Keys that, by what an operation of known outcome was answered, were not there once it was done."""
+    result: Any = operation.result
+    argument: Any = operation.argument
+    match operation.function:
+        case "delete":
+            return (argument,)
+        case "get":
+            return (argument,) if result[1] is None else ()
+        case "transaction":
+            last = {step[1]: step[0] for step in argument[1 if result[1] else 2] if step[0] != "get"}
+            return [key for key, kind in last.items() if kind == "delete"]
+        case _:
+            return ()
 
 
 def items_seen(operation: Operation) -> Sequence[Item]:

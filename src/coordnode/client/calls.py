@@ -95,7 +95,7 @@ class Call:
         """Whether to try again."""
         self.request = 0
         error = error_of(answer.code, answer.sentence, answer.retry_after_ms)
-        if answer.definite and not isinstance(error, TooOld):
+        if answer.definite:
             self.refusal = error
             return isinstance(error, RETRIED) and self.may_resend()
         if isinstance(error, TooOld):

@@ -10,7 +10,6 @@ connection: the one last asked for with Connect, until it is disconnected from e
 """
 
 import random
-from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
@@ -23,16 +22,14 @@ from coordnode.client.actions import (
     Send,
     SessionChanged,
     SessionState,
-    WatchEvents,
-    WatchFailed,
-    WatchGapSeen,
 )
 from coordnode.client.calls import AdministrativeAsk, Call
-from coordnode.client.lease import Lease
 from coordnode.client.route import Route, jittered_ms
+from coordnode.client.sessions import NEVER, Session, Sessions
+from coordnode.client.subscriptions import Subscriptions
 from coordnode.errors import CoordError, Disconnected, NotLeader, Overloaded, SessionExpired, TimedOut, Unknown
 from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
-from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
+from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX
 from coordnode.services.commands import (
     READS,
     ClientOperation,
@@ -54,44 +51,12 @@ from coordnode.services.dialogue import (
     KeepAliveReply,
     Reply,
     UnwatchAsk,
-    WatchAsk,
-    WatchGap,
-    WatchPush,
 )
 
 DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends nothing new, waits briefly for answers under way
 
 LEAVE_MS_MAX = 50
 PROBE_MS = 3_000  # watches alone: after this much silence, ask something, or a dead connection would never be noticed
-
-
-class _Session:
-    __slots__ = ("lease", "next_sequence", "open_sequences", "opening", "state", "waiting")
-
-    def __init__(self, opening: int, ttl_ms: int, next_sequence: int) -> None:
-        self.opening = opening  # the call that opens it; also this session's number
-        self.lease = Lease(ttl_ms)
-        self.state = SessionState.OPENING  # as last announced
-        self.next_sequence = next_sequence
-        self.open_sequences: dict[int, int] = {}  # sequence -> call; ascending, not answered yet
-        self.waiting: deque[int] = deque()  # calls that wait for the session to open or for room in its window
-
-    def lowest_open(self) -> int:
-        return next(iter(self.open_sequences), self.next_sequence)
-
-    def has_room(self) -> bool:
-        return self.lease.id != NO_SESSION and self.next_sequence - self.lowest_open() < CLIENT_SESSION_WINDOW
-
-
-class _Watch:
-    __slots__ = ("end", "next_revision", "request", "start", "try_at_ms")
-
-    def __init__(self, start: bytes, end: bytes, start_revision: Revision) -> None:
-        self.start = start
-        self.end = end
-        self.next_revision = start_revision  # everything below it was delivered; 0: from now on
-        self.request = 0  # of the subscription in force on this connection
-        self.try_at_ms = 0
 
 
 class ClientCore:
@@ -122,14 +87,10 @@ class ClientCore:
         self._deadlines: list[tuple[int, int]] = []  # heap: (deadline, call); may name calls that are finished
         self._outstanding: dict[int, Call] = {}  # request -> call, in the order of sending
 
-        self._sessions: dict[int, _Session] = {}
-        self._by_id: dict[SessionId, _Session] = {}
+        self._sessions = Sessions()
         self._renewals: dict[int, int] = {}  # request of a keep-alive -> when it was sent
-        self._attend_at_ms = 0  # no session needs anything before this
 
-        self._watches: dict[int, _Watch] = {}
-        self._subscriptions: dict[int, int] = {}  # request -> watch
-        self._subscribe_at_ms: int | None = None
+        self._watches = Subscriptions(rng)
 
     # --- what the owner wants --------------------------------------------------------------------------------------
 
@@ -182,7 +143,7 @@ class ClientCore:
         call.operation = OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first)
         call.is_write = True
         call.retry_safe = True
-        self._sessions[call.id] = _Session(call.id, ttl_ms, 1 if first is None else 2)
+        self._sessions.add(call.id, ttl_ms, 1 if first is None else 2)
         self._enqueue(call)
         return call.id
 
@@ -205,15 +166,16 @@ class ClientCore:
 
     def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int) -> int:
         number = self._number()
-        self._watches[number] = _Watch(start, end, Revision(start_revision))
-        self._subscribe_at_ms = now_ms
+        self._watches.add(number, start, end, Revision(start_revision), now_ms)
         return number
 
     def unwatch(self, watch: int) -> None:
-        found = self._watches.pop(watch, None)
-        if found is not None and found.request:
-            del self._subscriptions[found.request]
-            self._send(UnwatchAsk(found.request))
+        request = self._watches.remove(watch)
+        if request:
+            self._send(UnwatchAsk(request))
+
+    def has_sessions(self) -> bool:
+        return bool(self._sessions)
 
     def session_state(self, session: int, now_ms: int) -> SessionState:
         """Ask right before relying on the session: a pause may have eaten the lease since the last poll."""
@@ -230,9 +192,7 @@ class ClientCore:
         for call in list(self._calls.values()):
             if call.id in self._calls:
                 self._end(call, error)
-        for watch in list(self._watches):
-            del self._watches[watch]
-            self._actions.append(WatchFailed(watch, error))
+        self._actions += self._watches.end_all(error)
         self._judge_sessions(now_ms)
 
     def patience_ms(self, asks: Sequence[Ask], now_ms: int) -> int:
@@ -254,12 +214,10 @@ class ClientCore:
     def on_connected(self, member: MemberId, now_ms: int) -> None:
         if self._link == CONNECTING and member == self._route.member:
             self._link = UP
-            for session in self._by_id.values():
-                session.lease.on_connected()
+            self._sessions.on_connected()
             self._heard_ms = now_ms
             self._waiting_since_ms = None
-            self._attend_at_ms = 0
-            self._subscribe_at_ms = now_ms if self._watches else None
+            self._watches.on_connected(now_ms)
 
     def on_disconnected(self, member: MemberId, now_ms: int) -> None:
         """Also when the connection could not be made."""
@@ -283,21 +241,24 @@ class ClientCore:
             self._on_call_answer(call, answer, now_ms)
         elif answer.request in self._renewals:
             self._on_renewal_answer(answer, now_ms)
-        elif answer.request in self._subscriptions:
-            self._on_watch_answer(answer, now_ms)
+        elif self._watches.has_request(answer.request):
+            if isinstance(answer, ErrorReply) and answer.code == NotLeader.code:
+                self._leave(answer.leader, now_ms)
+            self._actions += self._watches.on_answer(answer, now_ms)
         if not self._outstanding and not self._renewals:
             self._waiting_since_ms = None
 
     def poll(self, now_ms: int) -> list[Action]:
-        if now_ms >= self._attend_at_ms:
+        if now_ms >= self._sessions.attend_at_ms:
             self._judge_sessions(now_ms)
         self._expire_calls(now_ms)
         self._steer(now_ms)
         if self._link == UP:
             self._renew_sessions(now_ms)
-            self._subscribe(now_ms)
+            for ask in self._watches.due(now_ms, self._number):
+                self._send(ask)
             self._send_calls(now_ms)
-        if self._attend_at_ms <= now_ms:
+        if now_ms >= self._sessions.attend_at_ms:
             self._judge_sessions(now_ms)
         actions = self._actions
         self._actions = []
@@ -309,7 +270,7 @@ class ClientCore:
         if self._deadlines:
             times.append(self._deadlines[0][0])
         if self._sessions:
-            times.append(self._attend_at_ms)
+            times.append(self._sessions.attend_at_ms)
         if self._link == DOWN:
             if self._has_work():
                 times.append(self._route.try_at_ms)
@@ -320,10 +281,10 @@ class ClientCore:
         else:
             if self._later:
                 times.append(self._later[0][0])
-            if self._subscribe_at_ms is not None:
-                times.append(self._subscribe_at_ms)
+            if self._watches.due_at_ms is not None:
+                times.append(self._watches.due_at_ms)
             times.append(self._hang_up_at_ms())
-        return min((time for time in times if time < _NEVER), default=None)
+        return min((time for time in times if time < NEVER), default=None)
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
@@ -351,19 +312,14 @@ class ClientCore:
             if session.waiting or not session.has_room():
                 session.waiting.append(call.id)
                 return
-            self._take_sequence(call, session)
+            call.sequence = session.take_sequence(call.id)
         heappush(self._ready, call.id)
 
-    def _take_sequence(self, call: Call, session: _Session) -> None:
-        call.sequence = session.next_sequence
-        session.next_sequence += 1
-        session.open_sequences[call.sequence] = call.id
-
-    def _admit_waiting(self, session: _Session) -> None:
+    def _admit_waiting(self, session: Session) -> None:
         while session.waiting and session.has_room():
             call = self._calls.get(session.waiting.popleft())
             if call is not None:
-                self._take_sequence(call, session)
+                call.sequence = session.take_sequence(call.id)
                 heappush(self._ready, call.id)
 
     def _send_calls(self, now_ms: int) -> None:
@@ -375,7 +331,8 @@ class ClientCore:
                 continue
             session_id, lowest_open = NO_SESSION, 0
             if call.session:
-                session = self._sessions[call.session]
+                session = self._sessions.get(call.session)
+                assert session is not None, "the calls of a lost session end with it"
                 session_id, lowest_open = session.lease.id, session.lowest_open()
             request = self._number()
             ask = call.ask(request, session_id, lowest_open)
@@ -406,7 +363,9 @@ class ClientCore:
                 self._lose(call.session, failure.sentence)
             return
         if isinstance(result, SessionOpened):
-            self._on_opened(call, result, now_ms)
+            session = self._sessions.on_opened(call.id, result, call.first_sent_ms, now_ms)
+            if session is not None:
+                self._admit_waiting(session)
         self._finish(call, None, Finished(call.id, result, None, answer.index, answer.position, answer.age_ms))
 
     def _on_refused(self, call: Call, answer: ErrorReply, now_ms: int) -> None:
@@ -451,8 +410,8 @@ class ClientCore:
             error = finished = None
         if not call.internal:
             self._actions.append(finished or Finished(call.id, None, error))
-        if call.session in self._sessions:
-            session = self._sessions[call.session]
+        session = self._sessions.get(call.session)
+        if session is not None:
             session.open_sequences.pop(call.sequence, None)
             if session.waiting:
                 self._admit_waiting(session)
@@ -467,133 +426,48 @@ class ClientCore:
         call.retry_safe = True
         self._enqueue(call)
 
-    def _on_opened(self, call: Call, opened: SessionOpened, now_ms: int) -> None:
-        session = self._sessions.get(call.id)
-        if session is None:
-            return
-        session.lease.on_opened(opened.session, opened.ttl_ms, call.first_sent_ms, now_ms)
-        self._by_id[opened.session] = session
-        self._attend_at_ms = 0
-        self._admit_waiting(session)
-
     def _on_renewal_answer(self, answer: Answer, now_ms: int) -> None:
         sent_ms = self._renewals.pop(answer.request)
         if isinstance(answer, ErrorReply):
             if answer.code == NotLeader.code:
                 self._leave(answer.leader, now_ms)
             return
-        if not isinstance(answer, KeepAliveReply):
-            return
-        self._route.on_progress()
-        self._judge_sessions(now_ms)
-        for session_id, ttl_ms in answer.alive:
-            session = self._by_id.get(session_id)
-            if session is not None:
-                session.lease.on_alive(sent_ms, ttl_ms)
-        for session_id in answer.expired:
-            session = self._by_id.get(session_id)
-            if session is not None:
-                self._lose(session.opening, "the cluster ended it")
-        self._attend_at_ms = 0
+        if isinstance(answer, KeepAliveReply):
+            self._route.on_progress()
+            self._judge_sessions(now_ms)  # what ran out before this answer came is lost, whatever it says
+            for session in self._sessions.on_renewed(answer, sent_ms):
+                self._lose(session.number, "the cluster ended it")
 
     def _judge_sessions(self, now_ms: int) -> None:
-        """Announces what changed, and finds out when to look again."""
-        attend_at_ms = _NEVER
-        for session in list(self._sessions.values()):
-            lease = session.lease
-            state = lease.state(now_ms)
-            if state is SessionState.LOST:
-                self._lose(session.opening, "not renewed in time")
-                self._release(lease, now_ms)
-                continue
-            if state is not session.state:
-                session.state = state
-                self._actions.append(SessionChanged(session.opening, lease.id, state, lease.until_ms))
-            changes_at_ms = lease.changes_at_ms(now_ms)
-            if changes_at_ms is not None:
-                attend_at_ms = min(attend_at_ms, changes_at_ms)
-            if self._link == UP and lease.id != NO_SESSION and not lease.closing:
-                attend_at_ms = min(attend_at_ms, max(lease.ask_at_ms, now_ms + 1))
-        self._attend_at_ms = attend_at_ms
+        changed, lost = self._sessions.judge(now_ms, is_connected=self._link == UP)
+        self._actions += changed
+        for session in lost:
+            self._lose(session.number, "not renewed in time")
+            self._release(session, now_ms)
 
     def _renew_sessions(self, now_ms: int) -> None:
-        if not self._by_id:
-            return
-        held = [session.lease for session in self._by_id.values() if not session.lease.closing]
-        if not any(now_ms >= lease.ask_at_ms for lease in held):
-            return
-        due = [lease for lease in held if now_ms + lease.ttl_ms // 12 >= lease.ask_at_ms]
-        for lease in due:
-            lease.on_asked(now_ms)
-        request = self._number()
-        self._renewals[request] = now_ms
-        self._wait_for_answer(now_ms)
-        self._send(KeepAliveAsk(request, [lease.id for lease in due]))
-        self._attend_at_ms = 0
+        sessions = self._sessions.due(now_ms)
+        if sessions:
+            request = self._number()
+            self._renewals[request] = now_ms
+            self._wait_for_answer(now_ms)
+            self._send(KeepAliveAsk(request, sessions))
 
     def _lose(self, number: int, reason: str) -> None:
-        session = self._sessions.pop(number, None)
+        session = self._sessions.remove(number)
         if session is None:
             return
-        self._by_id.pop(session.lease.id, None)
-        session.lease.end()
         self._actions.append(SessionChanged(number, session.lease.id, SessionState.LOST, 0, reason))
         for call in [self._calls.get(number), *[call for call in self._calls.values() if call.session == number]]:
             if call is not None:
                 self._end(call, SessionExpired(f"the session is lost: {reason}"))
 
-    def _release(self, lease: Lease, now_ms: int) -> None:
+    def _release(self, session: Session, now_ms: int) -> None:
         """Lost by our own clock: the cluster may keep it a little longer, and others wait for what it holds."""
         if len(self._calls) < CLIENT_CALLS_MAX:
-            call = self._new_call(now_ms, now_ms + lease.ttl_ms)
+            call = self._new_call(now_ms, now_ms + session.lease.ttl_ms)
             call.internal = True
-            self._close(call, lease.id)
-
-    # --- watches ---------------------------------------------------------------------------------------------------
-
-    def _subscribe(self, now_ms: int) -> None:
-        if self._subscribe_at_ms is None or now_ms < self._subscribe_at_ms:
-            return
-        self._subscribe_at_ms = None
-        for number, watch in self._watches.items():
-            if watch.request:
-                continue
-            if now_ms < watch.try_at_ms:
-                self._subscribe_later(watch.try_at_ms)
-                continue
-            watch.request = self._number()
-            self._subscriptions[watch.request] = number
-            self._send(WatchAsk(watch.request, watch.start, watch.end, watch.next_revision))
-
-    def _subscribe_later(self, time_ms: int) -> None:
-        self._subscribe_at_ms = time_ms if self._subscribe_at_ms is None else min(time_ms, self._subscribe_at_ms)
-
-    def _on_watch_answer(self, answer: Answer, now_ms: int) -> None:
-        number = self._subscriptions[answer.request]
-        watch = self._watches[number]
-        if isinstance(answer, WatchPush):
-            changes = [change for change in answer.changes if change.revision >= watch.next_revision]
-            if changes or answer.up_to >= watch.next_revision:
-                watch.next_revision = Revision(max(answer.up_to, *(change.revision for change in changes), 0) + 1)
-                self._actions.append(WatchEvents(number, changes, Revision(watch.next_revision - 1)))
-            return
-        del self._subscriptions[answer.request]
-        watch.request = 0
-        if isinstance(answer, WatchGap):
-            del self._watches[number]
-            self._actions.append(WatchGapSeen(number, answer.floor))
-            return
-        error = calls.error_of(answer.code, answer.sentence) if isinstance(answer, ErrorReply) else Unknown("not a watch's answer")
-        if isinstance(error, NotLeader):
-            assert isinstance(answer, ErrorReply)
-            self._leave(answer.leader, now_ms)
-        elif error.definite and not isinstance(error, calls.RETRIED):
-            del self._watches[number]
-            self._actions.append(WatchFailed(number, error))
-        else:
-            retry_after_ms = answer.retry_after_ms if isinstance(answer, ErrorReply) else 0
-            watch.try_at_ms = now_ms + max(retry_after_ms, jittered_ms(self._rng, 1))
-            self._subscribe_later(watch.try_at_ms)
+            self._close(call, session.lease.id)
 
     # --- the connection --------------------------------------------------------------------------------------------
 
@@ -620,11 +494,8 @@ class ClientCore:
     def _hang_up_at_ms(self) -> int:
         """When this connection is presumed dead, or, with watches alone, is asked whether it is."""
         if self._waiting_since_ms is None:
-            return self._heard_ms + PROBE_MS if self._watches else _NEVER
-        silence_ms = self._request_timeout_ms
-        for session in self._by_id.values():
-            silence_ms = min(silence_ms, session.lease.ttl_ms // 3)
-        hang_up_at_ms = self._waiting_since_ms + silence_ms
+            return self._heard_ms + PROBE_MS if self._watches else NEVER
+        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(self._request_timeout_ms)
         if self._outstanding:
             oldest = next(iter(self._outstanding.values()))
             hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * self._request_timeout_ms)
@@ -654,13 +525,11 @@ class ClientCore:
     def _forget_link(self, why: str, now_ms: int) -> None:
         self._link = DOWN
         self._waiting_since_ms = None
-        self._attend_at_ms = 0
+        self._sessions.on_disconnected()
         lost = list(self._outstanding.values())
         self._outstanding.clear()
         self._renewals.clear()
-        self._subscriptions.clear()
-        for watch in self._watches.values():
-            watch.request = 0
+        self._watches.on_disconnected()
         for call in lost:
             if call.id in self._calls:
                 self._retry_or_end(call, Disconnected(why), now_ms)
@@ -671,6 +540,3 @@ class ClientCore:
 
     def _send(self, ask: Ask) -> None:
         self._actions.append(Send(self._route.member, ask))
-
-
-_NEVER = 2**62

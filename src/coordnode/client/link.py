@@ -25,8 +25,8 @@ from coordnode.errors import (
     ClusterReplaced,
     CoordError,
     NotPermitted,
-    Unreachable,
     UnknownVersion,
+    Unreachable,
     WrongCluster,
 )
 from coordnode.ids import NOBODY, ClusterId, MemberId

@@ -1,5 +1,7 @@
 """What the core wants done, and in which order. The order is in the types: what may only leave after a write is inside that write."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from coordnode.ids import Index, MemberId, Term, WriteId
@@ -31,13 +33,15 @@ class ChunkWanted(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct):
-    send_now: list[Message] = []
+    """Most turns want little: what is not wanted costs nothing."""
+
+    send_now: Sequence[Message] = ()
     write: Write | None = None
-    committed: list[Entry] = []  # in order, each exactly once; apply them
-    reads: list[tuple[int, Index]] = []  # (read id, index): may be served once applied >= index
-    reads_lost: list[int] = []  # leadership was lost before they were confirmed
-    chunks_wanted: list[ChunkWanted] = []
-    chunk_received: list[tuple[MemberId, SnapshotMeta, int, bool, bytes]] = []  # store; then Raft.chunk_stored
+    committed: Sequence[Entry] = ()  # in order, each exactly once; apply them
+    reads: Sequence[tuple[int, Index]] = ()  # (read id, index): may be served once applied >= index
+    reads_lost: Sequence[int] = ()  # leadership was lost before they were confirmed
+    chunks_wanted: Sequence[ChunkWanted] = ()
+    chunk_received: Sequence[tuple[MemberId, SnapshotMeta, int, bool, bytes]] = ()  # store; then Raft.chunk_stored
     restore: SnapshotMeta | None = None  # an installed snapshot replaces the state: rebuild the machine from it, then apply `committed`
     role_changed: bool = False
     config: Config | None = None  # the configuration in force changed

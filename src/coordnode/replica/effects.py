@@ -1,5 +1,8 @@
 """What a replica wants done after one turn. The driver carries them out in the order of the fields."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import msgspec
 
 from coordnode.ids import Index, MemberId
@@ -28,14 +31,17 @@ class StoreChunk(msgspec.Struct):
     data: bytes
 
 
+EMPTY: Mapping[int, Sequence[Answer]] = MappingProxyType({})
+
+
 class Effects(msgspec.Struct):
-    send_now: list[Message] = []
+    send_now: Sequence[Message] = ()
     write: Write | None = None  # its send_after leaves only once it is durable: the driver has them, the replica does not
-    to_clients: dict[int, list[Answer]] = {}  # by connection: one write to each socket per turn
-    close: list[int] = []  # connections to cut off
+    to_clients: Mapping[int, Sequence[Answer]] = EMPTY  # by connection: one write to each socket per turn
+    close: Sequence[int] = ()  # connections to cut off
     store_slice: StoreSlice | None = None
-    store_chunks: list[StoreChunk] = []
-    read_chunks: list[ChunkWanted] = []
+    store_chunks: Sequence[StoreChunk] = ()
+    read_chunks: Sequence[ChunkWanted] = ()
     load_snapshot: SnapshotMeta | None = None  # read it back from storage
     release_before: Index = Index(0)  # WAL segments wholly below this may be recycled; 0: nothing new
     again: bool = False  # more work is waiting than one turn should carry: take another turn soon, even if nothing happens

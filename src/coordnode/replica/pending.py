@@ -55,7 +55,9 @@ class Pending:
         return read
 
     def confirm(self, read: int, index: Index) -> None:
-        waiting = self.unconfirmed.pop(read)
+        waiting = self.unconfirmed.pop(read, None)
+        if waiting is None:
+            return  # confirmed and deposed in one turn: the asker was told to go elsewhere
         if isinstance(waiting, KeepAlive):
             index = max(index, waiting.applied_min)
         heapq.heappush(self._confirmed, (index, read, waiting))

@@ -106,7 +106,8 @@ class Replica:
             clients.on_closed(connection)
         clients.flush()
         self._carry(raft.ready())
-        self._apply()
+        if self._to_apply:
+            self._apply()
         clients.serve()
         if events.ticked:
             self._report_digest()
@@ -118,11 +119,12 @@ class Replica:
         """Hands on what raft wants done."""
         effects = self._effects
         clients = self.clients
-        effects.send_now.extend(ready.send_now)
+        if ready.send_now:
+            effects.send_now = [*effects.send_now, *ready.send_now] if effects.send_now else ready.send_now
         effects.write = ready.write
-        effects.read_chunks.extend(ready.chunks_wanted)
-        for source, meta, number, last, data in ready.chunk_received:
-            effects.store_chunks.append(StoreChunk(source, meta, number, last, data))
+        effects.read_chunks = ready.chunks_wanted
+        if ready.chunk_received:
+            effects.store_chunks = [StoreChunk(*received) for received in ready.chunk_received]
         if ready.role_changed:
             self._agreement.forget_reports()
             self._reported = Index(0)
@@ -131,7 +133,8 @@ class Replica:
             clients.on_read_lost(read)
         if ready.restore is not None:
             self._begin_restore(ready.restore)
-        self._to_apply.extend(ready.committed)
+        if ready.committed:
+            self._to_apply.extend(ready.committed)
         for read, index in ready.reads:
             clients.on_read_confirmed(read, index)
 
@@ -193,6 +196,11 @@ class Replica:
             if is_current:
                 self.clients.current_ms = self._clock.now_ms
 
+    def checkpoint(self) -> tuple[Index, int | None]:
+        """The newest index at which members compare their states, and our digest there; None: not reached since the start."""
+        newest = self._agreement.newest
+        return newest, self._agreement.own(newest)
+
     def _report_digest(self) -> None:
         raft = self.raft
         newest = self._agreement.newest
@@ -203,7 +211,10 @@ class Replica:
         if raft.role == LEADER:
             self._judge(newest)
         else:
-            self._effects.send_now.append(DigestReport(self.member, raft.leader, raft.boot, raft.term, newest, digest))
+            self._send(DigestReport(self.member, raft.leader, raft.boot, raft.term, newest, digest))
+
+    def _send(self, message: Message) -> None:
+        self._effects.send_now = [*self._effects.send_now, message]
 
     def _judge(self, index: Index) -> None:
         raft = self.raft
@@ -212,7 +223,7 @@ class Replica:
             self._effects.failed = f"our state at index {index} is not the majority's"
         elif verdict == AGREE:
             for member in wrong:
-                self._effects.send_now.append(Heal(self.member, member, raft.boot, raft.term, index))
+                self._send(Heal(self.member, member, raft.boot, raft.term, index))
         else:
             self.clients.stopped_at = index
 

@@ -201,7 +201,7 @@ class SessionOpened(_Result, frozen=True, array_like=True, gc=False, tag=5):
 
 
 class Failure(_Result, frozen=True, array_like=True, gc=False, tag=6):
-    """The command was applied and changed nothing: `code` is one of errors.BY_CODE, always definite."""
+    """The command was applied and changed nothing: `code` is one of errors.BY_CODE, which says whether that is definite."""
 
     code: int
     sentence: str

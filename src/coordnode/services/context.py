@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from coordnode.errors import CoordError
+from coordnode.errors import CoordError, TooOld
 from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term, Token
 from coordnode.services.commands import Failure, Result
 from coordnode.services.state import TOKEN_MAX, Scalars, Settings
@@ -92,5 +92,5 @@ class Service:
 
 
 def failure(error: CoordError) -> Failure:
-    assert error.definite
+    assert error.definite or isinstance(error, TooOld)
     return Failure(error.code, error.sentence)

@@ -120,7 +120,7 @@ class _Draft:
         """Raises _Refusal when the state would pass a bound."""
         settings, scalars = self._kv.context.settings, self._kv.context.scalars
         if self.grown_bytes > 0 and scalars.state_bytes + self.grown_bytes > settings.state_bytes_max:
-            raise _Refusal(_state_full(scalars.state_bytes, settings.state_bytes_max))
+            raise _Refusal(_state_full(self.grown_bytes, scalars.state_bytes, settings.state_bytes_max))
         for session, grown in self._bound.items():
             count = self._kv.bound_count(session) + grown
             if grown > 0 and count > settings.session_keys_max:
@@ -191,7 +191,7 @@ class Kv(Service):
             grown = len(value) - len(old.value)
             new = Stored(value, old.create_revision, revision, version, NO_SESSION)
         if grown > 0 and scalars.state_bytes + grown > context.settings.state_bytes_max:
-            return failure(_state_full(scalars.state_bytes, context.settings.state_bytes_max))
+            return failure(_state_full(grown, scalars.state_bytes, context.settings.state_bytes_max))
         self.keys.set(key, new)
         scalars.state_bytes += grown
         scalars.revision = revision
@@ -313,8 +313,8 @@ def _item(key: bytes, stored: Stored | None) -> Item | None:
     return Item(key, stored.value, stored.create_revision, stored.mod_revision, stored.version, stored.session)
 
 
-def _state_full(state_bytes: int, state_bytes_max: int) -> StateFull:
-    return StateFull(f"the cluster holds {state_bytes} bytes, at most {state_bytes_max}; delete something first")
+def _state_full(grown: int, state_bytes: int, state_bytes_max: int) -> StateFull:
+    return StateFull(f"{grown} bytes more would make {state_bytes + grown}, at most {state_bytes_max} in all; delete something first")
 
 
 # --- comparisons -------------------------------------------------------------------------------------------------------

@@ -109,7 +109,9 @@ class Machine:
                 outcome = Outcome(index, position, encode(put(operation)))
                 keep(window, session, sequence, lowest_open, outcome)
             else:
-                outcome = Outcome(index, position, encode(self._execute(operation)))
+                error = check_envelope(command, self.settings)
+                result = failure(error) if error is not None else self._execute(operation)
+                outcome = Outcome(index, position, encode(result))
                 window = windows.get(session)
                 if window is not None:  # the command may have closed it
                     keep(window, session, sequence, lowest_open, outcome)

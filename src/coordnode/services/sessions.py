@@ -109,7 +109,8 @@ class Sessions(Service):
         scalars, settings = context.scalars, context.settings
         charge = SESSION_CHARGE_BYTES + len(operation.nonce) + len(operation.owner)
         if scalars.state_bytes + charge > settings.state_bytes_max:
-            return failure(StateFull(f"the cluster holds {scalars.state_bytes} bytes, at most {settings.state_bytes_max}; close a session"))
+            grown = scalars.state_bytes + charge
+            return failure(StateFull(f"a session would make {grown} bytes, at most {settings.state_bytes_max} in all; close another"))
         session = scalars.session_next
         scalars.session_next = SessionId(session + 1)
         window = self.windows.open(session)

@@ -204,6 +204,10 @@ class Table(Container[bytes, Leaf]):
         for bucket in parts:
             yield from zip(bucket.keys, bucket.leaves, strict=True)
 
+    def _rows(self, parts: list[Any]) -> Iterator[bytes]:
+        for bucket in parts:
+            yield from map(encode_row, zip(bucket.keys, bucket.leaves, strict=True))  # `row` for a whole bucket: a third of the time
+
     def load(self, rows: msgspec.Raw) -> int:
         bucket = self._buckets[-1]
         last = bucket.keys[-1] if bucket.keys else None

@@ -96,7 +96,8 @@ class Checks:
                 continue
             self._committed.observe(member, raft.term, index, entry.term, entry)
             if index != len(known) + 1:
-                raise PromiseBroken("committed-entries", f"member {member} commits {index}; nobody has seen {len(known) + 1}", (member, index))
+                sentence = f"member {member} commits {index}; nobody has seen {len(known) + 1}"
+                raise PromiseBroken("committed-entries", sentence, (member, index))
             reference.apply(entry, self._world.now_ns)
             if entry.kind == CONFIG:
                 self._on_config(raft, entry)

@@ -48,7 +48,7 @@ class DurableLog:
 class Claims:
     """Of one member, over all of its lives."""
 
-    __slots__ = ("_log", "_member", "hard_state", "rot_injected", "under_way")
+    __slots__ = ("_log", "_member", "hard_state", "rot_injected", "rotten_paths", "under_way")
 
     def __init__(self, member: MemberId) -> None:
         self._member = member
@@ -56,6 +56,7 @@ class Claims:
         self.hard_state: HardState | None = None  # None: never started
         self.under_way: list[Write] = []  # handed to the disk, not said to be durable
         self.rot_injected = False  # since the last start: less may come back than was kept
+        self.rotten_paths: dict[str, None] = {}  # files that were ever damaged: what nobody needs any more stays rotten there
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class Claims:
                 elif type(message) is VoteReply and message.granted and not message.pre:
                     self._check_grant(message, hard_state)
                 continue
-            if isinstance(message, VoteAsk | VoteReply) and message.pre and message.term == hard_state.term + 1:
+            if isinstance(message, VoteAsk | VoteReply) and message.pre:
                 continue  # speaks of a term that nobody has entered
             raise PromiseBroken(
                 "hard-state-first",
@@ -154,7 +155,8 @@ class Claims:
 
     def _check_no_rot(self, recovered: Recovered) -> None:
         lost_before = self.hard_state is not None and self.hard_state.lost_entries
-        if recovered.rot or recovered.lost_entries or (recovered.hard_state.lost_entries and not lost_before):
+        new_rot = [str(rot) for rot in recovered.rot if rot.path not in self.rotten_paths]
+        if new_rot or recovered.lost_entries or (recovered.hard_state.lost_entries and not lost_before):
             raise PromiseBroken(
                 "rot-only-where-injected", f"member {self._member} reports rot, and its disk is whole", tuple(recovered.report)
             )

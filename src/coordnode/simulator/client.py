@@ -17,7 +17,8 @@ from coordnode.client.actions import (
 )
 from coordnode.client.core import ClientCore
 from coordnode.ids import NO_SESSION, MemberId, SessionId
-from coordnode.services.dialogue import Answer, Ask
+from coordnode.services.commands import SessionOpened
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk
 from coordnode.simulator.clock import HostClock
 from coordnode.simulator.connections import Connections
 from coordnode.simulator.world import MILLISECOND, World
@@ -32,6 +33,10 @@ class Owner(Protocol):
 
     def on_watch(self, client: "SimClient", seen: WatchEvents | WatchGapSeen | WatchFailed) -> None: ...
 
+    def on_renewing(self, client: "SimClient", sessions: Sequence[SessionId]) -> None:
+        """It asks to keep these."""
+        ...
+
 
 class SimClient:
     def __init__(
@@ -45,7 +50,7 @@ class SimClient:
         self._world = world
         self._connections = connections
         self._owner = owner
-        self._connection = 0
+        self.connection = 0  # 0: none
         self._member = MemberId(0)
         self._wake_ns = -1  # when the world will poll us; -1: not asked for
         self._silent = False
@@ -64,27 +69,32 @@ class SimClient:
             sends: list[Ask] = []
             for action in actions:
                 if isinstance(action, Send):
-                    sends.append(action.ask)
+                    ask = action.ask
+                    sends.append(ask)
+                    if type(ask) is KeepAliveAsk:
+                        self._owner.on_renewing(self, ask.sessions)
                     continue
                 if sends:
-                    self._connections.ask(self._connection, sends)
+                    self._connections.ask(self.connection, sends)
                     sends = []
                 self._carry_out(action)
             if sends:
-                self._connections.ask(self._connection, sends)
+                self._connections.ask(self.connection, sends)
             actions = core.poll(self.clock.own_ms())
         self._wake_later()
 
     def _carry_out(self, action: Action) -> None:
         if isinstance(action, Finished):
+            if isinstance(action.result, SessionOpened):
+                self.sessions[action.call] = action.result.session
             self._owner.on_finished(self, action)
         elif isinstance(action, Connect):
-            assert not self._connection
+            assert not self.connection
             self._member = action.member
-            self._connection = self._connections.open(self, action.member)
+            self.connection = self._connections.open(self, action.member)
         elif isinstance(action, Disconnect):
-            self._connections.hang_up(self._connection)
-            self._connection = 0
+            self._connections.hang_up(self.connection)
+            self.connection = 0
         elif isinstance(action, SessionChanged):
             if action.state is SessionState.LOST:
                 self.sessions.pop(action.session, None)
@@ -143,23 +153,23 @@ class SimClient:
     def go(self) -> None:
         """The process ends without a word."""
         self._gone = True
-        if self._connection:
-            self._connections.cut(self._connection)
-            self._connection = 0
+        if self.connection:
+            self._connections.cut(self.connection)
+            self.connection = 0
 
     # --- what its connection brings --------------------------------------------------------------------------------
 
     def on_opened(self, connection: int) -> None:
         if self._silent:
             self._missed.append(lambda: self.on_opened(connection))
-        elif connection == self._connection and not self._gone:
+        elif connection == self.connection and not self._gone:
             self.core.on_connected(self._member, self.clock.own_ms())
             self.poll()
 
     def on_answers(self, connection: int, answers: Sequence[Answer]) -> None:
         if self._silent:
             self._missed.append(lambda: self.on_answers(connection, answers))
-        elif connection == self._connection and not self._gone:
+        elif connection == self.connection and not self._gone:
             now_ms = self.clock.own_ms()
             for answer in answers:
                 self.core.on_answer(self._member, answer, now_ms)
@@ -168,7 +178,7 @@ class SimClient:
     def on_cut(self, connection: int) -> None:
         if self._silent:
             self._missed.append(lambda: self.on_cut(connection))
-        elif connection == self._connection and not self._gone:
-            self._connection = 0
+        elif connection == self.connection and not self._gone:
+            self.connection = 0
             self.core.on_disconnected(self._member, self.clock.own_ms())
             self.poll()

@@ -1,11 +1,11 @@
 """All members of one seed, their world around them, and what operators and faults may do to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
+from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.calls import AdministrativeAsk
-from coordnode.ids import ClusterId, Index, MemberId, Term
+from coordnode.ids import ClusterId, Index, MemberId, SessionId, Term
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.messages import Message
 from coordnode.raft.state import Timing
@@ -32,6 +32,8 @@ from coordnode.simulator.world import MILLISECOND, SECOND, World
 from coordnode.storage.block import Identity
 from coordnode.storage.recovery import Genesis, Recovered, create_folder
 from coordnode.storage.wal import Settings as WalSettings
+from coordnode.wire.bodies import decode_messages, encode_messages
+from coordnode.wire.frames import FrameReader
 
 CLUSTER = ClusterId(77)
 CREATED_UNIX_S = 1_800_000_000
@@ -41,6 +43,7 @@ GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must 
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
 OPERATOR_DEADLINE_MS = 4_000
 LEVELS = (1, 2)
+THROUGH_WIRE_SHARE = 0.1  # of seeds encode and decode each message between members; in the others the structs travel
 
 
 class Cluster:
@@ -61,9 +64,9 @@ class Cluster:
         meta = SnapshotMeta(Index(0), Term(0), MemberId(0), 0, config, Index(0))
         self._genesis = Genesis(meta, list(machine.snapshot()))
         self.config = config  # the newest that is committed
-        self.reference = Reference(self._genesis.slices, LEVELS[-1], self.marks, ExactlyOnce(), self.session_life, watch_order)
+        self.reference = Reference(self._genesis.slices, LEVELS[-1], self.marks, self.session_life, watch_order)
         self.checks = Checks(world, self.reference, self.marks)
-        self.network = PeerNetwork(world, self._deliver, None)
+        self.network = PeerNetwork(world, self._deliver, _through_wire if chance.random() < THROUGH_WIRE_SHARE else None)
         self.members: dict[MemberId, SimMember] = {}
         self._ends: dict[MemberId, MemberEnd] = {}
         self.connections = Connections(world, self._ends)
@@ -72,6 +75,7 @@ class Cluster:
         self._host_ids = [MemberId(number) for number in range(1, members + 1 + SPARE_HOSTS)]
         for voter in voters:
             self._add_member(voter, self._genesis).start()
+        self._founded_at = [(self.members[voter], self.members[voter].disk.operations) for voter in voters]
         self.damages = Damages(self)
         self.recording = Recording(world, self.reference, self.checks, self.marks, self.session_life, watch_order)
         self.workload = Workload(
@@ -83,9 +87,9 @@ class Cluster:
             chance=world.stream("workload"),
         )
         self.operator = Operator(self)
+        self._snapshot_cut: tuple[int, int] | None = None  # (disk operations, time down) for whoever receives one next
         self._operator_ask: AdministrativeAsk | None = None
         self._operator_client = SimClient(world, self.connections, self, number=0, name="operator", members=self._host_ids, rate_ppm=0)
-        self.probe_done: bool | None = None
         world.after(SECOND, self._operator_looks)
 
     def _add_member(self, member: MemberId, genesis: Genesis | None) -> SimMember:
@@ -140,6 +144,10 @@ class Cluster:
         config = self.checks.committed_config() or self.config
         return [self.members[member] for member in config.members() if member in self.members]
 
+    def disk_operations(self) -> list[tuple[int, int]]:
+        """Of each founding member: the first after it was made, and the last."""
+        return [(begun + 1, member.disk.operations) for member, begun in self._founded_at]
+
     def why_not_converged(self) -> str:
         """What still differs, in words; empty: nothing does."""
         config = self.settled_config()
@@ -177,6 +185,12 @@ class Cluster:
         if self.damages.hurt:
             self.damages.look(member)
 
+    def on_receiving(self, member: SimMember) -> None:
+        if self._snapshot_cut is not None:
+            operations, down_ns = self._snapshot_cut
+            self._snapshot_cut = None
+            member.crash_in_write(operations, everyone=False, down_ns=down_ns)
+
     # --- Cluster of the injector -----------------------------------------------------------------------------------
 
     def victims(self) -> list[Victim]:
@@ -208,6 +222,9 @@ class Cluster:
 
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         return self.damages.rot(kind, self.members[victim.member], draw, down_ns)
+
+    def cut_next_snapshot(self, operations: int, down_ns: int) -> None:
+        self._snapshot_cut = (operations, down_ns)
 
     def is_changing(self) -> bool:
         return self.operator.is_changing()
@@ -277,11 +294,15 @@ class Cluster:
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         raise AssertionError("the operator watches nothing")
 
+    def on_renewing(self, client: SimClient, sessions: Sequence[SessionId]) -> None:
+        raise AssertionError("the operator keeps no session")
+
     # --- the second phase ------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
         """Everyone runs who can; faults are over already."""
         self.operator.forget_wishes()
+        self._snapshot_cut = None
         for member in self.members.values():
             member.fill_disk(full=False)
             member.slow_disk(0)
@@ -290,6 +311,12 @@ class Cluster:
                 member.start()
         for client in self.workload.clients:
             client.go_on()
+
+
+def _through_wire(message: Message) -> Message:
+    received = [decoded for sent in encode_messages([message]) for frame in FrameReader().feed(bytes(sent)) for decoded in decode_messages(frame)]
+    assert len(received) == 1
+    return received[0]
 
 
 def _term(member: SimMember) -> Term:

@@ -12,6 +12,7 @@ import msgspec
 
 from coordnode.simulator.faults import parse_keep
 from coordnode.simulator.marks import LONG_RUN_SEEDS, MARKS
+from coordnode.simulator.operator import VOTERS_MAX
 from coordnode.simulator.report import STOCK, Options, SeedReport
 from coordnode.simulator.run import run_seed
 from coordnode.simulator.shrink import shrink
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="coordnode simulate",
         description="Runs whole clusters under faults in virtual time and checks every promise.",
-        epilog="Exit codes: 0 all promises held; 2 a promise was broken, or a mark was never reached in a long run; 64 usage; 130 interrupted.",
+        epilog="Exit codes: 0 all promises held; 2 one was broken, or a mark was never reached in a long run; 64 usage; 130 interrupted.",
     )
     parser.add_argument("--seeds", required=True, metavar="A-B", help="first and last seed; one number means that seed alone")
     parser.add_argument("--minutes", type=float, default=0.0, metavar="M", help="begin no further seed after so many minutes")
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=STOCK.safety_ms // 1_000, metavar="S", help="simulated seconds under faults")
     parser.add_argument("--operations", type=int, default=0, metavar="N", help="clients begin no more than N operations")
     parser.add_argument("--keep-faults", metavar="3,7-9", help="carry out only these faults of the seed's plan")
+    parser.add_argument("--cut", metavar="M:N", help="all members lose power at disk operation N of member M")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="worker processes")
     parser.add_argument("--keep-going", action="store_true", help="run all seeds even after one was red")
     parser.add_argument("--shrink", type=float, default=SHRINK_BUDGET_S, metavar="S", help="seconds to spend on a smaller failure; 0: none")
@@ -80,7 +82,7 @@ def _parse_seeds(text: str) -> tuple[int, int]:
 
 
 def _options(asked: argparse.Namespace) -> Options:
-    if not 0 <= asked.members <= 5:
+    if not 0 <= asked.members <= VOTERS_MAX:
         raise ValueError("--members wants 1 to 5")
     if asked.seconds < 2:
         raise ValueError("--seconds wants at least 2")
@@ -92,7 +94,14 @@ def _options(asked: argparse.Namespace) -> Options:
             keep = parse_keep(asked.keep_faults)
         except ValueError:
             raise ValueError(f"--keep-faults wants numbers as in 3,7-9, not {asked.keep_faults!r}") from None
-    return Options(members=asked.members, safety_ms=asked.seconds * 1_000, operations=asked.operations, keep_faults=keep)
+    return Options(asked.members, asked.seconds * 1_000, asked.operations, keep, _parse_cut(asked.cut) if asked.cut else None)
+
+
+def _parse_cut(text: str) -> tuple[int, int]:
+    member, colon, operation = text.partition(":")
+    if not colon or not member.isdigit() or not operation.isdigit():
+        raise ValueError(f"--cut wants member:operation, as in 2:317, not {text!r}")
+    return int(member), int(operation)
 
 
 def _run_all(total: "_Total", first: int, last: int, options: Options, asked: argparse.Namespace) -> None:
@@ -199,7 +208,7 @@ class _Total:
         if traces:
             for seed, trace in sorted(self.traces.items()):
                 print(f"trace {seed} {trace}")
-        for report in self.red:
+        for report in sorted(self.red, key=lambda report: report.seed):
             _print_red(report)
         if self.smaller is not None:
             print(f"smaller   {self.smaller.replay_command()}")

@@ -32,7 +32,7 @@ class MemberEnd(Protocol):
 
 
 class _Stream:
-    __slots__ = ("asked_ns", "answered_ns", "client", "client_open", "member", "member_open", "silent")
+    __slots__ = ("answered_ns", "asked_ns", "client", "client_open", "member", "member_open", "silent")
 
     def __init__(self, client: ClientEnd, member: MemberId) -> None:
         self.client = client

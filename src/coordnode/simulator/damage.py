@@ -49,11 +49,13 @@ class Damages:
             return False
         if draw % 2:
             victim.crash(power=draw % 4 == 3)
-        if not self._hit(kind, victim):
+        hit = self._hit(kind, victim)
+        if hit is None:
             self._site.world.after(down_ns, victim.start)
             return False
         self.hurt[victim.member] = Hurt(kind, victim.lives)
         victim.claims.rot_injected = True
+        victim.claims.rotten_paths[hit.path] = None
         self._site.world.after(down_ns, self._start_again, victim)
         return True
 

@@ -11,9 +11,6 @@ from coordnode.simulator.network import PeerNetwork
 from coordnode.simulator.operator import Operator
 from coordnode.simulator.world import MILLISECOND, World
 
-WAIT_FOR_SNAPSHOT_MS = 20_000
-WAIT_STEP_NS = 2 * MILLISECOND
-
 
 class Victim(Protocol):
     """What can be done to one member."""
@@ -31,9 +28,6 @@ class Victim(Protocol):
     def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int) -> bool:
         """At that disk operation from now on; with `everyone`, all members lose power in that moment."""
         ...
-
-    def is_receiving_snapshot(self) -> bool: ...
-
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
@@ -61,6 +55,10 @@ class Cluster(Protocol):
     def silence_client(self, draw: int, lasting_ns: int) -> bool: ...
 
     def power_loss(self) -> None: ...
+
+    def cut_next_snapshot(self, operations: int, down_ns: int) -> None:
+        """Whoever receives one next crashes so many disk operations later."""
+        ...
 
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         """False: nothing there may rot now without a majority being hurt."""
@@ -200,13 +198,8 @@ class Injector:
         return victim.crash_in_write(fault.amount, everyone=everyone, down_ns=fault.lasting_ms * MILLISECOND)
 
     def _cut_snapshot(self, fault: Fault, victim: Victim) -> bool:
-        """Waits for a member that receives one, as long as the fault's plan leaves time."""
-        for other in self._cluster.victims():
-            if other.is_up() and other.is_receiving_snapshot():
-                return other.crash_in_write(fault.amount, everyone=False, down_ns=fault.lasting_ms * MILLISECOND)
-        if self._world.now_ns < (fault.at_ms + WAIT_FOR_SNAPSHOT_MS) * MILLISECOND:
-            self._world.after(WAIT_STEP_NS, self._begin, fault)
-        return False
+        self._cluster.cut_next_snapshot(fault.amount, fault.lasting_ms * MILLISECOND)
+        return True
 
     def _power_loss(self, fault: Fault, victim: Victim) -> bool:
         victims = [other for other in self._cluster.victims() if other.is_up()]

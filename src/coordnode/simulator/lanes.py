@@ -43,6 +43,8 @@ class Host(Protocol):
 
     def on_written(self, writes: Sequence[Write]) -> None: ...
 
+    def on_receiving(self) -> None: ...
+
 
 class Lanes:
     """Implements driver.Storage."""
@@ -196,6 +198,8 @@ class Lanes:
         return lambda: setattr(self._host.inbox, "slice_stored", SliceStored(work.number))
 
     def _store_chunk(self, work: StoreChunk) -> Callable[[], None]:
+        if work.number:
+            self._host.on_receiving()
         try:
             next_number, complete = self._snapshots.store_chunk(work)
         except DiskFull:

@@ -30,7 +30,7 @@ from coordnode.storage.wal import Settings
 
 DOWN, STARTING, UP, PAUSED, REFUSED = "down", "starting", "up", "paused", "refused to start"
 
-QUANTUM_NS = 200 * MICROSECOND  # what arrives within it shares a turn
+QUANTUM_NS = 600 * MICROSECOND  # what arrives within it shares a turn
 FULL_RESTART_NS = 500 * MILLISECOND
 
 
@@ -52,6 +52,10 @@ class Site(Protocol):
     def on_opened(self, member: "SimMember", recovered: Recovered) -> None: ...
 
     def on_turned(self, member: "SimMember") -> None: ...
+
+    def on_receiving(self, member: "SimMember") -> None:
+        """It stores a slice of a snapshot that is not the first."""
+        ...
 
 
 class SimMember:
@@ -182,6 +186,18 @@ class SimMember:
             self._run(self._life, work, *arguments)
         self.soon()
 
+    def describe(self) -> str:
+        """One line for a report."""
+        if self.replica is None:
+            return f"member {self.member}: {self.state}, life {self.lives}"
+        raft = self.replica.raft
+        role = ("follower", "pre-candidate", "candidate", "leader")[raft.role]
+        return (
+            f"member {self.member}: {self.state}, life {self.lives}, {role} in term {raft.term} of leader {raft.leader}, log ends at "
+            f"{raft.log.last_index()}, committed {raft.committed}, applied {self.replica.applied}, lost entries: {raft.lost_entries}, "
+            f"voters {list(raft.config.voters)}, outgoing {list(raft.config.outgoing)}, learners {list(raft.config.learners)}"
+        )
+
     # --- time ------------------------------------------------------------------------------------------------------
 
     def after(self, delay_ns: int, work: Callable[..., None], *arguments: object) -> None:
@@ -298,6 +314,9 @@ class SimMember:
         if write.reset_to is not None:
             self._site.marks.reach(marks.SNAPSHOT_INSTALLED)
 
+    def on_receiving(self) -> None:
+        self._site.on_receiving(self)
+
     def on_written(self, writes: Sequence[Write]) -> None:
         assert self._driver is not None
         self.inbox.persisted = self._driver.on_written(writes)
@@ -312,9 +331,6 @@ class SimMember:
         self._cut_down_ns = down_ns
         self._cut_everyone = everyone
         return True
-
-    def is_receiving_snapshot(self) -> bool:
-        return any(name.endswith(".part") for name in self.disk.list("snapshots"))
 
     def fail_fsync(self, down_ns: int) -> None:
         self.disk.fail_next_sync()

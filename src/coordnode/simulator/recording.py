@@ -1,6 +1,8 @@
 """What clients asked and were told, held against the committed log as it grows, and judged as one history in the end."""
 
-from coordnode.checking.history import FAILED, FOREVER, OK, UNKNOWN, UNSEEN, Operation
+from collections.abc import Sequence
+
+from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import AcknowledgedWrites, RevisionMonotonic, SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents
 from coordnode.errors import PromiseBroken
@@ -17,7 +19,10 @@ from coordnode.services.commands import (
     SessionOpened,
 )
 from coordnode.services.commands import Operation as Command
+from coordnode.simulator import marks
+from coordnode.simulator.checks import Checks
 from coordnode.simulator.client import SimClient
+from coordnode.simulator.marks import Marks
 from coordnode.simulator.reference import POSITIONS, Identity, Reference
 from coordnode.simulator.vocabulary import answered, asked
 from coordnode.simulator.world import MILLISECOND, World
@@ -28,7 +33,7 @@ WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
 class _Open:
     """One operation of a client that is under way."""
 
-    __slots__ = ("argument", "floor", "function", "identity", "invoked", "operation", "process", "stale")
+    __slots__ = ("argument", "floor", "function", "identity", "invoked", "leaders", "operation", "process", "stale")
 
     def __init__(self, process: int, operation: Command | None, session: SessionId, identity: Identity | None, invoked: int) -> None:
         self.process = process
@@ -37,12 +42,17 @@ class _Open:
         self.identity = identity  # what a copy of it in the log is known by; None: a read
         self.invoked = invoked
         self.stale = False
+        self.leaders = 0  # how many terms had a leader when it was asked
         self.floor = 0  # the answer must not be of an earlier revision
 
 
 class Recording:
-    def __init__(self, world: World, reference: Reference, session_life: SessionLife, watch_order: WatchOrder) -> None:
+    def __init__(
+        self, world: World, reference: Reference, checks: Checks, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder
+    ) -> None:
         self.completed = 0
+        self._checks = checks
+        self._marks = marks_
         self._world = world
         self._reference = reference
         self._session_life = session_life
@@ -56,6 +66,7 @@ class Recording:
         self._sequences: dict[tuple[int, int], int] = {}  # by client and session: the next sequence, as its core counts
         self._seen_items: dict[bytes, Item] = {}
         self._watches = 0
+        self._watched_over: dict[int, int] = {}  # by watch: the connection that brought its last events
 
     # --- what clients ask ------------------------------------------------------------------------------------------
 
@@ -96,6 +107,7 @@ class Recording:
 
     def _begin(self, client: SimClient, call: int, operation: Command | None, session: SessionId, identity: Identity | None) -> _Open:
         opened = _Open(client.number, operation, session, identity, self._world.now_ns)
+        opened.leaders = self._checks.leaders
         self._open[client.number, call] = opened
         if identity is not None:
             self._claimed[identity] = None
@@ -109,13 +121,18 @@ class Recording:
         if finished.error is not None:
             if not finished.error.definite:
                 self._doubtful.append(opened)
-            elif opened.identity is not None and not finished.index:
-                self._must_not_have_happened(opened)
+            elif opened.identity is not None and not finished.index and opened.function != "close-session":
+                self._must_not_have_happened(opened.identity)
             return
         result = finished.result
         assert not isinstance(result, Failure)
+        if opened.function == "close-session":
+            self._closed(opened)
+            return
         if opened.identity is not None:
             self._check_place(opened, finished)
+        elif not opened.stale and opened.leaders < self._checks.leaders:
+            self._marks.reach(marks.READ_AFTER_CHANGE)
         revision = getattr(result, "revision", None)
         if revision is not None:
             floor = opened.floor
@@ -144,6 +161,17 @@ class Recording:
             )
         )
 
+    def _closed(self, opened: _Open) -> None:
+        """The answer only says that the session is over: where that happened, the log knows."""
+        assert opened.identity is not None
+        session = opened.argument
+        assert isinstance(session, int)
+        if not self._reference.is_over(session):
+            raise PromiseBroken("session-life", f"session {session} was said to be closed and lives on", (session,))
+        effect = self._reference.effect_of(opened.identity)
+        if effect is not None:
+            self._operations.append(_placed(opened, effect, self._world.now_ns))
+
     def _check_place(self, opened: _Open, finished: Finished) -> None:
         """Against the committed log, at once: the answer came from a leader that had applied it."""
         identity = opened.identity
@@ -156,25 +184,15 @@ class Recording:
                 (opened.function, opened.argument, place, told),
             )
         if told[1] != finished.result:
-            raise PromiseBroken(
-                "exactly-once", f"{opened.function} at {place} was answered with another result than it had", (identity, told[1], finished.result)
-            )
+            sentence = f"{opened.function} at {place} was answered with another result than it had"
+            raise PromiseBroken("exactly-once", sentence, (identity, told[1], finished.result))
 
-    def _must_not_have_happened(self, opened: _Open) -> None:
-        """A definite refusal: neither now nor later may a copy of it take effect. Looked at in the end."""
-        assert opened.identity is not None
-        self._operations.append(
-            Operation(
-                opened.process, opened.function, opened.argument, UNSEEN, opened.invoked, self._world.now_ns, FAILED, *self._refused_place(opened.identity)
-            )
-        )
-
-    def _refused_place(self, identity: Identity) -> tuple[int, int]:
+    def _must_not_have_happened(self, identity: Identity) -> None:
+        """A definite refusal: neither before nor later may a copy of it take effect."""
         effect = self._reference.effect_of(identity)
         if effect is not None:
             raise PromiseBroken("definite-refusals", f"a definite refusal was told, and it took effect at {effect}", (identity, effect))
         self._reference.must_never_happen(identity)
-        return -1, 0
 
     def _notice(self, finished: Finished) -> None:
         """What a later compare-and-set can build upon."""
@@ -197,6 +215,12 @@ class Recording:
                 until_ns = self._world.now_ns + client.clock.world_ns(left_ns) - 1
                 self._session_life.held(int(changed.session_id), until_ns, self._world.now_ns)
 
+    def renewing(self, sessions: Sequence[SessionId]) -> None:
+        for session in sessions:
+            ttl_ms = self._reference.session_ttls_ms.get(int(session))
+            if ttl_ms is not None:
+                self._session_life.renewal_sent(int(session), self._world.now_ns, ttl_ms * MILLISECOND)
+
     # --- watches ---------------------------------------------------------------------------------------------------
 
     def watching(self, start: bytes, end: bytes, start_revision: int) -> int:
@@ -204,10 +228,15 @@ class Recording:
         self._watch_order.opened(self._watches, start, end, start_revision)
         return self._watches
 
-    def watched(self, watch: int, seen: WatchEvents) -> None:
+    def watched(self, client: SimClient, watch: int, seen: WatchEvents) -> None:
+        before = self._watched_over.get(watch, client.connection)
+        self._watched_over[watch] = client.connection
+        if before != client.connection:
+            self._marks.reach(marks.WATCH_RESUMED)
         self._watch_order.pushed(watch, [told_change(change) for change in seen.changes], int(seen.up_to))
 
     def gap(self, watch: int, floor: int) -> None:
+        self._marks.reach(marks.WATCH_GAP)
         self._watch_order.gap(watch, floor)
 
     def unwatched(self, watch: int) -> None:
@@ -226,22 +255,18 @@ class Recording:
                 continue
             effect = reference.effect_of(identity)
             if effect is not None:
-                operations.append(
-                    Operation(
-                        opened.process,
-                        opened.function,
-                        opened.argument,
-                        UNSEEN,
-                        opened.invoked,
-                        FOREVER,
-                        UNKNOWN,
-                        effect[0],
-                        effect[1] * POSITIONS,
-                    )
-                )
+                operations.append(_placed(opened, effect, FOREVER))
         operations.extend(reference.endings(self._claimed))
         operations.sort(key=lambda operation: operation.invoked)
         return operations
+
+
+def _placed(opened: _Open, place: tuple[int, int], returned: int) -> Operation:
+    """What it answered nobody was told; that it happened, and where, the log says."""
+    index, position = place
+    return Operation(
+        opened.process, opened.function, opened.argument, UNSEEN, opened.invoked, returned, UNKNOWN, index, position * POSITIONS
+    )
 
 
 def told_change(change: Change) -> WatchedChange:

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
 from coordnode.errors import PromiseBroken, SessionExpired, TooOld
-from coordnode.ids import Index, Revision
+from coordnode.ids import Revision, SessionId
 from coordnode.raft.entry import BATCH, Entry
 from coordnode.services.commands import (
-    Change,
     Checkpoint,
     CloseSession,
     Command,
@@ -28,7 +27,7 @@ from coordnode.services.commands import (
     decode_batch,
     decode_result,
 )
-from coordnode.services.machine import Machine, Restorer
+from coordnode.services.machine import Machine
 from coordnode.simulator import marks
 from coordnode.simulator.marks import Marks
 
@@ -56,25 +55,21 @@ def identity_of(command: Command) -> Identity | None:
 
 
 class Reference:
-    def __init__(
-        self, genesis: Sequence[bytes], level: int, marks_: Marks, exactly_once: ExactlyOnce, session_life: SessionLife, watch_order: WatchOrder
-    ) -> None:
-        restorer = Restorer(level)
-        for data in genesis:
-            restorer.feed(data)
-        self.machine: Machine = restorer.finish()
+    def __init__(self, genesis: Sequence[bytes], level: int, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder) -> None:
+        self.machine = Machine.restore(genesis, level)
         self.entries: list[Entry] = []  # entries[i].index == 1 + i
         self.digests: list[int] = [self.machine.digest]  # by index
         self.commands = 0
         self._marks = marks_
-        self._exactly_once = exactly_once
+        self._exactly_once = ExactlyOnce()
         self._session_life = session_life
         self._watch_order = watch_order
         self._results: dict[tuple[int, int], tuple[Identity | None, Result]] = {}  # by the place of the first copy
         self._effects: dict[Identity, tuple[int, int]] = {}  # where it changed something or was answered for good
         self._never: dict[Identity, None] = {}
         self._endings: list[tuple[Identity | None, Operation]] = []
-        self.changes: dict[int, Change] = {}
+        self.session_ttls_ms: dict[int, int] = {}
+        self._session_terms: dict[int, int] = {}  # in which it was opened
 
     @property
     def applied(self) -> int:
@@ -100,7 +95,6 @@ class Reference:
 
     def _note_changes(self, before: Revision) -> None:
         for change in self.machine.changes(before, self.machine.revision):
-            self.changes[change.revision] = change
             events = tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])
             self._watch_order.committed(int(change.revision), events)
 
@@ -121,6 +115,8 @@ class Reference:
         self._results[place] = (identity, result)
         if isinstance(result, Failure):
             return revision
+        if command.session and self._session_terms[int(command.session)] < entry.term:
+            self._marks.reach(marks.SESSION_SURVIVED)
         if identity is not None and identity not in self._effects:
             self._effects[identity] = place
             if identity in self._never:
@@ -138,6 +134,8 @@ class Reference:
                 self._marks.reach(marks.CHECKPOINT_WITHDRAWN)
         elif isinstance(result, SessionOpened):
             assert isinstance(operation, OpenSession)
+            self.session_ttls_ms[int(result.session)] = operation.ttl_ms
+            self._session_terms[int(result.session)] = int(entry.term)
             self._session_life.renewal_sent(int(result.session), now_ns, operation.ttl_ms * 1_000_000)
         elif isinstance(operation, Checkpoint):
             return revision
@@ -169,6 +167,9 @@ class Reference:
 
     def effect_of(self, identity: Identity) -> tuple[int, int] | None:
         return self._effects.get(identity)
+
+    def is_over(self, session: int) -> bool:
+        return not self.machine.has_session(SessionId(session))
 
     def must_never_happen(self, identity: Identity) -> None:
         self._never[identity] = None

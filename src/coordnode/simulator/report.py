@@ -12,6 +12,7 @@ class Options(msgspec.Struct, frozen=True):
     safety_ms: int = 60_000
     operations: int = 0  # clients begin no more than this; 0: no bound
     keep_faults: frozenset[int] | None = None  # None: all of the plan
+    cut: tuple[int, int] | None = None  # all members lose power at this member's disk operation of that number
 
     def as_flags(self) -> str:
         flags: list[str] = []
@@ -23,6 +24,8 @@ class Options(msgspec.Struct, frozen=True):
             flags.append(f"--keep-faults '{show_keep(self.keep_faults)}'")
         if self.operations:
             flags.append(f"--operations {self.operations}")
+        if self.cut is not None:
+            flags.append(f"--cut {self.cut[0]}:{self.cut[1]}")
         return "".join(f" {flag}" for flag in flags)
 
 
@@ -52,6 +55,7 @@ class SeedReport(msgspec.Struct, frozen=True):
     planned: int  # faults in the plan, before any were left out
     cpu_s: float
     broken: Broken | None = None
+    disk_operations: tuple[tuple[int, int], ...] = ()  # first and last of each founding member: where a cut may fall
 
     def replay_command(self) -> str:
         return f"coordnode simulate --seeds {self.seed}-{self.seed}{self.options.as_flags()}"

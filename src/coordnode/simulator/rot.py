@@ -11,7 +11,7 @@ from coordnode.storage.block import HEAD_BYTES, Identity
 from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.identity import IDENTITY_FILE
 from coordnode.storage.mark import MARK_FILE, read_mark
-from coordnode.storage.record import BATCH
+from coordnode.storage.record import BATCH, HEADER_BYTES
 from coordnode.storage.scan import Began, Found, walk
 from coordnode.storage.segment import RECORDS_FROM
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
@@ -107,7 +107,7 @@ def _proven_records(disk: SimDisk, identity: Identity) -> list[_Place]:
             if record.kind == BATCH:
                 proven += batch
                 batch = []
-            place = _Place(sight.segment.path, sight.offset, record.size, last_index)
+            place = _Place(sight.segment.path, sight.offset, HEADER_BYTES + len(record.data), last_index)  # padding holds nothing
             last_index = record.index if record.kind != BATCH else last_index
             (proven if place.offset + place.size <= known else batch).append(place)
     return [place for place in proven if place.offset >= RECORDS_FROM]

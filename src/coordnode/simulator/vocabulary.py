@@ -3,7 +3,6 @@
 from coordnode.checking.history import Value
 from coordnode.ids import SessionId
 from coordnode.services.commands import (
-
     CloseSession,
     Delete,
     DeleteRange,

@@ -1,10 +1,10 @@
 """What clients do in one seed: a mix of every operation on a few hot keys and a wider set, sessions that come and go, watches."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
-from coordnode.ids import MemberId
+from coordnode.ids import MemberId, SessionId
 from coordnode.services.commands import (
     CREATE_REVISION,
     EQUAL,
@@ -26,17 +26,18 @@ from coordnode.services.commands import (
 )
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.connections import Connections
-from coordnode.simulator.marks import SESSION_EXPIRED, WATCH_GAP, Marks
 from coordnode.simulator.recording import Recording
-from coordnode.simulator.world import MILLISECOND, SECOND, World
+from coordnode.simulator.world import SECOND, World
 
 OPERATIONS_PER_SECOND = 25
 UNDER_WAY_MAX = 6  # operations of one client at a time
 DEADLINE_MS = 6_000
 HOT_KEYS = 4
 WIDE_KEYS = 60
-SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000, 8_000)
+SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 WATCHES_MAX = 2
+BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several slices
+BULKY_BYTES_MAX = 60_000
 
 
 class _Session:
@@ -55,7 +56,6 @@ class Workload:
         world: World,
         connections: Connections,
         recording: Recording,
-        marks: Marks,
         *,
         members: list[MemberId],
         operations_max: int,
@@ -65,7 +65,6 @@ class Workload:
         self.clients: list[SimClient] = []
         self._world = world
         self._recording = recording
-        self._marks = marks
         self._operations_max = operations_max
         self._chance = chance
         self._stopping = False
@@ -76,6 +75,9 @@ class Workload:
         self._mix = _draw_mix(chance)
         count = 3 + int(chance.random() * 6)
         self._pace_ns = SECOND * count // OPERATIONS_PER_SECOND
+        bulky = chance.random() < BULKY_SHARE
+        self._value_bytes_max = BULKY_BYTES_MAX if bulky else 3_000
+        self._small_share = 0.75 if bulky else 0.9
         self._session_share = 0.02 + chance.random() * 0.05
         for number in range(1, count + 1):
             rate_ppm = (-1_000, 1_000, int(chance.random() * 2_001) - 1_000)[int(chance.random() * 3)]
@@ -102,15 +104,14 @@ class Workload:
         """Every second client ends without a word: the cluster must end its sessions by itself."""
         for client in self.clients[::2]:
             client.go()
+            self._under_way[client.number] = 0
 
     def close_rest(self) -> None:
-        now_ms = MILLISECOND
         for client in self.clients[1::2]:
             now_ms = client.clock.own_ms()
             for session in self._sessions[client.number]:
                 if session.usable:
-                    self._recording.closing(client, session.opening)
-                    client.core.close_session(session.opening, now_ms, deadline_ms=now_ms + DEADLINE_MS)
+                    self._close(client, session, now_ms)
             client.poll()
 
     # --- one step of one client ------------------------------------------------------------------------------------
@@ -135,9 +136,6 @@ class Workload:
                 step(self, client)
                 break
         client.poll()
-
-    def _begin(self, client: SimClient, operation: ClientOperation | None, *, session: int = 0, request_id: str = "") -> None:
-        self._call(client, operation, session=session, request_id=request_id)
 
     def _call(
         self,
@@ -173,7 +171,8 @@ class Workload:
     def _new_value(self, client: SimClient) -> bytes:
         """Never written twice, so that a value read names its write."""
         self._value += 1
-        size = 0 if self._chance.random() < 0.9 else int(self._chance.random() * 3_000)
+        chance = self._chance.random
+        size = 0 if chance() < self._small_share else int(chance() * self._value_bytes_max)
         return b"%s.%d%s" % (client.name.encode(), self._value, b"." * size)
 
     def _usable_session(self, client: SimClient) -> int:
@@ -184,22 +183,22 @@ class Workload:
         """Deduplicated by a session where there is one, by a request id else."""
         session = self._usable_session(client)
         if session and self._chance.random() < 0.8:
-            self._begin(client, operation, session=session)
+            self._call(client, operation, session=session)
         else:
-            self._begin(client, operation, request_id=f"{client.name}-{self.begun}")
+            self._call(client, operation, request_id=f"{client.name}-{self.begun}")
 
     def _put(self, client: SimClient) -> None:
         self._write(client, Put(self._key(), self._new_value(client)))
 
     def _put_once(self, client: SimClient) -> None:
         """Not deduplicated, so it is never sent again once it may have happened."""
-        self._begin(client, Put(self._key(), self._new_value(client)))
+        self._call(client, Put(self._key(), self._new_value(client)))
 
     def _put_bound(self, client: SimClient) -> None:
         session = self._usable_session(client)
         if session:
             key = b"bound/%d" % int(self._chance.random() * 8)
-            self._begin(client, Put(key, self._new_value(client), True), session=session)
+            self._call(client, Put(key, self._new_value(client), True), session=session)
         else:
             self._put(client)
 
@@ -259,20 +258,23 @@ class Workload:
         if len(sessions) < 2 and chance() < 0.8:
             ttl_ms = SESSION_TTLS_MS[int(chance() * len(SESSION_TTLS_MS))]
             first = Put(self._key(), self._new_value(client)) if chance() < 0.4 else None
-            opening = client.core.open_session(now_ms, deadline_ms=now_ms + DEADLINE_MS, ttl_ms=ttl_ms, first=first)
+            owner = f"{client.name}/{self.begun}"
+            opening = client.core.open_session(now_ms, deadline_ms=now_ms + DEADLINE_MS, ttl_ms=ttl_ms, owner=owner, first=first)
             sessions.append(_Session(opening))
             self._under_way[client.number] += 1
-            self._recording.opening(client, opening, ttl_ms, first)
+            self._recording.opening(client, opening, owner, first)
             return True
         usable = [session for session in sessions if session.usable]
         if not usable:
             return False
-        closed = usable[int(chance() * len(usable))]
-        closed.usable = False
-        call = client.core.close_session(closed.opening, now_ms, deadline_ms=now_ms + DEADLINE_MS)
-        self._under_way[client.number] += 1
-        self._recording.closed(client, call, closed.opening)
+        self._close(client, usable[int(chance() * len(usable))], now_ms)
         return True
+
+    def _close(self, client: SimClient, session: _Session, now_ms: int) -> None:
+        session.usable = False
+        call = client.core.close_session(session.opening, now_ms, deadline_ms=now_ms + DEADLINE_MS)
+        self._under_way[client.number] += 1
+        self._recording.closing(client, call, session.opening)
 
     # --- watches ---------------------------------------------------------------------------------------------------
 
@@ -282,7 +284,7 @@ class Workload:
         if len(watches) >= WATCHES_MAX:
             if chance() < 0.01:
                 watch = next(iter(watches))
-                self._recording.unwatched(client, watches.pop(watch))
+                self._recording.unwatched(watches.pop(watch))
                 client.core.unwatch(watch)
             return
         if chance() < 0.1:
@@ -290,7 +292,7 @@ class Workload:
             newest = self._recording.newest_revision(client)
             start_revision = 0 if chance() < 0.4 else 1 + int(chance() * newest)
             watch = client.core.watch(start, end, start_revision, client.clock.own_ms())
-            watches[watch] = self._recording.watching(client, watch, start, end, start_revision)
+            watches[watch] = self._recording.watching(start, end, start_revision)
 
     # --- what came of it -------------------------------------------------------------------------------------------
 
@@ -307,11 +309,12 @@ class Workload:
     def on_session(self, client: SimClient, changed: SessionChanged) -> None:
         self._recording.session_changed(client, changed)
         if changed.state is SessionState.LOST:
-            if changed.reason:
-                self._marks.reach(SESSION_EXPIRED)
             self._sessions[client.number] = [
                 session for session in self._sessions[client.number] if session.opening != changed.session or not session.usable
             ]
+
+    def on_renewing(self, client: SimClient, sessions: Sequence[SessionId]) -> None:
+        self._recording.renewing(sessions)
 
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         watches = self._watches[client.number]
@@ -322,10 +325,9 @@ class Workload:
             self._recording.watched(client, number, seen)
             return
         if isinstance(seen, WatchGapSeen):
-            self._marks.reach(WATCH_GAP)
-            self._recording.gap(client, number, seen.floor)
+            self._recording.gap(number, seen.floor)
         else:
-            self._recording.unwatched(client, number)
+            self._recording.unwatched(number)
         del watches[seen.watch]
 
 

@@ -129,18 +129,25 @@ class _Verdict(NamedTuple):
     superseded: list[int]  # segments whose whole content is written anew
 
 
-def open_folder(disk: Disk, expected: Identity, settings: Settings | None = None, *, adopt: bool = False) -> Recovered:
-    """Locks the folder until the process ends or `disk.unlock`. Raises FolderRefused, Rotten, UnknownFormat, DiskFull, DiskFailed."""
+NOTHING = _Verdict(None, [], [0], True, (0, 0), 1, 0, [], [])
+
+
+def open_folder(
+    disk: Disk, expected: Identity, settings: Settings | None = None, *, adopt: bool = False, discard_state: bool = False
+) -> Recovered:
+    """Locks the folder until the process ends or `disk.unlock`. `adopt`: it was moved here on purpose. `discard_state`: its log and
+    snapshots are whole but wrong, because the state diverged: they are set aside, and the member regains all from the others.
+    Raises FolderRefused, Rotten, UnknownFormat, DiskFull, DiskFailed."""
     settings = settings or Settings()
     disk.lock(LOCK_FILE)
     try:
-        return _open_locked(disk, expected, settings, adopt=adopt)
+        return _open_locked(disk, expected, settings, adopt=adopt, discard_state=discard_state)
     except BaseException:
         disk.unlock()
         raise
 
 
-def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: bool) -> Recovered:
+def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: bool, discard_state: bool) -> Recovered:
     report = check_folder(disk, expected, adopt=adopt)
     copy, problems = newest_copy(disk, expected)
     report += problems
@@ -158,7 +165,11 @@ def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: b
     snapshots = SnapshotStore(disk, expected, chain_at)
     metas, rotten = snapshots.find()
     report += rotten
-    verdict = _judge(assembly, metas, rotten, mark.offset if mark and mark.segment == assembly.end[0] else 0, settings, report)
+    if discard_state:
+        report.append("the state is set aside as told: this member begins without and is rebuilt by the others")
+        verdict = NOTHING
+    else:
+        verdict = _judge(assembly, metas, rotten, mark.offset if mark and mark.segment == assembly.end[0] else 0, settings, report)
     report += [str(rot) for rot in assembly.rot]
     if assembly.torn:
         report.append(f"torn tail behind segment {assembly.end[0]} offset {assembly.end[1]}: never acknowledged, carried on before it")
@@ -211,7 +222,7 @@ def _judge(
     run = _connecting_run(assembly.runs, snapshot)
     if rotten and (run is None or snapshot is None):
         report.append("no whole snapshot connects with the log: this member begins without state and is rebuilt by the others")
-        return _Verdict(None, [], [0], True, (0, 0), 1, 0, [], [])
+        return NOTHING
     base, term, chain = (snapshot.index, snapshot.term, snapshot.chain) if snapshot is not None else (0, 0, 0)
     if run is None:
         report.append(f"the log does not connect with what it stands on, index {base}: the entries behind it are lost here")

@@ -202,6 +202,7 @@ class Wal:
             if self._interrupted and write.write_id <= self._accepted:
                 continue
             if write.hard_state is not None:
+                assert write.hard_state.boot == self._boot, "the boot is storage's to count"
                 self._hard_state_due = write.hard_state
             if write.reset_to is not None:
                 steps.append(write.reset_to)
@@ -392,14 +393,15 @@ class Wal:
 
     def _poll_space(self) -> None:
         free = self._disk.free_bytes()
-        if self.wants_spare and free >= self._settings.segment_bytes:
+        enough = free >= self._settings.free_bytes_min
+        if self.wants_spare and free < self._settings.segment_bytes:
+            enough = False  # trying would only fill what little is left
+        elif self.wants_spare:
             try:
                 self._spares.prepare_some()
             except DiskFull:
-                free = 0
-        elif self.wants_spare:
-            free = 0
-        self._space_ok = free >= self._settings.free_bytes_min and not self._interrupted
+                enough = False
+        self._space_ok = enough and not self._interrupted
 
     # --- failing ---------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """Frames: a header of 16 bytes, then a body. Bytes in, whole frames out.
 
-    0      magic 0xC5        the first byte of no text and of no HTTP method
-    1      version           1; the rest of the header is only understood once this is known
-    2      kind              HELLO .. REFUSAL
-    3      format            0 msgpack, 1 JSON
-    4..7   body length       big-endian
-    8..11  crc32 of the body
-    12..15 crc32 of bytes 0..11, so that a damaged length is noticed before anybody waits for it
+0      magic 0xC5        the first byte of no text and of no HTTP method
+1      version           1; the rest of the header is only understood once this is known
+2      kind              HELLO .. REFUSAL
+3      format            0 msgpack, 1 JSON
+4..7   body length       big-endian
+8..11  crc32 of the body
+12..15 crc32 of bytes 0..11, so that a damaged length is noticed before anybody waits for it
 """
 
 import struct

@@ -54,8 +54,9 @@ def test_formats_say_the_same(data: bytes) -> None:
 
 
 def test_keys_stand_beside_values() -> None:
-    operations = parse_history(b'{:process 0, :type :invoke, :f :get, :key "a", :value nil}\n{:process 0, :type :ok, :f :get, :key "a", :value "b"}')
-    assert [(one.argument, one.result) for one in operations.operations] == [(("a", None), ("a", "b"))]
+    invoked = b'{:process 0, :type :invoke, :f :get, :key "a", :value nil}\n'
+    history = parse_history(invoked + b'{:process 0, :type :ok, :f :get, :key "a", :value "b"}')
+    assert [(one.argument, one.result) for one in history.operations] == [(("a", None), ("a", "b"))]
 
 
 def test_what_is_written_is_read_again() -> None:

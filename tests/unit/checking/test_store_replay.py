@@ -7,7 +7,7 @@ from coordnode.checking.history import FAILED, FOREVER, NO_PLACE, OK, UNKNOWN, U
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.replay import check_store
 from coordnode.checking.shapes import relevant
-from coordnode.checking.store import Store
+from coordnode.checking.store import OPENED, Store
 from coordnode.checking.verdict import PASS, VIOLATION
 from tests.unit.checking.brute_force import store_explains, with_fields
 
@@ -157,11 +157,23 @@ def test_two_commands_cannot_have_one_place() -> None:
 
 
 def test_a_first_command_is_carried_out_with_the_opening() -> None:
-    opened = Operation(1, "open-session", ("put", (b"k", b"v", 5)), (1, 5, 1), 0, 5, OK, 1)
+    opened = Operation(1, "open-session", ("put", (b"k", b"v", OPENED)), (1, 5, 1), 0, 5, OK, 1)
     seen = Operation(1, "get", b"k", (1, (b"k", b"v", 1, 1, 1, 5)), 10, 15, OK, 1)
     closed = Operation(1, "close-session", 5, (2, 1), 20, 25, OK, 2)
     assert check_store(relevant([opened, seen, closed]), Budget(), complete=True).outcome == PASS
-    assert check_store(relevant([opened, seen, with_fields(closed, result=(1, 0))]), Budget(), complete=True).outcome == VIOLATION
+    assert check_store(relevant([opened, seen, with_fields(closed, result=(1, 1))]), Budget(), complete=True).outcome == VIOLATION
+
+
+def test_without_places_the_end_of_a_session_is_where_its_keys_ended() -> None:
+    bound = put(1, 1, session=5)
+    gone = Operation(2, "get", b"k", (2, None), 15, 40, OK)
+    closed = Operation(1, "close-session", 5, (2, 1), 20, 45, OK)
+    late = Operation(3, "close-session", 6, (2, 1), 50, 55, OK)
+    operations = [with_fields(one, index=NO_PLACE) for one in (bound, gone, closed, late)]
+    assert check_store(relevant(operations), Budget()).outcome == PASS
+    too_late = with_fields(operations[2], invoked=41)
+    # The session may have ended by itself before: then its closing would have been refused, and it was not.
+    assert check_store(relevant([operations[0], operations[1], too_late]), Budget()).outcome == PASS
 
 
 def test_doubt_elsewhere_does_not_blur_a_violation() -> None:

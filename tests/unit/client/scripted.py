@@ -117,4 +117,4 @@ class Conversation:
         return number
 
 
-__all__ = ["A", "B", "C", "TTL_MS", "Conversation", "KeepAliveAsk", "ReadAsk", "WatchAsk", "WriteAsk"]
+__all__ = ["TTL_MS", "A", "B", "C", "Conversation", "KeepAliveAsk", "ReadAsk", "WatchAsk", "WriteAsk"]

@@ -372,7 +372,10 @@ def test_lowest_open_follows_the_answers_and_the_window_is_kept() -> None:
     assert talk.asks(WriteAsk) == []
     talk.done(asks[0])
     following = [decode_client_command(ask.body) for ask in talk.asks(WriteAsk)]
-    assert [(command.sequence, command.lowest_open) for command in following] == [(CLIENT_SESSION_WINDOW + 1, 3), (CLIENT_SESSION_WINDOW + 2, 3)]
+    assert [(command.sequence, command.lowest_open) for command in following] == [
+        (CLIENT_SESSION_WINDOW + 1, 3),
+        (CLIENT_SESSION_WINDOW + 2, 3),
+    ]
 
 
 def test_a_given_up_call_says_what_is_known() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from coordnode import errors
 from coordnode.client.actions import Finished, SessionChanged, SessionState
-from coordnode.client.lease import believed_ms
+from coordnode.client.lease import Lease, believed_ms
 from coordnode.ids import Revision, SessionId
 from coordnode.limits import CLOCK_RATE_ERROR_PPM, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN
 from coordnode.services.commands import CloseSession, Done, Failure, OpenSession, Put, SessionOpened, decode_client_command
@@ -181,11 +181,29 @@ def test_lost_stays_lost_even_if_a_renewal_is_answered_later() -> None:
     session = talk.open_session()
     talk.later(TTL_MS // 3)
     ask = talk.one_ask(KeepAliveAsk)
-    talk.now_ms += TTL_MS  # a pause: no poll in between
+    talk.now_ms += 2 * TTL_MS // 3 + 100  # a pause: no poll in between
     assert talk.core.session_state(session, talk.now_ms) is SessionState.LOST
     alive(talk, ask, 77)
     assert talk.core.session_state(session, talk.now_ms) is SessionState.LOST
     assert [changed.state for changed in talk.take(SessionChanged)][-1] is SessionState.LOST
+
+
+def test_a_renewal_answered_after_the_lease_ran_out_comes_too_late() -> None:
+    talk = Conversation()
+    session = talk.open_session()
+    talk.later(TTL_MS // 3)
+    ask = talk.one_ask(KeepAliveAsk)
+    talk.now_ms += 2 * TTL_MS // 3 + 100  # a pause, in which nobody looked at the session
+    alive(talk, ask, 77)
+    assert talk.core.session_state(session, talk.now_ms) is SessionState.LOST
+
+
+def test_a_lease_seen_lost_is_never_held_again() -> None:
+    lease = Lease(TTL_MS)
+    lease.on_opened(SessionId(77), TTL_MS, first_sent_ms=0, now_ms=5)
+    assert lease.state(TTL_MS) is SessionState.LOST
+    lease.on_alive(TTL_MS, TTL_MS)
+    assert lease.state(TTL_MS) is SessionState.LOST
 
 
 def test_calls_wait_for_the_session_to_open() -> None:

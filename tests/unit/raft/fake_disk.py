@@ -58,6 +58,9 @@ class FakeDisk:
         for _ in range(rng.randint(1, 4)):
             if self.records:
                 self.records.pop()
+        self.mark_lost()
+
+    def mark_lost(self) -> None:
         self.hard_state = msgspec.structs.replace(self.hard_state, lost_entries=True)
 
     def start(self) -> tuple[HardState, SnapshotMeta | None, list[Entry]]:

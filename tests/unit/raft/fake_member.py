@@ -18,11 +18,11 @@ def chain_after(chain: int, entry: Entry) -> int:
 
 
 class FakeMember:
-    def __init__(self, member: MemberId, disk: FakeDisk, timing: Timing, seed: int) -> None:
+    def __init__(self, member: MemberId, disk: FakeDisk, timing: Timing, rng: random.Random) -> None:
         self.member = member
         self.disk = disk
         self.timing = timing
-        self.seed = seed
+        self.rng = rng
         self.sent: list[Message] = []  # left this member, for the network to take
         self.chunks_to_read: list[ChunkWanted] = []
         self.chunks_to_store: list[tuple[MemberId, SnapshotMeta, int, bool, bytes]] = []
@@ -38,7 +38,7 @@ class FakeMember:
             entries=entries,
             commit_hint=self.disk.commit,
             timing=self.timing,
-            rng=random.Random(self.seed * 1_000 + self.member * 100 + hard_state.boot),
+            rng=self.rng,
         )
         self.applied = snapshot.index if snapshot is not None else Index(0)
         self.chain = snapshot.chain if snapshot is not None else 0

@@ -1,6 +1,7 @@
 """A random schedule for one to five raft cores, and what must hold whatever happens. The seed decides everything."""
 
 import random
+from collections.abc import Sequence
 
 from coordnode.errors import Refused
 from coordnode.ids import Index, MemberId, Term
@@ -26,7 +27,7 @@ class RandomCluster:
         self.members: dict[MemberId, FakeMember] = {}
         for member in self.everyone:
             disk = FakeDisk(first_snapshot(voters) if member in voters else None)
-            self.members[member] = FakeMember(member, disk, TIMING, seed)
+            self.members[member] = FakeMember(member, disk, TIMING, random.Random(seed * 100 + member))
         self.network: list[Message] = []
         self.cut: set[tuple[MemberId, MemberId]] = set()
         self.loss = rng.choice((0.0, 0.02, 0.1, 0.3))
@@ -178,7 +179,7 @@ class RandomCluster:
         if member.raft.config.is_joint():
             self.mark("joint")
 
-    def check_log(self, member: FakeMember, entries: list[Entry]) -> None:
+    def check_log(self, member: FakeMember, entries: Sequence[Entry]) -> None:
         for entry in entries:
             before = member.raft.log.term_at(Index(entry.index - 1))
             assert before is not None

@@ -53,7 +53,7 @@ def test_a_read_round_is_confirmed_when_the_silent_voter_is_removed() -> None:
     turn(raft)
     raft.step(accepted(raft, TWO, raft.log.last_index()))  # sent before the round reached it
     turn(raft)
-    confirmed = []
+    confirmed: list[tuple[int, Index]] = []
     for _ in range(raft.timing.heartbeat_ticks + 1):
         raft.tick()
         confirmed += turn(raft)[1].reads
@@ -124,6 +124,18 @@ def test_changes_that_make_no_sense_or_come_too_early_are_refused() -> None:
         raft.transfer(THREE)  # on its way out
     raft.transfer(ONE)
     assert raft.role == LEADER
+
+
+def test_one_change_at_a_time_even_of_learners() -> None:
+    raft = core(snapshot_of(ONE, TWO))
+    elect(raft)
+    acknowledge(raft, TWO)
+    raft.propose_config(Config(voters=(ONE, TWO), learners=(THREE,)))
+    turn(raft)
+    with pytest.raises(MembershipBusy):
+        raft.propose_config(Config(voters=(ONE, TWO)))
+    acknowledge(raft, TWO)
+    raft.propose_config(Config(voters=(ONE, TWO)))
 
 
 def test_a_leader_on_its_way_to_learner_hands_over_when_the_joint_state_is_left() -> None:

@@ -5,6 +5,7 @@ from coordnode.raft.core import Raft
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply
 from coordnode.raft.progress import PROBE, SNAPSHOT
+from coordnode.raft.ready import ChunkWanted
 from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, batch, core, elect, snapshot_of, turn
 
 
@@ -37,7 +38,7 @@ def test_a_snapshot_replaces_a_log_that_contradicts_it() -> None:
     assert ready.restore == meta
     assert ready.write is not None
     assert ready.write.reset_to == meta
-    assert ready.send_now == [], "the acknowledgement waits until storage has forgotten the old log"
+    assert not ready.send_now, "the acknowledgement waits until storage has forgotten the old log"
     assert [type(message) for message in ready.write.send_after] == [ChunkReply]
     assert (raft.log.last_index(), raft.persisted, raft.committed) == (3, 0, 3)
     raft.on_persisted(ready.write.write_id, ready.write.last_term, ready.write.last_index)
@@ -71,7 +72,7 @@ def test_a_receiver_that_lost_its_slices_is_served_from_the_start() -> None:
 
 def test_a_lost_slice_is_asked_for_again() -> None:
     raft, _ = compacted_leader_with_a_new_follower()
-    wanted = []
+    wanted: list[ChunkWanted] = []
     for _ in range(raft.timing.chunk_retry_ticks):
         raft.tick()
         raft.step(HeartbeatReply(TWO, ONE, 1, raft.term, 0, True, 1))

@@ -18,7 +18,7 @@ def test_a_write_from_before_a_truncation_makes_nothing_durable_that_was_undone_
     raft.step(Append(TWO, ONE, 1, Term(3), Index(1), Term(1), Index(1), 0, first))
     raft.on_persisted(ready.write.write_id, Term(1), Index(3))
     assert raft.persisted == 1
-    left, ready = turn(raft)
+    _, ready = turn(raft)
     assert ready.write is not None
     assert (ready.write.truncate_from, [entry.term for entry in ready.write.entries]) == (2, [1, 1])
     assert raft.persisted == 3
@@ -43,13 +43,13 @@ def test_an_acknowledgement_leaves_with_the_write_that_makes_it_true() -> None:
     raft = core(snapshot_of(*VOTERS))
     raft.step(Append(TWO, ONE, 1, Term(1), Index(1), Term(1), Index(1), 0, [batch(1, 2)]))
     ready = raft.ready()
-    assert ready.send_now == []
+    assert not ready.send_now
     assert ready.write is not None
     assert [message.match for message in ready.write.send_after if isinstance(message, AppendReply)] == [2]
     # The same again while the write is under way: this answer may not overtake it either.
     raft.step(Append(TWO, ONE, 1, Term(1), Index(1), Term(1), Index(1), 0, [batch(1, 2)]))
     again = raft.ready()
-    assert again.send_now == []
+    assert not again.send_now
     assert again.write is not None
     assert again.write.entries == []
     raft.on_persisted(again.write.write_id, again.write.last_term, again.write.last_index)
@@ -61,7 +61,7 @@ def test_a_vote_leaves_with_the_write_that_holds_it() -> None:
     raft = core(snapshot_of(*VOTERS))
     raft.step(VoteAsk(TWO, ONE, 1, Term(2), Index(1), Term(1), False, False))
     ready = raft.ready()
-    assert ready.send_now == []
+    assert not ready.send_now
     assert ready.write is not None
     assert ready.write.hard_state is not None
     assert (ready.write.hard_state.term, ready.write.hard_state.vote) == (2, TWO)
@@ -72,6 +72,40 @@ def test_a_vote_leaves_with_the_write_that_holds_it() -> None:
     assert [message.granted for message in refusals.send_after if isinstance(message, VoteReply)] == [False]
 
 
+def test_a_vote_in_a_term_entered_before_is_as_durable() -> None:
+    raft = core(snapshot_of(*VOTERS))
+    raft.step(VoteReply(THREE, ONE, 1, Term(2), False, False, False))
+    turn(raft)
+    assert raft.term == 2
+    raft.step(VoteAsk(TWO, ONE, 1, Term(2), Index(1), Term(1), False, False))
+    ready = raft.ready()
+    assert not ready.send_now
+    assert ready.write is not None
+    assert ready.write.hard_state is not None
+    assert ready.write.hard_state.vote == TWO
+
+
+def test_a_candidate_does_not_count_its_own_vote_before_it_is_durable() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    stand(raft)
+    turn(raft)
+    raft.step(VoteReply(TWO, ONE, 1, Term(2), True, True, False))
+    assert raft.role == CANDIDATE
+    assert raft.votes == {}
+    ready = raft.ready()
+    assert not ready.send_now
+    assert ready.write is not None
+    assert len(ready.write.send_after) == 2
+    raft.on_persisted(ready.write.write_id, ready.write.last_term, ready.write.last_index)
+    assert raft.votes == {ONE: True}
+
+
+def test_an_append_commits_nothing_beyond_what_it_proved_equal() -> None:
+    raft = core(snapshot_of(*VOTERS), [batch(1, 2), batch(1, 3)])
+    raft.step(Append(TWO, ONE, 1, Term(2), Index(1), Term(1), Index(3), 0, [batch(1, 2)]))
+    assert [entry.index for entry in turn(raft)[1].committed] == [2], "entry 3 may be of a branch that is over"
+
+
 def test_a_single_voter_leads_and_commits_only_by_its_own_durable_writes() -> None:
     raft = core(snapshot_of(ONE))
     stand(raft)
@@ -80,7 +114,7 @@ def test_a_single_voter_leads_and_commits_only_by_its_own_durable_writes() -> No
     assert raft.role == LEADER
     index = raft.propose(b"x")
     ready = raft.ready()
-    assert ready.committed == []
+    assert not ready.committed
     assert ready.write is not None
     raft.on_persisted(WriteId(ready.write.write_id), ready.write.last_term, ready.write.last_index)
     assert [entry.index for entry in raft.ready().committed] == [index - 1, index]

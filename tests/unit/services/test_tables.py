@@ -60,6 +60,17 @@ def test_growing_keys_leave_full_buckets() -> None:
     assert len(table.parts()) == 10
 
 
+def test_keys_below_all_that_are_left_find_their_place() -> None:
+    table = filled({b"%08d" % key: key for key in range(3 * BUCKET_ITEMS_MAX)})
+    for key in range(BUCKET_ITEMS_MAX + 10):
+        assert table.delete(b"%08d" % key)
+    table.set(b"%08d" % 5, 5)
+    assert table.first() == (b"%08d" % 5, 5)
+    assert table.get(b"%08d" % 5) == 5
+    assert [leaf for _, leaf in table.scan(b"", b"%08d" % (BUCKET_ITEMS_MAX + 12))] == [5, BUCKET_ITEMS_MAX + 10, BUCKET_ITEMS_MAX + 11]
+    assert table.last_up_to(b"%08d" % 4) is None
+
+
 def test_a_snapshot_does_not_see_what_comes_after_it() -> None:
     chance = random.Random(5)
     model = {b"%d" % chance.randrange(10_000): number for number in range(6000)}

@@ -98,9 +98,13 @@ class Life:
         self.hard_states: list[tuple[int, int]] = []
         self.write_id = 0
 
-    def run(self) -> None:
+    def begin(self) -> Recovered:
         found = reopen(self.disk)
         self.durable.boot = found.hard_state.boot
+        return found
+
+    def run(self) -> None:
+        found = self.begin()
         for _ in range(self.steps):
             self._step(found)
             self.disk.settle()

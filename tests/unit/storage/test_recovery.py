@@ -5,22 +5,26 @@ from random import Random
 import pytest
 
 from coordnode.errors import Rotten
-from coordnode.ids import Index, Term, WriteId
-from coordnode.raft.entry import Entry, HardState
+from coordnode.ids import Index, MemberId, Term, WriteId
+from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.raft.ready import Write
-from coordnode.replica.effects import StoreSlice
+from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.simulator import rot
-from coordnode.simulator.disk import SimDisk
-from coordnode.storage.hard_state import HARD_STATE_FILES
+from coordnode.simulator.disk import PowerLost, SimDisk
+from coordnode.storage.hard_state import HARD_STATE_FILES, read_copies
 from coordnode.storage.mark import MARK_FILE, read_mark
-from coordnode.storage.recovery import Recovered
+from coordnode.storage.reader import Reader
+from coordnode.storage.recovery import Recovered, open_folder
 from coordnode.storage.segment import RECORDS_FROM, segment_path
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
 from tests.unit.storage.lives import IDENTITY, SMALL, entry, meta_at, new_disk, reopen
 
 
 def commit(disk: SimDisk, found: Recovered, write_id: int, entries: list[Entry], truncate_from: int = 0) -> None:
-    found.wal.commit([Write(WriteId(write_id), truncate_from=Index(truncate_from), entries=entries)])
+    write = Write(WriteId(write_id), truncate_from=Index(truncate_from), entries=entries)
+    if entries and entries[-1].term > found.hard_state.term:
+        write.hard_state = HardState(entries[-1].term, found.hard_state.vote, found.hard_state.boot, found.hard_state.lost_entries)
+    found.wal.commit([write])
     disk.settle()
 
 
@@ -28,7 +32,6 @@ def filled(count: int, *, size: int = 100, idle: bool = True) -> tuple[SimDisk, 
     """One entry a commit, from index 1."""
     disk = new_disk()
     found = reopen(disk)
-    found.wal.commit([Write(WriteId(1), hard_state=HardState(Term(1), found.hard_state.vote, found.hard_state.boot, False))])
     entries = [entry(index, 1, size) for index in range(1, count + 1)]
     for one in entries:
         commit(disk, found, one.index, [one])
@@ -64,7 +67,7 @@ def test_a_torn_batch_is_kept_as_far_as_it_is_whole_and_is_no_rot() -> None:
     outcomes = set()
     for seed in range(40):
         disk, found, entries = filled(5)
-        found.wal.commit([Write(WriteId(9), entries=[entry(index, 1, 900) for index in range(6, 12)])])
+        found.wal.commit([Write(WriteId(9), entries=[entry(index, 1, 300) for index in range(6, 12)])])
         # Not settled: the datasync may not have happened.
         disk.power_loss(Random(seed))
         again = reopen(disk)
@@ -215,7 +218,7 @@ def test_random_rot_is_always_noticed_and_never_gives_a_wrong_entry() -> None:
         kept = again.entries
         start = again.snapshot.index if again.snapshot is not None else 0
         assert kept == entries[start : start + len(kept)]
-        assert again.report, hit
+        assert again.report or hit.target == "newest snapshot", hit  # some of its bytes are padding
         whole = start + len(kept) == len(entries)
         assert again.lost_entries or whole, (hit, again.report)
         assert not again.lost_entries or not whole or again.snapshot is None or again.rot, (hit, again.report)
@@ -238,6 +241,41 @@ def test_recycled_segments_never_resurrect() -> None:
         assert [one.index for one in found.entries] == list(range(last - 10, last + 1))
         assert found.report == []
     assert len([name for name in disk.list("wal") if name.endswith(".spare")]) <= SMALL.spares_max
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_recycled_segment_is_not_overwritten_before_its_new_name_is_durable(seed: int) -> None:
+    points = 0
+    while True:
+        disk, found, _ = filled(20, size=1500)
+        found.snapshots.store_slice(StoreSlice(meta_at(20, 1), 0, True, b"state"))
+        disk.settle()
+        points += 1
+        disk.cut_at(disk.operations + points)
+        try:
+            found.wal.release_before(Index(found.wal._files[1].next_index or 0))
+            disk.settle()
+            for index in range(21, 33):
+                commit(disk, found, index, [entry(index, 1, 1500)])
+        except PowerLost:
+            disk.power_loss(Random(points + seed))
+            assert reopen(disk).rot == []
+            continue
+        break
+    assert points > 30
+
+
+def test_releasing_keeps_what_is_not_wholly_below() -> None:
+    disk, found, _ = filled(40, size=1500)
+    sizes = set()
+    for index in range(1, 41):
+        found.wal.release_before(Index(index))
+        kept = [record.index for record in Reader(disk).records() if record.kind == "entry"]
+        assert kept[0] <= index
+        assert kept[-1] == 40
+        sizes.add(len(kept))
+        assert found.wal.chain_at(Index(index))
+    assert len(sizes) > 3
 
 
 def test_starts_in_quick_succession_do_not_pile_up_segments() -> None:
@@ -263,6 +301,20 @@ def test_one_bad_copy_of_the_hard_state_is_written_anew(which: int) -> None:
     disk.crash(Random(1))
     disk.rot(HARD_STATE_FILES[1 - which], 50, Random(1))
     assert reopen(disk).hard_state.term == 1
+
+
+def test_the_newer_of_two_whole_copies_wins() -> None:
+    disk, found, _ = filled(1)
+    found.wal.commit([])
+    state = HardState(Term(5), found.hard_state.vote, found.hard_state.boot, False)
+    disk.cut_at(disk.operations + 3)
+    with pytest.raises(PowerLost):
+        found.wal.commit([Write(WriteId(5), hard_state=state)])
+    disk.settle()
+    disk.power_loss(Random(1))
+    copies = read_copies(disk, IDENTITY)
+    assert copies[0] != copies[1]
+    assert reopen(disk).hard_state.term == 5
 
 
 def test_two_bad_copies_are_refused_with_the_remedy() -> None:
@@ -421,6 +473,26 @@ def test_an_installed_snapshot_with_another_past_wins_over_the_log() -> None:
     assert found.wal.last_index() == 5
 
 
+def test_a_diverged_state_is_set_aside_and_regained() -> None:
+    disk, found, _ = filled(10)
+    stored = found.snapshots.store_slice(StoreSlice(meta_at(5, 1), 0, True, b"own"))
+    disk.settle()
+    disk.crash(Random(1))
+    found = open_folder(disk, IDENTITY, SMALL, discard_state=True)
+    disk.settle()
+    assert (found.snapshot, found.entries, found.lost_entries) == (None, [], True)
+    regained = meta_at(12, 1, author=8)
+    found.snapshots.store_chunk(_chunk(regained, 0, last=True))
+    found.wal.commit([Write(WriteId(1), reset_to=regained, entries=[entry(13, 1)])])
+    disk.settle()
+    disk.power_loss(Random(1))
+    found = reopen(disk)
+    assert found.snapshot == regained != stored
+    assert found.entries == [entry(13, 1)]
+    assert found.hard_state.lost_entries
+    assert not found.lost_entries
+
+
 def test_the_chain_is_that_of_equal_logs_and_goes_back_with_a_truncation() -> None:
     disk, found, _ = filled(10)
     chain = found.wal.chain_at(Index(7))
@@ -434,8 +506,5 @@ def test_the_chain_is_that_of_equal_logs_and_goes_back_with_a_truncation() -> No
     assert reopen(disk).wal.chain_at(Index(9)) == other.wal.chain_at(Index(9))
 
 
-def _chunk(meta: object, number: int, *, last: bool) -> object:
-    from coordnode.ids import MemberId
-    from coordnode.replica.effects import StoreChunk
-
-    return StoreChunk(MemberId(8), meta, number, last, b"chunk")  # type: ignore[arg-type]
+def _chunk(meta: SnapshotMeta, number: int, *, last: bool) -> StoreChunk:
+    return StoreChunk(MemberId(8), meta, number, last, b"chunk")

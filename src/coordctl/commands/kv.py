@@ -1,0 +1,271 @@
+"""`coordctl kv`: get, put, del, ls, cas, watch. Starts fast: neither click nor msgspec is loaded, but for watch."""
+
+import os
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from typing import TypeVar
+
+from coordctl.flags import Flag, Given, Verb, group_usage, parse, usage, whole_number
+from coordctl.hot import kv
+from coordctl.hot.asking import Asking
+from coordctl.local.clusters import choose
+from coordctl.report import plain
+from coordctl.report.exits import DONE, EXPLAINED, FAILED, Kind
+from coordnode.errors import BadRequest, Unknown
+
+T = TypeVar("T")
+QUERY = EXPLAINED[Kind.QUERY].removeprefix("Exit codes: ")
+ACTION = EXPLAINED[Kind.ACTION].removeprefix("Exit codes: ")
+REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
+STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
+
+GET = Verb(
+    "kv get",
+    ("KEY",),
+    "Print the value of KEY, byte for byte.\nLinearizable: it sees every write that was acknowledged before.",
+    QUERY,
+    (STALE, Flag(("--min-revision",), "not older than this revision", "N", whole_number, 0)),
+)
+PUT = Verb(
+    "kv put",
+    ("KEY", "VALUE"),
+    "Put VALUE under KEY; prints the revision.\nVALUE may be - (standard input) or @FILE. Done means: durable on a majority.",
+    ACTION,
+    (REQUEST_ID,),
+)
+DELETE = Verb("kv del", ("KEY",), "Delete KEY.\nIt is no error if it was not there.", ACTION, (REQUEST_ID,))
+LIST = Verb(
+    "kv ls",
+    ("[PREFIX]",),
+    "List the keys that begin with PREFIX, in order.\nEach page of up to 1,024 keys is one moment; -o json adds values and revisions.",
+    QUERY,
+    (STALE,),
+)
+CAS = Verb(
+    "kv cas",
+    ("KEY", "VALUE"),
+    "Put VALUE under KEY, but only if KEY is as said; prints the revision.\nExits with 1 and changes nothing if it is not.",
+    ACTION,
+    (
+        Flag(("--prev-revision",), "only if KEY was last changed at this revision", "N", whole_number),
+        Flag(("--prev-value",), "only if KEY has this value; - and @FILE as for VALUE", "VALUE"),
+        Flag(("--absent",), "only if there is no KEY"),
+        REQUEST_ID,
+    ),
+)
+WATCH = Verb(
+    "kv watch",
+    ("[PREFIX]",),
+    "Print changes of keys that begin with PREFIX, as they happen.\nIn order, each once, none left out: where that cannot be, "
+    "it says so and ends with 1.",
+    QUERY,
+    (
+        Flag(("--key",), "of this one key instead", "KEY"),
+        Flag(("--from-revision",), "begin with changes of the past, from this revision on", "N", whole_number, 0),
+        Flag(("--count",), "end after so many changes", "N", whole_number),
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    verbs = [verb for verb, _, _ in VERBS.values()]
+    if not argv or argv[0] not in VERBS:
+        if argv and argv[0] in ("-h", "--help", "help"):
+            plain.text(group_usage("kv", verbs) + f"Exit codes: {QUERY}\n")
+            return DONE
+        return plain.wrong_usage(f"no verb kv {argv[0]}" if argv else "kv what?", "kv")
+    verb, run, kind = VERBS[argv[0]]
+    debug = "--debug" in argv
+    try:
+        given = parse(verb, argv[1:])
+    except BadRequest as error:
+        return plain.wrong_usage(error.sentence, verb.name)
+    if given["help"]:
+        plain.text(usage(verb))
+        return DONE
+    try:
+        return run(given)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return plain.failed(kind, error, name=verb.name, debug=debug)
+
+
+def _asking(given: Given) -> Asking:
+    return Asking(choose(given["endpoints"], given["cluster"])[1], given.timeout_ms())
+
+
+def _key(text: str) -> bytes:
+    if not text:
+        raise BadRequest("the key is empty: give 1 to 1024 bytes")
+    return os.fsencode(text)
+
+
+def _value(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        with open(text[1:], "rb") as file:
+            return file.read()
+    return os.fsencode(text)
+
+
+def _shown(name: str, data: bytes) -> dict[str, object]:
+    """As text where it is text, and always as base64."""
+    try:
+        text: str | None = data.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {name: text, f"{name}_base64": b64encode(data).decode()}
+
+
+def _item(item: kv.Item) -> dict[str, object]:
+    return {
+        **_shown("key", item.key),
+        **_shown("value", item.value),
+        "create_revision": item.create_revision,
+        "mod_revision": item.mod_revision,
+        "version": item.version,
+        "session": item.session,
+    }
+
+
+def _head(verb: str, outcome: str, exit_code: int) -> dict[str, object]:
+    return {"schema": f"coordctl.kv-{verb}/1", "outcome": outcome, "exit_code": exit_code}
+
+
+def _get(given: Given) -> int:
+    key = _key(given["key"])
+    found = kv.get(_asking(given), key, stale=bool(given["stale"]), min_revision=given["min_revision"])
+    code = FAILED if found.item is None else DONE
+    if given.is_json():
+        item = _item(found.item) if found.item is not None else None
+        outcome = "absent" if item is None else "found"
+        plain.json_line({**_head("get", outcome, code), **_shown("key", key), "revision": found.revision, "item": item})
+    elif found.item is not None:
+        plain.data(found.item.value)
+    elif not given["quiet"]:
+        plain.note(f"coordctl: there is no key {given['key']}")
+    return code
+
+
+def _list(given: Given) -> int:
+    prefix = os.fsencode(given["prefix"] or "")
+    asking = _asking(given)
+    start, end, more, count = prefix, kv.prefix_end(prefix), True, 0
+    while more:
+        _, items, more = kv.page(asking, start, end, keys_only=not given.is_json(), stale=bool(given["stale"]))
+        for item in items:
+            if given.is_json():
+                plain.json_line({**_head("ls", "found", DONE), **_item(item)})
+            else:
+                plain.data(item.key + b"\n")
+        count += len(items)
+        if more:
+            start = items[-1].key + b"\0"
+    return DONE if count else FAILED
+
+
+def _put(given: Given) -> int:
+    key, value, request_id = _key(given["key"]), _value(given["value"]), _request_id(given)
+    revision = _surely(request_id, lambda: kv.put(_asking(given), key, value, request_id))
+    if given.is_json():
+        plain.json_line({**_head("put", "done", DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+    elif not given["quiet"]:
+        plain.line(f"revision {revision}")
+    return DONE
+
+
+def _delete(given: Given) -> int:
+    key, request_id = _key(given["key"]), _request_id(given)
+    revision, existed = _surely(request_id, lambda: kv.delete(_asking(given), key, request_id))
+    if given.is_json():
+        outcome = "deleted" if existed else "absent"
+        plain.json_line({**_head("del", outcome, DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+    elif not given["quiet"]:
+        plain.line(f"deleted at revision {revision}" if existed else "was not there")
+    return DONE
+
+
+def _cas(given: Given) -> int:
+    if ("prev_revision" in given) + ("prev_value" in given) + bool(given["absent"]) != 1:
+        raise BadRequest("give exactly one of --prev-revision, --prev-value and --absent")
+    key, value, request_id = _key(given["key"]), _value(given["value"]), _request_id(given)
+    prev_value = _value(given["prev_value"]) if "prev_value" in given else None
+    revision, was_set, there = _surely(
+        request_id,
+        lambda: kv.compare_and_set(
+            _asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value
+        ),
+    )
+    code = DONE if was_set else FAILED
+    if given.is_json():
+        head = _head("cas", "done" if was_set else "different", code)
+        found = _item(there) if there is not None else None
+        plain.json_line({**head, **_shown("key", key), "revision": revision, "request_id": request_id, "found": found})
+    elif was_set:
+        if not given["quiet"]:
+            plain.line(f"revision {revision}")
+    elif there is None:
+        plain.note(f"coordctl: nothing was changed: there is no key {given['key']}")
+    else:
+        plain.note(f"coordctl: nothing was changed: {given['key']} was last changed at revision {there.mod_revision}")
+    return code
+
+
+def _request_id(given: Given) -> str:
+    """One of our own makes it safe to follow a change of leaders with the same write."""
+    return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
+
+
+def _surely(request_id: str, write: Callable[[], T]) -> T:
+    try:
+        return write()
+    except Unknown as error:
+        again = f"run it again with --request-id {request_id}: then it happens once"
+        raise type(error)(f"{error.sentence}; read before you try again, or {again}") from error
+
+
+def _watch(given: Given) -> int:
+    from coordctl.operations.watching import Watched  # runs for long: it may take its time to start
+
+    endpoints = [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
+    prefix, key = os.fsencode(given["prefix"] or ""), os.fsencode(given["key"]) if "key" in given else None
+    with Watched(endpoints, prefix, key, given["from_revision"], given["timeout"]) as watched:
+        if not given["quiet"]:
+            plain.note(f"watching from revision {watched.begins_at} on")
+        for count, change in enumerate(watched.changes(), 1):
+            for event in change.events:
+                if given.is_json():
+                    last = event is change.events[-1]
+                    value = _shown("value", event.value)
+                    plain.json_line(
+                        {
+                            **_head("watch", "changed", DONE),
+                            "revision": change.revision,
+                            "is_last_of_revision": last,
+                            "kind": event.kind,
+                            **_shown("key", event.key),
+                            **value,
+                            "version": event.version,
+                            "session": event.session,
+                        }
+                    )
+                else:
+                    words = [str(change.revision).encode(), event.kind.encode(), event.key, event.value]
+                    plain.data(b" ".join(words[: 4 if event.kind == "put" else 3]) + b"\n")
+            plain.flush()
+            if count == given["count"]:
+                break
+    return DONE
+
+
+VERBS = {
+    "get": (GET, _get, Kind.QUERY),
+    "put": (PUT, _put, Kind.ACTION),
+    "del": (DELETE, _delete, Kind.ACTION),
+    "ls": (LIST, _list, Kind.QUERY),
+    "cas": (CAS, _cas, Kind.ACTION),
+    "watch": (WATCH, _watch, Kind.QUERY),
+}

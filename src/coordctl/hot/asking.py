@@ -1,0 +1,168 @@
+"""One question to the cluster's leader: finds it, follows it, tries again where that is safe, and knows what it does not know."""
+
+import os
+import random
+import socket
+import time
+from typing import Any
+
+from coordctl.hot import frames
+from coordctl.local.clusters import Endpoint, host_and_port
+from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
+
+ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
+REFUSED_SECONDS = 1.0  # when every member has refused connections for so long, none runs
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.015, 0.12
+FIRST_BYTES_MAX = 4096  # a member takes no more from a stranger before it has answered the hello
+RETRIED = (NotReady, Overloaded, NoSpace)
+
+
+class Asking:
+    """`ask` is one ask of docs/protocol.md as JSON has it, without its request number."""
+
+    def __init__(self, endpoints: list[Endpoint], timeout_ms: int) -> None:
+        assert endpoints
+        self._addresses = [endpoint.address for endpoint in endpoints]
+        self._address_of = {endpoint.member: endpoint.address for endpoint in endpoints if endpoint.member}
+        self._begun = time.monotonic()
+        self._until = self._begun + timeout_ms / 1000
+        self._timeout_ms = timeout_ms
+        self._troubles: dict[str, str] = {}  # address -> what it did last
+        self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
+
+    def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:
+        """The result of a Reply (None for a barrier), or a CoordError. Writes that may not be sent twice wait for their one answer."""
+        tried = 0
+        address = random.choice(self._addresses)
+        last_refusal: CoordError | None = None
+        while True:
+            try:
+                return self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
+            except NotLeader as error:
+                last_refusal = error
+                leader = self._address_of.get(error.leader)
+                self._troubles[address] = "does not lead"
+                if leader is not None and leader != address and tried < 2 * len(self._addresses):
+                    tried += 1
+                    address = leader
+                    continue
+            except RETRIED as error:
+                last_refusal = error
+                self._troubles[address] = error.sentence
+            except Unreachable as error:
+                self._troubles[address] = error.sentence
+            except (Disconnected, TimedOut) as error:
+                self._troubles[address] = error.sentence
+                if tag == frames.WRITE:
+                    self._doubt = error
+                    if not is_safe_twice:
+                        raise Unknown(f"{address} {error.sentence} before it answered; it may have happened or not") from None
+            tried += 1
+            address = self._next(address)
+            self._pause_or_give_up(tried, last_refusal)
+
+    def _next(self, address: str) -> str:
+        place = self._addresses.index(address) if address in self._addresses else -1
+        return self._addresses[(place + 1) % len(self._addresses)]
+
+    def _pause_or_give_up(self, tried: int, refusal: CoordError | None) -> None:
+        now = time.monotonic()
+        pause = random.uniform(0.5, 1) * min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(tried, 6))
+        all_refused = len(self._troubles) >= len(self._addresses) and set(self._troubles.values()) == {"connection refused"}
+        if now + pause < self._until and not (all_refused and now - self._begun > REFUSED_SECONDS):
+            time.sleep(pause)
+            return
+        troubles = "; ".join(f"{address}: {trouble}" for address, trouble in self._troubles.items())
+        within = f"within {self._timeout_ms} ms" if not all_refused else "for a while"
+        if self._doubt is not None:
+            raise TimedOut(f"no answer came {within} ({troubles}); it may have happened or not")
+        if all_refused:
+            raise Unreachable(f"no member can be reached ({troubles}): is it running? `coordctl up` starts a local cluster")
+        if isinstance(refusal, RETRIED):
+            raise refusal
+        raise Unreachable(f"no leader answered {within} ({troubles}): see `coordctl status`")
+
+    # --- one attempt -----------------------------------------------------------------------------------------------
+
+    def _attempt(self, address: str, ask: list[object], is_write: bool, is_safe_twice: bool) -> Any:
+        patience = self._until if is_write and not is_safe_twice else min(self._until, time.monotonic() + ATTEMPT_SECONDS)
+        connection = self._connect(address)
+        was_sent = False
+        try:
+            identity = f"{os.environ.get('USER', '')}@{socket.gethostname()}, pid {os.getpid()}"
+            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, identity, ""])
+            patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
+            asks = frames.frame(frames.ASKS, [[ask], patience_ms])
+            waits_for_hello = len(asks) > FIRST_BYTES_MAX
+            was_sent = not waits_for_hello
+            connection.sendall(hello if waits_for_hello else hello + asks)
+            while True:
+                kind, content = _receive(connection, patience)
+                if kind == frames.HELLO:
+                    self._on_hello(content)
+                    if waits_for_hello:
+                        was_sent = True
+                        connection.sendall(asks)
+                elif kind == frames.REFUSAL:
+                    raise frames.error_of(content[0], content[1])
+                elif kind == frames.ANSWERS:
+                    return self._answer(content[0])
+        except TimeoutError:
+            raise TimedOut("fell silent") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise (Disconnected(reason) if was_sent else Unreachable(reason)) from None
+        except (IndexError, TypeError, KeyError) as error:
+            raise Disconnected(f"answered with something else ({error!r})") from None
+        finally:
+            connection.close()
+
+    def _connect(self, address: str) -> socket.socket:
+        try:
+            left = min(self._until - time.monotonic(), ATTEMPT_SECONDS)
+            connection = socket.create_connection(host_and_port(address), timeout=max(0.01, left))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+        except OSError as error:
+            raise Unreachable("fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()) from None
+
+    def _on_hello(self, hello: list[Any]) -> None:
+        contacts = hello[6] if len(hello) > 6 else []
+        for member, address in contacts:
+            self._address_of.setdefault(member, address)
+            if self._address_of[member] not in self._addresses:
+                self._addresses.append(self._address_of[member])
+
+    def _answer(self, answer: list[Any]) -> Any:
+        if answer[0] == frames.REPLY:
+            result = answer[4]
+            if result is not None and result[0] == frames.FAILURE:
+                raise frames.error_of(result[1], result[2])
+            return result
+        _, _, code, sentence, definite, *rest = answer
+        error = frames.error_of(code, sentence)
+        if isinstance(error, NotLeader) and len(rest) > 1:
+            error.leader = rest[1]
+        if not definite:
+            raise Disconnected(f"said: {sentence}")
+        raise error if error.definite else Refused(sentence)
+
+
+def _receive(connection: socket.socket, until: float) -> tuple[int, Any]:
+    header = _exactly(connection, frames.HEADER_BYTES, until)
+    kind, length = frames.body_bytes(header)
+    return kind, frames.content(header, _exactly(connection, length, until))
+
+
+def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        part = connection.recv(min(count - len(parts), 1 << 20))
+        if not part:
+            raise ConnectionError("hung up")
+        parts += part
+    return bytes(parts)

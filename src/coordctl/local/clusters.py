@@ -1,0 +1,135 @@
+"""Which cluster a command speaks to: from flags, the environment, or the only local cluster. Reads and writes a cluster's description."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from coordnode.errors import BadRequest, Unreachable
+
+DESCRIPTION = "cluster.json"
+FORMAT = 1
+DEFAULT_NAME = "local"
+
+
+class Endpoint(NamedTuple):
+    address: str  # host:port
+    member: int = 0  # id; 0: not known
+    name: str = ""
+
+
+class LocalMember(NamedTuple):
+    name: str
+    member: int
+    address: str
+    pid: int = 0  # 0: not started, or ended by us
+    started: str = ""  # tells this process from a later one with the same pid
+
+
+class LocalCluster(NamedTuple):
+    folder: str
+    name: str
+    cluster: int
+    members: tuple[LocalMember, ...]
+
+    def endpoints(self) -> list[Endpoint]:
+        return [Endpoint(member.address, member.member, member.name) for member in self.members]
+
+
+def state_folder(environment: Mapping[str, str] = os.environ) -> str:
+    base = environment.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(base, "coordctl")
+
+
+def folder_of(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """`name` is what `up` was told: a plain name, or a path as given to --dir."""
+    return os.path.abspath(name) if os.sep in name else os.path.join(state_folder(environment), name)
+
+
+def names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    try:
+        found = sorted(os.listdir(state_folder(environment)))
+    except OSError:
+        return []
+    return [name for name in found if os.path.exists(os.path.join(state_folder(environment), name, DESCRIPTION))]
+
+
+def read(folder: str) -> LocalCluster | None:
+    """None: no cluster was made there."""
+    path = os.path.join(folder, DESCRIPTION)
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        if found["format"] != FORMAT:
+            raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
+        return LocalCluster(folder, found["name"], found["cluster"], tuple(_member(entry) for entry in found["members"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRequest(f"{path} is not what `coordctl up` writes ({error!r}): move {folder} away and run `coordctl up`") from None
+
+
+def _member(entry: dict[str, Any]) -> LocalMember:
+    return LocalMember(entry["name"], entry["id"], entry["address"], entry["pid"], entry["started"])
+
+
+def write(cluster: LocalCluster) -> None:
+    members = [
+        {"name": member.name, "id": member.member, "address": member.address, "pid": member.pid, "started": member.started}
+        for member in cluster.members
+    ]
+    text = json.dumps({"format": FORMAT, "name": cluster.name, "cluster": cluster.cluster, "members": members}, indent=1)
+    path = os.path.join(cluster.folder, DESCRIPTION)
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".tmp", path)
+
+
+def choose(endpoints: str, cluster: str, environment: Mapping[str, str] = os.environ) -> tuple[str, list[Endpoint]]:
+    """(what to call it, its endpoints): --endpoints, then -c, then COORD_ENDPOINTS, then COORD_CLUSTER, then the only local cluster."""
+    if endpoints:
+        return "", split(endpoints, "--endpoints")
+    if not cluster and environment.get("COORD_ENDPOINTS"):
+        return "", split(environment["COORD_ENDPOINTS"], "COORD_ENDPOINTS")
+    found = chosen_local(cluster, environment)
+    return found.name, found.endpoints()
+
+
+def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> LocalCluster:
+    wanted = cluster or environment.get("COORD_CLUSTER", "")
+    if not wanted:
+        known = names(environment)
+        if len(known) > 1:
+            raise BadRequest(f"there are several local clusters ({', '.join(known)}): name one with -c")
+        if not known:
+            raise Unreachable("no cluster is known: start one here with `coordctl up`, or name its members with --endpoints")
+        wanted = known[0]
+    found = read(folder_of(wanted, environment))
+    if found is None:
+        known_names = ", ".join(names(environment)) or "none"
+        raise BadRequest(f"no local cluster is called {wanted} (there are: {known_names}): start it with `coordctl up -c {wanted}`")
+    return found
+
+
+def split(text: str, where: str) -> list[Endpoint]:
+    found = []
+    for part in text.split(","):
+        address = part.strip().removeprefix("http://").rstrip("/")
+        if not address:
+            continue
+        host, colon, port = address.rpartition(":")
+        if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            raise BadRequest(f"{where}: {part.strip()!r} is not host:port; give for example 127.0.0.1:7001")
+        if ":" in host and not (host.startswith("[") and host.endswith("]")):
+            raise BadRequest(f"{where}: write the IPv6 address of {part.strip()!r} in brackets, as in [::1]:7001")
+        found.append(Endpoint(address))
+    if not found:
+        raise BadRequest(f"{where} names no member; give for example 127.0.0.1:7001")
+    return found
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

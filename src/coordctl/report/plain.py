@@ -1,0 +1,55 @@
+"""Printing for the verbs that must start fast: bytes, sentences, JSON, and what an error becomes. Imports next to nothing."""
+
+import json
+import sys
+
+from coordctl.report import exits
+from coordnode.errors import CoordError
+
+
+def data(content: bytes) -> None:
+    sys.stdout.buffer.write(content)
+
+
+def line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def text(content: str) -> None:
+    sys.stdout.write(content)
+
+
+def flush() -> None:
+    sys.stdout.flush()
+
+
+def json_line(value: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def note(sentence: str) -> None:
+    """For a person, beside the data."""
+    sys.stderr.write(sentence + "\n")
+
+
+def failed(kind: exits.Kind, error: Exception, *, name: str, debug: bool) -> int:
+    """One sentence on standard error; the exit code. An error that nobody foresaw is called what it is."""
+    if debug:
+        import traceback
+
+        traceback.print_exc(file=sys.stderr)
+    if isinstance(error, CoordError):
+        note(f"coordctl: {error.sentence}")
+    elif isinstance(error, OSError):
+        note(f"coordctl: {error.filename or name}: {error.strerror or error}")
+    else:
+        note(f"coordctl: this is a bug of coordctl, not of yours: {type(error).__name__}: {error}")
+        note("          please report it with what --debug adds")
+        return exits.BUG
+    return exits.of_error(kind, error)
+
+
+def wrong_usage(sentence: str, verb: str) -> int:
+    note(f"coordctl: {sentence}")
+    note(f"          see coordctl {verb} --help")
+    return exits.USAGE

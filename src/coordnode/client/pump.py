@@ -1,0 +1,348 @@
+"""Moves the bytes of one client for all its threads: whoever waits does the work, and one thread of our own only renews sessions.
+
+At most one thread at a time sleeps on the socket, without the lock; the others wait for it to report. When it has what it
+waited for it goes, and wakes the others so that one of them takes over.
+"""
+
+import os
+import random
+import select
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.addresses import Address
+from coordnode.client.clock import now_ms
+from coordnode.client.inboxes import Inbox
+from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.requests import Request, expect, revision_of
+from coordnode.errors import BadRequest, CoordError
+from coordnode.ids import Revision, SessionId
+from coordnode.limits import MIB
+from coordnode.services.commands import Change, SessionOpened
+
+T = TypeVar("T")
+READ_BYTES = 256 * 1024
+SLEEP_MS_MAX = 1_000  # poll's time stands still while the machine sleeps; leases do not
+UNSENT_BYTES_MAX = 64 * MIB
+
+
+class Pump:
+    def __init__(self, addresses: list[Address], identity: str) -> None:
+        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity)
+        self.revision = Revision(0)  # the newest that any answer spoke of
+        self._changed = threading.Condition()
+        self._is_pumped = False
+        self._socket: socket.socket | None = None
+        self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
+        self._is_dialling = False
+        self._unsent = bytearray()
+        self._broken = ""  # sending failed, why; told once the steps under way are done, which may speak of the next connection
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._finished: dict[int, Finished] = {}  # outcomes that their callers have not taken yet
+        self._awaited: set[int] = set()
+        self._reasons: dict[int, str] = {}  # session -> why it was lost
+        self._inboxes: dict[int, Inbox] = {}
+        self._keeper: threading.Thread | None = None
+        self._is_closed = False
+
+    # --- what callers ask ------------------------------------------------------------------------------------------
+
+    def call(self, request: Request[T], timeout_ms: int, session: int = 0) -> T:
+        with self._changed:
+            deadline_ms = now_ms() + timeout_ms
+            number = self._open_link().core.call(
+                request.operation,
+                now_ms(),
+                deadline_ms=deadline_ms,
+                session=session,
+                request_id=request.request_id,
+                stale=request.stale,
+                min_revision=request.min_revision,
+            )
+            return request.convert(self._outcome(number).result)
+
+    def open_session(self, ttl_ms: int, owner: str, timeout_ms: int) -> tuple[int, SessionId]:
+        """(our number of it, its id), once it is held."""
+        with self._changed:
+            core = self._open_link().core
+            number = core.open_session(now_ms(), deadline_ms=now_ms() + timeout_ms, ttl_ms=ttl_ms, owner=owner)
+            opened = expect(self._outcome(number).result, SessionOpened)
+            self._keep()
+            # An answer that came after the lease was half over says nothing yet: the first renewal does.
+            self._pump_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
+            return number, opened.session
+
+    def close_session(self, session: int, timeout_ms: int) -> None:
+        with self._changed:
+            number = self._open_link().core.close_session(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
+            self._outcome(number)
+            self._reasons.pop(session, None)
+
+    def session_state(self, session: int) -> tuple[SessionState, int, str]:
+        """(state, until when on our clock, why it was lost), as of now."""
+        with self._changed:
+            core = self.link.core
+            state = core.session_state(session, now_ms())
+            return state, core.session_until_ms(session) if state is not SessionState.LOST else 0, self._reasons.get(session, "")
+
+    def wait_until(self, is_done: Callable[[], bool], until_ms: int | None) -> bool:
+        """Whether it became true in time; None: waits until it does. `is_done` is asked with the lock held."""
+        with self._changed:
+            return self._pump_until(is_done, until_ms)
+
+    def watch(self, start: bytes, end: bytes, from_revision: int) -> Inbox:
+        with self._changed:
+            return Inbox(self._open_link().core, self._inboxes, start, end, from_revision, now_ms())
+
+    def take_change(self, inbox: Inbox) -> Change | None:
+        """Raises what ended the watch, once everything before it was taken."""
+        with self._changed:
+            change = inbox.take(now_ms())
+            if change is None and inbox.error is not None:
+                raise inbox.error
+            return change
+
+    def end_watch(self, inbox: Inbox) -> None:
+        with self._changed:
+            inbox.end()
+            self._carry_out()
+
+    def close(self) -> None:
+        """Sessions that are still open are left to their TTL; waiting callers are told."""
+        with self._changed:
+            if self._is_closed:
+                return
+            self.link.core.end_all(BadRequest("the client is closed"), now_ms())
+            self._carry_out()
+            self._is_closed = True
+            self._hang_up()
+            self._wake()
+            self._changed.notify_all()
+            keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join()
+        with self._changed:
+            while self._is_pumped:
+                self._changed.wait()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _open_link(self) -> Link:
+        if self._is_closed:
+            raise BadRequest("the client is closed")
+        return self.link
+
+    def _outcome(self, call: int) -> Finished:
+        self._awaited.add(call)
+        try:
+            self._pump_until(lambda: call in self._finished, None)
+        except BaseException:  # a KeyboardInterrupt above all: nobody waits any more
+            self.link.core.give_up(call)
+            self._awaited.discard(call)
+            self._carry_out()
+            self._finished.pop(call, None)
+            raise
+        self._awaited.discard(call)
+        finished = self._finished.pop(call)
+        if finished.error is not None:
+            raise finished.error
+        self.revision = max(self.revision, revision_of(finished.result))
+        return finished
+
+    # --- the work, with the lock held ------------------------------------------------------------------------------
+
+    def _pump_until(self, is_done: Callable[[], bool], until_ms: int | None) -> bool:
+        """Whether it was done in time."""
+        self._carry_out()
+        self._wake()
+        while not is_done():
+            if self._is_closed:
+                raise BadRequest("the client is closed")
+            if until_ms is not None and now_ms() >= until_ms:
+                return False
+            if self._is_pumped:
+                self._changed.wait(None if until_ms is None else max(0.0, (until_ms - now_ms()) / 1000))
+                continue
+            self._is_pumped = True
+            try:
+                self._sleep(until_ms)
+            finally:
+                self._is_pumped = False
+                self._changed.notify_all()
+            if not self._is_closed:
+                self._carry_out()
+        return True
+
+    def _sleep(self, until_ms: int | None) -> None:
+        """Until the socket or another thread has something, or it is time; then takes in what came."""
+        times = [time for time in (self.link.wake_at_ms(), until_ms) if time is not None]
+        wait_ms = max(0, min(min(times, default=SLEEP_MS_MAX + now_ms()) - now_ms(), SLEEP_MS_MAX))
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        connection = self._socket
+        if connection is not None:
+            poll.register(connection, select.POLLOUT if self._is_dialling else select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        self._changed.release()
+        try:
+            ready = dict(poll.poll(wait_ms))
+        finally:
+            self._changed.acquire()
+        if self._wake_read in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake_read, 4096)
+        if connection is not None and connection is self._socket and connection.fileno() in ready:
+            self._on_ready(connection, ready[connection.fileno()])
+
+    def _wake(self) -> None:
+        if self._is_pumped:
+            with suppress(BlockingIOError):  # it is full of wake-ups already
+                os.write(self._wake_write, b"\0")
+
+    def _carry_out(self) -> None:
+        while steps := self.link.poll(now_ms()):
+            for step in steps:
+                self._step(step)
+            if self._broken:
+                self._cut(self._broken)
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Transmit):
+            self._send(step.data)
+        elif isinstance(step, Dial):
+            self._dial(step.address)
+        elif isinstance(step, HangUp):
+            self._hang_up()
+        else:
+            self._on_event(step)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            if event.call in self._awaited:
+                self._finished[event.call] = event
+        elif isinstance(event, SessionChanged):
+            if event.state is SessionState.LOST:
+                self._reasons[event.session] = event.reason
+        elif isinstance(event, WatchEvents | WatchGapSeen | WatchFailed):
+            inbox = self._inboxes.get(event.watch)
+            if inbox is not None:
+                inbox.on_event(event)
+        self._changed.notify_all()
+
+    # --- the one connection ----------------------------------------------------------------------------------------
+
+    def _dial(self, address: Address) -> None:
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self.link.on_hung_up(f"cannot be resolved: {error.strerror}", now_ms())
+            return
+        self._candidates = [(family, name) for family, _, _, _, name in found]
+        self._dial_next("no address")
+
+    def _dial_next(self, trouble: str) -> None:
+        self._hang_up(keep_candidates=True)
+        if not self._candidates:
+            self.link.on_hung_up(trouble, now_ms())
+            return
+        family, name = self._candidates.pop(0)
+        try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = connection
+            self._is_dialling = True
+            connection.connect(name)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._dial_next((error.strerror or str(error)).lower())
+            return
+        self._on_dialled()
+
+    def _on_dialled(self) -> None:
+        self._is_dialling = False
+        self._candidates = []
+        self.link.on_dialled()
+
+    def _hang_up(self, *, keep_candidates: bool = False) -> None:
+        if not keep_candidates:
+            self._candidates = []
+        self._unsent.clear()
+        self._broken = ""
+        self._is_dialling = False
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _cut(self, why: str) -> None:
+        self._hang_up()
+        self.link.on_hung_up(why, now_ms())
+
+    def _send(self, data: bytes | bytearray) -> None:
+        if self._socket is None:
+            return
+        self._unsent += data
+        if len(self._unsent) > UNSENT_BYTES_MAX:
+            self._broken = "takes in nothing"
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._socket is not None
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken = (error.strerror or str(error)).lower()
+            return
+        del self._unsent[:sent]
+
+    def _on_ready(self, connection: socket.socket, event: int) -> None:
+        if self._is_dialling:
+            trouble = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if trouble:
+                self._dial_next(os.strerror(trouble).lower())
+            else:
+                self._on_dialled()
+            return
+        if event & select.POLLOUT and self._unsent:
+            self._flush()
+        if connection is self._socket and event & ~select.POLLOUT:
+            self._receive(connection)
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._cut((error.strerror or str(error)).lower())
+            return
+        if data:
+            self.link.on_bytes(data, now_ms())
+        else:
+            self._cut("hung up")
+
+    # --- renewing sessions -----------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        if self._keeper is None or not self._keeper.is_alive():
+            self._keeper = threading.Thread(target=self._keep_sessions, name="coordnode sessions", daemon=True)
+            self._keeper.start()
+
+    def _keep_sessions(self) -> None:
+        with self._changed:
+            try:
+                self._pump_until(lambda: self._is_closed or not self.link.core.has_sessions(), None)
+            except CoordError:
+                assert self._is_closed
+            self._keeper = None
+
+

@@ -1,0 +1,110 @@
+"""The watches of one client: where each goes on, on whatever connection there is. Neither loses nor doubles a change. Pure."""
+
+import random
+from collections.abc import Callable
+
+from coordnode.client.actions import Action, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.calls import RETRIED, error_of
+from coordnode.client.route import jittered_ms
+from coordnode.errors import CoordError, NotLeader, Unknown
+from coordnode.ids import Revision
+from coordnode.services.dialogue import Answer, ErrorReply, WatchAsk, WatchGap, WatchPush
+
+
+class _Watch:
+    __slots__ = ("end", "next_revision", "request", "start", "try_at_ms")
+
+    def __init__(self, start: bytes, end: bytes, start_revision: Revision) -> None:
+        self.start = start
+        self.end = end
+        self.next_revision = start_revision  # everything below it was delivered; 0: from now on
+        self.request = 0  # of the subscription in force on this connection
+        self.try_at_ms = 0
+
+
+class Subscriptions:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._watches: dict[int, _Watch] = {}
+        self._by_request: dict[int, int] = {}  # of this connection
+        self.due_at_ms: int | None = None  # when a watch wants to be asked for
+
+    def __bool__(self) -> bool:
+        return bool(self._watches)
+
+    def add(self, number: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int) -> None:
+        self._watches[number] = _Watch(start, end, start_revision)
+        self._due_by(now_ms)
+
+    def remove(self, number: int) -> int:
+        """The request to take back; 0: none is in force."""
+        watch = self._watches.pop(number, None)
+        if watch is None or not watch.request:
+            return 0
+        del self._by_request[watch.request]
+        return watch.request
+
+    def end_all(self, error: CoordError) -> list[Action]:
+        ended: list[Action] = [WatchFailed(number, error) for number in self._watches]
+        self._watches.clear()
+        self._by_request.clear()
+        return ended
+
+    def has_request(self, request: int) -> bool:
+        return request in self._by_request
+
+    def on_connected(self, now_ms: int) -> None:
+        if self._watches:
+            self.due_at_ms = now_ms
+
+    def on_disconnected(self) -> None:
+        self._by_request.clear()
+        for watch in self._watches.values():
+            watch.request = 0
+
+    def due(self, now_ms: int, new_request: Callable[[], int]) -> list[WatchAsk]:
+        if self.due_at_ms is None or now_ms < self.due_at_ms:
+            return []
+        self.due_at_ms = None
+        asks = []
+        for number, watch in self._watches.items():
+            if watch.request:
+                continue
+            if now_ms < watch.try_at_ms:
+                self._due_by(watch.try_at_ms)
+                continue
+            watch.request = new_request()
+            self._by_request[watch.request] = number
+            asks.append(WatchAsk(watch.request, watch.start, watch.end, watch.next_revision))
+        return asks
+
+    def on_answer(self, answer: Answer, now_ms: int) -> list[Action]:
+        number = self._by_request[answer.request]
+        watch = self._watches[number]
+        if isinstance(answer, WatchPush):
+            return self._on_push(number, watch, answer)
+        del self._by_request[answer.request]
+        watch.request = 0
+        if isinstance(answer, WatchGap):
+            del self._watches[number]
+            return [WatchGapSeen(number, answer.floor)]
+        error = error_of(answer.code, answer.sentence) if isinstance(answer, ErrorReply) else Unknown("not a watch's answer")
+        if error.definite and not isinstance(error, RETRIED):
+            del self._watches[number]
+            return [WatchFailed(number, error)]
+        if not isinstance(error, NotLeader):  # else the next connection asks at once
+            retry_after_ms = answer.retry_after_ms if isinstance(answer, ErrorReply) else 0
+            watch.try_at_ms = now_ms + max(retry_after_ms, jittered_ms(self._rng, 1))
+            self._due_by(watch.try_at_ms)
+        return []
+
+    def _on_push(self, number: int, watch: _Watch, push: WatchPush) -> list[Action]:
+        changes = [change for change in push.changes if change.revision >= watch.next_revision]
+        up_to = Revision(max(push.up_to, *(change.revision for change in changes), 0))
+        if not changes and up_to < watch.next_revision:
+            return []
+        watch.next_revision = Revision(up_to + 1)
+        return [WatchEvents(number, changes, up_to)]
+
+    def _due_by(self, time_ms: int) -> None:
+        self.due_at_ms = time_ms if self.due_at_ms is None else min(time_ms, self.due_at_ms)

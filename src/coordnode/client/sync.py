@@ -1,0 +1,238 @@
+"""The client for ordinary, blocking code: `connect`, then `cluster.kv` and `cluster.session`. `aio` has the same names to await.
+
+    cluster = connect("127.0.0.1:7001,127.0.0.1:7002")
+    cluster.kv.put("greeting", "hello")
+    with cluster.session(ttl=10) as session:
+        session.kv.put("workers/1", "here", bound=True)
+
+Every call ends by its `timeout` with a result or a CoordError. `error.definite` says that it surely did not happen; else it
+may have: read before trying again. Writes of a session, and those with a `request_id`, happen exactly once however often
+they are sent; others are sent again only while it is sure that nothing happened.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from coordnode.client import requests
+from coordnode.client.actions import SessionState
+from coordnode.client.addresses import parse_addresses
+from coordnode.client.clock import now_ms
+from coordnode.client.identity import who
+from coordnode.client.inboxes import Inbox
+from coordnode.client.pump import Pump
+from coordnode.client.requests import Request, Seconds, as_bytes, in_ms, prefix_end
+from coordnode.errors import SessionExpired, TimedOut
+from coordnode.ids import Revision, SessionId
+from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 10.0
+
+
+def connect(endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS) -> "Cluster":
+    """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed."""
+    return Cluster(Pump(parse_addresses(endpoints), identity or who()), in_ms(timeout, "timeout"))
+
+
+class Cluster:
+    def __init__(self, pump: Pump, timeout_ms: int) -> None:
+        self._pump = pump
+        self._timeout_ms = timeout_ms
+        self.kv = Kv(pump, timeout_ms, 0)
+
+    @property
+    def revision(self) -> Revision:
+        """The newest revision that an answer spoke of: give it to somebody else as `min_revision`."""
+        return self._pump.revision
+
+    def session(self, ttl: Seconds = 10.0, *, owner: str = "", timeout: Seconds | None = None) -> "Session":
+        """Opened now, and kept alive in the background until it is closed."""
+        timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
+        number, session_id = self._pump.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
+        return Session(self._pump, number, session_id, self._timeout_ms)
+
+    def barrier(self, *, timeout: Seconds | None = None) -> None:
+        """Returns once the cluster confirmed that it leads and serves."""
+        self._pump.call(requests.barrier(), self._timeout_ms if timeout is None else in_ms(timeout, "timeout"))
+
+    def close(self) -> None:
+        self._pump.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Kv:
+    def __init__(self, pump: Pump, timeout_ms: int, session: int) -> None:
+        self._pump = pump
+        self._timeout_ms = timeout_ms
+        self._session = session
+
+    def get(self, key: str | bytes, *, stale: bool = False, min_revision: int = 0, timeout: Seconds | None = None) -> Item | None:
+        """Linearizable, unless `stale`: then at once from the member's own state."""
+        return self._call(requests.get(key, stale, min_revision), timeout)
+
+    def put(
+        self, key: str | bytes, value: str | bytes, *, bound: bool = False, request_id: str = "", timeout: Seconds | None = None
+    ) -> Revision:
+        """`bound`: the key goes when the session ends; only through `session.kv`."""
+        return self._call(requests.put(key, value, bound, request_id), timeout)
+
+    def delete(self, key: str | bytes, *, request_id: str = "", timeout: Seconds | None = None) -> bool:
+        """Whether it was there."""
+        return self._call(requests.delete(key, request_id), timeout)
+
+    def compare_and_set(
+        self,
+        key: str | bytes,
+        value: str | bytes,
+        *,
+        absent: bool = False,
+        prev_revision: int | None = None,
+        prev_value: str | bytes | None = None,
+        bound: bool = False,
+        request_id: str = "",
+        timeout: Seconds | None = None,
+    ) -> Revision | None:
+        """The new revision; None: the key was not as said, and nothing was changed."""
+        compare = requests.condition(key, is_absent=absent, prev_revision=prev_revision, prev_value=prev_value)
+        return self._call(requests.compare_and_set(compare, value, bound, request_id), timeout)
+
+    def transaction(
+        self,
+        compares: Sequence[Compare],
+        then: Sequence[Put | Delete | Get],
+        otherwise: Sequence[Put | Delete | Get] = (),
+        *,
+        request_id: str = "",
+        timeout: Seconds | None = None,
+    ) -> TransactionDone:
+        return self._call(requests.transaction(compares, then, otherwise, request_id), timeout)
+
+    def range(
+        self,
+        prefix: str | bytes = b"",
+        *,
+        start: str | bytes | None = None,
+        end: str | bytes | None = None,
+        keys_only: bool = False,
+        stale: bool = False,
+        min_revision: int = 0,
+        timeout: Seconds | None = None,
+    ) -> Iterator[Item]:
+        """In the order of keys, page by page: each page is one moment, the whole is not. `timeout` bounds each page."""
+        at = as_bytes(prefix) if start is None else as_bytes(start)
+        until = prefix_end(as_bytes(prefix)) if end is None else as_bytes(end)
+        more = True
+        while more:
+            page = self._call(requests.page(at, until, 0, keys_only, stale, min_revision), timeout)
+            yield from page.items
+            more = page.more
+            if more:
+                at = page.items[-1].key + b"\0"
+
+    def watch(self, prefix: str | bytes = b"", *, key: str | bytes | None = None, from_revision: int = 0) -> "Watch":
+        """Changes below a prefix, or of one key, from a revision on (0: from now on): in order, each once, none left out."""
+        start = as_bytes(prefix) if key is None else as_bytes(key)
+        end = prefix_end(start) if key is None else start + b"\0"
+        return Watch(self._pump, self._pump.watch(start, end, from_revision))
+
+    def _call(self, request: Request[T], timeout: Seconds | None) -> T:
+        return self._pump.call(request, self._timeout_ms if timeout is None else in_ms(timeout, "timeout"), self._session)
+
+
+class Session:
+    """Ask `state`, or `check`, right before relying on it: after a long pause of this process it is over, whatever came before."""
+
+    def __init__(self, pump: Pump, number: int, session_id: SessionId, timeout_ms: int) -> None:
+        self._pump = pump
+        self._number = number
+        self._timeout_ms = timeout_ms
+        self._is_closed = False
+        self.id = session_id
+        self.kv = Kv(pump, timeout_ms, number)
+
+    @property
+    def state(self) -> SessionState:
+        return self._pump.session_state(self._number)[0]
+
+    @property
+    def remaining_ms(self) -> int:
+        """For so long the cluster surely keeps it, if no renewal succeeds any more."""
+        return max(0, self._pump.session_state(self._number)[1] - now_ms())
+
+    def check(self) -> None:
+        """Raises SessionExpired if it is, or may be, over."""
+        state, _, reason = self._pump.session_state(self._number)
+        if state not in (SessionState.HELD, SessionState.UNSURE):
+            raise SessionExpired(f"session {self.id} is lost: {reason or 'not renewed in time'}")
+
+    def wait_lost(self, timeout: Seconds | None = None) -> bool:
+        """Whether it was lost (or closed) within that time; None: waits until it is."""
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        return self._pump.wait_until(lambda: self._pump.session_state(self._number)[0] is SessionState.LOST, until_ms)
+
+    def close(self, *, timeout: Seconds | None = None) -> None:
+        """Ends it in the cluster: what was bound to it goes now."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._pump.close_session(self._number, self._timeout_ms if timeout is None else in_ms(timeout, "timeout"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """A session that was lost within the block is an error there, unless another is on its way out already."""
+        if self._is_closed:
+            return
+        if kind is None:
+            self.check()
+        try:
+            self.close()
+        except SessionExpired:
+            if kind is None:
+                raise
+
+
+class Watch:
+    """Iterate over it for Change after Change, for ever; or take one with a time limit."""
+
+    def __init__(self, pump: Pump, inbox: Inbox) -> None:
+        self._pump = pump
+        self._inbox = inbox
+
+    def wait_ready(self, timeout: Seconds = TIMEOUT_SECONDS) -> Revision:
+        """Once it is in force: the revision up to which everything that matches has been received."""
+        inbox = self._inbox
+        self._pump.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + in_ms(timeout, "timeout"))
+        if inbox.up_to is None:
+            raise inbox.error or TimedOut("no member has taken the watch yet; try again")
+        return inbox.up_to
+
+    def take(self, timeout: Seconds | None = None) -> Change | None:
+        """The next change; None: there was none in this time. Raises HistoryGone for a gap."""
+        inbox = self._inbox
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        change = self._pump.take_change(inbox)
+        while change is None and self._pump.wait_until(inbox.has_something, until_ms):
+            change = self._pump.take_change(inbox)
+        return change
+
+    def __iter__(self) -> Iterator[Change]:
+        while True:
+            change = self.take()
+            assert change is not None
+            yield change
+
+    def close(self) -> None:
+        self._pump.end_watch(self._inbox)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,248 @@
+"""Moves the bytes of one client inside an asyncio loop: a transport, one timer, and a future for each call. Not for other threads."""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.addresses import Address
+from coordnode.client.clock import now_ms
+from coordnode.client.inboxes import Inbox
+from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.requests import Request, expect, revision_of
+from coordnode.errors import BadRequest
+from coordnode.ids import Revision, SessionId
+from coordnode.limits import MIB
+from coordnode.services.commands import Change, SessionOpened
+
+T = TypeVar("T")
+SLEEP_MS_MAX = 1_000  # the loop's time stands still while the machine sleeps; leases do not
+UNSENT_BYTES_MAX = 64 * MIB
+
+
+class Tasks:
+    def __init__(self, addresses: list[Address], identity: str) -> None:
+        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity)
+        self.revision = Revision(0)  # the newest that any answer spoke of
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._connection: _Connection | None = None
+        self._outcomes: dict[int, asyncio.Future[Finished]] = {}
+        self._waiters: set[asyncio.Future[None]] = set()  # of those who wait for anything to happen
+        self._reasons: dict[int, str] = {}  # session -> why it was lost
+        self._inboxes: dict[int, Inbox] = {}
+        self._is_closed = False
+
+    # --- what callers ask ------------------------------------------------------------------------------------------
+
+    async def call(self, request: Request[T], timeout_ms: int, session: int = 0) -> T:
+        number = self._open_link().core.call(
+            request.operation,
+            now_ms(),
+            deadline_ms=now_ms() + timeout_ms,
+            session=session,
+            request_id=request.request_id,
+            stale=request.stale,
+            min_revision=request.min_revision,
+        )
+        return request.convert((await self._outcome(number)).result)
+
+    async def open_session(self, ttl_ms: int, owner: str, timeout_ms: int) -> tuple[int, SessionId]:
+        """(our number of it, its id), once it is held."""
+        core = self._open_link().core
+        number = core.open_session(now_ms(), deadline_ms=now_ms() + timeout_ms, ttl_ms=ttl_ms, owner=owner)
+        opened = expect((await self._outcome(number)).result, SessionOpened)
+        # An answer that came after the lease was half over says nothing yet: the first renewal does.
+        await self.wait_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
+        return number, opened.session
+
+    async def close_session(self, session: int, timeout_ms: int) -> None:
+        number = self._open_link().core.close_session(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
+        await self._outcome(number)
+        self._reasons.pop(session, None)
+
+    def session_state(self, session: int) -> tuple[SessionState, int, str]:
+        """(state, until when on our clock, why it was lost), as of now."""
+        core = self.link.core
+        state = core.session_state(session, now_ms())
+        return state, core.session_until_ms(session) if state is not SessionState.LOST else 0, self._reasons.get(session, "")
+
+    def watch(self, start: bytes, end: bytes, from_revision: int) -> Inbox:
+        inbox = Inbox(self._open_link().core, self._inboxes, start, end, from_revision, now_ms())
+        self._carry_out()
+        return inbox
+
+    def take_change(self, inbox: Inbox) -> Change | None:
+        """Raises what ended the watch, once everything before it was taken."""
+        change = inbox.take(now_ms())
+        if change is None and inbox.error is not None:
+            raise inbox.error
+        self._carry_out()
+        return change
+
+    def end_watch(self, inbox: Inbox) -> None:
+        inbox.end()
+        self._carry_out()
+
+    async def wait_until(self, is_done: Callable[[], bool], until_ms: int | None) -> bool:
+        """Whether it became true in time; None: waits until it does."""
+        self._carry_out()
+        while not is_done():
+            if self._is_closed:
+                raise BadRequest("the client is closed")
+            wait_ms = SLEEP_MS_MAX if until_ms is None else min(until_ms - now_ms(), SLEEP_MS_MAX)
+            if wait_ms <= 0:
+                return False
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.add(waiter)
+            try:
+                await asyncio.wait([waiter], timeout=wait_ms / 1000)
+            finally:
+                self._waiters.discard(waiter)
+        return True
+
+    async def close(self) -> None:
+        """Sessions that are still open are left to their TTL; waiting callers are told."""
+        if self._is_closed:
+            return
+        self.link.core.end_all(BadRequest("the client is closed"), now_ms())
+        self._carry_out()
+        self._is_closed = True
+        self._hang_up()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tell_waiters()
+
+    def _open_link(self) -> Link:
+        if self._is_closed:
+            raise BadRequest("the client is closed")
+        return self.link
+
+    async def _outcome(self, call: int) -> Finished:
+        future: asyncio.Future[Finished] = self._loop.create_future()
+        self._outcomes[call] = future
+        self._carry_out()
+        try:
+            finished = await future
+        finally:
+            if self._outcomes.pop(call, None) is not None:  # cancelled: nobody waits any more
+                self.link.core.give_up(call)
+                self._carry_out()
+        if finished.error is not None:
+            raise finished.error
+        self.revision = max(self.revision, revision_of(finished.result))
+        return finished
+
+    # --- the work --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        if self._is_closed:
+            return
+        while steps := self.link.poll(now_ms()):
+            for step in steps:
+                self._step(step)
+        if self._timer is not None:
+            self._timer.cancel()
+        wake_at_ms = self.link.wake_at_ms()
+        if wake_at_ms is None:
+            self._timer = None
+        else:
+            wait_ms = max(0, min(wake_at_ms - now_ms(), SLEEP_MS_MAX))
+            self._timer = self._loop.call_later(wait_ms / 1000, self._carry_out)
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Transmit):
+            if self._connection is not None:
+                self._connection.send(step.data)
+        elif isinstance(step, Dial):
+            self._hang_up()
+            self._connection = _Connection(self, self._loop, step.address)
+        elif isinstance(step, HangUp):
+            self._hang_up()
+        else:
+            self._on_event(step)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            future = self._outcomes.pop(event.call, None)
+            if future is not None and not future.done():
+                future.set_result(event)
+        elif isinstance(event, SessionChanged):
+            if event.state is SessionState.LOST:
+                self._reasons[event.session] = event.reason
+        elif isinstance(event, WatchEvents | WatchGapSeen | WatchFailed):
+            inbox = self._inboxes.get(event.watch)
+            if inbox is not None:
+                inbox.on_event(event)
+        self._tell_waiters()
+
+    def _tell_waiters(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # --- what the one connection brings ----------------------------------------------------------------------------
+
+    def on_dialled(self, connection: "_Connection") -> None:
+        if connection is self._connection:
+            self.link.on_dialled()
+            self._carry_out()
+
+    def on_data(self, connection: "_Connection", data: bytes) -> None:
+        if connection is self._connection:
+            self.link.on_bytes(data, now_ms())
+            self._carry_out()
+
+    def on_gone(self, connection: "_Connection", why: str) -> None:
+        if connection is self._connection:
+            self._hang_up()
+            self.link.on_hung_up(why, now_ms())
+            self._carry_out()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, owner: Tasks, loop: asyncio.AbstractEventLoop, address: Address) -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._dialling = loop.create_task(self._dial(loop, address))
+
+    async def _dial(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
+        try:
+            await loop.create_connection(lambda: self, address.host, address.port)
+        except OSError as error:
+            self._owner.on_gone(self, _reason(error))
+
+    def send(self, data: bytes | bytearray) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+            if self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+                self._transport.abort()
+
+    def close(self) -> None:
+        self._dialling.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._owner.on_dialled(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.on_data(self, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._owner.on_gone(self, "hung up" if error is None else _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """What the system calls it, without asyncio's words around it."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number).lower() if number is not None and number > 0 else str(error).lower()

@@ -1,0 +1,341 @@
+"""How one member is set up: a TOML file, then the environment, then flags. Every mistake is named, with its place and the remedy."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from coordnode.errors import ConfigRefused
+from coordnode.limits import KIB, MIB, TOKEN_MAX
+
+ENVIRONMENT_PREFIX = "COORDNODE_"
+PORT_MAX = 65_535
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", re.ASCII)
+GIB = 1024 * MIB
+
+
+class Listen(NamedTuple):
+    """Where to listen. Port 0: one that the system chooses."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+LISTEN = Listen("127.0.0.1", 7001)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    folder: str = ""
+    cluster: int = 0  # id; 0: whatever the folder says
+    cluster_name: str = "local"  # only shown
+    member: int = 0  # id; 0: whatever the folder says
+    name: str = ""  # only shown; "": "member ID"
+    listen: Listen = LISTEN  # clients, members and HTTP
+    advertise: str = ""  # how others reach this member, host:port; "": the address it listens on
+    http_listen: Listen | None = None  # a second place that speaks only HTTP, for those who may see the state but not change it
+    log_file: str = ""  # where events go, one JSON object a line; "": to standard error
+    adopt: bool = False  # the folder was moved here, and the original will never run again
+
+    tick_ms: int = 40
+    election_ticks_min: int = 10
+    election_ticks_max: int = 20
+    heartbeat_ticks: int = 2
+    stuck_ticks: int = 40
+    slow_commit_ms: int = 100  # a commit that takes longer is told with its breakdown
+
+    snapshot_entries: int = 50_000
+    snapshot_log_bytes: int = 64 * MIB
+    keep_entries: int = 5_000
+    segment_bytes: int = 16 * MIB
+    free_bytes_min: int = 256 * MIB
+
+    connections_max: int = 10_000
+    pending_bytes_max: int = 64 * MIB  # asks of all clients that are not answered yet
+
+
+# --- values as people write them -----------------------------------------------------------------------------------
+
+
+DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+SIZE_UNITS = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
+
+
+def parse_listen(text: str) -> Listen:
+    host, colon, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("write an IPv6 address in brackets, as in [::1]:7001")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+        raise ValueError("give host:port, for example 127.0.0.1:7001, or 0.0.0.0:7001 for all interfaces")
+    return Listen(host, int(port))
+
+
+def _unit(text: str, units: Mapping[str, int], example: str) -> int:
+    match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip(), re.ASCII)
+    if match is None or match[2] not in units:
+        raise ValueError(f"give a number with a unit ({', '.join(units)}), for example {example}")
+    return int(match[1]) * units[match[2]]
+
+
+def parse_duration_ms(text: str) -> int:
+    return _unit(text, DURATION_UNITS, "40ms")
+
+
+def parse_size(text: str) -> int:
+    return _unit(text, SIZE_UNITS, "64MiB")
+
+
+def _parse_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("give a whole number")
+    return int(text)
+
+
+def _parse_switch(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("give true or false")
+    return text == "true"
+
+
+def _parse_name(text: str) -> str:
+    if NAME.fullmatch(text) is None:
+        raise ValueError("give up to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or a digit")
+    return text
+
+
+def _parse_advertise(text: str) -> str:
+    found = parse_listen(text)
+    if not found.port:
+        raise ValueError("others must be able to connect to it: give the real port")
+    if found.host in ("0.0.0.0", "::"):
+        raise ValueError("others must be able to connect to it: give the host's own address or name, not all interfaces")
+    return str(found)
+
+
+def _parse_path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("give a path")
+    return text
+
+
+class Key(NamedTuple):
+    """One setting as people write it."""
+
+    field: str
+    parse: Callable[[str], object]
+    help: str
+    metavar: str
+
+
+KEYS: dict[str, Key] = {
+    "folder": Key("folder", _parse_path, "this member's folder, made by `coordnode init`", "DIR"),
+    "cluster": Key("cluster", _parse_count, "refuse the folder unless it is of this cluster", "ID"),
+    "cluster-name": Key("cluster_name", _parse_name, "what the cluster is called; only shown", "NAME"),
+    "member": Key("member", _parse_count, "refuse the folder unless it is this member's", "ID"),
+    "name": Key("name", _parse_name, "what this member is called; only shown", "NAME"),
+    "listen": Key("listen", parse_listen, "where clients, members and HTTP connect; port 0: the system chooses", "HOST:PORT"),
+    "advertise": Key("advertise", _parse_advertise, "how others reach this member, when it is not the address of --listen", "HOST:PORT"),
+    "http-listen": Key("http_listen", parse_listen, "a second place that speaks only HTTP", "HOST:PORT"),
+    "log-file": Key("log_file", _parse_path, "where events go instead of standard error", "FILE"),
+    "adopt": Key("adopt", _parse_switch, "once: the folder was moved here, and the original will never run again", ""),
+    "tick": Key("tick_ms", parse_duration_ms, "the beat of elections and heartbeats", "40ms"),
+    "election-ticks-min": Key("election_ticks_min", _parse_count, "silence of the leader that a member always bears", "TICKS"),
+    "election-ticks-max": Key("election_ticks_max", _parse_count, "silence of the leader that no member bears", "TICKS"),
+    "heartbeat-ticks": Key("heartbeat_ticks", _parse_count, "how often the leader is heard at least", "TICKS"),
+    "stuck-ticks": Key("stuck_ticks", _parse_count, "a leader whose disk hangs for so long steps down", "TICKS"),
+    "slow-commit": Key("slow_commit_ms", parse_duration_ms, "commits slower than this are logged with their breakdown", "100ms"),
+    "snapshot-entries": Key("snapshot_entries", _parse_count, "a snapshot is due after so many log entries", "N"),
+    "snapshot-log": Key("snapshot_log_bytes", parse_size, "or after so much log", "64MiB"),
+    "keep-entries": Key("keep_entries", _parse_count, "log entries kept behind a snapshot for members that lag", "N"),
+    "segment": Key("segment_bytes", parse_size, "size of one file of the log", "16MiB"),
+    "free-min": Key("free_bytes_min", parse_size, "below this much free disk, writes that add data are refused", "256MiB"),
+    "connections-max": Key("connections_max", _parse_count, "connections at a time", "N"),
+    "pending-max": Key("pending_bytes_max", parse_size, "requests of all clients that wait at a time", "64MiB"),
+}
+
+assert {key.field for key in KEYS.values()} == {field.name for field in fields(NodeConfig)}
+
+
+# --- putting it together -------------------------------------------------------------------------------------------
+
+
+class Source(NamedTuple):
+    """Settings from one place, the later places win."""
+
+    values: dict[str, tuple[str, object]]  # key -> (where it was found, value as written)
+    mistakes: list[str]
+
+
+def from_file(path: str) -> Source:
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+        found = tomllib.loads(text)
+    except OSError as error:
+        return Source({}, [f"{path}: cannot be read: {error.strerror}"])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return Source({}, [f"{path}: this is not TOML: {error}"])
+    lines = _lines_of_keys(text)
+    values: dict[str, tuple[str, object]] = {}
+    mistakes = []
+    for key, value in found.items():
+        where = f"{path}:{lines.get(key, 1)}"
+        if key in KEYS:
+            values[key] = (where, value)
+        else:
+            mistakes.append(f"{where}: {_unknown(key)}")
+    return Source(values, mistakes)
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.match(r'\s*\[?\[?\s*["\']?([A-Za-z0-9_-]+)', line)
+        if match is not None:
+            lines.setdefault(match[1], number)
+    return lines
+
+
+def from_environment(environment: Mapping[str, str]) -> Source:
+    values: dict[str, tuple[str, object]] = {}
+    mistakes = []
+    for variable in sorted(environment):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("_", "-")
+            if key in KEYS:
+                values[key] = (f"the variable {variable}", environment[variable])
+            else:
+                mistakes.append(f"the variable {variable}: {_unknown(key)}")
+    return Source(values, mistakes)
+
+
+def from_flags(arguments: Sequence[str]) -> Source:
+    """`--key VALUE`, `--key=VALUE`; a switch may stand alone."""
+    values: dict[str, tuple[str, object]] = {}
+    mistakes = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if not argument.startswith("--") or argument == "--":
+            mistakes.append(f"{argument!r}: only flags are known here, as in --folder DIR")
+            continue
+        key, equals, value = argument[2:].partition("=")
+        if key not in KEYS:
+            mistakes.append(f"--{key}: {_unknown(key)}")
+            if not equals and waiting and not waiting[0].startswith("--"):
+                waiting.pop(0)
+            continue
+        if not equals:
+            if KEYS[key].parse is _parse_switch:
+                value = "true"
+            elif waiting:
+                value = waiting.pop(0)
+            else:
+                mistakes.append(f"--{key}: a value is missing, as in --{key} {KEYS[key].metavar}")
+                continue
+        values[key] = (f"--{key}", value)
+    return Source(values, mistakes)
+
+
+def _unknown(key: str) -> str:
+    close = difflib.get_close_matches(key.replace("_", "-"), KEYS, 1)
+    return f"there is no setting {key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(KEYS)}")
+
+
+def build(sources: Sequence[Source]) -> NodeConfig:
+    """Raises ConfigRefused with every mistake there is."""
+    mistakes = [mistake for source in sources for mistake in source.mistakes]
+    chosen: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for source in sources:
+        for name, (where, written) in source.values.items():
+            key = KEYS[name]
+            try:
+                chosen[key.field] = key.parse(_as_written(written))
+            except ValueError as error:
+                mistakes.append(f"{where}: {name} = {written!r}: {error}")
+            places[key.field] = where
+    config = NodeConfig(**chosen)
+    mistakes += _disagreements(config, places)
+    if mistakes:
+        raise ConfigRefused("\n".join(mistakes))
+    return config
+
+
+def _as_written(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    raise ValueError("give a plain value, not a table, list or fraction")
+
+
+def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
+    """What no field can know alone."""
+
+    def at(field: str) -> str:
+        return places.get(field, f"the default of {field.replace('_', '-')}")
+
+    wrong = []
+    if not config.folder:
+        wrong.append("no folder is given: name it with --folder DIR, and make it first with `coordnode init`")
+    for field in ("cluster", "member"):
+        if getattr(config, field) > TOKEN_MAX:
+            wrong.append(f"{at(field)}: ids are below 2**53; take the one that `coordnode init` printed")
+    if not 5 <= config.tick_ms <= 1_000:
+        wrong.append(f"{at('tick_ms')}: a tick of {config.tick_ms} ms makes no sense; give 5ms to 1s")
+    if config.heartbeat_ticks < 1 or config.heartbeat_ticks * 2 >= config.election_ticks_min:
+        wrong.append(
+            f"{at('heartbeat_ticks')}: a heartbeat every {config.heartbeat_ticks} ticks and elections after {config.election_ticks_min} "
+            "do not fit: a member must survive one lost heartbeat; raise election-ticks-min above twice heartbeat-ticks"
+        )
+    if config.election_ticks_min >= config.election_ticks_max:
+        wrong.append(
+            f"{at('election_ticks_max')}: election-ticks-max {config.election_ticks_max} must be larger than election-ticks-min "
+            f"{config.election_ticks_min}: members that give up at the same moment split the vote"
+        )
+    if config.stuck_ticks <= config.election_ticks_min:
+        wrong.append(f"{at('stuck_ticks')}: stuck-ticks must be larger than election-ticks-min, {config.election_ticks_min}")
+    if config.segment_bytes < MIB or config.segment_bytes > GIB:
+        wrong.append(f"{at('segment_bytes')}: give 1MiB to 1GiB")
+    if config.free_bytes_min < 2 * config.segment_bytes:
+        wrong.append(f"{at('free_bytes_min')}: free-min must be at least two segments, {2 * config.segment_bytes // MIB}MiB")
+    if config.snapshot_entries < 100:
+        wrong.append(f"{at('snapshot_entries')}: give at least 100")
+    if config.keep_entries >= config.snapshot_entries:
+        wrong.append(f"{at('keep_entries')}: keep-entries must be smaller than snapshot-entries, {config.snapshot_entries}")
+    if config.snapshot_log_bytes < MIB:
+        wrong.append(f"{at('snapshot_log_bytes')}: give at least 1MiB")
+    if not 1 <= config.connections_max <= 1_000_000:
+        wrong.append(f"{at('connections_max')}: give 1 to 1000000")
+    if config.pending_bytes_max < 8 * MIB:
+        wrong.append(f"{at('pending_bytes_max')}: give at least 8MiB: the largest requests must fit")
+    if config.http_listen is not None and config.http_listen.port and config.http_listen == config.listen:
+        wrong.append(f"{at('http_listen')}: {config.listen} speaks HTTP already; leave http-listen out, or give another address")
+    if not config.advertise and config.listen.host in ("0.0.0.0", "::"):
+        wrong.append(f"{at('listen')}: others cannot connect to {config.listen.host}; say with advertise how they reach this member")
+    return wrong
+
+
+def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> NodeConfig:
+    """`--config FILE` first, then the environment, then flags."""
+    rest = list(arguments)
+    sources = []
+    for position, argument in enumerate(rest):
+        if argument == "--config" or argument.startswith("--config="):
+            _, equals, path = argument.partition("=")
+            if not equals and position + 1 >= len(rest):
+                raise ConfigRefused("--config: a value is missing, as in --config FILE")
+            path = path if equals else rest[position + 1]
+            del rest[position : position + (1 if equals else 2)]
+            sources.append(from_file(path))
+            break
+    return build([*sources, from_environment(environment), from_flags(rest)])

@@ -1,0 +1,301 @@
+"""Connected clients: asks in, answers out, and nobody may make us hold more than the bounds say.
+
+A connection is not read while it has too much unanswered or unread; the client's own send then blocks. A client that does not
+read its answers at all is cut off.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from coordnode.errors import CoordError, FrameError, Overloaded
+from coordnode.net.limits import (
+    LINK_PENDING_BYTES_MAX,
+    OUTSTANDING_MAX,
+    UNREAD_BYTES_ALL_MAX,
+    UNREAD_BYTES_MAX,
+    UNREAD_BYTES_PAUSE,
+    WATCHES_MAX,
+    Limits,
+)
+from coordnode.net.sockets import place_of
+from coordnode.raft.entry import encode_config
+from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, UnwatchAsk, WatchAsk, WatchGap, WatchPush
+from coordnode.wire.bodies import decode_asks, encode_answers
+from coordnode.wire.frames import ASKS, Frame, FrameReader
+from coordnode.wire.hello import encode_refusal
+
+
+class ClientSink(Protocol):
+    """Who carries on with what clients say."""
+
+    def on_opened(self, connection: int, identity: str) -> None: ...
+
+    def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None: ...
+
+    def on_closed(self, connection: int) -> None: ...
+
+
+class ClientTraffic:
+    """Counters; they only grow, but for `connections`."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.accepted = 0
+        self.refused = 0
+        self.cut_off = 0
+        self.asks = 0
+        self.answers = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.pauses = 0
+
+
+class Clients:
+    def __init__(self, sink: ClientSink, limits: Limits) -> None:
+        self.sink = sink
+        self.limits = limits
+        self.traffic = ClientTraffic()
+        self.links: dict[int, ClientLink] = {}
+        self.pending_bytes = 0  # of all links
+        self._last = 0
+        self._held: dict[int, ClientLink] = {}  # not read because of everybody's bytes together, in the order of being stopped
+        self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
+
+    def open(self, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int) -> "ClientLink":
+        """0 is nobody's connection: the leader's own commands carry it."""
+        self._last += 1
+        link = ClientLink(self, self._last, transport, reader, identity, body_format)
+        self.links[link.connection] = link
+        self.traffic.connections += 1
+        self.sink.on_opened(link.connection, identity)
+        return link
+
+    def gone(self, link: "ClientLink") -> None:
+        if self.links.pop(link.connection, None) is None:
+            return
+        self._held.pop(link.connection, None)
+        self.slow.pop(link.connection, None)
+        self.pending_bytes -= link.pending_bytes
+        self.traffic.connections -= 1
+        self.sink.on_closed(link.connection)
+        self.maybe_release()
+
+    # --- what the node wants ---------------------------------------------------------------------------------------
+
+    def answer(self, connection: int, answers: Sequence[Answer]) -> None:
+        link = self.links.get(connection)
+        if link is not None:
+            link.answer(answers)
+
+    def close(self, connection: int) -> None:
+        link = self.links.get(connection)
+        if link is not None:
+            link.cut_off(Overloaded("this connection was closed by the member; connect again"))
+
+    def sweep(self) -> None:
+        """Once a tick: slow readers together must not hold too much."""
+        if not self.slow:
+            return
+        unread = {link: link.unread_bytes() for link in self.slow.values()}
+        while sum(unread.values()) > UNREAD_BYTES_ALL_MAX:
+            slowest = max(unread, key=lambda link: unread[link])
+            del unread[slowest]
+            slowest.cut_off(Overloaded("answers were not read and memory is short; read faster, or ask for less"))
+
+    def close_all(self, error: CoordError) -> None:
+        for link in list(self.links.values()):
+            link.refuse(error)
+
+    # --- everybody's bytes together --------------------------------------------------------------------------------
+
+    def hold(self, link: "ClientLink") -> None:
+        self._held[link.connection] = link
+
+    def maybe_release(self) -> None:
+        if self._held and self.pending_bytes <= self.limits.pending_bytes_max // 2:
+            held, self._held = self._held, {}
+            for link in held.values():
+                link.released()
+
+
+class ClientLink(asyncio.Protocol):
+    def __init__(
+        self, clients: Clients, connection: int, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int
+    ) -> None:
+        self.connection = connection
+        self.identity = identity
+        self.place = place_of(transport)
+        self.outstanding = 0  # asks that will be answered once
+        self.pending_bytes = 0  # theirs
+        self.watches: set[int] = set()
+        self._clients = clients
+        self._traffic = clients.traffic
+        self._transport = transport
+        self._reader = reader
+        self._format = body_format
+        self._reading = True
+        self._held = False
+        self._unread = False
+        self._over = False
+        transport.set_write_buffer_limits(high=UNREAD_BYTES_PAUSE)
+
+    # --- bytes in --------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._traffic.bytes_in += len(data)
+        try:
+            for frame in self._reader.feed(data):
+                self.on_frame(frame)
+        except CoordError as error:
+            self.refuse(error)
+
+    def on_frame(self, frame: Frame) -> None:
+        if self._over:
+            return
+        if frame.kind != ASKS:
+            raise FrameError(f"a frame of kind {frame.kind} where only asks make sense")
+        if frame.format != self._format:
+            raise FrameError("a connection keeps the format of its hello")
+        asks, patience_ms = decode_asks(frame)
+        if not asks:
+            return
+        for ask in asks:
+            if isinstance(ask, WatchAsk | UnwatchAsk | ConfigAsk):
+                self._on_unusual(ask)
+            else:
+                self.outstanding += 1
+        self._traffic.asks += len(asks)
+        if self.outstanding:
+            self.pending_bytes += len(frame.body)
+            self._clients.pending_bytes += len(frame.body)
+        if self.outstanding >= OUTSTANDING_MAX or self.pending_bytes >= LINK_PENDING_BYTES_MAX:
+            self._settle_reading()
+        elif self._clients.pending_bytes >= self._clients.limits.pending_bytes_max:
+            self._held = True
+            self._clients.hold(self)
+            self._settle_reading()
+        self._clients.sink.on_asks(self.connection, asks, patience_ms)
+
+    def _on_unusual(self, ask: WatchAsk | UnwatchAsk | ConfigAsk) -> None:
+        if isinstance(ask, WatchAsk):
+            if len(self.watches) >= WATCHES_MAX:
+                raise Overloaded(f"{WATCHES_MAX} watches stand on this connection already; open another connection")
+            self.watches.add(ask.request)
+        elif isinstance(ask, UnwatchAsk):
+            self.watches.discard(ask.request)
+        else:
+            try:
+                encode_config(ask.config)
+            except (OverflowError, ValueError) as error:
+                raise FrameError(f"a configuration cannot be stored: {error}") from None
+            self.outstanding += 1
+
+    def eof_received(self) -> bool:
+        return False
+
+    # --- answers out -----------------------------------------------------------------------------------------------
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        answered = 0
+        for answer in answers:
+            kind = type(answer)
+            if kind is WatchPush:
+                continue
+            if self.watches and kind in (ErrorReply, WatchGap) and answer.request in self.watches:
+                self.watches.discard(answer.request)
+            else:
+                answered += 1
+        if answered:
+            self._on_answered(answered)
+        if self._over:
+            return
+        try:
+            frames = encode_answers(answers, self._format)
+        except (CoordError, OverflowError, ValueError) as error:
+            self.refuse(FrameError(f"an answer cannot be put into a frame: {error}"))
+            return
+        traffic = self._traffic
+        traffic.answers += len(answers)
+        write = self._transport.write
+        for frame in frames:
+            traffic.bytes_out += len(frame)
+            write(frame)
+        if self._unread and self.unread_bytes() > UNREAD_BYTES_MAX:
+            self.cut_off(Overloaded("answers were not read"))
+
+    def _on_answered(self, count: int) -> None:
+        outstanding = self.outstanding
+        if count >= outstanding:
+            released = self.pending_bytes
+            self.outstanding = 0
+        else:
+            released = self.pending_bytes * count // outstanding
+            self.outstanding = outstanding - count
+        self.pending_bytes -= released
+        self._clients.pending_bytes -= released
+        self._clients.maybe_release()
+        if not self._reading:
+            self._settle_reading()
+
+    def unread_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        self._unread = True
+        self._clients.slow[self.connection] = self
+        self._settle_reading()
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self._clients.slow.pop(self.connection, None)
+        self._settle_reading()
+
+    # --- back-pressure ---------------------------------------------------------------------------------------------
+
+    def released(self) -> None:
+        self._held = False
+        self._settle_reading()
+
+    def _settle_reading(self) -> None:
+        """Stops at the bounds, goes on at half of them."""
+        share = 1 if self._reading else 2
+        full = self.outstanding * share >= OUTSTANDING_MAX or self.pending_bytes * share >= LINK_PENDING_BYTES_MAX
+        wanted = not (full or self._held or self._unread or self._over)
+        if wanted == self._reading or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._traffic.pauses += 1
+            self._transport.pause_reading()
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def refuse(self, error: CoordError) -> None:
+        """Says why and closes; what was answered before still arrives."""
+        if not self._over:
+            self._over = True
+            self._traffic.refused += 1
+            self._transport.write(encode_refusal(error, self._format))
+            self._transport.close()
+
+    def cut_off(self, error: CoordError) -> None:
+        """Closes at once, whatever was not read."""
+        self._traffic.cut_off += 1
+        self.refuse(error)
+        self._transport.abort()
+
+    def cut_off_silently(self) -> None:
+        self._over = True
+        self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._over = True
+        self._clients.gone(self)
+
+
+def as_transport(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    """What asyncio hands to stream protocols; uvloop's transports do not inherit from asyncio's."""
+    return cast(asyncio.Transport, transport)

@@ -1,0 +1,183 @@
+"""Where connections come in: who is it? A client, a member, a browser, or nobody we want here. One port for all of them.
+
+The first byte tells frames from HTTP, the hello tells members from clients; then a protocol of its own takes the connection over.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
+from coordnode.ids import NOBODY, ClusterId, MemberId
+from coordnode.net.clients import ClientLink, Clients, as_transport
+from coordnode.net.http import Answerer, HttpLink
+from coordnode.net.limits import HELLO_SECONDS_MAX
+from coordnode.net.members import MemberLink
+from coordnode.net.sockets import tune
+from coordnode.raft.messages import Message
+from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
+from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
+from coordnode.wire.hello import HELLO_BYTES_MAX, Hello, check_hello, decode_hello, encode_hello, encode_refusal
+
+CONTACTS_BYTES_MAX = HELLO_BYTES_MAX // 2
+
+
+class Ours(NamedTuple):
+    """Who we are."""
+
+    cluster: ClusterId
+    member: MemberId
+    boot: int
+    build: str
+
+
+class Door:
+    def __init__(
+        self,
+        ours: Ours,
+        clients: Clients,
+        on_messages: Callable[[list[Message]], None],
+        contacts: Callable[[], tuple[tuple[MemberId, str], ...]],
+        answer_http: Answerer,
+        now_s: Callable[[], float],
+    ) -> None:
+        self.ours = ours
+        self.clients = clients
+        self.on_messages = on_messages
+        self.answer_http = answer_http
+        self.now_s = now_s
+        self.strangers: dict[Stranger, float] = {}  # has not said who it is -> by when it must
+        self.https: dict[HttpLink, None] = {}
+        self.members: dict[MemberLink, None] = {}
+        self.refusals: dict[str, int] = {}  # name of the error -> how often it was the reason
+        self._contacts = contacts
+
+    def for_everyone(self) -> "Stranger":
+        return Stranger(self, http_only=False)
+
+    def for_http(self) -> "Stranger":
+        return Stranger(self, http_only=True)
+
+    def count(self) -> int:
+        return len(self.strangers) + len(self.https) + len(self.members) + len(self.clients.links)
+
+    def is_full(self) -> bool:
+        return self.count() >= self.clients.limits.connections_max
+
+    def our_hello(self, theirs: Hello) -> Hello:
+        ours = self.ours
+        contacts = []
+        room = CONTACTS_BYTES_MAX
+        for member, contact in self._contacts() if theirs.member == NOBODY else ():
+            room -= len(contact) + 16
+            if room >= 0:
+                contacts.append((member, contact))
+        return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, tuple(contacts))
+
+    def refused(self, error: CoordError) -> None:
+        name = type(error).__name__
+        self.refusals[name] = self.refusals.get(name, 0) + 1
+
+    def sweep(self) -> None:
+        """Once a tick: whoever takes too long to say what it wants."""
+        now = self.now_s()
+        while self.strangers:
+            stranger, until = next(iter(self.strangers.items()))
+            if until > now:
+                break
+            stranger.refuse(TimedOut(f"no hello within {HELLO_SECONDS_MAX:g} s"))
+        for link in [link for link in self.https if link.is_late(now)]:
+            link.time_out()
+
+    def close_all(self) -> None:
+        for stranger in list(self.strangers):
+            stranger.close()
+        for link in list(self.https):
+            link.close()
+        for member in list(self.members):
+            member.close()
+
+
+class Stranger(asyncio.Protocol):
+    def __init__(self, door: Door, *, http_only: bool) -> None:
+        self._door = door
+        self._http_only = http_only
+        self._reader = FrameReader(HELLO_BYTES_MAX)
+        self._format = MSGPACK
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = as_transport(transport)
+        tune(transport)
+        door = self._door
+        door.clients.traffic.accepted += 1
+        if door.is_full():
+            self.refuse(Overloaded(f"{door.clients.limits.connections_max} connections are open already; try another member"))
+            return
+        door.strangers[self] = door.now_s() + HELLO_SECONDS_MAX
+
+    def data_received(self, data: bytes) -> None:
+        if self not in self._door.strangers:
+            return
+        if self._http_only or (data[0] != MAGIC and self._reader.is_between_frames() and 65 <= data[0] <= 90):
+            self._become_http(data)
+            return
+        try:
+            frames = self._reader.feed(data)
+            if frames:
+                self._on_hello(frames[0], frames[1:])
+        except CoordError as error:
+            self.refuse(error)
+
+    def _become_http(self, data: bytes) -> None:
+        door = self._door
+        del door.strangers[self]
+        link = HttpLink(self._transport, door.answer_http, door.now_s, lambda link: door.https.pop(link, None))
+        door.https[link] = None
+        self._transport.set_protocol(link)
+        link.data_received(data)
+
+    def _on_hello(self, frame: Frame, more: list[Frame]) -> None:
+        door = self._door
+        self._format = frame.format
+        hello = decode_hello(frame)
+        check_hello(hello, door.ours.cluster, door.ours.member)
+        if hello.member != NOBODY and frame.format != MSGPACK:
+            raise FrameError("members speak msgpack among themselves")
+        del door.strangers[self]
+        self._transport.write(encode_hello(door.our_hello(hello), frame.format))
+        if hello.member != NOBODY:
+            self._reader.body_bytes_max = BODY_BYTES_MAX
+            member = MemberLink(
+                self._transport, self._reader, hello.member, door.ours.member, door.on_messages, lambda link: door.members.pop(link, None)
+            )
+            door.members[member] = None
+            self._hand_over(member, more)
+        else:
+            self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX
+            self._hand_over(door.clients.open(self._transport, self._reader, hello.identity, frame.format), more)
+
+    def _hand_over(self, link: "MemberLink | ClientLink", more: list[Frame]) -> None:
+        self._transport.set_protocol(link)
+        try:
+            for frame in more:
+                link.on_frame(frame)
+        except CoordError as error:
+            link.refuse(error)
+
+    def refuse(self, error: CoordError) -> None:
+        self._door.strangers.pop(self, None)
+        self._door.refused(error)
+        if not self._transport.is_closing():
+            self._transport.write(encode_refusal(error, self._format))
+            self._transport.close()
+
+    def close(self) -> None:
+        self._door.strangers.pop(self, None)
+        self._transport.abort()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._door.strangers.pop(self, None)

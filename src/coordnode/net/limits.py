@@ -1,0 +1,29 @@
+"""How much a stranger, a client and all of them together may make a member hold."""
+
+from typing import NamedTuple
+
+from coordnode.limits import CLIENT_OUTSTANDING_MAX, FRAME_BYTES_MAX, KIB, MIB, RANGE_BYTES_MAX
+
+
+class Limits(NamedTuple):
+    connections_max: int = 10_000
+    pending_bytes_max: int = 64 * MIB  # of all clients: asked and not answered
+
+
+HELLO_SECONDS_MAX = 5.0  # from being accepted to having said who one is
+OUTSTANDING_MAX = 4 * CLIENT_OUTSTANDING_MAX  # asks of one connection; beyond it nothing more is read
+LINK_PENDING_BYTES_MAX = 8 * MIB  # the same in bytes
+WATCHES_MAX = 16_384  # of one connection
+UNREAD_BYTES_PAUSE = 1 * MIB  # answers that a client has not read: beyond it nothing more is read from it
+UNREAD_BYTES_MAX = 32 * MIB  # beyond it the client is cut off
+UNREAD_BYTES_ALL_MAX = 256 * MIB  # of all that are slow: beyond it the slowest is cut off
+PEER_UNSENT_BYTES_MAX = 32 * MIB  # messages to one member that its connection has not taken: beyond it they are dropped, raft sends again
+
+HTTP_HEAD_BYTES_MAX = 16 * KIB
+HTTP_BODY_BYTES_MAX = 64 * KIB
+HTTP_SECONDS_MAX = 5.0  # from the first byte of a request to its last
+HTTP_IDLE_SECONDS_MAX = 30.0  # between requests
+
+assert UNREAD_BYTES_PAUSE < UNREAD_BYTES_MAX < UNREAD_BYTES_ALL_MAX
+assert UNREAD_BYTES_MAX > FRAME_BYTES_MAX + RANGE_BYTES_MAX
+assert PEER_UNSENT_BYTES_MAX > FRAME_BYTES_MAX

@@ -1,0 +1,222 @@
+"""`coordnode run` and `coordnode init`: from a command line to a running member, or to folders for new ones."""
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from coordnode.client.addresses import parse_address
+from coordnode.config import KEYS, NodeConfig, load
+from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
+from coordnode.ids import ClusterId, MemberId
+from coordnode.limits import TOKEN_MAX
+from coordnode.node import bootstrap
+from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
+from coordnode.node.recovery import open_member
+from coordnode.node.telemetry import Telemetry
+from coordnode.node.tuning import new_loop, raise_file_limit, tune_interpreter
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 64, 76
+REOPENS_MAX = 3  # after rot or divergence; each makes the next start smaller, so more would only hide a dying disk
+
+RUN_HELP = """\
+usage: coordnode run --folder DIR [--listen HOST:PORT] [--config FILE] [OPTION …]
+
+Runs one member until SIGTERM. Settings come from the file (TOML, `setting = "value"`), then from variables COORDNODE_SETTING,
+then from flags; the later ones win. Clients, members and HTTP (/livez /readyz /metrics /status) share one port.
+
+{options}
+
+exit codes: 0 left in order · 1 failed, the reason is on standard error · 64 a setting is wrong · 76 the folder is refused
+"""
+
+INIT_HELP = """\
+usage: coordnode init --make ID=DIR … --contact ID=HOST:PORT … [--cluster ID] [--created UNIX_SECONDS]
+       coordnode init --join --make ID=DIR --cluster ID
+
+Makes the folder of each member named by --make. Founding members of one cluster must be given the same cluster, second of
+creation and contacts of all; without --cluster a new id is drawn, without --created it is now. With --join the folder is for a
+member that a running cluster takes in. An ID of 0 draws one (with one --make only). Making a folder again that is made already
+changes nothing. Prints cluster, created and the ids as JSON.
+
+exit codes: 0 made · 1 failed · 64 usage · 76 a folder is refused
+"""
+
+
+def _options() -> str:
+    lines = []
+    for name, key in KEYS.items():
+        flag = f"  --{name} {key.metavar}".rstrip()
+        lines.append(f"{flag:<34} {key.help}")
+    return "\n".join(lines)
+
+
+def _say(sentence: str) -> None:
+    for line in sentence.splitlines():
+        sys.stderr.write(f"coordnode: {line}\n")
+    sys.stderr.flush()
+
+
+# --- run -----------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`coordnode run`."""
+    if not __debug__:
+        _say("python -O and PYTHONOPTIMIZE take out the assertions that guard the data: start it without them")
+        return USAGE
+    if "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(RUN_HELP.format(options=_options()))
+        return DONE
+    try:
+        config = load(arguments)
+        write = _log_writer(config)
+    except ConfigRefused as error:
+        _say(error.sentence)
+        return USAGE
+    tune_interpreter()
+    raise_file_limit()
+    telemetry = Telemetry(write, wall_ms)
+    try:
+        return _run(config, telemetry)
+    finally:
+        telemetry.close()
+
+
+def _run(config: NodeConfig, telemetry: Telemetry) -> int:
+    rng = random.Random()
+    loop = new_loop()
+    try:
+        discard_state = False
+        for _ in range(REOPENS_MAX):
+            opened = open_member(config, rng, discard_state=discard_state)
+            outcome = Member(config, opened, loop, telemetry, rng).run()
+            if outcome.kind not in (DIVERGED, ROTTEN):
+                break
+            discard_state = outcome.kind == DIVERGED
+    except (FolderRefused, Rotten, UnknownFormat) as error:
+        _say(error.sentence)
+        return REFUSED
+    except CoordError as error:
+        _say(error.sentence)
+        return FAILED
+    finally:
+        loop.close()
+    if outcome.kind != LEFT:
+        _say(outcome.sentence)
+        return FAILED
+    return DONE
+
+
+def _log_writer(config: NodeConfig) -> Callable[[bytes], object]:
+    if not config.log_file:
+        return lambda line: os.write(2, line)
+    try:
+        descriptor = os.open(config.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ConfigRefused(f"log-file: cannot write {config.log_file}: {error.strerror}") from error
+    return lambda line: os.write(descriptor, line)
+
+
+# --- init ----------------------------------------------------------------------------------------------------------
+
+
+class _Plan:
+    def __init__(self) -> None:
+        self.folders: dict[int, str] = {}
+        self.contacts: dict[int, str] = {}
+        self.cluster = 0
+        self.created = 0
+        self.join = False
+
+
+def init(arguments: Sequence[str]) -> int:
+    """`coordnode init`."""
+    if "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(INIT_HELP)
+        return DONE
+    try:
+        plan = _parse_plan(arguments)
+    except ValueError as error:
+        _say(f"{error}; see coordnode init --help")
+        return USAGE
+    try:
+        for member, folder in plan.folders.items():
+            if plan.join:
+                bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member))
+            else:
+                contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
+                bootstrap.create_founder(folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts)
+    except FolderRefused as error:
+        _say(error.sentence)
+        return REFUSED
+    except CoordError as error:
+        _say(error.sentence)
+        return FAILED
+    members = [{"member": member, "folder": folder} for member, folder in plan.folders.items()]
+    made = {"schema": "coordnode.init/1", "cluster": plan.cluster, "created_unix_s": plan.created, "members": members}
+    sys.stdout.write(json.dumps(made) + "\n")
+    return DONE
+
+
+def _parse_plan(arguments: Sequence[str]) -> _Plan:
+    plan = _Plan()
+    waiting = list(arguments)
+    while waiting:
+        flag, equals, value = waiting.pop(0).partition("=")
+        if flag == "--join" and not equals:
+            plan.join = True
+            continue
+        if flag not in ("--make", "--contact", "--cluster", "--created"):
+            raise ValueError(f"there is no option {flag!r}")
+        if not equals:
+            if not waiting:
+                raise ValueError(f"{flag}: a value is missing")
+            value = waiting.pop(0)
+        if flag in ("--cluster", "--created"):
+            setattr(plan, flag[2:], _parse_id(flag, value))
+        else:
+            member, equals, rest = value.partition("=")
+            if not equals or not rest:
+                raise ValueError(f"{flag} {value!r}: give {'ID=DIR' if flag == '--make' else 'ID=HOST:PORT'}")
+            named = plan.folders if flag == "--make" else plan.contacts
+            number = _parse_id(flag, member)
+            if number in named:
+                raise ValueError(f"{flag}: member {number} is named twice")
+            named[number] = rest if flag == "--make" else _parse_contact(rest)
+    _complete(plan)
+    return plan
+
+
+def _parse_contact(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except BadRequest as error:
+        raise ValueError(error.sentence) from None
+
+
+def _parse_id(flag: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > TOKEN_MAX:
+        raise ValueError(f"{flag}: {text!r} is not a whole number below 2**53")
+    return int(text)
+
+
+def _complete(plan: _Plan) -> None:
+    if not plan.folders:
+        raise ValueError("no folder is named: --make ID=DIR")
+    if plan.join and (plan.contacts or not plan.cluster):
+        raise ValueError("--join needs --cluster, and takes no contacts: the running cluster knows them")
+    if 0 in plan.folders:
+        if len(plan.folders) > 1:
+            raise ValueError("an id can only be drawn for one --make: other founders must be told it")
+        member = bootstrap.new_id()
+        plan.folders = {member: plan.folders[0]}
+        if 0 in plan.contacts:
+            plan.contacts[member] = plan.contacts.pop(0)
+    plan.cluster = plan.cluster or bootstrap.new_id()
+    plan.created = plan.created or int(time.time())
+    for member in plan.folders:
+        if not plan.join and member not in plan.contacts:
+            raise ValueError(f"--contact {member}=HOST:PORT is missing: how others reach member {member}")

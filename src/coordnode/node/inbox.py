@@ -1,0 +1,124 @@
+"""What came in since the last turn. Members, storage and keep-alives are never behind client requests; those wait in order."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from coordnode.errors import Overloaded
+from coordnode.raft.messages import Message
+from coordnode.replica.events import ChunkRead, ChunkStored, Events, Persisted, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, UnwatchAsk
+
+ASKS_PER_TURN = 1_024  # more wait for the next turn, so that none is long; a frame is never split
+MESSAGES_WAITING_MAX = 65_536  # raft sends again what is dropped; its windows keep it far below this
+
+
+class Waiting(NamedTuple):
+    """The asks of one frame."""
+
+    connection: int
+    asks: list[Ask]
+    deadline_ms: int  # 0: the client did not say how long it waits
+
+
+class Inbox:
+    """Only the loop's thread touches it: storage threads post to the loop."""
+
+    def __init__(self, answer: Callable[[int, list[Answer]], None]) -> None:
+        self._answer = answer
+        self._events = Events()
+        self._frames: deque[Waiting] = deque()
+        self._gone: set[int] = set()  # connections that ended while asks of theirs waited here
+        self.messages_dropped = 0
+        self.too_late = 0  # asks whose client's patience ended here
+
+    def has_more(self) -> bool:
+        return bool(self._frames)
+
+    def waiting_frames(self) -> int:
+        return len(self._frames)
+
+    # --- clients ---------------------------------------------------------------------------------------------------
+
+    def on_opened(self, connection: int, identity: str) -> None:
+        self._events.opened.append((connection, identity))
+
+    def on_asks(self, connection: int, asks: list[Ask], deadline_ms: int) -> None:
+        if len(asks) == 1 and type(asks[0]) is KeepAliveAsk:
+            self._events.asks.append((connection, asks[0]))
+        else:
+            self._frames.append(Waiting(connection, asks, deadline_ms))
+
+    def on_closed(self, connection: int) -> None:
+        self._events.closed.append(connection)
+        if self._frames:
+            self._gone.add(connection)
+
+    # --- members and storage ---------------------------------------------------------------------------------------
+
+    def on_messages(self, messages: list[Message]) -> None:
+        waiting = self._events.messages
+        if len(waiting) > MESSAGES_WAITING_MAX:
+            self.messages_dropped += len(messages)
+        else:
+            waiting.extend(messages)
+
+    def on_tick(self) -> None:
+        self._events.ticked = True
+
+    def on_persisted(self, persisted: Persisted) -> None:
+        self._events.persisted = persisted
+
+    def on_space(self, space_ok: bool) -> None:
+        self._events.space_ok = space_ok
+
+    def on_slice_stored(self, stored: SliceStored) -> None:
+        self._events.slice_stored = stored
+
+    def on_snapshot_stored(self, stored: SnapshotStored) -> None:
+        self._events.snapshot_stored = stored
+
+    def on_snapshot_failed(self, failed: SnapshotFailed) -> None:
+        self._events.snapshot_failed = failed
+
+    def on_chunk_read(self, read: ChunkRead) -> None:
+        self._events.chunks_read.append(read)
+
+    def on_chunk_stored(self, stored: ChunkStored) -> None:
+        self._events.chunks_stored.append(stored)
+
+    def on_snapshot_loaded(self, loaded: SnapshotLoaded) -> None:
+        waiting = self._events.snapshot_loaded
+        if waiting is not None and waiting.meta == loaded.meta:
+            loaded = SnapshotLoaded(loaded.meta, waiting.slices + loaded.slices, loaded.last)
+        self._events.snapshot_loaded = loaded
+
+    # --- the turn --------------------------------------------------------------------------------------------------
+
+    def take(self, now_ms: int) -> Events:
+        events, self._events = self._events, Events()
+        frames = self._frames
+        asks = events.asks
+        while frames and len(asks) < ASKS_PER_TURN:
+            waiting = frames.popleft()
+            connection = waiting.connection
+            if self._gone and connection in self._gone:
+                continue
+            if 0 < waiting.deadline_ms < now_ms:
+                self._refuse_late(waiting)
+                continue
+            for ask in waiting.asks:
+                asks.append((connection, ask))
+        if self._gone and not frames:
+            self._gone.clear()
+        return events
+
+    def _refuse_late(self, waiting: Waiting) -> None:
+        sentence = "the client's patience ended before this could begin; nothing was done"
+        answers: list[Answer] = []
+        for ask in waiting.asks:
+            if not isinstance(ask, UnwatchAsk):
+                answers.append(ErrorReply(ask.request, Overloaded.code, sentence, Overloaded.definite))
+        self.too_late += len(answers)
+        if answers:
+            self._answer(waiting.connection, answers)

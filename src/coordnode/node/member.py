@@ -1,0 +1,406 @@
+"""One running member: the loop's turns, its ticks, and what arrives from sockets and storage threads.
+
+client, member ─bytes→ net ─→ inbox ─→ turn (driver: replica, then effects in order) ─→ net, lanes ─→ inbox
+"""
+
+import asyncio
+import os
+import platform
+import random
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from coordnode import __version__
+from coordnode.client.addresses import parse_address
+from coordnode.config import Listen, NodeConfig
+from coordnode.driver import Driver
+from coordnode.errors import BadRequest, CoordError, Disconnected, Diverged, Rotten
+from coordnode.ids import MemberId
+from coordnode.net.clients import Clients
+from coordnode.net.door import Door, Ours
+from coordnode.net.http import HttpAnswer
+from coordnode.net.limits import Limits
+from coordnode.net.peers import Address, Peers
+from coordnode.node import status
+from coordnode.node.inbox import Inbox
+from coordnode.node.lanes import Committed, Lanes
+from coordnode.node.leaving import Leaving
+from coordnode.node.observer import Observer
+from coordnode.node.recovery import Opened
+from coordnode.node.telemetry import Telemetry
+from coordnode.node.tuning import freeze
+from coordnode.raft.entry import Config
+from coordnode.raft.messages import Message
+from coordnode.replica.effects import Effects
+from coordnode.replica.events import ChunkRead, ChunkStored, Events, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.services.dialogue import Answer, Ask
+
+LEFT, FAILED, DIVERGED, ROTTEN = "left", "failed", "diverged", "rotten"
+BACKLOG = 1_024
+LANES_SECONDS_MAX = 5.0
+
+
+class Outcome(NamedTuple):
+    kind: str
+    sentence: str = ""
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Member:
+    """Implements driver.Network, lanes.Owner, clients.ClientSink and peers.PeerSink."""
+
+    def __init__(
+        self, config: NodeConfig, opened: Opened, loop: asyncio.AbstractEventLoop, telemetry: Telemetry, rng: random.Random
+    ) -> None:
+        self.config = config
+        self.identity = opened.identity
+        self.recovered = opened.recovered
+        self.replica = opened.replica
+        self.telemetry = telemetry
+        self.pid = os.getpid()
+        self.name = config.name or f"member {opened.identity.member}"
+        self.address = ""  # where it listens, once it does
+        self.http_address = ""
+        self.advertise = ""
+        self._disk = opened.disk
+        self._loop = loop
+        self._started_ms = now_ms()
+        self._outcome: Outcome | None = None
+        self._turn_due = False
+        self._leaving: Leaving | None = None
+        self._servers: list[asyncio.Server] = []
+        self._tick_at_s = 0.0
+        self._tick_handle: asyncio.Handle | None = None
+        self._restored = False
+        self._snapshot_began_ms = 0
+        self._asked_ns = 0  # when the first ask since the last turn arrived
+        self._effects = Effects()
+        self._contacts: tuple[tuple[MemberId, str], ...] = ()
+
+        self.inbox = Inbox(self.answer)
+        self.lanes = Lanes(opened.recovered.wal, opened.recovered.snapshots, loop.call_soon_threadsafe, self)
+        self._driver = Driver(self._handle, self.lanes, self)
+        self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
+        self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
+        ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
+        self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self._answer_http, time.monotonic)
+        self.peers = Peers(loop, ours, self, rng)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """From listening to the end; the folder is closed and unlocked when it returns."""
+        loop = self._loop
+        raft = self.replica.raft
+        self.telemetry.cluster = self.identity.cluster
+        self.telemetry.member = self.identity.member
+        self.telemetry.place = lambda: (raft.term, self.replica.applied)
+        self.telemetry.emit(
+            "started",
+            name=self.name,
+            build=__version__,
+            python=platform.python_version(),
+            pid=self.pid,
+            boot=raft.boot,
+            loop=type(loop).__module__.split(".")[0],
+            entries=len(self.recovered.entries),
+            snapshot_index=raft.snapshot.index if raft.snapshot is not None else None,
+        )
+        for sentence in self.recovered.report:
+            self.telemetry.emit("folder", report=sentence)
+        loop.set_exception_handler(self._on_loop_error)
+        try:
+            loop.run_until_complete(self._listen())
+        except OSError as error:
+            self._outcome = Outcome(FAILED, f"cannot listen at {error}: is another process there? choose another address with --listen")
+        if self._outcome is None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._on_signal, signal.Signals(number).name)
+            self.lanes.start()
+            self._tick_at_s = loop.time()
+            self._tick()
+            loop.run_forever()
+        assert self._outcome is not None
+        self._close()
+        return self._outcome
+
+    async def _listen(self) -> None:
+        server = await self._serve(self.config.listen, self.door.for_everyone)
+        self.address = _address_of(server, self.config.listen)
+        self.advertise = self.config.advertise or self.address
+        if self.config.http_listen is not None:
+            self.http_address = _address_of(await self._serve(self.config.http_listen, self.door.for_http), self.config.http_listen)
+        self.telemetry.emit("listening", address=self.address, http_address=self.http_address, advertise=self.advertise)
+
+    async def _serve(self, listen: Listen, protocol: Any) -> asyncio.Server:
+        try:
+            server = await self._loop.create_server(protocol, listen.host, listen.port, backlog=BACKLOG, reuse_address=True)
+        except OSError as error:
+            raise OSError(f"{listen}: {error.strerror or error}") from error
+        self._servers.append(server)
+        return server
+
+    def _on_signal(self, name: str) -> None:
+        if self._leaving is not None:
+            return
+        self.telemetry.emit("leaving", reason=name)
+        self._leaving = Leaving(self.replica, self.telemetry, now_ms, self._is_quiet)
+        self._maybe_leave()
+        self._soon()
+
+    def is_leaving(self) -> bool:
+        return self._leaving is not None
+
+    def _is_quiet(self) -> bool:
+        """Nothing that was begun is unfinished."""
+        if self.lanes.log.pending or self.inbox.has_more():
+            return False
+        return not any(link.outstanding or link.unread_bytes() for link in self.clients.links.values())
+
+    def _maybe_leave(self) -> None:
+        if self._leaving is not None and self._leaving.is_over():
+            self._end(Outcome(LEFT))
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            self._loop.stop()
+
+    def _fail(self, error: BaseException) -> None:
+        """The first reason counts. A bug shows its trace, everything else a sentence."""
+        if self._outcome is not None:
+            return
+        if isinstance(error, Diverged):
+            self.telemetry.emit("diverged", error=error.sentence)
+            self._end(Outcome(DIVERGED, error.sentence))
+        elif isinstance(error, Rotten):
+            self.telemetry.emit("rotten", error=error.sentence)
+            self._end(Outcome(ROTTEN, error.sentence))
+        else:
+            trace = "" if isinstance(error, CoordError) else "".join(traceback.format_exception(error))
+            sentence = error.sentence if isinstance(error, CoordError) else f"a bug: {type(error).__name__}: {error}"
+            self.telemetry.emit("failed", error=sentence, trace=trace)
+            self._end(Outcome(FAILED, f"{sentence}\n{trace}".strip()))
+
+    def _close(self) -> None:
+        loop = self._loop
+        if self._tick_handle is not None:
+            self._tick_handle.cancel()
+        for server in self._servers:
+            server.close()
+        self.peers.close()
+        if self._outcome is not None and self._outcome.kind == LEFT:
+            self.clients.close_all(Disconnected("this member stops; connect to another"))
+        self.door.close_all()
+        for link in list(self.clients.links.values()):
+            link.cut_off_silently()
+        loop.run_until_complete(asyncio.sleep(0.01))  # closed sockets are let go of in a turn of the loop
+        self.lanes.stop(LANES_SECONDS_MAX)
+        self._disk.unlock()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        if self._outcome is not None and self._outcome.kind == LEFT:
+            self.telemetry.emit("stopped", uptime_s=self.uptime_ms() // 1_000)
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    def _soon(self) -> None:
+        """A turn is wanted; whatever else arrives until the loop comes to it shares it."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        if self._outcome is not None:
+            return
+        began_ns = time.monotonic_ns()
+        asked_ns, self._asked_ns = self._asked_ns, 0
+        try:
+            events = self.inbox.take(began_ns // 1_000_000)
+            events.now_ms = began_ns // 1_000_000
+            events.wall_ms = wall_ms()
+            self._driver.turn(events)
+            effects = self._effects
+            self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
+            if events.snapshot_loaded is not None:
+                self._on_loaded(events.snapshot_loaded)
+            if effects.again or self.inbox.has_more():
+                self._soon()
+            if self._leaving is not None:
+                self._maybe_leave()
+        except BaseException as error:
+            self._fail(error)
+
+    def _handle(self, events: Events) -> Effects:
+        self._effects = self.replica.handle(events)
+        return self._effects
+
+    def _tick(self) -> None:
+        """After a pause of this process, what others sent meanwhile is read before their silence counts."""
+        tick_s = self.config.tick_ms / 1_000
+        late_s = self._loop.time() - self._tick_at_s
+        self._tick_at_s = max(self._tick_at_s, self._loop.time() - tick_s) + tick_s
+        if late_s > 2 * tick_s:
+            self.telemetry.emit("late_tick", late_ms=int(late_s * 1_000))
+            self._tick_handle = self._loop.call_later(0.001, self._ticked)
+        else:
+            self._ticked()
+
+    def _ticked(self) -> None:
+        try:
+            self.inbox.on_tick()
+            self.lanes.log.on_tick()
+            self.clients.sweep()
+            self.door.sweep()
+            self._soon()
+            self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)
+        except BaseException as error:
+            self._fail(error)
+
+    # --- what the driver does --------------------------------------------------------------------------------------
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.peers.send(messages)
+
+    def answer(self, connection: int, replies: Sequence[Answer]) -> None:
+        link = self.clients.links.get(connection)
+        if link is not None:
+            link.answer(replies)
+
+    def close(self, connection: int) -> None:
+        self.clients.close(connection)
+
+    # --- what storage does -----------------------------------------------------------------------------------------
+
+    def on_committed(self, committed: Committed) -> None:
+        if self._outcome is not None:
+            return
+        try:
+            self.lanes.log.on_reported(committed)
+            self.inbox.on_persisted(self._driver.on_written(committed.writes))
+            self.observer.on_committed(committed)
+            self._soon()
+        except BaseException as error:
+            self._fail(error)
+
+    def on_space(self, space_ok: bool) -> None:
+        self.telemetry.emit("space_back" if space_ok else "space_low", free_bytes=self.free_bytes())
+        self.inbox.on_space(space_ok)
+        self._soon()
+
+    def on_stored(self, event: SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded) -> None:
+        inbox = self.inbox
+        if isinstance(event, SnapshotLoaded):
+            inbox.on_snapshot_loaded(event)
+        elif isinstance(event, SliceStored):
+            if event.number == 0:
+                self._snapshot_began_ms = now_ms()
+            inbox.on_slice_stored(event)
+        elif isinstance(event, SnapshotStored):
+            took_ms = now_ms() - self._snapshot_began_ms if self._snapshot_began_ms else 0
+            self._snapshot_began_ms = 0
+            self.telemetry.emit("snapshot", of_index=event.meta.index, took_ms=took_ms)
+            inbox.on_snapshot_stored(event)
+        elif isinstance(event, SnapshotFailed):
+            self.telemetry.emit("snapshot_failed", of_index=event.meta.index)
+            inbox.on_snapshot_failed(event)
+        elif isinstance(event, ChunkRead):
+            inbox.on_chunk_read(event)
+        else:
+            if event.complete:
+                self.telemetry.emit("installed", of_index=event.meta.index)
+            inbox.on_chunk_stored(event)
+        self._soon()
+
+    def on_lane_failed(self, error: BaseException) -> None:
+        self._fail(error)
+
+    def _on_loaded(self, loaded: SnapshotLoaded) -> None:
+        if not loaded.last:
+            self.lanes.snapshots.load_more()
+        elif not self._restored and self.replica.machine is not None:
+            self._restored = True
+            self.telemetry.emit("restored", took_ms=self.uptime_ms(), revision=self.replica.machine.revision)
+            freeze()
+
+    # --- what clients and members do -------------------------------------------------------------------------------
+
+    def on_opened(self, connection: int, identity: str) -> None:
+        self.inbox.on_opened(connection, identity)
+        self._soon()
+
+    def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
+        if not self._asked_ns:
+            self._asked_ns = time.monotonic_ns()
+        self.inbox.on_asks(connection, asks, now_ms() + patience_ms if patience_ms else 0)
+        if not self._turn_due:
+            self._soon()
+
+    def on_closed(self, connection: int) -> None:
+        self.inbox.on_closed(connection)
+        self._soon()
+
+    def _on_messages(self, messages: list[Message]) -> None:
+        self.inbox.on_messages(messages)
+        if not self._turn_due:
+            self._soon()
+
+    def on_peer_up(self, member: MemberId, build: str) -> None:
+        self.telemetry.emit("peer_up", peer=member, build=build)
+
+    def on_peer_lost(self, member: MemberId, why: str) -> None:
+        """The place for a faster failover: a leader whose connection ended is most likely gone."""
+        if self._outcome is None:
+            self.telemetry.emit("peer_lost", peer=member, reason=why)
+
+    def on_peer_refused(self, member: MemberId, why: str) -> None:
+        self.telemetry.emit("peer_refused", peer=member, reason=why)
+
+    def _on_config(self, config: Config) -> None:
+        self._contacts = config.contacts
+        self.telemetry.emit("config", voters=list(config.voters), outgoing=list(config.outgoing), learners=list(config.learners))
+        contacts = dict(config.contacts)
+        addresses: dict[MemberId, Address] = {}
+        for member in config.members():
+            if member == self.identity.member:
+                continue
+            try:
+                addresses[member] = Address(*parse_address(contacts.get(member, "")))
+            except BadRequest:
+                self.telemetry.emit("contact_unreadable", peer=member, contact=contacts.get(member, ""))
+        self.peers.set_members(addresses)
+
+    def _answer_http(self, path: str) -> HttpAnswer:
+        return status.answer(self, path)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of asyncio failed: the connection it served is closed by the loop; it is a bug all the same."""
+        error = context.get("exception")
+        trace = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
+        self.telemetry.emit("bug", error=f"{context.get('message', '')}: {error}", trace=trace)
+
+    # --- for status ------------------------------------------------------------------------------------------------
+
+    def uptime_ms(self) -> int:
+        return now_ms() - self._started_ms
+
+    def free_bytes(self) -> int:
+        return self._disk.free_bytes()
+
+
+def _address_of(server: asyncio.Server, listen: Listen) -> str:
+    """With the port that the system chose."""
+    port = next(sock.getsockname()[1] for sock in server.sockets if sock.family in (socket.AF_INET, socket.AF_INET6))
+    return str(Listen(listen.host, port))

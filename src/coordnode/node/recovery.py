@@ -1,0 +1,82 @@
+"""Opens a member's folder and builds the replica from what is whole in it."""
+
+import random
+from typing import NamedTuple
+
+from coordnode.config import NodeConfig
+from coordnode.errors import FolderRefused, RecordError, Rotten
+from coordnode.ids import ClusterId, MemberId
+from coordnode.raft.state import Timing
+from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.services.registry import SUPPORTED_LEVEL
+from coordnode.storage.block import Identity
+from coordnode.storage.disk import RealDisk
+from coordnode.storage.identity import IDENTITY_FILE, check_folder, read_identity
+from coordnode.storage.recovery import Recovered, open_folder
+from coordnode.storage.wal import Settings as WalSettings
+
+
+class Opened(NamedTuple):
+    identity: Identity
+    disk: RealDisk
+    recovered: Recovered
+    replica: Replica
+
+
+def replica_config(config: NodeConfig) -> ReplicaConfig:
+    return ReplicaConfig(
+        tick_ms=config.tick_ms,
+        timing=Timing(
+            election_ticks_min=config.election_ticks_min,
+            election_ticks_max=config.election_ticks_max,
+            heartbeat_ticks=config.heartbeat_ticks,
+            stuck_ticks=config.stuck_ticks,
+        ),
+        snapshot_entries=config.snapshot_entries,
+        snapshot_log_bytes=config.snapshot_log_bytes,
+        keep_entries=config.keep_entries,
+    )
+
+
+def open_member(config: NodeConfig, rng: random.Random, *, discard_state: bool = False) -> Opened:
+    """Raises FolderRefused, Rotten, UnknownFormat, DiskFull, DiskFailed; the folder is locked only when it returns."""
+    disk = RealDisk(config.folder)
+    identity = _expected(disk, config)
+    settings = WalSettings(segment_bytes=config.segment_bytes, free_bytes_min=config.free_bytes_min)
+    recovered = open_folder(disk, identity, settings, adopt=config.adopt, discard_state=discard_state)
+    try:
+        replica = Replica(
+            member=identity.member,
+            config=replica_config(config),
+            hard_state=recovered.hard_state,
+            snapshot=recovered.snapshot,
+            entries=recovered.entries,
+            commit_hint=recovered.commit_hint,
+            rng=rng,
+            supported_level=SUPPORTED_LEVEL,
+        )
+        if recovered.lost_entries and replica.raft.config.members() == [identity.member]:
+            raise Rotten(recovered.remedy())
+    except BaseException:
+        close(disk, recovered)
+        raise
+    return Opened(identity, disk, recovered, replica)
+
+
+def close(disk: RealDisk, recovered: Recovered) -> None:
+    recovered.wal.close()
+    recovered.snapshots.close()
+    disk.unlock()
+
+
+def _expected(disk: RealDisk, config: NodeConfig) -> Identity:
+    """Whom the folder must belong to: what was asked for, and where nothing was, whatever it says itself."""
+    if config.cluster and config.member:
+        return Identity(ClusterId(config.cluster), MemberId(config.member))
+    if not disk.exists(IDENTITY_FILE):
+        check_folder(disk, Identity(ClusterId(config.cluster), MemberId(config.member)), adopt=False)
+    try:
+        found = read_identity(disk).identity
+    except RecordError as error:
+        raise FolderRefused(f"{error.sentence}; say whose folder it is with --cluster and --member") from error
+    return Identity(ClusterId(config.cluster) or found.cluster, MemberId(config.member) or found.member)

@@ -1,0 +1,100 @@
+"""A seeded life of a machine: sessions, puts, transactions, retries and ends, mixed."""
+
+import random
+from collections.abc import Iterator
+
+from coordnode.ids import Sequence, SessionId, Term
+from coordnode.services.commands import (
+    EQUAL,
+    VERSION,
+    Checkpoint,
+    CloseSession,
+    Command,
+    Compare,
+    Delete,
+    DeleteRange,
+    Expire,
+    Get,
+    OpenSession,
+    Operation,
+    Put,
+    Transaction,
+    Wake,
+    Withdraw,
+)
+
+from .driven import alone
+
+
+class Life:
+    def __init__(self, seed: int, keys: int = 40) -> None:
+        self.chance = random.Random(seed)
+        self.keys = keys
+        self.sequences: dict[int, int] = {}  # session -> the last sequence used
+        self.sent: list[Command] = []
+        self.opened = 0
+
+    def key(self) -> bytes:
+        return b"key-%d" % self.chance.randrange(self.keys)
+
+    def put(self) -> Put:
+        return Put(self.key(), self.chance.randbytes(self.chance.randrange(30)), self.chance.random() < 0.2)
+
+    def step(self) -> Put | Delete | Get:
+        return self.chance.choice([self.put(), self.put(), Delete(self.key()), Get(self.key())])
+
+    def operation(self) -> Operation:
+        chance = self.chance
+        dice = chance.random()
+        if dice < 0.5:
+            return self.put()
+        if dice < 0.65:
+            return Delete(self.key())
+        if dice < 0.7:
+            return DeleteRange(self.key(), self.key(), chance.randrange(1, 5))
+        if dice < 0.75:
+            return Get(self.key())
+        compares = [Compare(self.key(), VERSION, EQUAL, chance.randrange(2)) for _ in range(chance.randrange(2))]
+        steps = [[self.step() for _ in range(chance.randrange(4))] for _ in range(2)]
+        return Transaction(compares, *steps)
+
+    def leaders(self) -> Operation:
+        """What only a leader says."""
+        sessions = [SessionId(self.chance.randrange(1, self.opened + 2)) for _ in range(self.chance.randrange(3))]
+        checkpoint = Checkpoint([(session, self.chance.randrange(9000)) for session in sessions])
+        return self.chance.choice([Wake(), Withdraw(sessions), checkpoint, Expire(Term(1), sessions[:1])])
+
+    def command(self) -> Command:
+        chance = self.chance
+        dice = chance.random()
+        if dice < 0.12:
+            self.opened += 1
+            first = chance.choice([None, self.put(), Delete(self.key())])
+            self.sequences[self.opened] = 1
+            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first))
+        if dice < 0.2 and self.sent:
+            return chance.choice(self.sent[-40:])  # a retry, be it old
+        if dice < 0.25:
+            return alone(self.leaders())
+        if dice < 0.28 and self.opened:
+            return alone(CloseSession(SessionId(chance.randrange(1, self.opened + 1))))
+        if dice < 0.35 or not self.sequences:
+            return alone(self.operation(), chance.choice(["", f"request {chance.randrange(60)}"]))
+        session = chance.choice(list(self.sequences)[-6:])
+        self.sequences[session] += chance.choice([1, 1, 1, 2])
+        sequence = self.sequences[session]
+        lowest_open = max(0, sequence - chance.randrange(8))
+        return Command(SessionId(session), Sequence(sequence), Sequence(lowest_open), "", self.operation())
+
+    def batches(self, count: int) -> Iterator[list[Command]]:
+        for _ in range(count):
+            batch = []
+            for _ in range(self.chance.randrange(12)):
+                batch.append(self.command())
+                self.sent.append(batch[-1])
+            yield batch
+
+
+SMALL = {"dedupe_entries_max": 6, "dedupe_bytes_max": 400, "request_ids_max": 20, "history_count_max": 60, "session_keys_max": 4}
+"""Bounds that a short life reaches."""
+SMALL |= {"history_group_count_max": 5, "state_bytes_max": 40_000, "history_bytes_max": 4000}

@@ -1,0 +1,197 @@
+"""A command that is asked again has one effect and one answer, for as long as that can be promised; after that it is refused as too old."""
+
+import random
+
+import msgspec
+
+from coordnode.errors import BadRequest, SessionExpired, TooOld
+from coordnode.services.commands import (
+    CloseSession,
+    Done,
+    Failure,
+    Get,
+    OpenSession,
+    Outcome,
+    Put,
+    SessionOpened,
+    Transaction,
+)
+
+from .driven import Driven, alone, in_session, opening
+
+
+def code_of(result: object) -> int:
+    return result.code if isinstance(result, Failure) else 0
+
+
+def test_a_retry_gets_the_very_same_outcome() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    driven.apply(alone(Put(b"x", b"")), in_session(1, 1, Put(b"a", b"1")))
+    first = driven.outcomes[1]
+    assert (first.index, first.position) == (2, 1)
+    driven.apply(in_session(1, 1, Put(b"a", b"other")), in_session(1, 1, Put(b"a", b"1")))
+    assert driven.outcomes == [first, first]
+    assert driven.machine.revision == 2
+
+
+def test_a_failure_is_an_answer_too() -> None:
+    driven = Driven(state_bytes_max=2000)
+    driven.apply(opening(1))
+    refused = driven.one(in_session(1, 1, Put(b"a", b"x" * 4000)))
+    assert isinstance(refused, Failure)
+    assert driven.one(in_session(1, 1, Put(b"a", b""))) == refused
+
+
+def test_retries_come_in_any_order() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    order = list(range(1, 41))
+    random.Random(1).shuffle(order)
+    answers: dict[int, Outcome] = {}
+    for sequence in order:
+        driven.apply(in_session(1, sequence, Put(b"a", b"%d" % sequence), 1))
+        answers[sequence] = driven.outcomes[0]
+    revision = driven.machine.revision
+    random.Random(2).shuffle(order)
+    for sequence in order:
+        driven.apply(in_session(1, sequence, Put(b"a", b"again"), 1))
+        assert driven.outcomes[0] == answers[sequence]
+    assert driven.machine.revision == revision == 40
+
+
+def test_replies_below_the_lowest_open_sequence_are_forgotten() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    for sequence in (1, 2, 3, 7):
+        driven.apply(in_session(1, sequence, Put(b"a", b"")))
+    driven.apply(in_session(1, 8, Put(b"a", b""), 3))
+    results = driven.apply(*[in_session(1, sequence, Put(b"a", b"")) for sequence in (1, 2, 3, 7)])
+    assert [code_of(result) for result in results] == [TooOld.code, TooOld.code, 0, 0]
+    # A floor never sinks: a late retry with an old lowest open sequence changes nothing.
+    driven.apply(in_session(1, 5, Put(b"a", b""), 1))
+    assert code_of(driven.one(in_session(1, 2, Put(b"a", b"")))) == TooOld.code
+    # A jump over many sequences that were never used.
+    driven.apply(in_session(1, 10**12, Put(b"a", b""), 10**12))
+    assert code_of(driven.one(in_session(1, 8, Put(b"a", b"")))) == TooOld.code
+    assert driven.machine._sessions.windows.windows[1].replies.keys() == {10**12}  # type: ignore[index]
+
+
+def test_the_window_is_bounded_by_entries() -> None:
+    driven = Driven(dedupe_entries_max=4)
+    driven.apply(opening(1))
+    driven.apply(*[in_session(1, sequence, Put(b"a", b"")) for sequence in (10, 30, 20, 40)])
+    assert driven.one(in_session(1, 10, Put(b"a", b""))) == Done(1)
+    driven.apply(in_session(1, 50, Put(b"a", b"")))
+    results = driven.apply(*[in_session(1, sequence, Put(b"a", b"")) for sequence in (10, 20, 30, 40, 50)])
+    assert [code_of(result) for result in results] == [TooOld.code, 0, 0, 0, 0]
+    # 11 is above the floor and was never used: it runs, and being the lowest makes way at once.
+    assert driven.one(in_session(1, 11, Put(b"a", b""))) == Done(6)
+    assert code_of(driven.one(in_session(1, 11, Put(b"a", b"")))) == TooOld.code
+
+
+def test_the_window_is_bounded_by_bytes() -> None:
+    driven = Driven(dedupe_bytes_max=1000)
+    driven.apply(opening(1), alone(Put(b"big", b"x" * 300)), alone(Put(b"huge", b"x" * 2000)))
+    for sequence in range(1, 5):
+        driven.apply(in_session(1, sequence, Transaction([], [Get(b"big")])))
+    results = driven.apply(*[in_session(1, sequence, Put(b"a", b"")) for sequence in (1, 2)])
+    assert [code_of(result) for result in results] == [TooOld.code, 0]
+    driven.apply(in_session(1, 5, Transaction([], [Get(b"huge")])))
+    assert code_of(driven.one(in_session(1, 5, Put(b"a", b"")))) == TooOld.code
+    assert driven.machine._sessions.windows.windows[1].bytes == 0  # type: ignore[index]
+
+
+def test_without_a_sequence_nothing_is_remembered_but_the_session_must_live() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    assert driven.apply(in_session(1, 0, Put(b"a", b"", True)), in_session(1, 0, Put(b"a", b"", True))) == [Done(1), Done(2)]
+    assert code_of(driven.one(in_session(2, 0, Put(b"a", b"")))) == SessionExpired.code
+
+
+def test_an_ended_or_unknown_session_answers_nothing_else() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    driven.apply(in_session(1, 1, Put(b"a", b"")))
+    driven.apply(alone(CloseSession(1)))
+    results = driven.apply(in_session(1, 1, Put(b"a", b"")), in_session(1, 2, Put(b"a", b"")), in_session(5, 1, Put(b"a", b"")))
+    assert [code_of(result) for result in results] == [SessionExpired.code] * 3
+    assert driven.machine.revision == 1
+
+
+def test_a_session_may_close_itself() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    assert driven.one(in_session(1, 1, CloseSession(1))) == Done(0)
+    assert not driven.machine.has_session(1)
+    assert code_of(driven.one(in_session(1, 1, CloseSession(1)))) == SessionExpired.code
+
+
+def test_request_ids_without_a_session() -> None:
+    driven = Driven(request_ids_max=3)
+    driven.apply(*[alone(Put(b"a", b""), f"r{number}") for number in range(3)])
+    first = driven.outcomes[0]
+    driven.apply(alone(Put(b"a", b"again"), "r0"))
+    assert driven.outcomes == [first]
+    driven.apply(alone(Put(b"a", b""), "r3"))  # the oldest makes way, however often it was asked again
+    assert driven.apply(*[alone(Put(b"a", b""), f"r{number}") for number in (1, 2, 3, 0)]) == [Done(2), Done(3), Done(4), Done(5)]
+
+
+def test_request_ids_are_bounded_by_bytes() -> None:
+    driven = Driven(request_ids_bytes_max=3000)
+    driven.apply(alone(Put(b"big", b"x" * 1000)))
+    for number in range(5):
+        driven.apply(alone(Transaction([], [Get(b"big")]), f"r{number}"))
+        assert driven.machine.scalars.request_ids_bytes <= 3000
+    assert driven.one(alone(Put(b"a", b""), "r0")) == Done(2)
+    assert driven.one(alone(Put(b"a", b""), "r4")) != Done(3)
+
+
+def test_opening_is_deduplicated_by_nonce_while_the_session_lives() -> None:
+    driven = Driven()
+    driven.apply(opening(1), opening(2), opening(1))
+    first, second, again = driven.outcomes
+    assert again == first != second
+    driven.apply(alone(CloseSession(1)))
+    assert driven.one(opening(1)) == SessionOpened(3, 10_000, 0)
+    assert driven.one(opening(2)) == SessionOpened(2, 10_000, 0)
+
+
+def test_the_first_command_is_sequence_one_of_the_new_session() -> None:
+    driven = Driven()
+    opened = driven.one(opening(1, first=Put(b"a", b"", True)))
+    assert opened == SessionOpened(1, 10_000, 1, Done(1))
+    place = driven.outcomes[0]
+    assert driven.one(in_session(1, 1, Put(b"a", b"", True))) == Done(1)
+    assert (driven.outcomes[0].index, driven.outcomes[0].position) == (place.index, place.position)
+    assert driven.one(opening(1, first=Put(b"a", b"", True))) == opened
+    assert driven.machine.revision == 1
+    assert driven.machine.changes(0, 1)[0].events[0].session == 1
+
+
+def test_a_first_command_may_fail_in_a_session_that_opens() -> None:
+    opened = Driven(session_keys_max=0).one(opening(1, first=Put(b"a", b"", True)))
+    assert isinstance(opened, SessionOpened)
+    assert isinstance(opened.first, Failure)
+
+
+def test_envelopes_that_make_no_sense_are_refused_before_and_in_apply() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    put = Put(b"a", b"")
+    for command in (
+        in_session(-1, 1, put),
+        in_session(1, -1, put),
+        in_session(1, 2**53, put),
+        in_session(1, 3, put, lowest_open=4),
+        in_session(0, 1, put),
+        in_session(1, 1, OpenSession(b"n", 10_000)),
+    ):
+        error = driven.machine.admit(command)  # type: ignore[arg-type]
+        assert type(error) is BadRequest, command
+        assert driven.one(command) == Failure(error.code, error.sentence)
+    both = msgspec.structs.replace(in_session(1, 2, put), request_id="request")
+    assert code_of(driven.one(both)) == BadRequest.code
+    assert driven.machine.admit(alone(put, "r" * 129)) is not None  # type: ignore[arg-type]
+    assert driven.machine.admit(in_session(1, 2**53 - 1, put)) is None  # type: ignore[arg-type]
+    assert driven.machine.revision == 0

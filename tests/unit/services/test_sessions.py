@@ -1,0 +1,95 @@
+"""Sessions: what outlives a leader, and how they end."""
+
+import pytest
+
+from coordnode.errors import BadRequest, SessionExpired, TooLarge
+from coordnode.services.commands import Checkpoint, CloseSession, Done, Expire, Failure, OpenSession, Put, SessionOpened, Withdraw
+
+from .driven import Driven, alone, in_session, opening
+
+
+def test_ids_grow_and_are_never_used_again() -> None:
+    driven = Driven()
+    driven.cluster_ms = 5000
+    assert driven.apply(opening(1, owner="one"), opening(2)) == [SessionOpened(1, 10_000, 0), SessionOpened(2, 10_000, 0)]
+    driven.apply(alone(CloseSession(2)))
+    assert driven.one(opening(3)) == SessionOpened(3, 10_000, 0)
+    assert [(session, found.owner, found.opened_ms) for session, found in driven.machine.sessions()] == [(1, "one", 5000), (3, "", 5000)]
+    assert list(driven.machine.leases()) == [(1, 10_000, None), (3, 10_000, None)]
+    assert (driven.machine.has_session(1), driven.machine.has_session(2), driven.machine.has_session(0)) == (True, False, False)
+    assert (driven.machine.ttl_ms(1), driven.machine.ttl_ms(2)) == (10_000, None)
+
+
+def test_an_expiry_ends_what_is_still_there() -> None:
+    driven = Driven()
+    driven.apply(*[opening(number) for number in range(1, 5)])
+    driven.apply(*[in_session(session, 1, Put(b"k%d" % session, b"", True)) for session in (1, 2, 3)])
+    driven.apply(alone(CloseSession(2)))
+    assert driven.one(alone(Expire(1, [1, 2, 3, 4, 9]))) == Done(6, 3)
+    assert [[event.key for event in change.events] for change in driven.machine.changes(3, 6)] == [[b"k2"], [b"k1"], [b"k3"]]
+    assert list(driven.machine.sessions()) == []
+    assert driven.machine.state_bytes == 0
+
+
+def test_an_expiry_of_another_term_is_void() -> None:
+    driven = Driven()
+    driven.apply(opening(1))
+    for term in (0, 2):
+        refused = driven.one(alone(Expire(term, [1])))
+        assert isinstance(refused, Failure)
+        assert refused.code == BadRequest.code
+    assert driven.machine.has_session(1)
+    driven.term = 2
+    assert driven.one(alone(Expire(2, [1]))) == Done(0, 1)
+
+
+def test_one_entry_names_no_more_sessions_than_the_bound() -> None:
+    driven = Driven(expire_sessions_max=2)
+    driven.apply(opening(1))
+    for operation in (Expire(1, [1, 2, 3]), Checkpoint([(1, 1), (2, 1), (3, 1)]), Withdraw([1, 2, 3])):
+        refused = driven.one(alone(operation))
+        assert isinstance(refused, Failure)
+        assert refused.code == TooLarge.code
+    assert driven.one(alone(Expire(1, [1, 2]))) == Done(0, 1)
+
+
+def test_checkpoints_are_kept_and_withdrawn() -> None:
+    driven = Driven()
+    driven.apply(opening(1), opening(2))
+    assert driven.machine.remaining_ms(1) is None
+    assert driven.one(alone(Checkpoint([(1, 700), (2, 99_999), (3, 1)]))) == Done(0, 2)
+    assert (driven.machine.remaining_ms(1), driven.machine.remaining_ms(2), driven.machine.remaining_ms(3)) == (700, 10_000, None)
+    assert list(driven.machine.leases()) == [(1, 10_000, 700), (2, 10_000, 10_000)]
+    assert driven.restored().remaining_ms(1) == 700
+    assert driven.one(alone(Checkpoint([(1, 700), (2, -5)]))) == Done(0, 1)
+    assert driven.machine.remaining_ms(2) == 0
+    assert driven.one(alone(Withdraw([1, 3]))) == Done(0, 1)
+    assert list(driven.machine.leases()) == [(1, 10_000, None), (2, 10_000, 0)]
+
+
+def test_closing_what_is_over_says_so() -> None:
+    driven = Driven()
+    refused = driven.one(alone(CloseSession(4)))
+    assert isinstance(refused, Failure)
+    assert refused.code == SessionExpired.code
+    assert "session 4 is over" in refused.sentence
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        (OpenSession(b"", 10_000), BadRequest),
+        (OpenSession(b"n" * 65, 10_000), BadRequest),
+        (OpenSession(b"n", 999), BadRequest),
+        (OpenSession(b"n", 86_400_001), BadRequest),
+        (OpenSession(b"n", 10_000, "ä" * 129), TooLarge),
+        (OpenSession(b"n", 10_000, "", Put(b"", b"")), BadRequest),
+        (CloseSession(0), BadRequest),
+    ],
+)
+def test_what_admission_refuses_apply_refuses_too(operation: OpenSession, kind: type) -> None:
+    driven = Driven()
+    error = driven.machine.admit(alone(operation))  # type: ignore[arg-type]
+    assert type(error) is kind
+    assert driven.one(alone(operation)) == Failure(error.code, error.sentence)
+    assert list(driven.machine.sessions()) == []

@@ -1,0 +1,123 @@
+"""The read-only view: of a running member, of a dead one, of a damaged one; it never writes and never locks."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from coordnode.ids import Index, WriteId
+from coordnode.raft.ready import Write
+from coordnode.replica.effects import StoreChunk, StoreSlice
+from coordnode.simulator import rot
+from coordnode.simulator.disk import SimDisk
+from coordnode.storage.disk import RealDisk
+from coordnode.storage.reader import OK, ROT, TORN_TAIL, Reader, open_reader
+from coordnode.storage.recovery import Recovered, create_folder, open_folder
+from coordnode.storage.snapshots import SNAPSHOT_FOLDER
+from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, entry, meta_at, new_disk, reopen
+
+
+def running(count: int = 30) -> tuple[SimDisk, Recovered, Reader]:
+    disk = new_disk()
+    found = reopen(disk)
+    for index in range(1, count + 1):
+        found.wal.commit([Write(WriteId(index), entries=[entry(index, 0, 1200)])])
+    disk.settle()
+    return disk, found, Reader(disk)
+
+
+def test_a_running_member_is_read_without_changing_anything() -> None:
+    disk, found, reader = running()
+    before = disk.operations
+    records = list(reader.records())
+    assert [record.index for record in records if record.kind == "entry"] == list(range(1, 31))
+    assert records[-1].kind == "end"
+    assert all(record.verdict == OK for record in records)
+    report = reader.verify()
+    assert report.verdict == OK
+    assert (report.entries, report.last_index, report.last_chain) == (30, 30, found.wal.chain_at(Index(30)))
+    assert reader.identity().identity == IDENTITY
+    assert [state.copy.hard_state.boot for state in reader.hard_state() if state.copy] == [1, 1]
+    mark, problems = reader.mark()
+    assert mark is not None
+    assert not problems
+    assert [(one.meta, one.complete, one.slices) for one in reader.snapshots(verify=True)] == [(GENESIS.meta, True, 2)]
+    assert disk.operations == before
+
+
+def test_truncations_and_resets_are_shown() -> None:
+    _, found, reader = running(5)
+    found.wal.commit([Write(WriteId(10), truncate_from=Index(4), entries=[entry(4, 0)])])
+    meta = meta_at(20, 0, author=8, chain=3)
+    found.snapshots.store_chunk(StoreChunk(IDENTITY.member, meta, 0, True, b"x"))
+    found.wal.commit([Write(WriteId(11), reset_to=meta)])
+    kinds = [record.kind for record in reader.records() if record.kind not in ("batch", "segment")]
+    assert kinds == ["entry"] * 5 + ["truncate", "entry", "reset", "end"]
+    assert reader.verify().last_index == 20
+
+
+def test_a_torn_tail_is_no_damage() -> None:
+    disk, found, reader = running(3)
+    found.wal.commit([Write(WriteId(9), entries=[entry(4, 0), entry(5, 0, 3000)])])
+    file = disk.open(f"wal/{found.wal._number:020d}.seg")
+    file.write(found.wal._offset - 600, bytes(512))
+    report = reader.verify()
+    assert report.verdict == TORN_TAIL
+    assert report.damages == []
+    assert report.last_index == 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rot_is_named_with_file_offset_and_remedy(seed: int) -> None:
+    disk, found, reader = running()
+    found.wal.idle()
+    disk.settle()
+    hit = rot.rot_record(disk, IDENTITY, Random(seed))
+    assert hit is not None
+    report = reader.verify()
+    assert report.verdict == ROT
+    assert [damage.path for damage in report.damages] == [hit.path]
+    assert report.damages[0].offset <= hit.offset
+    assert "restore from a backup" in report.damages[0].remedy
+
+
+def test_damage_elsewhere_is_named_too() -> None:
+    disk, found, reader = running()
+    found.snapshots.store_slice(StoreSlice(meta_at(9, 0), 0, True, b"state"))
+    disk.settle()
+    for work in (rot.rot_hard_state, rot.rot_newest_snapshot, rot.rot_mark, rot.rot_identity):
+        assert work(disk, Random(3)) is not None
+    report = reader.verify()
+    assert report.verdict == ROT
+    paths = [damage.path for damage in report.damages]
+    assert len(paths) == 4
+    assert paths[0].startswith("hard_state.")
+    assert paths[1:] == ["mark", paths[2], "identity"]
+    assert paths[2].startswith(SNAPSHOT_FOLDER)
+
+
+def test_a_folder_of_this_machine_while_its_member_holds_the_lock(tmp_path: Path) -> None:
+    root = str(tmp_path / "member")
+    disk = RealDisk(root)
+    disk.make_root()
+    create_folder(disk, IDENTITY, GENESIS, SMALL)
+    found = open_folder(disk, IDENTITY, SMALL)
+    for index in range(1, 31):
+        found.wal.commit([Write(WriteId(index), entries=[entry(index, 0, 1200)])])
+    report = open_reader(root).verify()
+    assert (report.verdict, report.entries) == (OK, 30)
+    found.wal.close()
+    found.snapshots.close()
+    disk.unlock()
+    again = open_folder(RealDisk(root), IDENTITY, SMALL)
+    assert [one.index for one in again.entries] == list(range(1, 31))
+    assert again.report == []
+    again.wal.close()
+    again.snapshots.close()
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    reader = open_reader(str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        reader.identity()
+    assert reader.verify().verdict == ROT
