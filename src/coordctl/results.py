@@ -80,8 +80,193 @@ class WalVerified(msgspec.Struct, frozen=True, kw_only=True):
     damages: list[Damage]
 
 
+class Up(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.up/1"] = "coordctl.up/1"
+    outcome: Literal["ready"] = "ready"
+    exit_code: Literal[0] = 0
+    name: str
+    folder: str
+    members: list[str]
+    endpoints: list[str]
+    leader: str
+    started: list[str]  # those that did not run before
+    is_new: bool
+    elapsed_ms: int
+
+
+class Down(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.down/1"] = "coordctl.down/1"
+    outcome: Literal["stopped"] = "stopped"
+    exit_code: Literal[0] = 0
+    name: str
+    folder: str
+    members: list[str]
+    stopped: int
+    purged: bool
+    left_behind: list[str]  # files in its folder that are not the cluster's
+
+
+class FoundMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A member that does not answer has a state and a trouble; what only it could say is null."""
+
+    name: str
+    member: int
+    address: str
+    role: str  # voter, leader, learner
+    state: str  # ok, NOT READY, BEHIND, UNREACHABLE
+    trouble: str
+    lag: int | None
+    applied: int | None
+    version: str | None
+    term: int | None
+    pid: int | None
+    uptime_s: int | None
+    free_bytes: int | None
+    reasons: list[str]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    level: str
+    sentence: str
+    remedy: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.status/1"] = "coordctl.status/1"
+    outcome: Literal["answered", "unreachable"]
+    exit_code: Literal[0, 69]
+    cluster: str
+    judgement: str
+    can_lose: int  # more members, without an outage; below 0: too few are left
+    leader: str
+    term: int
+    revision: int | None
+    members: list[FoundMember]
+    findings: list[Finding]
+    digest: Literal["equal", "different", "unknown"]
+    digest_index: int
+    sources_answered: int
+    sources_asked: int
+    unix_ms: int
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.health/1"] = "coordctl.health/1"
+    outcome: Literal["ok", "warning", "critical", "unknown"]
+    exit_code: Literal[0, 1, 2, 3]
+    cluster: str
+    sentence: str
+    can_lose: int
+    members_well: int
+    members: int
+    digest: Literal["equal", "different", "unknown"]
+    digest_index: int
+    findings: list[Finding]
+    sources_answered: int
+    sources_asked: int
+
+
+class Waited(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.wait/1"] = "coordctl.wait/1"
+    outcome: Literal["reached", "not reached"]
+    exit_code: Literal[0, 1]
+    condition: str
+    now: str  # how the cluster was when last seen
+    elapsed_ms: int
+
+
+class KvItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys and values as text where they are text, and always as base64."""
+
+    key: str | None
+    key_base64: str
+    value: str | None
+    value_base64: str
+    create_revision: int
+    mod_revision: int
+    version: int
+    session: int
+
+
+class KvGet(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.kv-get/1"]
+    outcome: Literal["found", "absent"]
+    exit_code: Literal[0, 1]
+    key: str | None
+    key_base64: str
+    revision: int
+    item: KvItem | None
+
+
+class KvPut(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.kv-put/1"]
+    outcome: Literal["done"]
+    exit_code: Literal[0]
+    key: str | None
+    key_base64: str
+    revision: int
+    request_id: str
+
+
+class KvDelete(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.kv-del/1"]
+    outcome: Literal["deleted", "absent"]
+    exit_code: Literal[0]
+    key: str | None
+    key_base64: str
+    revision: int
+    request_id: str
+
+
+class KvListed(KvItem, frozen=True, kw_only=True):
+    """One line for each key."""
+
+    schema: Literal["coordctl.kv-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+
+
+class KvCas(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.kv-cas/1"]
+    outcome: Literal["done", "different"]
+    exit_code: Literal[0, 1]
+    key: str | None
+    key_base64: str
+    revision: int
+    request_id: str
+    found: KvItem | None  # what was there instead
+
+
+class KvChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each key that changed; those of one transaction have one revision."""
+
+    schema: Literal["coordctl.kv-watch/1"]
+    outcome: Literal["changed"]
+    exit_code: Literal[0]
+    revision: int
+    is_last_of_revision: bool
+    kind: Literal["put", "delete"]
+    key: str | None
+    key_base64: str
+    value: str | None
+    value_base64: str
+    version: int
+    session: int
+
+
 SCHEMAS: dict[str, type[msgspec.Struct]] = {
+    "down": Down,
+    "health": Health,
+    "kv-cas": KvCas,
+    "kv-del": KvDelete,
+    "kv-get": KvGet,
+    "kv-ls": KvListed,
+    "kv-put": KvPut,
+    "kv-watch": KvChanged,
+    "status": Status,
+    "up": Up,
     "version": Version,
+    "wait": Waited,
     "wal-dump": WalRecord,
     "wal-verify": WalVerified,
 }

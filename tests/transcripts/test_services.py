@@ -222,9 +222,7 @@ class Story:
                 kept.append(word)
         session, sequence = SessionId(int(envelope["session"])), Sequence(int(envelope["sequence"]))
         operation = parse_operation(" ".join(kept), self.driven.term)
-        lines = show(
-            self.driven.one(Command(session, sequence, Sequence(int(envelope["lowest"])), envelope["request"], operation))
-        )
+        lines = show(self.driven.one(Command(session, sequence, Sequence(int(envelope["lowest"])), envelope["request"], operation)))
         (outcome,) = self.driven.outcomes
         if outcome.index != self.driven.machine.applied:
             lines[0] += f"   [the answer of entry {outcome.index}]"

@@ -30,6 +30,8 @@ class LocalCluster(NamedTuple):
     folder: str
     name: str
     cluster: int
+    created: int  # unix seconds
+    is_made: bool  # its members' folders exist
     members: tuple[LocalMember, ...]
 
     def endpoints(self) -> list[Endpoint]:
@@ -62,7 +64,8 @@ def read(folder: str) -> LocalCluster | None:
             found = json.load(file)
         if found["format"] != FORMAT:
             raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
-        return LocalCluster(folder, found["name"], found["cluster"], tuple(_member(entry) for entry in found["members"]))
+        members = tuple(_member(entry) for entry in found["members"])
+        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -78,7 +81,8 @@ def write(cluster: LocalCluster) -> None:
         {"name": member.name, "id": member.member, "address": member.address, "pid": member.pid, "started": member.started}
         for member in cluster.members
     ]
-    text = json.dumps({"format": FORMAT, "name": cluster.name, "cluster": cluster.cluster, "members": members}, indent=1)
+    identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
+    text = json.dumps({"format": FORMAT, **identity, "members": members}, indent=1)
     path = os.path.join(cluster.folder, DESCRIPTION)
     with open(path + ".tmp", "w", encoding="utf-8") as file:
         file.write(text + "\n")

@@ -43,6 +43,21 @@ def error(sentence: str) -> None:
     note(f"coordctl: {sentence}")
 
 
+def short_path(path: str) -> str:
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path.startswith(home + os.sep) else path
+
+
+def confirmed(question: str, flag: str) -> bool:
+    """Without a terminal nobody can answer: refused, and the flag that answers is named."""
+    if not sys.stdin.isatty():
+        note(f"coordctl: {question} There is no terminal to ask on: say so with {flag}")
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def json_line(value: msgspec.Struct) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 

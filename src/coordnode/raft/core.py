@@ -89,7 +89,7 @@ class Raft(State):
 
     def compact(self, snapshot: SnapshotMeta, keep_from: Index) -> None:
         """`snapshot` is whole and durable here; entries below `keep_from` are not needed for peers any more."""
-        if self.snapshot is None or snapshot.index <= self.snapshot.index:
+        if self.snapshot is None or snapshot.index < self.snapshot.index:
             return
         assert snapshot.index <= self.persisted
         self.snapshot = snapshot

@@ -271,10 +271,14 @@ class Replica:
         snapshot = self.raft.snapshot
         newest = snapshot.index if snapshot is not None else 0
         maker = self._maker
-        if self.applied <= newest or self._clock.now_ms < maker.not_before_ms:
+        if self.applied < newest or self._clock.now_ms < maker.not_before_ms:
             return False
+        if maker.due:
+            return True
         config = self.config
-        return maker.due or self.applied - newest >= config.snapshot_entries or self.raft.log.bytes > config.snapshot_log_bytes
+        return self.applied > newest and (
+            self.applied - newest >= config.snapshot_entries or self.raft.log.bytes > config.snapshot_log_bytes
+        )
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         self._set_machine(None)

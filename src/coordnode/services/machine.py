@@ -1,6 +1,6 @@
 """The replicated state machine: routes each command of a committed batch to its service, exactly once. Pure.
 
-    batch ─→ retry? ─→ checks ─→ service ─→ result ─→ kept for retries ─→ outcome
+batch ─→ retry? ─→ checks ─→ service ─→ result ─→ kept for retries ─→ outcome
 """
 
 from collections.abc import Iterable, Iterator

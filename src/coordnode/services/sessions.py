@@ -124,9 +124,7 @@ class Sessions(Service):
             self.windows.keep(window, session, FIRST_SEQUENCE, FIRST_SEQUENCE, kept)
         result = SessionOpened(session, operation.ttl_ms, scalars.revision, first)
         opened = Outcome(context.index, context.position, encode(result))
-        self.table.set(
-            _pack(session), Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened)
-        )
+        self.table.set(_pack(session), Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened))
         self.nonces.set(operation.nonce, session)
         scalars.state_bytes += charge + len(opened.result)
         return result

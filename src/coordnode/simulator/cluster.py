@@ -330,7 +330,7 @@ def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
         tick_ms=50,
         timing=Timing(election_ticks_min=10, election_ticks_max=20, heartbeat_ticks=2, stuck_ticks=40),
         snapshot_entries=snapshot_entries,
-        snapshot_log_bytes=1024 * KIB,
+        snapshot_log_bytes=4096 * KIB,
         keep_entries=(2, 20, 100)[int(chance() * 3)],
         apply_bytes_per_turn=(2 * KIB, 1024 * KIB)[int(chance() * 2)],
     )

@@ -100,7 +100,7 @@ KINDS: dict[str, _Kind] = {
     JOINT: _Kind(0.3, 2, (0, 0), (0, 1_000_000), 0.4),
     RAISE_LEVEL: _Kind(0.3, 1, (0, 0), (2, 2)),
     SILENCE: _Kind(0.5, 4, (1_000, 12_000), (0, 1_000_000)),
-    SNAPSHOT_CUT: _Kind(0.3, 3, (100, 2_000), (1, 20)),
+    SNAPSHOT_CUT: _Kind(0.5, 3, (100, 2_000), (1, 20)),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

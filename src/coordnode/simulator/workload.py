@@ -36,7 +36,7 @@ HOT_KEYS = 4
 WIDE_KEYS = 60
 SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 WATCHES_MAX = 2
-BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several slices
+BULKY_SHARE = 0.25  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
 
 

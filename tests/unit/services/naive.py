@@ -34,8 +34,6 @@ class NaiveSession:
     replies: dict[int, Result] = field(default_factory=dict)
 
 
-
-
 class Naive:
     """Answers like a Machine, but says only "Failure" where something is refused. Byte bounds are not modelled."""
 

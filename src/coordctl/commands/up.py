@@ -1,0 +1,54 @@
+"""`coordctl up`"""
+
+import os
+
+import click
+
+from coordctl.commands import options
+from coordctl.local import clusters
+from coordctl.operations import local
+from coordctl.report import screen
+from coordctl.report.exits import EXPLAINED, Kind
+from coordctl.report.running import output, run
+from coordctl.results import Up
+
+
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.option("--nodes", type=int, metavar="N", help="Members of a new cluster; default: 3. One member is durable too, but survives no loss.")
+@click.option("--dir", "folder", metavar="DIR", default="", help="Where it lives, instead of the state folder; others then say -c DIR.")
+@options.cluster
+@options.timeout("30s")
+@options.quiet
+@output
+def command(nodes: int | None, folder: str, cluster: str, timeout_seconds: float, quiet: bool, output: str) -> int:
+    """Start a durable cluster on this machine, and return once it is ready.
+
+    The first time it is made, later it goes on with its data. What runs already is left alone.
+    """
+    name = cluster or os.environ.get("COORD_CLUSTER") or clusters.DEFAULT_NAME
+    where = os.path.abspath(folder) if folder else clusters.folder_of(name)
+    done = local.up(where, os.path.basename(where.rstrip(os.sep)), nodes, timeout_seconds)
+    if output == "json":
+        screen.json_line(done)
+    elif not quiet:
+        screen.lines(_lines_of(done, called=_called(done, folder)))
+    return done.exit_code
+
+
+def _called(done: Up, folder: str) -> str:
+    """What other commands need to be told to find it."""
+    if folder:
+        return f" -c {screen.short_path(done.folder)}"
+    return f" -c {done.name}" if len(clusters.names()) > 1 or done.name != clusters.DEFAULT_NAME else ""
+
+
+def _lines_of(done: Up, called: str) -> list[str]:
+    count = "1 member" if len(done.members) == 1 else f"{len(done.members)} members"
+    return [
+        f"{done.name}: {count} ready, durable, {done.leader} leads. Data in {screen.short_path(done.folder)}",
+        f"Try: coordctl status{called}    Stop: coordctl down{called} (keeps data), coordctl down{called} --purge",
+    ]
+
+
+def main(argv: list[str]) -> int:
+    return run(command, argv, "up", Kind.ACTION)

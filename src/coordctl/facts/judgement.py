@@ -1,0 +1,77 @@
+"""The list of checks: what is wrong with a cluster, how bad that is, and what to do. `status` shows it, `health` turns it into a code."""
+
+from typing import NamedTuple
+
+from coordctl.facts.members import LAG_ENTRIES_MAX, ClusterFacts
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)  # as Nagios has them
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_WORST_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
+
+
+class Finding(NamedTuple):
+    level: int
+    sentence: str
+    remedy: str
+
+
+def findings(facts: ClusterFacts) -> list[Finding]:
+    """Worst first."""
+    if not facts.answered:
+        troubles = "; ".join(f"{found.shown_name}: {found.trouble}" for found in facts.members)
+        return [Finding(UNKNOWN, f"no member could be reached from here ({troubles})", "coordctl up, or check --endpoints")]
+    found = [*_quorum(facts), *_state(facts), *_members(facts)]
+    return sorted(found, key=lambda finding: _WORST_FIRST.index(finding.level))
+
+
+def level(found: list[Finding]) -> int:
+    return found[0].level if found else OK
+
+
+def _quorum(facts: ClusterFacts) -> list[Finding]:
+    voters = facts.voters()
+    reached = facts.good_voters(voters)
+    if facts.leader_status is None:
+        unreached = len(voters) - sum(1 for one in facts.answered if one.status is not None and one.status["member"] in voters)
+        if len(voters) - unreached > len(voters) // 2:
+            # A majority answered, and none of them leads: that is proof, not suspicion.
+            return [Finding(CRITICAL, "no member leads, although a majority answers", "coordctl logs; an election should end within 2 s")]
+        answered = f"{len(facts.answered)} of {len(facts.members)}"
+        return [Finding(UNKNOWN, f"no leader among the {answered} members that answer", "start the others")]
+    can_lose = facts.can_lose()
+    if can_lose < 0:
+        return [Finding(CRITICAL, f"only {reached} of {len(voters)} voters are well: writes cannot be acknowledged", "start the others")]
+    if can_lose == 0 and len(voters) > 1:
+        return [Finding(WARNING, f"one more loss ends service: {reached} of {len(voters)} voters are well", "bring a member back")]
+    return []
+
+
+def _state(facts: ClusterFacts) -> list[Finding]:
+    found = []
+    verdict, index = facts.digests()
+    if verdict == "different":
+        found.append(Finding(CRITICAL, f"members' states differ at index {index}", "coordctl bundle, before anything is restarted"))
+    leader = facts.leader_status
+    if leader is not None and leader.get("writes_stopped_at"):
+        stopped_at = leader["writes_stopped_at"]
+        found.append(Finding(CRITICAL, f"writes are stopped: states differ at index {stopped_at} without a majority", "coordctl bundle"))
+    return found
+
+
+def _members(facts: ClusterFacts) -> list[Finding]:
+    found = []
+    for one in facts.members:
+        name = one.shown_name
+        if one.status is None:
+            found.append(Finding(WARNING, f"{name} does not answer: {one.trouble}", "coordctl up starts what is down of a local cluster"))
+            continue
+        lag = facts.lag(one)
+        if lag is not None and lag > LAG_ENTRIES_MAX:
+            found.append(Finding(WARNING, f"{name} is {lag} entries behind", "it catches up by itself; see its disk if not"))
+        elif not one.status["ready"]:
+            found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment"))
+        if one.status["disk"]["space_ok"] is False:
+            found.append(Finding(WARNING, f"{name} has too little free disk", f"free space below {one.status['disk']['folder']}"))
+        if one.status["storage"]["rot"]:
+            found.append(Finding(WARNING, f"{name} found damaged bytes: {one.status['storage']['rot'][0]}", "check that disk"))
+    return found

@@ -1,0 +1,114 @@
+"""What each member says of itself (its /status), or why it says nothing; and what that makes of the cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LAG_ENTRIES_MAX = 1_000  # a member further behind would be missed in an election
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    address: str
+    status: dict[str, Any] | None  # None: it did not answer
+    trouble: str = ""  # why not
+    name: str = ""  # as far as known from elsewhere
+    member: int = 0
+
+    @property
+    def shown_name(self) -> str:
+        return str(self.status["name"]) if self.status is not None else self.name or self.address
+
+
+class ClusterFacts:
+    """Of one moment, from those members that answered."""
+
+    def __init__(self, members: Sequence[MemberFacts]) -> None:
+        self.members = list(members)
+        self.answered = [found for found in members if found.status is not None]
+        statuses = [found.status for found in self.answered if found.status is not None]
+        leading = [status for status in statuses if status["role"] == "leader"]
+        # An old leader that was cut off still believes it leads: the latest term is right.
+        self.leader_status = max(leading, key=lambda status: status["term"], default=None)
+        self._newest = self.leader_status or max(statuses, key=lambda status: (status["term"], status["applied"]), default=None)
+
+    @property
+    def cluster_name(self) -> str:
+        return str(self._newest["cluster_name"]) if self._newest is not None else ""
+
+    @property
+    def term(self) -> int:
+        return int(self._newest["term"]) if self._newest is not None else 0
+
+    @property
+    def leader_name(self) -> str:
+        return str(self.leader_status["name"]) if self.leader_status is not None else ""
+
+    @property
+    def commit(self) -> int:
+        return max((found.status["commit"] for found in self.answered if found.status is not None), default=0)
+
+    def voters(self) -> list[int]:
+        return list(self._newest["config"]["voters"]) if self._newest is not None else []
+
+    def outgoing(self) -> list[int]:
+        return list(self._newest["config"]["outgoing"]) if self._newest is not None else []
+
+    def learners(self) -> list[int]:
+        return list(self._newest["config"]["learners"]) if self._newest is not None else []
+
+    def contacts(self) -> dict[int, str]:
+        return {int(member): contact for member, contact in self._newest["config"]["contacts"].items()} if self._newest is not None else {}
+
+    def role(self, found: MemberFacts) -> str:
+        if found.status is None:
+            return "learner" if found.member in self.learners() else "voter"
+        if found.status is self.leader_status:
+            return "leader"
+        return "learner" if found.status["member"] in self.learners() else "voter"
+
+    def lag(self, found: MemberFacts) -> int | None:
+        return max(0, self.commit - found.status["applied"]) if found.status is not None else None
+
+    def state(self, found: MemberFacts) -> str:
+        """One word for the table."""
+        if found.status is None:
+            return "UNREACHABLE"
+        lag = self.lag(found)
+        if lag is not None and lag > LAG_ENTRIES_MAX:
+            return "BEHIND"
+        return "ok" if found.status["ready"] else "NOT READY"
+
+    def good_voters(self, voters: Sequence[int]) -> int:
+        good = {found.status["member"] for found in self.members if found.status is not None and self.state(found) == "ok"}
+        return sum(member in good for member in voters)
+
+    def can_lose(self) -> int:
+        """How many more members may go without an outage; below 0: too few are left already."""
+        spare = [self.good_voters(voters) - (len(voters) // 2 + 1) for voters in (self.voters(), self.outgoing()) if voters]
+        return min(spare, default=-1)
+
+    def digests(self) -> tuple[str, int]:
+        """(equal, different or unknown; the index at which the members' states were compared)"""
+        by_index: dict[int, set[int]] = {}
+        counts: dict[int, int] = {}
+        for found in self.answered:
+            assert found.status is not None
+            for index, digest in _digests_of(found.status):
+                by_index.setdefault(index, set()).add(digest)
+                counts[index] = counts.get(index, 0) + 1
+        different = [index for index in sorted(by_index) if len(by_index[index]) > 1]
+        if different:
+            return "different", different[0]
+        compared = [index for index in sorted(by_index) if counts[index] == len(self.answered)]
+        return ("equal", compared[-1]) if compared else ("unknown", 0)
+
+
+def _digests_of(status: dict[str, Any]) -> list[tuple[int, int]]:
+    """Its state now, and its state at the index where members were told to compare."""
+    found = {}
+    if status.get("digest") is not None:
+        found[status["digest_index"]] = status["digest"]
+    if status.get("applied_digest") is not None:
+        found[status["applied"]] = status["applied_digest"]
+    return list(found.items())

@@ -1,0 +1,172 @@
+"""One local cluster's life: made once, started, looked at, ended, removed. One command at a time works on it."""
+
+import fcntl
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from coordctl.local import processes
+from coordctl.local.clusters import LocalCluster, LocalMember, write
+from coordnode.errors import CoordError, Overloaded
+
+LOCK_FILE = "lock"
+LOG_BYTES_MAX = 8 * 1024 * 1024  # a larger log is put aside when its member starts; one older is kept
+PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
+ID_MAX = 2**53 - 1
+MEMBERS_MAX = 9
+
+
+class Failed(CoordError):
+    """Something on this machine did not work; nothing is half-done that the next `up` or `down` does not finish."""
+
+    definite = True
+
+
+class Started(NamedTuple):
+    member: LocalMember
+    process: "subprocess.Popen[bytes]"
+
+
+def log_path(cluster: LocalCluster, member: LocalMember) -> str:
+    return os.path.join(cluster.folder, f"{member.name}.log")
+
+
+def data_folder(cluster: LocalCluster, member: LocalMember) -> str:
+    return os.path.join(cluster.folder, member.name)
+
+
+@contextmanager
+def locked(folder: str, until: float) -> Iterator[None]:
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        descriptor = os.open(os.path.join(folder, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failed(f"{folder} cannot be used: {error.strerror}; name another folder with --dir") from None
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise Overloaded(f"another coordctl is at work on {folder}; try again when it is done") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def plan(folder: str, name: str, members: int) -> LocalCluster:
+    """Ids and free ports for a new cluster; written down before anything is made, so that making can be repeated."""
+    chance = random.SystemRandom()
+    ids = [chance.randint(1, ID_MAX) for _ in range(members)]
+    ports = _free_ports(members, chance)
+    made = [LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}") for number in range(1, members + 1)]
+    cluster = LocalCluster(folder, name, chance.randint(1, ID_MAX), int(time.time()), False, tuple(made))
+    write(cluster)
+    return cluster
+
+
+def _free_ports(count: int, chance: random.Random) -> list[int]:
+    ports: list[int] = []
+    for port in chance.sample(range(PORT_MIN, PORT_MAX), 1_000):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failed(f"{count} free ports from {PORT_MIN} to {PORT_MAX} were not found on this machine: stop something that listens there")
+
+
+def make(cluster: LocalCluster) -> LocalCluster:
+    """The folders of its members. Repeated until it succeeded once, and never again: a lost folder is a lost voter."""
+    if cluster.is_made:
+        return cluster
+    arguments = ["init", "--cluster", str(cluster.cluster), "--created", str(cluster.created)]
+    for member in cluster.members:
+        arguments += ["--make", f"{member.member}={data_folder(cluster, member)}", "--contact", f"{member.member}={member.address}"]
+    path = os.path.join(cluster.folder, "init.log")
+    with processes.start(arguments, path, cluster.folder) as process:
+        code = process.wait()
+    if code:
+        raise Failed(f"the members' folders could not be made: {_last_words(path)}")
+    os.unlink(path)
+    made = cluster._replace(is_made=True)
+    write(made)
+    return made
+
+
+def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
+    """Starts the members that do not run."""
+    started: list[Started] = []
+    members: list[LocalMember] = []
+    for member in cluster.members:
+        if not processes.is_running(member.pid, member.started):
+            path = log_path(cluster, member)
+            _put_aside(path)
+            arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
+            arguments += ["--name", member.name, "--cluster-name", cluster.name]
+            process = processes.start(arguments, path, cluster.folder)
+            member = member._replace(pid=process.pid, started=processes.started_mark(process.pid))
+            started.append(Started(member, process))
+        members.append(member)
+    cluster = cluster._replace(members=tuple(members))
+    if started:
+        write(cluster)
+    return cluster, started
+
+
+def _put_aside(path: str) -> None:
+    if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
+        os.replace(path, path + ".1")
+
+
+def explain_end(cluster: LocalCluster, started: Started) -> Failed:
+    """Of a member that ended right after it was started."""
+    path = log_path(cluster, started.member)
+    words = processes.tail(path, 4)
+    shown = "".join(f"\n          {line[:300]}" for line in words)
+    return Failed(f"{started.member.name} ended with code {started.process.returncode}; the end of its log, {path}:{shown}")
+
+
+def _last_words(path: str) -> str:
+    return " ".join(processes.tail(path, 2)) or f"see {path}"
+
+
+def end(cluster: LocalCluster, until: float) -> tuple[int, list[LocalMember]]:
+    """TERM to all that run. (how many ended, which are still there)"""
+    running = [member for member in cluster.members if processes.send(member.pid, member.started, signal.SIGTERM)]
+    left = [member for member in running if not processes.wait_gone(member.pid, member.started, until)]
+    gone = [member._replace(pid=0, started="") if member not in left else member for member in cluster.members]
+    write(cluster._replace(members=tuple(gone)))
+    return len(running) - len(left), left
+
+
+def remove(cluster: LocalCluster) -> list[str]:
+    """All that was made; returns what else is in the folder, and stays."""
+    for member in cluster.members:
+        if os.path.isdir(data_folder(cluster, member)):
+            shutil.rmtree(data_folder(cluster, member))
+        for path in (log_path(cluster, member), log_path(cluster, member) + ".1"):
+            if os.path.exists(path):
+                os.unlink(path)
+    for name in ("cluster.json", "cluster.json.tmp", "init.log", LOCK_FILE):
+        path = os.path.join(cluster.folder, name)
+        if os.path.exists(path):
+            os.unlink(path)
+    left = sorted(os.listdir(cluster.folder))
+    if not left:
+        os.rmdir(cluster.folder)
+    return left
+

@@ -1,0 +1,102 @@
+"""Member processes on this machine: started detached, recognised by pid and start time, and never confused with a later process."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+RUNNING_POLL_SECONDS = 0.01
+
+
+def started_mark(pid: int) -> str:
+    """What tells this process from any other that ever had its pid; "": there is no such process (a zombie is none)."""
+    if sys.platform == "linux":
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                boot = file.read().strip()
+        except (OSError, IndexError):
+            return ""
+        return "" if fields[0] in (b"Z", b"X") else f"{boot}:{fields[19].decode()}"
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
+
+
+def is_running(pid: int, started: str) -> bool:
+    return pid > 0 and bool(started) and started_mark(pid) == started
+
+
+def start(arguments: list[str], log_path: str, folder: str) -> "subprocess.Popen[bytes]":
+    """`python -m coordnode …` in a session of its own; what it says goes to the log."""
+    environment = dict(os.environ)
+    if environment.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in environment["PYTHONPATH"].split(os.pathsep))
+    with open(log_path, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "coordnode", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def send(pid: int, started: str, number: signal.Signals) -> bool:
+    """Whether it was this very process that got the signal."""
+    if not hasattr(os, "pidfd_open"):
+        if not is_running(pid, started):
+            return False
+        os.kill(pid, number)
+        return True
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        # The descriptor stands for one process: if the mark fits now, the signal cannot reach another.
+        if not is_running(pid, started):
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def wait_gone(pid: int, started: str, until: float) -> bool:
+    """Whether it ended before `until`, on the monotonic clock."""
+    if not hasattr(os, "pidfd_open"):
+        while is_running(pid, started) and time.monotonic() < until:
+            time.sleep(RUNNING_POLL_SECONDS)
+        return not is_running(pid, started)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return True
+    try:
+        if is_running(pid, started):
+            select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+        return not is_running(pid, started)
+    finally:
+        os.close(descriptor)
+
+
+def tail(path: str, lines: int) -> list[str]:
+    """The last lines of a log, as far as there are any."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 16_384))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return []

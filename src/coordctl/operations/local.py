@@ -1,0 +1,104 @@
+"""`up` and `down`: a durable cluster on this machine, made once, started, waited for, ended, removed."""
+
+import os
+import time
+
+from coordctl.facts.members import ClusterFacts
+from coordctl.local import clusters, fleet, processes
+from coordctl.local.clusters import LocalCluster
+from coordctl.local.fleet import Failed, Started
+from coordctl.operations import statuses
+from coordctl.results import Down, Up
+from coordnode.errors import BadRequest
+
+NODES_DEFAULT = 3
+ASK_SECONDS = 0.5
+PAUSE_SECONDS = 0.02
+
+
+def up(folder: str, name: str, nodes: int | None, timeout_seconds: float) -> Up:
+    """Also of a cluster that runs already: then it only waits until it is ready."""
+    began = time.monotonic()
+    until = began + timeout_seconds
+    if nodes is not None and not 1 <= nodes <= fleet.MEMBERS_MAX:
+        raise BadRequest(f"--nodes {nodes}: give 1 to {fleet.MEMBERS_MAX}; three survive the loss of one, five of two")
+    with fleet.locked(folder, until):
+        found = clusters.read(folder)
+        if found is not None and nodes not in (None, len(found.members)):
+            raise BadRequest(
+                f"{found.name} has {len(found.members)} members, not {nodes}: leave --nodes out to go on with them, or begin anew after "
+                "`coordctl down --purge`, or name another cluster with -c"
+            )
+        cluster = fleet.make(found or fleet.plan(folder, name, nodes or NODES_DEFAULT))
+        cluster, started = fleet.start(_adopted(cluster))
+        facts = _wait_ready(cluster, started, until)
+    return Up(
+        name=cluster.name,
+        folder=folder,
+        members=[member.name for member in cluster.members],
+        endpoints=[member.address for member in cluster.members],
+        leader=facts.leader_name,
+        started=[one.member.name for one in started],
+        is_new=found is None,
+        elapsed_ms=int((time.monotonic() - began) * 1000),
+    )
+
+
+def _adopted(cluster: LocalCluster) -> LocalCluster:
+    """A member that runs although nobody wrote that down: the command that started it was interrupted."""
+    lost = [member for member in cluster.members if not processes.is_running(member.pid, member.started)]
+    by_id = {}
+    for one in statuses.ask([clusters.Endpoint(member.address, member.member, member.name) for member in lost], ASK_SECONDS):
+        if one.status is not None:
+            by_id[one.member] = int(one.status["pid"])
+    members = [
+        member._replace(pid=by_id[member.member], started=processes.started_mark(by_id[member.member])) if member.member in by_id else member
+        for member in cluster.members
+    ]
+    return cluster._replace(members=tuple(members))
+
+
+def _wait_ready(cluster: LocalCluster, started: list[Started], until: float) -> ClusterFacts:
+    """All of them know one leader and have applied what was committed."""
+    while True:
+        for one in started:
+            if one.process.poll() is not None:
+                raise fleet.explain_end(cluster, one)
+        facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
+        waiting = [one for one in facts.members if facts.state(one) != "ok"]
+        leaders = {one.status["leader"] for one in facts.answered if one.status is not None}
+        if not waiting and facts.leader_status is not None and len(leaders) == 1:
+            return facts
+        if time.monotonic() >= until:
+            raise _not_ready(cluster, facts)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _not_ready(cluster: LocalCluster, facts: ClusterFacts) -> Failed:
+    words = []
+    for one, member in zip(facts.members, cluster.members, strict=True):
+        if one.status is None:
+            words.append(f"{one.shown_name}: {one.trouble}, log {fleet.log_path(cluster, member)}")
+        elif facts.state(one) != "ok":
+            words.append(f"{one.shown_name}: {'; '.join(one.status['reasons'])}")
+    shown = "".join(f"\n          {line}" for line in words or ["they do not agree on a leader"])
+    return Failed(f"{cluster.name} runs, but is not ready yet; look again with `coordctl status -c {cluster.name}`:{shown}")
+
+
+def down(cluster: LocalCluster, *, purge: bool, timeout_seconds: float) -> Down:
+    until = time.monotonic() + timeout_seconds
+    with fleet.locked(cluster.folder, until):
+        cluster = _adopted(clusters.read(cluster.folder) or cluster)
+        ended, left = fleet.end(cluster, until)
+        if left:
+            names = ", ".join(f"{member.name} (pid {member.pid})" for member in left)
+            raise Failed(f"{names} did not end in {timeout_seconds:g} s; kill -9 is safe, what was acknowledged is on the disk")
+        others = fleet.remove(cluster) if purge else []
+    return Down(
+        name=cluster.name,
+        folder=cluster.folder,
+        members=[member.name for member in cluster.members],
+        stopped=ended,
+        purged=purge,
+        left_behind=[os.path.join(cluster.folder, name) for name in others],
+    )

@@ -1,0 +1,122 @@
+"""Asks every member of a cluster for its /status, all at once and within one bound. Who does not answer is part of the answer."""
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.local.clusters import Endpoint, host_and_port
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+REQUEST = b"GET /status HTTP/1.1\r\nHost: coordnode\r\nConnection: close\r\n\r\n"
+
+
+class _Question:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.trouble = ""
+        self.answer = bytearray()
+        self.is_over = False
+        self.socket: socket.socket | None = None
+        try:
+            family, kind, protocol, _, name = socket.getaddrinfo(*host_and_port(endpoint.address), type=socket.SOCK_STREAM)[0]
+            self.socket = socket.socket(family, kind, protocol)
+            self.socket.setblocking(False)
+            self.socket.connect(name)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.fail(error)
+        self._is_sent = False
+
+    def fail(self, error: OSError) -> None:
+        self.end((error.strerror or str(error)).lower())
+
+    def end(self, trouble: str = "") -> None:
+        self.trouble = trouble
+        self.is_over = True
+        if self.socket is not None:
+            self.socket.close()
+
+    def wanted(self) -> int:
+        return select.POLLIN if self._is_sent else select.POLLOUT
+
+    def on_ready(self) -> None:
+        assert self.socket is not None
+        try:
+            if not self._is_sent:
+                if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    raise OSError(error, os.strerror(error))
+                self.socket.sendall(REQUEST)
+                self._is_sent = True
+                return
+            data = self.socket.recv(1 << 20)
+        except OSError as error:
+            self.fail(error)
+            return
+        self.answer += data
+        if not data or len(self.answer) > ANSWER_BYTES_MAX:
+            self.end()
+
+    def facts(self) -> MemberFacts:
+        endpoint = self.endpoint
+        status = None if self.trouble else _status_in(bytes(self.answer))
+        if status is not None and endpoint.member and status["member"] != endpoint.member:
+            self.trouble = f"another member answers there: {status['name']}, {status['member']}"
+            status = None
+        if status is None:
+            return MemberFacts(endpoint.address, None, self.trouble or "does not speak coordnode's HTTP", endpoint.name, endpoint.member)
+        return MemberFacts(endpoint.address, status, "", status["name"], status["member"])
+
+
+def _status_in(answer: bytes) -> dict[str, Any] | None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        return None
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == "coordnode.status/1" else None
+
+
+def ask(endpoints: Sequence[Endpoint], timeout_seconds: float) -> list[MemberFacts]:
+    """In the order of the endpoints."""
+    questions = [_Question(endpoint) for endpoint in endpoints]
+    until = time.monotonic() + timeout_seconds
+    while open_questions := [question for question in questions if not question.is_over]:
+        poll = select.poll()
+        by_descriptor = {}
+        for question in open_questions:
+            assert question.socket is not None
+            poll.register(question.socket, question.wanted())
+            by_descriptor[question.socket.fileno()] = question
+        left = until - time.monotonic()
+        ready = poll.poll(max(0, left * 1000)) if left > 0 else []
+        if not ready:
+            for question in open_questions:
+                question.end("fell silent")
+        for descriptor, _ in ready:
+            by_descriptor[descriptor].on_ready()
+    return [question.facts() for question in questions]
+
+
+def of_cluster(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterFacts:
+    """Also of the members that were not named but that those named know of."""
+    found = ask(endpoints, timeout_seconds)
+    facts = ClusterFacts(found)
+    known = {one.member for one in found} | {0}
+    others = [Endpoint(contact, member) for member, contact in sorted(facts.contacts().items()) if member not in known]
+    named = {one.address for one in found if one.status is None}
+    # An address that was named and did not answer is that member's: it is not asked a second time.
+    more = ask([other for other in others if other.address not in named], timeout_seconds) if others else []
+    by_address = {other.address: other.member for other in others}
+    kept = [
+        MemberFacts(one.address, None, one.trouble, one.name, by_address.get(one.address, one.member)) if one.status is None else one
+        for one in found
+    ]
+    return ClusterFacts([*kept, *more])
