@@ -37,8 +37,8 @@ COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
-    "__main__": {"commands", "report", "hot"},
-    "commands": {"operations", "report", "results", "inventory", "runner", "hot", "local"},
+    "__main__": {"commands", "flags"},
+    "commands": {"operations", "report", "results", "inventory", "runner", "hot", "local", "flags"},
     "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "results"},
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
@@ -51,11 +51,12 @@ COORDCTL: dict[str, set[str]] = {
     "hot": {"local"},
     "local": set(),
     "inventory": set(),
+    "flags": set(),
     "results": set(),
-    "report": {"results"},
+    "report": {"results", "flags"},
 }
 
-PURE_IN_CLIENT = ("actions", "calls", "core", "lease", "link", "route", "sessions", "subscriptions")
+PURE_IN_CLIENT = ("actions", "addresses", "calls", "core", "inboxes", "lease", "link", "requests", "route", "sessions", "subscriptions")
 PURE = ("raft", "services", "replica", "wire", "checking", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
 REPLICATED = ("raft", "services")
 PRINTS = ("coordctl/report", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
@@ -328,5 +329,5 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 def test_top_level_files_are_the_known_ones() -> None:
     known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
-    known = {"__init__.py", "__main__.py", "inventory.py", "results.py"}
+    known = {"__init__.py", "__main__.py", "flags.py", "inventory.py", "results.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

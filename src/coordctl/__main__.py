@@ -3,8 +3,6 @@
 import os
 import sys
 
-from coordctl.flags import split_leading
-
 # Verb -> one line for --help. Each is a module of coordctl.commands with main(argv) -> exit code.
 VERBS = {
     "up": "start a durable cluster on this machine",
@@ -51,6 +49,8 @@ def main() -> int:
 
 
 def _run(argv: list[str]) -> int:
+    from coordctl.flags import split_leading
+
     leading, rest = split_leading(argv)
     if rest and rest[0] in VERBS:
         between, behind = split_leading(rest[1:])

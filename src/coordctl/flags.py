@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from coordnode.errors import BadRequest
 
 TIMEOUT_MS = 10_000
+GROUP_EXITS = "Exit codes: 0 done or answered; each verb explains the others."
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
 
@@ -183,11 +184,11 @@ def usage(verb: Verb) -> str:
             width = max(len(name) for name in names)
             lines += [f"  {name:{width}}  {flag.help}" for name, flag in zip(names, flags, strict=True)]
             lines.append("")
-    lines.append(f"Exit codes: {verb.exits}")
+    lines.append(verb.exits)
     return "\n".join(lines) + "\n"
 
 
 def group_usage(name: str, verbs: Sequence[Verb]) -> str:
     width = max(len(verb.name) for verb in verbs)
     lines = [f"  {verb.name:{width}}  {verb.help.splitlines()[0]}" for verb in verbs]
-    return "\n".join([f"usage: coordctl {name} VERB …", "", *lines, "", f"coordctl {name} VERB --help explains the verb.", ""])
+    return "\n".join([f"usage: coordctl {name} VERB …", "", *lines, "", f"coordctl {name} VERB --help explains the verb.", GROUP_EXITS, ""])

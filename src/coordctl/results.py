@@ -117,6 +117,8 @@ class FoundMember(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str
     lag: int | None
     applied: int | None
+    commit_p99_ms: float | None  # since it started, while it led
+    sync_p99_ms: float | None
     version: str | None
     term: int | None
     pid: int | None
@@ -143,7 +145,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None
     members: list[FoundMember]
     findings: list[Finding]
-    digest: Literal["equal", "different", "unknown"]
+    digest: str  # equal, different, unknown
     digest_index: int
     sources_answered: int
     sources_asked: int
@@ -152,14 +154,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["coordctl.health/1"] = "coordctl.health/1"
-    outcome: Literal["ok", "warning", "critical", "unknown"]
-    exit_code: Literal[0, 1, 2, 3]
+    outcome: str  # ok, warning, critical, unknown
+    exit_code: int  # 0, 1, 2, 3
     cluster: str
     sentence: str
     can_lose: int
     members_well: int
     members: int
-    digest: Literal["equal", "different", "unknown"]
+    digest: str  # equal, different, unknown
     digest_index: int
     findings: list[Finding]
     sources_answered: int
@@ -254,6 +256,36 @@ class KvChanged(msgspec.Struct, frozen=True, kw_only=True):
     session: int
 
 
+class SessionFound(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    owner: str
+    ttl_ms: int
+    open_ms: int  # at least: the cluster's clock stands still between commands
+    keys: int  # that go when it ends
+
+
+class SessionListed(SessionFound, frozen=True, kw_only=True):
+    """One line for each session."""
+
+    schema: Literal["coordctl.session-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+
+
+class SessionShown(SessionFound, frozen=True, kw_only=True):
+    schema: Literal["coordctl.session-show/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+
+
+class SessionClosed(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.session-close/1"]
+    outcome: Literal["closed"]
+    exit_code: Literal[0]
+    session: int
+    revision: int
+
+
 SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "down": Down,
     "health": Health,
@@ -263,6 +295,9 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "kv-ls": KvListed,
     "kv-put": KvPut,
     "kv-watch": KvChanged,
+    "session-close": SessionClosed,
+    "session-ls": SessionListed,
+    "session-show": SessionShown,
     "status": Status,
     "up": Up,
     "version": Version,

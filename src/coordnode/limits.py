@@ -21,6 +21,8 @@ INFLIGHT_APPENDS_MAX = 64  # unanswered Appends to one peer
 INFLIGHT_BYTES_MAX = 16 * MIB
 UNCOMMITTED_BYTES_MAX = 64 * MIB  # the leader refuses proposals beyond this
 WAITING_READS_MAX = 65_536
+READ_BYTES_PER_TURN = 8 * MIB  # a turn answers no more reads after the one that reaches this; stale reads have as much again
+READ_BYTES_LEAST = 1 * KIB  # what even an empty answer counts: it takes its time, too
 
 SLICE_BYTES_MAX = 256 * KIB  # a snapshot slice ends with the item that reaches this
 SLICE_BYTES_HARD_MAX = SLICE_BYTES_MAX + 2 * COMMAND_BYTES_MAX
@@ -44,4 +46,5 @@ assert BATCH_BYTES_MAX + COMMAND_BYTES_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MA
 assert SLICE_BYTES_HARD_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX < FRAME_BYTES_MAX
 assert APPEND_BYTES_MAX <= INFLIGHT_BYTES_MAX
+assert RANGE_BYTES_MAX < READ_BYTES_PER_TURN
 assert APPEND_BYTES_MAX + BATCH_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX

@@ -6,17 +6,16 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import TypeVar
 
-from coordctl.flags import Flag, Given, Verb, group_usage, parse, usage, whole_number
+from coordctl.commands import fast
+from coordctl.commands.fast import ACTION, QUERY, Command
+from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import kv
-from coordctl.hot.asking import Asking
 from coordctl.local.clusters import choose
 from coordctl.report import plain
-from coordctl.report.exits import DONE, EXPLAINED, FAILED, Kind
+from coordctl.report.exits import DONE, FAILED, Kind
 from coordnode.errors import BadRequest, Unknown
 
 T = TypeVar("T")
-QUERY = EXPLAINED[Kind.QUERY].removeprefix("Exit codes: ")
-ACTION = EXPLAINED[Kind.ACTION].removeprefix("Exit codes: ")
 REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
 STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
 
@@ -69,31 +68,7 @@ WATCH = Verb(
 
 
 def main(argv: list[str]) -> int:
-    verbs = [verb for verb, _, _ in VERBS.values()]
-    if not argv or argv[0] not in VERBS:
-        if argv and argv[0] in ("-h", "--help", "help"):
-            plain.text(group_usage("kv", verbs) + f"Exit codes: {QUERY}\n")
-            return DONE
-        return plain.wrong_usage(f"no verb kv {argv[0]}" if argv else "kv what?", "kv")
-    verb, run, kind = VERBS[argv[0]]
-    debug = "--debug" in argv
-    try:
-        given = parse(verb, argv[1:])
-    except BadRequest as error:
-        return plain.wrong_usage(error.sentence, verb.name)
-    if given["help"]:
-        plain.text(usage(verb))
-        return DONE
-    try:
-        return run(given)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        return plain.failed(kind, error, name=verb.name, debug=debug)
-
-
-def _asking(given: Given) -> Asking:
-    return Asking(choose(given["endpoints"], given["cluster"])[1], given.timeout_ms())
+    return fast.dispatch("kv", COMMANDS, argv)
 
 
 def _key(text: str) -> bytes:
@@ -131,18 +106,14 @@ def _item(item: kv.Item) -> dict[str, object]:
     }
 
 
-def _head(verb: str, outcome: str, exit_code: int) -> dict[str, object]:
-    return {"schema": f"coordctl.kv-{verb}/1", "outcome": outcome, "exit_code": exit_code}
-
-
 def _get(given: Given) -> int:
     key = _key(given["key"])
-    found = kv.get(_asking(given), key, stale=bool(given["stale"]), min_revision=given["min_revision"])
+    found = kv.get(fast.asking(given), key, stale=bool(given["stale"]), min_revision=given["min_revision"])
     code = FAILED if found.item is None else DONE
     if given.is_json():
         item = _item(found.item) if found.item is not None else None
         outcome = "absent" if item is None else "found"
-        plain.json_line({**_head("get", outcome, code), **_shown("key", key), "revision": found.revision, "item": item})
+        plain.json_line({**fast.head("kv-get", outcome, code), **_shown("key", key), "revision": found.revision, "item": item})
     elif found.item is not None:
         plain.data(found.item.value)
     elif not given["quiet"]:
@@ -152,13 +123,13 @@ def _get(given: Given) -> int:
 
 def _list(given: Given) -> int:
     prefix = os.fsencode(given["prefix"] or "")
-    asking = _asking(given)
+    asking = fast.asking(given)
     start, end, more, count = prefix, kv.prefix_end(prefix), True, 0
     while more:
         _, items, more = kv.page(asking, start, end, keys_only=not given.is_json(), stale=bool(given["stale"]))
         for item in items:
             if given.is_json():
-                plain.json_line({**_head("ls", "found", DONE), **_item(item)})
+                plain.json_line({**fast.head("kv-ls", "found", DONE), **_item(item)})
             else:
                 plain.data(item.key + b"\n")
         count += len(items)
@@ -169,9 +140,9 @@ def _list(given: Given) -> int:
 
 def _put(given: Given) -> int:
     key, value, request_id = _key(given["key"]), _value(given["value"]), _request_id(given)
-    revision = _surely(request_id, lambda: kv.put(_asking(given), key, value, request_id))
+    revision = _surely(request_id, lambda: kv.put(fast.asking(given), key, value, request_id))
     if given.is_json():
-        plain.json_line({**_head("put", "done", DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+        plain.json_line({**fast.head("kv-put", "done", DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
     elif not given["quiet"]:
         plain.line(f"revision {revision}")
     return DONE
@@ -179,10 +150,10 @@ def _put(given: Given) -> int:
 
 def _delete(given: Given) -> int:
     key, request_id = _key(given["key"]), _request_id(given)
-    revision, existed = _surely(request_id, lambda: kv.delete(_asking(given), key, request_id))
+    revision, existed = _surely(request_id, lambda: kv.delete(fast.asking(given), key, request_id))
     if given.is_json():
         outcome = "deleted" if existed else "absent"
-        plain.json_line({**_head("del", outcome, DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+        plain.json_line({**fast.head("kv-del", outcome, DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
     elif not given["quiet"]:
         plain.line(f"deleted at revision {revision}" if existed else "was not there")
     return DONE
@@ -196,12 +167,12 @@ def _cas(given: Given) -> int:
     revision, was_set, there = _surely(
         request_id,
         lambda: kv.compare_and_set(
-            _asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value
+            fast.asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value
         ),
     )
     code = DONE if was_set else FAILED
     if given.is_json():
-        head = _head("cas", "done" if was_set else "different", code)
+        head = fast.head("kv-cas", "done" if was_set else "different", code)
         found = _item(there) if there is not None else None
         plain.json_line({**head, **_shown("key", key), "revision": revision, "request_id": request_id, "found": found})
     elif was_set:
@@ -242,7 +213,7 @@ def _watch(given: Given) -> int:
                     value = _shown("value", event.value)
                     plain.json_line(
                         {
-                            **_head("watch", "changed", DONE),
+                            **fast.head("kv-watch", "changed", DONE),
                             "revision": change.revision,
                             "is_last_of_revision": last,
                             "kind": event.kind,
@@ -261,11 +232,11 @@ def _watch(given: Given) -> int:
     return DONE
 
 
-VERBS = {
-    "get": (GET, _get, Kind.QUERY),
-    "put": (PUT, _put, Kind.ACTION),
-    "del": (DELETE, _delete, Kind.ACTION),
-    "ls": (LIST, _list, Kind.QUERY),
-    "cas": (CAS, _cas, Kind.ACTION),
-    "watch": (WATCH, _watch, Kind.QUERY),
+COMMANDS = {
+    "get": Command(GET, _get, Kind.QUERY),
+    "put": Command(PUT, _put, Kind.ACTION),
+    "del": Command(DELETE, _delete, Kind.ACTION),
+    "ls": Command(LIST, _list, Kind.QUERY),
+    "cas": Command(CAS, _cas, Kind.ACTION),
+    "watch": Command(WATCH, _watch, Kind.QUERY),
 }

@@ -1,6 +1,7 @@
 """The flags of the verbs that look at a cluster, declared once."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +12,9 @@ endpoints = click.option("--endpoints", metavar="LIST", default="", help="Member
 quiet = click.option("-q", "--quiet", is_flag=True, help="Data and errors only.")
 
 
-def timeout(default: str) -> Any:
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def timeout(default: str) -> Callable[[F], F]:
     help_text = "Bound for the whole command."
     return click.option("--timeout", "timeout_seconds", type=DURATION, default=default, show_default=True, help=help_text)

@@ -9,11 +9,14 @@ from coordctl.results import SCHEMAS
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
-@click.argument("verb", type=click.Choice(sorted(SCHEMAS)))
+@click.argument("verb", nargs=-1, required=True)
 @output
-def command(verb: str, output: str) -> int:
+def command(verb: tuple[str, ...], output: str) -> int:
     """Print the JSON schema of what VERB prints with -o json; of a stream, the schema of each line."""
-    screen.json_schema(SCHEMAS[verb])
+    name = "-".join(verb)
+    if name not in SCHEMAS:
+        raise click.UsageError(f"no schema of {' '.join(verb)!r}; there are: {', '.join(sorted(SCHEMAS))}")
+    screen.json_schema(SCHEMAS[name])
     return DONE
 
 

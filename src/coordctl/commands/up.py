@@ -14,7 +14,7 @@ from coordctl.results import Up
 
 
 @click.command(epilog=EXPLAINED[Kind.ACTION])
-@click.option("--nodes", type=int, metavar="N", help="Members of a new cluster; default: 3. One member is durable too, but survives no loss.")
+@click.option("--nodes", type=int, metavar="N", help="Members of a new cluster; default: 3. One is durable too, but survives no loss.")
 @click.option("--dir", "folder", metavar="DIR", default="", help="Where it lives, instead of the state folder; others then say -c DIR.")
 @options.cluster
 @options.timeout("30s")

@@ -1,9 +1,13 @@
 """What each member says of itself (its /status), or why it says nothing; and what that makes of the cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from coordctl.facts.metrics import Histogram
+
+COMMIT = "coordnode_commit_seconds"
+SYNC = "coordnode_sync_seconds"
 LAG_ENTRIES_MAX = 1_000  # a member further behind would be missed in an election
 
 
@@ -14,6 +18,12 @@ class MemberFacts:
     trouble: str = ""  # why not
     name: str = ""  # as far as known from elsewhere
     member: int = 0
+    metrics: dict[str, Histogram] = field(default_factory=dict)
+
+    def p99_ms(self, name: str) -> float | None:
+        """Since that member started; None: not asked for, or nothing of it happened."""
+        histogram = self.metrics.get(name)
+        return histogram.quantile_ms(0.99) if histogram is not None else None
 
     @property
     def shown_name(self) -> str:

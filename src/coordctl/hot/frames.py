@@ -16,7 +16,7 @@ BODY_BYTES_MAX = 16 * 1024 * 1024 - HEADER_BYTES
 
 WRITE, READ = 1, 2  # tags of asks
 REPLY, ERROR = 1, 2  # tags of answers
-DONE, GOT, PAGE, TRANSACTION_DONE, FAILURE = 1, 2, 3, 4, 6  # tags of results
+DONE, GOT, PAGE, TRANSACTION_DONE, FAILURE, SESSIONS = 1, 2, 3, 4, 6, 7  # tags of results
 
 
 def frame(kind: int, content: object) -> bytes:
@@ -54,3 +54,8 @@ def packed(data: bytes) -> str:
 
 def unpacked(text: str) -> bytes:
     return b64decode(text)
+
+
+def expect(result: Any, tag: int) -> None:
+    if not result or result[0] != tag:
+        raise Unknown("the member answered with something else; is its version the same as this one's?")

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 from coordctl.hot import frames
 from coordctl.hot.asking import Asking
-from coordnode.errors import Unknown
 
 GET_TAG, RANGE_TAG = 4, 5  # tags of reads
 PUT_TAG, DELETE_TAG, TRANSACTION_TAG = 1, 2, 6  # tags of operations
@@ -41,7 +40,7 @@ def prefix_end(prefix: bytes) -> bytes:
 
 def get(asking: Asking, key: bytes, *, stale: bool, min_revision: int) -> Found:
     result = asking.ask(frames.READ, [GET_TAG, frames.packed(key)], stale, min_revision, is_safe_twice=True)
-    _expect(result, frames.GOT)
+    frames.expect(result, frames.GOT)
     return Found(result[1], _item(result[2]))
 
 
@@ -49,21 +48,21 @@ def page(asking: Asking, start: bytes, end: bytes, *, keys_only: bool, stale: bo
     """(revision, items, whether there are more)"""
     read = [RANGE_TAG, frames.packed(start), frames.packed(end), 0, keys_only]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
-    _expect(result, frames.PAGE)
+    frames.expect(result, frames.PAGE)
     return result[1], [item for item in map(_item, result[2]) if item is not None], result[3]
 
 
 def put(asking: Asking, key: bytes, value: bytes, request_id: str) -> int:
     """The revision."""
     result = _write(asking, request_id, [PUT_TAG, frames.packed(key), frames.packed(value)])
-    _expect(result, frames.DONE)
+    frames.expect(result, frames.DONE)
     return int(result[1])
 
 
 def delete(asking: Asking, key: bytes, request_id: str) -> tuple[int, bool]:
     """(revision, whether it was there)"""
     result = _write(asking, request_id, [DELETE_TAG, frames.packed(key)])
-    _expect(result, frames.DONE)
+    frames.expect(result, frames.DONE)
     return int(result[1]), len(result) <= 2 or result[2] > 0
 
 
@@ -80,7 +79,7 @@ def compare_and_set(
         compare = [name, VERSION_FIELD, EQUAL, 0]
     operation = [TRANSACTION_TAG, [compare], [[PUT_TAG, name, frames.packed(value)]], [[GET_TAG, name]]]
     result = _write(asking, request_id, operation)
-    _expect(result, frames.TRANSACTION_DONE)
+    frames.expect(result, frames.TRANSACTION_DONE)
     _, revision, succeeded, results = result
     return revision, succeeded, None if succeeded else _item(results[0][2])
 
@@ -88,7 +87,3 @@ def compare_and_set(
 def _write(asking: Asking, request_id: str, operation: list[object]) -> Any:
     return asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)
 
-
-def _expect(result: Any, tag: int) -> None:
-    if not result or result[0] != tag:
-        raise Unknown("the member answered with something else; is its version the same as this one's?")

@@ -51,10 +51,10 @@ def _adopted(cluster: LocalCluster) -> LocalCluster:
     for one in statuses.ask([clusters.Endpoint(member.address, member.member, member.name) for member in lost], ASK_SECONDS):
         if one.status is not None:
             by_id[one.member] = int(one.status["pid"])
-    members = [
-        member._replace(pid=by_id[member.member], started=processes.started_mark(by_id[member.member])) if member.member in by_id else member
-        for member in cluster.members
-    ]
+    members = []
+    for member in cluster.members:
+        pid = by_id.get(member.member)
+        members.append(member if pid is None else member._replace(pid=pid, started=processes.started_mark(pid)))
     return cluster._replace(members=tuple(members))
 
 

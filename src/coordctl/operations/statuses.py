@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.facts.metrics import parse_metrics
 from coordctl.local.clusters import Endpoint, host_and_port
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
-REQUEST = b"GET /status HTTP/1.1\r\nHost: coordnode\r\nConnection: close\r\n\r\n"
+STATUS, METRICS = "/status", "/metrics"
 
 
 class _Question:
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, path: str) -> None:
         self.endpoint = endpoint
+        self.path = path
         self.trouble = ""
         self.answer = bytearray()
         self.is_over = False
@@ -51,7 +53,7 @@ class _Question:
             if not self._is_sent:
                 if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     raise OSError(error, os.strerror(error))
-                self.socket.sendall(REQUEST)
+                self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: coordnode\r\nConnection: close\r\n\r\n".encode())
                 self._is_sent = True
                 return
             data = self.socket.recv(1 << 20)
@@ -62,32 +64,23 @@ class _Question:
         if not data or len(self.answer) > ANSWER_BYTES_MAX:
             self.end()
 
-    def facts(self) -> MemberFacts:
-        endpoint = self.endpoint
-        status = None if self.trouble else _status_in(bytes(self.answer))
-        if status is not None and endpoint.member and status["member"] != endpoint.member:
-            self.trouble = f"another member answers there: {status['name']}, {status['member']}"
-            status = None
-        if status is None:
-            return MemberFacts(endpoint.address, None, self.trouble or "does not speak coordnode's HTTP", endpoint.name, endpoint.member)
-        return MemberFacts(endpoint.address, status, "", status["name"], status["member"])
+    def body(self) -> bytes | None:
+        head, _, body = bytes(self.answer).partition(b"\r\n\r\n")
+        return body if not self.trouble and head.startswith(b"HTTP/1.1 200 ") else None
 
 
-def _status_in(answer: bytes) -> dict[str, Any] | None:
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200 "):
-        return None
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and found.get("schema") == "coordnode.status/1" else None
-
-
-def ask(endpoints: Sequence[Endpoint], timeout_seconds: float) -> list[MemberFacts]:
+def ask(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_metrics: bool = False) -> list[MemberFacts]:
     """In the order of the endpoints."""
-    questions = [_Question(endpoint) for endpoint in endpoints]
-    until = time.monotonic() + timeout_seconds
+    paths = (STATUS, METRICS) if with_metrics else (STATUS,)
+    questions = {path: [_Question(endpoint, path) for endpoint in endpoints] for path in paths}
+    _wait([question for asked in questions.values() for question in asked], time.monotonic() + timeout_seconds)
+    return [
+        _facts(status, metrics.body() if metrics is not None else None)
+        for status, metrics in zip(questions[STATUS], questions.get(METRICS, [None] * len(endpoints)), strict=True)
+    ]
+
+
+def _wait(questions: Sequence[_Question], until: float) -> None:
     while open_questions := [question for question in questions if not question.is_over]:
         poll = select.poll()
         by_descriptor = {}
@@ -102,18 +95,37 @@ def ask(endpoints: Sequence[Endpoint], timeout_seconds: float) -> list[MemberFac
                 question.end("fell silent")
         for descriptor, _ in ready:
             by_descriptor[descriptor].on_ready()
-    return [question.facts() for question in questions]
 
 
-def of_cluster(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterFacts:
+def _facts(question: _Question, metrics: bytes | None) -> MemberFacts:
+    endpoint, trouble = question.endpoint, question.trouble
+    body = question.body()
+    status = _status_in(body) if body is not None else None
+    if status is not None and endpoint.member and status["member"] != endpoint.member:
+        trouble = f"another member answers there: {status['name']}, {status['member']}"
+        status = None
+    if status is None:
+        return MemberFacts(endpoint.address, None, trouble or "does not speak coordnode's HTTP", endpoint.name, endpoint.member)
+    return MemberFacts(endpoint.address, status, "", status["name"], status["member"], parse_metrics(metrics) if metrics else {})
+
+
+def _status_in(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == "coordnode.status/1" else None
+
+
+def of_cluster(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_metrics: bool = False) -> ClusterFacts:
     """Also of the members that were not named but that those named know of."""
-    found = ask(endpoints, timeout_seconds)
+    found = ask(endpoints, timeout_seconds, with_metrics=with_metrics)
     facts = ClusterFacts(found)
     known = {one.member for one in found} | {0}
     others = [Endpoint(contact, member) for member, contact in sorted(facts.contacts().items()) if member not in known]
     named = {one.address for one in found if one.status is None}
     # An address that was named and did not answer is that member's: it is not asked a second time.
-    more = ask([other for other in others if other.address not in named], timeout_seconds) if others else []
+    more = ask([other for other in others if other.address not in named], timeout_seconds, with_metrics=with_metrics) if others else []
     by_address = {other.address: other.member for other in others}
     kept = [
         MemberFacts(one.address, None, one.trouble, one.name, by_address.get(one.address, one.member)) if one.status is None else one

@@ -72,5 +72,42 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     lines(one[:width].rstrip() if sys.stdout.isatty() else one.rstrip() for one in text.splitlines())
 
 
+def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
+    """A table's lines, the headings first: for those that put something between its rows."""
+    cells = [[heading.upper() for heading in headings], *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    return [
+        "  ".join(
+            text.rjust(width) if heading in right else text.ljust(width) for text, width, heading in zip(row, widths, headings, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def wrapped(text: str, *, indent: int, first: int = 0) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, columns(), initial_indent=" " * first, subsequent_indent=" " * indent, break_long_words=False)
+
+
+def short_bytes(count: int | None) -> str:
+    if count is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count //= 1024
+    return f"{count} {unit}"
+
+
+def short_seconds(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def json_schema(kind: type[msgspec.Struct]) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2).decode() + "\n")

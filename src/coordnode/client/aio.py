@@ -18,9 +18,10 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
+from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox
-from coordnode.client.requests import Request, Seconds, as_bytes, in_ms, prefix_end
+from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId

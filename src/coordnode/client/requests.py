@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Generic, TypeVar
 
 from coordnode.errors import BadRequest, Unknown
@@ -30,7 +29,6 @@ from coordnode.services.commands import (
 
 T = TypeVar("T")
 R = TypeVar("R")
-Seconds = float | timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +38,6 @@ class Request(Generic[T]):
     stale: bool = False
     min_revision: int = 0
     request_id: str = ""
-
-
-def in_ms(time: Seconds, what: str) -> int:
-    seconds = time.total_seconds() if isinstance(time, timedelta) else time
-    if not seconds > 0:
-        raise BadRequest(f"the {what} is {seconds} s; give a number of seconds above 0, or a timedelta")
-    return max(1, round(seconds * 1000))
 
 
 def as_bytes(text: str | bytes) -> bytes:

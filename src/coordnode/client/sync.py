@@ -18,10 +18,11 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
+from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox
 from coordnode.client.pump import Pump
-from coordnode.client.requests import Request, Seconds, as_bytes, in_ms, prefix_end
+from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone

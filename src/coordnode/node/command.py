@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from coordnode.client.addresses import parse_address
-from coordnode.config import KEYS, NodeConfig, load
+from coordnode.config import KEYS, NodeConfig, load, parse_size
 from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
@@ -17,6 +17,7 @@ from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import new_loop, raise_file_limit, tune_interpreter
+from coordnode.storage.wal import Settings as WalSettings
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 64, 76
 REOPENS_MAX = 3  # after rot or divergence; each makes the next start smaller, so more would only hide a dying disk
@@ -33,13 +34,14 @@ exit codes: 0 left in order · 1 failed, the reason is on standard error · 64 a
 """
 
 INIT_HELP = """\
-usage: coordnode init --make ID=DIR … --contact ID=HOST:PORT … [--cluster ID] [--created UNIX_SECONDS]
-       coordnode init --join --make ID=DIR --cluster ID
+usage: coordnode init --make ID=DIR … --contact ID=HOST:PORT … [--cluster ID] [--created UNIX_SECONDS] [--segment SIZE]
+       coordnode init --join --make ID=DIR --cluster ID [--segment SIZE]
 
 Makes the folder of each member named by --make. Founding members of one cluster must be given the same cluster, second of
 creation and contacts of all; without --cluster a new id is drawn, without --created it is now. With --join the folder is for a
 member that a running cluster takes in. An ID of 0 draws one (with one --make only). Making a folder again that is made already
-changes nothing. Prints cluster, created and the ids as JSON.
+changes nothing. --segment is the setting of the same name that the member will run with. Prints cluster, created and the ids
+as JSON.
 
 exit codes: 0 made · 1 failed · 64 usage · 76 a folder is refused
 """
@@ -130,6 +132,7 @@ class _Plan:
         self.cluster = 0
         self.created = 0
         self.join = False
+        self.wal = WalSettings()
 
 
 def init(arguments: Sequence[str]) -> int:
@@ -145,10 +148,12 @@ def init(arguments: Sequence[str]) -> int:
     try:
         for member, folder in plan.folders.items():
             if plan.join:
-                bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member))
+                bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member), wal_settings=plan.wal)
             else:
                 contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
-                bootstrap.create_founder(folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts)
+                bootstrap.create_founder(
+                    folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts, wal_settings=plan.wal
+                )
     except FolderRefused as error:
         _say(error.sentence)
         return REFUSED
@@ -169,7 +174,7 @@ def _parse_plan(arguments: Sequence[str]) -> _Plan:
         if flag == "--join" and not equals:
             plan.join = True
             continue
-        if flag not in ("--make", "--contact", "--cluster", "--created"):
+        if flag not in ("--make", "--contact", "--cluster", "--created", "--segment"):
             raise ValueError(f"there is no option {flag!r}")
         if not equals:
             if not waiting:
@@ -177,6 +182,8 @@ def _parse_plan(arguments: Sequence[str]) -> _Plan:
             value = waiting.pop(0)
         if flag in ("--cluster", "--created"):
             setattr(plan, flag[2:], _parse_id(flag, value))
+        elif flag == "--segment":
+            plan.wal = WalSettings(segment_bytes=parse_size(value))
         else:
             member, equals, rest = value.partition("=")
             if not equals or not rest:

@@ -77,6 +77,8 @@ class _Lane:
         self._thread.start()
 
     def join(self, seconds: float) -> bool:
+        if self._thread.ident is None:  # never started
+            return True
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

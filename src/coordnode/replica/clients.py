@@ -13,7 +13,7 @@ from coordnode.errors import (
     TimedOut,
 )
 from coordnode.ids import NOBODY, Index, Revision, SessionId
-from coordnode.limits import WAITING_READS_MAX
+from coordnode.limits import READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
 from coordnode.raft.core import Raft
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise
@@ -69,6 +69,8 @@ class Clients:
         self._leases = Leases()
         self._watching = Watching()
         self._identities: dict[int, str] = {}
+        self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
+        self._stale_room = READ_BYTES_PER_TURN
 
     # --- connections -----------------------------------------------------------------------------------------------
 
@@ -78,6 +80,8 @@ class Clients:
     def on_closed(self, connection: int) -> None:
         self._identities.pop(connection, None)
         self._watching.end_connection(connection)
+        if self._pending.is_waiting():
+            self._gone.add(connection)
 
     # --- what they ask ---------------------------------------------------------------------------------------------
 
@@ -154,9 +158,13 @@ class Clients:
             raise NotReady(
                 f"this member is at revision {machine.revision}, before {ask.min_revision}; try again", retry_after_ms=self._tick_ms
             )
+        if self._stale_room <= 0:
+            raise Overloaded("too much is being read at once; try again", retry_after_ms=self._tick_ms)
         operation = decode_read(ask.body)
         authorise(identity, [operation])
-        self.answers.give(asker[0], Reply(asker[1], machine.applied, 0, machine.read(operation), self._age_ms()))
+        result = machine.read(operation)
+        self._stale_room -= len(result)
+        self.answers.give(asker[0], Reply(asker[1], machine.applied, 0, result, self._age_ms()))
 
     def _age_ms(self) -> int:
         """How old local state may be, at most, apart from what the leader's last word spent under way."""
@@ -307,26 +315,40 @@ class Clients:
         machine = self.machine
         if machine is None:
             return
-        for waiting in self._pending.take_served(machine.applied):
+        pending, applied = self._pending, machine.applied
+        for waiting in pending.take_served(applied):
             connection, request = waiting.asker
-            if isinstance(waiting, Read):
-                self._answer_read(machine, waiting)
-            elif isinstance(waiting, KeepAlive):
+            if connection in self._gone:
+                continue
+            if isinstance(waiting, KeepAlive):
                 self.answers.give(connection, self._renew(machine, request, waiting.sessions))
             else:
+                assert isinstance(waiting, WatchStart)
                 self._begin_watch(machine, connection, waiting.ask)
         self._push_watches(machine)
+        self._stale_room = room = READ_BYTES_PER_TURN
+        while room > 0 and (read := pending.next_read(applied)) is not None:
+            if read.asker[0] not in self._gone:
+                room -= self._answer_read(machine, read)
+        if self._gone and not pending.is_waiting():
+            self._gone.clear()
 
-    def _answer_read(self, machine: Machine, read: Read) -> None:
+    def has_more_to_serve(self) -> bool:
+        """Reads that are due wait for the next turn, so that this one holds no more answers than the bound says."""
+        return self.machine is not None and self._pending.has_read(self.machine.applied)
+
+    def _answer_read(self, machine: Machine, read: Read) -> int:
+        """What it counts towards the turn's room."""
         if machine.revision < read.min_revision:
             self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
-            return
+            return READ_BYTES_LEAST
         try:
             result = machine.read(read.operation)
         except CoordError as error:
             self.answers.refuse(read.asker, error)
-            return
+            return READ_BYTES_LEAST
         self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
+        return READ_BYTES_LEAST + len(result)
 
     def _renew(self, machine: Machine, request: int, sessions: list[SessionId]) -> KeepAliveReply:
         alive: list[tuple[SessionId, int]] = []

@@ -44,6 +44,7 @@ class Pending:
         self.proposals: dict[Index, Proposal] = {}
         self.unconfirmed: dict[int, Waiting] = {}  # by read id: the round is under way
         self._confirmed: list[tuple[Index, int, Waiting]] = []  # heap: answered once applied >= index
+        self._reads: list[tuple[Index, int, Read]] = []  # the same, for what may be large: answered only as fast as turns stay short
         self._next_read = 0
         self.configs: list[tuple[Index, Asker]] = []  # membership changes under way
         self.transfers: list[tuple[Asker, int, int]] = []  # (asker, target, ticks waited)
@@ -58,15 +59,28 @@ class Pending:
         waiting = self.unconfirmed.pop(read, None)
         if waiting is None:
             return  # confirmed and deposed in one turn: the asker was told to go elsewhere
+        if isinstance(waiting, Read):
+            heapq.heappush(self._reads, (index, read, waiting))
+            return
         if isinstance(waiting, KeepAlive):
             index = max(index, waiting.applied_min)
         heapq.heappush(self._confirmed, (index, read, waiting))
 
+    def is_waiting(self) -> bool:
+        return bool(self.unconfirmed or self._confirmed or self._reads)
+
     def take_served(self, applied: Index) -> list[Waiting]:
+        """All but the reads."""
         served = []
         while self._confirmed and self._confirmed[0][0] <= applied:
             served.append(heapq.heappop(self._confirmed)[2])
         return served
+
+    def next_read(self, applied: Index) -> Read | None:
+        return heapq.heappop(self._reads)[2] if self.has_read(applied) else None
+
+    def has_read(self, applied: Index) -> bool:
+        return bool(self._reads) and self._reads[0][0] <= applied
 
     def drop_all(self) -> list[Asker]:
         """Leadership is lost: everyone who waits must be told that nobody knows, or that nothing happened."""
@@ -79,6 +93,8 @@ class Pending:
     def drop_reads(self) -> list[Asker]:
         askers = [waiting.asker for waiting in self.unconfirmed.values()]
         askers.extend(waiting.asker for _, _, waiting in self._confirmed)
+        askers.extend(waiting.asker for _, _, waiting in self._reads)
         self.unconfirmed.clear()
         self._confirmed.clear()
+        self._reads.clear()
         return askers

@@ -109,6 +109,8 @@ class Replica:
         if self._to_apply:
             self._apply()
         clients.serve()
+        if clients.has_more_to_serve():
+            effects.again = True
         if events.ticked:
             self._report_digest()
         self._maybe_snapshot()

@@ -88,6 +88,13 @@ class CloseSession(_Operation, frozen=True, array_like=True, gc=False, tag=11):
     session: SessionId
 
 
+class ReadSessions(_Operation, frozen=True, array_like=True, gc=False, tag=12):
+    """Who is there, in the order of their ids; only ever a read."""
+
+    after: SessionId = SessionId(0)
+    limit: int = 0  # 0: as many as one page may hold
+
+
 # --- what only a leader may decide ---------------------------------------------------------------------------------
 
 
@@ -120,10 +127,10 @@ class RaiseLevel(_Operation, frozen=True, array_like=True, gc=False, tag=24):
 
 ClientOperation = Put | Delete | DeleteRange | Transaction | OpenSession | CloseSession | Get | Range
 Operation = ClientOperation | Expire | Checkpoint | Withdraw | Wake | RaiseLevel
-ReadOperation = Get | Range | None  # None: only the barrier, "everything before this is visible to me"
+ReadOperation = Get | Range | ReadSessions | None  # None: only the barrier, "everything before this is visible to me"
 
 ADDS_DATA = (Put, Transaction, OpenSession)  # refused while the members with free space are no quorum
-READS = (Get, Range)
+READS = (Get, Range, ReadSessions)
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -207,7 +214,21 @@ class Failure(_Result, frozen=True, array_like=True, gc=False, tag=6):
     sentence: str
 
 
-Result = Done | Got | Page | TransactionDone | SessionOpened | Failure
+class SessionInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    session: SessionId
+    ttl_ms: int
+    owner: str
+    open_ms: int  # for how long, as the cluster counts
+    keys: int  # that are bound to it
+
+
+class SessionPage(_Result, frozen=True, array_like=True, gc=False, tag=7):
+    revision: Revision
+    sessions: list[SessionInfo]
+    more: bool
+
+
+Result = Done | Got | Page | TransactionDone | SessionOpened | Failure | SessionPage
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):

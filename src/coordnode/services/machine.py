@@ -26,7 +26,9 @@ from coordnode.services.commands import (
     Put,
     RaiseLevel,
     ReadOperation,
+    ReadSessions,
     Result,
+    SessionPage,
     Wake,
     encode,
 )
@@ -199,6 +201,9 @@ class Machine:
             return encode(failure(error))
         if isinstance(operation, Get):
             return encode(self._kv.get(operation))
+        if isinstance(operation, ReadSessions):
+            sessions, more = self._sessions.page(operation, items_max, self._kv.bound_count)
+            return encode(SessionPage(self.revision, sessions, more))
         return encode(self._kv.range(operation, items_max, bytes_max))
 
     def changes(self, after: Revision, up_to: Revision) -> list[Change]:

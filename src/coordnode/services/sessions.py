@@ -3,7 +3,7 @@
 Deadlines are not here: the leader alone holds them, on its own clock. Here is what survives the leader.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from typing import ClassVar
 
@@ -19,7 +19,9 @@ from coordnode.services.commands import (
     Failure,
     OpenSession,
     Outcome,
+    ReadSessions,
     Result,
+    SessionInfo,
     SessionOpened,
     TransactionDone,
     Withdraw,
@@ -60,6 +62,12 @@ def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None
     return None
 
 
+def _check_read(operation: ReadSessions, settings: Settings) -> CoordError | None:
+    if not 0 <= operation.after < 2**53 or operation.limit < 0:
+        return BadRequest("a list of sessions begins after an id and has a limit: neither is below 0")
+    return None
+
+
 def _check_close(operation: CloseSession, settings: Settings) -> CoordError | None:
     if operation.session <= 0:
         return BadRequest(f"there is no session {operation.session}; name the one to close")
@@ -67,8 +75,8 @@ def _check_close(operation: CloseSession, settings: Settings) -> CoordError | No
 
 
 class Sessions(Service):
-    LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1}
-    CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close}
+    LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1, ReadSessions: 1}
+    CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close, ReadSessions: _check_read}
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -100,6 +108,18 @@ class Sessions(Service):
         """In the order of their ids."""
         for key, session in self.table.items():
             yield SessionId(int.from_bytes(key, "big")), session
+
+    def page(self, operation: ReadSessions, items_max: int, keys_of: Callable[[SessionId], int]) -> tuple[list[SessionInfo], bool]:
+        """(sessions, whether there are more)"""
+        count = min(operation.limit or items_max, items_max)
+        found: list[SessionInfo] = []
+        for key, session in self.table.scan(_pack(operation.after + 1)):
+            if len(found) == count:
+                return found, True
+            name = SessionId(int.from_bytes(key, "big"))
+            open_ms = self.context.scalars.cluster_ms - session.opened_ms
+            found.append(SessionInfo(name, session.ttl_ms, session.owner, open_ms, keys_of(name)))
+        return found, False
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 

@@ -26,8 +26,10 @@ class HostClock:
     def own_ms(self) -> int:
         return self.own_ns() // MILLISECOND
 
-    def wall_ms(self) -> int:
-        return self.own_ms() + self._wall_offset_ms
+    def read_ms(self) -> tuple[int, int]:
+        """Monotonic and wall time of one moment."""
+        own_ms = self.own_ns() // MILLISECOND
+        return own_ms, own_ms + self._wall_offset_ms
 
     def world_ns(self, own_delay_ns: int) -> int:
         """How much true time passes until this clock has moved on by that much."""

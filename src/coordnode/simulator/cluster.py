@@ -314,9 +314,11 @@ class Cluster:
 
 
 def _through_wire(message: Message) -> Message:
-    received = [decoded for sent in encode_messages([message]) for frame in FrameReader().feed(bytes(sent)) for decoded in decode_messages(frame)]
-    assert len(received) == 1
-    return received[0]
+    reader = FrameReader()
+    frames = [frame for sent in encode_messages([message]) for frame in reader.feed(bytes(sent))]
+    assert len(frames) == 1
+    (received,) = decode_messages(frames[0])
+    return received
 
 
 def _term(member: SimMember) -> Term:
@@ -328,7 +330,7 @@ def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
     snapshot_entries = (40, 120, 400)[int(chance() * 3)]
     return ReplicaConfig(
         tick_ms=50,
-        timing=Timing(election_ticks_min=10, election_ticks_max=20, heartbeat_ticks=2, stuck_ticks=40),
+        timing=Timing(election_ticks_min=10, election_ticks_max=20, heartbeat_ticks=2 + int(chance() * 3), stuck_ticks=40),
         snapshot_entries=snapshot_entries,
         snapshot_log_bytes=4096 * KIB,
         keep_entries=(2, 20, 100)[int(chance() * 3)],

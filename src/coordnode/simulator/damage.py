@@ -81,6 +81,7 @@ class Damages:
 
     def _hit(self, kind: str, victim: SimMember) -> Hit | None:
         disk, identity, chance = victim.disk, victim.identity, self._chance
+        disk.settle()  # only what is durable rots
         if kind == faults.ROT_RECORD:
             return rot.rot_last_record(disk, identity, chance)
         if kind == faults.ROT_HARD_STATE:

@@ -64,6 +64,7 @@ class Lanes:
         self._was_full = False
         self._snapshot_work: deque[Callable[[], Callable[[], None]]] = deque()
         self._snapshot_busy = False
+        self._loading: SnapshotMeta | None = None  # the newest that was asked for: older ones may be gone, and nobody wants them
 
     # --- the log's lane --------------------------------------------------------------------------------------------
 
@@ -166,6 +167,7 @@ class Lanes:
         self._enqueue(lambda: self._read_chunk(work))
 
     def load_snapshot(self, meta: SnapshotMeta) -> None:
+        self._loading = meta
         self._enqueue(lambda: self._load(meta, self._snapshots.load(meta)))
 
     def _enqueue(self, work: Callable[[], Callable[[], None]]) -> None:
@@ -219,6 +221,8 @@ class Lanes:
 
     def _load(self, meta: SnapshotMeta, slices: Iterator[bytes]) -> Callable[[], None]:
         """A few slices per turn; the rest goes behind whatever waits in the lane."""
+        if meta is not self._loading:
+            return lambda: None
         loaded: list[bytes] = []
         last = False
         while len(loaded) < SLICES_PER_TURN:

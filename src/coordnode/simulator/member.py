@@ -23,14 +23,14 @@ from coordnode.simulator.disk import PowerLost, SimDisk
 from coordnode.simulator.lanes import Lanes
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.network import PeerNetwork
-from coordnode.simulator.world import MICROSECOND, MILLISECOND, World
+from coordnode.simulator.world import MILLISECOND, World
 from coordnode.storage.block import Identity
 from coordnode.storage.recovery import Recovered, open_folder
 from coordnode.storage.wal import Settings
 
 DOWN, STARTING, UP, PAUSED, REFUSED = "down", "starting", "up", "paused", "refused to start"
 
-QUANTUM_NS = 600 * MICROSECOND  # what arrives within it shares a turn
+QUANTUM_NS = MILLISECOND  # what arrives within it shares a turn
 FULL_RESTART_NS = 500 * MILLISECOND
 
 
@@ -182,8 +182,9 @@ class SimMember:
         if self._led_when_paused and self._site.checks.leader != self.member:
             self._site.marks.reach(marks.PAUSED_LEADER_DEPOSED)
         stalled, self._stalled = self._stalled, []
+        life = self._life  # one of them may end it
         for work, arguments in stalled:
-            self._run(self._life, work, *arguments)
+            self._run(life, work, *arguments)
         self.soon()
 
     def describe(self) -> str:
@@ -258,10 +259,12 @@ class SimMember:
         assert replica is not None
         self._turn_due = False
         events, self.inbox = self.inbox, Events()
-        events.now_ms = self.clock.own_ms()
-        events.wall_ms = self.clock.wall_ms()
-        self._driver.turn(events)
-        self._site.checks.turned(replica, self._seen)
+        events.now_ms, events.wall_ms = self.clock.read_ms()
+        try:
+            self._driver.turn(events)
+        finally:
+            # Also when the power went in the middle: answers of this turn may have left before.
+            self._site.checks.turned(replica, self._seen)
         self._site.on_turned(self)
         if self._again:
             self.soon()

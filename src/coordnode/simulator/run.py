@@ -122,7 +122,7 @@ class _Run:
             operations=cluster.workload.begun if cluster else 0,
             checked=self._checked,
             events=world.events,
-            trace=f"{world.trace:08x}-{world.events}-{cluster.reference.digests[-1] if cluster else 0:x}",
+            trace=f"{world.trace:016x}-{world.events}-{cluster.reference.digests[-1] if cluster else 0:x}",
             faults=dict(sorted(injector.counts.items())) if injector else {},
             marks={mark: count for mark, count in cluster.marks.counts.items() if count} if cluster else {},
             planned=self._planned,

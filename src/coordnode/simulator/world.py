@@ -10,6 +10,9 @@ MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
+TRACE_FACTOR = 1_000_003
+TRACE_MASK = 2**64 - 1
+
 _Event = tuple[int, int, Callable[..., None], tuple[Any, ...]]
 
 
@@ -38,7 +41,7 @@ class World:
 
     def note(self, what: bytes) -> None:
         """Makes `what` part of the trace."""
-        self.trace = crc32(what, self.trace)
+        self.trace = (self.trace * TRACE_FACTOR + crc32(what)) & TRACE_MASK
 
     def run_until(self, until_ns: int) -> None:
         heap = self._heap
@@ -46,6 +49,6 @@ class World:
             time_ns, sequence, callback, arguments = heappop(heap)
             self.now_ns = time_ns
             self.events += 1
-            self.trace = crc32(b"%d.%d" % (time_ns, sequence), self.trace)
+            self.trace = (self.trace * TRACE_FACTOR + time_ns + sequence) & TRACE_MASK
             callback(*arguments)
         self.now_ns = max(self.now_ns, until_ns)

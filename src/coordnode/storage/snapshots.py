@@ -256,6 +256,11 @@ class SnapshotStore:
             self._reading[1].close()
             self._reading = None
 
+    def _stop_reading(self, path: str) -> None:
+        """Another file takes its name, or it goes."""
+        if self._reading is not None and self._reading[0] == path:
+            self._close_reading()
+
     def _found_rot(self, whole: Whole, error: Exception) -> None:
         """It is not offered any more; the next start looks at it again and sets it aside."""
         self.rot.append(f"rot in {whole.path}: {error}; another snapshot will be made")
@@ -331,12 +336,12 @@ class SnapshotStore:
         return _Growing(file, path, Contents(self._identity, meta, [], 0, len(header), False, ""))
 
     def _add(self, whole: Whole) -> None:
+        self._stop_reading(whole.path)
         self._whole = [other for other in self._whole if other.path != whole.path]
         self._whole.append(whole)
         self._whole.sort(key=lambda other: (other.meta.index, other.meta.term), reverse=True)
         for old in self._whole[KEPT:]:
-            if self._reading is not None and self._reading[0] == old.path:
-                self._close_reading()
+            self._stop_reading(old.path)
             self._unlink_if_there(old.path)
         del self._whole[KEPT:]
         for part in [part for part in self._parts if part.meta.index <= whole.meta.index]:

@@ -42,6 +42,31 @@ def reopen(disk: SimDisk) -> Recovered:
     return found
 
 
+def commit(disk: SimDisk, found: Recovered, write_id: int, entries: list[Entry], truncate_from: int = 0) -> None:
+    write = Write(WriteId(write_id), truncate_from=Index(truncate_from), entries=entries)
+    if entries and entries[-1].term > found.hard_state.term:
+        write.hard_state = HardState(entries[-1].term, found.hard_state.vote, found.hard_state.boot, found.hard_state.lost_entries)
+    found.wal.commit([write])
+    disk.settle()
+
+
+def filled(count: int, *, size: int = 100, idle: bool = True) -> tuple[SimDisk, Recovered, list[Entry]]:
+    """One entry a commit, from index 1."""
+    disk = new_disk()
+    found = reopen(disk)
+    entries = [entry(index, 1, size) for index in range(1, count + 1)]
+    for one in entries:
+        commit(disk, found, one.index, [one])
+    if idle:
+        found.wal.idle()
+    disk.settle()
+    return disk, found, entries
+
+
+def segments(disk: SimDisk) -> list[str]:
+    return [name for name in disk.list("wal") if name.endswith(".seg")]
+
+
 @dataclass
 class Model:
     """What was reported durable, and everything that the call under way may have made of it."""

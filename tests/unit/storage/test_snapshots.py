@@ -167,6 +167,19 @@ def test_rot_in_a_stored_slice_is_not_handed_out() -> None:
         list(found.snapshots.load(meta))
 
 
+def test_one_made_again_at_the_same_index_takes_the_place_of_the_rotten_one() -> None:
+    disk, found = opened()
+    meta = make(found.snapshots, meta_at(10, 0))
+    disk.settle()
+    disk.rot(snapshot_path(meta, "snap"), disk.durable_bytes(snapshot_path(meta, "snap")).index(b"threethree"), Random(1))
+    assert found.snapshots.read_slice(meta, 2) is None
+    assert make(found.snapshots, meta_at(10, 0)) == meta
+    assert list(found.snapshots.load(meta)) == SLICES
+    disk.settle()
+    disk.power_loss(Random(1))
+    assert reopen(disk).snapshot == meta
+
+
 def test_rot_met_while_loading_names_file_and_slice() -> None:
     disk, found = opened()
     meta = make(found.snapshots, meta_at(10, 0))

@@ -25,7 +25,7 @@ OPERATIONS: list[c.ClientOperation] = [
     c.Range(b"a", b"", 10, True),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
-READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(None)]
+READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
 RESULTS: list[c.Result] = [
     c.Done(Revision(9)),
     c.Got(Revision(9), ITEM),
@@ -34,6 +34,7 @@ RESULTS: list[c.Result] = [
     c.TransactionDone(Revision(9), True, [c.Done(Revision(9)), c.Got(Revision(9), ITEM)]),
     c.SessionOpened(SessionId(99), 10_000, Revision(9), c.Done(Revision(9))),
     c.Failure(20, "the session is over"),
+    c.SessionPage(Revision(9), [c.SessionInfo(SessionId(99), 10_000, "me", 1_500, 2)], True),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])

@@ -1,0 +1,51 @@
+"""What the verbs that must start fast share: from the command line to one question, and from its outcome to an exit code."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from coordctl.flags import Given, Verb, group_usage, parse, usage
+from coordctl.hot.asking import Asking
+from coordctl.local.clusters import choose
+from coordctl.report import plain
+from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordnode.errors import BadRequest
+
+QUERY = EXPLAINED[Kind.QUERY]
+ACTION = EXPLAINED[Kind.ACTION]
+
+
+class Command(NamedTuple):
+    verb: Verb
+    run: Callable[[Given], int]
+    kind: Kind
+
+
+def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int:
+    if not argv or argv[0] not in commands:
+        if argv and argv[0] in ("-h", "--help", "help"):
+            plain.text(group_usage(name, [command.verb for command in commands.values()]))
+            return DONE
+        return plain.wrong_usage(f"no verb {name} {argv[0]}" if argv else f"{name} what?", name)
+    verb, run, kind = commands[argv[0]]
+    debug = "--debug" in argv
+    try:
+        given = parse(verb, argv[1:])
+    except BadRequest as error:
+        return plain.wrong_usage(error.sentence, verb.name)
+    if given["help"]:
+        plain.text(usage(verb))
+        return DONE
+    try:
+        return run(given)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return plain.failed(kind, error, name=verb.name, debug=debug)
+
+
+def asking(given: Given) -> Asking:
+    return Asking(choose(given["endpoints"], given["cluster"])[1], given.timeout_ms())
+
+
+def head(schema: str, outcome: str, exit_code: int) -> dict[str, object]:
+    return {"schema": f"coordctl.{schema}/1", "outcome": outcome, "exit_code": exit_code}

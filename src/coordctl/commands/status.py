@@ -1,0 +1,93 @@
+"""`coordctl status`"""
+
+from datetime import UTC, datetime
+
+import click
+
+from coordctl.commands import options
+from coordctl.local.clusters import choose
+from coordctl.operations.status import status
+from coordctl.report import screen
+from coordctl.report.exits import EXPLAINED, Kind
+from coordctl.report.running import output, run
+from coordctl.results import FoundMember, Status
+
+COLOURS = {"OK": screen.GREEN, "WARNING": screen.YELLOW, "CRITICAL": screen.RED, "UNKNOWN": screen.YELLOW}
+HEADINGS = ("member", "role", "state", "lag", "commit99", "fsync99", "free", "up", "version")
+MARKS = {"critical": "!!", "warning": "!", "unknown": "?"}
+
+
+@click.command(epilog=EXPLAINED[Kind.QUERY])
+@options.cluster
+@options.endpoints
+@options.timeout("5s")
+@output
+def command(cluster: str, endpoints: str, timeout_seconds: float, output: str) -> int:
+    """How the cluster and each of its members are. Exits with 0 when that could be found out, whatever it is."""
+    name, asked = choose(endpoints, cluster)
+    found = status(name, asked, timeout_seconds)
+    if output == "json":
+        screen.json_line(found)
+    else:
+        _show(found)
+    return found.exit_code
+
+
+def _show(found: Status) -> None:
+    when = datetime.fromtimestamp(found.unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    head = f"{found.cluster or 'cluster'}  "
+    gap = max(2, screen.COLUMNS_MIN - len(head) - len(found.judgement) - len(when))
+    screen.line(f"{head}{screen.coloured(found.judgement, COLOURS[found.judgement])}{' ' * gap}{when}")
+    leader = f"leader {found.leader}, term {found.term}" if found.leader else "no leader"
+    screen.line(f"{_can_lose(found):<31}{leader}")
+    screen.line()
+    _table(found.members)
+    for finding in found.findings:
+        if finding == found.findings[0]:
+            screen.line()
+        screen.lines(screen.wrapped(f"{MARKS[finding.level]} {finding.sentence}", indent=2))
+        screen.line(f"  {finding.remedy}")
+    if not found.findings:
+        screen.line()
+    digest = f"digest {found.digest}" + (f" at index {found.digest_index}" if found.digest != "unknown" else "")
+    screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}                {digest}")
+
+
+def _can_lose(found: Status) -> str:
+    if not found.sources_answered:
+        return "can lose: not known"
+    if found.can_lose < 0:
+        return "can lose: no quorum is left"
+    return f"can lose: {found.can_lose} more member{'' if found.can_lose == 1 else 's'}"
+
+
+def _table(members: list[FoundMember]) -> None:
+    rows = [_row(one) for one in members]
+    table = screen.aligned(HEADINGS, rows, right=("lag", "commit99", "fsync99", "free", "up"))
+    screen.line(table[0])
+    for one, line in zip(members, table[1:], strict=True):
+        screen.line(line)
+        about = one.trouble or "; ".join(one.reasons)
+        if about:
+            screen.lines(screen.wrapped(f"{one.address}: {about}", indent=8, first=8))
+
+
+def _row(one: FoundMember) -> list[str]:
+    def shown(value: float | None, unit: str) -> str:
+        return "-" if value is None else f"{value:.1f} {unit}"
+
+    return [
+        one.name,
+        one.role,
+        one.state,
+        "-" if one.lag is None else str(one.lag),
+        shown(one.commit_p99_ms if one.role == "leader" else None, "ms"),
+        shown(one.sync_p99_ms, "ms"),
+        screen.short_bytes(one.free_bytes),
+        screen.short_seconds(one.uptime_s),
+        one.version or "-",
+    ]
+
+
+def main(argv: list[str]) -> int:
+    return run(command, argv, "status", Kind.QUERY)

@@ -1,0 +1,39 @@
+"""The questions behind `coordctl session`."""
+
+from typing import NamedTuple
+
+from coordctl.hot import frames
+from coordctl.hot.asking import Asking
+from coordnode.errors import SessionExpired
+
+READ_TAG = 12  # of reads
+CLOSE_TAG = 11  # of operations
+
+
+class Session(NamedTuple):
+    session: int
+    ttl_ms: int
+    owner: str
+    open_ms: int
+    keys: int
+
+
+def page(asking: Asking, after: int, limit: int, *, stale: bool) -> tuple[list[Session], bool]:
+    """(sessions in the order of their ids, whether there are more)"""
+    result = asking.ask(frames.READ, [READ_TAG, after, limit], stale, 0, is_safe_twice=True)
+    frames.expect(result, frames.SESSIONS)
+    return [Session(*fields[:5]) for fields in result[2]], result[3]
+
+
+def get(asking: Asking, session: int, *, stale: bool) -> Session:
+    found, _ = page(asking, session - 1, 1, stale=stale)
+    if not found or found[0].session != session:
+        raise SessionExpired(f"there is no session {session}: it expired, was closed or never was")
+    return found[0]
+
+
+def close(asking: Asking, session: int) -> int:
+    """The revision."""
+    result = asking.ask(frames.WRITE, [0, 0, 0, "", [CLOSE_TAG, session]], is_safe_twice=True)
+    frames.expect(result, frames.DONE)
+    return int(result[1])

@@ -1,0 +1,137 @@
+"""How the cluster is: facts from every member, judged once, for `status`, `health` and `wait`."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from coordctl.facts import judgement
+from coordctl.facts.members import COMMIT, SYNC, ClusterFacts, MemberFacts
+from coordctl.local.clusters import Endpoint
+from coordctl.operations import statuses
+from coordctl.results import Finding, FoundMember, Health, Status, Waited
+from coordnode.errors import BadRequest
+
+ASK_SECONDS_MAX = 2.0
+PAUSE_SECONDS = 0.05
+LEVEL_NAMES = ("ok", "warning", "critical", "unknown")
+
+
+def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Status:
+    facts = statuses.of_cluster(endpoints, min(timeout_seconds, ASK_SECONDS_MAX), with_metrics=True)
+    found = judgement.findings(facts)
+    digest, digest_index = facts.digests()
+    return Status(
+        outcome="answered" if facts.answered else "unreachable",
+        exit_code=0 if facts.answered else 69,
+        cluster=facts.cluster_name or name,
+        judgement=judgement.WORDS[judgement.level(found)],
+        can_lose=facts.can_lose(),
+        leader=facts.leader_name,
+        term=facts.term,
+        revision=facts.leader_status["revision"] if facts.leader_status is not None else None,
+        members=[_member(facts, one) for one in facts.members],
+        findings=_findings(found),
+        digest=digest,
+        digest_index=digest_index,
+        sources_answered=len(facts.answered),
+        sources_asked=len(facts.members),
+        unix_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def _findings(found: Sequence[judgement.Finding]) -> list[Finding]:
+    return [Finding(level=LEVEL_NAMES[one.level], sentence=one.sentence, remedy=one.remedy) for one in found]
+
+
+def _member(facts: ClusterFacts, one: MemberFacts) -> FoundMember:
+    said = one.status or {}
+    return FoundMember(
+        name=one.shown_name,
+        member=one.member,
+        address=one.address,
+        role=facts.role(one),
+        state=facts.state(one),
+        trouble=one.trouble,
+        lag=facts.lag(one),
+        applied=said.get("applied"),
+        commit_p99_ms=one.p99_ms(COMMIT),
+        sync_p99_ms=one.p99_ms(SYNC),
+        version=said.get("version"),
+        term=said.get("term"),
+        pid=said.get("pid"),
+        uptime_s=said.get("uptime_s"),
+        free_bytes=said["disk"]["free_bytes"] if said else None,
+        reasons=list(said.get("reasons", ())),
+    )
+
+
+def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Health:
+    facts = statuses.of_cluster(endpoints, min(timeout_seconds, ASK_SECONDS_MAX), with_metrics=True)
+    found = judgement.findings(facts)
+    level = judgement.level(found)
+    digest, digest_index = facts.digests()
+    well = sum(facts.state(one) == "ok" for one in facts.members)
+    return Health(
+        outcome=LEVEL_NAMES[level],
+        exit_code=level,
+        cluster=facts.cluster_name or name,
+        sentence=_all_is_well(facts, well) if level == judgement.OK else "; ".join(one.sentence for one in found),
+        can_lose=facts.can_lose(),
+        members_well=well,
+        members=len(facts.members),
+        digest=digest,
+        digest_index=digest_index,
+        findings=_findings(found),
+        sources_answered=len(facts.answered),
+        sources_asked=len(facts.members),
+    )
+
+
+def _all_is_well(facts: ClusterFacts, well: int) -> str:
+    words = [f"{well} of {len(facts.members)} members", f"can lose {facts.can_lose()}"]
+    verdict, index = facts.digests()
+    if verdict == "equal":
+        words.append(f"digest equal at index {index}")
+    commits = [one.p99_ms(COMMIT) for one in facts.members if one.status is facts.leader_status]
+    if commits and commits[0] is not None:
+        words.append(f"p99 commit {commits[0]:.1f} ms")
+    return ", ".join(words)
+
+
+# --- waiting ---------------------------------------------------------------------------------------------------------
+
+
+def wait(condition: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Waited:
+    is_reached = _condition(condition)
+    began = time.monotonic()
+    while True:
+        left = timeout_seconds - (time.monotonic() - began)
+        facts = statuses.of_cluster(endpoints, max(0.05, min(left, ASK_SECONDS_MAX)))
+        reached = is_reached(facts)
+        if reached or left <= PAUSE_SECONDS:
+            return Waited(
+                outcome="reached" if reached else "not reached",
+                exit_code=0 if reached else 1,
+                condition=condition,
+                now=_now(facts),
+                elapsed_ms=int((time.monotonic() - began) * 1000),
+            )
+        time.sleep(PAUSE_SECONDS)
+
+
+def _condition(text: str) -> Callable[[ClusterFacts], bool]:
+    name, equals, value = text.partition("=")
+    if name == "healthy" and not equals:
+        return lambda facts: judgement.level(judgement.findings(facts)) == judgement.OK
+    if name == "leader":
+        return lambda facts: facts.leader_name == value if equals else facts.leader_status is not None and facts.can_lose() >= 0
+    if name == "members" and value.isascii() and value.isdigit():
+        return lambda facts: sum(facts.state(one) == "ok" for one in facts.members) >= int(value)
+    if name == "version" and value:
+        return lambda facts: all(one.status is not None and one.status["version"] == value for one in facts.members)
+    raise BadRequest(f"{text!r} is no condition: give healthy, leader, leader=NAME, members=N or version=V")
+
+
+def _now(facts: ClusterFacts) -> str:
+    well = sum(facts.state(one) == "ok" for one in facts.members)
+    leads = f"{facts.leader_name} leads" if facts.leader_name else "nobody leads"
+    return f"{well} of {len(facts.members)} members are well, {leads}"

@@ -1,0 +1,391 @@
+"""Members as real processes: durable under kill -9, leaving well, refusing what is not theirs, unmoved by garbage."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import time
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+import pytest
+
+from coordnode.ids import MemberId
+from coordnode.limits import FRAME_BYTES_MAX
+from coordnode.services.commands import Get, Got, Put, encode
+from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
+from coordnode.wire.bodies import encode_asks
+from coordnode.wire.frames import JSON, MAGIC, MSGPACK, VERSION, frame
+from coordnode.wire.hello import Hello, encode_hello
+from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, Writer, free_port, result_of, wait_until
+
+TIGHT = ("--snapshot-entries", "100", "--keep-entries", "10")
+
+
+# --- durable -------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_acknowledged_is_lost_by_kill_9_of_the_leader_and_of_all(cluster: Cluster) -> None:
+    cluster.start()
+    cluster.wait_ready()
+    writer = Writer(cluster)
+    writer.puts(40)
+    old = cluster.leader()
+    old.kill()
+    writer.puts(40)
+    assert cluster.leader().member != old.member
+    for one in cluster.members.values():
+        if one.running is not None:
+            one.signal(signal.SIGKILL)
+    for one in cluster.members.values():
+        if one.running is not None:
+            one.wait()
+    cluster.start()
+    cluster.wait_ready()
+    writer.puts(20)
+    assert cluster.wait_equal() == 100
+    writer.check(cluster.leader().address)
+
+
+def test_a_member_that_missed_more_than_the_log_holds_takes_a_snapshot(cluster: Cluster) -> None:
+    cluster.start(*TIGHT)
+    cluster.wait_ready()
+    lagging = next(one for one in cluster.members.values() if one is not cluster.leader())
+    lagging.kill()
+    writer = Writer(cluster)
+    writer.puts(230)
+    wait_until(lambda: cluster.leader().events("snapshot"), "the leader makes a snapshot")
+    lagging.start(*TIGHT)
+    cluster.wait_ready()
+    assert cluster.wait_equal() == 230
+    assert lagging.events("installed")
+    cluster.leader().kill()
+    cluster.leader()
+    writer.check(cluster.leader().address)
+
+
+def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    writer = Writer(single)
+    writer.puts(10)
+    one.kill()
+    one.start()
+    single.wait_ready()
+    assert single.wait_equal() == 10
+    writer.check(one.address)
+
+    # Once the mark is written, nothing is: a second of turns costs no sync and next to no time.
+    assert one.running is not None
+    turns = wait_until(lambda: one.metric("coordnode_turn_seconds_count"), "turns are counted")
+    wait_until(lambda: one.metric("coordnode_turn_seconds_count") >= turns + 5, "the member is idle")
+    syncs = one.metric("coordnode_sync_seconds_count")
+    written = _bytes_written(one.running.pid)
+    cpu = _cpu_s(one.running.pid)
+    wait_until(lambda: one.metric("coordnode_turn_seconds_count") >= turns + 30, "the member ticks")
+    assert one.metric("coordnode_sync_seconds_count") == syncs
+    assert _bytes_written(one.running.pid) == written
+    assert _cpu_s(one.running.pid) - cpu < 0.5  # the looks of this test included
+    assert _resident_bytes(one.running.pid) < 80 * 1024 * 1024
+
+
+def _bytes_written(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("write_bytes")).split()[1])
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- leaving -------------------------------------------------------------------------------------------------------
+
+
+def test_a_leader_that_is_asked_to_stop_hands_over_first(cluster: Cluster) -> None:
+    cluster.start()
+    cluster.wait_ready()
+    writer = Writer(cluster)
+    writer.puts(10)
+    leader = cluster.leader()
+    term = leader.status()["term"]  # type: ignore[index]
+    leader.signal(signal.SIGTERM)
+    writer.puts(30)
+    assert leader.wait() == 0
+    (handed_over,) = leader.events("handed_over")
+    assert handed_over["took_ms"] < 2_000
+    assert leader.events("stopped")
+    assert cluster.leader().status()["term"] == term + 1  # type: ignore[index]
+    writer.check(cluster.leader().address)
+
+
+def test_a_single_member_stops_at_once(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    one.signal(signal.SIGINT)
+    assert one.wait() == 0
+
+
+# --- who may speak to whom -----------------------------------------------------------------------------------------
+
+
+def test_clients_are_told_where_everybody_is_and_followers_name_the_leader(cluster: Cluster) -> None:
+    cluster.start()
+    cluster.wait_ready()
+    leader = cluster.leader()
+    follower = next(one for one in cluster.members.values() if one is not leader)
+    with Connection(follower.address) as connection:
+        assert connection.hello is not None
+        assert connection.hello.member == follower.member
+        assert dict(connection.hello.contacts) == cluster.contacts
+        answer = connection.write(Put(b"a", b"1"))
+        assert isinstance(answer, ErrorReply)
+        assert (answer.code, answer.leader, answer.definite) == (10, leader.member, True)
+        assert isinstance(connection.read(Get(b"a"), stale=True), Reply)
+    with Connection(leader.address, body_format=JSON) as connection:
+        result_of(connection.write(Put(b"a", b"2")))
+        got = result_of(connection.read(Get(b"a")))
+        assert isinstance(got, Got)
+        assert got.item is not None
+        assert got.item.value == b"2"
+        connection.send([WatchAsk(connection.number(), b"a", b"b", 0)])  # type: ignore[arg-type]
+        assert isinstance(connection.next_answer(), WatchPush)
+        connection.send([TransferAsk(connection.number(), MemberId(follower.member))])
+        answers = [connection.next_answer(), connection.next_answer()]
+        assert {type(answer) for answer in answers} == {Reply, ErrorReply}  # handed over; the watch must go on elsewhere
+    wait_until(lambda: cluster.leader().member == follower.member, "leadership is handed over")
+
+
+def test_a_client_of_another_cluster_or_for_another_member_is_refused_by_name(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    with pytest.raises(Refused, match="this is cluster 7, not 8"):
+        Connection(one.address, cluster=8)
+    with pytest.raises(Refused, match="this is member 1, not 2"):
+        Connection(one.address, target=2)
+    with Connection(one.address, cluster=7, target=1):
+        pass
+
+
+def test_members_of_two_clusters_at_swapped_addresses_refuse_each_other(tmp_path: Path, cluster: Cluster) -> None:
+    stranger = Cluster(tmp_path / "other", count=1, cluster=8)
+    (intruder,) = stranger.members.values()
+    intruder.address = cluster.members[3].address
+    try:
+        cluster.members[1].start()
+        cluster.members[2].start()
+        intruder.start()
+        refused = wait_until(lambda: cluster.members[1].events("peer_refused"), "the stranger is noticed")
+        assert "this is cluster 8, not 7" in refused[0]["reason"]
+        cluster.wait_ready([1, 2])
+    finally:
+        stranger.end()
+
+
+# --- folders and settings ------------------------------------------------------------------------------------------
+
+
+def _ends(process: Process, code: int, sentence: str, *flags: str, optimised: bool = False) -> None:
+    process.start(*flags, optimised=optimised)
+    assert process.wait() == code, process.said()
+    assert sentence in process.said(), process.said()
+    process.log.unlink()
+
+
+def test_a_folder_that_is_not_this_members_own_is_refused_by_name(single: Cluster, tmp_path: Path) -> None:
+    (one,) = single.members.values()
+    _ends(one, 76, "not member 1 of cluster 9", "--cluster", "9")
+    _ends(one, 76, "not member 5 of cluster 7", "--member", "5")
+
+    copy = Process(tmp_path / "copy", 1, one.address)
+    shutil.copytree(one.folder, copy.folder)
+    _ends(copy, 76, "is a copy")
+
+    wiped = Process(tmp_path / "wiped", 1, one.address)
+    shutil.copytree(one.folder, wiped.folder)
+    (wiped.folder / "identity").unlink()
+    _ends(wiped, 76, "wiped or damaged")
+
+    missing = Process(tmp_path / "missing", 1, one.address)
+    _ends(missing, 76, "must be made first")
+
+    one.start()
+    single.wait_ready()
+    second = Process(one.folder, 1, one.address)
+    second.log = tmp_path / "second.log"
+    _ends(second, 76, f"is held by process {one.running.pid}" if one.running else "")
+    assert one.is_ready()
+
+    busy = Cluster(tmp_path / "busy", count=1)
+    (late,) = busy.members.values()
+    late.address = one.address
+    _ends(late, 1, "is another process there?")
+
+
+def test_wrong_settings_are_all_named_and_python_without_assertions_is_refused(single: Cluster, tmp_path: Path) -> None:
+    (one,) = single.members.values()
+    _ends(one, 64, "assertions that guard the data", optimised=True)
+    _ends(one, 64, "did you mean 'heartbeat-ticks'", "--hearbeat-ticks", "3")
+    file = tmp_path / "member.toml"
+    file.write_text('tick = "40"\nlisten = "nowhere"\n')
+    one.start("--config", str(file))
+    assert one.wait() == 64
+    assert f"{file}:1: tick = '40': give a number with a unit" in one.said()
+    assert f"{file}:2: listen = 'nowhere': give host:port" in one.said()
+
+
+# --- garbage and greed ---------------------------------------------------------------------------------------------
+
+
+def _throw(address: tuple[str, int], data: bytes) -> None:
+    """Sends and reads until the other side has had enough, or there is nothing more to say."""
+    with socket.create_connection(address, PATIENCE_S) as sock:
+        try:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(1 << 16):
+                pass
+        except OSError:
+            pass
+
+
+def test_garbage_on_every_port_disturbs_nobody(single: Cluster) -> None:
+    (one,) = single.members.values()
+    http_port = (one.address[0], free_port(one.address[0]))
+    one.start("--http-listen", f"{http_port[0]}:{http_port[1]}")
+    single.wait_ready()
+    writer = Writer(single)
+    writer.puts(3)
+    assert one.running is not None
+    before = _resident_bytes(one.running.pid)
+    rng = random.Random(1)
+    hello = encode_hello(Hello(0, 0, 0, 0, "x"), MSGPACK)  # type: ignore[arg-type]
+    member_hello = encode_hello(Hello(7, 2, 1, 1, ""), MSGPACK)  # type: ignore[arg-type]
+    head = bytes((MAGIC, VERSION))
+    throws = [
+        rng.randbytes(3000),
+        head + rng.randbytes(3000),
+        bytes((MAGIC, 9)) + rng.randbytes(30),
+        hello[:-1],
+        hello + frame(2, 0, b"\x90"),
+        hello + frame(3, 0, rng.randbytes(500)),
+        hello + frame(3, 0, encode([[[7, 1, [[0] * 5000]]], 0])),
+        hello + frame(3, 1, b"[" * 4000),
+        member_hello + frame(2, 0, rng.randbytes(500)),
+        member_hello + frame(2, 0, encode([])),
+        member_hello + frame(3, 0, encode([[], 0])),
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000,
+        b"GET " + b"/" * 20_000,
+        b"POST /status HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789GET /livez HTTP/1.1\r\n\r\n",
+        b"BREW\x00 / HTTP/1.1\r\n\r\n",
+        b"\r\n\r\n",
+    ]
+    for _ in range(8):
+        for thrown in throws:
+            mutated = bytearray(thrown)
+            for _ in range(rng.randrange(3)):
+                mutated[rng.randrange(len(mutated))] = rng.randrange(256)
+            _throw(one.address, bytes(mutated))
+            _throw(http_port, bytes(mutated))
+    writer.puts(3)
+    assert not one.events("bug")
+    assert not one.events("failed")
+    assert single.wait_equal() == 6
+    assert _resident_bytes(one.running.pid) < before + 16 * 1024 * 1024
+    strangers = one.get("/metrics")[1].decode()
+    assert 'coordnode_strangers_refused_total{error="FrameError"}' in strangers
+    assert 'coordnode_strangers_refused_total{error="UnknownVersion"}' in strangers
+    wait_until(lambda: one.metric("coordnode_client_connections") == 1, "only our own writer is still connected")
+
+
+def test_a_client_that_asks_and_does_not_read_holds_nobody_else_up(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    assert one.running is not None
+    with Connection(one.address) as writer:
+        for number in range(4):
+            result_of(writer.write(Put(b"big/%d" % number, bytes(1_000_000))))
+        before = _resident_bytes(one.running.pid)
+        with Connection(one.address) as greedy:
+            greedy.sock.setblocking(False)
+            asks = b"".join(bytes(part) for part in _big_asks(2_000))
+            sent = 0
+            quiet_since = time.monotonic()
+            until = time.monotonic() + 10
+            try:
+                while time.monotonic() < until and time.monotonic() - quiet_since < 0.5:
+                    try:
+                        sent += greedy.sock.send(asks[sent % len(asks) :])
+                        quiet_since = time.monotonic()
+                    except BlockingIOError:
+                        result_of(writer.write(Put(b"other", b"x")))
+            except OSError:
+                pass  # cut off
+            result_of(writer.write(Put(b"other", b"y")))
+            assert _resident_bytes(one.running.pid) < before + 160 * 1024 * 1024
+        assert one.metric("coordnode_client_cut_off_total") + one.metric("coordnode_client_pauses_total") >= 1
+
+
+def _big_asks(count: int) -> list[bytearray]:
+    return [encode_asks([ReadAsk(number, encode(Get(b"big/%d" % (number % 4))))], MSGPACK)[0] for number in range(1, count + 1)]
+
+
+def test_an_oversized_frame_is_refused_before_it_is_taken_in(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    with Connection(one.address) as connection:
+        body = b"x" * 64
+        large = frame(3, 0, body)
+        start = large[:4] + struct.pack(">I", FRAME_BYTES_MAX - 16) + large[8:12]
+        connection.sock.sendall(start + struct.pack(">I", crc32(start)))
+        with pytest.raises(Refused, match="are accepted here"):
+            connection.receive()
+
+
+# --- what it shows -------------------------------------------------------------------------------------------------
+
+
+def test_http_shows_health_readiness_metrics_and_status(cluster: Cluster) -> None:
+    cluster.members[1].start("--name", "first", "--cluster-name", "trial")
+    one = cluster.members[1]
+    wait_until(lambda: one.get("/livez") == (200, b"alive\n"), "it lives")
+    code, body = one.get("/readyz")
+    assert code == 503
+    assert b"no leader" in body
+    cluster.members[2].start()
+    cluster.wait_ready([1, 2])
+    status = wait_until(one.status, "status")
+    assert (status["name"], status["cluster_name"], status["cluster"], status["member"]) == ("first", "trial", 7, 1)
+    assert status["config"]["voters"] == [1, 2, 3]
+    assert status["config"]["contacts"]["2"] == cluster.contacts[MemberId(2)]
+    assert status["leader"] in (1, 2)
+    assert {peer["member"]: peer["connected"] for peer in status["peers"]} == {2: True, 3: False}
+    assert one.get("/nothing")[0] == 404
+    metrics = one.get("/metrics")[1].decode()
+    assert "# TYPE coordnode_commit_seconds histogram" in metrics
+    for line in metrics.splitlines():
+        assert line.startswith("#") or len(line.split(" ")) == 2
+    for event in one.events("started") + one.events("listening"):
+        assert list(event)[:8] == ["at", "hlc", "level", "event", "cluster", "member", "term", "index"]
+
+
+def test_events_are_one_json_object_a_line(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    (one,) = single.members.values()
+    for line in one.said().splitlines():
+        assert isinstance(json.loads(line), dict)
+    assert msgspec.json.decode(one.said().splitlines()[0].encode())["event"] == "started"
