@@ -38,6 +38,7 @@ CoordError
 ├── DiskFailed             72  a write or fsync failed: the process must end
 ├── Diverged               73  this member's state differs from the majority's
 ├── ConfigRefused          74  a member's settings: each mistake on a line, with its place and the remedy
+├── Superseded             75  a snapshot that the log has left behind since: not stored, not read
 ├── HistoryError           80  a recorded history cannot be read: line, and what is wrong with it
 └── PromiseBroken          81  a checker found that the cluster did not keep a promise: which, and the evidence
 """
@@ -193,6 +194,11 @@ class DiskFull(CoordError):
 
 class DiskFailed(CoordError):
     code = 72
+
+
+class Superseded(CoordError):
+    code = 75
+    definite = True
 
 
 class Diverged(CoordError):

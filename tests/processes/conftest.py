@@ -1,10 +1,11 @@
-"""A cluster of three for each test that asks for one; nothing of it is left behind."""
+"""Clusters for tests: of bare members, or as `coordctl up` makes them; nothing of them is left behind."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.processes.local import Home
 from tests.processes.members import Cluster, running
 
 
@@ -16,3 +17,19 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def single(tmp_path: Path) -> Iterator[Cluster]:
     yield from running(Cluster(tmp_path, count=1))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Three members, up. Whoever uses it leaves all of them running."""
+    made = Home(tmp_path_factory.mktemp("shared"))
+    made.ctl("up")
+    yield made
+    made.close()

@@ -136,7 +136,8 @@ class Process:
 
 
 class Cluster:
-    def __init__(self, folder: Path, count: int = 3, cluster: int = 7) -> None:
+    def __init__(self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0) -> None:
+        """`other_state`: the member whose state begins differently from the others'."""
         self.cluster = cluster
         self.writers: list[Writer] = []
         self.members: dict[int, Process] = {}
@@ -145,7 +146,8 @@ class Cluster:
         self.contacts = {MemberId(number): f"{one.address[0]}:{one.address[1]}" for number, one in self.members.items()}
         for number, one in self.members.items():
             wal = WalSettings(segment_bytes=1024 * 1024)
-            create_founder(str(one.folder), ClusterId(cluster), MemberId(number), CREATED_UNIX_S, self.contacts, wal_settings=wal)
+            created = CREATED_UNIX_S + (number == other_state)
+            create_founder(str(one.folder), ClusterId(cluster), MemberId(number), created, self.contacts, wal_settings=wal)
 
     def start(self, *flags: str) -> None:
         for one in self.members.values():

@@ -68,6 +68,28 @@ def test_a_member_that_missed_more_than_the_log_holds_takes_a_snapshot(cluster: 
     writer.check(cluster.leader().address)
 
 
+def test_a_member_whose_state_differs_from_the_majoritys_begins_anew_from_the_others(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, other_state=2)
+    try:
+        cluster.start()
+        cluster.wait_ready()
+        if cluster.leader().member == 2:
+            cluster.leader().signal(signal.SIGTERM)
+            assert cluster.members[2].wait() == 0
+            cluster.start()
+        writer = Writer(cluster)
+        writer.puts(130)  # members compare their states every 64 entries
+        wait_until(lambda: cluster.members[2].events("diverged"), "the difference is noticed")
+        wait_until(lambda: cluster.members[2].events("installed"), "the state is rebuilt")
+        cluster.wait_ready()
+        writer.puts(10)
+        assert cluster.wait_equal() == 140
+        writer.check(cluster.leader().address)
+        assert cluster.members[2].running is not None  # the same process all along
+    finally:
+        cluster.end()
+
+
 def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: Cluster) -> None:
     single.start()
     single.wait_ready()

@@ -25,7 +25,7 @@ def must_hold(report: SeedReport) -> SeedReport:
     return report
 
 
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", range(1, 11))
 def test_every_promise_holds_under_stock_faults(seed: int) -> None:
     report = must_hold(run_seed(seed))
     assert report.simulated_ms >= 60_000

@@ -6,7 +6,7 @@ from coordctl.facts.members import LAG_ENTRIES_MAX, ClusterFacts
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)  # as Nagios has them
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-_WORST_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
+_WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)  # unknown is only ever said of the whole: what warns beside it does not matter then
 
 
 class Finding(NamedTuple):

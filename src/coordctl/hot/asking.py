@@ -1,7 +1,6 @@
 """One question to the cluster's leader: finds it, follows it, tries again where that is safe, and knows what it does not know."""
 
 import os
-import random
 import socket
 import time
 from typing import Any
@@ -33,7 +32,7 @@ class Asking:
     def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:
         """The result of a Reply (None for a barrier), or a CoordError. Writes that may not be sent twice wait for their one answer."""
         tried = 0
-        address = random.choice(self._addresses)
+        address = self._addresses[_chance(len(self._addresses))]
         last_refusal: CoordError | None = None
         while True:
             try:
@@ -67,7 +66,8 @@ class Asking:
 
     def _pause_or_give_up(self, tried: int, refusal: CoordError | None) -> None:
         now = time.monotonic()
-        pause = random.uniform(0.5, 1) * min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(tried, 6))
+        longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(tried, 6))
+        pause = longest * (500 + _chance(500)) / 1000
         all_refused = len(self._troubles) >= len(self._addresses) and set(self._troubles.values()) == {"connection refused"}
         if now + pause < self._until and not (all_refused and now - self._begun > REFUSED_SECONDS):
             time.sleep(pause)
@@ -166,3 +166,8 @@ def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
             raise ConnectionError("hung up")
         parts += part
     return bytes(parts)
+
+
+def _chance(count: int) -> int:
+    """0 .. count - 1; the module random would cost more than all of this."""
+    return int.from_bytes(os.urandom(4)) % count

@@ -121,10 +121,7 @@ def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
             member = member._replace(pid=process.pid, started=processes.started_mark(process.pid))
             started.append(Started(member, process))
         members.append(member)
-    cluster = cluster._replace(members=tuple(members))
-    if started:
-        write(cluster)
-    return cluster, started
+    return cluster._replace(members=tuple(members)), started
 
 
 def _put_aside(path: str) -> None:
@@ -147,7 +144,7 @@ def _last_words(path: str) -> str:
 def end(cluster: LocalCluster, until: float) -> tuple[int, list[LocalMember]]:
     """TERM to all that run. (how many ended, which are still there)"""
     running = [member for member in cluster.members if processes.send(member.pid, member.started, signal.SIGTERM)]
-    left = [member for member in running if not processes.wait_gone(member.pid, member.started, until)]
+    left = [member for member in running if not processes.wait_gone(member.pid, member.started, until - time.monotonic())]
     gone = [member._replace(pid=0, started="") if member not in left else member for member in cluster.members]
     write(cluster._replace(members=tuple(gone)))
     return len(running) - len(left), left

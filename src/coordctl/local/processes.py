@@ -51,6 +51,12 @@ def start(arguments: list[str], log_path: str, folder: str) -> "subprocess.Popen
         )
 
 
+def let_go(process: "subprocess.Popen[bytes]") -> None:
+    """It lives on after us: Popen need not complain that nobody waited for it."""
+    if process.poll() is None:
+        process.returncode = 0
+
+
 def send(pid: int, started: str, number: signal.Signals) -> bool:
     """Whether it was this very process that got the signal."""
     if not hasattr(os, "pidfd_open"):
@@ -74,8 +80,9 @@ def send(pid: int, started: str, number: signal.Signals) -> bool:
         os.close(descriptor)
 
 
-def wait_gone(pid: int, started: str, until: float) -> bool:
-    """Whether it ended before `until`, on the monotonic clock."""
+def wait_gone(pid: int, started: str, seconds: float) -> bool:
+    """Whether it ended within that time."""
+    until = time.monotonic() + seconds
     if not hasattr(os, "pidfd_open"):
         while is_running(pid, started) and time.monotonic() < until:
             time.sleep(RUNNING_POLL_SECONDS)
@@ -86,7 +93,7 @@ def wait_gone(pid: int, started: str, until: float) -> bool:
         return True
     try:
         if is_running(pid, started):
-            select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+            select.select([descriptor], [], [], max(0.0, seconds))
         return not is_running(pid, started)
     finally:
         os.close(descriptor)

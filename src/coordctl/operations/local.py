@@ -31,7 +31,12 @@ def up(folder: str, name: str, nodes: int | None, timeout_seconds: float) -> Up:
             )
         cluster = fleet.make(found or fleet.plan(folder, name, nodes or NODES_DEFAULT))
         cluster, started = fleet.start(_adopted(cluster))
-        facts = _wait_ready(cluster, started, until)
+        clusters.write(cluster)
+        try:
+            facts = _wait_ready(cluster, started, until)
+        finally:
+            for one in started:
+                processes.let_go(one.process)
     return Up(
         name=cluster.name,
         folder=folder,

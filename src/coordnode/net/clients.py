@@ -107,6 +107,10 @@ class Clients:
         for link in list(self.links.values()):
             link.refuse(error)
 
+    def abort_all(self) -> None:
+        for link in list(self.links.values()):
+            link.abort()
+
     # --- everybody's bytes together --------------------------------------------------------------------------------
 
     def hold(self, link: "ClientLink") -> None:
@@ -287,7 +291,7 @@ class ClientLink(asyncio.Protocol):
         self.refuse(error)
         self._transport.abort()
 
-    def cut_off_silently(self) -> None:
+    def abort(self) -> None:
         self._over = True
         self._transport.abort()
 

@@ -13,7 +13,7 @@ from coordnode.net.clients import ClientLink, Clients, as_transport
 from coordnode.net.http import Answerer, HttpLink
 from coordnode.net.limits import HELLO_SECONDS_MAX
 from coordnode.net.members import MemberLink
-from coordnode.net.sockets import tune
+from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, tune
 from coordnode.raft.messages import Message
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
 from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
@@ -44,6 +44,7 @@ class Door:
         self.ours = ours
         self.clients = clients
         self.on_messages = on_messages
+        self.on_member: Callable[[MemberId], None] = lambda member: None  # it just connected to us, so it is there
         self.answer_http = answer_http
         self.now_s = now_s
         self.strangers: dict[Stranger, float] = {}  # has not said who it is -> by when it must
@@ -108,7 +109,7 @@ class Stranger(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = as_transport(transport)
-        tune(transport)
+        tune(transport, CLIENT_UNACKNOWLEDGED_MS_MAX)
         door = self._door
         door.clients.traffic.accepted += 1
         if door.is_full():
@@ -152,6 +153,7 @@ class Stranger(asyncio.Protocol):
                 self._transport, self._reader, hello.member, door.ours.member, door.on_messages, lambda link: door.members.pop(link, None)
             )
             door.members[member] = None
+            door.on_member(hello.member)
             self._hand_over(member, more)
         else:
             self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX

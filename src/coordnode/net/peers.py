@@ -6,6 +6,7 @@ Nothing is kept for a member that cannot be reached: raft sends again what matte
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from coordnode.errors import CoordError, FrameError
@@ -13,7 +14,7 @@ from coordnode.ids import MemberId
 from coordnode.net.clients import as_transport
 from coordnode.net.door import Ours
 from coordnode.net.limits import PEER_UNSENT_BYTES_MAX
-from coordnode.net.sockets import tune
+from coordnode.net.sockets import PEER_UNACKNOWLEDGED_MS_MAX, tune
 from coordnode.raft.messages import Message
 from coordnode.wire.bodies import encode_messages
 from coordnode.wire.frames import MSGPACK, FrameReader
@@ -81,6 +82,12 @@ class Peers:
         if link is None or not link.send(messages):
             self.traffic.dropped += len(messages)
 
+    def poke(self, member: MemberId) -> None:
+        """It is surely there now: a pause before the next attempt makes no sense any more."""
+        link = self.links.get(member)
+        if link is not None:
+            link.try_now()
+
     def close(self) -> None:
         for link in self.links.values():
             link.close()
@@ -98,6 +105,7 @@ class PeerLink:
         self._transport: asyncio.Transport | None = None  # set while both hellos are said
         self._pause_s = PAUSE_SECONDS_MIN
         self._refusal = ""
+        self._wake = asyncio.Event()
         self._task = peers.loop.create_task(self._keep_connected())
 
     def is_up(self) -> bool:
@@ -113,6 +121,10 @@ class PeerLink:
             traffic.bytes += len(frame)
             transport.write(frame)
         return True
+
+    def try_now(self) -> None:
+        self._pause_s = PAUSE_SECONDS_MIN
+        self._wake.set()
 
     def close(self) -> None:
         self._task.cancel()
@@ -138,8 +150,15 @@ class PeerLink:
                 pass  # nobody is there: the usual reason to try again
             finally:
                 dialled.abort()
-            await asyncio.sleep(self._pause_s * self._peers.rng.uniform(0.5, 1.0))
-            self._pause_s = min(self._pause_s * 2, PAUSE_SECONDS_MAX)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        pause_s = self._pause_s * self._peers.rng.uniform(0.5, 1.0)
+        self._pause_s = min(self._pause_s * 2, PAUSE_SECONDS_MAX)
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
 
     def on_greeted(self, transport: asyncio.Transport, build: str) -> None:
         self._transport = transport
@@ -178,7 +197,7 @@ class _Dialled(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = as_transport(transport)
-        tune(transport)
+        tune(transport, PEER_UNACKNOWLEDGED_MS_MAX)
         self._transport.write(encode_hello(self._link.hello(), MSGPACK))
 
     def data_received(self, data: bytes) -> None:

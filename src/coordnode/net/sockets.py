@@ -7,10 +7,11 @@ from typing import cast
 KEEPALIVE_IDLE_S = 10
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
-UNACKNOWLEDGED_MS_MAX = 20_000  # bytes that nobody acknowledges for so long end the connection
+CLIENT_UNACKNOWLEDGED_MS_MAX = 20_000  # bytes that nobody acknowledges for so long end the connection
+PEER_UNACKNOWLEDGED_MS_MAX = 4_000  # a new connection finds the way sooner than the kernel's growing pauses once a cut is over
 
 
-def tune(transport: asyncio.BaseTransport) -> None:
+def tune(transport: asyncio.BaseTransport, unacknowledged_ms_max: int) -> None:
     sock = transport.get_extra_info("socket")
     if sock is None:
         return
@@ -20,7 +21,7 @@ def tune(transport: asyncio.BaseTransport) -> None:
         (socket.IPPROTO_TCP, "TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
         (socket.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
         (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS_MAX),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", unacknowledged_ms_max),
     )
     for level, name, value in options:
         option = getattr(socket, name, None)

@@ -28,6 +28,7 @@ class Inbox:
         self._answer = answer
         self._events = Events()
         self._frames: deque[Waiting] = deque()
+        self.asks_waiting = 0  # in these frames
         self._gone: set[int] = set()  # connections that ended while asks of theirs waited here
         self.messages_dropped = 0
         self.too_late = 0  # asks whose client's patience ended here
@@ -48,6 +49,7 @@ class Inbox:
             self._events.asks.append((connection, asks[0]))
         else:
             self._frames.append(Waiting(connection, asks, deadline_ms))
+            self.asks_waiting += len(asks)
 
     def on_closed(self, connection: int) -> None:
         self._events.closed.append(connection)
@@ -95,12 +97,16 @@ class Inbox:
 
     # --- the turn --------------------------------------------------------------------------------------------------
 
-    def take(self, now_ms: int) -> Events:
+    def take(self, now_ms: int, *, with_asks: bool = True) -> Events:
+        """`with_asks` False: client requests stay here for a later turn."""
         events, self._events = self._events, Events()
+        if not with_asks:
+            return events
         frames = self._frames
         asks = events.asks
         while frames and len(asks) < ASKS_PER_TURN:
             waiting = frames.popleft()
+            self.asks_waiting -= len(waiting.asks)
             connection = waiting.connection
             if self._gone and connection in self._gone:
                 continue

@@ -11,7 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol
 
-from coordnode.errors import DiskFull
+from coordnode.errors import DiskFull, Superseded
 from coordnode.ids import Index
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
@@ -222,7 +222,7 @@ class SnapshotLane(_Lane):
         began = time.monotonic()
         try:
             stored = self._snapshots.store_slice(work)
-        except DiskFull:
+        except (DiskFull, Superseded):
             self._tell(self._owner.on_stored, SnapshotFailed(work.meta))
             return
         self._stopping.wait(min(time.monotonic() - began, PACE_S_MAX))
@@ -252,10 +252,14 @@ class SnapshotLane(_Lane):
             return
         meta, slices = self._loading
         loaded: list[bytes] = []
-        for data in slices:
-            loaded.append(data)
-            if len(loaded) == SLICES_PER_TURN:
-                break
+        try:
+            for data in slices:
+                loaded.append(data)
+                if len(loaded) == SLICES_PER_TURN:
+                    break
+        except Superseded:
+            self._loading = None  # the newer one was asked for meanwhile
+            return
         last = len(loaded) < SLICES_PER_TURN
         if last:
             self._loading = None

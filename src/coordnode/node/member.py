@@ -42,6 +42,9 @@ from coordnode.services.dialogue import Answer, Ask
 LEFT, FAILED, DIVERGED, ROTTEN = "left", "failed", "diverged", "rotten"
 BACKLOG = 1_024
 LANES_SECONDS_MAX = 5.0
+LAST_WORDS_SECONDS_MAX = 0.2
+HELD_NS_MAX = 2_000_000
+HELD_ASKS_MAX = 512
 
 
 class Outcome(NamedTuple):
@@ -84,7 +87,8 @@ class Member:
         self._tick_handle: asyncio.Handle | None = None
         self._restored = False
         self._snapshot_began_ms = 0
-        self._asked_ns = 0  # when the first ask since the last turn arrived
+        self._asked_ns = 0  # when the first ask that no turn has taken yet arrived
+        self._hold_handle: asyncio.Handle | None = None
         self._effects = Effects()
         self._contacts: tuple[tuple[MemberId, str], ...] = ()
 
@@ -96,6 +100,7 @@ class Member:
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self._answer_http, time.monotonic)
         self.peers = Peers(loop, ours, self, rng)
+        self.door.on_member = self.peers.poke
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +157,8 @@ class Member:
         return server
 
     def _on_signal(self, name: str) -> None:
-        if self._leaving is not None:
+        if self._leaving is not None:  # asked twice: whoever asks does not want to wait
+            self._end(Outcome(LEFT))
             return
         self.telemetry.emit("leaving", reason=name)
         self._leaving = Leaving(self.replica, self.telemetry, now_ms, self._is_quiet)
@@ -200,18 +206,25 @@ class Member:
         for server in self._servers:
             server.close()
         self.peers.close()
-        if self._outcome is not None and self._outcome.kind == LEFT:
+        left = self._outcome is not None and self._outcome.kind == LEFT
+        if left:
             self.clients.close_all(Disconnected("this member stops; connect to another"))
+            loop.run_until_complete(self._wait_unread())
         self.door.close_all()
-        for link in list(self.clients.links.values()):
-            link.cut_off_silently()
-        loop.run_until_complete(asyncio.sleep(0.01))  # closed sockets are let go of in a turn of the loop
+        self.clients.abort_all()
+        loop.run_until_complete(asyncio.sleep(0))  # what was closed is let go of in a turn of the loop
         self.lanes.stop(LANES_SECONDS_MAX)
         self._disk.unlock()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        if self._outcome is not None and self._outcome.kind == LEFT:
+        if left:
             self.telemetry.emit("stopped", uptime_s=self.uptime_ms() // 1_000)
+
+    async def _wait_unread(self) -> None:
+        """Last words go out as fast as they are read, within a bound."""
+        until = self._loop.time() + LAST_WORDS_SECONDS_MAX
+        while self.clients.links and self._loop.time() < until:
+            await asyncio.sleep(0.002)
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
@@ -226,9 +239,12 @@ class Member:
         if self._outcome is not None:
             return
         began_ns = time.monotonic_ns()
-        asked_ns, self._asked_ns = self._asked_ns, 0
         try:
-            events = self.inbox.take(began_ns // 1_000_000)
+            holding = self._is_holding(began_ns)
+            asked_ns = self._asked_ns
+            if not holding:
+                self._asked_ns = 0
+            events = self.inbox.take(began_ns // 1_000_000, with_asks=not holding)
             events.now_ms = began_ns // 1_000_000
             events.wall_ms = wall_ms()
             self._driver.turn(events)
@@ -236,12 +252,23 @@ class Member:
             self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
             if events.snapshot_loaded is not None:
                 self._on_loaded(events.snapshot_loaded)
-            if effects.again or self.inbox.has_more():
+            if effects.again or (not holding and self.inbox.has_more()):
                 self._soon()
             if self._leaving is not None:
                 self._maybe_leave()
         except BaseException as error:
             self._fail(error)
+
+    def _is_holding(self, now_ns: int) -> bool:
+        """While the log is writing, what clients ask gathers: one entry for all of it costs far less than one for each,
+        and it could not become durable any earlier. Never for long: reads wait here, too."""
+        if not self.lanes.log.pending or self.inbox.asks_waiting >= HELD_ASKS_MAX:
+            return False
+        return now_ns - self._asked_ns < HELD_NS_MAX
+
+    def _end_hold(self) -> None:
+        self._hold_handle = None
+        self._soon()
 
     def _handle(self, events: Events) -> Effects:
         self._effects = self.replica.handle(events)
@@ -345,8 +372,12 @@ class Member:
         if not self._asked_ns:
             self._asked_ns = time.monotonic_ns()
         self.inbox.on_asks(connection, asks, now_ms() + patience_ms if patience_ms else 0)
-        if not self._turn_due:
+        if self._turn_due:
+            return
+        if not self.lanes.log.pending or self.inbox.asks_waiting >= HELD_ASKS_MAX:
             self._soon()
+        elif self._hold_handle is None:
+            self._hold_handle = self._loop.call_later(HELD_NS_MAX / 1e9, self._end_hold)
 
     def on_closed(self, connection: int) -> None:
         self.inbox.on_closed(connection)

@@ -33,7 +33,7 @@ def has_space_quorum(raft: Raft) -> bool:
     return has_quorum(raft.config, has_space)
 
 
-def admit_write(raft: Raft, machine: Machine, body: bytes, identity: str, stopped_at: int) -> ClientCommand:
+def admit_write(machine: Machine, body: bytes, identity: str, stopped_at: int, *, has_space: bool) -> ClientCommand:
     """The decoded command, or the error that says why it may not be proposed."""
     command = decode_client_command(body)
     authorise(identity, resolved(command.operation))
@@ -42,6 +42,6 @@ def admit_write(raft: Raft, machine: Machine, body: bytes, identity: str, stoppe
         raise error
     if stopped_at:
         raise WritesStopped(f"members' states differ at index {stopped_at} and none has a majority; see `coordctl status`")
-    if isinstance(command.operation, ADDS_DATA) and not has_space_quorum(raft):
+    if not has_space and isinstance(command.operation, ADDS_DATA):
         raise NoSpace("the disks of too many members are full; free space, or delete keys", retry_after_ms=1_000)
     return command

@@ -16,7 +16,7 @@ from coordnode.ids import NOBODY, Index, Revision, SessionId
 from coordnode.limits import READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
 from coordnode.raft.core import Raft
 from coordnode.raft.state import LEADER
-from coordnode.replica.admission import admit_write, authorise
+from coordnode.replica.admission import admit_write, authorise, has_space_quorum
 from coordnode.replica.answers import NO_ASKER, Answers, Asker
 from coordnode.replica.clock import Clock
 from coordnode.replica.leases import Leases
@@ -71,6 +71,7 @@ class Clients:
         self._identities: dict[int, str] = {}
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
+        self._has_space: bool | None = None  # have the members with room on disk a quorum? None: not asked in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
 
@@ -118,6 +119,7 @@ class Clients:
 
     def flush(self) -> None:
         """After all asks of this turn: one entry for them all."""
+        self._has_space = None
         self._proposing.flush()
 
     def _not_leader(self) -> NotLeader:
@@ -128,7 +130,9 @@ class Clients:
     def _on_write(self, asker: Asker, ask: WriteAsk, identity: str) -> None:
         machine = self.machine
         assert machine is not None
-        command = admit_write(self._raft, machine, ask.body, identity, self.stopped_at)
+        if self._has_space is None:
+            self._has_space = has_space_quorum(self._raft)
+        command = admit_write(machine, ask.body, identity, self.stopped_at, has_space=self._has_space)
         # A ClientCommand is a Command whose operation is one of fewer kinds; nobody can tell them apart.
         self._proposing.collect(ask.body, cast(Command, command), asker)
 
@@ -302,7 +306,7 @@ class Clients:
         operation = command.operation
         if isinstance(operation, OpenSession):
             result = decode_result(outcome.result)
-            if isinstance(result, SessionOpened):
+            if isinstance(result, SessionOpened) and machine.has_session(result.session):  # a retry may find one that is over
                 self._leases.grant(result.session, result.ttl_ms, result.ttl_ms, self._clock.lease_ms)
         elif isinstance(operation, CloseSession | Expire):
             ended = operation.sessions if isinstance(operation, Expire) else [operation.session]

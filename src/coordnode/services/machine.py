@@ -56,10 +56,10 @@ class Machine:
         context.execute = self._execute
         context.end_session = self._end_session
         self._context = context
-        self._sessions = Sessions(context)
+        self._requests = Requests(settings, scalars)
+        self._sessions = Sessions(context, self._requests)
         self._kv = Kv(context)
         self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
-        self._requests = Requests(settings, scalars)
         self._history = History(settings, scalars)
         self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}
         self.containers: dict[int, Container[Any, Any]] = {}  # all replicated state but settings and scalars, by container id

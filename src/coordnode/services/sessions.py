@@ -28,6 +28,7 @@ from coordnode.services.commands import (
     encode,
 )
 from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.requests import Requests
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 from coordnode.services.windows import Windows
@@ -78,8 +79,9 @@ class Sessions(Service):
     LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1, ReadSessions: 1}
     CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close, ReadSessions: _check_read}
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, requests: Requests) -> None:
         super().__init__(context)
+        self._requests = requests
         self.table: Table[Session] = Table(SESSIONS_ID, Session)
         self.nonces: Table[int] = Table(NONCES_ID, int)  # nonce -> session
         self.windows = Windows(context.settings, context.scalars)  # one for each session in `table`
@@ -96,10 +98,10 @@ class Sessions(Service):
         return self.table.get(_pack(session)) if session > 0 else None
 
     def find_opened(self, nonce: bytes) -> Outcome | None:
-        """What the session with this nonce was answered with when it was opened; None: there is none, or it is over."""
+        """What the session with this nonce was answered with when it was opened; None: it never was."""
         found = self.nonces.get(nonce)
         if found is None:
-            return None
+            return self._requests.find_opening(nonce)
         session = self.get(SessionId(found))
         assert session is not None
         return session.opened
@@ -204,6 +206,7 @@ class Sessions(Service):
         self.context.publish()
         self.windows.close(session)
         self.nonces.delete(found.nonce)
+        self._requests.keep_opening(found.nonce, found.opened)
         self.table.delete(_pack(session))
         self.context.scalars.state_bytes -= SESSION_CHARGE_BYTES + len(found.nonce) + len(found.owner) + len(found.opened.result)
 

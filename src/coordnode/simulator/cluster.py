@@ -17,6 +17,7 @@ from coordnode.simulator import marks
 from coordnode.simulator.checks import Checks
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.clock import HostClock
+from coordnode.simulator.cluster_operator import Operator
 from coordnode.simulator.connections import Connections, MemberEnd
 from coordnode.simulator.damage import Damages
 from coordnode.simulator.disk import SimDisk
@@ -24,7 +25,6 @@ from coordnode.simulator.injector import Victim
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.member import DOWN, REFUSED, SimMember
 from coordnode.simulator.network import PeerNetwork
-from coordnode.simulator.operator import Operator
 from coordnode.simulator.recording import Recording
 from coordnode.simulator.reference import Reference
 from coordnode.simulator.workload import Workload

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from coordnode.simulator.cluster_operator import VOTERS_MAX
 from coordnode.simulator.faults import parse_keep
 from coordnode.simulator.marks import LONG_RUN_SEEDS, MARKS
-from coordnode.simulator.operator import VOTERS_MAX
 from coordnode.simulator.report import STOCK, Options, SeedReport
 from coordnode.simulator.run import run_seed
 from coordnode.simulator.shrink import shrink

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from coordnode.ids import MemberId
 from coordnode.simulator import faults
+from coordnode.simulator.cluster_operator import Operator
 from coordnode.simulator.connections import Connections
 from coordnode.simulator.faults import LEADER, Fault
 from coordnode.simulator.network import PeerNetwork
-from coordnode.simulator.operator import Operator
 from coordnode.simulator.world import MILLISECOND, World
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from coordnode.errors import DiskFull
+from coordnode.errors import DiskFull, Superseded
 from coordnode.ids import Index
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
@@ -64,7 +64,6 @@ class Lanes:
         self._was_full = False
         self._snapshot_work: deque[Callable[[], Callable[[], None]]] = deque()
         self._snapshot_busy = False
-        self._loading: SnapshotMeta | None = None  # the newest that was asked for: older ones may be gone, and nobody wants them
 
     # --- the log's lane --------------------------------------------------------------------------------------------
 
@@ -167,7 +166,6 @@ class Lanes:
         self._enqueue(lambda: self._read_chunk(work))
 
     def load_snapshot(self, meta: SnapshotMeta) -> None:
-        self._loading = meta
         self._enqueue(lambda: self._load(meta, self._snapshots.load(meta)))
 
     def _enqueue(self, work: Callable[[], Callable[[], None]]) -> None:
@@ -193,7 +191,7 @@ class Lanes:
         self._host.claims.check_snapshot(work.meta.index, work.meta.term)
         try:
             stored = self._snapshots.store_slice(work)
-        except DiskFull:
+        except (DiskFull, Superseded):
             return lambda: setattr(self._host.inbox, "snapshot_failed", SnapshotFailed(work.meta))
         if stored is not None:
             return lambda: setattr(self._host.inbox, "snapshot_stored", SnapshotStored(stored))
@@ -221,16 +219,17 @@ class Lanes:
 
     def _load(self, meta: SnapshotMeta, slices: Iterator[bytes]) -> Callable[[], None]:
         """A few slices per turn; the rest goes behind whatever waits in the lane."""
-        if meta is not self._loading:
-            return lambda: None
         loaded: list[bytes] = []
         last = False
-        while len(loaded) < SLICES_PER_TURN:
-            data = next(slices, None)
-            if data is None:
-                last = True
-                break
-            loaded.append(data)
+        try:
+            while len(loaded) < SLICES_PER_TURN and not last:
+                data = next(slices, None)
+                if data is None:
+                    last = True
+                else:
+                    loaded.append(data)
+        except Superseded:
+            return lambda: None  # the newer one was asked for meanwhile
         if not last:
             self._snapshot_work.append(lambda: self._load(meta, slices))
         return lambda: self._tell_loaded(meta, loaded, last=last)

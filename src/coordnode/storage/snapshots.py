@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from coordnode.errors import CoordError, DiskFailed, DiskFull, RecordError, Rotten
+from coordnode.errors import CoordError, DiskFailed, DiskFull, RecordError, Rotten, Superseded
 from coordnode.ids import Index
 from coordnode.limits import SNAPSHOT_UNSYNCED_BYTES_MAX
 from coordnode.raft.entry import SnapshotMeta
@@ -230,20 +230,28 @@ class SnapshotStore:
         return None
 
     def load(self, meta: SnapshotMeta) -> Iterator[bytes]:
-        """All slices, in order. Raises Rotten where one is not what was written."""
+        """All slices, in order. Raises Rotten where one is not what was written, Superseded when it is gone."""
         for whole in self._whole:
             if whole.meta == meta:
                 for number, part in enumerate(whole.slices):
                     try:
                         data = read_slice(self._open(whole.path), part)
                     except (RecordError, FileNotFoundError) as error:
+                        if whole not in self._whole:
+                            raise self._gone(meta) from None
                         self._found_rot(whole, error)
                         raise Rotten(
                             f"rot in {whole.path}: slice {number}: {error}; start the member again: it falls back to what is whole"
                         ) from error
                     yield data
                 return
-        raise Rotten(f"the snapshot {snapshot_path(meta, 'snap')} is gone; start the member again")
+        raise self._gone(meta)
+
+    def _gone(self, meta: SnapshotMeta) -> CoordError:
+        path = snapshot_path(meta, "snap")
+        if any(whole.meta.index > meta.index for whole in self._whole):
+            return Superseded(f"the snapshot {path} is gone: a newer one took its place")
+        return Rotten(f"the snapshot {path} is not whole any more; start the member again: it falls back to what is")
 
     def _open(self, path: str) -> DiskFile:
         if self._reading is None or self._reading[0] != path:
@@ -360,8 +368,9 @@ class SnapshotStore:
             raise DiskFailed(self._failed)
         try:
             return work()
-        except (DiskFull, Rotten):
+        except (DiskFull, Rotten, Superseded):
             raise
         except CoordError as error:
             self._failed = error.sentence
             raise
+

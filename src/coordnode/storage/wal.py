@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from coordnode.errors import CoordError, DiskFailed, DiskFull
+from coordnode.errors import CoordError, DiskFailed, DiskFull, Superseded
 from coordnode.ids import Index
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.raft.ready import Write
@@ -59,7 +59,8 @@ class Chains:
 
     def at(self, index: int) -> int:
         base, chains = self._state
-        assert base <= index < base + len(chains), f"the chain at {index} is not known: {base}..{base + len(chains) - 1}"
+        if not base <= index < base + len(chains):
+            raise Superseded(f"the log has left index {index} behind: it reaches from {base} to {base + len(chains) - 1}")
         return chains[index - base]
 
     def append(self, chain: int) -> None:

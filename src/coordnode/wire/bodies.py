@@ -32,7 +32,7 @@ from coordnode.services.dialogue import (
     WatchPush,
     WriteAsk,
 )
-from coordnode.wire.frames import ANSWERS, ASKS, BODY_BYTES_MAX, JSON, MSGPACK, PEER, Frame, header
+from coordnode.wire.frames import ANSWERS, ASKS, BODY_BYTES_MAX, JSON, MSGPACK, PEER, Frame, frame, header
 
 ITEMS_MAX = 4096  # messages, asks or answers of one frame
 CLIENT_BODY_BYTES_MAX = 4 * MIB  # of a frame from a client
@@ -101,9 +101,13 @@ def encode_asks(asks: Sequence[Ask], body_format: int, patience_ms: int = 0) -> 
     return _encode_split(ASKS, MSGPACK, asks, lambda part: Asks(list(part), patience_ms))
 
 
-def encode_answers(answers: Sequence[Answer], body_format: int) -> list[bytearray]:
+def encode_answers(answers: Sequence[Answer], body_format: int) -> Sequence[bytes | bytearray]:
     if body_format == JSON:
         return _encode_split(ANSWERS, JSON, [_answer_to_json(answer) for answer in answers], list)
+    if len(answers) <= ITEMS_MAX:
+        body = _encoder.encode(answers)
+        if len(body) <= BODY_BYTES_MAX:
+            return [frame(ANSWERS, MSGPACK, body)]  # answers are small and many: one copy costs less than a view of one buffer
     return _encode_split(ANSWERS, MSGPACK, answers, list)
 
 

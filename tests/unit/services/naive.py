@@ -29,6 +29,7 @@ class NaiveSession:
     nonce: bytes
     ttl_ms: int
     opened: Result
+    place: int
     remaining_ms: int | None = None
     floor: int = 1
     replies: dict[int, Result] = field(default_factory=dict)
@@ -41,23 +42,28 @@ class Naive:
         self.entries_max, self.requests_max, self.session_keys_max = entries_max, requests_max, session_keys_max
         self.items: dict[bytes, Item] = {}
         self.sessions: dict[int, NaiveSession] = {}
-        self.requests: dict[str, Result] = {}
+        self.requests: dict[str | bytes, tuple[int, Result | None]] = {}  # request id, or nonce of a session that is over
+        self.place = 0
         self.revision = 0
         self.session_next = 1
         self.changes: dict[int, list[tuple[int, bytes]]] = {}
 
     def apply(self, command: Command) -> Result | None:
         """None: some Failure."""
+        self.place += 1
         if command.session:
             return self.apply_in_session(command)
         if command.request_id in self.requests:
-            return self.requests[command.request_id]
+            return self.requests[command.request_id][1]
         result = self.execute(command.operation, 0)
         if command.request_id:
-            self.requests[command.request_id] = result
-            if len(self.requests) > self.requests_max:
-                del self.requests[next(iter(self.requests))]
+            self.keep(command.request_id, self.place, result)
         return result
+
+    def keep(self, name: str | bytes, place: int, result: Result | None) -> None:
+        self.requests[name] = (place, result)
+        if len(self.requests) > self.requests_max:
+            del self.requests[min(self.requests, key=lambda kept: self.requests[kept][0])]
 
     def apply_in_session(self, command: Command) -> Result | None:
         session = self.sessions.get(command.session)
@@ -136,8 +142,12 @@ class Naive:
         for session in self.sessions.values():
             if session.nonce == operation.nonce:
                 return session.opened
+        if operation.nonce in self.requests:
+            over = self.requests[operation.nonce][1]
+            assert over is not None
+            return over
         number, self.session_next = self.session_next, self.session_next + 1
-        opened = NaiveSession(operation.nonce, operation.ttl_ms, Done(0))
+        opened = NaiveSession(operation.nonce, operation.ttl_ms, Done(0), self.place)
         self.sessions[number] = opened
         first = None
         if operation.first is not None:
@@ -148,7 +158,8 @@ class Naive:
 
     def close(self, sessions: list[int]) -> Result:
         for session in sessions:
-            del self.sessions[session]
+            over = self.sessions.pop(session)
+            self.keep(over.nonce, over.place, over.opened)
             bound = sorted(key for key, item in self.items.items() if item.session == session)
             self.change(Transaction([], [Delete(key) for key in bound]), 0)
         return Done(self.revision)

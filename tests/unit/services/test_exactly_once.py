@@ -147,13 +147,14 @@ def test_request_ids_are_bounded_by_bytes() -> None:
     assert driven.one(alone(Put(b"a", b""), "r4")) != Done(3)
 
 
-def test_opening_is_deduplicated_by_nonce_while_the_session_lives() -> None:
+def test_opening_is_deduplicated_by_nonce_also_when_the_session_is_over() -> None:
     driven = Driven()
     driven.apply(opening(1), opening(2), opening(1))
     first, second, again = driven.outcomes
     assert again == first != second
     driven.apply(alone(CloseSession(1)))
-    assert driven.one(opening(1)) == SessionOpened(3, 10_000, 0)
+    assert driven.one(opening(1)) == SessionOpened(1, 10_000, 0), "a late retry finds the session that is over, and opens no other"
+    assert not driven.machine.has_session(1)
     assert driven.one(opening(2)) == SessionOpened(2, 10_000, 0)
 
 

@@ -1,0 +1,76 @@
+"""A home of its own for `coordctl` and the members it starts: nothing outside of a test's folder, and nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from coordctl.local import processes
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+class Home:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state" / "coordctl"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COORD", "XDG_", "PYTHON"))}
+        home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
+        self.environment = {**kept, **home, "USER": "ops", "PYTHONWARNINGS": "error"}
+        self._known: dict[int, str] = {}  # every process that was ever written down: pid -> its mark
+
+    def ctl(self, *arguments: str, code: int | None = 0, stdin: bytes = b"", **environment: str) -> str:
+        """What it printed; `code` None: any exit code."""
+        done = self.run(*arguments, stdin=stdin, **environment)
+        assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout.decode()
+
+    def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[bytes]":
+        command = [sys.executable, "-m", "coordctl", *arguments]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, env={**self.environment, **environment}, cwd=self.folder, timeout=60, check=False
+        )
+        self._note()
+        return done
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "coordctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+            cwd=self.folder,
+        )
+
+    def json(self, *arguments: str, code: int | None = 0) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.ctl(*arguments, "-o", "json", code=code))
+        return found
+
+    def members(self, name: str = "local") -> list[dict[str, object]]:
+        found: list[dict[str, object]] = json.loads((self.state / name / "cluster.json").read_text())["members"]
+        return found
+
+    def pid(self, member: str, name: str = "local") -> int:
+        return next(int(str(one["pid"])) for one in self.members(name) if one["name"] == member)
+
+    def kill(self, member: str, name: str = "local") -> None:
+        """kill -9, and gone when this returns."""
+        pid = self.pid(member, name)
+        started = processes.started_mark(pid)
+        assert processes.send(pid, started, signal.SIGKILL)
+        assert processes.wait_gone(pid, started, 60)
+
+    def _note(self) -> None:
+        for description in self.folder.rglob("cluster.json"):
+            for member in json.loads(description.read_text()).get("members", ()):
+                if member["pid"]:
+                    self._known[member["pid"]] = member["started"]
+
+    def close(self) -> None:
+        self._note()
+        for pid, started in self._known.items():
+            processes.send(pid, started, signal.SIGKILL)
+            assert processes.wait_gone(pid, started, 60)

@@ -1,0 +1,381 @@
+"""The verbs against real members: what they print, what they mean, and which codes they end with."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from coordctl.local import processes
+from coordctl.results import SCHEMAS
+from coordnode.client.sync import connect
+from coordnode.errors import SessionExpired
+from tests.processes.local import Home
+
+# What `kv get` may load of ours and of others; anything heavier makes every script that uses it slower.
+HOT_OURS = {
+    "coordctl",
+    "coordctl.__main__",
+    "coordctl.commands",
+    "coordctl.commands.fast",
+    "coordctl.commands.kv",
+    "coordctl.flags",
+    "coordctl.hot",
+    "coordctl.hot.asking",
+    "coordctl.hot.frames",
+    "coordctl.hot.kv",
+    "coordctl.local",
+    "coordctl.local.clusters",
+    "coordctl.report",
+    "coordctl.report.exits",
+    "coordctl.report.plain",
+    "coordnode",
+    "coordnode.errors",
+}
+HOT_OTHERS = {
+    *("array", "base64", "binascii", "json", "math", "select", "selectors", "socket", "struct", "time", "typing", "zlib"),
+    *("abc", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "heapq", "itertools", "keyword", "operator"),
+    *("encodings", "re", "reprlib", "sre", "stringprep", "types", "unicodedata", "weakref", "weakrefset"),
+}
+
+
+def valid(text: str) -> dict[str, object]:
+    """Every line is what `coordctl schema` promises for it, with no field that is not promised."""
+    found: dict[str, object] = {}
+    for line in text.splitlines():
+        found = json.loads(line)
+        verb = str(found["schema"]).removeprefix("coordctl.").partition("/")[0]
+        converted = msgspec.json.decode(line.encode(), type=SCHEMAS[verb])
+        assert json.loads(msgspec.json.encode(converted)) == found
+    return found
+
+
+# --- up and down -----------------------------------------------------------------------------------------------------
+
+
+def test_up_and_down_keep_the_data_until_it_is_purged(home: Home) -> None:
+    first = home.ctl("up").splitlines()
+    leader = home.json("status")["leader"]
+    folder = "~/state/coordctl/local"
+    assert first == [
+        f"local: 3 members ready, durable, {leader} leads. Data in {folder}",
+        "Try: coordctl status    Stop: coordctl down (keeps data), coordctl down --purge",
+    ]
+    home.ctl("kv", "put", "color", "blue")
+    pids = [home.pid(name) for name in ("n1", "n2", "n3")]
+    again = valid(home.ctl("up", "-o", "json"))
+    assert (again["started"], again["is_new"]) == ([], False)
+    assert [home.pid(name) for name in ("n1", "n2", "n3")] == pids
+    assert home.ctl("down") == "local: 3 members stopped. Data kept; `coordctl up` continues.\n"
+    assert not any(processes.started_mark(pid) for pid in pids)
+    assert home.ctl("down") == "local: no member was running. Data kept; `coordctl up` continues.\n"
+    assert home.run("kv", "get", "color", "--timeout", "5s").returncode == 69
+    assert valid(home.ctl("up", "-o", "json"))["started"] == ["n1", "n2", "n3"]
+    assert home.ctl("kv", "get", "color") == "blue"
+    refused = home.run("down", "--purge")
+    assert refused.returncode == 76
+    assert b"--yes" in refused.stderr
+    assert home.ctl("kv", "get", "color") == "blue"
+    assert valid(home.ctl("down", "--purge", "--yes", "-o", "json"))["purged"] is True
+    assert not (home.state / "local").exists()
+    assert b"coordctl up" in home.run("kv", "get", "color").stderr
+
+
+def test_all_of_them_killed_at_once_lose_nothing_that_was_acknowledged(home: Home) -> None:
+    home.ctl("up", "--nodes", "1", "-c", "single")
+    home.ctl("kv", "put", "k", "v")
+    home.kill("n1", "single")
+    assert home.run("health").returncode == 3
+    status = home.json("status", code=69)
+    assert status["outcome"] == "unreachable"
+    home.ctl("up", "-c", "single")
+    assert home.ctl("kv", "get", "k") == "v"
+    assert b"has 1 members, not 3" in home.run("up", "-c", "single", "--nodes", "3").stderr
+
+
+def test_a_member_that_cannot_start_is_named_with_its_log(home: Home) -> None:
+    home.ctl("up", "--nodes", "1", "--dir", str(home.folder / "mine"))
+    where = ["-c", str(home.folder / "mine")]
+    home.ctl("kv", "put", "k", "v", *where)
+    home.ctl("down", *where)
+    description = json.loads((home.folder / "mine" / "cluster.json").read_text())
+    host, _, port = description["members"][0]["address"].rpartition(":")
+    with socket.create_server((host, int(port))):
+        failed = home.run("up", "--dir", str(home.folder / "mine"))
+    assert failed.returncode == 1
+    assert b"n1 ended with code 1" in failed.stderr
+    assert b"is another process there?" in failed.stderr
+    identity = home.folder / "mine" / "n1" / "identity"
+    kept = identity.read_bytes()
+    identity.unlink()
+    wiped = home.run("up", "--dir", str(home.folder / "mine"))
+    assert (wiped.returncode, b"the file identity is missing" in wiped.stderr) == (1, True)
+    identity.write_bytes(kept)
+
+
+def test_a_pid_that_now_belongs_to_another_process_is_never_signalled(home: Home) -> None:
+    home.ctl("up", "--nodes", "1")
+    home.kill("n1")
+    path = home.state / "local" / "cluster.json"
+    description = json.loads(path.read_text())
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as innocent:
+        description["members"][0]["pid"] = innocent.pid
+        path.write_text(json.dumps(description))
+        assert home.ctl("down").startswith("local: no member was running.")
+        assert innocent.poll() is None
+        innocent.communicate(b"")
+        assert innocent.returncode == 0
+
+
+def test_a_member_that_nobody_wrote_down_is_adopted(home: Home) -> None:
+    home.ctl("up", "--nodes", "1")
+    pid = home.pid("n1")
+    path = home.state / "local" / "cluster.json"
+    path.write_text(path.read_text().replace(f'"pid": {pid}', '"pid": 0'))
+    assert valid(home.ctl("up", "-o", "json"))["started"] == []
+    assert home.pid("n1") == pid
+
+
+def test_bad_requests_of_up(home: Home) -> None:
+    assert b"give 1 to 9" in home.run("up", "--nodes", "0").stderr
+    (home.folder / "file").write_text("")
+    refused = home.run("up", "--dir", str(home.folder / "file" / "x"))
+    assert (refused.returncode, b"--dir" in refused.stderr) == (1, True)
+    (home.state / "odd").mkdir(parents=True)
+    (home.state / "odd" / "cluster.json").write_text("{}")
+    refused = home.run("status", "-c", "odd")
+    assert (refused.returncode, b"move" in refused.stderr) == (64, True)
+
+
+# --- kv --------------------------------------------------------------------------------------------------------------
+
+
+def test_values_go_in_and_out_byte_for_byte(shared: Home) -> None:
+    odd = bytes(range(256)) * 8192  # 2 MiB would be too large; this is the largest value there is, 1 MiB and more is not
+    value = odd[: 1024 * 1024]
+    assert shared.ctl("kv", "put", "bytes", "-", stdin=value).startswith("revision ")
+    assert shared.run("kv", "get", "bytes").stdout == value
+    (shared.folder / "file").write_bytes(b"from a file\n")
+    shared.ctl("kv", "put", "bytes", "@file", "-q")
+    assert shared.ctl("kv", "get", "bytes") == "from a file\n"
+    too_large = shared.run("kv", "put", "bytes", "-", stdin=odd)
+    assert (too_large.returncode, b"1048576" in too_large.stderr) == (64, True)
+    assert shared.ctl("kv", "get", "bytes") == "from a file\n"
+    shared.ctl("kv", "put", "--", "-dash", "--value")
+    assert shared.ctl("kv", "get", "--", "-dash") == "--value"
+    assert shared.ctl("kv", "del", "--", "-dash").startswith("deleted at revision ")
+
+
+def test_what_is_not_there(shared: Home) -> None:
+    assert shared.run("kv", "get", "nothing").returncode == 1
+    assert shared.ctl("kv", "ls", "nothing", code=1) == ""
+    assert shared.ctl("kv", "del", "nothing") == "was not there\n"
+    assert shared.run("session", "show", "999999").returncode == 1
+
+
+def test_compare_and_set(shared: Home) -> None:
+    first = valid(shared.ctl("kv", "cas", "cas", "one", "--absent", "-o", "json"))
+    assert first["outcome"] == "done"
+    refused = shared.run("kv", "cas", "cas", "two", "--absent")
+    assert (refused.returncode, b"last changed at revision" in refused.stderr) == (1, True)
+    different = valid(shared.ctl("kv", "cas", "cas", "two", "--prev-value", "other", "-o", "json", code=1))
+    assert different["found"]["value"] == "one"  # type: ignore[index]
+    shared.ctl("kv", "cas", "cas", "two", "--prev-revision", str(first["revision"]))
+    shared.ctl("kv", "cas", "cas", "three", "--prev-value", "two")
+    assert shared.ctl("kv", "get", "cas") == "three"
+    assert shared.run("kv", "cas", "cas", "four").returncode == 64
+    assert shared.run("kv", "cas", "absent", "x", "--prev-value", "y").returncode == 1
+
+
+def test_a_request_id_makes_it_happen_once(shared: Home) -> None:
+    once = valid(shared.ctl("kv", "put", "once", "1", "--request-id", "job-7", "-o", "json"))
+    shared.ctl("kv", "put", "once", "2")
+    again = valid(shared.ctl("kv", "put", "once", "1", "--request-id", "job-7", "-o", "json"))
+    assert again["revision"] == once["revision"]
+    assert shared.ctl("kv", "get", "once") == "2"
+
+
+def test_lists_and_json(shared: Home) -> None:
+    for name in ("a", "b", "c"):
+        shared.ctl("kv", "put", f"list/{name}", f"value {name}", "-q")
+    assert shared.ctl("kv", "ls", "list/") == "list/a\nlist/b\nlist/c\n"
+    lines = shared.ctl("kv", "ls", "list/", "-o", "json")
+    assert valid(lines)["value"] == "value c"
+    assert len(lines.splitlines()) == 3
+    assert valid(shared.ctl("kv", "get", "list/a", "-o", "json"))["outcome"] == "found"
+    assert valid(shared.ctl("kv", "get", "list/z", "-o", "json", code=1))["item"] is None
+    assert valid(shared.ctl("-o", "json", "kv", "del", "list/a"))["outcome"] == "deleted"
+    assert shared.ctl("kv", "-o", "json", "get", "list/b") == shared.ctl("kv", "get", "list/b", "--output=json", "--stale")
+
+
+def test_watch_streams_each_change_once(shared: Home) -> None:
+    begin = int(str(valid(shared.ctl("kv", "put", "watched/0", "past", "-o", "json"))["revision"]))
+    with shared.start("kv", "watch", "watched/", "--from-revision", str(begin), "--count", "3") as watching:
+        shared.ctl("kv", "put", "watched/1", "two words")
+        shared.ctl("kv", "put", "elsewhere", "x")
+        shared.ctl("kv", "del", "watched/0")
+        out, err = watching.communicate(timeout=20)
+    assert watching.returncode == 0, err
+    assert [line.split(b" ", 1)[1] for line in out.splitlines()] == [b"put watched/0 past", b"put watched/1 two words", b"delete watched/0"]
+    assert err == f"watching from revision {begin} on\n".encode()
+    line = shared.ctl("kv", "watch", "watched/", "--from-revision", str(begin), "--count", "1", "-o", "json", "-q")
+    assert valid(line)["kind"] == "put"
+    ended = shared.run("kv", "watch", "--timeout", "200ms", "-q")
+    assert (ended.returncode, ended.stdout) == (0, b"")
+
+
+def test_a_closed_pipe_is_no_error(shared: Home) -> None:
+    for number in range(3):
+        shared.ctl("kv", "put", f"pipe/{number}", "x", "-q")
+    script = f'"{sys.executable}" -m coordctl kv ls pipe/ | true; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", script], env=shared.environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+# --- which cluster, and what cannot be reached -----------------------------------------------------------------------
+
+
+def test_which_cluster_is_meant(shared: Home) -> None:
+    addresses = [str(member["address"]) for member in shared.members()]
+    shared.ctl("kv", "put", "which", "this")
+    nowhere = "127.0.0.1:1"
+    assert shared.ctl("kv", "get", "which", "--endpoints", addresses[0], COORD_ENDPOINTS=nowhere) == "this"
+    assert shared.ctl("--endpoints", ",".join(addresses), "kv", "get", "which", "-c", "no such") == "this"
+    assert shared.ctl("kv", "get", "which", "-c", "local", COORD_ENDPOINTS=nowhere) == "this"
+    assert shared.ctl("kv", "get", "which", COORD_ENDPOINTS=addresses[1], COORD_CLUSTER="no such") == "this"
+    assert shared.ctl("kv", "get", "which", COORD_CLUSTER="local") == "this"
+    unknown = shared.run("kv", "get", "which", COORD_CLUSTER="other")
+    assert (unknown.returncode, b"there are: local" in unknown.stderr) == (64, True)
+    for wrong in ("x", "host:", ":1", "::1:7001", "h:99999", ","):
+        assert shared.run("kv", "get", "which", "--endpoints", wrong).returncode == 64, wrong
+
+
+def test_nobody_there(shared: Home) -> None:
+    for verb in (["kv", "get", "x"], ["kv", "put", "x", "y"], ["kv", "cas", "x", "y", "--absent"], ["session", "ls"], ["status"]):
+        refused = shared.run(*verb, "--endpoints", "127.0.0.1:1", "--timeout", "300ms")
+        assert refused.returncode == 69, (verb, refused)
+    assert shared.run("health", "--endpoints", "127.0.0.1:1").returncode == 3
+    assert b"connection refused" in shared.run("kv", "get", "x", "--endpoints", "127.0.0.1:1").stderr
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert shared.run("kv", "get", "x", "--endpoints", address, "--timeout", "300ms").returncode == 69
+        unknown = shared.run("kv", "put", "x", "y", "--endpoints", address, "--timeout", "300ms", "--request-id", "id-5")
+        assert unknown.returncode == 74
+        assert b"--request-id id-5" in unknown.stderr
+        assert shared.run("status", "--endpoints", address, "--timeout", "300ms").returncode == 69
+
+
+# --- seeing ----------------------------------------------------------------------------------------------------------
+
+
+def test_status_and_health_of_a_cluster_that_is_well(shared: Home) -> None:
+    shared.ctl("wait", "--for", "healthy", "--timeout", "20s")
+    screen = shared.ctl("status").splitlines()
+    assert screen[0].startswith("local  OK  ")
+    assert screen[1].startswith("can lose: 1 more member ")
+    assert [line.split()[0] for line in screen[3:7]] == ["MEMBER", "n1", "n2", "n3"]
+    assert screen[-1].startswith("sources: API 3/3")
+    assert all(len(line) <= 80 for line in screen)
+    found = valid(shared.ctl("status", "-o", "json"))
+    assert (found["judgement"], found["can_lose"], found["findings"]) == ("OK", 1, [])
+    assert shared.ctl("health").startswith("OK  3 of 3 members, can lose 1")
+    assert valid(shared.ctl("health", "-o", "json"))["exit_code"] == 0
+    one = str(shared.members()[2]["address"])
+    assert shared.ctl("health", "--endpoints", one).startswith("OK  3 of 3 members")
+
+
+def test_a_lost_member_stays_a_row_and_a_lost_quorum_is_called_so(home: Home) -> None:
+    home.ctl("up")
+    leader = str(home.json("status")["leader"])
+    first, second = [name for name in ("n1", "n2", "n3") if name != leader]
+    home.kill(first)
+    found = valid(home.ctl("status", "-o", "json"))
+    assert [member["state"] for member in found["members"] if member["name"] == first] == ["UNREACHABLE"]  # type: ignore[attr-defined]
+    assert found["can_lose"] == 0
+    warned = home.run("health")
+    assert (warned.returncode, warned.stdout.startswith(b"WARNING  ")) == (1, True)
+    lines = home.ctl("status").splitlines()
+    assert any(line.startswith(first) and "UNREACHABLE" in line for line in lines)
+    assert "sources: API 2/3" in lines[-1]
+    assert home.ctl("kv", "put", "k", "v") == "revision 1\n"
+    home.kill(second)
+    lost = home.run("kv", "put", "k", "w", "--timeout", "1500ms")
+    assert lost.returncode in (69, 74)
+    home.ctl("wait", "--for", "leader", "--timeout", "300ms", code=1)
+    assert home.run("health").returncode == 3
+    assert valid(home.ctl("up", "-o", "json"))["started"] == sorted([first, second])
+    assert valid(home.ctl("wait", "--for", "healthy", "-o", "json"))["outcome"] == "reached"
+    assert home.ctl("kv", "get", "k") in ("v", "w")
+
+
+def test_wait(shared: Home) -> None:
+    assert valid(shared.ctl("wait", "--for", "members=3", "-o", "json"))["outcome"] == "reached"
+    assert valid(shared.ctl("wait", "--for", "members=4", "--timeout", "100ms", "-o", "json", code=1))["outcome"] == "not reached"
+    version = str(shared.json("version")["version"])
+    shared.ctl("wait", "--for", f"version={version}", "-q")
+    shared.ctl("wait", "--for", "version=9.9", "--timeout", "100ms", code=1)
+    assert shared.run("wait", "--for", "rain").returncode == 64
+
+
+def test_the_leader_is_followed_when_it_is_killed(home: Home) -> None:
+    home.ctl("up")
+    leader = str(home.json("status")["leader"])
+    home.ctl("kv", "put", "k", "1")
+    home.kill(leader)
+    began = time.monotonic()
+    home.ctl("kv", "put", "k", "2")
+    assert time.monotonic() - began < 8
+    assert home.ctl("kv", "get", "k") == "2"
+    assert home.json("status")["leader"] != leader
+
+
+def test_sessions(shared: Home) -> None:
+    address = str(shared.members()[0]["address"])
+    with connect(address, identity="tests") as cluster:
+        session = cluster.session(ttl=3, owner="the owner")
+        session.kv.put("bound", "x", bound=True)
+        assert "the owner" in shared.ctl("session", "ls")
+        listed = valid(shared.ctl("session", "ls", "-o", "json"))
+        assert (listed["session"], listed["keys"], listed["ttl_ms"]) == (session.id, 1, 3_000)
+        shown = valid(shared.ctl("session", "show", str(session.id), "-o", "json"))
+        assert shown["owner"] == "the owner"
+        assert "1 key bound to it" in shared.ctl("session", "show", str(session.id))
+        assert valid(shared.ctl("session", "close", str(session.id), "-o", "json"))["outcome"] == "closed"
+        assert shared.run("kv", "get", "bound").returncode == 1
+        assert session.wait_lost(timeout=15)
+        with pytest.raises(SessionExpired, match="lost"):
+            session.check()
+    assert shared.run("session", "close", "0").returncode == 64
+    assert shared.run("session", "close", "123456789").returncode == 1
+
+
+# --- what a command loads --------------------------------------------------------------------------------------------
+
+
+def test_hot_verbs_load_little(shared: Home) -> None:
+    script = (
+        "import sys\nbefore = set(sys.modules)\n"
+        "from coordctl.__main__ import main\n"
+        "sys.argv = ['coordctl', 'kv', 'get', 'nothing', '-q']\n"
+        "assert main() == 1\nprint(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=shared.environment, check=True)
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.startswith("coord")} == HOT_OURS
+    roots = {name.partition(".")[0].lstrip("_") for name in loaded} - {"coordctl", "coordnode"}
+    assert roots <= HOT_OTHERS, roots - HOT_OTHERS
+
+
+def test_an_interrupted_command_says_so(shared: Home) -> None:
+    with shared.start("kv", "watch") as watching:
+        assert watching.stderr is not None
+        assert watching.stderr.readline().startswith(b"watching from revision ")
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=20)
+    assert watching.returncode == 130
+
+

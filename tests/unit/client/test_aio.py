@@ -1,0 +1,126 @@
+"""The same client to await: the same names, and what only a loop can do to it, cancel."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from coordnode.client import aio, sync
+from coordnode.client.actions import SessionState
+from coordnode.errors import Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable
+from coordnode.ids import MemberId, Revision
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, WatchAsk, WatchGap
+from tests.unit.client.member import FakeMember, not_leader
+
+
+def run(story: Callable[[FakeMember, aio.Cluster], Awaitable[None]]) -> None:
+    async def told() -> None:
+        with FakeMember() as member:
+            async with await aio.connect(member.address, identity="tests", timeout=5) as cluster:
+                await story(member, cluster)
+
+    asyncio.run(told())
+
+
+def test_both_have_the_same_names_and_arguments() -> None:
+    for kind in ("Cluster", "Kv", "Session", "Watch"):
+        blocking, awaited = getattr(sync, kind), getattr(aio, kind)
+        names = {name.replace("__a", "__") for name in vars(awaited) if not name.startswith("_") or name.endswith("__")}
+        assert {name for name in vars(blocking) if not name.startswith("_") or name.endswith("__")} == names
+        for name in names:
+            if not name.startswith("_") and callable(getattr(blocking, name)):
+                ours, theirs = inspect.signature(getattr(blocking, name)), inspect.signature(getattr(awaited, name))
+                assert [(each.name, each.kind, each.default) for each in ours.parameters.values()] == [
+                    (each.name, each.kind, each.default) for each in theirs.parameters.values()
+                ]
+    assert inspect.signature(sync.connect).parameters == inspect.signature(aio.connect).parameters
+
+
+def test_keys_and_values() -> None:
+    async def story(_member: FakeMember, cluster: aio.Cluster) -> None:
+        assert await cluster.kv.get("a") is None
+        revisions = await asyncio.gather(*[cluster.kv.put(f"p/{number}", "x") for number in range(20)])
+        assert sorted(revisions) == list(range(1, 21))
+        assert len([item async for item in cluster.kv.range("p/")]) == 20
+        assert await cluster.kv.compare_and_set("p/1", "y", absent=True) is None
+        assert await cluster.kv.delete("p/1") is True
+        await cluster.barrier()
+        assert cluster.revision == 20
+
+    run(story)
+
+
+def test_the_leader_is_followed_from_one_endpoint() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        with FakeMember(2) as leader:
+            member.contacts = ((MemberId(1), member.address), (MemberId(2), leader.address))
+            member.handler = lambda ask: not_leader(ask, 2)
+            assert await cluster.kv.put("a", "1") == 1
+            assert leader.hellos == 1
+
+    run(story)
+
+
+def test_outcomes_that_are_not_known() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        def hang_up(_ask: Ask) -> Sequence[Answer] | None:
+            member.cut()
+            return []
+
+        member.handler = hang_up
+        with pytest.raises(Disconnected):
+            await cluster.kv.put("a", "1")
+        member.handler = lambda _ask: []
+        with pytest.raises(TimedOut):
+            await cluster.kv.put("a", "1", timeout=0.1)
+        with FakeMember() as gone:
+            pass
+        async with await aio.connect(gone.address) as nobody:
+            with pytest.raises(Unreachable, match="connection refused"):
+                await nobody.kv.put("a", "1", timeout=0.2)
+
+    run(story)
+
+
+def test_a_cancelled_call_is_given_up() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        member.handler = lambda _ask: []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await cluster.kv.get("a")
+        member.handler = lambda _ask: None
+        assert await cluster.kv.get("a") is None
+
+    run(story)
+
+
+def test_sessions() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        async with await cluster.session(ttl=1) as session:
+            assert session.state is SessionState.HELD
+            assert not await session.wait_lost(timeout=0.6)  # long enough for a renewal
+            assert any(isinstance(ask, KeepAliveAsk) for ask in member.asks)
+        assert session.state is SessionState.LOST
+        member.handler = lambda ask: [KeepAliveReply(ask.request, [], ask.sessions)] if isinstance(ask, KeepAliveAsk) else None
+        with pytest.raises(SessionExpired, match="the cluster ended it"):
+            async with await cluster.session(ttl=1) as session:
+                assert await session.wait_lost(timeout=5)
+
+    run(story)
+
+
+def test_watches() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        async with cluster.kv.watch("p/") as watch:
+            assert await watch.wait_ready() == 0
+            await cluster.kv.put("p/1", "x")
+            async for change in watch:
+                assert (change.revision, change.events[0].key) == (1, b"p/1")
+                break
+            assert await watch.take(timeout=0.01) is None
+        member.handler = lambda ask: [WatchGap(ask.request, Revision(40))] if isinstance(ask, WatchAsk) else None
+        with pytest.raises(HistoryGone):
+            await cluster.kv.watch(from_revision=3).take(timeout=5)
+
+    run(story)

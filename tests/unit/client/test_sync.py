@@ -1,0 +1,273 @@
+"""The blocking client on real sockets: what callers see of leaders that move, members that hang up, and clusters that refuse."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from coordnode.client import requests
+from coordnode.client.actions import SessionState
+from coordnode.client.sync import Cluster, connect
+from coordnode.errors import BadRequest, Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable, WrongCluster
+from coordnode.ids import MemberId, Revision
+from coordnode.services.commands import CloseSession, Get, OpenSession, Put, decode_client_command
+from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, KeepAliveReply, ReadAsk, WatchAsk, WatchGap, WriteAsk
+from tests.unit.client.member import FakeMember, not_leader
+
+
+@pytest.fixture
+def member() -> Iterator[FakeMember]:
+    with FakeMember() as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(member: FakeMember) -> Iterator[Cluster]:
+    with connect(member.address, identity="tests", timeout=5) as made:
+        yield made
+
+
+def writes(member: FakeMember) -> list[object]:
+    return [decode_client_command(ask.body).operation for ask in member.asks if isinstance(ask, WriteAsk)]
+
+
+def test_keys_and_values(cluster: Cluster) -> None:
+    assert cluster.kv.get("a") is None
+    assert cluster.kv.put("a", "one") == 1
+    found = cluster.kv.get(b"a")
+    assert found is not None
+    assert (found.value, found.mod_revision, cluster.revision) == (b"one", 1, 1)
+    assert cluster.kv.delete("a") is True
+    assert cluster.kv.delete("a") is False
+    for number in range(5):
+        cluster.kv.put(f"p/{number}", b"x")
+    assert [item.key for item in cluster.kv.range("p/")] == [b"p/0", b"p/1", b"p/2", b"p/3", b"p/4"]  # over three pages
+    assert [item.key for item in cluster.kv.range(start="p/1", end="p/3")] == [b"p/1", b"p/2"]
+    cluster.barrier()
+
+
+def test_compare_and_set(cluster: Cluster) -> None:
+    first = cluster.kv.compare_and_set("a", "one", absent=True)
+    assert first == 1
+    assert cluster.kv.compare_and_set("a", "two", absent=True) is None
+    assert cluster.kv.compare_and_set("a", "two", prev_revision=first) == 2
+    with pytest.raises(BadRequest, match="exactly one"):
+        cluster.kv.compare_and_set("a", "three")
+    done = cluster.kv.transaction([requests.at_revision("a", 9)], [Put(b"a", b"x")], [Get(b"a")])
+    assert (done.succeeded, len(done.results)) == (False, 1)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, timedelta(0), float("nan")])
+def test_a_timeout_that_makes_no_sense(cluster: Cluster, timeout: float | timedelta) -> None:
+    with pytest.raises(BadRequest, match="above 0"):
+        cluster.kv.get("a", timeout=timeout)
+
+
+def test_one_endpoint_is_enough_to_find_the_leader(member: FakeMember) -> None:
+    with FakeMember(2) as leader:
+        member.contacts = ((MemberId(1), member.address), (MemberId(2), leader.address))
+        member.handler = lambda ask: not_leader(ask, 2)
+        with connect(member.address) as cluster:
+            assert cluster.kv.put("a", "1") == 1
+            assert cluster.kv.get("a") is not None
+        assert (member.hellos, leader.hellos) == (1, 1)
+        assert len(member.asks) == 1
+
+
+def test_a_member_that_hangs_up_before_it_answers(member: FakeMember, cluster: Cluster) -> None:
+    """A read is asked again; a plain write may have happened; one with a request id, or of a session, is sent again."""
+    left = [2]
+
+    def hang_up(_ask: Ask) -> Sequence[Answer] | None:
+        if not left[0]:
+            return None
+        left[0] -= 1
+        member.cut()
+        return []
+
+    member.handler = hang_up
+    assert cluster.kv.get("a") is None
+    left[0] = 1
+    with pytest.raises(Disconnected) as unknown:
+        cluster.kv.put("a", "1")
+    assert unknown.value.definite is False
+    assert writes(member) == [Put(b"a", b"1")]
+    left[0] = 1
+    assert cluster.kv.put("a", "2", request_id="id-1") == 1
+    with cluster.session(ttl=3) as session:
+        left[0] = 1
+        assert session.kv.put("a", "3") == 2
+
+
+def test_a_refusal_that_passes_is_waited_out(member: FakeMember, cluster: Cluster) -> None:
+    left = [3]
+
+    def not_ready(ask: Ask) -> Sequence[Answer] | None:
+        left[0] -= 1
+        return [ErrorReply(ask.request, 11, "not ready", True, 5)] if left[0] > 0 else None
+
+    member.handler = not_ready
+    assert cluster.kv.put("a", "1") == 1
+    assert len(member.asks) == 3
+
+
+def test_a_deadline_ends_everything(member: FakeMember, cluster: Cluster) -> None:
+    member.handler = lambda _ask: []
+    with pytest.raises(TimedOut):
+        cluster.kv.put("a", "1", timeout=0.1)
+    with pytest.raises(TimedOut):
+        cluster.kv.get("a", timeout=timedelta(milliseconds=100))
+    with pytest.raises(TimedOut):
+        cluster.session(ttl=3, timeout=0.1)
+
+
+def test_nobody_there_says_why() -> None:
+    with FakeMember() as gone:
+        pass
+    with connect([gone.address]) as cluster, pytest.raises(Unreachable, match="connection refused") as refused:
+        cluster.kv.put("a", "1", timeout=0.1)
+    assert refused.value.definite
+    for wrong in ("", "host", "host:0", "::1:7"):
+        with pytest.raises(BadRequest):
+            connect(wrong)
+
+
+def test_a_cluster_that_refuses_us_is_not_asked_again() -> None:
+    with FakeMember(refusal=WrongCluster("this is another cluster")) as stranger, connect(stranger.address) as cluster:
+        began = time.monotonic()
+        with pytest.raises(WrongCluster, match="another cluster"):
+            cluster.kv.get("a")
+        assert time.monotonic() - began < 4
+        assert stranger.hellos == 1
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_renewed_in_the_background_and_closed_at_the_end(member: FakeMember, cluster: Cluster) -> None:
+    renewed = threading.Event()
+
+    def watch_renewals(ask: Ask) -> Sequence[Answer] | None:
+        if isinstance(ask, KeepAliveAsk):
+            assert len(ask.sessions) == 2
+            renewed.set()
+        return None
+
+    member.handler = watch_renewals
+    with cluster.session(ttl=1) as first, cluster.session(ttl=1) as second:
+        assert first.state is SessionState.HELD
+        assert 0 < first.remaining_ms < 1000
+        assert renewed.wait(5), "one frame renews both"
+        second.check()
+    assert first.state is second.state is SessionState.LOST
+    assert [operation for operation in writes(member) if isinstance(operation, CloseSession)] == [CloseSession(2), CloseSession(1)]
+    assert [kind for kind in map(type, writes(member)) if kind is OpenSession] == [OpenSession] * 2
+    cluster.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "coordnode sessions"]
+
+
+def test_losing_a_session_inside_its_block_cannot_be_missed(member: FakeMember, cluster: Cluster) -> None:
+    def expire(ask: Ask) -> Sequence[Answer] | None:
+        return [KeepAliveReply(ask.request, [], ask.sessions)] if isinstance(ask, KeepAliveAsk) else None
+
+    member.handler = expire
+    with pytest.raises(SessionExpired, match="the cluster ended it"), cluster.session(ttl=1) as session:
+        assert session.wait_lost(timeout=5)
+        with pytest.raises(SessionExpired):
+            session.kv.put("a", "1", bound=True)
+    with pytest.raises(ZeroDivisionError), cluster.session(ttl=1) as session:
+        assert session.wait_lost(timeout=5)
+        _ = 1 // 0
+
+
+def test_a_session_that_nobody_renews_is_lost_by_our_own_clock(member: FakeMember, cluster: Cluster) -> None:
+    session = cluster.session(ttl=1)
+    member.handler = lambda _ask: []
+    states = []
+    assert not session.wait_lost(timeout=0.05)
+    states.append(session.state)
+    assert session.wait_lost(timeout=5)
+    states.append(session.state)
+    assert states == [SessionState.HELD, SessionState.LOST]
+    assert session.remaining_ms == 0
+
+
+# --- watches ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_sees_changes_in_order_and_goes_on_after_a_lost_connection(member: FakeMember, cluster: Cluster) -> None:
+    with cluster.kv.watch("p/") as watch:
+        assert watch.wait_ready() == 0
+        for number in range(3):
+            cluster.kv.put(f"p/{number}", "x")
+        changes = iter(watch)
+        assert [next(changes).events[0].key for _ in range(3)] == [b"p/0", b"p/1", b"p/2"]
+        assert watch.take(timeout=0.01) is None
+        member.cut()
+        cluster.kv.put("q", "x", request_id="id")
+        again = [ask for ask in member.asks if isinstance(ask, WatchAsk)]
+        while len(again) < 2:
+            assert watch.take(timeout=0.01) is None
+            again = [ask for ask in member.asks if isinstance(ask, WatchAsk)]
+        assert [ask.start_revision for ask in again] == [0, 4]
+
+
+def test_a_gap_is_an_error_that_names_the_floor(member: FakeMember, cluster: Cluster) -> None:
+    member.handler = lambda ask: [WatchGap(ask.request, Revision(40))] if isinstance(ask, WatchAsk) else None
+    watch = cluster.kv.watch(key="a", from_revision=3)
+    with pytest.raises(HistoryGone, match="before revision 40") as gone:
+        watch.take(timeout=5)
+    assert gone.value.floor == 40
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_many_threads_share_one_connection(member: FakeMember, cluster: Cluster) -> None:
+    def work(name: str) -> None:
+        for number in range(20):
+            cluster.kv.put(f"{name}/{number}", "x")
+
+    threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(member.kv) == 160
+    assert member.hellos == 1
+
+
+def test_closing_tells_those_who_wait(member: FakeMember, cluster: Cluster) -> None:
+    asked = threading.Event()
+
+    def never(ask: Ask) -> Sequence[Answer] | None:
+        asked.set()
+        return []
+
+    member.handler = never
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            cluster.kv.get("a")
+        except BadRequest as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert asked.wait(5)
+    cluster.close()
+    thread.join(5)
+    assert len(errors) == 1
+    with pytest.raises(BadRequest, match="closed"):
+        cluster.kv.get("a")
+    assert isinstance(member.asks[0], ReadAsk)
+
+
+def test_the_blocking_client_does_without_asyncio() -> None:
+    script = "import sys, coordnode.client.sync; sys.exit('asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode == 0

@@ -1,0 +1,87 @@
+"""A transport that keeps what is written, and a sink that keeps what arrives."""
+
+from coordnode.services.dialogue import Answer, Ask
+from coordnode.wire.bodies import decode_answers
+from coordnode.wire.frames import ANSWERS, HELLO, REFUSAL, Frame, FrameReader
+from coordnode.wire.hello import decode_refusal
+
+
+class FakeTransport:
+    def __init__(self) -> None:
+        self.written = bytearray()
+        self.unread = 0  # what the other side has not read; the test says
+        self.reading = True
+        self.closed = False
+        self.aborted = False
+        self.protocol: object = None
+        self.high = 0
+
+    def write(self, data: bytes | bytearray) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def set_protocol(self, protocol: object) -> None:
+        self.protocol = protocol
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def get_extra_info(self, name: str) -> object:
+        return ("127.0.0.1", 4000) if name == "peername" else None
+
+    # --- what the other side sees ----------------------------------------------------------------------------------
+
+    def frames(self) -> list[Frame]:
+        found = FrameReader().feed(bytes(self.written)) if self.written else []
+        self.written.clear()
+        return found
+
+    def answers(self) -> list[Answer]:
+        return [answer for frame in self.frames() if frame.kind == ANSWERS for answer in decode_answers(frame)]
+
+    def refusal(self) -> str:
+        """The sentence that the connection was refused with; other frames before it are not looked at."""
+        last = self.frames()[-1]
+        assert last.kind == REFUSAL
+        return decode_refusal(last).sentence
+
+    def hellos(self) -> list[Frame]:
+        return [frame for frame in self.frames() if frame.kind == HELLO]
+
+
+class FakeSink:
+    def __init__(self) -> None:
+        self.opened: list[tuple[int, str]] = []
+        self.asks: list[tuple[int, Ask]] = []
+        self.patience_ms: list[int] = []
+        self.closed: list[int] = []
+
+    def on_opened(self, connection: int, identity: str) -> None:
+        self.opened.append((connection, identity))
+
+    def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
+        self.asks += [(connection, ask) for ask in asks]
+        self.patience_ms.append(patience_ms)
+
+    def on_closed(self, connection: int) -> None:
+        self.closed.append(connection)

@@ -1,0 +1,158 @@
+"""Who is there: clients, members, browsers, and those who are refused by name."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from coordnode.ids import MemberId, Term
+from coordnode.net.clients import ClientLink, Clients
+from coordnode.net.door import Door, Ours, Stranger
+from coordnode.net.http import TEXT, HttpAnswer, HttpLink
+from coordnode.net.limits import HELLO_SECONDS_MAX, Limits
+from coordnode.net.members import MemberLink
+from coordnode.raft.messages import HeartbeatReply, Message
+from coordnode.services.dialogue import UnwatchAsk
+from coordnode.wire.bodies import encode_asks, encode_messages
+from coordnode.wire.frames import JSON, MSGPACK, frame
+from coordnode.wire.hello import Hello, decode_hello, encode_hello
+from tests.unit.net.fakes import FakeSink, FakeTransport
+
+CONTACTS = ((MemberId(1), "h1:1"), (MemberId(2), "h2:1"))
+
+
+class House:
+    def __init__(self, connections_max: int = 10) -> None:
+        self.sink = FakeSink()
+        self.now = 0.0
+        self.messages: list[Message] = []
+        self.clients = Clients(self.sink, Limits(connections_max=connections_max))
+        self.contacts: tuple[tuple[MemberId, str], ...] = CONTACTS
+        ours = Ours(77, MemberId(1), 4, "0.1")  # type: ignore[arg-type]
+        self.door = Door(ours, self.clients, self.messages.extend, lambda: self.contacts, self.answer, lambda: self.now)
+
+    def answer(self, path: str) -> HttpAnswer:
+        return HttpAnswer(200, TEXT, b"ok")
+
+    def knock(self, *data: bytes, http_only: bool = False) -> FakeTransport:
+        transport = FakeTransport()
+        stranger = self.door.for_http() if http_only else self.door.for_everyone()
+        transport.protocol = stranger
+        stranger.connection_made(cast(asyncio.BaseTransport, transport))
+        for part in data:
+            cast(asyncio.Protocol, transport.protocol).data_received(part)
+        return transport
+
+
+def hello(cluster: int = 77, member: int = 0, target: int = 0, boot: int = 0) -> Hello:
+    return Hello(cluster, member, target, boot, "me")  # type: ignore[arg-type]
+
+
+def test_a_client_is_greeted_with_everyones_contacts_and_may_ask_in_the_same_breath() -> None:
+    house = House()
+    sent = encode_hello(hello(), JSON) + bytes(encode_asks([UnwatchAsk(3)], JSON)[0])
+    for parts in ([sent], [sent[number : number + 1] for number in range(len(sent))]):
+        transport = house.knock(*parts)
+        greeting = decode_hello(transport.frames()[0])
+        assert (greeting.cluster, greeting.member, greeting.boot, greeting.contacts) == (77, 1, 4, CONTACTS)
+        assert isinstance(transport.protocol, ClientLink)
+        assert house.sink.opened[-1][1] == "me"
+        assert house.sink.asks.pop() == (transport.protocol.connection, UnwatchAsk(3))
+    assert not house.door.strangers
+
+
+def test_a_hello_always_fits_whatever_the_contacts_are() -> None:
+    house = House()
+    house.contacts = tuple((MemberId(number), "x" * 300) for number in range(100))
+    greeting = decode_hello(house.knock(encode_hello(hello(), MSGPACK)).frames()[0])
+    assert 1 < len(greeting.contacts) < 10
+
+
+def test_a_member_is_greeted_and_its_messages_arrive() -> None:
+    house = House()
+    there: list[MemberId] = []
+    house.door.on_member = there.append
+    transport = house.knock(encode_hello(hello(member=2, target=1, boot=3), MSGPACK))
+    assert there == [2]
+    assert decode_hello(transport.frames()[0]).contacts == ()
+    link = transport.protocol
+    assert isinstance(link, MemberLink)
+    good = HeartbeatReply(MemberId(2), MemberId(1), 3, Term(1), 0, True, 1)
+    link.data_received(bytes(encode_messages([good])[0]))
+    assert house.messages == [good]
+    forged = HeartbeatReply(MemberId(3), MemberId(1), 3, Term(1), 0, True, 1)
+    link.data_received(bytes(encode_messages([good, forged])[0]))
+    assert house.messages == [good]
+    assert "sent a message from 3 to 1" in transport.refusal()
+    link.connection_lost(None)
+    assert not house.door.members
+
+
+def test_http_is_told_by_its_first_byte() -> None:
+    house = House()
+    transport = house.knock(b"G", b"ET / HTTP/1.1\r\n\r\n")
+    assert bytes(transport.written).endswith(b"ok")
+    assert isinstance(transport.protocol, HttpLink)
+    assert len(house.door.https) == 1
+    transport.protocol.connection_lost(None)
+    assert not house.door.https
+    transport = house.knock(encode_hello(hello(), MSGPACK), http_only=True)
+    assert isinstance(transport.protocol, HttpLink)
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence", "error"),
+    [
+        (encode_hello(hello(cluster=78), MSGPACK), "this is cluster 77, not 78", "WrongCluster"),
+        (encode_hello(hello(cluster=0, member=2), MSGPACK), "this is cluster 77", "WrongCluster"),
+        (encode_hello(hello(target=2), JSON), "this is member 1, not 2", "WrongMember"),
+        (encode_hello(hello(member=1, target=1), MSGPACK), "a copied folder is running somewhere", "WrongMember"),
+        (encode_hello(hello(member=2, target=1), JSON), "members speak msgpack", "FrameError"),
+        (frame(3, MSGPACK, b"\x92\x90\x00"), "must be a hello", "FrameError"),
+        (frame(1, MSGPACK, b"\x90"), "cannot be decoded", "FrameError"),
+        (frame(3, MSGPACK, bytes(5000)), "4096 are accepted here", "FrameError"),
+        (b"\xc5\x02", "wire version 2", "UnknownVersion"),
+        (b"\x16\x03\x01", "the first byte is 0x16", "FrameError"),
+    ],
+)
+def test_who_does_not_belong_here_is_refused_by_name(sent: bytes, sentence: str, error: str) -> None:
+    house = House()
+    transport = house.knock(sent)
+    assert sentence in transport.refusal()
+    assert transport.closed
+    assert house.door.refusals == {error: 1}
+    assert not house.door.strangers
+    assert not house.sink.opened
+
+
+def test_who_says_nothing_in_time_is_sent_away() -> None:
+    house = House()
+    first = house.knock()
+    house.now = HELLO_SECONDS_MAX / 2
+    second = house.knock(b"\xc5\x01")
+    house.now = HELLO_SECONDS_MAX
+    house.door.sweep()
+    assert "no hello within" in first.refusal()
+    assert not second.closed
+    house.now *= 2
+    house.door.sweep()
+    assert second.closed
+    assert house.door.refusals == {"TimedOut": 2}
+
+
+def test_a_full_house_says_so() -> None:
+    house = House(connections_max=3)
+    house.knock(encode_hello(hello(), MSGPACK))
+    house.knock(b"GET / HTTP/1.1\r\n\r\n")
+    waiting = house.knock()
+    refused = house.knock(encode_hello(hello(), MSGPACK))
+    assert "3 connections are open already" in refused.refusal()
+    cast(Stranger, waiting.protocol).connection_lost(None)
+    assert not house.knock(encode_hello(hello(), MSGPACK)).closed
+
+
+def test_leaving_closes_everything() -> None:
+    house = House()
+    transports = [house.knock(), house.knock(b"GET "), house.knock(encode_hello(hello(member=2), MSGPACK))]
+    house.door.close_all()
+    assert all(transport.closed for transport in transports)

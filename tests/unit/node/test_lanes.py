@@ -1,0 +1,256 @@
+"""The storage threads: one commit for all that waits, a full disk is tried again, a failed one is told, nothing is lost at the end."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, cast
+
+import pytest
+
+from coordnode.errors import DiskFailed, DiskFull
+from coordnode.ids import Index, MemberId, Term, WriteId
+from coordnode.node.lanes import IDLE_LOOK_TICKS, SLICES_PER_TURN, Committed, Lanes
+from coordnode.raft.entry import Config, SnapshotMeta
+from coordnode.raft.ready import ChunkWanted, Write
+from coordnode.replica.effects import StoreChunk, StoreSlice
+from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.storage.snapshots import SnapshotStore
+from coordnode.storage.wal import Wal
+
+WAIT_S = 20.0
+META = SnapshotMeta(Index(5), Term(1), MemberId(1), 0, Config(), Index(0))
+
+
+class FakeWal:
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.calls: list[str] = []
+        self.gate = threading.Semaphore(0)  # each commit waits for it
+        self.full = 0  # so many commits fail
+        self.error: Exception | None = None
+        self.wants_spare = False
+        self.space_ok = True
+        self.failed = ""
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        assert self.gate.acquire(timeout=WAIT_S)
+        if self.error is not None:
+            raise self.error
+        if self.full:
+            self.full -= 1
+            self.space_ok = False
+            raise DiskFull("full")
+        self.space_ok = True
+        self.groups.append([write.write_id for write in writes])
+
+    def idle(self) -> None:
+        self.calls.append("idle")
+
+    def poll_space(self) -> None:
+        self.calls.append("poll")
+        self.wants_spare = False
+
+    def release_before(self, index: Index) -> None:
+        self.calls.append(f"release {index}")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class FakeSnapshots:
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.slices = [b"%d" % number for number in range(SLICES_PER_TURN + 1)]
+
+    def _maybe_fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def store_slice(self, work: StoreSlice) -> SnapshotMeta | None:
+        self._maybe_fail()
+        return work.meta if work.last else None
+
+    def store_chunk(self, work: StoreChunk) -> tuple[int, bool]:
+        self._maybe_fail()
+        return work.number + 1, work.last
+
+    def read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
+        return (self.slices[number], False) if number < len(self.slices) else None
+
+    def load(self, meta: SnapshotMeta) -> Iterator[bytes]:
+        return iter(self.slices)
+
+    def close(self) -> None:
+        pass
+
+
+class Owner:
+    """What the loop's thread would do; the test takes one thing after the other."""
+
+    def __init__(self) -> None:
+        self.posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self.committed: list[list[int]] = []
+        self.space: list[bool] = []
+        self.stored: list[object] = []
+        self.failures: list[BaseException] = []
+
+    def post(self, what: Callable[..., None], *arguments: Any) -> None:
+        self.posted.put((what, arguments))
+
+    def step(self) -> None:
+        what, arguments = self.posted.get(timeout=WAIT_S)
+        what(*arguments)
+
+    def on_committed(self, committed: Committed) -> None:
+        assert committed.submitted_ns <= committed.began_ns <= committed.ended_ns
+        self.committed.append([write.write_id for write in committed.writes])
+
+    def on_space(self, space_ok: bool) -> None:
+        self.space.append(space_ok)
+
+    def on_stored(self, event: object) -> None:
+        self.stored.append(event)
+
+    def on_lane_failed(self, error: BaseException) -> None:
+        self.failures.append(error)
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.wal = FakeWal()
+        self.snapshots = FakeSnapshots()
+        self.owner = Owner()
+        self.lanes = Lanes(cast(Wal, self.wal), cast(SnapshotStore, self.snapshots), self.owner.post, self.owner)
+        self.lanes.start()
+
+    def submit(self, *numbers: int) -> None:
+        for number in numbers:
+            self.lanes.submit(Write(WriteId(number)))
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    for _ in range(100):
+        stage.wal.gate.release()
+    assert stage.lanes.stop(WAIT_S)
+
+
+def test_all_that_waits_becomes_durable_together(stage: Stage) -> None:
+    stage.submit(1)
+    stage.wal.gate.release()
+    stage.owner.step()
+    stage.submit(2)
+    while stage.lanes.log._queue.qsize():  # taken by the thread, which now waits in its commit
+        pass
+    stage.submit(3, 4, 5)
+    for _ in range(2):
+        stage.wal.gate.release()
+    stage.owner.step()
+    stage.owner.step()
+    assert stage.owner.committed == [[1], [2], [3, 4, 5]]
+    assert stage.wal.groups == [[1], [2], [3, 4, 5]]
+
+
+def test_a_full_disk_is_tried_again_with_what_came_meanwhile(stage: Stage) -> None:
+    stage.wal.full = 2
+    stage.submit(1)
+    stage.wal.gate.release()
+    stage.owner.step()
+    assert stage.owner.space == [False]
+    stage.submit(2)
+    for _ in range(2):
+        stage.wal.gate.release()
+    stage.owner.step()
+    stage.owner.step()
+    assert stage.owner.committed == [[1, 2]]
+    assert stage.owner.space == [False, True]
+
+
+def test_a_failed_disk_is_told_and_nothing_after_it_is_written(stage: Stage) -> None:
+    stage.wal.error = DiskFailed("fsync failed")
+    stage.submit(1)
+    stage.wal.gate.release()
+    stage.owner.step()
+    assert stage.owner.failures == [stage.wal.error]
+    stage.submit(2)
+    stage.wal.gate.release()
+    assert stage.lanes.log.join(WAIT_S)
+    assert stage.wal.groups == []
+
+
+def test_an_idle_member_marks_once_and_looks_at_the_disk_now_and_then(stage: Stage) -> None:
+    stage.submit(1)
+    for _ in range(5):
+        stage.lanes.log.on_tick()  # not idle: a write is under way
+    stage.wal.gate.release()
+    stage.owner.step()
+    stage.lanes.log.on_reported(Committed([Write(WriteId(1))], 0, 0, 0))
+    for _ in range(IDLE_LOOK_TICKS + 1):
+        stage.lanes.log.on_tick()
+    stage.lanes.release_before(Index(7))
+    stage.lanes.log.stop()
+    assert stage.lanes.log.join(WAIT_S)
+    assert stage.wal.calls == ["idle", "poll", "poll", "release 7"]
+
+
+def test_a_wanted_spare_is_prepared_after_the_commit_and_not_before_the_next(stage: Stage) -> None:
+    stage.wal.wants_spare = True
+    stage.submit(1)
+    stage.wal.gate.release()
+    stage.owner.step()
+    stage.lanes.log.stop()
+    assert stage.lanes.log.join(WAIT_S)
+    assert stage.wal.calls == ["poll"]
+
+
+def test_what_is_queued_is_written_before_the_end(stage: Stage) -> None:
+    stage.submit(1, 2, 3)
+    for _ in range(3):
+        stage.wal.gate.release()
+    assert stage.lanes.stop(WAIT_S)
+    assert [number for group in stage.wal.groups for number in group] == [1, 2, 3]
+    assert stage.wal.calls[-2:] == ["idle", "close"]
+
+
+def test_the_snapshots_lane_tells_what_became_of_each_slice(stage: Stage) -> None:
+    lanes, owner = stage.lanes, stage.owner
+    lanes.store_slice(StoreSlice(META, 0, False, b"a"))
+    lanes.store_slice(StoreSlice(META, 1, True, b"b"))
+    lanes.store_chunk(StoreChunk(MemberId(2), META, 0, True, b"a"))
+    lanes.read_chunk(ChunkWanted(MemberId(2), META, 1))
+    lanes.read_chunk(ChunkWanted(MemberId(2), META, 9))
+    for _ in range(5):
+        owner.step()
+    assert owner.stored == [
+        SliceStored(0),
+        SnapshotStored(META),
+        ChunkStored(MemberId(2), META, 1, True),
+        ChunkRead(MemberId(2), META, 1, False, b"1"),
+        ChunkRead(MemberId(2), META, 9, False, b"", False),
+    ]
+    stage.snapshots.error = DiskFull("full")
+    lanes.store_slice(StoreSlice(META, 0, False, b"a"))
+    lanes.store_chunk(StoreChunk(MemberId(2), META, 0, True, b"a"))
+    owner.step()
+    owner.step()
+    assert owner.stored[-2:] == [SnapshotFailed(META), ChunkStored(MemberId(2), META, 0, False)]
+
+
+def test_a_snapshot_is_read_back_only_as_fast_as_it_is_taken(stage: Stage) -> None:
+    stage.lanes.load_snapshot(META)
+    stage.owner.step()
+    assert stage.owner.stored == [SnapshotLoaded(META, stage.snapshots.slices[:SLICES_PER_TURN], False)]
+    assert _is_quiet(stage.owner)
+    stage.lanes.snapshots.load_more()
+    stage.owner.step()
+    assert stage.owner.stored[-1] == SnapshotLoaded(META, stage.snapshots.slices[SLICES_PER_TURN:], True)
+
+
+def _is_quiet(owner: Owner) -> bool:
+    try:
+        owner.posted.get_nowait()
+    except Empty:
+        return True
+    return False
