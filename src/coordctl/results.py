@@ -116,6 +116,7 @@ class FoundMember(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # ok, NOT READY, BEHIND, UNREACHABLE
     trouble: str
     lag: int | None
+    seen_unix_s: int | None  # when it last answered a `status` from here; null: never
     applied: int | None
     commit_p99_ms: float | None  # since it started, while it led
     sync_p99_ms: float | None

@@ -294,7 +294,7 @@ def test_a_lost_member_stays_a_row_and_a_lost_quorum_is_called_so(home: Home) ->
     first, second = [name for name in ("n1", "n2", "n3") if name != leader]
     home.kill(first)
     found = valid(home.ctl("status", "-o", "json"))
-    assert [member["state"] for member in found["members"] if member["name"] == first] == ["UNREACHABLE"]  # type: ignore[attr-defined]
+    assert [(one["state"], one["seen_unix_s"] is not None) for one in found["members"] if one["name"] == first] == [("UNREACHABLE", True)]  # type: ignore[attr-defined]
     assert found["can_lose"] == 0
     warned = home.run("health")
     assert (warned.returncode, warned.stdout.startswith(b"WARNING  ")) == (1, True)

@@ -44,7 +44,8 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
 
 
 def asking(given: Given) -> Asking:
-    return Asking(choose(given["endpoints"], given["cluster"])[1], given.timeout_ms())
+    endpoints = choose(given["endpoints"], given["cluster"])[1]
+    return Asking(endpoints, given.timeout_ms(), plain.note) if given["verbose"] else Asking(endpoints, given.timeout_ms())
 
 
 def head(schema: str, outcome: str, exit_code: int) -> dict[str, object]:

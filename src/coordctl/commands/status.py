@@ -41,7 +41,7 @@ def _show(found: Status) -> None:
     leader = f"leader {found.leader}, term {found.term}" if found.leader else "no leader"
     screen.line(f"{_can_lose(found):<31}{leader}")
     screen.line()
-    _table(found.members)
+    _table(found.members, found.unix_ms // 1000)
     for finding in found.findings:
         if finding == found.findings[0]:
             screen.line()
@@ -61,13 +61,16 @@ def _can_lose(found: Status) -> str:
     return f"can lose: {found.can_lose} more member{'' if found.can_lose == 1 else 's'}"
 
 
-def _table(members: list[FoundMember]) -> None:
+def _table(members: list[FoundMember], now_s: int) -> None:
     rows = [_row(one) for one in members]
     table = screen.aligned(HEADINGS, rows, right=("lag", "commit99", "fsync99", "free", "up"))
     screen.line(table[0])
     for one, line in zip(members, table[1:], strict=True):
         screen.line(line)
-        about = one.trouble or "; ".join(one.reasons)
+        about = "; ".join(one.reasons)
+        if one.state == "UNREACHABLE":
+            seen = "never seen from here" if one.seen_unix_s is None else f"seen {screen.short_seconds(max(0, now_s - one.seen_unix_s))} ago"
+            about = f"{one.trouble}; {seen}"
         if about:
             screen.lines(screen.wrapped(f"{one.address}: {about}", indent=8, first=8))
 

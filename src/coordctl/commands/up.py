@@ -27,7 +27,7 @@ def command(nodes: int | None, folder: str, cluster: str, timeout_seconds: float
     """
     name = cluster or os.environ.get("COORD_CLUSTER") or clusters.DEFAULT_NAME
     where = os.path.abspath(folder) if folder else clusters.folder_of(name)
-    done = local.up(where, os.path.basename(where.rstrip(os.sep)), nodes, timeout_seconds)
+    done = local.up(where, nodes, timeout_seconds)
     if output == "json":
         screen.json_line(done)
     elif not quiet:

@@ -47,6 +47,11 @@ class ClusterFacts:
         return str(self._newest["cluster_name"]) if self._newest is not None else ""
 
     @property
+    def cluster(self) -> int:
+        """Its id; 0: nobody said."""
+        return int(self._newest["cluster"]) if self._newest is not None else 0
+
+    @property
     def term(self) -> int:
         return int(self._newest["term"]) if self._newest is not None else 0
 

@@ -3,10 +3,12 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from coordctl.hot import frames
 from coordctl.local.clusters import Endpoint, host_and_port
+from coordnode import __version__
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
 
 ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
@@ -19,13 +21,14 @@ RETRIED = (NotReady, Overloaded, NoSpace)
 class Asking:
     """`ask` is one ask of docs/protocol.md as JSON has it, without its request number."""
 
-    def __init__(self, endpoints: list[Endpoint], timeout_ms: int) -> None:
+    def __init__(self, endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
         assert endpoints
         self._addresses = [endpoint.address for endpoint in endpoints]
         self._address_of = {endpoint.member: endpoint.address for endpoint in endpoints if endpoint.member}
         self._begun = time.monotonic()
         self._until = self._begun + timeout_ms / 1000
         self._timeout_ms = timeout_ms
+        self._say = say  # told what each member did
         self._troubles: dict[str, str] = {}  # address -> what it did last
         self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
 
@@ -36,22 +39,24 @@ class Asking:
         last_refusal: CoordError | None = None
         while True:
             try:
-                return self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
+                result = self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
+                self._say(f"{address} answered after {(time.monotonic() - self._begun) * 1000:.1f} ms")
+                return result
             except NotLeader as error:
                 last_refusal = error
                 leader = self._address_of.get(error.leader)
-                self._troubles[address] = "does not lead"
+                self._on_trouble(address, "does not lead")
                 if leader is not None and leader != address and tried < 2 * len(self._addresses):
                     tried += 1
                     address = leader
                     continue
             except RETRIED as error:
                 last_refusal = error
-                self._troubles[address] = error.sentence
+                self._on_trouble(address, error.sentence)
             except Unreachable as error:
-                self._troubles[address] = error.sentence
+                self._on_trouble(address, error.sentence)
             except (Disconnected, TimedOut) as error:
-                self._troubles[address] = error.sentence
+                self._on_trouble(address, error.sentence)
                 if tag == frames.WRITE:
                     self._doubt = error
                     if not is_safe_twice:
@@ -59,6 +64,10 @@ class Asking:
             tried += 1
             address = self._next(address)
             self._pause_or_give_up(tried, last_refusal)
+
+    def _on_trouble(self, address: str, trouble: str) -> None:
+        self._troubles[address] = trouble
+        self._say(f"{address}: {trouble}")
 
     def _next(self, address: str) -> str:
         place = self._addresses.index(address) if address in self._addresses else -1
@@ -90,7 +99,7 @@ class Asking:
         was_sent = False
         try:
             identity = f"{os.environ.get('USER', '')}@{socket.gethostname()}, pid {os.getpid()}"
-            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, identity, ""])
+            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, identity, __version__])
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
             asks = frames.frame(frames.ASKS, [[ask], patience_ms])
             waits_for_hello = len(asks) > FIRST_BYTES_MAX

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from coordctl.local import processes
+from coordctl.local import processes, seen
 from coordctl.local.clusters import LocalCluster, LocalMember, write
 from coordnode.errors import CoordError, Overloaded
 
@@ -162,6 +162,7 @@ def remove(cluster: LocalCluster) -> list[str]:
         path = os.path.join(cluster.folder, name)
         if os.path.exists(path):
             os.unlink(path)
+    seen.forget(cluster.cluster)
     left = sorted(os.listdir(cluster.folder))
     if not left:
         os.rmdir(cluster.folder)

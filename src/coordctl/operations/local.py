@@ -16,7 +16,7 @@ ASK_SECONDS = 0.5
 PAUSE_SECONDS = 0.02
 
 
-def up(folder: str, name: str, nodes: int | None, timeout_seconds: float) -> Up:
+def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
     """Also of a cluster that runs already: then it only waits until it is ready."""
     began = time.monotonic()
     until = began + timeout_seconds
@@ -29,7 +29,7 @@ def up(folder: str, name: str, nodes: int | None, timeout_seconds: float) -> Up:
                 f"{found.name} has {len(found.members)} members, not {nodes}: leave --nodes out to go on with them, or begin anew after "
                 "`coordctl down --purge`, or name another cluster with -c"
             )
-        cluster = fleet.make(found or fleet.plan(folder, name, nodes or NODES_DEFAULT))
+        cluster = fleet.make(found or fleet.plan(folder, _name_of(folder), nodes or NODES_DEFAULT))
         cluster, started = fleet.start(_adopted(cluster))
         clusters.write(cluster)
         try:
@@ -47,6 +47,12 @@ def up(folder: str, name: str, nodes: int | None, timeout_seconds: float) -> Up:
         is_new=found is None,
         elapsed_ms=int((time.monotonic() - began) * 1000),
     )
+
+
+def _name_of(folder: str) -> str:
+    """What members call the cluster: letters, digits and a few signs of the folder's own name."""
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in os.path.basename(folder).lower())
+    return kept[:63].strip("._-") or clusters.DEFAULT_NAME
 
 
 def _adopted(cluster: LocalCluster) -> LocalCluster:

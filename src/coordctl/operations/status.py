@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from coordctl.facts import judgement
 from coordctl.facts.members import COMMIT, SYNC, ClusterFacts, MemberFacts
+from coordctl.local import seen
 from coordctl.local.clusters import Endpoint
 from coordctl.operations import statuses
 from coordctl.results import Finding, FoundMember, Health, Status, Waited
@@ -19,6 +20,7 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
     facts = statuses.of_cluster(endpoints, min(timeout_seconds, ASK_SECONDS_MAX), with_metrics=True)
     found = judgement.findings(facts)
     digest, digest_index = facts.digests()
+    last_seen = _seen(facts)
     return Status(
         outcome="answered" if facts.answered else "unreachable",
         exit_code=0 if facts.answered else 69,
@@ -28,7 +30,7 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         leader=facts.leader_name,
         term=facts.term,
         revision=facts.leader_status["revision"] if facts.leader_status is not None else None,
-        members=[_member(facts, one) for one in facts.members],
+        members=[_member(facts, one, last_seen) for one in facts.members],
         findings=_findings(found),
         digest=digest,
         digest_index=digest_index,
@@ -42,7 +44,11 @@ def _findings(found: Sequence[judgement.Finding]) -> list[Finding]:
     return [Finding(level=LEVEL_NAMES[one.level], sentence=one.sentence, remedy=one.remedy) for one in found]
 
 
-def _member(facts: ClusterFacts, one: MemberFacts) -> FoundMember:
+def _seen(facts: ClusterFacts) -> dict[int, int]:
+    return seen.note(facts.cluster, [one.member for one in facts.answered]) if facts.cluster else {}
+
+
+def _member(facts: ClusterFacts, one: MemberFacts, last_seen: dict[int, int]) -> FoundMember:
     said = one.status or {}
     return FoundMember(
         name=one.shown_name,
@@ -52,9 +58,10 @@ def _member(facts: ClusterFacts, one: MemberFacts) -> FoundMember:
         state=facts.state(one),
         trouble=one.trouble,
         lag=facts.lag(one),
+        seen_unix_s=last_seen.get(one.member),
         applied=said.get("applied"),
-        commit_p99_ms=one.p99_ms(COMMIT),
-        sync_p99_ms=one.p99_ms(SYNC),
+        commit_p99_ms=_rounded(one.p99_ms(COMMIT)),
+        sync_p99_ms=_rounded(one.p99_ms(SYNC)),
         version=said.get("version"),
         term=said.get("term"),
         pid=said.get("pid"),
@@ -62,6 +69,10 @@ def _member(facts: ClusterFacts, one: MemberFacts) -> FoundMember:
         free_bytes=said["disk"]["free_bytes"] if said else None,
         reasons=list(said.get("reasons", ())),
     )
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
 
 
 def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Health:

@@ -120,7 +120,9 @@ class Clients:
     def flush(self) -> None:
         """After all asks of this turn: one entry for them all."""
         self._has_space = None
-        self._proposing.flush()
+        self._stale_room = READ_BYTES_PER_TURN
+        if not self._proposing.is_empty():
+            self._proposing.flush()
 
     def _not_leader(self) -> NotLeader:
         leader = self._raft.leader
@@ -314,6 +316,12 @@ class Clients:
                 if not machine.has_session(session):
                     self._leases.end(session)
 
+    def has_to_serve(self) -> bool:
+        machine = self.machine
+        return machine is not None and (
+            self._pending.has_confirmed() or self._watching.is_behind(machine.scalars.revision) or bool(self._gone)
+        )
+
     def serve(self) -> None:
         """After applying: reads, keep-alives and watches whose time has come."""
         machine = self.machine
@@ -330,7 +338,7 @@ class Clients:
                 assert isinstance(waiting, WatchStart)
                 self._begin_watch(machine, connection, waiting.ask)
         self._push_watches(machine)
-        self._stale_room = room = READ_BYTES_PER_TURN
+        room = READ_BYTES_PER_TURN
         while room > 0 and (read := pending.next_read(applied)) is not None:
             if read.asker[0] not in self._gone:
                 room -= self._answer_read(machine, read)
@@ -379,9 +387,7 @@ class Clients:
         self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))
 
     def _push_watches(self, machine: Machine) -> None:
-        if not len(self._watching):
-            return
-        told, revision = self._watching.told(), machine.revision
-        if revision > told:
-            for connection, push in self._watching.push(machine.changes(told, revision), revision):
+        revision = machine.revision
+        if self._watching.is_behind(revision):
+            for connection, push in self._watching.push(machine.changes(self._watching.told(), revision), revision):
                 self.answers.give(connection, push)

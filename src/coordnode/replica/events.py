@@ -80,3 +80,14 @@ class Events(msgspec.Struct):
     chunks_stored: list[ChunkStored] = []
     snapshot_loaded: SnapshotLoaded | None = None
     space_ok: bool | None = None  # storage says whether data-adding commands have room here; None: unchanged
+
+    def has_snapshot_news(self) -> bool:
+        """Seldom: snapshots are rare, turns are not."""
+        return bool(
+            self.slice_stored is not None
+            or self.chunks_read
+            or self.chunks_stored
+            or self.snapshot_loaded is not None
+            or self.snapshot_stored is not None
+            or self.snapshot_failed is not None
+        )

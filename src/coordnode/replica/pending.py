@@ -66,6 +66,9 @@ class Pending:
             index = max(index, waiting.applied_min)
         heapq.heappush(self._confirmed, (index, read, waiting))
 
+    def has_confirmed(self) -> bool:
+        return bool(self._confirmed or self._reads)
+
     def is_waiting(self) -> bool:
         return bool(self.unconfirmed or self._confirmed or self._reads)
 

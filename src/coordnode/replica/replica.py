@@ -97,7 +97,8 @@ class Replica:
             raft.tick()
             if clients.serving and raft.role == LEADER:
                 clients.tick()
-        self._on_snapshot_events(events)
+        if events.has_snapshot_news():
+            self._on_snapshot_events(events)
         for connection, identity in events.opened:
             clients.on_opened(connection, identity)
         for connection, ask in events.asks:
@@ -108,9 +109,9 @@ class Replica:
         self._carry(raft.ready())
         if self._to_apply:
             self._apply()
-        clients.serve()
-        if clients.has_more_to_serve():
-            effects.again = True
+        if clients.has_to_serve():
+            clients.serve()
+            effects.again = effects.again or clients.has_more_to_serve()
         if events.ticked:
             self._report_digest()
         self._maybe_snapshot()
@@ -260,7 +261,9 @@ class Replica:
         maker = self._maker
         if machine is None:
             return
-        if maker.is_idle() and self._snapshot_is_due() and self.applied <= self.raft.persisted:
+        if maker.is_idle():
+            if not self._snapshot_is_due() or self.applied > self.raft.persisted:
+                return
             index = self.applied
             term = self.raft.log.term_at(index)
             assert term is not None

@@ -32,9 +32,6 @@ class Watching:
         self._watches: dict[tuple[int, int], _Watch] = {}
         self._told = Revision(0)  # every watch has been shown everything up to here
 
-    def __len__(self) -> int:
-        return len(self._watches)
-
     def begin(self, connection: int, ask: WatchAsk, missed: list[Change], revision: Revision) -> WatchPush:
         """`missed`: the changes from ask.start_revision up to `revision`, which is as far as this member is now."""
         watch = _Watch(connection, ask, revision)
@@ -55,6 +52,9 @@ class Watching:
         ended = list(self._watches)
         self._watches.clear()
         return ended
+
+    def is_behind(self, revision: Revision) -> bool:
+        return bool(self._watches) and self._told < revision
 
     def told(self) -> Revision:
         return self._told

@@ -328,9 +328,17 @@ def _term(member: SimMember) -> Term:
 
 def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
     snapshot_entries = (40, 120, 400)[int(chance() * 3)]
+    # Mostly the coarser tick: the rules count ticks, and half as many leave time for twice as many seeds.
+    per_second = (10, 10, 10, 20)[int(chance() * 4)]
     return ReplicaConfig(
-        tick_ms=50,
-        timing=Timing(election_ticks_min=10, election_ticks_max=20, heartbeat_ticks=2 + int(chance() * 3), stuck_ticks=40),
+        tick_ms=1_000 // per_second,
+        timing=Timing(
+            election_ticks_min=per_second // 2,
+            election_ticks_max=per_second,
+            heartbeat_ticks=1 + int(chance() * (per_second // 5)),
+            stuck_ticks=2 * per_second,
+            chunk_retry_ticks=per_second // 2,
+        ),
         snapshot_entries=snapshot_entries,
         snapshot_log_bytes=4096 * KIB,
         keep_entries=(2, 20, 100)[int(chance() * 3)],

@@ -3,7 +3,21 @@
 import pytest
 
 from coordnode.errors import BadRequest, SessionExpired, TooLarge
-from coordnode.services.commands import Checkpoint, CloseSession, Done, Expire, Failure, OpenSession, Put, SessionOpened, Withdraw
+from coordnode.services.commands import (
+    Checkpoint,
+    CloseSession,
+    Done,
+    Expire,
+    Failure,
+    OpenSession,
+    Put,
+    ReadSessions,
+    SessionInfo,
+    SessionOpened,
+    SessionPage,
+    Withdraw,
+    decode_result,
+)
 
 from .driven import Driven, alone, in_session, opening
 
@@ -18,6 +32,26 @@ def test_ids_grow_and_are_never_used_again() -> None:
     assert list(driven.machine.leases()) == [(1, 10_000, None), (3, 10_000, None)]
     assert (driven.machine.has_session(1), driven.machine.has_session(2), driven.machine.has_session(0)) == (True, False, False)
     assert (driven.machine.ttl_ms(1), driven.machine.ttl_ms(2)) == (10_000, None)
+
+
+def test_who_is_there_page_by_page() -> None:
+    driven = Driven()
+    driven.cluster_ms = 5000
+    driven.apply(*[opening(number, owner=f"owner {number}") for number in range(1, 6)])
+    driven.cluster_ms = 7500
+    driven.apply(in_session(2, 1, Put(b"k", b"", True)), alone(CloseSession(3)))
+    machine = driven.machine
+
+    def page(after: int, limit: int, items_max: int = 1024) -> SessionPage:
+        found = decode_result(machine.read(ReadSessions(after, limit), items_max))
+        assert isinstance(found, SessionPage)
+        return found
+
+    assert page(0, 2) == SessionPage(1, [SessionInfo(1, 10_000, "owner 1", 2500, 0), SessionInfo(2, 10_000, "owner 2", 2500, 1)], True)
+    assert [found.session for found in page(2, 2).sessions] == [4, 5]
+    assert (page(2, 2).more, page(5, 0).sessions, [found.session for found in page(0, 0, 3).sessions]) == (False, [], [1, 2, 4])
+    for wrong in (ReadSessions(-1), ReadSessions(2**53), ReadSessions(0, -1)):
+        assert isinstance(decode_result(machine.read(wrong)), Failure)
 
 
 def test_an_expiry_ends_what_is_still_there() -> None:

@@ -1,0 +1,32 @@
+"""Endpoints as people write them, and places: what the core calls members that it has not met yet."""
+
+import pytest
+
+from coordnode.client.addresses import Address, Places, parse_address, parse_addresses
+from coordnode.errors import BadRequest
+from coordnode.ids import NOBODY, MemberId
+
+A, B, C = MemberId(70), MemberId(80), MemberId(90)
+
+
+def test_addresses() -> None:
+    assert parse_addresses("a:1, b:2,,a:1") == [Address("a", 1), Address("b", 2)]
+    assert str(parse_address("[::1]:7001")) == "[::1]:7001"
+    for wrong in ("", "a", "a:", ":1", "a:0", "a:65536", "::1:7001", "a:-1", "a:٣"):
+        with pytest.raises(BadRequest):
+            parse_address(wrong)
+    with pytest.raises(BadRequest, match="no endpoint"):
+        parse_addresses([])
+
+
+def test_places_become_known_with_each_hello() -> None:
+    places = Places(parse_addresses("one:1,two:2"))
+    assert (places.current(), places.place_of(A)) == ([1, 2], NOBODY)
+    places.on_hello(MemberId(1), A, [(A, "one:1"), (B, "two:2"), (C, "three:3"), (MemberId(5), "not an address")])
+    assert [places.place_of(member) for member in (A, B, C)] == [1, 2, 3]
+    assert places.current() == [1, 2, 3]
+    assert str(places.address(MemberId(3))) == "three:3"
+    # An address that was given may be another name of one that the cluster advertises: whoever was met there is there.
+    places.on_hello(MemberId(2), C, [(A, "one:1"), (B, "two-outside:2"), (C, "three:3")])
+    assert (places.place_of(C), places.place_of(B)) == (2, 4)
+    assert places.current() == [1, 2, 4]

@@ -1,0 +1,63 @@
+"""Which cluster a command means, in this order: --endpoints, -c, COORD_ENDPOINTS, COORD_CLUSTER, the only local one."""
+
+from pathlib import Path
+
+import pytest
+
+from coordctl.local import clusters
+from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
+from coordnode.errors import BadRequest, Unreachable
+
+
+def make(state: Path, name: str, port: int) -> LocalCluster:
+    folder = state / "coordctl" / name
+    folder.mkdir(parents=True)
+    members = (LocalMember("n1", 5, f"127.0.0.1:{port}", 42, "boot:7"), LocalMember("n2", 6, f"127.0.0.1:{port + 1}"))
+    cluster = LocalCluster(str(folder), name, 77, 1_790_000_000, True, members)
+    clusters.write(cluster)
+    return cluster
+
+
+def test_a_description_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    made = make(tmp_path, "one", 1000)
+    assert clusters.read(made.folder) == made
+    assert clusters.read(str(tmp_path)) is None
+    assert made.endpoints() == [Endpoint("127.0.0.1:1000", 5, "n1"), Endpoint("127.0.0.1:1001", 6, "n2")]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', '{"format": 1, "members": 3}'])
+def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
+    made = make(tmp_path, "one", 1000)
+    Path(made.folder, "cluster.json").write_text(text)
+    with pytest.raises(BadRequest, match=r"one/cluster\.json"):
+        clusters.read(made.folder)
+
+
+def test_the_order(tmp_path: Path) -> None:
+    home = {"XDG_STATE_HOME": str(tmp_path)}
+    with pytest.raises(Unreachable, match="coordctl up"):
+        clusters.choose("", "", home)
+    make(tmp_path, "one", 1000)
+    assert clusters.choose("", "", home)[0] == "one"
+    two = make(tmp_path, "two", 2000)
+    with pytest.raises(BadRequest, match=r"several local clusters \(one, two\)"):
+        clusters.choose("", "", home)
+    named = {**home, "COORD_CLUSTER": "two"}
+    assert clusters.choose("", "", named) == ("two", two.endpoints())
+    addressed = {**named, "COORD_ENDPOINTS": "a:1, http://b:2/"}
+    assert clusters.choose("", "", addressed) == ("", [Endpoint("a:1"), Endpoint("b:2")])
+    assert clusters.choose("", "one", addressed)[0] == "one"
+    assert clusters.choose("c:3", "one", addressed) == ("", [Endpoint("c:3")])
+    assert clusters.choose("", two.folder, home)[0] == "two"
+    with pytest.raises(BadRequest, match=r"no local cluster is called three \(there are: one, two\)"):
+        clusters.choose("", "three", home)
+
+
+@pytest.mark.parametrize("text", ["host", "host:", ":7001", "host:0", "host:65536", "::1:7001", " , "])
+def test_endpoints_that_are_none(text: str) -> None:
+    with pytest.raises(BadRequest, match="--endpoints"):
+        clusters.split(text, "--endpoints")
+
+
+def test_an_ipv6_endpoint() -> None:
+    assert clusters.host_and_port(clusters.split("[::1]:7001", "x")[0].address) == ("::1", 7001)

@@ -1,0 +1,105 @@
+"""What follows from what members say: each finding, its level, and what a member that says nothing is worth."""
+
+from typing import Any
+
+import pytest
+
+from coordctl.facts import judgement
+from coordctl.facts.judgement import CRITICAL, OK, UNKNOWN, WARNING
+from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.facts.metrics import parse_metrics
+
+
+def said(member: int, role: str = "follower", **changes: Any) -> MemberFacts:
+    status: dict[str, Any] = {
+        "cluster": 77,
+        "cluster_name": "local",
+        "name": f"n{member}",
+        "member": member,
+        "role": role,
+        "term": 3,
+        "leader": 1,
+        "ready": True,
+        "reasons": [],
+        "commit": 50,
+        "applied": 50,
+        "revision": 40,
+        "digest_index": 48,
+        "digest": 7,
+        "applied_digest": 9,
+        "writes_stopped_at": None,
+        "config": {"voters": [1, 2, 3], "outgoing": [], "learners": [], "contacts": {"1": "a:1", "2": "a:2", "3": "a:3"}},
+        "disk": {"folder": "/data", "space_ok": True},
+        "storage": {"rot": []},
+    }
+    return MemberFacts(f"a:{member}", {**status, **changes}, "", f"n{member}", member)
+
+
+def silent(member: int) -> MemberFacts:
+    return MemberFacts(f"a:{member}", None, "connection refused", f"n{member}", member)
+
+
+def lost(member: int) -> MemberFacts:
+    return said(member, "candidate", ready=False, reasons=["no leader: an election is under way"], leader=0)
+
+
+WELL = [said(1, "leader"), said(2), said(3)]
+
+
+@pytest.mark.parametrize(
+    ("members", "level", "can_lose", "words"),
+    [
+        (WELL, OK, 1, ""),
+        ([said(1, "leader"), said(2), silent(3)], WARNING, 0, "one more loss ends service"),
+        ([said(1, "leader"), silent(2), silent(3)], CRITICAL, -1, "only 1 of 3 voters"),
+        ([lost(1), silent(2), silent(3)], UNKNOWN, -2, "no leader among the 1 of 3"),
+        ([lost(1), lost(2), silent(3)], CRITICAL, -2, "no member leads, although a majority answers"),
+        ([silent(1), silent(2), silent(3)], UNKNOWN, -1, "no member could be reached"),
+        ([said(1, "leader"), said(2), said(3, applied=50, applied_digest=8)], CRITICAL, 1, "differ at index 50"),
+        ([said(1, "leader"), said(2), said(3, applied=49, digest=6)], CRITICAL, 1, "differ at index 48"),
+        ([said(1, "leader", writes_stopped_at=44), said(2), said(3)], CRITICAL, 1, "writes are stopped"),
+        ([said(1, "leader", commit=5_000, applied=5_000), said(2, applied=5_000), said(3)], WARNING, 0, "n3 is 4950 entries behind"),
+        ([said(1, "leader"), said(2), said(3, disk={"folder": "/data", "space_ok": False})], WARNING, 1, "too little free disk"),
+        ([said(1, "leader"), said(2), said(3, storage={"rot": ["wal/1+5"]})], WARNING, 1, "damaged bytes: wal/1+5"),
+    ],
+)
+def test_each_finding(members: list[MemberFacts], level: int, can_lose: int, words: str) -> None:
+    facts = ClusterFacts(members)
+    found = judgement.findings(facts)
+    assert judgement.level(found) == level
+    assert facts.can_lose() == can_lose
+    assert words in "; ".join(one.sentence for one in found)
+    assert all(one.remedy for one in found)
+
+
+def test_one_member_alone_is_well_and_can_lose_none() -> None:
+    config = {"voters": [1], "outgoing": [], "learners": [], "contacts": {"1": "a:1"}}
+    facts = ClusterFacts([said(1, "leader", config=config)])
+    assert (judgement.findings(facts), facts.can_lose()) == ([], 0)
+
+
+def test_an_old_leader_that_was_cut_off_is_not_believed() -> None:
+    facts = ClusterFacts([said(1, "leader", term=3), said(2, "leader", term=4), said(3, term=4)])
+    assert (facts.leader_name, facts.term, facts.role(facts.members[0])) == ("n2", 4, "voter")
+
+
+def test_joint_membership_needs_both_majorities() -> None:
+    config = {"voters": [1, 2, 3], "outgoing": [3, 4, 5], "learners": [], "contacts": {}}
+    joint = [said(number, "leader" if number == 1 else "follower", config=config) for number in (1, 2, 3)]
+    assert ClusterFacts([*joint, silent(4), silent(5)]).can_lose() == -1
+    assert ClusterFacts([*joint, said(4, config=config), silent(5)]).can_lose() == 0
+
+
+def test_states_are_compared_at_the_same_index_only() -> None:
+    assert ClusterFacts(WELL).digests() == ("equal", 50)
+    assert ClusterFacts([said(1, "leader"), said(2, applied=49, applied_digest=5)]).digests() == ("equal", 48)
+    assert ClusterFacts([said(1, "leader"), said(2, applied=49, digest_index=47)]).digests() == ("unknown", 0)
+
+
+def test_quantiles_out_of_metrics() -> None:
+    text = b'a_seconds_bucket{le="0.001"} 50\na_seconds_bucket{le="0.002"} 100\na_seconds_bucket{le="+Inf"} 100\na_seconds_count 100\n'
+    found = parse_metrics(text)["a_seconds"]
+    assert found.quantile_ms(0.5) == pytest.approx(1.0)
+    assert found.quantile_ms(0.75) == pytest.approx(1.5)
+    assert parse_metrics(b'b_bucket{le="1"} 0\nb_bucket{le="+Inf"} 0\n')["b"].quantile_ms(0.99) is None
+    assert parse_metrics(b'c_bucket{le="1"} 0\nc_bucket{le="+Inf"} 2\n')["c"].quantile_ms(0.99) == 1000
