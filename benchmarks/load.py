@@ -1,4 +1,4 @@
-"""Puts against a running cluster: C connections × N outstanding, each connection with a session of its own, every reply checked.
+"""Puts against a running cluster: C connections, N outstanding on each, each connection with a session of its own, every reply checked.
 
     python benchmarks/load.py --endpoints 127.0.0.1:7001,127.0.0.1:7002 --connections 100 --outstanding 1 --seconds 10
 
@@ -19,7 +19,7 @@ import msgspec
 from coordnode.services.commands import ClientCommand, Failure, Get, OpenSession, Put, SessionOpened, decode_result, encode
 from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply, WriteAsk
 from coordnode.wire.bodies import decode_answers, encode_asks
-from coordnode.wire.frames import ASKS, MSGPACK, VERSION, MAGIC, FrameReader
+from coordnode.wire.frames import ASKS, MAGIC, MSGPACK, VERSION, FrameReader
 from coordnode.wire.hello import Hello, encode_hello
 
 HEAD = struct.Struct(">BBBBII")

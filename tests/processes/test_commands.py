@@ -39,7 +39,7 @@ HOT_OURS = {
 HOT_OTHERS = {
     *("array", "base64", "binascii", "json", "math", "select", "selectors", "socket", "struct", "time", "typing", "zlib"),
     *("abc", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "heapq", "itertools", "keyword", "operator"),
-    *("encodings", "re", "reprlib", "sre", "stringprep", "types", "unicodedata", "weakref", "weakrefset"),
+    *("encodings", "re", "reprlib", "sre", "types", "weakref", "weakrefset"),
 }
 
 
@@ -117,24 +117,21 @@ def test_a_member_that_cannot_start_is_named_with_its_log(home: Home) -> None:
     identity.write_bytes(kept)
 
 
-def test_a_pid_that_now_belongs_to_another_process_is_never_signalled(home: Home) -> None:
+def test_a_recycled_pid_is_never_signalled_and_a_member_that_nobody_wrote_down_is_adopted(home: Home) -> None:
     home.ctl("up", "--nodes", "1")
     home.kill("n1")
     path = home.state / "local" / "cluster.json"
     description = json.loads(path.read_text())
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as innocent:
-        description["members"][0]["pid"] = innocent.pid
+        description["members"][0]["pid"] = innocent.pid  # its start time is not the one that is written there
         path.write_text(json.dumps(description))
         assert home.ctl("down").startswith("local: no member was running.")
         assert innocent.poll() is None
         innocent.communicate(b"")
         assert innocent.returncode == 0
 
-
-def test_a_member_that_nobody_wrote_down_is_adopted(home: Home) -> None:
-    home.ctl("up", "--nodes", "1")
+    home.ctl("up")
     pid = home.pid("n1")
-    path = home.state / "local" / "cluster.json"
     path.write_text(path.read_text().replace(f'"pid": {pid}', '"pid": 0'))
     assert valid(home.ctl("up", "-o", "json"))["started"] == []
     assert home.pid("n1") == pid
@@ -255,7 +252,7 @@ def test_which_cluster_is_meant(shared: Home) -> None:
 
 
 def test_nobody_there(shared: Home) -> None:
-    for verb in (["kv", "get", "x"], ["kv", "put", "x", "y"], ["kv", "cas", "x", "y", "--absent"], ["session", "ls"], ["status"]):
+    for verb in (["kv", "get", "x"], ["kv", "put", "x", "y"], ["status"]):
         refused = shared.run(*verb, "--endpoints", "127.0.0.1:1", "--timeout", "300ms")
         assert refused.returncode == 69, (verb, refused)
     assert shared.run("health", "--endpoints", "127.0.0.1:1").returncode == 3

@@ -14,14 +14,17 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from coordnode.ids import MemberId
+from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import FRAME_BYTES_MAX
+from coordnode.node.bootstrap import create_joiner
+from coordnode.raft.entry import Config
 from coordnode.services.commands import Get, Got, Put, encode
-from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
+from coordnode.services.dialogue import ConfigAsk, ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
+from coordnode.storage.wal import Settings as WalSettings
 from coordnode.wire.bodies import encode_asks
 from coordnode.wire.frames import JSON, MAGIC, MSGPACK, VERSION, frame
 from coordnode.wire.hello import Hello, encode_hello
-from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, Writer, free_port, result_of, wait_until
+from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, Writer, free_port, own_hosts, result_of, wait_until
 
 TIGHT = ("--snapshot-entries", "100", "--keep-entries", "10")
 
@@ -88,6 +91,31 @@ def test_a_member_whose_state_differs_from_the_majoritys_begins_anew_from_the_ot
         assert cluster.members[2].running is not None  # the same process all along
     finally:
         cluster.end()
+
+
+def test_a_member_that_joins_a_running_cluster_learns_everything_from_it(single: Cluster, tmp_path: Path) -> None:
+    single.start(*TIGHT)
+    single.wait_ready()
+    writer = Writer(single)
+    writer.puts(150)
+    host = own_hosts(1)[0]
+    joiner = Process(tmp_path / "joiner", 9, (host, free_port(host)))
+    create_joiner(str(joiner.folder), ClusterId(7), MemberId(9), wal_settings=WalSettings(segment_bytes=1024 * 1024))
+    single.members[9] = joiner
+    joiner.start(*TIGHT)
+    wait_until(lambda: joiner.get("/readyz")[0] == 503, "it runs, and waits")
+    contacts = ((MemberId(1), single.contacts[MemberId(1)]), (MemberId(9), f"{host}:{joiner.address[1]}"))
+    with Connection(single.members[1].address) as connection:
+        answer = connection.ask(ConfigAsk(connection.number(), Config((MemberId(1), MemberId(9)), contacts=contacts)))  # type: ignore[arg-type]
+        assert isinstance(answer, Reply), answer
+    single.wait_ready()
+    writer.puts(10)
+    assert single.wait_equal() == 160
+    assert joiner.events("installed")
+    leader = single.leader()
+    leader.signal(signal.SIGTERM)
+    assert leader.wait() == 0
+    assert leader.events("handed_over")
 
 
 def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: Cluster) -> None:

@@ -69,10 +69,13 @@ def _table(members: list[FoundMember], now_s: int) -> None:
         screen.line(line)
         about = "; ".join(one.reasons)
         if one.state == "UNREACHABLE":
-            seen = "never seen from here" if one.seen_unix_s is None else f"seen {screen.short_seconds(max(0, now_s - one.seen_unix_s))} ago"
-            about = f"{one.trouble}; {seen}"
+            about = f"{one.trouble}; {_seen(one.seen_unix_s, now_s)}"
         if about:
             screen.lines(screen.wrapped(f"{one.address}: {about}", indent=8, first=8))
+
+
+def _seen(then_s: int | None, now_s: int) -> str:
+    return "never seen from here" if then_s is None else f"seen {screen.short_seconds(max(0, now_s - then_s))} ago"
 
 
 def _row(one: FoundMember) -> list[str]:

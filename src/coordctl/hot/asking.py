@@ -128,12 +128,23 @@ class Asking:
 
     def _connect(self, address: str) -> socket.socket:
         try:
-            left = min(self._until - time.monotonic(), ATTEMPT_SECONDS)
-            connection = socket.create_connection(host_and_port(address), timeout=max(0.01, left))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connection
+            host, port = host_and_port(address)
+            # As bytes, an ASCII name is looked up without loading the tables of international ones.
+            found = socket.getaddrinfo(host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise Unreachable("fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()) from None
+            raise Unreachable(f"cannot be resolved: {error.strerror}") from None
+        trouble = ""
+        for family, kind, protocol, _, name in found:
+            connection = socket.socket(family, kind, protocol)
+            connection.settimeout(max(0.01, min(self._until - time.monotonic(), ATTEMPT_SECONDS)))
+            try:
+                connection.connect(name)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connection
+            except OSError as error:
+                connection.close()
+                trouble = "fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
+        raise Unreachable(trouble)
 
     def _on_hello(self, hello: list[Any]) -> None:
         contacts = hello[6] if len(hello) > 6 else []

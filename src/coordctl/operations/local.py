@@ -1,10 +1,11 @@
 """`up` and `down`: a durable cluster on this machine, made once, started, waited for, ended, removed."""
 
 import os
+import re
 import time
 
 from coordctl.facts.members import ClusterFacts
-from coordctl.local import clusters, fleet, processes
+from coordctl.local import clusters, fleet, processes, seen
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.fleet import Failed, Started
 from coordctl.operations import statuses
@@ -37,6 +38,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
         finally:
             for one in started:
                 processes.let_go(one.process)
+        seen.note(cluster.cluster, [member.member for member in cluster.members])
     return Up(
         name=cluster.name,
         folder=folder,
@@ -51,8 +53,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
 
 def _name_of(folder: str) -> str:
     """What members call the cluster: letters, digits and a few signs of the folder's own name."""
-    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in os.path.basename(folder).lower())
-    return kept[:63].strip("._-") or clusters.DEFAULT_NAME
+    return re.sub(r"[^a-z0-9._-]", "-", os.path.basename(folder).lower())[:63].strip("._-") or clusters.DEFAULT_NAME
 
 
 def _adopted(cluster: LocalCluster) -> LocalCluster:

@@ -62,26 +62,15 @@ def json_line(value: msgspec.Struct) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Headings in capitals, numbers to the right, two spaces between columns."""
-    from tabulate import tabulate
-
-    capitals = [heading.upper() for heading in headings]
-    text = tabulate([list(row) for row in rows], capitals, tablefmt="plain", disable_numparse=False)
-    width = columns()
-    lines(one[:width].rstrip() if sys.stdout.isatty() else one.rstrip() for one in text.splitlines())
-
-
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
-    """A table's lines, the headings first: for those that put something between its rows."""
-    cells = [[heading.upper() for heading in headings], *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
-    return [
-        "  ".join(
-            text.rjust(width) if heading in right else text.ljust(width) for text, width, heading in zip(row, widths, headings, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
+    """A table's lines, the headings first and in capitals; some columns to the right. The caller may put more between its rows."""
+    import tabulate
+
+    tabulate.MIN_PADDING = 0  # headings are as wide as they are: a screen has 80 columns
+    sides = ["right" if heading in right else "left" for heading in headings]
+    capitals = [heading.upper() for heading in headings]
+    text = tabulate.tabulate(rows, capitals, tablefmt="plain", disable_numparse=True, colalign=sides)
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def wrapped(text: str, *, indent: int, first: int = 0) -> list[str]:

@@ -25,6 +25,8 @@ from coordnode.wire.bodies import decode_asks, encode_answers
 from coordnode.wire.frames import ASKS, Frame, FrameReader
 from coordnode.wire.hello import encode_refusal
 
+UNUSUAL = (WatchAsk, UnwatchAsk, ConfigAsk)
+
 
 class ClientSink(Protocol):
     """Who carries on with what clients say."""
@@ -59,7 +61,7 @@ class Clients:
         self.links: dict[int, ClientLink] = {}
         self.pending_bytes = 0  # of all links
         self._last = 0
-        self._held: dict[int, ClientLink] = {}  # not read because of everybody's bytes together, in the order of being stopped
+        self.held: dict[int, ClientLink] = {}  # not read because of everybody's bytes together, in the order of being stopped
         self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
 
     def open(self, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int) -> "ClientLink":
@@ -74,7 +76,7 @@ class Clients:
     def gone(self, link: "ClientLink") -> None:
         if self.links.pop(link.connection, None) is None:
             return
-        self._held.pop(link.connection, None)
+        self.held.pop(link.connection, None)
         self.slow.pop(link.connection, None)
         self.pending_bytes -= link.pending_bytes
         self.traffic.connections -= 1
@@ -114,11 +116,11 @@ class Clients:
     # --- everybody's bytes together --------------------------------------------------------------------------------
 
     def hold(self, link: "ClientLink") -> None:
-        self._held[link.connection] = link
+        self.held[link.connection] = link
 
     def maybe_release(self) -> None:
-        if self._held and self.pending_bytes <= self.limits.pending_bytes_max // 2:
-            held, self._held = self._held, {}
+        if self.held and self.pending_bytes <= self.limits.pending_bytes_max // 2:
+            held, self.held = self.held, {}
             for link in held.values():
                 link.released()
 
@@ -133,6 +135,7 @@ class ClientLink(asyncio.Protocol):
         self.outstanding = 0  # asks that will be answered once
         self.pending_bytes = 0  # theirs
         self.watches: set[int] = set()
+        self._has_watched = False  # answers may be pushes
         self._clients = clients
         self._traffic = clients.traffic
         self._transport = transport
@@ -165,30 +168,34 @@ class ClientLink(asyncio.Protocol):
         if not asks:
             return
         for ask in asks:
-            if isinstance(ask, WatchAsk | UnwatchAsk | ConfigAsk):
+            if type(ask) in UNUSUAL:
                 self._on_unusual(ask)
             else:
                 self.outstanding += 1
+        clients = self._clients
         self._traffic.asks += len(asks)
         if self.outstanding:
-            self.pending_bytes += len(frame.body)
-            self._clients.pending_bytes += len(frame.body)
+            size = len(frame.body)
+            self.pending_bytes += size
+            clients.pending_bytes += size
         if self.outstanding >= OUTSTANDING_MAX or self.pending_bytes >= LINK_PENDING_BYTES_MAX:
             self._settle_reading()
-        elif self._clients.pending_bytes >= self._clients.limits.pending_bytes_max:
+        elif clients.pending_bytes >= clients.limits.pending_bytes_max:
             self._held = True
-            self._clients.hold(self)
+            clients.hold(self)
             self._settle_reading()
-        self._clients.sink.on_asks(self.connection, asks, patience_ms)
+        clients.sink.on_asks(self.connection, asks, patience_ms)
 
-    def _on_unusual(self, ask: WatchAsk | UnwatchAsk | ConfigAsk) -> None:
+    def _on_unusual(self, ask: Ask) -> None:
         if isinstance(ask, WatchAsk):
             if len(self.watches) >= WATCHES_MAX:
                 raise Overloaded(f"{WATCHES_MAX} watches stand on this connection already; open another connection")
             self.watches.add(ask.request)
+            self._has_watched = True
         elif isinstance(ask, UnwatchAsk):
             self.watches.discard(ask.request)
         else:
+            assert isinstance(ask, ConfigAsk)
             try:
                 encode_config(ask.config)
             except (OverflowError, ValueError) as error:
@@ -201,15 +208,7 @@ class ClientLink(asyncio.Protocol):
     # --- answers out -----------------------------------------------------------------------------------------------
 
     def answer(self, answers: Sequence[Answer]) -> None:
-        answered = 0
-        for answer in answers:
-            kind = type(answer)
-            if kind is WatchPush:
-                continue
-            if self.watches and kind in (ErrorReply, WatchGap) and answer.request in self.watches:
-                self.watches.discard(answer.request)
-            else:
-                answered += 1
+        answered = self._count_answered(answers) if self._has_watched else len(answers)
         if answered:
             self._on_answered(answered)
         if self._over:
@@ -228,6 +227,19 @@ class ClientLink(asyncio.Protocol):
         if self._unread and self.unread_bytes() > UNREAD_BYTES_MAX:
             self.cut_off(Overloaded("answers were not read"))
 
+    def _count_answered(self, answers: Sequence[Answer]) -> int:
+        """Asks that are done with. What ends a watch does not answer an ask."""
+        answered = 0
+        for answer in answers:
+            kind = type(answer)
+            if kind is WatchPush:
+                continue
+            if kind is WatchGap or (kind is ErrorReply and answer.request in self.watches):
+                self.watches.discard(answer.request)
+            else:
+                answered += 1
+        return answered
+
     def _on_answered(self, count: int) -> None:
         outstanding = self.outstanding
         if count >= outstanding:
@@ -237,8 +249,10 @@ class ClientLink(asyncio.Protocol):
             released = self.pending_bytes * count // outstanding
             self.outstanding = outstanding - count
         self.pending_bytes -= released
-        self._clients.pending_bytes -= released
-        self._clients.maybe_release()
+        clients = self._clients
+        clients.pending_bytes -= released
+        if clients.held:
+            clients.maybe_release()
         if not self._reading:
             self._settle_reading()
 

@@ -22,6 +22,9 @@ from coordnode.wire.hello import HELLO_BYTES_MAX, Hello, check_hello, decode_hel
 CONTACTS_BYTES_MAX = HELLO_BYTES_MAX // 2
 
 
+Contacts = tuple[tuple[MemberId, str], ...]
+
+
 class Ours(NamedTuple):
     """Who we are."""
 
@@ -31,20 +34,31 @@ class Ours(NamedTuple):
     build: str
 
 
+def shown_contacts(contacts: Contacts) -> Contacts:
+    """As many as fit into a hello, whatever they are."""
+    room = CONTACTS_BYTES_MAX
+    shown = []
+    for member, contact in contacts:
+        room -= len(contact.encode()) + 16
+        if room >= 0:
+            shown.append((member, contact))
+    return tuple(shown)
+
+
 class Door:
     def __init__(
         self,
         ours: Ours,
         clients: Clients,
         on_messages: Callable[[list[Message]], None],
-        contacts: Callable[[], tuple[tuple[MemberId, str], ...]],
+        contacts: Callable[[], Contacts],
         answer_http: Answerer,
         now_s: Callable[[], float],
     ) -> None:
         self.ours = ours
         self.clients = clients
         self.on_messages = on_messages
-        self.on_member: Callable[[MemberId], None] = lambda member: None  # it just connected to us, so it is there
+        self.on_member: Callable[[Hello], None] = lambda hello: None  # it just connected to us, so it is there
         self.answer_http = answer_http
         self.now_s = now_s
         self.strangers: dict[Stranger, float] = {}  # has not said who it is -> by when it must
@@ -67,13 +81,7 @@ class Door:
 
     def our_hello(self, theirs: Hello) -> Hello:
         ours = self.ours
-        contacts = []
-        room = CONTACTS_BYTES_MAX
-        for member, contact in self._contacts() if theirs.member == NOBODY else ():
-            room -= len(contact) + 16
-            if room >= 0:
-                contacts.append((member, contact))
-        return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, tuple(contacts))
+        return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, shown_contacts(self._contacts()))
 
     def refused(self, error: CoordError) -> None:
         name = type(error).__name__
@@ -153,7 +161,7 @@ class Stranger(asyncio.Protocol):
                 self._transport, self._reader, hello.member, door.ours.member, door.on_messages, lambda link: door.members.pop(link, None)
             )
             door.members[member] = None
-            door.on_member(hello.member)
+            door.on_member(hello)
             self._hand_over(member, more)
         else:
             self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX

@@ -5,14 +5,14 @@ Nothing is kept for a member that cannot be reached: raft sends again what matte
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from coordnode.errors import CoordError, FrameError
 from coordnode.ids import MemberId
 from coordnode.net.clients import as_transport
-from coordnode.net.door import Ours
+from coordnode.net.door import Contacts, Ours, shown_contacts
 from coordnode.net.limits import PEER_UNSENT_BYTES_MAX
 from coordnode.net.sockets import PEER_UNACKNOWLEDGED_MS_MAX, tune
 from coordnode.raft.messages import Message
@@ -49,10 +49,13 @@ class PeerTraffic:
 
 
 class Peers:
-    def __init__(self, loop: asyncio.AbstractEventLoop, ours: Ours, sink: PeerSink, rng: random.Random) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, ours: Ours, sink: PeerSink, contacts: Callable[[], Contacts], rng: random.Random
+    ) -> None:
         self.loop = loop
         self.ours = ours
         self.sink = sink
+        self.contacts = contacts  # told to the other side: one without state knows nobody
         self.rng = rng
         self.links: dict[MemberId, PeerLink] = {}
         self.traffic = PeerTraffic()
@@ -175,7 +178,7 @@ class PeerLink:
 
     def hello(self) -> Hello:
         ours = self._peers.ours
-        return Hello(ours.cluster, ours.member, self.member, ours.boot, "", ours.build)
+        return Hello(ours.cluster, ours.member, self.member, ours.boot, "", ours.build, shown_contacts(self._peers.contacts()))
 
     def check(self, hello: Hello) -> None:
         ours = self._peers.ours

@@ -151,9 +151,7 @@ def init(arguments: Sequence[str]) -> int:
                 bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member), wal_settings=plan.wal)
             else:
                 contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
-                bootstrap.create_founder(
-                    folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts, wal_settings=plan.wal
-                )
+                bootstrap.create_founder(folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts, wal_settings=plan.wal)
     except FolderRefused as error:
         _say(error.sentence)
         return REFUSED

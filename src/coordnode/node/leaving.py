@@ -43,7 +43,10 @@ class Leaving:
             if self._must_hand_over(now_ms):
                 return False
             self._linger_since_ms = now_ms
-        return self._is_quiet() or now_ms - self._linger_since_ms >= LINGER_MS_MAX
+        if now_ms - self._linger_since_ms >= LINGER_MS_MAX:
+            return True
+        # Whoever still asks here is told who leads now, once that is known.
+        return self._is_quiet() and (self._target == NOBODY or self._replica.raft.leader != NOBODY)
 
     def _must_hand_over(self, now_ms: int) -> bool:
         raft = self._replica.raft

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from coordnode import __version__
@@ -38,6 +38,7 @@ from coordnode.raft.messages import Message
 from coordnode.replica.effects import Effects
 from coordnode.replica.events import ChunkRead, ChunkStored, Events, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.dialogue import Answer, Ask
+from coordnode.wire.hello import Hello
 
 LEFT, FAILED, DIVERGED, ROTTEN = "left", "failed", "diverged", "rotten"
 BACKLOG = 1_024
@@ -99,8 +100,8 @@ class Member:
         self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self._answer_http, time.monotonic)
-        self.peers = Peers(loop, ours, self, rng)
-        self.door.on_member = self.peers.poke
+        self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
+        self.door.on_member = self._on_member_hello
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -369,9 +370,10 @@ class Member:
         self._soon()
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
+        now_ns = time.monotonic_ns()
         if not self._asked_ns:
-            self._asked_ns = time.monotonic_ns()
-        self.inbox.on_asks(connection, asks, now_ms() + patience_ms if patience_ms else 0)
+            self._asked_ns = now_ns
+        self.inbox.on_asks(connection, asks, now_ns // 1_000_000 + patience_ms if patience_ms else 0)
         if self._turn_due:
             return
         if not self.lanes.log.pending or self.inbox.asks_waiting >= HELD_ASKS_MAX:
@@ -402,9 +404,17 @@ class Member:
     def _on_config(self, config: Config) -> None:
         self._contacts = config.contacts
         self.telemetry.emit("config", voters=list(config.voters), outgoing=list(config.outgoing), learners=list(config.learners))
-        contacts = dict(config.contacts)
+        self._connect(config.members(), dict(config.contacts))
+
+    def _on_member_hello(self, hello: Hello) -> None:
+        """A member without state knows nobody: whoever connects to it says where the members are."""
+        if not self.replica.raft.config.members():
+            self._connect([member for member, _ in hello.contacts], dict(hello.contacts))
+        self.peers.poke(hello.member)
+
+    def _connect(self, members: Sequence[MemberId], contacts: Mapping[MemberId, str]) -> None:
         addresses: dict[MemberId, Address] = {}
-        for member in config.members():
+        for member in members:
             if member == self.identity.member:
                 continue
             try:

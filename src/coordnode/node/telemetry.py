@@ -70,6 +70,34 @@ CATALOGUE: dict[str, Kind] = {
 COMMON = ("at", "hlc", "level", "event", "cluster", "member", "term", "index")
 
 
+def document() -> str:
+    """docs/events.md, from the catalogue itself."""
+    lines = [
+        "# What a member tells about itself",
+        "",
+        "One JSON object a line, to standard error or to `--log-file`. The catalogue is closed: there are no other events, and nothing",
+        "is logged per request. Every event has these fields:",
+        "",
+        "| field | what |",
+        "|---|---|",
+        "| at | wall clock, UTC |",
+        "| hlc | milliseconds and a counter that never go back on this member, whatever its wall clock does |",
+        "| level | info, warning or error |",
+        "| event | its name, from the table below |",
+        "| cluster, member | who tells |",
+        "| term, index | Raft term and newest applied entry at that moment: by them, events of several members are put in order |",
+        "",
+        f"More than {REPEATS_PER_SECOND_MAX} of one kind in a second are counted instead of written. Times are in milliseconds; -1: not",
+        "known yet.",
+        "",
+        "| event | level | its own fields | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, kind in CATALOGUE.items():
+        lines.append(f"| {name} | {kind.level} | {', '.join(kind.fields)} | {kind.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
 class HybridClock:
     """Follows the wall clock, and never goes back."""
 

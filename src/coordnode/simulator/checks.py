@@ -2,7 +2,7 @@
 
 from coordnode.checking.cluster import CommittedEntries, LogMatching, OneLeaderPerTerm, StateAgreement
 from coordnode.errors import PromiseBroken
-from coordnode.ids import MemberId, Term
+from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import CONFIG, Config, Entry, decode_config
 from coordnode.raft.ready import Write
@@ -10,6 +10,7 @@ from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
 from coordnode.simulator import marks
 from coordnode.simulator.marks import Marks
+from coordnode.simulator.quorums import Quorums
 from coordnode.simulator.reference import Reference
 from coordnode.simulator.world import World
 
@@ -19,12 +20,13 @@ REFERENCE = MemberId(0)  # whom the checks name when a member differs from the r
 class Seen:
     """How far one life of one member was looked at."""
 
-    __slots__ = ("applied", "committed", "leads", "machine")
+    __slots__ = ("applied", "committed", "last_index", "leads", "machine")
 
     def __init__(self) -> None:
         self.applied = -1
         self.committed = 0
         self.leads = Term(0)  # the newest term it was seen to lead
+        self.last_index = Index(0)  # of its log, while it led
         self.machine: object = None
 
 
@@ -34,6 +36,7 @@ class Checks:
         self.leader_term = Term(0)
         self.leaders = 0  # terms that had a leader
         self.leads_since_ns = 0
+        self.quorums = Quorums()
         self._world = world
         self._reference = reference
         self._marks = marks_
@@ -56,9 +59,13 @@ class Checks:
 
     def turned(self, replica: Replica, seen: Seen) -> None:
         raft = replica.raft
-        if raft.role == LEADER and raft.term != seen.leads:
-            seen.leads = raft.term
-            self._on_leader(replica)
+        if raft.role == LEADER:
+            if raft.term != seen.leads:
+                seen.leads = raft.term
+                self._on_leader(replica)
+            elif raft.committed > seen.committed:
+                self.quorums.on_committed(raft, seen.last_index)
+            seen.last_index = raft.log.last_index()
         if raft.committed > seen.committed:
             self._on_committed(replica.member, raft, seen)
         if replica.applied != seen.applied or replica.machine is not seen.machine:
@@ -68,6 +75,7 @@ class Checks:
         raft = replica.raft
         log = raft.log
         self._one_leader.observe(raft.term, replica.member)
+        self.quorums.on_elected(raft)
         if raft.term > self.leader_term:
             self.leader_term = raft.term
             self.leader = replica.member

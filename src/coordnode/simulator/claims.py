@@ -3,38 +3,38 @@
 from collections.abc import Sequence
 
 from coordnode.errors import PromiseBroken
-from coordnode.ids import MemberId
-from coordnode.raft.entry import HardState
-from coordnode.raft.messages import AppendReply, Message, VoteAsk, VoteReply
+from coordnode.ids import Index, MemberId, Term
+from coordnode.raft.entry import Entry, HardState
+from coordnode.raft.messages import AppendReply, ChunkReply, Message, VoteAsk, VoteReply
 from coordnode.raft.ready import Write
 from coordnode.storage.recovery import Recovered
 
 
 class DurableLog:
-    """The terms of the log as storage said that they are durable; entries up to `base` are in a snapshot."""
+    """The log as storage said that it is durable; entries up to `base` are in a snapshot."""
 
-    __slots__ = ("base", "terms")
+    __slots__ = ("base", "entries")
 
-    def __init__(self, base: int, terms: list[int]) -> None:
+    def __init__(self, base: int, entries: list[Entry]) -> None:
         self.base = base
-        self.terms = terms  # terms[i] is of index base + 1 + i
+        self.entries = entries  # entries[i].index == base + 1 + i
 
     def last_index(self) -> int:
-        return self.base + len(self.terms)
+        return self.base + len(self.entries)
 
     def term_at(self, index: int) -> int | None:
         place = index - self.base - 1
-        return self.terms[place] if 0 <= place < len(self.terms) else None
+        return self.entries[place].term if 0 <= place < len(self.entries) else None
 
     def copy(self) -> "DurableLog":
-        return DurableLog(self.base, self.terms.copy())
+        return DurableLog(self.base, self.entries.copy())
 
     def truncate_from(self, index: int) -> None:
-        del self.terms[max(0, index - self.base - 1) :]
+        del self.entries[max(0, index - self.base - 1) :]
 
     def reset(self, index: int) -> None:
         self.base = index
-        self.terms = []
+        self.entries = []
 
     def write(self, write: Write) -> None:
         if write.reset_to is not None:
@@ -42,19 +42,34 @@ class DurableLog:
         if write.truncate_from:
             self.truncate_from(write.truncate_from)
         if write.entries:
-            self.terms.extend([int(entry.term) for entry in write.entries])
+            self.entries.extend(write.entries)
 
 
 class Claims:
     """Of one member, over all of its lives."""
 
-    __slots__ = ("_log", "_member", "hard_state", "rot_injected", "rotten_paths", "under_way")
+    __slots__ = (
+        "_log",
+        "_member",
+        "ever_lost",
+        "hard_state",
+        "must_report",
+        "only_copy_rotten",
+        "rot_injected",
+        "rotten_paths",
+        "under_way",
+        "votes",
+    )
 
     def __init__(self, member: MemberId) -> None:
         self._member = member
         self._log = DurableLog(0, [])
         self.hard_state: HardState | None = None  # None: never started
         self.under_way: list[Write] = []  # handed to the disk, not said to be durable
+        self.votes: dict[Term, MemberId] = {}  # by term, as its disk was told and said that it is durable
+        self.ever_lost = False  # a start found that rot had taken entries
+        self.must_report = ""  # a file damaged while the member was down, in bytes that are needed: its next start must name it
+        self.only_copy_rotten = False  # both copies of the hard state were damaged: nothing but a refusal can follow
         self.rot_injected = False  # since the last start: less may come back than was kept
         self.rotten_paths: dict[str, None] = {}  # files that were ever damaged: what nobody needs any more stays rotten there
 
@@ -66,6 +81,7 @@ class Claims:
             if write.hard_state is not None:
                 self._check_vote(write.hard_state)
                 self.hard_state = write.hard_state
+                self.votes[write.hard_state.term] = write.hard_state.vote
             self._log.write(write)
         del self.under_way[: len(writes)]
 
@@ -87,6 +103,8 @@ class Claims:
             if message.term <= hard_state.term:
                 if type(message) is AppendReply and message.accepted:
                     self._check_acknowledgement(message)
+                elif type(message) is ChunkReply and message.installed:
+                    self._check_acknowledgement(message)
                 elif type(message) is VoteReply and message.granted and not message.pre:
                     self._check_grant(message, hard_state)
                 continue
@@ -99,18 +117,29 @@ class Claims:
             )
 
     def _check_grant(self, message: VoteReply, hard_state: HardState) -> None:
+        if hard_state.lost_entries:
+            raise PromiseBroken(
+                "no-vote-without-memory", f"member {self._member} lost entries and votes for {message.target}", (message, hard_state)
+            )
         if hard_state.term == message.term and hard_state.vote != message.target:
             raise PromiseBroken(
                 "hard-state-first", f"member {self._member} grants {message.target} a vote that is not on its disk", (message, hard_state)
             )
 
-    def _check_acknowledgement(self, message: AppendReply) -> None:
+    def _check_acknowledgement(self, message: AppendReply | ChunkReply) -> None:
         if message.match > self._log.last_index():
             raise PromiseBroken(
                 "acknowledge-durable",
                 f"member {self._member} acknowledged entries up to {message.match}; durable is {self._log.last_index()}",
                 (message, self._log.last_index()),
             )
+
+    def holds(self, index: Index, term: Term) -> bool:
+        """Its disk has that entry, or a snapshot in its place."""
+        return index <= self._log.base or self._log.term_at(index) == term
+
+    def boot(self) -> int:
+        return self.hard_state.boot if self.hard_state is not None else 0
 
     def check_snapshot(self, index: int, term: int) -> None:
         """A snapshot of its own up to there is being made."""
@@ -124,6 +153,24 @@ class Claims:
 
     # --- when it starts again --------------------------------------------------------------------------------------
 
+    def refused(self) -> None:
+        """It will not start: allowed only where nothing of one kind was left whole."""
+        if not self.only_copy_rotten:
+            raise PromiseBroken(
+                "rot-only-where-injected",
+                f"member {self._member} refuses to start, and "
+                + ("a single damage was done to its disk" if self.rot_injected else "its disk is whole"),
+                self._member,
+            )
+
+    def found(self, recovered: Recovered) -> None:
+        """The first look at a disk that was damaged while the member was down."""
+        path, self.must_report = self.must_report, ""
+        if path and not any(path in line for line in recovered.report):
+            raise PromiseBroken(
+                "rot-is-named", f"member {self._member} starts and says nothing of the damage in {path}", (path, tuple(recovered.report))
+            )
+
     def opened(self, recovered: Recovered) -> None:
         """What the folder holds must be what was durable, and of what was under way a beginning."""
         found = recovered.hard_state
@@ -134,19 +181,21 @@ class Claims:
                 self._check_log(recovered)
         base = recovered.snapshot.index if recovered.snapshot is not None else 0
         self.hard_state = found
-        self._log = DurableLog(base, [int(entry.term) for entry in recovered.entries])
+        self._log = DurableLog(base, list(recovered.entries))
+        self.ever_lost = self.ever_lost or recovered.lost_entries
         self.under_way = []
         self.rot_injected = False
 
     def _check_hard_state(self, found: HardState) -> None:
         allowed = [self.hard_state, *[write.hard_state for write in self.under_way]]
         for known in allowed:
-            if known is not None and (known.term, known.vote) == (found.term, found.vote):
+            if known is not None and (known.term, known.vote) == (found.term, found.vote) and known.lost_entries <= found.lost_entries:
                 break
         else:
             raise PromiseBroken(
                 "claims-kept",
-                f"member {self._member} started with term {found.term}, vote {found.vote}, which its disk was not told to keep last",
+                f"member {self._member} started with term {found.term}, vote {found.vote}, lost entries: {found.lost_entries}, "
+                "which its disk was not told to keep last",
                 (found, allowed),
             )
         assert self.hard_state is not None
@@ -155,45 +204,48 @@ class Claims:
 
     def _check_no_rot(self, recovered: Recovered) -> None:
         lost_before = self.hard_state is not None and self.hard_state.lost_entries
-        new_rot = [str(rot) for rot in recovered.rot if rot.path not in self.rotten_paths]
+        new_rot = [line for line in recovered.report if not line.startswith("torn tail") and not self._speaks_of_rot(line)]
         if new_rot or recovered.lost_entries or (recovered.hard_state.lost_entries and not lost_before):
             raise PromiseBroken(
                 "rot-only-where-injected", f"member {self._member} reports rot, and its disk is whole", tuple(recovered.report)
             )
 
+    def _speaks_of_rot(self, line: str) -> bool:
+        return any(path in line for path in self.rotten_paths)
+
     def _check_log(self, recovered: Recovered) -> None:
         base = recovered.snapshot.index if recovered.snapshot is not None else 0
-        terms = [int(entry.term) for entry in recovered.entries]
+        entries = recovered.entries
         state = self._log.copy()
         nearest = state.last_index()
-        if _is(state, base, terms):
+        if _is(state, base, entries):
             return
         for write in self.under_way:
             if write.reset_to is not None:
                 state.reset(write.reset_to.index)
-                if _is(state, base, terms):
+                if _is(state, base, entries):
                     return
             if write.truncate_from:
                 state.truncate_from(write.truncate_from)
-                if _is(state, base, terms):
+                if _is(state, base, entries):
                     return
             for entry in write.entries:
-                state.terms.append(int(entry.term))
-                if _is(state, base, terms):
+                state.entries.append(entry)
+                if _is(state, base, entries):
                     return
         raise PromiseBroken(
             "claims-kept",
-            f"member {self._member} came back with a log of {base + 1}..{base + len(terms)}; durable was up to {nearest}",
-            (base, terms[-5:], self._log.base, self._log.terms[-5:], tuple(recovered.report)),
+            f"member {self._member} came back with a log of {base + 1}..{base + len(entries)}; durable was up to {nearest}, or it differs",
+            (base, entries[-3:], self._log.base, self._log.entries[-3:], tuple(recovered.report)),
         )
 
 
-def _is(state: DurableLog, base: int, terms: list[int]) -> bool:
+def _is(state: DurableLog, base: int, entries: list[Entry]) -> bool:
     """Both speak of the same log, each above its own snapshot."""
     if state.last_index() <= base:
         # A received snapshot was in place before the log was told.
-        return not terms and (state.last_index() == base or state.base < base)
-    if state.last_index() != base + len(terms):
+        return not entries and (state.last_index() == base or state.base < base)
+    if state.last_index() != base + len(entries):
         return False
     floor = max(base, state.base)
-    return state.terms[floor - state.base :] == terms[floor - base :]
+    return state.entries[floor - state.base :] == entries[floor - base :]

@@ -45,6 +45,9 @@ OPERATOR_DEADLINE_MS = 4_000
 LEVELS = (1, 2)
 THROUGH_WIRE_SHARE = 0.1  # of seeds encode and decode each message between members; in the others the structs travel
 
+QUANTA_NS = (MILLISECOND // 4, 2 * MILLISECOND, 4 * MILLISECOND, 4 * MILLISECOND)
+"""What reaches a member within it shares a turn: fine in some seeds, as under load in most."""
+
 
 class Cluster:
     """Implements what member, operator and injector ask of their surroundings."""
@@ -56,6 +59,7 @@ class Cluster:
         self.session_life = SessionLife()
         watch_order = WatchOrder()
         self.replica_config = _draw_replica_config(chance.random)
+        self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
         self.wal_settings = WalSettings(segment_bytes=(64 + 64 * int(chance.random() * 3)) * KIB, spares_max=3, free_bytes_min=128 * KIB)
         settings = _draw_machine_settings(chance.random)
         machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)

@@ -56,6 +56,10 @@ class Damages:
         self.hurt[victim.member] = Hurt(kind, victim.lives)
         victim.claims.rot_injected = True
         victim.claims.rotten_paths[hit.path] = None
+        if kind == faults.HARD_STATE_LOST:
+            victim.claims.only_copy_rotten = True
+        elif draw % 2 and hit.target != "newest snapshot":  # there it may be padding, which holds nothing
+            victim.claims.must_report = hit.path
         self._site.world.after(down_ns, self._start_again, victim)
         return True
 

@@ -30,7 +30,6 @@ from coordnode.storage.wal import Settings
 
 DOWN, STARTING, UP, PAUSED, REFUSED = "down", "starting", "up", "paused", "refused to start"
 
-QUANTUM_NS = MILLISECOND  # what arrives within it shares a turn
 FULL_RESTART_NS = 500 * MILLISECOND
 
 
@@ -43,6 +42,7 @@ class Site(Protocol):
     checks: Checks
     marks: Marks
     replica_config: ReplicaConfig
+    quantum_ns: int
     wal_settings: Settings
 
     def power_lost(self, member: "SimMember", down_ns: int) -> None:
@@ -70,6 +70,7 @@ class SimMember:
         self.state = DOWN
         self.inbox = Events()
         self.claims = Claims(identity.member)
+        site.checks.quorums.add(identity.member, self.claims)
         self.replica: Replica | None = None
         self.lives = 0
         self._site = site
@@ -116,12 +117,12 @@ class SimMember:
         except (FolderRefused, Rotten):
             self._refuse()
             return
+        self.claims.found(recovered)
         self.after(self.disk.take_cost_ns(), self._opened, recovered)
 
     def _refuse(self) -> None:
         """It says what is wrong with its folder and ends; only an operator can help."""
-        if not self.claims.rot_injected:
-            raise PromiseBroken("rot-only-where-injected", f"member {self.member} refuses to start, and its disk is whole", self.member)
+        self.claims.refused()
         self._end_life()
         self.state = REFUSED
 
@@ -247,7 +248,7 @@ class SimMember:
     def soon(self) -> None:
         if not self._turn_due and self.state == UP:
             self._turn_due = True
-            self.after(QUANTUM_NS, self._turn_was_due)
+            self.after(self._site.quantum_ns, self._turn_was_due)
 
     def _turn_was_due(self) -> None:
         if self._turn_due:

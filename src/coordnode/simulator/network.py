@@ -8,6 +8,8 @@ from coordnode.simulator.world import MICROSECOND, MILLISECOND, World
 
 BASE_DELAY_NS = 150 * MICROSECOND
 SPREAD_NS = 350 * MICROSECOND
+FAR_NS = (0, 0, 0, 8 * MILLISECOND, 60 * MILLISECOND)
+"""What the longest link of a seed takes in addition: far apart, members hear of one term by many ways and at different times."""
 
 
 class Weather:
@@ -37,6 +39,9 @@ class PeerNetwork:
         self._through_wire = through_wire  # encodes and decodes each message, in seeds that say so
         self._random = world.stream("network").random
         self._blocked: dict[tuple[MemberId, MemberId], int] = {}  # how many faults block this direction
+        self._distance_ns: dict[tuple[MemberId, MemberId], int] = {}  # by link, in seeds whose members are far apart
+        self._distances = world.stream("distances")
+        self._far_ns = FAR_NS[int(self._distances.random() * len(FAR_NS))]
         self._arrival_ns: dict[tuple[MemberId, MemberId], int] = {}  # of the newest message on this link
 
     def block(self, source: MemberId, target: MemberId) -> None:
@@ -67,6 +72,8 @@ class PeerNetwork:
             if self._through_wire is not None:
                 message = self._through_wire(message)
             arrival_ns = world.now_ns + BASE_DELAY_NS + int(chance() * SPREAD_NS)
+            if self._far_ns:
+                arrival_ns += self._distance(link)
             if weather.delay_ms:
                 arrival_ns += int(chance() * weather.delay_ms * MILLISECOND)
             if not weather.reorder or chance() * 1000 >= weather.reorder:
@@ -75,3 +82,9 @@ class PeerNetwork:
             world.at(arrival_ns, self._deliver, message)
             if weather.duplicate and chance() * 1000 < weather.duplicate:
                 world.at(arrival_ns + int(chance() * 20 * MILLISECOND), self._deliver, message)
+
+    def _distance(self, link: tuple[MemberId, MemberId]) -> int:
+        known = self._distance_ns.get(link)
+        if known is None:
+            known = self._distance_ns[link] = int(self._distances.random() * self._far_ns)
+        return known

@@ -103,7 +103,13 @@ class _Run:
         world = self._world
         cluster.workload.abandon_half()
         cluster.workload.close_rest()
-        world.run_until(world.now_ns + max(SESSION_TTLS_MS) * MILLISECOND + SESSION_SLACK_NS)
+        begun_ns = world.now_ns
+        longest_ns = max(SESSION_TTLS_MS) * MILLISECOND + SESSION_SLACK_NS
+        # A new leader grants the leases anew, and a cut of the power may come only now.
+        while world.now_ns < (over_ns := max(begun_ns, cluster.checks.leads_since_ns) + longest_ns):
+            if over_ns > begun_ns + longest_ns + CONVERGE_NS_MAX:
+                raise PromiseBroken("progress", f"{CONVERGE_NS_MAX // SECOND} s after the last fault, the lead still changes")
+            world.run_until(over_ns)
         cluster.session_life.overdue(world.now_ns, cluster.checks.leads_since_ns, SESSION_SLACK_NS)
 
     def _verdict(self, cluster: Cluster) -> None:

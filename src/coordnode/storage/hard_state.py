@@ -43,7 +43,7 @@ def read_copies(disk: Disk, identity: Identity | None) -> list[Copy | str]:
         except FileNotFoundError:
             found.append(f"{path} is missing")
         except RecordError as error:
-            found.append(error.sentence)
+            found.append(f"rot in {path} at offset 0: {error.sentence}")
     return found
 
 

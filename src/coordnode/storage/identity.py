@@ -54,7 +54,9 @@ def check_folder(disk: Disk, expected: Identity, *, adopt: bool) -> list[str]:
         if adopt:
             write_identity(disk, expected)
             return [f"{error.sentence}; the folder is adopted and the file written anew"]
-        raise FolderRefused(f"{error.sentence}; if this surely is the folder of {expected}, start once with `adopt`") from error
+        raise FolderRefused(
+            f"rot in {IDENTITY_FILE} at offset 0: {error.sentence}; if this surely is the folder of {expected}, start once with `adopt`"
+        ) from error
     if found.identity != expected:
         raise FolderRefused(f"the file {IDENTITY_FILE} says {found.identity}, not {expected}: point this member at its own folder")
     if found.fingerprint == disk.fingerprint(IDENTITY_FILE):

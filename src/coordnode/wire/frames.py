@@ -33,6 +33,7 @@ FORMATS = (MSGPACK, JSON)
 
 _header = struct.Struct(">BBBBII")
 _check = struct.Struct(">I")
+_whole_header = struct.Struct(">BBBBIII")
 assert _header.size + _check.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES
@@ -113,9 +114,10 @@ class FrameReader:
         return frames, start
 
     def _header_at(self, data: bytes, start: int) -> tuple[int, int, int, int]:
-        magic, version, kind, body_format, length, body_crc = _header.unpack_from(data, start)
-        _refuse_stranger(magic, version)
-        if crc32(memoryview(data)[start : start + _header.size]) != _check.unpack_from(data, start + _header.size)[0]:
+        magic, version, kind, body_format, length, body_crc, check = _whole_header.unpack_from(data, start)
+        if magic != MAGIC or version != VERSION:
+            _refuse_stranger(magic, version)
+        if crc32(data[start : start + _header.size]) != check:
             raise FrameError("a frame's header is damaged")
         if kind not in KINDS:
             raise FrameError(f"a frame of unknown kind {kind}")

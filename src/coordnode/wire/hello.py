@@ -22,7 +22,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
     boot: int  # the sender's boot number; 0 for clients
     identity: str  # of a client, for operators and for authorise(); empty for members
     build: str = ""  # the sender's version, only shown
-    contacts: tuple[tuple[MemberId, str], ...] = ()  # of a member to a client: where each member can be reached, as host:port
+    contacts: tuple[tuple[MemberId, str], ...] = ()  # of a member: where each member can be reached, as host:port
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):

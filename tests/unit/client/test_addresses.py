@@ -30,3 +30,13 @@ def test_places_become_known_with_each_hello() -> None:
     places.on_hello(MemberId(2), C, [(A, "one:1"), (B, "two-outside:2"), (C, "three:3")])
     assert (places.place_of(C), places.place_of(B)) == (2, 4)
     assert places.current() == [1, 2, 4]
+
+
+def test_who_was_met_at_an_address_that_was_given_stays_there() -> None:
+    """What the cluster advertises may not be reachable from here."""
+    places = Places(parse_addresses("outside-a:1,outside-b:2"))
+    advertised = [(A, "inside-a:1"), (B, "inside-b:2")]
+    places.on_hello(MemberId(1), A, advertised)
+    assert (places.place_of(A), str(places.address(places.place_of(B)))) == (1, "inside-b:2")
+    places.on_hello(MemberId(2), B, advertised)
+    assert (places.place_of(A), places.place_of(B), places.current()) == (1, 2, [1, 2])

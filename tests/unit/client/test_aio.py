@@ -89,6 +89,7 @@ def test_a_cancelled_call_is_given_up() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await cluster.kv.get("a")
+        assert not cluster._tasks.link.core._calls, "nobody waits for it, so it is not kept until its deadline"
         member.handler = lambda _ask: None
         assert await cluster.kv.get("a") is None
 

@@ -13,7 +13,7 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.sync import Cluster, connect
 from coordnode.errors import BadRequest, Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable, WrongCluster
-from coordnode.ids import MemberId, Revision
+from coordnode.ids import Revision
 from coordnode.services.commands import CloseSession, Get, OpenSession, Put, decode_client_command
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, KeepAliveReply, ReadAsk, WatchAsk, WatchGap, WriteAsk
 from tests.unit.client.member import FakeMember, not_leader
@@ -68,13 +68,13 @@ def test_a_timeout_that_makes_no_sense(cluster: Cluster, timeout: float | timede
 
 
 def test_one_endpoint_is_enough_to_find_the_leader(member: FakeMember) -> None:
-    with FakeMember(2) as leader:
-        member.contacts = ((MemberId(1), member.address), (MemberId(2), leader.address))
-        member.handler = lambda ask: not_leader(ask, 2)
+    with FakeMember(2) as other, FakeMember(3) as leader:
+        member.contacts = tuple((one.id, one.address) for one in (member, other, leader))
+        member.handler = lambda ask: not_leader(ask, 3)
         with connect(member.address) as cluster:
             assert cluster.kv.put("a", "1") == 1
             assert cluster.kv.get("a") is not None
-        assert (member.hellos, leader.hellos) == (1, 1)
+        assert (member.hellos, other.hellos, leader.hellos) == (1, 0, 1)
         assert len(member.asks) == 1
 
 

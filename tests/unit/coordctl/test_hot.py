@@ -45,12 +45,14 @@ def test_frames_are_those_of_the_wire_room() -> None:
 
 
 def test_a_hint_is_followed_at_once(member: FakeMember) -> None:
-    with FakeMember(2) as leader:
-        member.handler = lambda ask: not_leader(ask, 2)
-        for _ in range(4):
-            kv.put(asking(member, leader), b"k", b"v", "id")
-        assert leader.revision == 4
-        member.contacts = ((MemberId(2), leader.address),)
+    with FakeMember(2) as other, FakeMember(3) as leader:
+        member.handler = other.handler = lambda ask: not_leader(ask, 3)
+        for turn in range(1, 13):
+            asked = len(member.asks) + len(other.asks)
+            kv.put(asking(member, other, leader), b"k", b"v", "id")
+            assert leader.revision == turn
+            assert len(member.asks) + len(other.asks) <= asked + 1, "no second member is asked on the way"
+        member.contacts = ((MemberId(3), leader.address),)
         assert kv.get(asking(member), b"k", stale=False, min_revision=0).item is not None
 
 

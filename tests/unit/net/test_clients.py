@@ -10,7 +10,19 @@ from coordnode.ids import Revision
 from coordnode.net.clients import ClientLink, Clients
 from coordnode.net.limits import LINK_PENDING_BYTES_MAX, OUTSTANDING_MAX, UNREAD_BYTES_ALL_MAX, UNREAD_BYTES_MAX, WATCHES_MAX, Limits
 from coordnode.raft.entry import Config
-from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, ReadAsk, Reply, UnwatchAsk, WatchAsk, WatchGap, WatchPush, WriteAsk
+from coordnode.services.dialogue import (
+    Answer,
+    Ask,
+    ConfigAsk,
+    ErrorReply,
+    ReadAsk,
+    Reply,
+    UnwatchAsk,
+    WatchAsk,
+    WatchGap,
+    WatchPush,
+    WriteAsk,
+)
 from coordnode.wire.bodies import encode_asks
 from coordnode.wire.frames import JSON, MSGPACK, PEER, FrameReader, frame
 from tests.unit.net.fakes import FakeSink, FakeTransport

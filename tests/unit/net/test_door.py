@@ -70,11 +70,11 @@ def test_a_hello_always_fits_whatever_the_contacts_are() -> None:
 
 def test_a_member_is_greeted_and_its_messages_arrive() -> None:
     house = House()
-    there: list[MemberId] = []
+    there: list[Hello] = []
     house.door.on_member = there.append
     transport = house.knock(encode_hello(hello(member=2, target=1, boot=3), MSGPACK))
-    assert there == [2]
-    assert decode_hello(transport.frames()[0]).contacts == ()
+    assert [hello.member for hello in there] == [2]
+    assert decode_hello(transport.frames()[0]).contacts == CONTACTS
     link = transport.protocol
     assert isinstance(link, MemberLink)
     good = HeartbeatReply(MemberId(2), MemberId(1), 3, Term(1), 0, True, 1)

@@ -12,9 +12,11 @@ from coordnode.net.http import TEXT, HttpAnswer
 from coordnode.net.limits import PEER_UNSENT_BYTES_MAX, Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.raft.messages import HeartbeatReply, Message
+from coordnode.wire.hello import Hello
 from tests.unit.net.fakes import FakeSink
 
 HOST = "127.77.7.7"
+CONTACTS = ((MemberId(1), "h1:1"), (MemberId(2), "h2:1"))
 
 
 class Told:
@@ -69,7 +71,7 @@ async def until(look: Callable[[], object]) -> None:
 def run(story: Callable[[Peers, Told], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         told = Told()
-        peers = Peers(asyncio.get_running_loop(), Ours(ClusterId(77), MemberId(1), 1, "0.1"), told, random.Random(1))
+        peers = Peers(asyncio.get_running_loop(), Ours(ClusterId(77), MemberId(1), 1, "0.1"), told, lambda: CONTACTS, random.Random(1))
         try:
             await story(peers, told)
         finally:
@@ -82,11 +84,14 @@ def run(story: Callable[[Peers, Told], Coroutine[Any, Any, None]]) -> None:
 def test_messages_arrive_and_a_lost_connection_is_made_again() -> None:
     async def story(peers: Peers, told: Told) -> None:
         other = await Other().open()
+        heard: list[Hello] = []
+        other.door.on_member = heard.append
         peers.set_members({MemberId(2): Address(HOST, other.port)})
         peers.send([heartbeat(0)])
         assert peers.traffic.dropped == 1
         await until(lambda: told.up)
         assert peers.links[MemberId(2)].build == "0.2"
+        assert [hello.contacts for hello in heard] == [CONTACTS]
         peers.send([heartbeat(1), heartbeat(2)])
         await until(lambda: len(other.messages) == 2)
         assert other.messages == [heartbeat(1), heartbeat(2)]

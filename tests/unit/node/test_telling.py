@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from coordnode.ids import Index, MemberId, Term
 from coordnode.node.leaving import HAND_OVER_MS_MAX, LINGER_MS_MAX, Leaving, best_successor
 from coordnode.node.metrics import Durations, Text
-from coordnode.node.telemetry import CATALOGUE, COMMON, REPEATS_PER_SECOND_MAX, HybridClock, Telemetry, utc
+from coordnode.node.telemetry import CATALOGUE, COMMON, REPEATS_PER_SECOND_MAX, HybridClock, Telemetry, document, utc
 from coordnode.raft.entry import Config, HardState, SnapshotMeta
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.replica import Replica, ReplicaConfig
@@ -62,6 +63,11 @@ def test_the_catalogue_is_closed_and_says_what_each_event_means() -> None:
         assert kind.level in ("info", "warning", "error"), name
         assert len(kind.meaning) > 10, name
         assert not set(kind.fields) & set(COMMON), name
+
+
+def test_the_catalogue_is_documented() -> None:
+    """To write it anew: python -c 'from coordnode.node.telemetry import document; print(document(), end="")' > docs/events.md"""
+    assert (Path(__file__).resolve().parents[3] / "docs/events.md").read_text() == document()
 
 
 def test_the_hybrid_clock_never_goes_back() -> None:
@@ -164,7 +170,11 @@ def test_a_leader_hands_over_then_waits_until_nothing_is_under_way() -> None:
     target = raft.transferee
     leaver.now_ms += 40
     assert not leaver.leaving.is_over()
-    raft.role, raft.leader = FOLLOWER, target
+    raft.role, raft.leader = FOLLOWER, MemberId(0)
+    leaver.quiet = True
+    assert not leaver.leaving.is_over()  # nobody leads yet: clients could not be told where to go
+    raft.leader = target
+    leaver.quiet = False
     assert not leaver.leaving.is_over()
     leaver.quiet = True
     assert leaver.leaving.is_over()

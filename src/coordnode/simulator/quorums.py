@@ -1,0 +1,70 @@
+"""Elections and commits, held against what the disks of a quorum really hold. Counts majorities by itself: raft's own count is what it judges."""
+
+from coordnode.errors import PromiseBroken
+from coordnode.ids import Index, MemberId, Term
+from coordnode.raft.core import Raft
+from coordnode.raft.entry import Config
+from coordnode.simulator.claims import Claims
+
+
+class Quorums:
+    def __init__(self) -> None:
+        self._claims: dict[MemberId, Claims] = {}
+
+    def add(self, member: MemberId, claims: Claims) -> None:
+        self._claims[member] = claims
+
+    def on_elected(self, raft: Raft) -> None:
+        """It leads since this turn: a quorum's disks hold votes for it."""
+        config, term = raft.config, raft.term
+        for voters in _majorities(config):
+            granted = [voter for voter in voters if self._claims[voter].votes.get(term) == raft.member]
+            if 2 * len(granted) <= len(voters):
+                raise PromiseBroken(
+                    "elected-by-quorum",
+                    f"member {raft.member} leads term {term}; of the voters {list(voters)} only {granted} hold a vote for it",
+                    (config, term, granted),
+                )
+
+    def on_committed(self, raft: Raft, last_index_before: Index) -> None:
+        """It led before this turn, too, and its log ended there; in this turn its commit index moved."""
+        index, term = raft.committed, raft.term
+        found = raft.log.term_at(index)
+        if found != term:
+            sentence = f"member {raft.member}, leading term {term}, commits entry {index} of term {found} by counting"
+            raise PromiseBroken("own-term-commit", sentence, (index, found, term))
+        position, config = _config_up_to(raft, last_index_before)
+        if config.is_joint() and not raft.config.is_joint() and position <= index:
+            # The joint entry was committed in this turn, by both majorities, and left at once: what follows needs the new one alone.
+            self._check(raft, config, position)
+            config = raft.config
+        self._check(raft, config, index)
+
+    def _check(self, raft: Raft, config: Config, index: Index) -> None:
+        term = raft.log.term_at(index)
+        assert term is not None
+        for voters in _majorities(config):
+            holding = [voter for voter in voters if self._holds(raft, voter, index, term)]
+            if 2 * len(holding) <= len(voters):
+                raise PromiseBroken(
+                    "committed-by-quorum",
+                    f"member {raft.member} commits entry {index} in term {raft.term}; of the voters {list(voters)} only {holding} have it "
+                    "on their disks",
+                    (index, term, config, holding),
+                )
+
+    def _holds(self, raft: Raft, member: MemberId, index: Index, term: Term) -> bool:
+        """What a member lost to rot since counts as long as this leader has not heard of the start that found it."""
+        claims = self._claims[member]
+        return claims.holds(index, term) or (claims.ever_lost and raft.boots.get(member, 0) < claims.boot())
+
+
+def _majorities(config: Config) -> list[tuple[MemberId, ...]]:
+    return [config.voters, config.outgoing] if config.outgoing else [config.voters]
+
+
+def _config_up_to(raft: Raft, last_index: Index) -> tuple[Index, Config]:
+    for position, config in reversed(raft.configs):
+        if position <= last_index:
+            return position, config
+    return raft.configs[0]

@@ -1,0 +1,67 @@
+"""Who may still renew a session, who ends it, and what a new leader grants."""
+
+from coordnode.errors import NotLeader
+from coordnode.ids import SessionId
+from coordnode.limits import EXPIRE_SESSIONS_MAX
+from coordnode.replica.leases import Leases
+from coordnode.services.dialogue import ErrorReply, KeepAliveAsk
+from tests.unit.replica.trio import TICK_MS, Trio
+
+TTL_MS = 4_000
+
+
+def test_one_expiry_names_at_most_a_thousand_sessions_and_none_is_forgotten() -> None:
+    leases = Leases()
+    for number in range(1, 2_501):
+        leases.grant(SessionId(number), TTL_MS, TTL_MS, 0)
+    ended: list[SessionId] = []
+    sizes = []
+    while True:
+        expire, checkpoint = leases.due(TTL_MS)
+        assert not checkpoint
+        if not expire:
+            break
+        sizes.append(len(expire))
+        ended += expire
+    assert sizes == [EXPIRE_SESSIONS_MAX, EXPIRE_SESSIONS_MAX, 500]
+    assert sorted(ended) == list(range(1, 2_501))
+
+
+def test_nothing_renews_a_session_once_its_expiry_is_proposed() -> None:
+    leases = Leases()
+    leases.grant(SessionId(1), TTL_MS, TTL_MS, 0)
+    assert leases.renew(SessionId(1), TTL_MS - 1) == TTL_MS
+    assert leases.due(2 * TTL_MS - 2)[0] == []
+    assert leases.due(2 * TTL_MS - 1)[0] == [1]
+    assert leases.renew(SessionId(1), 2 * TTL_MS) is None
+    leases.grant(SessionId(1), TTL_MS, TTL_MS, 2 * TTL_MS)
+    assert leases.renew(SessionId(1), 2 * TTL_MS) is None, "an opening that is repeated is no sign of life"
+
+
+def test_a_keep_alive_is_not_answered_without_a_round() -> None:
+    trio = Trio()
+    session = trio.open_session(TTL_MS)
+    leader = trio.leader()
+    trio.cut = [leader]
+    request = trio.ask(leader, KeepAliveAsk, [session])
+    trio.settle()
+    assert (1, request) not in trio.answers
+    trio.tick(60)
+    refused = trio.answer(request)
+    assert isinstance(refused, ErrorReply)
+    assert (refused.code, refused.definite) == (NotLeader.code, True)
+
+
+def test_a_new_leader_grants_the_whole_ttl_where_nothing_is_checkpointed() -> None:
+    trio = Trio()
+    session = trio.open_session(TTL_MS)
+    trio.tick(TTL_MS * 3 // 8 // TICK_MS)
+    trio.cut = [trio.leader()]
+    machine = trio.replicas[trio.leader()].machine
+    assert machine is not None
+    assert machine.remaining_ms(session) is None
+    ticks = 0
+    while machine.has_session(session):
+        trio.tick()
+        ticks += 1
+    assert TTL_MS - 2 * TICK_MS <= ticks * TICK_MS <= TTL_MS + 4 * TICK_MS
