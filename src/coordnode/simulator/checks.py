@@ -1,5 +1,7 @@
 """Watches every member after every turn: leaders, logs, commits and states, each through the check of that name in checking/."""
 
+from collections.abc import Callable
+
 from coordnode.checking.cluster import CommittedEntries, LogMatching, OneLeaderPerTerm, StateAgreement
 from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, Term
@@ -8,7 +10,7 @@ from coordnode.raft.entry import CONFIG, Config, Entry, decode_config
 from coordnode.raft.ready import Write
 from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
-from coordnode.simulator import marks
+from coordnode.simulator import faults, marks
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.quorums import Quorums
 from coordnode.simulator.reference import Reference
@@ -37,6 +39,8 @@ class Checks:
         self.leaders = 0  # terms that had a leader
         self.leads_since_ns = 0
         self.quorums = Quorums()
+        self.on_moment: Callable[[str], None] = lambda strike: None  # a fault may wait for it
+        self._joint_index = Index(0)  # of the newest joint configuration that anybody wrote
         self._world = world
         self._reference = reference
         self._marks = marks_
@@ -54,6 +58,9 @@ class Checks:
         observe = self._matching.observe
         for entry in write.entries:
             observe(member, entry.index, entry.term, entry)
+            if entry.kind == CONFIG and entry.index > self._joint_index and decode_config(entry.data).is_joint():
+                self._joint_index = entry.index
+                self.on_moment(faults.STRIKE_JOINT)
         if write.truncate_from:
             self._marks.reach(marks.ENTRIES_TRUNCATED)
 
@@ -81,6 +88,7 @@ class Checks:
             self.leader = replica.member
             self.leaders += 1
             self.leads_since_ns = self._world.now_ns
+            self.on_moment(faults.STRIKE_ELECTED)
             if raft.config.is_joint():
                 self._marks.reach(marks.ELECTION_WHILE_JOINT)
 

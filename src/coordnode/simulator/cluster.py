@@ -43,6 +43,8 @@ GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must 
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
 OPERATOR_DEADLINE_MS = 4_000
 LEVELS = (1, 2)
+DISK_FACTORS = (1.0, 8.0, 60.0)
+UNEQUAL_DISKS_SHARE = 0.35  # of seeds have disks of different speed: a peer's may be done before the leader's own
 THROUGH_WIRE_SHARE = 0.1  # of seeds encode and decode each message between members; in the others the structs travel
 
 QUANTA_NS = (MILLISECOND // 4, 2 * MILLISECOND, 4 * MILLISECOND, 4 * MILLISECOND)
@@ -75,6 +77,8 @@ class Cluster:
         self._ends: dict[MemberId, MemberEnd] = {}
         self.connections = Connections(world, self._ends)
         self._clock_chance = world.stream("clocks")
+        self._disk_chance = world.stream("disks")
+        self._disk_factors = DISK_FACTORS if self._disk_chance.random() < UNEQUAL_DISKS_SHARE else (1.0,)
         self._levels = [LEVELS[int(chance.random() * 1.5)] for _ in range(8)] if chance.random() < 0.5 else [LEVELS[-1]] * 8
         self._host_ids = [MemberId(number) for number in range(1, members + 1 + SPARE_HOSTS)]
         for voter in voters:
@@ -109,7 +113,8 @@ class Cluster:
         level = self._levels[len(self.members) % len(self._levels)]
         if self.reference.machine.level > level:
             level = int(self.reference.machine.level)
-        created = SimMember(self, identity, disk, clock, level)
+        disk_factor = self._disk_factors[int(self._disk_chance.random() * len(self._disk_factors))]
+        created = SimMember(self, identity, disk, clock, level, disk_factor=disk_factor)
         self.members[member] = created
         self._ends[member] = created
         return created
@@ -338,7 +343,8 @@ def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
         tick_ms=1_000 // per_second,
         timing=Timing(
             election_ticks_min=per_second // 2,
-            election_ticks_max=per_second,
+            # Little between least and most: candidates meet, and elections are torn.
+            election_ticks_max=per_second // 2 + (per_second // 2, per_second // 2, 1)[int(chance() * 3)],
             heartbeat_ticks=1 + int(chance() * (per_second // 5)),
             stuck_ticks=2 * per_second,
             chunk_retry_ticks=per_second // 2,

@@ -45,6 +45,9 @@ RAISE_LEVEL = "feature level raised"
 # What clients do.
 SILENCE = "client falls silent"
 SNAPSHOT_CUT = "crash while a snapshot is received"
+# Moments that chance alone rarely meets.
+STRIKE_ELECTED = "leader struck soon after its election"
+STRIKE_JOINT = "leader struck inside a joint configuration"
 
 LEADER = -1  # the victim is whoever leads when the fault begins
 
@@ -101,6 +104,8 @@ KINDS: dict[str, _Kind] = {
     RAISE_LEVEL: _Kind(0.3, 1, (0, 0), (2, 2)),
     SILENCE: _Kind(0.5, 4, (1_000, 12_000), (0, 1_000_000)),
     SNAPSHOT_CUT: _Kind(0.5, 3, (100, 2_000), (1, 20)),
+    STRIKE_ELECTED: _Kind(0.35, 6, (100, 3_000), (0, 1_000_000)),
+    STRIKE_JOINT: _Kind(0.35, 3, (200, 3_000), (0, 1_000_000)),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

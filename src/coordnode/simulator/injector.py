@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from coordnode.ids import MemberId
 from coordnode.simulator import faults
 from coordnode.simulator.cluster_operator import Operator
@@ -65,6 +67,10 @@ class Cluster(Protocol):
         ...
 
 
+STRIKES = (faults.CRASH, faults.ISOLATE, faults.PAUSE, faults.CRASH_IN_WRITE)
+STRIKE_DELAYS_MS = 60  # some of what the leader sent has arrived by then, and some of that is written
+
+
 class Injector:
     def __init__(
         self, world: World, cluster: Cluster, network: PeerNetwork, connections: Connections, operator: Operator, plan: Sequence[Fault]
@@ -76,6 +82,7 @@ class Injector:
         self._connections = connections
         self._operator = operator
         self._undo: dict[int, Callable[[], None]] = {}  # by fault: what still has to be taken back
+        self._waiting: dict[str, list[Fault]] = {faults.STRIKE_ELECTED: [], faults.STRIKE_JOINT: []}
         self._over = False
         for fault in plan:
             world.at(fault.at_ms * MILLISECOND, self._begin, fault)
@@ -85,6 +92,17 @@ class Injector:
         self._over = True
         for number in sorted(self._undo):
             self._end(number)
+
+    def on_moment(self, strike: str) -> None:
+        """What such a fault waits for has just happened."""
+        if self._over or not self._waiting[strike]:
+            return
+        fault = self._waiting[strike].pop(0)
+        draw, kind = divmod(fault.amount, len(STRIKES))
+        draw, delay_ms = divmod(draw, STRIKE_DELAYS_MS)
+        amount = 1 + draw % 12 if STRIKES[kind] == faults.CRASH_IN_WRITE else draw % 2
+        struck = msgspec.structs.replace(fault, kind=STRIKES[kind], victim=LEADER, amount=amount)
+        self._world.after(delay_ms * MILLISECOND, self._begin, struck)
 
     def _begin(self, fault: Fault) -> None:
         if self._over:
@@ -248,6 +266,12 @@ class Injector:
         victim.jump_wall(fault.amount - 10_000_000)
         return True
 
+    def _strike(self, fault: Fault, victim: Victim) -> bool:
+        if fault.kind == faults.STRIKE_JOINT:
+            self._operator.wish(msgspec.structs.replace(fault, kind=faults.JOINT))
+        self._waiting[fault.kind].append(fault)
+        return True
+
     # --- operators and clients -------------------------------------------------------------------------------------
 
     def _operate(self, fault: Fault, victim: Victim) -> bool:
@@ -293,4 +317,6 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.JOINT: Injector._operate,
     faults.RAISE_LEVEL: Injector._operate,
     faults.SILENCE: Injector._silence,
+    faults.STRIKE_ELECTED: Injector._strike,
+    faults.STRIKE_JOINT: Injector._strike,
 }

@@ -61,7 +61,7 @@ class Site(Protocol):
 class SimMember:
     """Implements lanes.Host, injector.Victim, connections.MemberEnd and, for its driver, driver.Network."""
 
-    def __init__(self, site: Site, identity: Identity, disk: SimDisk, clock: HostClock, level: int) -> None:
+    def __init__(self, site: Site, identity: Identity, disk: SimDisk, clock: HostClock, level: int, *, disk_factor: float) -> None:
         self.member: MemberId = identity.member
         self.identity = identity
         self.disk = disk
@@ -87,6 +87,7 @@ class SimMember:
         self._cut_everyone = False
         self._cut_down_ns = -1  # how long to stay down after the cut that was asked for; -1: none was
         self._slow_ms = 0
+        self._disk_factor = disk.slow_factor = disk_factor  # how much slower than the best its disk is at all times
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -343,7 +344,7 @@ class SimMember:
     def slow_disk(self, sync_ms: int) -> None:
         """0: at its own speed again."""
         self._slow_ms = sync_ms
-        self.disk.slow_factor = 1.0 if not sync_ms else sync_ms / 0.3
+        self.disk.slow_factor = self._disk_factor if not sync_ms else sync_ms / 0.3
 
     def fill_disk(self, *, full: bool) -> None:
         if not full:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import AcknowledgedWrites, RevisionMonotonic, SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents
-from coordnode.errors import PromiseBroken
+from coordnode.errors import BadRequest, PromiseBroken, TooLarge
 from coordnode.ids import SessionId
 from coordnode.services.commands import (
     READS,
@@ -28,6 +28,9 @@ from coordnode.simulator.vocabulary import answered, asked
 from coordnode.simulator.world import MILLISECOND, World
 
 WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
+
+
+UNDESERVED = (BadRequest, TooLarge)  # the workload asks for nothing that could be refused like this
 
 
 class _Open:
@@ -119,9 +122,12 @@ class Recording:
         self.completed += 1
         opened = self._open.pop((client.number, finished.call))
         if finished.error is not None:
+            if isinstance(finished.error, UNDESERVED):
+                sentence = f"{opened.function} was refused: {finished.error.sentence}"
+                raise PromiseBroken("undeserved-refusal", sentence, (opened.function, opened.argument))
             if not finished.error.definite:
                 self._doubtful.append(opened)
-            elif opened.identity is not None and not finished.index and opened.function != "close-session":
+            elif opened.identity is not None and opened.function != "close-session":
                 self._must_not_have_happened(opened.identity)
             return
         result = finished.result

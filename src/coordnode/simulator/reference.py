@@ -54,6 +54,28 @@ def identity_of(command: Command) -> Identity | None:
     return None
 
 
+class _Window:
+    """What a session's reply window must hold, counted by the promise and not with the machine's code."""
+
+    __slots__ = ("bytes", "floor", "replies")
+
+    def __init__(self) -> None:
+        self.floor = 1
+        self.replies: dict[int, int] = {}  # sequence -> bytes of the reply
+        self.bytes = 0
+
+    def keep(self, sequence: int, lowest_open: int, size: int, entries_max: int, bytes_max: int) -> None:
+        self.replies[sequence] = size
+        self.bytes += size
+        self.floor = max(self.floor, lowest_open)
+        for gone in [kept for kept in self.replies if kept < self.floor]:
+            self.bytes -= self.replies.pop(gone)
+        while len(self.replies) > entries_max or self.bytes > bytes_max:
+            lowest = min(self.replies)
+            self.bytes -= self.replies.pop(lowest)
+            self.floor = lowest + 1
+
+
 class Reference:
     def __init__(self, genesis: Sequence[bytes], level: int, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder) -> None:
         self.machine = Machine.restore(genesis, level)
@@ -70,6 +92,8 @@ class Reference:
         self._endings: list[tuple[Identity | None, Operation]] = []
         self.session_ttls_ms: dict[int, int] = {}
         self._session_terms: dict[int, int] = {}  # in which it was opened
+        self._windows: dict[int, _Window] = {}  # by session
+        self.changes: dict[int, Sequence[tuple[int, bytes, bytes, int, int]]] = {}  # by revision, as watches are told of them
 
     @property
     def applied(self) -> int:
@@ -96,6 +120,7 @@ class Reference:
     def _note_changes(self, before: Revision) -> None:
         for change in self.machine.changes(before, self.machine.revision):
             events = tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])
+            self.changes[int(change.revision)] = events
             self._watch_order.committed(int(change.revision), events)
 
     def _note_command(self, entry: Entry, position: int, command: Command, outcome: Outcome, revision: int, now_ns: int) -> int:
@@ -109,6 +134,8 @@ class Reference:
         forgotten = isinstance(result, Failure) and result.code in _FORGOTTEN
         if identity is not None and not forgotten and not isinstance(operation, CloseSession):
             self._exactly_once.applied(identity, place, took, outcome.result)
+        if command.session:
+            self._note_window(command, result, outcome, fresh=took == place)
         if took != place:
             self._marks.reach(marks.RETRY_DEDUPLICATED)
             return revision
@@ -137,9 +164,26 @@ class Reference:
             self.session_ttls_ms[int(result.session)] = operation.ttl_ms
             self._session_terms[int(result.session)] = int(entry.term)
             self._session_life.renewal_sent(int(result.session), now_ns, operation.ttl_ms * 1_000_000)
+            window = self._windows[int(result.session)] = _Window()
+            if result.first is not None:
+                window.keep(1, 1, 0, 1, 1)
         elif isinstance(operation, Checkpoint):
             return revision
         return int(getattr(result, "revision", revision))
+
+    def _note_window(self, command: Command, result: Result, outcome: Outcome, *, fresh: bool) -> None:
+        """Too old is only what the client gave up, or what the bounds pushed out."""
+        window = self._windows.get(int(command.session))
+        if window is None:
+            return
+        if isinstance(result, Failure) and result.code in _FORGOTTEN:
+            if result.code == TooOld.code and command.sequence >= window.floor:
+                sentence = f"sequence {command.sequence} of session {command.session} is called too old; replies must be kept from {window.floor} on"
+                raise PromiseBroken("replies-kept", sentence, (command.session, command.sequence, command.lowest_open, window.floor))
+        elif fresh and 0 < command.sequence >= command.lowest_open:
+            settings = self.machine.settings
+            size = len(outcome.result)
+            window.keep(command.sequence, command.lowest_open, size, settings.dedupe_entries_max, settings.dedupe_bytes_max)
 
     def _note_expiry(self, entry: Entry, position: int, expire: Expire, result: Result, revision: int, now_ns: int) -> int:
         if expire.term != entry.term:

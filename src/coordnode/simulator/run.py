@@ -12,6 +12,7 @@ from coordnode.ids import MemberId
 from coordnode.simulator.cluster import Cluster
 from coordnode.simulator.faults import Fault, draw_plan
 from coordnode.simulator.injector import Injector
+from coordnode.simulator.replayed import check_changes
 from coordnode.simulator.report import STOCK, Broken, Options, SeedReport
 from coordnode.simulator.workload import SESSION_TTLS_MS
 from coordnode.simulator.world import MILLISECOND, SECOND, World
@@ -75,6 +76,7 @@ class _Run:
         world = self._world
         cluster = self._cluster = Cluster(world, members=self._size, operations_max=self._options.operations)
         injector = self._injector = Injector(world, cluster, cluster.network, cluster.connections, cluster.operator, self._plan)
+        cluster.checks.on_moment = injector.on_moment
         if self._options.cut is not None:
             number, operation = self._options.cut
             member = cluster.members[MemberId(number)]
@@ -124,6 +126,7 @@ class _Run:
         verdict = check_store(operations, Budget(), complete=True)
         if verdict.outcome != PASS:
             raise PromiseBroken("linearizable", verdict.reason, verdict.evidence.operation if verdict.evidence else None)
+        check_changes(verdict.certificate[0], cluster.reference.changes)
 
     # --- what came of it -------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ UNDER_WAY_MAX = 6  # operations of one client at a time
 DEADLINE_MS = 6_000
 HOT_KEYS = 4
 WIDE_KEYS = 60
+BOUND_KEYS = 8
 SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 WATCHES_MAX = 2
 BULKY_SHARE = 0.25  # of seeds write values so large that a snapshot has several slices
@@ -164,9 +165,16 @@ class Workload:
 
     def _key(self) -> bytes:
         chance = self._chance.random
-        if chance() < 0.6:
+        draw = chance()
+        if draw < 0.56:
             return b"hot/%d" % int(chance() * HOT_KEYS)
+        if draw < 0.63:
+            return self._bound_key()
         return b"wide/%02d" % int(chance() * WIDE_KEYS)
+
+    def _bound_key(self) -> bytes:
+        """Mostly written by sessions, and ended with them; others write and delete there, too."""
+        return b"bound/%d" % int(self._chance.random() * BOUND_KEYS)
 
     def _new_value(self, client: SimClient) -> bytes:
         """Never written twice, so that a value read names its write."""
@@ -197,8 +205,7 @@ class Workload:
     def _put_bound(self, client: SimClient) -> None:
         session = self._usable_session(client)
         if session:
-            key = b"bound/%d" % int(self._chance.random() * 8)
-            self._call(client, Put(key, self._new_value(client), True), session=session)
+            self._call(client, Put(self._bound_key(), self._new_value(client), True), session=session)
         else:
             self._put(client)
 

@@ -12,7 +12,8 @@ from coordnode.net.http import TEXT, HttpAnswer
 from coordnode.net.limits import PEER_UNSENT_BYTES_MAX, Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.raft.messages import HeartbeatReply, Message
-from coordnode.wire.hello import Hello
+from coordnode.wire.frames import MSGPACK
+from coordnode.wire.hello import Hello, encode_hello
 from tests.unit.net.fakes import FakeSink
 
 HOST = "127.77.7.7"
@@ -159,5 +160,24 @@ def test_what_a_member_does_not_take_is_dropped_and_not_kept() -> None:
             peers.send(batch)
             assert link._transport.get_write_buffer_size() < PEER_UNSENT_BYTES_MAX + 1024 * 1024
         await other.close()
+
+    run(story)
+
+
+def test_a_listener_that_lies_about_the_cluster_gets_no_message() -> None:
+    async def story(peers: Peers, told: Told) -> None:
+        async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(encode_hello(Hello(ClusterId(78), MemberId(2), MemberId(1), 1, ""), MSGPACK))
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(lie, HOST, 0)
+        peers.set_members({MemberId(2): Address(HOST, server.sockets[0].getsockname()[1])})
+        await until(lambda: told.refused)
+        assert told.refused == ["this is cluster 77, not 78: check the address and the cluster's name"]
+        assert not told.up
+        peers.send([heartbeat(1)])
+        assert peers.traffic.dropped == 1
+        server.close()
 
     run(story)

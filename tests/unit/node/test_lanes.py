@@ -168,6 +168,20 @@ def test_a_full_disk_is_tried_again_with_what_came_meanwhile(stage: Stage) -> No
     assert stage.owner.space == [False, True]
 
 
+def test_a_member_that_stops_while_the_disk_is_full_claims_nothing(stage: Stage) -> None:
+    stage.wal.full = 1_000_000
+    stage.submit(1)
+    stage.wal.gate.release()
+    stage.owner.step()
+    stage.lanes.release_before(Index(7))
+    for _ in range(100):
+        stage.wal.gate.release()
+    assert stage.lanes.stop(WAIT_S)
+    assert stage.owner.committed == []
+    assert stage.wal.groups == []
+    assert stage.wal.calls == ["idle", "close"]
+
+
 def test_a_failed_disk_is_told_and_nothing_after_it_is_written(stage: Stage) -> None:
     stage.wal.error = DiskFailed("fsync failed")
     stage.submit(1)

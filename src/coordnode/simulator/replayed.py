@@ -1,0 +1,34 @@
+"""What watches are told of the committed log, held against the replay of what clients were answered: the store's model knows no history."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coordnode.checking.history import Operation
+from coordnode.checking.store import Store
+from coordnode.errors import PromiseBroken
+from coordnode.services.commands import DELETE_EVENT, PUT_EVENT
+
+EventRow = tuple[int, bytes, bytes, int, int]  # kind, key, value, version, session
+
+
+def check_changes(certificate: Sequence[Operation], changes: Mapping[int, Sequence[EventRow]]) -> None:
+    """`certificate`: all that took effect, in order. Each change is told whole, under its revision, and nothing else is told."""
+    store = Store()
+    for operation in certificate:
+        _, changed = store.answer(operation)
+        before = store.revision
+        store.commit(operation, changed)
+        if store.revision == before:
+            continue
+        told = {row[1]: row for row in changes.get(store.revision, ())}  # the last word on each key
+        if told.keys() != changed.keys() or not all(_is_told(item, told[key]) for key, item in changed.items()):  # type: ignore[index]
+            sentence = f"revision {store.revision} changed {sorted(map(repr, changed))}, and watches are told of {sorted(map(repr, told))}"
+            raise PromiseBroken("change-told-whole", sentence, (operation.function, operation.argument, changed, told))
+    if changes and max(changes) != store.revision:
+        raise PromiseBroken("change-told-whole", f"watches are told of revision {max(changes)}; the last is {store.revision}", None)
+
+
+def _is_told(item: Any, row: EventRow) -> bool:
+    if item is None:
+        return row[0] == DELETE_EVENT
+    return row[0] == PUT_EVENT and row[2:] == (item[1], item[4], item[5])
