@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from coordnode.errors import Diverged
-from coordnode.ids import Index
+from coordnode.ids import Index, Term
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Message
 from coordnode.raft.ready import ChunkWanted, Write
@@ -80,8 +80,12 @@ class Driver:
 
     def on_written(self, writes: Sequence[Write]) -> Persisted:
         """These writes, in the order of submission, are durable: what waited for them leaves now."""
+        term = max((write.hard_state.term for write in writes if write.hard_state is not None), default=Term(0))
         for write in writes:
             if write.send_after:
-                self._network.send(write.send_after)
+                # What was to be said in a term that a later one of these writes has left may speak of entries that it has undone.
+                messages = [message for message in write.send_after if message.term >= term]
+                if messages:
+                    self._network.send(messages)
         last = writes[-1]
         return Persisted(last.write_id, last.last_term, last.last_index)

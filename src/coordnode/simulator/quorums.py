@@ -1,4 +1,7 @@
-"""Elections and commits, held against what the disks of a quorum really hold. Counts majorities by itself: raft's own count is what it judges."""
+"""Elections and commits, held against what the disks of a quorum really hold.
+
+Counts majorities by itself: raft's own count is what it judges.
+"""
 
 from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, Term

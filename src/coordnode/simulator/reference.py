@@ -178,8 +178,12 @@ class Reference:
             return
         if isinstance(result, Failure) and result.code in _FORGOTTEN:
             if result.code == TooOld.code and command.sequence >= window.floor:
-                sentence = f"sequence {command.sequence} of session {command.session} is called too old; replies must be kept from {window.floor} on"
-                raise PromiseBroken("replies-kept", sentence, (command.session, command.sequence, command.lowest_open, window.floor))
+                raise PromiseBroken(
+                    "replies-kept",
+                    f"sequence {command.sequence} of session {command.session} is called too old; replies must be kept from "
+                    f"{window.floor} on",
+                    (command.session, command.sequence, command.lowest_open, window.floor),
+                )
         elif fresh and 0 < command.sequence >= command.lowest_open:
             settings = self.machine.settings
             size = len(outcome.result)

@@ -21,7 +21,7 @@ def check_changes(certificate: Sequence[Operation], changes: Mapping[int, Sequen
         if store.revision == before:
             continue
         told = {row[1]: row for row in changes.get(store.revision, ())}  # the last word on each key
-        if told.keys() != changed.keys() or not all(_is_told(item, told[key]) for key, item in changed.items()):  # type: ignore[index]
+        if told.keys() != changed.keys() or not all(_is_told(item, told[key]) for key, item in changed.items()):
             sentence = f"revision {store.revision} changed {sorted(map(repr, changed))}, and watches are told of {sorted(map(repr, told))}"
             raise PromiseBroken("change-told-whole", sentence, (operation.function, operation.argument, changed, told))
     if changes and max(changes) != store.revision:
