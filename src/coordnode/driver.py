@@ -53,7 +53,8 @@ class Driver:
         self._storage = storage
         self._network = network
 
-    def turn(self, events: Events) -> None:
+    def turn(self, events: Events) -> Effects:
+        """Returns what was carried out; its owner takes another turn soon when `again` is set."""
         effects = self._handle(events)
         storage = self._storage
         network = self._network
@@ -63,8 +64,9 @@ class Driver:
             network.send(effects.send_now)
         if effects.write is not None:
             storage.submit(effects.write)
-        for connection, replies in effects.to_clients.items():
-            network.answer(connection, replies)
+        if effects.to_clients:
+            for connection, replies in effects.to_clients.items():
+                network.answer(connection, replies)
         for connection in effects.close:
             network.close(connection)
         if effects.store_slice is not None:
@@ -77,6 +79,7 @@ class Driver:
             storage.load_snapshot(effects.load_snapshot)
         if effects.release_before:
             storage.release_before(effects.release_before)
+        return effects
 
     def on_written(self, writes: Sequence[Write]) -> Persisted:
         """These writes, in the order of submission, are durable: what waited for them leaves now."""

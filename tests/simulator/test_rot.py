@@ -5,7 +5,6 @@ In the door a few damages of each kind; COORD_LONG=1 makes it all 200. The count
 
 import os
 from collections import Counter
-from typing import ClassVar
 
 import pytest
 
@@ -50,7 +49,9 @@ class Counts:
 class Told(Cluster):
     """Remembers what each member said of its folder when it last started."""
 
-    reports: ClassVar[dict[MemberId, list[str]]] = {}
+    def __init__(self, seed: int) -> None:
+        self.reports: dict[MemberId, list[str]] = {}
+        super().__init__(World(seed), members=3, operations_max=0)
 
     def on_opened(self, member: SimMember, recovered: Recovered) -> None:
         self.reports[member.member] = [line for line in recovered.report if not line.startswith("torn tail")]
@@ -77,7 +78,7 @@ def step(cluster: Cluster, duration_ns: int = STEP_NS) -> None:
 
 def began(seed: int) -> Told:
     """Three members under load, with a leader and something on their disks."""
-    cluster = Told(World(seed), members=3, operations_max=0)
+    cluster = Told(seed)
     step(cluster, 3 * SECOND)
     assert cluster.settled_config() is not None
     return cluster

@@ -35,8 +35,7 @@ from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
-from coordnode.replica.effects import Effects
-from coordnode.replica.events import ChunkRead, ChunkStored, Events, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
 
@@ -90,12 +89,11 @@ class Member:
         self._snapshot_began_ms = 0
         self._asked_ns = 0  # when the first ask that no turn has taken yet arrived
         self._hold_handle: asyncio.Handle | None = None
-        self._effects = Effects()
         self._contacts: tuple[tuple[MemberId, str], ...] = ()
 
         self.inbox = Inbox(self.answer)
         self.lanes = Lanes(opened.recovered.wal, opened.recovered.snapshots, loop.call_soon_threadsafe, self)
-        self._driver = Driver(self._handle, self.lanes, self)
+        self._driver = Driver(self.replica.handle, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
@@ -248,8 +246,7 @@ class Member:
             events = self.inbox.take(began_ns // 1_000_000, with_asks=not holding)
             events.now_ms = began_ns // 1_000_000
             events.wall_ms = wall_ms()
-            self._driver.turn(events)
-            effects = self._effects
+            effects = self._driver.turn(events)
             self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
             if events.snapshot_loaded is not None:
                 self._on_loaded(events.snapshot_loaded)
@@ -270,10 +267,6 @@ class Member:
     def _end_hold(self) -> None:
         self._hold_handle = None
         self._soon()
-
-    def _handle(self, events: Events) -> Effects:
-        self._effects = self.replica.handle(events)
-        return self._effects
 
     def _tick(self) -> None:
         """After a pause of this process, what others sent meanwhile is read before their silence counts."""

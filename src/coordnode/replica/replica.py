@@ -184,20 +184,33 @@ class Replica:
 
     def _on_message(self, message: Message) -> None:
         raft = self.raft
-        if isinstance(message, DigestReport):
-            if raft.role == LEADER and message.term == raft.term:
-                self._agreement.report(message.source, message.index, message.digest)
-                self._judge(message.index)
-            return
-        if isinstance(message, Heal):
+        if isinstance(message, Heartbeat):
+            raft.step(message)
+            if message.current:
+                self._note_current(message)
+        elif isinstance(message, Append):
+            raft.step(message)
+            if message.commit <= raft.committed:
+                self._note_current(message)
+        elif isinstance(message, DigestReport):
+            self._on_digest_report(message)
+        elif isinstance(message, Heal):
             if message.term == raft.term and message.source == raft.leader and self._agreement.own(message.index) is not None:
                 self._effects.failed = f"our state at index {message.index} is not the majority's"
-            return
-        raft.step(message)
-        if isinstance(message, Heartbeat | Append) and message.source == raft.leader and message.term == raft.term:
-            is_current = message.current if isinstance(message, Heartbeat) else message.commit <= raft.committed
-            if is_current:
-                self.clients.current_ms = self._clock.now_ms
+        else:
+            raft.step(message)
+
+    def _note_current(self, message: Message) -> None:
+        """The leader's own word that everything committed is here."""
+        raft = self.raft
+        if message.source == raft.leader and message.term == raft.term:
+            self.clients.current_ms = self._clock.now_ms
+
+    def _on_digest_report(self, message: DigestReport) -> None:
+        raft = self.raft
+        if raft.role == LEADER and message.term == raft.term:
+            self._agreement.report(message.source, message.index, message.digest)
+            self._judge(message.index)
 
     def checkpoint(self) -> tuple[Index, int | None]:
         """The newest index at which members compare their states, and our digest there; None: not reached since the start."""

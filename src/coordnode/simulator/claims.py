@@ -101,9 +101,7 @@ class Claims:
         assert hard_state is not None
         for message in messages:
             if message.term <= hard_state.term:
-                if type(message) is AppendReply and message.accepted:
-                    self._check_acknowledgement(message)
-                elif type(message) is ChunkReply and message.installed:
+                if (type(message) is AppendReply and message.accepted) or (type(message) is ChunkReply and message.installed):
                     self._check_acknowledgement(message)
                 elif type(message) is VoteReply and message.granted and not message.pre:
                     self._check_grant(message, hard_state)

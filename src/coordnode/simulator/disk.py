@@ -70,7 +70,7 @@ class _SimFile:
 
     def datasync(self) -> None:
         disk = self._disk
-        disk.begin_operation()
+        disk.begin_operation(syncs=True)
         disk.cost_ns += SYNC_NS_MIN + int(disk.rng.random() * SYNC_NS_SPREAD)
         if disk.sync_failures:
             raise disk.fail_sync(self._node, self.path)
@@ -100,6 +100,7 @@ class SimDisk:
         self.sync_failures = 0
         self.write_errors: list[int] = []
         self._cut_at = 0
+        self._cut_in_sync = False
         self._was_cut = False
         self._settled = 0  # the last operation that is not in flight
         self._nodes = 0
@@ -191,9 +192,9 @@ class SimDisk:
 
     # --- what files and the protocol share -------------------------------------------------------------------------
 
-    def begin_operation(self) -> None:
+    def begin_operation(self, *, syncs: bool = False) -> None:
         self.operations += 1
-        if self.operations == self._cut_at:
+        if self._cut_at and self.operations >= self._cut_at and (syncs or not self._cut_in_sync):
             self._was_cut = True
             raise PowerLost(f"at disk operation {self.operations}")
 
@@ -282,9 +283,11 @@ class SimDisk:
 
     # --- the end of a process, and of power ------------------------------------------------------------------------
 
-    def cut_at(self, operation: int) -> None:
-        """Raise PowerLost instead of carrying out that operation; 0: none."""
+    def cut_at(self, operation: int, *, in_sync: bool = False) -> None:
+        """Raise PowerLost instead of carrying out that operation; 0: none. `in_sync`: the first sync from there on, so that
+        something surely was written and is not durable."""
         self._cut_at = operation
+        self._cut_in_sync = in_sync
 
     def crash(self, rng: Random) -> int:
         """The process dies at a random point of what is in flight; the kernel lives on. Returns the last operation that happened."""

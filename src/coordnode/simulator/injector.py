@@ -27,9 +27,10 @@ class Victim(Protocol):
 
     def start(self) -> None: ...
 
-    def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int) -> bool:
-        """At that disk operation from now on; with `everyone`, all members lose power in that moment."""
+    def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int, in_sync: bool) -> bool:
+        """At that disk operation from now on, or at the next sync behind it; with `everyone`, all members lose power in that moment."""
         ...
+
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
@@ -213,7 +214,8 @@ class Injector:
 
     def _crash_in_write(self, fault: Fault, victim: Victim) -> bool:
         everyone = fault.kind == faults.POWER_LOSS_IN_WRITE
-        return victim.crash_in_write(fault.amount, everyone=everyone, down_ns=fault.lasting_ms * MILLISECOND)
+        in_sync = fault.amount % 4 != 0
+        return victim.crash_in_write(fault.amount, everyone=everyone, down_ns=fault.lasting_ms * MILLISECOND, in_sync=in_sync)
 
     def _cut_snapshot(self, fault: Fault, victim: Victim) -> bool:
         self._cluster.cut_next_snapshot(fault.amount, fault.lasting_ms * MILLISECOND)

@@ -10,7 +10,6 @@ from coordnode.ids import MemberId
 from coordnode.raft.messages import Message, VoteReply
 from coordnode.raft.ready import Write
 from coordnode.raft.state import LEADER
-from coordnode.replica.effects import Effects
 from coordnode.replica.events import Events
 from coordnode.replica.replica import Replica, ReplicaConfig
 from coordnode.services.dialogue import Answer, Ask
@@ -81,7 +80,6 @@ class SimMember:
         self._lanes: Lanes | None = None
         self._life = 0  # what was asked for in an earlier life does not happen
         self._turn_due = False
-        self._again = False  # the last turn left work behind
         self._stalled: list[tuple[Callable[..., None], tuple[object, ...]]] = []  # what fell due during a pause
         self._led_when_paused = False
         self._cut_everyone = False
@@ -143,7 +141,7 @@ class SimMember:
             supported_level=self.level,
         )
         self._lanes = Lanes(self, self.disk, recovered, self._site.marks)
-        self._driver = Driver(self._handle, self._lanes, self)
+        self._driver = Driver(self.replica.handle, self._lanes, self)
         self._seen = Seen()
         self.inbox = Events()
         self.state = UP
@@ -237,7 +235,7 @@ class SimMember:
         if self._cut_everyone:
             self._site.power_lost(self, self._cut_down_ns)
         else:
-            self._fall(power=self._chance.random() < 0.5)
+            self._fall(power=self._chance.random() < 0.7)
 
     def _tick(self) -> None:
         self.inbox.ticked = True
@@ -263,19 +261,13 @@ class SimMember:
         events, self.inbox = self.inbox, Events()
         events.now_ms, events.wall_ms = self.clock.read_ms()
         try:
-            self._driver.turn(events)
+            again = self._driver.turn(events).again
         finally:
             # Also when the power went in the middle: answers of this turn may have left before.
             self._site.checks.turned(replica, self._seen)
         self._site.on_turned(self)
-        if self._again:
+        if again:
             self.soon()
-
-    def _handle(self, events: Events) -> Effects:
-        assert self.replica is not None
-        effects = self.replica.handle(events)
-        self._again = effects.again
-        return effects
 
     # --- what arrives ----------------------------------------------------------------------------------------------
 
@@ -329,10 +321,10 @@ class SimMember:
 
     # --- what can be done to it ------------------------------------------------------------------------------------
 
-    def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int) -> bool:
+    def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int, in_sync: bool = False) -> bool:
         if not self.is_up() or self._cut_down_ns >= 0:
             return False
-        self.disk.cut_at(self.disk.operations + operations)
+        self.disk.cut_at(self.disk.operations + operations, in_sync=in_sync)
         self._cut_down_ns = down_ns
         self._cut_everyone = everyone
         return True

@@ -39,6 +39,7 @@ SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 WATCHES_MAX = 2
 BULKY_SHARE = 0.25  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
+SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
 
 
 class _Session:
@@ -78,7 +79,7 @@ class Workload:
         self._pace_ns = SECOND * count // OPERATIONS_PER_SECOND
         bulky = chance.random() < BULKY_SHARE
         self._value_bytes_max = BULKY_BYTES_MAX if bulky else 3_000
-        self._small_share = 0.75 if bulky else 0.9
+        self._small_share = 0.75 if bulky else SMALL_SHARES[int(chance.random() * len(SMALL_SHARES))]
         self._session_share = 0.02 + chance.random() * 0.05
         for number in range(1, count + 1):
             rate_ppm = (-1_000, 1_000, int(chance.random() * 2_001) - 1_000)[int(chance.random() * 3)]
