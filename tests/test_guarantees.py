@@ -1,7 +1,11 @@
-"""docs/guarantees.md cannot rot: every test, check, story, fault and mark that it names exists, and every promise names some."""
+"""docs/guarantees.md cannot rot: every test, check, story, fault and mark that it names exists, and every promise names some.
+
+Nor can docs/simulator.md: its commands and tests exist.
+"""
 
 import ast
 import re
+import shlex
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from coordnode.simulator import faults, marks
+from coordnode.simulator.command import _parser
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -118,4 +123,29 @@ def test_every_check_stands_for_a_promise() -> None:
     ],
 )
 def test_what_does_not_exist_is_noticed(reference: str) -> None:
-    assert missing(f"{PAGE}\n| a promise | `{reference}` |\n") == [reference]
+    assert missing(f"| a promise | `{reference}` |") == [reference]
+
+
+# --- the simulator's page --------------------------------------------------------------------------------------------
+
+
+SIMULATOR = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+
+def test_the_simulators_page_names_only_flags_that_exist() -> None:
+    lines = re.findall(r"coordnode simulate ([^#`\n]*)", SIMULATOR)
+    named = [flag for line in lines for flag in re.findall(r"(?:^|\s)(--?[a-z][\w-]*)", line)] + re.findall(r"`(--[a-z][\w-]*)", SIMULATOR)
+    known = [flag for action in _parser()._actions for flag in action.option_strings]
+    assert len({*named}) > 8
+    assert [flag for flag in named if flag not in known] == []
+    for line in lines:
+        if line.strip():
+            _parser().parse_args(shlex.split(line))
+
+
+def test_the_simulators_page_names_only_tests_and_checks_that_exist() -> None:
+    paths = re.findall(r"tests/[\w/]+\.py", SIMULATOR) + [f"tests/{path}" for path in re.findall(r"`(simulator/\w+\.py)`", SIMULATOR)]
+    assert len(paths) > 3
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+    (check,) = re.findall(r"^red +seed \d+ at [\d.]+ s: ([\w-]+):", SIMULATOR, re.MULTILINE)
+    assert check in checks()

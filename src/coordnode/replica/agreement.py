@@ -31,7 +31,7 @@ class Agreement:
         self._reports.clear()
 
     def report(self, member: MemberId, index: Index, digest: int) -> None:
-        if index in self._own or index > self.newest and len(self._reports) < 2 * KEPT:
+        if index in self._own or (index > self.newest and len(self._reports) < 2 * KEPT):
             self._reports.setdefault(index, {})[member] = digest
 
     def judge(self, index: Index, us: MemberId, voters: tuple[MemberId, ...]) -> tuple[int, list[MemberId]]:

@@ -176,7 +176,10 @@ class Claims:
             self._check_hard_state(found)
             if not self.rot_injected:
                 self._check_no_rot(recovered)
+            if not recovered.lost_entries:
                 self._check_log(recovered)
+            elif not found.lost_entries:
+                raise PromiseBroken("claims-kept", f"member {self._member} lost entries, and its hard state does not say so", found)
         base = recovered.snapshot.index if recovered.snapshot is not None else 0
         self.hard_state = found
         self._log = DurableLog(base, list(recovered.entries))

@@ -52,6 +52,7 @@ class Connections:
         self._streams: dict[int, _Stream] = {}
         self._next = 1
         self._blocked: dict[tuple[str, MemberId], int] = {}
+        self._deaf: dict[str, int] = {}  # clients that no answer reaches, whatever they ask
 
     # --- the path between a client and a member --------------------------------------------------------------------
 
@@ -69,6 +70,15 @@ class Connections:
             self._blocked[path] = count
         else:
             del self._blocked[path]
+
+    def deafen(self, client: str) -> None:
+        """What it asks arrives and is carried out; what is answered is lost, and the stream with it."""
+        self._deaf[client] = self._deaf.get(client, 0) + 1
+
+    def undeafen(self, client: str) -> None:
+        self._deaf[client] -= 1
+        if not self._deaf[client]:
+            del self._deaf[client]
 
     def _fall_silent(self, number: int, stream: _Stream) -> None:
         if not stream.silent:
@@ -131,6 +141,9 @@ class Connections:
     def answer(self, number: int, answers: Sequence[Answer]) -> None:
         stream = self._streams.get(number)
         if stream is None or stream.silent or not stream.client_open:
+            return
+        if stream.client.name in self._deaf:
+            self._fall_silent(number, stream)
             return
         stream.answered_ns = max(self._world.now_ns + self._delay_ns(), stream.answered_ns)
         self._world.at(stream.answered_ns, self._deliver_answers, number, stream, answers)

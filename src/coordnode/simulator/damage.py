@@ -8,7 +8,7 @@ from coordnode.simulator import faults, marks, rot
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.member import DOWN, UP, SimMember
 from coordnode.simulator.rot import Hit
-from coordnode.simulator.world import World
+from coordnode.simulator.world import MILLISECOND, World
 from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.recovery import Recovered
 
@@ -17,6 +17,10 @@ HEALED_MARKS = {
     faults.ROT_HARD_STATE: marks.ROT_HARD_STATE_HEALED,
     faults.ROT_SNAPSHOT: marks.ROT_SNAPSHOT_HEALED,
 }
+
+
+FALLS_AGAIN_NS_MIN = 5 * MILLISECOND
+FALLS_AGAIN_NS_SPREAD = 200 * MILLISECOND
 
 
 class Hurt:
@@ -61,6 +65,8 @@ class Damages:
         elif draw % 2 and hit.target != "newest snapshot":  # there it may be padding, which holds nothing
             victim.claims.must_report = hit.path
         self._site.world.after(down_ns, self._start_again, victim)
+        if draw % 3 == 0:
+            self._site.world.after(down_ns + FALLS_AGAIN_NS_MIN + draw % FALLS_AGAIN_NS_SPREAD, self._fall_again, victim)
         return True
 
     def _start_again(self, victim: SimMember) -> None:
@@ -68,6 +74,12 @@ class Damages:
         if hurt is not None and hurt.lives == victim.lives and victim.state != DOWN:
             victim.crash(power=False)
         victim.start()
+
+    def _fall_again(self, victim: SimMember) -> None:
+        """What it found out in its last start it must know in the next one, too."""
+        if victim.member in self.hurt and victim.is_up():
+            victim.crash(power=True)
+            victim.start()
 
     def _may_hurt(self, member: MemberId, *, lasting: bool) -> bool:
         """Only while the configuration is settled, and then at most a minority of its voters at a time."""

@@ -100,7 +100,7 @@ class SimDisk:
         self.sync_failures = 0
         self.write_errors: list[int] = []
         self._cut_at = 0
-        self._cut_in_sync = False
+        self._cut_in_sync_from = 0
         self._was_cut = False
         self._settled = 0  # the last operation that is not in flight
         self._nodes = 0
@@ -169,7 +169,7 @@ class SimDisk:
         self._change_name(path, None)
 
     def sync_folder(self, folder: str) -> None:
-        self.begin_operation()
+        self.begin_operation(syncs=True)
         self.cost_ns += SYNC_NS_MIN + int(self.rng.random() * SYNC_NS_SPREAD)
         if self.sync_failures:
             self.sync_failures -= 1
@@ -194,7 +194,8 @@ class SimDisk:
 
     def begin_operation(self, *, syncs: bool = False) -> None:
         self.operations += 1
-        if self._cut_at and self.operations >= self._cut_at and (syncs or not self._cut_in_sync):
+        if self.operations == self._cut_at or (syncs and 0 < self._cut_in_sync_from <= self.operations):
+            self._cut_in_sync_from = 0
             self._was_cut = True
             raise PowerLost(f"at disk operation {self.operations}")
 
@@ -283,11 +284,15 @@ class SimDisk:
 
     # --- the end of a process, and of power ------------------------------------------------------------------------
 
-    def cut_at(self, operation: int, *, in_sync: bool = False) -> None:
-        """Raise PowerLost instead of carrying out that operation; 0: none. `in_sync`: the first sync from there on, so that
-        something surely was written and is not durable."""
+    def cut_at(self, operation: int) -> None:
+        """Raise PowerLost instead of carrying out that operation; 0: none."""
         self._cut_at = operation
-        self._cut_in_sync = in_sync
+        self._cut_in_sync_from = 0
+
+    def cut_in_sync(self, operation: int) -> None:
+        """The same at the first sync from that operation on: something surely was written, and is not durable."""
+        self._cut_at = 0
+        self._cut_in_sync_from = operation
 
     def crash(self, rng: Random) -> int:
         """The process dies at a random point of what is in flight; the kernel lives on. Returns the last operation that happened."""
@@ -354,6 +359,7 @@ class SimDisk:
     def _end_process(self) -> None:
         self._locked = ""
         self._cut_at = 0
+        self._cut_in_sync_from = 0
         self._was_cut = False
         self.sync_failures = 0
         self.write_errors.clear()

@@ -16,6 +16,7 @@ ISOLATE = "isolated member"
 MINORITY = "minority split off"
 CLIENT_PATH = "client cut off from a member"
 RECONNECT = "client connection cut"
+ANSWERS_LOST = "answers to a client lost"
 # Processes and power.
 CRASH = "crash"
 CRASH_IN_WRITE = "crash between two disk operations"
@@ -106,6 +107,7 @@ KINDS: dict[str, _Kind] = {
     SNAPSHOT_CUT: _Kind(0.5, 3, (100, 2_000), (1, 20)),
     STRIKE_ELECTED: _Kind(0.35, 6, (100, 3_000), (0, 1_000_000)),
     STRIKE_JOINT: _Kind(0.35, 3, (200, 3_000), (0, 1_000_000)),
+    ANSWERS_LOST: _Kind(0.4, 4, (300, 5_500), (0, 1_000_000)),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

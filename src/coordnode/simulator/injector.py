@@ -198,6 +198,12 @@ class Injector:
         self._connections.block(name, victim.member)
         return self._until_over(fault, lambda: self._connections.unblock(name, victim.member))
 
+    def _lose_answers(self, fault: Fault, victim: Victim) -> bool:
+        names = self._cluster.client_names()
+        name = names[fault.amount % len(names)]
+        self._connections.deafen(name)
+        return self._until_over(fault, lambda: self._connections.undeafen(name))
+
     def _reconnect(self, fault: Fault, victim: Victim) -> bool:
         numbers = self._connections.open_numbers()
         if numbers:
@@ -321,4 +327,5 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.SILENCE: Injector._silence,
     faults.STRIKE_ELECTED: Injector._strike,
     faults.STRIKE_JOINT: Injector._strike,
+    faults.ANSWERS_LOST: Injector._lose_answers,
 }

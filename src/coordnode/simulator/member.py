@@ -324,7 +324,7 @@ class SimMember:
     def crash_in_write(self, operations: int, *, everyone: bool, down_ns: int, in_sync: bool = False) -> bool:
         if not self.is_up() or self._cut_down_ns >= 0:
             return False
-        self.disk.cut_at(self.disk.operations + operations, in_sync=in_sync)
+        (self.disk.cut_in_sync if in_sync else self.disk.cut_at)(self.disk.operations + operations)
         self._cut_down_ns = down_ns
         self._cut_everyone = everyone
         return True
