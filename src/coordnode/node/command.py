@@ -12,7 +12,7 @@ from coordnode.config import KEYS, NodeConfig, load, parse_size
 from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
-from coordnode.node import bootstrap
+from coordnode.node import bootstrap, status
 from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import Telemetry
@@ -94,7 +94,7 @@ def _run(config: NodeConfig, telemetry: Telemetry) -> int:
         discard_state = False
         for _ in range(REOPENS_MAX):
             opened = open_member(config, rng, discard_state=discard_state)
-            outcome = Member(config, opened, loop, telemetry, rng).run()
+            outcome = Member(config, opened, loop, telemetry, rng, status.answer).run()
             if outcome.kind not in (DIVERGED, ROTTEN):
                 break
             discard_state = outcome.kind == DIVERGED

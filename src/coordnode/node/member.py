@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from coordnode import __version__
@@ -25,7 +25,6 @@ from coordnode.net.door import Door, Ours
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
-from coordnode.node import status
 from coordnode.node.inbox import Inbox
 from coordnode.node.lanes import Committed, Lanes
 from coordnode.node.leaving import Leaving
@@ -64,8 +63,15 @@ class Member:
     """Implements driver.Network, lanes.Owner, clients.ClientSink and peers.PeerSink."""
 
     def __init__(
-        self, config: NodeConfig, opened: Opened, loop: asyncio.AbstractEventLoop, telemetry: Telemetry, rng: random.Random
+        self,
+        config: NodeConfig,
+        opened: Opened,
+        loop: asyncio.AbstractEventLoop,
+        telemetry: Telemetry,
+        rng: random.Random,
+        show: Callable[["Member", str], HttpAnswer],
     ) -> None:
+        """`show` answers an HTTP path with what is to be seen of this member."""
         self.config = config
         self.identity = opened.identity
         self.recovered = opened.recovered
@@ -97,7 +103,7 @@ class Member:
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
-        self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self._answer_http, time.monotonic)
+        self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, lambda path: show(self, path), time.monotonic)
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
         self.door.on_member = self._on_member_hello
 
@@ -415,9 +421,6 @@ class Member:
             except BadRequest:
                 self.telemetry.emit("contact_unreadable", peer=member, contact=contacts.get(member, ""))
         self.peers.set_members(addresses)
-
-    def _answer_http(self, path: str) -> HttpAnswer:
-        return status.answer(self, path)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of asyncio failed: the connection it served is closed by the loop; it is a bug all the same."""

@@ -1,22 +1,20 @@
 """What HTTP shows of a member: health, readiness with reasons, metrics, status."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coordnode import __version__
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
+from coordnode.node.member import Member
 from coordnode.node.metrics import CONTENT_TYPE, Text
 from coordnode.raft.state import LEADER, ROLE_NAMES
 from coordnode.services.registry import SUPPORTED_LEVEL
 
-if TYPE_CHECKING:
-    from coordnode.node.member import Member
-
 PATHS = ("/livez", "/readyz", "/metrics", "/status")
 
 
-def answer(member: "Member", path: str) -> HttpAnswer:
+def answer(member: Member, path: str) -> HttpAnswer:
     if path == "/livez":
         return HttpAnswer(200, TEXT, b"alive\n")
     if path == "/readyz":
@@ -29,7 +27,7 @@ def answer(member: "Member", path: str) -> HttpAnswer:
     return HttpAnswer(404, TEXT, f"there is nothing at this path; there are {', '.join(PATHS)}\n".encode())
 
 
-def not_ready(member: "Member") -> list[str]:
+def not_ready(member: Member) -> list[str]:
     """Why requests should not be sent here; empty: they may."""
     replica = member.replica
     raft = replica.raft
@@ -52,7 +50,7 @@ def not_ready(member: "Member") -> list[str]:
     return reasons
 
 
-def status(member: "Member") -> dict[str, Any]:
+def status(member: Member) -> dict[str, Any]:
     replica = member.replica
     raft = replica.raft
     machine = replica.machine
@@ -114,7 +112,7 @@ def status(member: "Member") -> dict[str, Any]:
     }
 
 
-def _peer(member: "Member", other: int) -> dict[str, Any]:
+def _peer(member: Member, other: int) -> dict[str, Any]:
     raft = member.replica.raft
     link = member.peers.links.get(other)  # type: ignore[call-overload]
     progress = raft.progress.get(other) if raft.role == LEADER else None  # type: ignore[call-overload]
@@ -130,7 +128,7 @@ def _peer(member: "Member", other: int) -> dict[str, Any]:
     return shown
 
 
-def metrics(member: "Member") -> bytes:
+def metrics(member: Member) -> bytes:
     text = Text()
     replica = member.replica
     raft = replica.raft

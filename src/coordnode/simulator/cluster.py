@@ -45,6 +45,8 @@ OPERATOR_DEADLINE_MS = 4_000
 LEVELS = (1, 2)
 DISK_FACTORS = (1.0, 8.0, 60.0)
 UNEQUAL_DISKS_SHARE = 0.35  # of seeds have disks of different speed: a peer's may be done before the leader's own
+SNAPSHOT_PACES_NS = (MILLISECOND // 10, MILLISECOND // 10, 40 * MILLISECOND)  # slow: much is applied between two slices
+OPPOSED_RATES_SHARE = 0.25  # of seeds: every member's clock runs as fast as it may, every client's as slow
 THROUGH_WIRE_SHARE = 0.1  # of seeds encode and decode each message between members; in the others the structs travel
 
 QUANTA_NS = (MILLISECOND // 4, 2 * MILLISECOND, 4 * MILLISECOND, 4 * MILLISECOND)
@@ -63,6 +65,7 @@ class Cluster:
         self.replica_config = _draw_replica_config(chance.random)
         self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
         self.wal_settings = WalSettings(segment_bytes=(64 + 64 * int(chance.random() * 3)) * KIB, spares_max=3, free_bytes_min=128 * KIB)
+        self.snapshot_pace_ns = SNAPSHOT_PACES_NS[int(world.stream("pace").random() * len(SNAPSHOT_PACES_NS))]
         settings = _draw_machine_settings(chance.random)
         machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)
         voters = tuple([MemberId(number) for number in range(1, members + 1)])
@@ -77,6 +80,7 @@ class Cluster:
         self._ends: dict[MemberId, MemberEnd] = {}
         self.connections = Connections(world, self._ends)
         self._clock_chance = world.stream("clocks")
+        self._opposed_rates = world.stream("rates").random() < OPPOSED_RATES_SHARE
         self._disk_chance = world.stream("disks")
         self._disk_factors = DISK_FACTORS if self._disk_chance.random() < UNEQUAL_DISKS_SHARE else (1.0,)
         self._levels = [LEVELS[int(chance.random() * 1.5)] for _ in range(8)] if chance.random() < 0.5 else [LEVELS[-1]] * 8
@@ -93,6 +97,7 @@ class Cluster:
             members=self._host_ids,
             operations_max=operations_max,
             chance=world.stream("workload"),
+            opposed_rates=self._opposed_rates,
         )
         self.operator = Operator(self)
         self._snapshot_cut: tuple[int, int] | None = None  # (disk operations, time down) for whoever receives one next
@@ -105,6 +110,8 @@ class Cluster:
         identity = Identity(CLUSTER, member)
         disk = SimDisk(self.world.stream(f"disk {member}"))
         rate_ppm = (-1_000, 1_000, int(chance() * 2_001) - 1_000)[int(chance() * 3)]
+        if self._opposed_rates:
+            rate_ppm = 1_000
         start_ms = 1_000 + int(chance() * 1_000_000)
         clock = HostClock(self.world, start_ms=start_ms, rate_ppm=rate_ppm, wall_ms=CREATED_UNIX_S * 1_000 + int(chance() * 10_000))
         create_folder(disk, identity, genesis, self.wal_settings)

@@ -10,6 +10,9 @@ from coordnode.simulator.world import MILLISECOND, World
 
 SILENT_CUT_NS = 1_500 * MILLISECOND  # a stream whose path is gone is given up by both ends after this
 
+FAR_NS = (0, 0, 120 * MILLISECOND)
+"""What the way of the farthest client of a seed takes in addition: an answer says what was true when it left."""
+
 
 class ClientEnd(Protocol):
     name: str
@@ -50,6 +53,9 @@ class Connections:
         self._members = members
         self._random = world.stream("connections").random
         self._streams: dict[int, _Stream] = {}
+        self._distances = world.stream("client distances")
+        self._far_ns = FAR_NS[int(self._distances.random() * len(FAR_NS))]
+        self._distances_ns: dict[str, int] = {}  # by client, in seeds whose clients are far away
         self._next = 1
         self._blocked: dict[tuple[str, MemberId], int] = {}
         self._deaf: dict[str, int] = {}  # clients that no answer reaches, whatever they ask
@@ -92,7 +98,7 @@ class Connections:
         self._next += 1
         stream = _Stream(client, member)
         self._streams[number] = stream
-        self._world.after(self._delay_ns(), self._arrive, number, stream)
+        self._world.after(self._delay_ns(client), self._arrive, number, stream)
         return number
 
     def _arrive(self, number: int, stream: _Stream) -> None:
@@ -104,11 +110,11 @@ class Connections:
             return
         member = self._members.get(stream.member)
         if member is None or not member.is_serving():
-            self._world.after(self._delay_ns(), self._tell_client, number, stream)
+            self._world.after(self._delay_ns(stream.client), self._tell_client, number, stream)
             return
         stream.member_open = True
         member.on_opened(number, stream.client.name)
-        self._world.after(self._delay_ns(), self._opened, number, stream)
+        self._world.after(self._delay_ns(stream.client), self._opened, number, stream)
 
     def _opened(self, number: int, stream: _Stream) -> None:
         if stream.client_open and not stream.silent:
@@ -118,7 +124,7 @@ class Connections:
         stream = self._streams.get(number)
         if stream is None or stream.silent:
             return
-        stream.asked_ns = max(self._world.now_ns + self._delay_ns(), stream.asked_ns)
+        stream.asked_ns = max(self._world.now_ns + self._delay_ns(stream.client), stream.asked_ns)
         self._world.at(stream.asked_ns, self._deliver_asks, number, stream, asks)
 
     def _deliver_asks(self, number: int, stream: _Stream, asks: Sequence[Ask]) -> None:
@@ -133,7 +139,7 @@ class Connections:
         stream.client_open = False
         if stream.silent:
             return
-        stream.asked_ns = max(self._world.now_ns + self._delay_ns(), stream.asked_ns)
+        stream.asked_ns = max(self._world.now_ns + self._delay_ns(stream.client), stream.asked_ns)
         self._world.at(stream.asked_ns, self._tell_member, number, stream)
 
     # --- the member's end ------------------------------------------------------------------------------------------
@@ -145,7 +151,7 @@ class Connections:
         if stream.client.name in self._deaf:
             self._fall_silent(number, stream)
             return
-        stream.answered_ns = max(self._world.now_ns + self._delay_ns(), stream.answered_ns)
+        stream.answered_ns = max(self._world.now_ns + self._delay_ns(stream.client), stream.answered_ns)
         self._world.at(stream.answered_ns, self._deliver_answers, number, stream, answers)
 
     def _deliver_answers(self, number: int, stream: _Stream, answers: Sequence[Answer]) -> None:
@@ -158,7 +164,7 @@ class Connections:
         if stream is None:
             return
         stream.member_open = False
-        stream.answered_ns = max(self._world.now_ns + self._delay_ns(), stream.answered_ns)
+        stream.answered_ns = max(self._world.now_ns + self._delay_ns(stream.client), stream.answered_ns)
         self._world.at(stream.answered_ns, self._tell_client, number, stream)
 
     def member_gone(self, member: MemberId) -> None:
@@ -166,7 +172,7 @@ class Connections:
         for number, stream in list(self._streams.items()):
             if stream.member == member:
                 stream.member_open = False
-                self._world.after(self._delay_ns(), self._tell_client, number, stream)
+                self._world.after(self._delay_ns(stream.client), self._tell_client, number, stream)
 
     # --- over ------------------------------------------------------------------------------------------------------
 
@@ -175,8 +181,8 @@ class Connections:
         stream = self._streams.get(number)
         if stream is None:
             return
-        self._world.after(self._delay_ns(), self._tell_client, number, stream)
-        self._world.after(self._delay_ns(), self._tell_member, number, stream)
+        self._world.after(self._delay_ns(stream.client), self._tell_client, number, stream)
+        self._world.after(self._delay_ns(stream.client), self._tell_member, number, stream)
 
     def open_numbers(self) -> list[int]:
         return [number for number, stream in self._streams.items() if stream.client_open]
@@ -197,5 +203,12 @@ class Connections:
         if not stream.client_open and not stream.member_open:
             self._streams.pop(number, None)
 
-    def _delay_ns(self) -> int:
-        return BASE_DELAY_NS + int(self._random() * SPREAD_NS)
+    def _delay_ns(self, client: ClientEnd) -> int:
+        delay_ns = BASE_DELAY_NS + int(self._random() * SPREAD_NS)
+        return delay_ns + self._distance_ns(client.name) if self._far_ns else delay_ns
+
+    def _distance_ns(self, client: str) -> int:
+        known = self._distances_ns.get(client)
+        if known is None:
+            known = self._distances_ns[client] = int(self._distances.random() * self._far_ns)
+        return known

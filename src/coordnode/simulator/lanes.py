@@ -49,8 +49,9 @@ class Host(Protocol):
 class Lanes:
     """Implements driver.Storage."""
 
-    def __init__(self, host: Host, disk: SimDisk, recovered: Recovered, marks_: Marks) -> None:
+    def __init__(self, host: Host, disk: SimDisk, recovered: Recovered, marks_: Marks, snapshot_pace_ns: int) -> None:
         self._host = host
+        self._pace_ns = snapshot_pace_ns
         self._disk = disk
         self._wal = recovered.wal
         self._snapshots = recovered.snapshots
@@ -176,7 +177,7 @@ class Lanes:
     def _next_snapshot_work(self) -> None:
         self._snapshot_busy = True
         tell = self._snapshot_work.popleft()()
-        self._host.after(self._disk.take_cost_ns() + MILLISECOND // 10, self._snapshot_work_done, tell)
+        self._host.after(self._disk.take_cost_ns() + self._pace_ns, self._snapshot_work_done, tell)
 
     def _snapshot_work_done(self, tell: Callable[[], None]) -> None:
         self._disk.settle()

@@ -43,6 +43,7 @@ class Site(Protocol):
     replica_config: ReplicaConfig
     quantum_ns: int
     wal_settings: Settings
+    snapshot_pace_ns: int
 
     def power_lost(self, member: "SimMember", down_ns: int) -> None:
         """The cut that was asked for came: all members lose power in this moment."""
@@ -140,7 +141,7 @@ class SimMember:
             rng=random.Random(seed),
             supported_level=self.level,
         )
-        self._lanes = Lanes(self, self.disk, recovered, self._site.marks)
+        self._lanes = Lanes(self, self.disk, recovered, self._site.marks, self._site.snapshot_pace_ns)
         self._driver = Driver(self.replica.handle, self._lanes, self)
         self._seen = Seen()
         self.inbox = Events()

@@ -62,6 +62,7 @@ class Workload:
         members: list[MemberId],
         operations_max: int,
         chance: random.Random,
+        opposed_rates: bool,
     ) -> None:
         self.begun = 0  # operations
         self.clients: list[SimClient] = []
@@ -83,6 +84,8 @@ class Workload:
         self._session_share = 0.02 + chance.random() * 0.05
         for number in range(1, count + 1):
             rate_ppm = (-1_000, 1_000, int(chance.random() * 2_001) - 1_000)[int(chance.random() * 3)]
+            if opposed_rates:
+                rate_ppm = -1_000
             client = SimClient(world, connections, self, number=number, name=f"c{number}", members=members, rate_ppm=rate_ppm)
             self.clients.append(client)
             self._sessions[number] = []
@@ -233,11 +236,22 @@ class Workload:
     def _transaction(self, client: SimClient) -> None:
         chance = self._chance.random
         first, second = self._key(), self._key()
-        compare = Compare(first, VERSION, (EQUAL, NOT_EQUAL, LESS, GREATER)[int(chance() * 4)], int(chance() * 4))
+        compare = self._compare_numbers(first)
         then: list[Put | Delete | Get] = [Put(first, self._new_value(client)), Get(second)]
         if second != first:
             then.append(Delete(second) if chance() < 0.4 else Put(second, self._new_value(client)))
         self._write(client, Transaction([compare], then, [Get(first), Put(self._key(), self._new_value(client))]))
+
+    def _compare_numbers(self, key: bytes) -> Compare:
+        """Close to what the key holds, so that each relation and each mix-up of fields shows."""
+        chance = self._chance.random
+        relation = (EQUAL, NOT_EQUAL, LESS, GREATER)[int(chance() * 4)]
+        seen = self._recording.newest_seen(key)
+        field = (VERSION, CREATE_REVISION, MOD_REVISION)[int(chance() * 3)]
+        if seen is None or field == VERSION:
+            return Compare(key, VERSION, relation, int(chance() * 4))
+        number = seen.create_revision if field == CREATE_REVISION else seen.mod_revision
+        return Compare(key, field, relation, max(0, number + int(chance() * 3) - 1))
 
     def _get(self, client: SimClient) -> None:
         self._call(client, Get(self._key()))
