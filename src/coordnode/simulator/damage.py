@@ -49,7 +49,7 @@ class Damages:
 
     def rot(self, kind: str, victim: SimMember, draw: int, down_ns: int) -> bool:
         """In a running member, found at its next start; or in one that is down just then. Either way it starts again soon."""
-        if not victim.is_up() or not self._may_hurt(victim.member, lasting=kind == faults.HARD_STATE_LOST):
+        if not victim.is_serving() or not self._may_hurt(victim.member, lasting=kind == faults.HARD_STATE_LOST):
             return False
         if draw % 2:
             victim.crash(power=draw % 4 == 3)
