@@ -9,6 +9,7 @@ from coordnode.net.http import JSON, TEXT, HttpAnswer
 from coordnode.node.member import Member
 from coordnode.node.metrics import CONTENT_TYPE, Text
 from coordnode.raft.state import LEADER, ROLE_NAMES
+from coordnode.replica.needs import needs
 from coordnode.services.registry import SUPPORTED_LEVEL
 
 PATHS = ("/livez", "/readyz", "/metrics", "/status")
@@ -47,7 +48,7 @@ def not_ready(member: Member) -> list[str]:
         reasons.append("regaining: log entries were lost here and are being fetched")
     if raft.role == LEADER and replica.clients.stopped_at:
         reasons.append(f"writes stopped: the members' states differ at index {replica.clients.stopped_at}")
-    return reasons
+    return reasons + needs(replica)
 
 
 def status(member: Member) -> dict[str, Any]:
@@ -76,6 +77,7 @@ def status(member: Member) -> dict[str, Any]:
         "leader": raft.leader,
         "ready": not not_ready(member),
         "reasons": not_ready(member),
+        "needs": needs(replica),  # what only a person can do
         "commit": raft.committed,
         "applied": replica.applied,
         "last_index": raft.log.last_index(),

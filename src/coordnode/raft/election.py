@@ -15,7 +15,6 @@ def campaign(raft: State) -> None:
     raft.set_leader(NOBODY)
     raft.reset_timeout()
     raft.votes = {raft.member: True}
-    raft.lost_entries_refusals = {}
     _ask_votes(raft, Term(raft.term + 1), pre=True, transfer=False)
     _count(raft)
 

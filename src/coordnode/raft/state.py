@@ -88,7 +88,7 @@ class State:
         self.elapsed = 0  # ticks since a leader was heard, or since this election began
         self.timeout = 0
         self.votes: dict[MemberId, bool] = {}
-        self.lost_entries_refusals: dict[MemberId, bool] = {}  # voters that refused because they lost entries: shown to operators
+        self.lost_entries_refusals: dict[MemberId, bool] = {}  # voters that refused because they lost entries, since a leader was heard: shown to operators
         self.regain_target = Index(-1)  # with lost_entries: vote again once everything up to here is durable; -1: not known yet
         self.disk_ticks = 0  # since our own disk last finished a write, while one is under way
 
@@ -236,7 +236,10 @@ class State:
 
     def reset_timeout(self) -> None:
         self.elapsed = 0
-        self.timeout = self.rng.randint(self.timing.election_ticks_min, self.timing.election_ticks_max)
+        if self.config.members() == [self.member]:
+            self.timeout = 1  # nobody else could lead or would be disturbed
+        else:
+            self.timeout = self.rng.randint(self.timing.election_ticks_min, self.timing.election_ticks_max)
 
     def set_role(self, role: int) -> None:
         if role != self.role:
@@ -247,6 +250,8 @@ class State:
         if leader != self.leader:
             self.leader = leader
             self.out_role_changed = True
+            if leader != NOBODY:
+                self.lost_entries_refusals = {}
 
     def become_follower(self, term: Term, leader: MemberId) -> None:
         if term > self.term:

@@ -22,13 +22,14 @@ REFERENCE = MemberId(0)  # whom the checks name when a member differs from the r
 class Seen:
     """How far one life of one member was looked at."""
 
-    __slots__ = ("applied", "committed", "last_index", "leads", "machine")
+    __slots__ = ("applied", "committed", "last_index", "leads", "machine", "persisted")
 
     def __init__(self) -> None:
         self.applied = -1
         self.committed = 0
         self.leads = Term(0)  # the newest term it was seen to lead
         self.last_index = Index(0)  # of its log, while it led
+        self.persisted = Index(0)
         self.machine: object = None
 
 
@@ -66,6 +67,9 @@ class Checks:
 
     def turned(self, replica: Replica, seen: Seen) -> None:
         raft = replica.raft
+        if raft.persisted != seen.persisted:
+            seen.persisted = raft.persisted
+            self.quorums.on_persisted(raft)
         if raft.role == LEADER:
             if raft.term != seen.leads:
                 seen.leads = raft.term

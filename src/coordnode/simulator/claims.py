@@ -132,9 +132,9 @@ class Claims:
                 (message, self._log.last_index()),
             )
 
-    def holds(self, index: Index, term: Term) -> bool:
+    def holds(self, index: Index, term: Term | None) -> bool:
         """Its disk has that entry, or a snapshot in its place."""
-        return index <= self._log.base or self._log.term_at(index) == term
+        return index <= self._log.base or (term is not None and self._log.term_at(index) == term)
 
     def boot(self) -> int:
         return self.hard_state.boot if self.hard_state is not None else 0

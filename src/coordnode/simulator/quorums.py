@@ -18,16 +18,25 @@ class Quorums:
         self._claims[member] = claims
 
     def on_elected(self, raft: Raft) -> None:
-        """It leads since this turn: a quorum's disks hold votes for it."""
+        """It leads since this turn: a quorum told it so, and their disks hold the votes."""
         config, term = raft.config, raft.term
+        told = [voter for voter, granted in raft.votes.items() if granted]
         for voters in _majorities(config):
-            granted = [voter for voter in voters if self._claims[voter].votes.get(term) == raft.member]
+            granted = [voter for voter in voters if voter in told and self._claims[voter].votes.get(term) == raft.member]
             if 2 * len(granted) <= len(voters):
                 raise PromiseBroken(
                     "elected-by-quorum",
-                    f"member {raft.member} leads term {term}; of the voters {list(voters)} only {granted} hold a vote for it",
+                    f"member {raft.member} leads term {term}; of the voters {list(voters)} only {granted} hold a vote for it and said so",
                     (config, term, granted),
                 )
+
+    def on_persisted(self, raft: Raft) -> None:
+        """What it holds to be durable here moved."""
+        index = raft.persisted
+        term = raft.log.term_at(index)
+        if not self._claims[raft.member].holds(index, term):
+            sentence = f"member {raft.member} takes entry {index} of term {term} for durable, and its disk does not have it"
+            raise PromiseBroken("persisted-is-durable", sentence, (index, term, raft.log.last_index()))
 
     def on_committed(self, raft: Raft, last_index_before: Index) -> None:
         """It led before this turn, too, and its log ended there; in this turn its commit index moved."""
