@@ -88,7 +88,7 @@ class State:
         self.elapsed = 0  # ticks since a leader was heard, or since this election began
         self.timeout = 0
         self.votes: dict[MemberId, bool] = {}
-        self.lost_entries_refusals: dict[MemberId, bool] = {}  # voters that refused because they lost entries, since a leader was heard: shown to operators
+        self.lost_entries_refusals: dict[MemberId, bool] = {}  # voters that refused since a leader was heard: shown to operators
         self.regain_target = Index(-1)  # with lost_entries: vote again once everything up to here is durable; -1: not known yet
         self.disk_ticks = 0  # since our own disk last finished a write, while one is under way
 

@@ -127,7 +127,11 @@ class Recording:
                 raise PromiseBroken("undeserved-refusal", sentence, (opened.function, opened.argument))
             if not finished.error.definite:
                 self._doubtful.append(opened)
-            elif opened.identity is not None and opened.function != "close-session":
+            elif opened.function == "close-session":
+                # The client core may still close it of its own accord; then that is what ended it.
+                if opened.identity is not None:
+                    self._claimed.pop(opened.identity, None)
+            elif opened.identity is not None:
                 self._must_not_have_happened(opened.identity)
             return
         result = finished.result

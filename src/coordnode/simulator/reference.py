@@ -203,9 +203,7 @@ class Reference:
 
     def _end(self, place: tuple[int, int], identity: Identity | None, session: int, number: int) -> None:
         index, position = place
-        operation = Operation(
-            0, "end-sessions", (session,), UNSEEN, 0, FOREVER, UNKNOWN, index, position * POSITIONS + number
-        )
+        operation = Operation(0, "end-sessions", (session,), UNSEEN, 0, FOREVER, UNKNOWN, index, position * POSITIONS + number)
         self._endings.append((identity, operation))
 
     # --- what others ask -------------------------------------------------------------------------------------------

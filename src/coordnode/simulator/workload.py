@@ -379,5 +379,3 @@ def _draw_mix(chance: random.Random) -> list[tuple[float, _Step]]:
         total += weight * (0.3 + 1.4 * chance.random())
         mix.append((total, step))
     return mix
-
-
