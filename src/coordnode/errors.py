@@ -218,7 +218,7 @@ class PromiseBroken(CoordError):
     code = 81
 
     def __init__(self, check_name: str, sentence: str, evidence: object = None) -> None:
-        super().__init__(f"{check_name}: {sentence}")
+        super().__init__(sentence)
         self.check_name = check_name
         self.evidence = evidence
 

@@ -38,6 +38,7 @@ from coordnode.wire.frames import FrameReader
 CLUSTER = ClusterId(77)
 CREATED_UNIX_S = 1_800_000_000
 KIB = 1024
+SEGMENT_BYTES = (16 * KIB, 64 * KIB, 128 * KIB, 192 * KIB)  # small: segments come, go and run out all the time
 SPARE_HOSTS = 4  # members that may join in the course of a seed
 GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must not disturb
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
@@ -64,7 +65,7 @@ class Cluster:
         watch_order = WatchOrder()
         self.replica_config = _draw_replica_config(chance.random)
         self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
-        self.wal_settings = WalSettings(segment_bytes=(64 + 64 * int(chance.random() * 3)) * KIB, spares_max=3, free_bytes_min=128 * KIB)
+        self.wal_settings = WalSettings(segment_bytes=SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))], spares_max=3, free_bytes_min=128 * KIB)
         self.snapshot_pace_ns = SNAPSHOT_PACES_NS[int(world.stream("pace").random() * len(SNAPSHOT_PACES_NS))]
         settings = _draw_machine_settings(chance.random)
         machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)
