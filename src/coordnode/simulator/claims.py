@@ -176,14 +176,15 @@ class Claims:
             self._check_hard_state(found)
             if not self.rot_injected:
                 self._check_no_rot(recovered)
-            if not recovered.lost_entries:
-                self._check_log(recovered)
-            elif not found.lost_entries:
+            if recovered.lost_entries and not found.lost_entries:
                 raise PromiseBroken("claims-kept", f"member {self._member} lost entries, and its hard state does not say so", found)
+            if not (self.rot_injected and found.lost_entries):
+                # With lost entries known, an earlier attempt to start may have found the damage and gone no further.
+                self._check_log(recovered)
         base = recovered.snapshot.index if recovered.snapshot is not None else 0
         self.hard_state = found
         self._log = DurableLog(base, list(recovered.entries))
-        self.ever_lost = self.ever_lost or recovered.lost_entries
+        self.ever_lost = self.ever_lost or found.lost_entries
         self.under_way = []
         self.rot_injected = False
 

@@ -65,7 +65,8 @@ class Cluster:
         watch_order = WatchOrder()
         self.replica_config = _draw_replica_config(chance.random)
         self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
-        self.wal_settings = WalSettings(segment_bytes=SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))], spares_max=3, free_bytes_min=128 * KIB)
+        segment_bytes = SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))]
+        self.wal_settings = WalSettings(segment_bytes=segment_bytes, spares_max=3, free_bytes_min=128 * KIB)
         self.snapshot_pace_ns = SNAPSHOT_PACES_NS[int(world.stream("pace").random() * len(SNAPSHOT_PACES_NS))]
         settings = _draw_machine_settings(chance.random)
         machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)
