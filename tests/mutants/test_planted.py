@@ -11,15 +11,14 @@ PLANTED = load()
 BY_NAME = {bug.name: bug for bug in PLANTED}
 
 QUICK = (
-    ("vote-not-durable", 1, 4),
-    ("keep-alive-without-round", 1, 4),
-    ("log-not-synced", 1, 4),
-    ("mark-before-data", 1, 4),
-    ("dedupe-skipped", 1, 4),
-    ("history-loses-an-event", 1, 4),
-    ("client-resumes-a-watch-late", 1, 4),
+    ("ack-before-fsync", 1, 40),
+    ("log-not-synced", 1, 40),
+    ("mark-before-data", 1, 40),
+    ("dedupe-skipped", 1, 40),
+    ("history-loses-an-event", 1, 40),
+    ("client-resumes-a-watch-late", 1, 40),
 )
-"""One or two of each room, with seeds among which it is found within seconds."""
+"""One or two of each room: mostly found in the first seeds; the range leaves room for what a change of the simulator shifts."""
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
