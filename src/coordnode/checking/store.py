@@ -155,7 +155,8 @@ class Store:
             count = len(result[1])  # a page may end early, by its bytes; `more` then says so
         items = [self._items[key] for key in self._keys[first : first + count]]
         if keys_only:
-            items = [(item[0], result[1][0][1][:0], *item[2:]) for item in items]
+            nothing = result[1][0][1][:0] if result[1] else ""  # text or bytes, as the history has it
+            items = [(item[0], nothing, *item[2:]) for item in items]
         return (self.revision, tuple(items), first + count < last), {}
 
     def _transaction(self, argument: Any, _result: Any) -> Answer:

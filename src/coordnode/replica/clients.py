@@ -266,6 +266,8 @@ class Clients:
             proposing.collect_own(Expire(self._raft.term, expire))
         if checkpoint:
             proposing.collect_own(Checkpoint(checkpoint))
+        if expire and not proposing.flush():
+            self._leases.not_expired(expire)  # nothing can be proposed now: the next tick tries again
         due = machine.due()
         if due is not None and proposing.is_empty() and due <= proposing.cluster_ms():
             proposing.collect_own(Wake())

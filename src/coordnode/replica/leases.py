@@ -89,3 +89,11 @@ class Leases:
                 lease.checkpoint_at = now_ms + max(lease.ttl_ms // 8, CHECKPOINT_STEP_MS_MIN)
             heapq.heappush(self._due, (min(lease.checkpoint_at, lease.deadline), session))
         return expire, checkpoint
+
+    def not_expired(self, sessions: list[SessionId]) -> None:
+        """Their Expire was not proposed after all: they are due again, and until then may be renewed."""
+        for session in sessions:
+            lease = self._leases.get(session)
+            if lease is not None:
+                lease.expiring = False
+                heapq.heappush(self._due, (lease.deadline, session))

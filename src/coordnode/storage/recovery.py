@@ -220,7 +220,9 @@ def _judge(
     """Which snapshot, and which run of the log continues it."""
     snapshot = metas[0] if metas else None
     run = _connecting_run(assembly.runs, snapshot)
-    if rotten and (run is None or snapshot is None):
+    # A start that set a rotten snapshot aside may have been cut short: then only the entries tell that there was a state.
+    held_state = bool(rotten) or any(found.entries for found in assembly.runs)
+    if (held_state and snapshot is None) or (rotten and run is None):
         report.append("no whole snapshot connects with the log: this member begins without state and is rebuilt by the others")
         return NOTHING
     base, term, chain = (snapshot.index, snapshot.term, snapshot.chain) if snapshot is not None else (0, 0, 0)

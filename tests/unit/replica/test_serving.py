@@ -6,6 +6,7 @@ import pytest
 from coordnode.errors import BadRequest, LeadershipLost, LevelMissing, NoSpace, NotLeader, NotReady, WritesStopped
 from coordnode.ids import MemberId, Revision
 from coordnode.raft.entry import Config
+from coordnode.raft.state import LEADER
 from coordnode.replica.events import Events
 from coordnode.services.commands import Command, Delete, Done, Get, Got, Put, decode_result, encode
 from coordnode.services.dialogue import (
@@ -151,6 +152,23 @@ def test_a_silent_session_expires_and_a_renewed_one_does_not(trio: Trio) -> None
         trio.tick(10)
         assert keep_alive(trio, renewed).alive == [(renewed, 2_000)]
     assert keep_alive(trio, silent).expired == [silent]
+
+
+def test_an_expiry_that_could_not_be_proposed_is_tried_again(trio: Trio) -> None:
+    """While leadership is handed over nothing is proposed; the session must not stay for ever because of that."""
+    session = trio.open_session(2_000)
+    leader = trio.leader()
+    trio.tick(35)
+    target = next(member for member in MEMBERS if member != leader)
+    trio.cut = [target]
+    trio.ask(leader, TransferAsk, target)
+    trio.tick(10)
+    machine = trio.replicas[leader].machine
+    assert machine is not None
+    assert machine.has_session(session), "it is due, and nothing can be proposed"
+    trio.tick(20)
+    assert trio.replicas[leader].raft.role == LEADER
+    assert not machine.has_session(session)
 
 
 def test_a_pause_expires_nobody(trio: Trio) -> None:

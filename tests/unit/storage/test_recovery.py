@@ -1,5 +1,6 @@
 """Torn tail, rot, superseded bytes: three things that look alike and must not be taken for one another."""
 
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -362,3 +363,19 @@ def test_the_chain_is_that_of_equal_logs_and_goes_back_with_a_truncation() -> No
 
 def _chunk(meta: SnapshotMeta, number: int, *, last: bool) -> StoreChunk:
     return StoreChunk(MemberId(8), meta, number, last, b"chunk")
+
+
+def test_a_start_cut_short_after_setting_a_rotten_snapshot_aside_does_not_forget_that_there_was_one() -> None:
+    """The next start finds entries and no snapshot, not even a rotten one: it begins without state, as the first did."""
+    for operation in range(1, 40):
+        disk, _, _ = filled(5)
+        rot.rot_newest_snapshot(disk, Random(1))
+        disk.crash(Random(1))
+        disk.cut_at(disk.operations + operation)
+        with suppress(PowerLost):
+            reopen(disk)
+        disk.power_loss(Random(operation))
+        found = reopen(disk)
+        assert found.snapshot is None
+        assert found.entries == []
+        assert found.hard_state.lost_entries
