@@ -37,7 +37,7 @@ class Progress:
         self.inflight: deque[tuple[Index, int]] = deque()  # REPLICATE: (last index, bytes) of unanswered Appends
         self.inflight_bytes = 0
         self.match_at_heartbeat = Index(-1)
-        self.active = False  # heard of since the last quorum check
+        self.active = True  # heard of since the last quorum check; one that is new is given until the next
         self.round = 0  # newest read round it confirmed
         self.space_ok = True
         self.level_max = 0  # 0: not heard of yet

@@ -165,3 +165,19 @@ def test_a_vote_of_another_branch_is_weighed_by_term_before_length() -> None:
     raft.step(VoteAsk(TWO, ONE, 1, Term(3), Index(2), Term(2), False, False))
     left, _ = turn(raft)
     assert [message.granted for message in left if isinstance(message, VoteReply)] == [True]
+
+
+def test_a_voter_that_is_new_is_given_until_the_next_quorum_check() -> None:
+    """The check may come right after the change: nobody can have heard of the new voter by then. Silent for a whole window, it counts."""
+    raft = core(snapshot_of(ONE))
+    stand(raft)
+    for _ in range(3):
+        turn(raft)
+    while raft.quorum_elapsed < raft.timing.election_ticks_min - 1:
+        raft.tick()
+    raft.propose_config(Config(voters=(ONE, TWO)))
+    raft.tick()
+    assert raft.role == LEADER
+    for _ in range(raft.timing.election_ticks_min):
+        raft.tick()
+    assert raft.role == FOLLOWER
