@@ -16,13 +16,16 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 DATA = pathlib.Path(__file__).with_name("planted.toml")
 
-NOT_A_CHECK = ("crash", "timeout", "harness")
-"""What the simulator says when something broke that no named check or assertion explains."""
+WITHOUT_IT = "red without it"
+
+NOT_A_CHECK = ("crash", "timeout", "harness", WITHOUT_IT)
+"""What the simulator says when something broke that no named check or assertion explains; and what the bug did not cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,22 @@ def hunt(bug: Planted, first: int, last: int, *, timeout_s: float = 3_600) -> Fo
         source = pathlib.Path(folder) / "src"
         shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
         plant(bug, source)
-        command = [sys.executable, "-m", "coordnode", "simulate", "--seeds", f"{first}-{last}", "--shrink", "0", "-o", "json"]
-        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
-    try:
-        report = json.loads(done.stdout)
-    except ValueError:
-        raise RuntimeError(f"{bug.name}: the simulator said nothing readable (exit {done.returncode}): {done.stderr[-2000:]}") from None
+        report = _simulate(source, first, last, timeout_s)
     if not report["red"]:
         return Found("", "", 0, report["seeds"])
     red = report["red"][0]
+    known = _simulate(SOURCE, red["seed"], red["seed"], timeout_s)["red"]
+    if known and known[0]["check"] == red["check"]:
+        return Found(WITHOUT_IT, f"{red['check']}: {red['sentence']}", red["seed"], report["seeds"])
     return Found(red["check"], red["sentence"], red["seed"], report["seeds"])
+
+
+def _simulate(source: pathlib.Path, first: int, last: int, timeout_s: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "coordnode", "simulate", "--seeds", f"{first}-{last}", "--shrink", "0", "-o", "json"]
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"the simulator said nothing readable (exit {done.returncode}): {done.stderr[-2000:]}") from None
+    return report

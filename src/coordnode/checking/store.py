@@ -21,8 +21,8 @@ session) or None; `session` is 0 for a key that no session keeps alive.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
 
@@ -40,12 +40,38 @@ _FIELDS: Final = {1: 3, 2: 2, 3: 4}  # Compare.field → its place in an item
 _NO_ITEM: Final[Item] = (None, None, 0, 0, 0, 0)
 
 
+class Part:
+    """Another service's part of the store. Its state are items under keys (name, …): read by `item`, changed only through answers."""
+
+    NAME: ClassVar[str]
+    RAISES_REVISION: ClassVar[bool] = True  # a change of it has a revision of its own, as one of a key has
+
+    def __init__(self, item: Callable[[Key], Any]) -> None:
+        self.item = item
+        self.answers: dict[str, Callable[[Any, Any], Answer]] = {}  # by function: (argument, result or UNSEEN)
+
+    def placed(self, key: Key, old: Any, new: Any) -> None:
+        """An item came, went (new is None) or changed, also backwards: for what the part keeps to find items by."""
+
+    def ends(self, session: int) -> Changes:
+        """What the end of a session changes."""
+        return {}
+
+    def event_key(self, key: Key) -> bytes | None:
+        """Under which key watches are told of it; None: they are not."""
+        return None
+
+
+PARTS: Final[tuple[type[Part], ...]] = ()
+"""What the store has beside keys. A new service's part is its own file in checking/ and one line here."""
+
+
 class Store:
     """`answer` says what an operation must return and what it would change; `commit` changes it; `undo` takes that back."""
 
-    __slots__ = ("_answers", "_bound", "_ended", "_items", "_keys", "revision")
+    __slots__ = ("_answers", "_bound", "_ended", "_items", "_keys", "parts", "revision")
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Sequence[type[Part]] = PARTS) -> None:
         self.revision = 0
         self._items: dict[Key, Item] = {}
         self._keys: list[Key] = []  # sorted; exactly those of _items
@@ -64,6 +90,10 @@ class Store:
             "barrier": self._barrier,
             "begin": self._begin,
         }
+        self.parts: dict[str, Part] = {kind.NAME: kind(self._items.get) for kind in parts}
+        for part in self.parts.values():
+            assert not self._answers.keys() & part.answers.keys(), "two services claim one function"
+            self._answers.update(part.answers)
 
     def answer(self, operation: Operation) -> Answer:
         return self._answers[operation.function](operation.argument, operation.result)
@@ -78,7 +108,7 @@ class Store:
         if operation.function == "begin":
             start: Any = operation.argument
             self.revision = start[0]
-        elif changes:
+        elif changes and self._raises_revision(changes):
             self.revision += 1
         if operation.function in _ENDS:
             self._ended.update(_ended_by(operation))
@@ -87,7 +117,7 @@ class Store:
     def undo(self, operation: Operation, before: list[tuple[Key, Item | None]]) -> None:
         for key, item in reversed(before):
             self._place(key, self._items.get(key), item)
-        if before:
+        if before and self._raises_revision([key for key, _ in before]):
             self.revision -= 1
         if operation.function in _ENDS:
             self._ended.difference_update(_ended_by(operation))
@@ -95,7 +125,17 @@ class Store:
     def sessions_with_keys(self) -> list[int]:
         return sorted(self._bound)
 
+    def _raises_revision(self, keys: Iterable[Key]) -> bool:
+        return not self.parts or any([type(key) is not tuple or self.parts[key[0]].RAISES_REVISION for key in keys])
+
     def _place(self, key: Key, old: Item | None, item: Item | None) -> None:
+        if type(key) is tuple:
+            if item is None:
+                self._items.pop(key, None)
+            else:
+                self._items[key] = item
+            self.parts[key[0]].placed(key, old, item)
+            return
         if old is not None and old[5]:
             keys = self._bound[old[5]]
             del keys[key]
@@ -203,14 +243,20 @@ class Store:
         return (self.revision + bool(changes), session, returned), changes
 
     def _close_session(self, session: Any, result: Any) -> Answer:
-        changes: Changes = dict.fromkeys(self._bound.get(session, ()))
+        changes = self._end(session)
         return (self.revision + bool(changes), len(changes) if result is UNSEEN else result[1]), changes
 
     def _end_sessions(self, sessions: Any, _result: Any) -> Answer:
         changes: Changes = {}
         for session in sessions:
-            changes.update(dict.fromkeys(self._bound.get(session, ())))
+            changes.update(self._end(session))
         return UNSEEN, changes
+
+    def _end(self, session: Any) -> Changes:
+        changes: Changes = dict.fromkeys(self._bound.get(session, ()))
+        for part in self.parts.values():
+            changes.update(part.ends(session))
+        return changes
 
     def _barrier(self, _argument: Any, result: Any) -> Answer:
         return result, {}

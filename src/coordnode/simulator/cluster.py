@@ -27,6 +27,8 @@ from coordnode.simulator.member import DOWN, REFUSED, SimMember
 from coordnode.simulator.network import PeerNetwork
 from coordnode.simulator.recording import Recording
 from coordnode.simulator.reference import Reference
+from coordnode.simulator.services import SERVICES
+from coordnode.simulator.vocabulary import Vocabulary
 from coordnode.simulator.workload import Workload
 from coordnode.simulator.world import MILLISECOND, SECOND, World
 from coordnode.storage.block import Identity
@@ -36,6 +38,7 @@ from coordnode.wire.bodies import decode_messages, encode_messages
 from coordnode.wire.frames import FrameReader
 
 CLUSTER = ClusterId(77)
+VOCABULARY = Vocabulary([kind.WORDS for kind in SERVICES])
 CREATED_UNIX_S = 1_800_000_000
 KIB = 1024
 SEGMENT_BYTES = (16 * KIB, 64 * KIB, 128 * KIB, 192 * KIB)  # small: segments come, go and run out all the time
@@ -91,16 +94,18 @@ class Cluster:
             self._add_member(voter, self._genesis).start()
         self._founded_at = [(self.members[voter], self.members[voter].disk.operations) for voter in voters]
         self.damages = Damages(self)
-        self.recording = Recording(world, self.reference, self.checks, self.marks, self.session_life, watch_order)
+        self.recording = Recording(world, self.reference, self.checks, self.marks, self.session_life, watch_order, VOCABULARY)
         self.workload = Workload(
             world,
             self.connections,
             self.recording,
+            self.marks,
             members=self._host_ids,
             operations_max=operations_max,
             chance=world.stream("workload"),
             opposed_rates=self._opposed_rates,
         )
+        self.reference.on_effect = self.workload.on_effect
         self.operator = Operator(self)
         self._snapshot_cut: tuple[int, int] | None = None  # (disk operations, time down) for whoever receives one next
         self._operator_ask: AdministrativeAsk | None = None

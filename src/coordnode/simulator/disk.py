@@ -13,6 +13,7 @@ from coordnode.storage.disk import SECTOR_BYTES, DiskFile
 
 WRITE_NS = 50_000
 SYNC_NS_MIN = 200_000
+STALL_NS_MAX = 8_000_000_000
 SYNC_NS_SPREAD = 200_000
 ROOM_WITHOUT_CAPACITY = 1 << 40
 
@@ -248,8 +249,8 @@ class SimDisk:
         self._folder_syncs.clear()
 
     def take_cost_ns(self) -> int:
-        """The virtual time that the operations since the last call would have taken."""
-        cost = int(self.cost_ns * self.slow_factor)
+        """The virtual time that the operations since the last call would have taken; a stall ends, however much was asked for."""
+        cost = min(int(self.cost_ns * self.slow_factor), STALL_NS_MAX)
         self.cost_ns = 0
         return cost
 

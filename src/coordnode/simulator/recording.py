@@ -12,11 +12,13 @@ from coordnode.services.commands import (
     Change,
     ClientOperation,
     CloseSession,
+    Delete,
     Failure,
     Item,
     OpenSession,
     Put,
     SessionOpened,
+    Transaction,
 )
 from coordnode.services.commands import Operation as Command
 from coordnode.simulator import marks
@@ -24,7 +26,7 @@ from coordnode.simulator.checks import Checks
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.reference import POSITIONS, Identity, Reference
-from coordnode.simulator.vocabulary import answered, asked
+from coordnode.simulator.vocabulary import Asked, Vocabulary
 from coordnode.simulator.world import MILLISECOND, World
 
 WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
@@ -38,10 +40,10 @@ class _Open:
 
     __slots__ = ("argument", "floor", "function", "identity", "invoked", "leaders", "operation", "process", "stale")
 
-    def __init__(self, process: int, operation: Command | None, session: SessionId, identity: Identity | None, invoked: int) -> None:
+    def __init__(self, process: int, operation: Command | None, asked: Asked, identity: Identity | None, invoked: int) -> None:
         self.process = process
         self.operation = operation
-        self.function, self.argument = asked(operation, session)
+        self.function, self.argument = asked
         self.identity = identity  # what a copy of it in the log is known by; None: a read
         self.invoked = invoked
         self.stale = False
@@ -51,10 +53,18 @@ class _Open:
 
 class Recording:
     def __init__(
-        self, world: World, reference: Reference, checks: Checks, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder
+        self,
+        world: World,
+        reference: Reference,
+        checks: Checks,
+        marks_: Marks,
+        session_life: SessionLife,
+        watch_order: WatchOrder,
+        vocabulary: Vocabulary,
     ) -> None:
         self.completed = 0
         self._checks = checks
+        self._vocabulary = vocabulary
         self._marks = marks_
         self._world = world
         self._reference = reference
@@ -100,7 +110,7 @@ class Recording:
         opened.stale = stale
         opened.floor = max(min_revision, 0 if stale else self._monotonic.asked(client.name))
 
-    def opening(self, client: SimClient, call: int, owner: str, first: Put | None) -> None:
+    def opening(self, client: SimClient, call: int, owner: str, first: Put | Delete | Transaction | None) -> None:
         self._sequences[client.number, call] = 1 if first is None else 2
         self._begin(client, call, OpenSession(b"", 0, owner, first), SessionId(0), ("owner", owner))
 
@@ -109,7 +119,7 @@ class Recording:
         self._begin(client, call, CloseSession(session_id), SessionId(0), ("close", int(session_id)))
 
     def _begin(self, client: SimClient, call: int, operation: Command | None, session: SessionId, identity: Identity | None) -> _Open:
-        opened = _Open(client.number, operation, session, identity, self._world.now_ns)
+        opened = _Open(client.number, operation, self._vocabulary.asked(operation, session), identity, self._world.now_ns)
         opened.leaders = self._checks.leaders
         self._open[client.number, call] = opened
         if identity is not None:
@@ -162,7 +172,7 @@ class Recording:
                 opened.process,
                 opened.function,
                 opened.argument,
-                answered(opened.operation, result),
+                self._vocabulary.answered(opened.operation, result),
                 invoked,
                 self._world.now_ns,
                 OK,

@@ -3,7 +3,7 @@
 Members are compared with it at every index; what it says itself is judged by checking/, which knows nothing of its code.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
@@ -82,6 +82,7 @@ class Reference:
         self.entries: list[Entry] = []  # entries[i].index == 1 + i
         self.digests: list[int] = [self.machine.digest]  # by index
         self.commands = 0
+        self.on_effect: Callable[[tuple[int, int], int, Command, Result], None] = lambda *_what: None  # services have checks of their own
         self._marks = marks_
         self._exactly_once = ExactlyOnce()
         self._session_life = session_life
@@ -140,6 +141,7 @@ class Reference:
             self._marks.reach(marks.RETRY_DEDUPLICATED)
             return revision
         self._results[place] = (identity, result)
+        self.on_effect(place, int(self.machine.cluster_ms), command, result)
         if isinstance(result, Failure):
             return revision
         if command.session and self._session_terms[int(command.session)] < entry.term:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
-from coordnode.simulator.disk import PowerLost, SimDisk
+from coordnode.simulator.disk import STALL_NS_MAX, PowerLost, SimDisk
 from coordnode.storage.disk import read_all
 
 
@@ -182,6 +182,15 @@ def test_costs_follow_the_slow_factor() -> None:
     file.write(0, b"new")
     file.datasync()
     assert 2_500_000 <= disk.take_cost_ns() <= 4_500_000
+
+
+def test_a_stall_ends_however_much_was_asked_for() -> None:
+    disk = disk_with(b"old")
+    disk.slow_factor = 10_000
+    file = disk.open("a")
+    for _ in range(30):
+        file.datasync()
+    assert disk.take_cost_ns() == STALL_NS_MAX
 
 
 def test_equal_seeds_equal_outcomes() -> None:
