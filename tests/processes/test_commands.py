@@ -374,5 +374,3 @@ def test_an_interrupted_command_says_so(shared: Home) -> None:
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=20)
     assert watching.returncode == 130
-
-

@@ -116,9 +116,7 @@ def test_a_life_of_200_operations_is_cut_at_every_disk_operation() -> None:
     whole = must_hold(run_seed(LIFE_SEED, LIFE))
     assert whole.operations == 200
     points = [
-        (member, operation)
-        for member, (first, last) in enumerate(whole.disk_operations, start=1)
-        for operation in range(first, last + 1)
+        (member, operation) for member, (first, last) in enumerate(whole.disk_operations, start=1) for operation in range(first, last + 1)
     ]
     stride = 1 if LONG else max(1, len(points) // POINTS_IN_THE_DOOR)
     cut = points[::stride]

@@ -1,18 +1,18 @@
 """The commands of raft transcripts: a few cores, a network that waits to be told, disks that are fast until told otherwise.
 
-    cluster n1 n2 n3           voters from birth            join n4            a member without any state
-    campaign n1                tick until it stands         tick n1 5          pass time on one member (10: it hears no leader)
-    deliver n1->n2 [1]         what is under way (the first only)              drop n1->n2 [1]
-    exchange n1 n2             deliver n1->n2, then n2->n1
-    deliver                    everything under way, once   settle             until nothing is under way
-    rounds 5                   five times: a heartbeat's time on every member, then settle
-    cut n2 / heal              whatever n2 sends or is sent is lost / no more
-    disk n1 slow|done [1]|fast writes wait / the first are done / all are done and no more waiting
-    propose n1 x y             read n1 7                    transfer n1 n2
-    change n1 voters n1,n2 learners n3
-    snapshot n1 keep 2         crash n1                     rot n1             start n1
-    state [n1]                 one line for each member; the leader's view of its peers
-    quietly COMMAND            only roles, commits, reads and refusals are told
+cluster n1 n2 n3           voters from birth            join n4            a member without any state
+campaign n1                tick until it stands         tick n1 5          pass time on one member (10: it hears no leader)
+deliver n1->n2 [1]         what is under way (the first only)              drop n1->n2 [1]
+exchange n1 n2             deliver n1->n2, then n2->n1
+deliver                    everything under way, once   settle             until nothing is under way
+rounds 5                   five times: a heartbeat's time on every member, then settle
+cut n2 / heal              whatever n2 sends or is sent is lost / no more
+disk n1 slow|done [1]|fast writes wait / the first are done / all are done and no more waiting
+propose n1 x y             read n1 7                    transfer n1 n2
+change n1 voters n1,n2 learners n3
+snapshot n1 keep 2         crash n1                     rot n1             start n1
+state [n1]                 one line for each member; the leader's view of its peers
+quietly COMMAND            only roles, commits, reads and refusals are told
 """
 
 import random

@@ -24,9 +24,7 @@ COLOURS = {"pass": screen.GREEN, "violation": screen.RED, "unknown": screen.YELL
 @click.option("--timeout", "seconds_max", type=DURATION, default="5m", show_default=True, help="After this long the answer is unknown.")
 @click.option("--memory-max", "bytes_max", type=SIZE, default="1GiB", show_default=True, help="For the search; beyond it: unknown.")
 @output_option
-def check(
-    history: Path, model: str, initial: str | None, complete: bool, seconds_max: float, bytes_max: float, output: str
-) -> int:
+def check(history: Path, model: str, initial: str | None, complete: bool, seconds_max: float, bytes_max: float, output: str) -> int:
     """Judge a recorded HISTORY: could an object of that model have answered so?
 
     HISTORY is Jepsen's log lines, EDN or JSON, or this project's JSON lines; the format is found out. Replies that name

@@ -166,9 +166,7 @@ def _cas(given: Given) -> int:
     prev_value = _value(given["prev_value"]) if "prev_value" in given else None
     revision, was_set, there = _surely(
         request_id,
-        lambda: kv.compare_and_set(
-            fast.asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value
-        ),
+        lambda: kv.compare_and_set(fast.asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value),
     )
     code = DONE if was_set else FAILED
     if given.is_json():

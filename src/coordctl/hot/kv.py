@@ -86,4 +86,3 @@ def compare_and_set(
 
 def _write(asking: Asking, request_id: str, operation: list[object]) -> Any:
     return asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)
-

@@ -167,4 +167,3 @@ def remove(cluster: LocalCluster) -> list[str]:
     if not left:
         os.rmdir(cluster.folder)
     return left
-

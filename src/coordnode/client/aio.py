@@ -18,9 +18,10 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
+from coordnode.client.counters import AsyncCounters
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
-from coordnode.client.inboxes import Inbox
+from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks
 from coordnode.errors import SessionExpired, TimedOut
@@ -41,6 +42,7 @@ class Cluster:
         self._tasks = tasks
         self._timeout_ms = timeout_ms
         self.kv = Kv(tasks, timeout_ms, 0)
+        self.counters = AsyncCounters(tasks, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -141,7 +143,7 @@ class Kv:
         """Changes below a prefix, or of one key, from a revision on (0: from now on): in order, each once, none left out."""
         start = as_bytes(prefix) if key is None else as_bytes(key)
         end = prefix_end(start) if key is None else start + b"\0"
-        return Watch(self._tasks, self._tasks.watch(start, end, from_revision))
+        return Watch(self._tasks, self._tasks.watch(Scope(start, end), from_revision))
 
     async def _call(self, request: Request[T], timeout: Seconds | None) -> T:
         return await self._tasks.call(request, self._timeout_ms if timeout is None else in_ms(timeout, "timeout"), self._session)
@@ -157,6 +159,7 @@ class Session:
         self._is_closed = False
         self.id = session_id
         self.kv = Kv(tasks, timeout_ms, number)
+        self.counters = AsyncCounters(tasks, timeout_ms, number)
 
     @property
     def state(self) -> SessionState:

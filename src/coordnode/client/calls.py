@@ -1,10 +1,12 @@
 """One call, from being asked until its only outcome: what was attempted, and whether anything may have happened. Pure."""
 
+from typing import cast
+
 import msgspec
 
 from coordnode.errors import BY_CODE, CoordError, NoSpace, NotLeader, NotReady, Overloaded, SessionExpired, TooOld, Unknown, Unreachable
 from coordnode.ids import Revision, Sequence, SessionId
-from coordnode.services.commands import ClientCommand, ClientOperation, encode
+from coordnode.services.commands import ClientCommand, ClientOperation, ReadOperation, encode
 from coordnode.services.dialogue import Ask, ConfigAsk, ErrorReply, LevelAsk, ReadAsk, TransferAsk, WriteAsk
 
 AdministrativeAsk = TransferAsk | ConfigAsk | LevelAsk
@@ -48,7 +50,7 @@ class Call:
     def __init__(self, call: int, deadline_ms: int) -> None:
         self.id = call
         self.deadline_ms = deadline_ms
-        self.operation: ClientOperation | None = None
+        self.operation: ClientOperation | ReadOperation = None
         self.session = 0  # our number of the session it belongs to; 0: none
         self.sequence = 0  # given when first sent, then never changed
         self.request_id = ""
@@ -72,9 +74,9 @@ class Call:
             return msgspec.structs.replace(self.administrative, request=request)
         if not self.is_write:
             return ReadAsk(request, self.body, self.stale, self.min_revision)
-        assert self.operation is not None
+        operation = cast(ClientOperation, self.operation)  # what is only ever a read was asked for above
         sequence = Sequence(self.sequence)
-        return WriteAsk(request, encode(ClientCommand(session, sequence, Sequence(lowest_open), self.request_id, self.operation)))
+        return WriteAsk(request, encode(ClientCommand(session, sequence, Sequence(lowest_open), self.request_id, operation)))
 
     def on_sent(self, request: int, now_ms: int) -> None:
         if self.attempts == 0:

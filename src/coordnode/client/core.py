@@ -31,15 +31,15 @@ from coordnode.errors import CoordError, Disconnected, NotLeader, Overloaded, Se
 from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
 from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX
 from coordnode.services.commands import (
+    KV,
     READS,
     ClientOperation,
     CloseSession,
-    Delete,
     Failure,
+    FirstOperation,
     OpenSession,
-    Put,
+    ReadOperation,
     SessionOpened,
-    Transaction,
     decode_result,
     encode,
 )
@@ -51,6 +51,7 @@ from coordnode.services.dialogue import (
     KeepAliveReply,
     Reply,
     UnwatchAsk,
+    WatchProgress,
 )
 
 DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends nothing new, waits briefly for answers under way
@@ -96,7 +97,7 @@ class ClientCore:
 
     def call(
         self,
-        operation: ClientOperation | None,
+        operation: ClientOperation | ReadOperation,
         now_ms: int,
         *,
         deadline_ms: int,
@@ -105,7 +106,7 @@ class ClientCore:
         stale: bool = False,
         min_revision: int = 0,
     ) -> int:
-        """A read (Get, Range, or None: only the barrier) or a write. Its number comes back in exactly one Finished."""
+        """A read (None: only the barrier) or a write. Its number comes back in exactly one Finished."""
         assert not isinstance(operation, OpenSession | CloseSession), "open_session and close_session do this"
         call = self._new_call(now_ms, deadline_ms)
         call.operation = operation
@@ -136,7 +137,7 @@ class ClientCore:
         deadline_ms: int,
         ttl_ms: int,
         owner: str = "",
-        first: Put | Delete | Transaction | None = None,
+        first: FirstOperation | None = None,
     ) -> int:
         """The session's number, for `call(session=…)`, at once; also the number of the call whose Finished has SessionOpened."""
         call = self._new_call(now_ms, deadline_ms)
@@ -164,9 +165,9 @@ class ClientCore:
         if call in self._calls:
             self._end(self._calls[call], TimedOut("given up"))
 
-    def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int) -> int:
+    def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = KV) -> int:
         number = self._number()
-        self._watches.add(number, start, end, Revision(start_revision), now_ms)
+        self._watches.add(number, space, start, end, Revision(start_revision), now_ms)
         return number
 
     def unwatch(self, watch: int) -> None:
@@ -241,6 +242,8 @@ class ClientCore:
             self._on_call_answer(call, answer, now_ms)
         elif answer.request in self._renewals:
             self._on_renewal_answer(answer, now_ms)
+        elif isinstance(answer, WatchProgress):
+            self._actions += self._watches.on_progress(answer.up_to)
         elif self._watches.has_request(answer.request):
             if isinstance(answer, ErrorReply) and answer.code == NotLeader.code:
                 self._leave(answer.leader, now_ms)

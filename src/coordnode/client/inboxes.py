@@ -1,27 +1,33 @@
 """What a watch has received and its owner has not taken yet: bounded, and continued from where it stopped. Pure."""
 
 from collections import deque
+from typing import NamedTuple
 
 from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.core import ClientCore
 from coordnode.errors import CoordError, HistoryGone
 from coordnode.ids import Revision
-from coordnode.services.commands import Change
+from coordnode.services.commands import KV, Change
 
 WAITING_BYTES_MAX = 16 * 1024 * 1024
 CHANGE_CHARGE_BYTES = 200
 
 
+class Scope(NamedTuple):
+    """What a watch looks at: keys in [start, end) of one space (end empty: no end)."""
+
+    start: bytes
+    end: bytes
+    space: int = KV
+
+
 class Inbox:
     """When too much waits, the subscription ends; it is taken up again, without a gap, once all of it was taken."""
 
-    def __init__(
-        self, core: ClientCore, inboxes: "dict[int, Inbox]", start: bytes, end: bytes, from_revision: int, now_ms: int
-    ) -> None:
+    def __init__(self, core: ClientCore, inboxes: "dict[int, Inbox]", scope: Scope, from_revision: int, now_ms: int) -> None:
         self._core = core
         self._inboxes = inboxes  # by the number of the subscription; each inbox keeps its own place there
-        self._start = start
-        self._end = end
+        self._scope = scope
         self._changes: deque[Change] = deque()
         self._bytes = 0
         self._continue_at = 0  # 0: the subscription is in force
@@ -62,7 +68,7 @@ class Inbox:
         self._unsubscribe()
 
     def _subscribe(self, from_revision: int, now_ms: int) -> None:
-        self._number = self._core.watch(self._start, self._end, from_revision, now_ms)
+        self._number = self._core.watch(self._scope.start, self._scope.end, from_revision, now_ms, space=self._scope.space)
         self._inboxes[self._number] = self
 
     def _unsubscribe(self) -> None:

@@ -169,5 +169,3 @@ class Link:
         if not isinstance(answer, ErrorReply) or answer.leader == NOBODY:
             return answer
         return msgspec.structs.replace(answer, leader=self._places.place_of(answer.leader))
-
-

@@ -16,7 +16,7 @@ from typing import TypeVar
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
-from coordnode.client.inboxes import Inbox
+from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.errors import BadRequest, CoordError
@@ -96,9 +96,9 @@ class Pump:
         with self._changed:
             return self._pump_until(is_done, until_ms)
 
-    def watch(self, start: bytes, end: bytes, from_revision: int) -> Inbox:
+    def watch(self, scope: Scope, from_revision: int) -> Inbox:
         with self._changed:
-            return Inbox(self._open_link().core, self._inboxes, start, end, from_revision, now_ms())
+            return Inbox(self._open_link().core, self._inboxes, scope, from_revision, now_ms())
 
     def take_change(self, inbox: Inbox) -> Change | None:
         """Raises what ended the watch, once everything before it was taken."""
@@ -344,5 +344,3 @@ class Pump:
             except CoordError:
                 assert self._is_closed
             self._keeper = None
-
-

@@ -15,14 +15,15 @@ from coordnode.services.commands import (
     Compare,
     Delete,
     Done,
+    Failure,
     Get,
     Got,
     Item,
     Page,
     Put,
     Range,
+    ReadOperation,
     Result,
-    SessionOpened,
     Transaction,
     TransactionDone,
 )
@@ -33,7 +34,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    operation: ClientOperation | None
+    operation: ClientOperation | ReadOperation
     convert: Callable[[Result | None], T]
     stale: bool = False
     min_revision: int = 0
@@ -58,7 +59,7 @@ def expect(result: Result | None, kind: type[R]) -> R:
 
 def revision_of(result: Result | None) -> Revision:
     """The newest revision that this answer speaks of."""
-    return result.revision if isinstance(result, Done | Got | Page | TransactionDone | SessionOpened) else Revision(0)
+    return Revision(0) if result is None or isinstance(result, Failure) else result.revision
 
 
 # --- comparisons, for transactions -----------------------------------------------------------------------------------

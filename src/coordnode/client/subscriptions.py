@@ -12,13 +12,15 @@ from coordnode.services.dialogue import Answer, ErrorReply, WatchAsk, WatchGap, 
 
 
 class _Watch:
-    __slots__ = ("end", "next_revision", "request", "start", "try_at_ms")
+    __slots__ = ("end", "in_force", "next_revision", "request", "space", "start", "try_at_ms")
 
-    def __init__(self, start: bytes, end: bytes, start_revision: Revision) -> None:
+    def __init__(self, space: int, start: bytes, end: bytes, start_revision: Revision) -> None:
+        self.space = space
         self.start = start
         self.end = end
         self.next_revision = start_revision  # everything below it was delivered; 0: from now on
-        self.request = 0  # of the subscription in force on this connection
+        self.request = 0  # of the subscription on this connection
+        self.in_force = False  # it was answered there
         self.try_at_ms = 0
 
 
@@ -32,8 +34,8 @@ class Subscriptions:
     def __bool__(self) -> bool:
         return bool(self._watches)
 
-    def add(self, number: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int) -> None:
-        self._watches[number] = _Watch(start, end, start_revision)
+    def add(self, number: int, space: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int) -> None:
+        self._watches[number] = _Watch(space, start, end, start_revision)
         self._due_by(now_ms)
 
     def remove(self, number: int) -> int:
@@ -61,6 +63,7 @@ class Subscriptions:
         self._by_request.clear()
         for watch in self._watches.values():
             watch.request = 0
+            watch.in_force = False
 
     def due(self, now_ms: int, new_request: Callable[[], int]) -> list[WatchAsk]:
         if self.due_at_ms is None or now_ms < self.due_at_ms:
@@ -75,7 +78,7 @@ class Subscriptions:
                 continue
             watch.request = new_request()
             self._by_request[watch.request] = number
-            asks.append(WatchAsk(watch.request, watch.start, watch.end, watch.next_revision))
+            asks.append(WatchAsk(watch.request, watch.start, watch.end, watch.next_revision, watch.space))
         return asks
 
     def on_answer(self, answer: Answer, now_ms: int) -> list[Action]:
@@ -85,6 +88,7 @@ class Subscriptions:
             return self._on_push(number, watch, answer)
         del self._by_request[answer.request]
         watch.request = 0
+        watch.in_force = False
         if isinstance(answer, WatchGap):
             del self._watches[number]
             return [WatchGapSeen(number, answer.floor)]
@@ -98,7 +102,18 @@ class Subscriptions:
             self._due_by(watch.try_at_ms)
         return []
 
+    def on_progress(self, up_to: Revision) -> list[Action]:
+        """Every watch that was answered on this connection has been told of everything up to here."""
+        told: list[Action] = []
+        for number in self._by_request.values():
+            watch = self._watches[number]
+            if watch.in_force and watch.next_revision <= up_to:
+                watch.next_revision = Revision(up_to + 1)
+                told.append(WatchEvents(number, [], up_to))
+        return told
+
     def _on_push(self, number: int, watch: _Watch, push: WatchPush) -> list[Action]:
+        watch.in_force = True
         changes = [change for change in push.changes if change.revision >= watch.next_revision]
         up_to = Revision(max(push.up_to, *(change.revision for change in changes), 0))
         if not changes and up_to < watch.next_revision:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
-from coordnode.client.inboxes import Inbox
+from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.errors import BadRequest
@@ -69,8 +69,8 @@ class Tasks:
         state = core.session_state(session, now_ms())
         return state, core.session_until_ms(session) if state is not SessionState.LOST else 0, self._reasons.get(session, "")
 
-    def watch(self, start: bytes, end: bytes, from_revision: int) -> Inbox:
-        inbox = Inbox(self._open_link().core, self._inboxes, start, end, from_revision, now_ms())
+    def watch(self, scope: Scope, from_revision: int) -> Inbox:
+        inbox = Inbox(self._open_link().core, self._inboxes, scope, from_revision, now_ms())
         self._carry_out()
         return inbox
 

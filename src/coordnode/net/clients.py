@@ -20,7 +20,7 @@ from coordnode.net.limits import (
 )
 from coordnode.net.sockets import place_of
 from coordnode.raft.entry import encode_config
-from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, UnwatchAsk, WatchAsk, WatchGap, WatchPush
+from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, UnwatchAsk, WatchAsk, WatchGap, WatchProgress, WatchPush
 from coordnode.wire.bodies import decode_asks, encode_answers
 from coordnode.wire.frames import ASKS, Frame, FrameReader
 from coordnode.wire.hello import encode_refusal
@@ -232,7 +232,7 @@ class ClientLink(asyncio.Protocol):
         answered = 0
         for answer in answers:
             kind = type(answer)
-            if kind is WatchPush:
+            if kind is WatchPush or kind is WatchProgress:
                 continue
             if kind is WatchGap or (kind is ErrorReply and answer.request in self.watches):
                 self.watches.discard(answer.request)

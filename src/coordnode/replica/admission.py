@@ -6,8 +6,9 @@ from coordnode.errors import NoSpace, WritesStopped
 from coordnode.ids import MemberId
 from coordnode.raft.core import Raft
 from coordnode.raft.quorum import has_quorum
-from coordnode.services.commands import ADDS_DATA, ClientCommand, OpenSession, Transaction, decode_client_command
+from coordnode.services.commands import ClientCommand, OpenSession, Transaction, decode_client_command
 from coordnode.services.machine import Machine
+from coordnode.services.registry import ADDS_DATA
 
 
 def authorise(identity: str, operations: Sequence[object]) -> None:

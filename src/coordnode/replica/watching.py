@@ -1,56 +1,101 @@
-"""Who watches what on this member. Local: in neither snapshot nor digest. Pure."""
+"""Who watches what on this member. Local: in neither snapshot nor digest. Pure.
+
+A watch of one key is found by that key, so that many thousands of them cost a change nothing; those of a range are tried one by one.
+"""
+
+from collections.abc import Iterator
 
 from coordnode.ids import Revision
-from coordnode.services.commands import Change
-from coordnode.services.dialogue import WatchAsk, WatchPush
+from coordnode.services.commands import Change, Event
+from coordnode.services.dialogue import WatchAsk, WatchProgress, WatchPush
 
-SILENT_REVISIONS_MAX = 1_000  # a watch that nothing matches is still told how far it has seen, so that resuming stays cheap
+SILENT_REVISIONS_MAX = 1_000  # a connection whose watches nothing matches is still told how far they have seen: resuming stays cheap
 
 
 class _Watch:
-    __slots__ = ("connection", "end", "request", "seen", "start")
+    __slots__ = ("connection", "end", "request", "space", "start")
 
-    def __init__(self, connection: int, ask: WatchAsk, seen: Revision) -> None:
+    def __init__(self, connection: int, ask: WatchAsk) -> None:
         self.connection = connection
         self.request = ask.request
+        self.space = ask.space
         self.start = ask.start
         self.end = ask.end
-        self.seen = seen  # everything up to here was told
 
-    def matching(self, changes: list[Change]) -> list[Change]:
-        start, end = self.start, self.end
-        matched = []
-        for change in changes:
-            events = [event for event in change.events if event.key >= start and (not end or event.key < end)]
-            if events:
-                matched.append(change if len(events) == len(change.events) else Change(change.revision, events))
-        return matched
+    def is_of_one_key(self) -> bool:
+        return self.end == self.start + b"\0"
+
+    def matches(self, event: Event) -> bool:
+        return event.space == self.space and event.key >= self.start and (not self.end or event.key < self.end)
+
+
+_Name = tuple[int, int]  # (connection, request)
+
+
+class _Connection:
+    __slots__ = ("told", "watches")
+
+    def __init__(self, told: Revision) -> None:
+        self.told = told  # as a whole, for all its watches
+        self.watches: dict[_Name, _Watch] = {}
 
 
 class Watching:
     def __init__(self) -> None:
-        self._watches: dict[tuple[int, int], _Watch] = {}
+        self._watches: dict[_Name, _Watch] = {}
+        self._of_key: dict[tuple[int, bytes], dict[_Name, _Watch]] = {}  # (space, key)
+        self._of_range: dict[int, dict[_Name, _Watch]] = {}  # space
         self._told = Revision(0)  # every watch has been shown everything up to here
+        self._connections: dict[int, _Connection] = {}  # those that watch anything
 
     def begin(self, connection: int, ask: WatchAsk, missed: list[Change], revision: Revision) -> WatchPush:
-        """`missed`: the changes from ask.start_revision up to `revision`, which is as far as this member is now."""
-        watch = _Watch(connection, ask, revision)
-        if not self._watches:
-            self._told = revision
-        self._watches[connection, ask.request] = watch
-        return WatchPush(ask.request, watch.matching(missed), revision)
+        """`missed`: the changes from ask.start_revision up to `revision`, which is as far as this member, and every other watch, is now."""
+        assert not self._watches or self._told == revision, "a watch begins where the others are"
+        self.end(connection, ask.request)
+        watch = _Watch(connection, ask)
+        name = connection, ask.request
+        self._told = revision
+        self._watches[name] = watch
+        if watch.is_of_one_key():
+            self._of_key.setdefault((watch.space, watch.start), {})[name] = watch
+        else:
+            self._of_range.setdefault(watch.space, {})[name] = watch
+        if connection not in self._connections:
+            self._connections[connection] = _Connection(revision)
+        self._connections[connection].watches[name] = watch
+        matched = [part for change in missed if (part := _part(change, [event for event in change.events if watch.matches(event)]))]
+        return WatchPush(ask.request, matched, revision)
 
     def end(self, connection: int, request: int) -> None:
-        self._watches.pop((connection, request), None)
+        name = connection, request
+        watch = self._watches.pop(name, None)
+        if watch is None:
+            return
+        if watch.is_of_one_key():
+            place = watch.space, watch.start
+            del self._of_key[place][name]
+            if not self._of_key[place]:
+                del self._of_key[place]
+        else:
+            del self._of_range[watch.space][name]
+        watches = self._connections[connection].watches
+        del watches[name]
+        if not watches:
+            del self._connections[connection]
 
     def end_connection(self, connection: int) -> None:
-        for key in [key for key in self._watches if key[0] == connection]:
-            del self._watches[key]
+        found = self._connections.get(connection)
+        if found is not None:
+            for name in list(found.watches):
+                self.end(*name)
 
-    def end_all(self) -> list[tuple[int, int]]:
+    def end_all(self) -> list[_Name]:
         """(connection, request) of each watch that was."""
         ended = list(self._watches)
         self._watches.clear()
+        self._of_key.clear()
+        self._of_range.clear()
+        self._connections.clear()
         return ended
 
     def is_behind(self, revision: Revision) -> bool:
@@ -59,16 +104,35 @@ class Watching:
     def told(self) -> Revision:
         return self._told
 
-    def push(self, changes: list[Change], revision: Revision) -> list[tuple[int, WatchPush]]:
+    def push(self, changes: list[Change], revision: Revision) -> Iterator[tuple[int, WatchPush | WatchProgress]]:
         """`changes` are all from told() + 1 to `revision`."""
-        pushes = []
-        for watch in self._watches.values():
-            if watch.seen >= revision:
-                continue
-            fresh = changes if watch.seen <= self._told else [change for change in changes if change.revision > watch.seen]
-            matched = watch.matching(fresh)
-            if matched or revision - watch.seen >= SILENT_REVISIONS_MAX:
-                watch.seen = revision
-                pushes.append((watch.connection, WatchPush(watch.request, matched, revision)))
         self._told = revision
-        return pushes
+        found: dict[_Name, list[Change]] = {}
+        for change in changes:
+            self._match(change, found)
+        for (connection, request), matched in found.items():
+            yield connection, WatchPush(request, matched, revision)
+        for connection, watching in self._connections.items():
+            if revision - watching.told >= SILENT_REVISIONS_MAX:
+                watching.told = revision
+                yield connection, WatchProgress(0, revision)
+
+    def _match(self, change: Change, found: dict[_Name, list[Change]]) -> None:
+        """Adds to each watch's list the part of this change that it wants."""
+        parts: dict[_Name, list[Event]] = {}
+        for event in change.events:
+            for name in self._of_key.get((event.space, event.key), ()):
+                parts.setdefault(name, []).append(event)
+            for name, watch in self._of_range.get(event.space, {}).items():
+                if watch.matches(event):
+                    parts.setdefault(name, []).append(event)
+        for name, events in parts.items():
+            part = _part(change, events)
+            assert part is not None
+            found.setdefault(name, []).append(part)
+
+
+def _part(change: Change, events: list[Event]) -> Change | None:
+    if not events:
+        return None
+    return change if len(events) == len(change.events) else Change(change.revision, events)

@@ -2,7 +2,7 @@
 
 from coordnode.errors import BadRequest, CoordError, LevelMissing, TooLarge
 from coordnode.services.commands import ClientCommand, Command, OpenSession
-from coordnode.services.registry import CHECKS, COMMAND_LEVELS
+from coordnode.services.registry import CHECKS, COMMAND_LEVELS, LEVELS_OF
 from coordnode.services.state import Settings
 from coordnode.services.windows import SEQUENCE_MAX
 
@@ -34,10 +34,10 @@ def check_envelope(command: Command | ClientCommand, settings: Settings) -> Coor
 
 def check_operation(operation: object, settings: Settings, level: int) -> CoordError | None:
     kind = type(operation)
-    if COMMAND_LEVELS[kind] > level:
-        return LevelMissing(
-            f"{kind.__name__} needs feature level {COMMAND_LEVELS[kind]}, the cluster is at {level}; upgrade every member, then raise it"
-        )
+    level_of = LEVELS_OF.get(kind)
+    needed = COMMAND_LEVELS[kind] if level_of is None else level_of(operation)
+    if needed > level:
+        return LevelMissing(f"{kind.__name__} needs feature level {needed}, the cluster is at {level}; upgrade every member, then raise it")
     check = CHECKS.get(kind)
     error = check(operation, settings) if check is not None else None
     if error is None and type(operation) is OpenSession and operation.first is not None:

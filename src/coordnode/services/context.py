@@ -1,16 +1,19 @@
 """What a service sees of the command under way, and what the machine asks of a service. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from struct import Struct
 from typing import Any, ClassVar
 
 from coordnode.errors import CoordError, TooOld
-from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term, Token
-from coordnode.services.commands import Failure, Result
-from coordnode.services.state import TOKEN_MAX, Scalars, Settings
+from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term
+from coordnode.services.commands import NOTICES, Failure, Result
+from coordnode.services.holdings import Holdings
+from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container
 
-EventRow = tuple[int, bytes, bytes, int, int]
-"""A commands.Event as a plain tuple, in the order of its fields: history encodes it, and only a reader makes an Event of it."""
+EventRow = tuple[int, bytes, bytes, int, int] | tuple[int, bytes, bytes, int, int, int]
+"""A commands.Event as a plain tuple, in the order of its fields: history encodes it, only a reader makes an Event of it.
+kv's have no space."""
 
 ChangeRow = tuple[int, Sequence[EventRow]]
 """A commands.Change likewise: (revision, events)."""
@@ -18,6 +21,9 @@ ChangeRow = tuple[int, Sequence[EventRow]]
 Containers = tuple[Container[Any, Any], ...]
 Handler = Callable[[Any], Result]
 Check = Callable[[Any, Settings], CoordError | None]
+Reader = Callable[[Any, int, int], Result]  # (operation, items_max, bytes_max)
+
+_pack_session = Struct(">Q").pack
 
 
 class Context:
@@ -29,21 +35,25 @@ class Context:
         "cluster_ms",
         "end_session",
         "execute",
+        "holdings",
         "index",
         "position",
         "scalars",
         "session",
         "settings",
         "term",
+        "wall_ms",
     )
 
     def __init__(self, settings: Settings, scalars: Scalars) -> None:
         self.settings = settings
         self.scalars = scalars
+        self.holdings = Holdings(scalars)
         self.index = Index(0)
         self.term = Term(0)
         self.position = 0
         self.cluster_ms = scalars.cluster_ms
+        self.wall_ms = 0  # to be stored and shown; no rule reads it
         self.session = NO_SESSION
         self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end
         self._events: list[EventRow] = []
@@ -62,23 +72,27 @@ class Context:
             self._events = []
         return self.scalars.revision
 
-    def next_token(self) -> Token:
-        token = self.scalars.token_next
-        assert token <= TOKEN_MAX, "the token counter has reached 2**53"
-        self.scalars.token_next = Token(token + 1)
-        return token
+    def notify(self, session: SessionId, kind: int, notice: bytes) -> None:
+        """Tells a session what somebody else, or time, changed for it; part of the change that the next `publish` makes visible."""
+        self._events.append((kind, _pack_session(session), notice, 0, session, NOTICES))
+
+    def has_room(self, grown_bytes: int) -> bool:
+        return self.scalars.state_bytes + grown_bytes <= self.settings.state_bytes_max
 
 
 class Service:
     """One kind of replicated object: its containers, its handlers, and what else the machine asks. registry.py lists it."""
 
     LEVELS: ClassVar[Mapping[type, int]] = {}  # operation type -> the feature level it needs
+    LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {}  # likewise, where it depends on what the operation says
+    ADDS_DATA: ClassVar[tuple[type, ...]] = ()  # refused while the members with free space are no quorum
     CHECKS: ClassVar[Mapping[type, Check]] = {}  # operation type -> what is wrong with it, whatever the state; also asked before proposing
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.containers: Containers = ()
         self.routes: Mapping[type, Handler] = {}
+        self.reads: Mapping[type, Reader] = {}
 
     def on_session_end(self, session: SessionId) -> None:
         """Let go of what the session held; emit, but do not publish: all services together make one revision."""
@@ -88,7 +102,7 @@ class Service:
         return None
 
     def on_wake(self) -> None:
-        """Do what has fallen due at context.cluster_ms; emit, but do not publish."""
+        """Do what has fallen due at context.cluster_ms, at most settings.wake_items_max things; emit, but do not publish."""
 
 
 def failure(error: CoordError) -> Failure:

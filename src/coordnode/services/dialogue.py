@@ -8,7 +8,7 @@ import msgspec
 
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.raft.entry import Config
-from coordnode.services.commands import Change
+from coordnode.services.commands import KV, Change
 
 
 class _Ask(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -34,11 +34,12 @@ class KeepAliveAsk(_Ask, frozen=True, array_like=True, tag=3):
 
 
 class WatchAsk(_Ask, frozen=True, array_like=True, gc=False, tag=4):
-    """Keys in [start, end) (end empty: no end), from `start_revision` on (0: from now on). `request` names the watch."""
+    """Keys of one space in [start, end) (end empty: no end), from `start_revision` on (0: from now on). `request` names the watch."""
 
     start: bytes
     end: bytes
     start_revision: Revision
+    space: int = KV  # commands.KV, NOTICES, LOCKS …: only events of this space
 
 
 class UnwatchAsk(_Ask, frozen=True, array_like=True, gc=False, tag=5):
@@ -103,4 +104,10 @@ class WatchGap(_Answer, frozen=True, array_like=True, gc=False, tag=5):
     floor: Revision
 
 
-Answer = Reply | ErrorReply | KeepAliveReply | WatchPush | WatchGap
+class WatchProgress(_Answer, frozen=True, array_like=True, gc=False, tag=6):
+    """For all watches of this connection (`request` is 0): whatever matches up to this revision has been pushed."""
+
+    up_to: Revision
+
+
+Answer = Reply | ErrorReply | KeepAliveReply | WatchPush | WatchGap | WatchProgress

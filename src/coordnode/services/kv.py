@@ -5,12 +5,12 @@ Every handler computes first and commits last: what is refused, and what fails u
 
 from collections.abc import Callable, Mapping
 from struct import Struct
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
 from coordnode.errors import BadRequest, CoordError, StateFull, TooLarge
-from coordnode.ids import NO_SESSION, Revision, SessionId
+from coordnode.ids import NO_SESSION, Revision, SessionId, Token
 from coordnode.services import kv_checks
 from coordnode.services.commands import (
     CREATE_REVISION,
@@ -21,6 +21,7 @@ from coordnode.services.commands import (
     MOD_REVISION,
     NOT_EQUAL,
     PUT_EVENT,
+    TOKEN,
     VALUE,
     VERSION,
     Compare,
@@ -153,6 +154,8 @@ class _Draft:
 
 class Kv(Service):
     LEVELS: ClassVar[Mapping[type, int]] = {Put: 1, Delete: 1, DeleteRange: 2, Transaction: 1, Get: 1, Range: 1}
+    LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {Transaction: kv_checks.transaction_level}
+    ADDS_DATA: ClassVar[tuple[type, ...]] = (Put, Transaction)
     CHECKS: ClassVar[Mapping[type, Check]] = kv_checks.CHECKS
 
     def __init__(self, context: Context) -> None:
@@ -169,6 +172,7 @@ class Kv(Service):
             Get: self.get,
             Range: self.range_logged,
         }
+        self.reads = {Get: lambda operation, items_max, bytes_max: self.get(operation), Range: self.range}
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -230,7 +234,7 @@ class Kv(Service):
 
     def transaction(self, operation: Transaction) -> Result:
         draft = _Draft(self)
-        succeeded = all([_holds(compare, self.keys.get(compare.key)) for compare in operation.compares])
+        succeeded = all([self._holds(compare) for compare in operation.compares])
         results: list[tuple[bytes | None, bool, Item | None]] = []
         read_bytes = 0
         try:
@@ -257,6 +261,17 @@ class Kv(Service):
             succeeded,
             [Got(revision, item) if key is not None else Done(revision, int(changed)) for key, changed, item in results],
         )
+
+    def _holds(self, compare: Compare) -> bool:
+        if compare.field == TOKEN:
+            live = self.context.holdings.live(Token(compare.number))
+            return (live is not None and live.name == compare.key) is (compare.relation == EQUAL)
+        stored = self.keys.get(compare.key)
+        if compare.field == VALUE:
+            value = stored.value if stored is not None else None
+            return (value == compare.value) is (compare.relation == EQUAL)
+        number = _NUMBERS[compare.field](stored) if stored is not None else 0
+        return _RELATIONS[compare.relation](number, compare.number)
 
     def get(self, operation: Get) -> Got:
         return Got(self.context.scalars.revision, _item(operation.key, self.keys.get(operation.key)))
@@ -330,11 +345,3 @@ _RELATIONS: dict[int, Callable[[int, int], bool]] = {
     LESS: int.__lt__,
     GREATER: int.__gt__,
 }
-
-
-def _holds(compare: Compare, stored: Stored | None) -> bool:
-    if compare.field == VALUE:
-        value = stored.value if stored is not None else None
-        return (value == compare.value) is (compare.relation == EQUAL)
-    number = _NUMBERS[compare.field](stored) if stored is not None else 0
-    return _RELATIONS[compare.relation](number, compare.number)

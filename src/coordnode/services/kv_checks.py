@@ -7,8 +7,8 @@ from coordnode.services.commands import (
     EQUAL,
     GREATER,
     NOT_EQUAL,
+    TOKEN,
     VALUE,
-    VERSION,
     Compare,
     Delete,
     DeleteRange,
@@ -64,9 +64,9 @@ def _check_delete_range(operation: DeleteRange, settings: Settings) -> CoordErro
 
 
 def _check_compare(compare: Compare, settings: Settings) -> CoordError | None:
-    if not VALUE <= compare.field <= VERSION:
-        return BadRequest(f"a comparison of key {compare.key[:32]!r} names field {compare.field}; fields are {VALUE} to {VERSION}")
-    relation_max = NOT_EQUAL if compare.field == VALUE else GREATER
+    if not VALUE <= compare.field <= TOKEN:
+        return BadRequest(f"a comparison of key {compare.key[:32]!r} names field {compare.field}; fields are {VALUE} to {TOKEN}")
+    relation_max = NOT_EQUAL if compare.field in (VALUE, TOKEN) else GREATER
     if not EQUAL <= compare.relation <= relation_max:
         return BadRequest(
             f"a comparison of key {compare.key[:32]!r} names relation {compare.relation}; for this field they are {EQUAL} to {relation_max}"
@@ -93,6 +93,10 @@ def _check_transaction(operation: Transaction, settings: Settings) -> CoordError
         if error is not None:
             return error
     return None
+
+
+def transaction_level(operation: Transaction) -> int:
+    return 3 if any([compare.field == TOKEN for compare in operation.compares]) else 1
 
 
 CHECKS: Mapping[type, Check] = {

@@ -19,20 +19,17 @@ from coordnode.services.commands import (
     ClientCommand,
     Command,
     Done,
-    Get,
     OpenSession,
     Operation,
     Outcome,
     Put,
     RaiseLevel,
     ReadOperation,
-    ReadSessions,
     Result,
-    SessionPage,
     Wake,
     encode,
 )
-from coordnode.services.context import Containers, Context, Handler, Service, failure
+from coordnode.services.context import Containers, Context, Handler, Reader, Service, failure
 from coordnode.services.history import History
 from coordnode.services.kv import Kv
 from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
@@ -60,13 +57,16 @@ class Machine:
         self._sessions = Sessions(context, self._requests)
         self._kv = Kv(context)
         self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
+        self._sessions.keys_of = self._kv.bound_count
         self._history = History(settings, scalars)
         self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}
         self.containers: dict[int, Container[Any, Any]] = {}  # all replicated state but settings and scalars, by container id
+        self._reads: dict[type, Reader] = {}
         for service in self._services:
             self._routes.update(service.routes)
+            self._reads.update(service.reads)
         owned: list[Containers] = [service.containers for service in self._services]
-        owned += [self._requests.containers, self._history.containers]
+        owned += [self._requests.containers, context.holdings.containers, self._history.containers]
         for containers in owned:
             for container in containers:
                 assert snapshot.HEADER_ID < container.id < snapshot.TRAILER_ID
@@ -90,6 +90,7 @@ class Machine:
         context.index = index
         context.term = term
         context.cluster_ms = max(scalars.cluster_ms, batch.cluster_ms)
+        context.wall_ms = batch.wall_ms
         windows, keep, put = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put
         key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
         outcomes: list[Outcome] = []
@@ -199,12 +200,7 @@ class Machine:
         error = check_operation(operation, self.settings, self.scalars.level)
         if error is not None:
             return encode(failure(error))
-        if isinstance(operation, Get):
-            return encode(self._kv.get(operation))
-        if isinstance(operation, ReadSessions):
-            sessions, more = self._sessions.page(operation, items_max, self._kv.bound_count)
-            return encode(SessionPage(self.revision, sessions, more))
-        return encode(self._kv.range(operation, items_max, bytes_max))
+        return encode(self._reads[type(operation)](operation, items_max, bytes_max))
 
     def changes(self, after: Revision, up_to: Revision) -> list[Change]:
         """The changes with after < revision <= up_to; after + 1 must not be below the floor."""

@@ -1,28 +1,37 @@
 """The services there are. A new one is its own file and one line here. Pure."""
 
+from collections.abc import Callable
+from typing import Any
+
 from coordnode.services.commands import RaiseLevel, Wake
 from coordnode.services.context import Check, Service
+from coordnode.services.counters import Counters
 from coordnode.services.kv import Kv
 from coordnode.services.sessions import Sessions
 
-SUPPORTED_LEVEL = 2  # the highest feature level that this build can apply
+SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
-OTHER_SERVICES: tuple[type[Service], ...] = ()
+OTHER_SERVICES: tuple[type[Service], ...] = (Counters,)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}
 """Which feature level an operation needs: below it every member refuses it alike, whatever its build."""
 
+LEVELS_OF: dict[type, Callable[[Any], int]] = {}
+"""Where that depends on what the operation says."""
+
 CHECKS: dict[type, Check] = {}
 """What can be wrong with an operation, whatever the state."""
 
+ADDS_DATA: tuple[type, ...] = ()
+"""Refused while the members with free space are no quorum."""
 
-for _levels, _checks in (
-    (Sessions.LEVELS, Sessions.CHECKS),
-    (Kv.LEVELS, Kv.CHECKS),
-    *[(_kind.LEVELS, _kind.CHECKS) for _kind in OTHER_SERVICES],
-):
-    assert not COMMAND_LEVELS.keys() & _levels.keys(), "two services claim one operation"
-    assert _checks.keys() <= _levels.keys(), "a check without a level"
-    COMMAND_LEVELS.update(_levels)
-    CHECKS.update(_checks)
+
+_SERVICES: tuple[type[Service], ...] = (Sessions, Kv, *OTHER_SERVICES)
+for _kind in _SERVICES:
+    assert not COMMAND_LEVELS.keys() & _kind.LEVELS.keys(), "two services claim one operation"
+    assert _kind.CHECKS.keys() | _kind.LEVELS_OF.keys() <= _kind.LEVELS.keys(), "a check without a level"
+    COMMAND_LEVELS.update(_kind.LEVELS)
+    LEVELS_OF.update(_kind.LEVELS_OF)
+    CHECKS.update(_kind.CHECKS)
+    ADDS_DATA += _kind.ADDS_DATA

@@ -16,14 +16,14 @@ from coordnode.services.commands import (
     CloseSession,
     Done,
     Expire,
-    Failure,
+    FirstResult,
     OpenSession,
     Outcome,
     ReadSessions,
     Result,
     SessionInfo,
     SessionOpened,
-    TransactionDone,
+    SessionPage,
     Withdraw,
     encode,
 )
@@ -76,12 +76,14 @@ def _check_close(operation: CloseSession, settings: Settings) -> CoordError | No
 
 
 class Sessions(Service):
+    ADDS_DATA: ClassVar[tuple[type, ...]] = (OpenSession,)
     LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1, ReadSessions: 1}
     CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close, ReadSessions: _check_read}
 
     def __init__(self, context: Context, requests: Requests) -> None:
         super().__init__(context)
         self._requests = requests
+        self.keys_of: Callable[[SessionId], int] = lambda session: 0  # set by the machine: how many keys are bound to a session
         self.table: Table[Session] = Table(SESSIONS_ID, Session)
         self.nonces: Table[int] = Table(NONCES_ID, int)  # nonce -> session
         self.windows = Windows(context.settings, context.scalars)  # one for each session in `table`
@@ -93,6 +95,7 @@ class Sessions(Service):
             Checkpoint: self.checkpoint,
             Withdraw: self.withdraw,
         }
+        self.reads = {ReadSessions: self.page}
 
     def get(self, session: SessionId) -> Session | None:
         return self.table.get(_pack(session)) if session > 0 else None
@@ -111,17 +114,16 @@ class Sessions(Service):
         for key, session in self.table.items():
             yield SessionId(int.from_bytes(key, "big")), session
 
-    def page(self, operation: ReadSessions, items_max: int, keys_of: Callable[[SessionId], int]) -> tuple[list[SessionInfo], bool]:
-        """(sessions, whether there are more)"""
+    def page(self, operation: ReadSessions, items_max: int, bytes_max: int) -> SessionPage:
         count = min(operation.limit or items_max, items_max)
         found: list[SessionInfo] = []
         for key, session in self.table.scan(_pack(operation.after + 1)):
             if len(found) == count:
-                return found, True
+                return SessionPage(self.context.scalars.revision, found, True)
             name = SessionId(int.from_bytes(key, "big"))
             open_ms = self.context.scalars.cluster_ms - session.opened_ms
-            found.append(SessionInfo(name, session.ttl_ms, session.owner, open_ms, keys_of(name)))
-        return found, False
+            found.append(SessionInfo(name, session.ttl_ms, session.owner, open_ms, self.keys_of(name)))
+        return SessionPage(self.context.scalars.revision, found, False)
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -136,11 +138,11 @@ class Sessions(Service):
         session = scalars.session_next
         scalars.session_next = SessionId(session + 1)
         window = self.windows.open(session)
-        first: Done | TransactionDone | Failure | None = None
+        first: FirstResult | None = None
         if operation.first is not None:
             context.session = session
             carried_out = context.execute(operation.first)
-            assert isinstance(carried_out, Done | TransactionDone | Failure)
+            assert isinstance(carried_out, FirstResult)
             first = carried_out
             kept = Outcome(context.index, context.position, encode(first))
             self.windows.keep(window, session, FIRST_SEQUENCE, FIRST_SEQUENCE, kept)

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     history_group_bytes_max: int = 65_536  # a group that is larger holds one revision
     state_bytes_max: int = 2_147_483_648
     digest_every: int = 64  # entries between comparisons of the members' digests
+    name_bytes_max: int = 255  # of a lock, an election, a group and the like
+    wake_items_max: int = 1_000  # things of one service that one Wake carries out
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
 """The format of one snapshot: header, slices, footer. Whole or partial, it is read by the same code.
 
-    header   sealed block: the encoded SnapshotMeta; padded to a multiple of 8
-    slice    magic, number, bytes, crc of the data, crc of this header; the data; padded to a multiple of 8
-    footer   a slice header with its own magic: count of slices, checksum over all slice headers
+header   sealed block: the encoded SnapshotMeta; padded to a multiple of 8
+slice    magic, number, bytes, crc of the data, crc of this header; the data; padded to a multiple of 8
+footer   a slice header with its own magic: count of slices, checksum over all slice headers
 """
 
 from collections.abc import Iterator

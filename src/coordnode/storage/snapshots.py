@@ -373,4 +373,3 @@ class SnapshotStore:
         except CoordError as error:
             self._failed = error.sentence
             raise
-

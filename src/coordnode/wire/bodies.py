@@ -29,6 +29,7 @@ from coordnode.services.dialogue import (
     UnwatchAsk,
     WatchAsk,
     WatchGap,
+    WatchProgress,
     WatchPush,
     WriteAsk,
 )
@@ -71,7 +72,7 @@ class JsonReply(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 JsonAsk = JsonWriteAsk | JsonReadAsk | KeepAliveAsk | WatchAsk | UnwatchAsk | TransferAsk | ConfigAsk | LevelAsk
-JsonAnswer = JsonReply | ErrorReply | KeepAliveReply | WatchPush | WatchGap
+JsonAnswer = JsonReply | ErrorReply | KeepAliveReply | WatchPush | WatchGap | WatchProgress
 
 
 class JsonAsks(msgspec.Struct, frozen=True, array_like=True):

@@ -36,9 +36,7 @@ def store_explains(operations: Sequence[Operation]) -> bool:
     def goes_on(left: list[Operation]) -> bool:
         if all(operation.kind == UNKNOWN for operation in left):
             return True
-        ends = [
-            Operation(0, "end-sessions", (session,), UNSEEN, -FOREVER, FOREVER, UNKNOWN) for session in store.sessions_with_keys()
-        ]
+        ends = [Operation(0, "end-sessions", (session,), UNSEEN, -FOREVER, FOREVER, UNKNOWN) for session in store.sessions_with_keys()]
         for operation in left + ends:
             if any(other.returned < operation.invoked for other in left if other is not operation):
                 continue

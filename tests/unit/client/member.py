@@ -165,6 +165,3 @@ class FakeMember:
 
 def not_leader(ask: Ask, leader: int = 0) -> list[Answer]:
     return [ErrorReply(ask.request, 10, "another member leads", True, 0, MemberId(leader))]
-
-
-

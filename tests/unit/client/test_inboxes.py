@@ -4,7 +4,7 @@ import random
 
 from coordnode.client.actions import Connect, Send, WatchEvents
 from coordnode.client.core import ClientCore
-from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox
+from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Scope
 from coordnode.ids import MemberId, Revision
 from coordnode.services.commands import PUT_EVENT, Change, Event
 from coordnode.services.dialogue import UnwatchAsk, WatchAsk, WatchPush
@@ -20,7 +20,7 @@ def change(revision: int) -> Change:
 def test_too_much_ends_the_subscription_until_it_was_taken() -> None:
     core = ClientCore([MEMBER], random.Random(1))
     inboxes: dict[int, Inbox] = {}
-    inbox = Inbox(core, inboxes, b"", b"", 0, 0)
+    inbox = Inbox(core, inboxes, Scope(b"", b""), 0, 0)
     assert any(isinstance(action, Connect) for action in core.poll(0))
     core.on_connected(MEMBER, 0)
 

@@ -1,17 +1,20 @@
 """A seeded life of a machine: sessions, puts, transactions, retries and ends, mixed."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as SequenceOf
 
 from coordnode.ids import Sequence, SessionId, Term
 from coordnode.services.commands import (
     EQUAL,
     VERSION,
+    AddCounter,
     Checkpoint,
     CloseSession,
     Command,
     Compare,
     Delete,
+    DeleteCounter,
     DeleteRange,
     Expire,
     Get,
@@ -27,9 +30,10 @@ from .driven import alone
 
 
 class Life:
-    def __init__(self, seed: int, keys: int = 40) -> None:
+    def __init__(self, seed: int, keys: int = 40, others: "SequenceOf[Callable[[Life], Operation]] | None" = None) -> None:
         self.chance = random.Random(seed)
         self.keys = keys
+        self.others = OTHERS if others is None else others
         self.sequences: dict[int, int] = {}  # session -> the last sequence used
         self.sent: list[Command] = []
         self.opened = 0
@@ -54,6 +58,8 @@ class Life:
             return DeleteRange(self.key(), self.key(), chance.randrange(1, 5))
         if dice < 0.75:
             return Get(self.key())
+        if dice < 0.85 and self.others:
+            return chance.choice(self.others)(self)
         compares = [Compare(self.key(), VERSION, EQUAL, chance.randrange(2)) for _ in range(chance.randrange(2))]
         steps = [[self.step() for _ in range(chance.randrange(4))] for _ in range(2)]
         return Transaction(compares, *steps)
@@ -93,6 +99,14 @@ class Life:
                 batch.append(self.command())
                 self.sent.append(batch[-1])
             yield batch
+
+
+def counter(life: Life) -> Operation:
+    return life.chance.choice([AddCounter(life.key(), life.chance.randrange(-9, 9)), DeleteCounter(life.key())])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter,)
+"""One for each service but kv and sessions: some operation of it, whatever its state."""
 
 
 SMALL = {"dedupe_entries_max": 6, "dedupe_bytes_max": 400, "request_ids_max": 20, "history_count_max": 60, "session_keys_max": 4}

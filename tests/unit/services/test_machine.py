@@ -1,5 +1,7 @@
 """The machine as a whole: genesis, contiguity, time, levels, history, what an unexpected error leaves behind."""
 
+from typing import get_args
+
 import pytest
 
 from coordnode import limits
@@ -7,28 +9,27 @@ from coordnode.errors import LevelMissing, UnknownFormat
 from coordnode.ids import ClusterId, Index, SessionId, Term
 from coordnode.services.admission import check_operation
 from coordnode.services.commands import (
+    READS,
     Batch,
-    Checkpoint,
+    ClientOperation,
     CloseSession,
     Delete,
     DeleteRange,
     Done,
     Event,
-    Expire,
     Failure,
     Get,
-    OpenSession,
+    Operation,
     Put,
     RaiseLevel,
-    Range,
-    ReadSessions,
+    ReadOperation,
     Transaction,
     Wake,
-    Withdraw,
 )
 from coordnode.services.context import Context, Service
+from coordnode.services.holdings import Holdings
 from coordnode.services.machine import Machine
-from coordnode.services.registry import CHECKS, COMMAND_LEVELS
+from coordnode.services.registry import CHECKS, COMMAND_LEVELS, SUPPORTED_LEVEL
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Table
 
@@ -37,7 +38,7 @@ from .driven import CREATED_UNIX_S, Driven, alone, in_session, opening
 
 def test_genesis() -> None:
     machine = Driven().machine
-    assert (machine.applied, machine.revision, machine.cluster_ms, machine.level, machine.state_bytes) == (0, 0, 0, 2, 0)
+    assert (machine.applied, machine.revision, machine.cluster_ms, machine.level, machine.state_bytes) == (0, 0, 0, SUPPORTED_LEVEL, 0)
     assert machine.scalars.token_next == CREATED_UNIX_S << 20
     assert machine.history_floor == 1
     assert machine.changes(0, 0) == []
@@ -100,11 +101,13 @@ def test_an_unexpected_error_propagates_and_leaves_the_state_alone(monkeypatch: 
 
 
 def test_every_operation_has_a_level_and_a_route() -> None:
-    operations = {Put, Delete, DeleteRange, Get, Range, Transaction, OpenSession, CloseSession}
-    operations |= {Expire, Checkpoint, Withdraw, Wake, RaiseLevel}
-    only_read = {ReadSessions}
-    assert COMMAND_LEVELS.keys() - only_read == Driven().machine._routes.keys() == operations
-    assert CHECKS.keys() <= operations | only_read
+    machine = Driven().machine
+    operations, reads = set(get_args(Operation)), set(READS)
+    assert machine._routes.keys() == operations
+    assert machine._reads.keys() == reads == set(get_args(ReadOperation)) - {type(None)}
+    assert COMMAND_LEVELS.keys() == operations | reads
+    assert CHECKS.keys() <= operations | reads
+    assert set(get_args(ClientOperation)) < operations
 
 
 def test_raising_the_level_opens_what_was_gated() -> None:
@@ -191,7 +194,7 @@ class Bell(Service):
         self.rings_at: int | None = 70
 
     def on_session_end(self, session: SessionId) -> None:
-        self.tokens.set(b"%d" % session, self.context.next_token())
+        self.tokens.set(b"%d" % session, self.context.holdings.grant(200, b"bell", session))
         self.context.emit((0, b"bell", b"", 1, session))
 
     def due(self) -> int | None:
@@ -227,10 +230,10 @@ def test_two_services_may_not_share_a_container_id(monkeypatch: pytest.MonkeyPat
 
 
 def test_tokens_end_before_json_does() -> None:
-    context = Context(Settings(), Scalars(ClusterId(1), 1, 1, token_next=2**53 - 1))  # type: ignore[arg-type]
-    assert context.next_token() == 2**53 - 1
+    holdings = Holdings(Scalars(ClusterId(1), 1, 1, token_next=2**53 - 1))  # type: ignore[arg-type]
+    assert holdings.grant(2, b"nightly", SessionId(1)) == 2**53 - 1
     with pytest.raises(AssertionError, match="2\\*\\*53"):
-        context.next_token()
+        holdings.grant(2, b"nightly", SessionId(1))
 
 
 def test_an_operation_below_its_level_is_not_even_looked_at() -> None:

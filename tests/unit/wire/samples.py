@@ -23,9 +23,12 @@ OPERATIONS: list[c.ClientOperation] = [
     c.CloseSession(SessionId(99)),
     c.Get(b"key"),
     c.Range(b"a", b"", 10, True),
+    c.AddCounter(b"visits", -3),
+    c.DeleteCounter(b"visits"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
+READS += [c.encode(c.GetCounter(b"visits")), c.encode(c.ListCounters(b"v", b"vi", 5))]
 RESULTS: list[c.Result] = [
     c.Done(Revision(9)),
     c.Got(Revision(9), ITEM),
@@ -35,6 +38,8 @@ RESULTS: list[c.Result] = [
     c.SessionOpened(SessionId(99), 10_000, Revision(9), c.Done(Revision(9))),
     c.Failure(20, "the session is over"),
     c.SessionPage(Revision(9), [c.SessionInfo(SessionId(99), 10_000, "me", 1_500, 2)], True),
+    c.CounterValue(Revision(9), -3),
+    c.CounterPage(Revision(9), [c.CounterInfo(b"visits", -3)], False),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])
@@ -72,5 +77,6 @@ ANSWERS: list[d.Answer] = [
     d.KeepAliveReply(30, [(SessionId(99), 10_000)], [SessionId(100)]),
     d.WatchPush(31, [CHANGE], Revision(6)),
     d.WatchGap(31, Revision(4)),
+    d.WatchProgress(0, Revision(1_000)),
 ]
 HELLO = Hello(ClusterId(77), A, B, 3, "jobs@web1", "0.1.0")

@@ -1,0 +1,255 @@
+"""The closed list of what clients may ask and leaders may decide, what is answered, and the codec of all three.
+
+A client encodes a `Command` once; those bytes are spliced into a raft entry's `Batch` and never re-encoded.
+Tags are never reused. Field order is the wire format: fields are only ever added at the end, with a default.
+Each service's own words are in a file of its name; here they become one language.
+"""
+
+from collections.abc import Sequence as SequenceOf
+
+import msgspec
+
+from coordnode.errors import BadRequest, RecordError
+from coordnode.ids import Sequence, SessionId
+from coordnode.services.commands.base import Failure
+from coordnode.services.commands.counters import (
+    AddCounter,
+    CounterInfo,
+    CounterPage,
+    CounterValue,
+    DeleteCounter,
+    GetCounter,
+    ListCounters,
+)
+from coordnode.services.commands.events import (
+    BARRIERS,
+    COUNTERS,
+    DELETE_EVENT,
+    ELECTIONS,
+    GROUPS,
+    JOURNALS,
+    KV,
+    LOCKS,
+    NOTICES,
+    PUT_EVENT,
+    QUEUES,
+    SHARDS,
+    SPACE_MAX,
+    Change,
+    Event,
+)
+from coordnode.services.commands.kv import (
+    CREATE_REVISION,
+    EQUAL,
+    GREATER,
+    LESS,
+    MOD_REVISION,
+    NOT_EQUAL,
+    TOKEN,
+    VALUE,
+    VERSION,
+    Compare,
+    Delete,
+    DeleteRange,
+    Done,
+    Get,
+    Got,
+    Item,
+    Page,
+    Put,
+    Range,
+    Transaction,
+    TransactionDone,
+)
+from coordnode.services.commands.leading import (
+    Checkpoint,
+    Expire,
+    RaiseLevel,
+    Wake,
+    Withdraw,
+)
+from coordnode.services.commands.sessions import (
+    CloseSession,
+    FirstOperation,
+    FirstResult,
+    OpenSession,
+    ReadSessions,
+    SessionInfo,
+    SessionOpened,
+    SessionPage,
+)
+
+__all__ = [
+    "BARRIERS",
+    "COUNTERS",
+    "CREATE_REVISION",
+    "DELETE_EVENT",
+    "ELECTIONS",
+    "EQUAL",
+    "GREATER",
+    "GROUPS",
+    "JOURNALS",
+    "KV",
+    "LESS",
+    "LOCKS",
+    "MOD_REVISION",
+    "NOTICES",
+    "NOT_EQUAL",
+    "PUT_EVENT",
+    "QUEUES",
+    "READS",
+    "SHARDS",
+    "SPACE_MAX",
+    "TOKEN",
+    "VALUE",
+    "VERSION",
+    "AddCounter",
+    "Batch",
+    "Change",
+    "Checkpoint",
+    "ClientCommand",
+    "ClientOperation",
+    "CloseSession",
+    "Command",
+    "Compare",
+    "CounterInfo",
+    "CounterPage",
+    "CounterValue",
+    "Delete",
+    "DeleteCounter",
+    "DeleteRange",
+    "Done",
+    "Event",
+    "Expire",
+    "Failure",
+    "FirstOperation",
+    "FirstResult",
+    "Get",
+    "GetCounter",
+    "Got",
+    "Item",
+    "ListCounters",
+    "OpenSession",
+    "Operation",
+    "Outcome",
+    "Page",
+    "Put",
+    "RaiseLevel",
+    "Range",
+    "ReadOperation",
+    "ReadSessions",
+    "Result",
+    "SessionInfo",
+    "SessionOpened",
+    "SessionPage",
+    "Transaction",
+    "TransactionDone",
+    "Wake",
+    "Withdraw",
+    "array_header",
+    "decode_batch",
+    "decode_client_command",
+    "decode_read",
+    "decode_result",
+    "encode",
+    "splice_batch",
+]
+
+ClientOperation = (
+    # what is most often asked comes first
+    Put | Delete | DeleteRange | Transaction | Get | Range | OpenSession | CloseSession | AddCounter | DeleteCounter
+)
+Operation = ClientOperation | Expire | Checkpoint | Withdraw | Wake | RaiseLevel
+ReadOperation = (
+    Get | Range | ReadSessions | GetCounter | ListCounters | None  # only the barrier, "everything before this is visible to me"
+)
+READS = (Get, Range, ReadSessions, GetCounter, ListCounters)
+
+Result = Done | Got | Page | TransactionDone | Failure | SessionOpened | SessionPage | CounterValue | CounterPage
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """`sequence` 0 with an empty `request_id`: not deduplicated; the client must not retry it unless refused."""
+
+    session: SessionId
+    sequence: Sequence
+    lowest_open: Sequence  # the client will never ask again about anything below this
+    request_id: str  # exactly-once without a session (Idempotency-Key, --request-id); "" otherwise
+    operation: Operation
+
+
+class ClientCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The same bytes as Command, but only with what a client may ask."""
+
+    session: SessionId
+    sequence: Sequence
+    lowest_open: Sequence
+    request_id: str
+    operation: ClientOperation
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    cluster_ms: int  # decides what is due; never goes back; stands still while there is no leader
+    wall_ms: int  # only shown; no rule reads it
+    commands: list[Command]
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where in the log a command took effect, and its encoded Result. A retry gets the very same Outcome."""
+
+    index: int
+    position: int  # within the entry
+    result: bytes
+
+
+# --- codec ---------------------------------------------------------------------------------------------------------
+
+_encoder = msgspec.msgpack.Encoder()
+_client_command_decoder = msgspec.msgpack.Decoder(ClientCommand)
+_read_decoder: msgspec.msgpack.Decoder[ReadOperation] = msgspec.msgpack.Decoder(ReadOperation)
+_batch_decoder = msgspec.msgpack.Decoder(Batch)
+_result_decoder: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
+
+encode = _encoder.encode
+
+
+def decode_client_command(data: bytes) -> ClientCommand:
+    try:
+        return _client_command_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the command cannot be decoded: {error}") from None
+
+
+def decode_read(data: bytes) -> ReadOperation:
+    try:
+        return _read_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the read cannot be decoded: {error}") from None
+
+
+def decode_result(data: bytes) -> Result:
+    try:
+        return _result_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"a result cannot be decoded: {error}") from None
+
+
+def decode_batch(data: bytes) -> Batch:
+    try:
+        return _batch_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"a log entry's batch cannot be decoded: {error}") from None
+
+
+def array_header(length: int) -> bytes:
+    if length < 16:
+        return bytes((0x90 | length,))
+    if length < 65536:
+        return b"\xdc" + length.to_bytes(2, "big")
+    return b"\xdd" + length.to_bytes(4, "big")
+
+
+def splice_batch(cluster_ms: int, wall_ms: int, commands: SequenceOf[bytes]) -> bytes:
+    """The bytes of a Batch around commands that are already encoded."""
+    head = b"\x93" + _encoder.encode(cluster_ms) + _encoder.encode(wall_ms)
+    return b"".join((head, array_header(len(commands)), *commands))
