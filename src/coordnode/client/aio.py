@@ -17,8 +17,8 @@ from typing import Self, TypeVar
 from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
+from coordnode.client.aio_counters import AsyncCounters
 from coordnode.client.clock import now_ms
-from coordnode.client.counters import AsyncCounters
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope

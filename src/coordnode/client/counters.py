@@ -1,11 +1,10 @@
-"""Counters: `cluster.counters`, blocking and to await."""
+"""Counters, blocking: `cluster.counters`; and the requests that its twin in aio_counters makes, too."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.pump import Pump
 from coordnode.client.requests import Request, as_bytes, expect
-from coordnode.client.tasks import Tasks
 from coordnode.services.commands import (
     AddCounter,
     CounterInfo,
@@ -20,19 +19,19 @@ from coordnode.services.commands import (
 Name = str | bytes
 
 
-def _add(name: Name, delta: int, request_id: str) -> Request[int]:
+def add_request(name: Name, delta: int, request_id: str) -> Request[int]:
     return Request(AddCounter(as_bytes(name), delta), lambda result: expect(result, CounterValue).value, request_id=request_id)
 
 
-def _delete(name: Name, request_id: str) -> Request[bool]:
+def delete_request(name: Name, request_id: str) -> Request[bool]:
     return Request(DeleteCounter(as_bytes(name)), lambda result: expect(result, Done).changed > 0, request_id=request_id)
 
 
-def _get(name: Name, stale: bool) -> Request[int]:
+def get_request(name: Name, stale: bool) -> Request[int]:
     return Request(GetCounter(as_bytes(name)), lambda result: expect(result, CounterValue).value, stale)
 
 
-def _page(prefix: bytes, after: bytes, stale: bool) -> Request[CounterPage]:
+def page_request(prefix: bytes, after: bytes, stale: bool) -> Request[CounterPage]:
     return Request(ListCounters(prefix, after), lambda result: expect(result, CounterPage), stale)
 
 
@@ -46,52 +45,22 @@ class Counters:
 
     def add(self, name: Name, delta: int = 1, *, request_id: str = "", timeout: Seconds | None = None) -> int:
         """The sum. A counter that does not exist begins at 0."""
-        return self._pump.call(_add(name, delta, request_id), self._limit(timeout), self._session)
+        return self._pump.call(add_request(name, delta, request_id), self._limit(timeout), self._session)
 
     def get(self, name: Name, *, stale: bool = False, timeout: Seconds | None = None) -> int:
         """0: it is, or it does not exist."""
-        return self._pump.call(_get(name, stale), self._limit(timeout), self._session)
+        return self._pump.call(get_request(name, stale), self._limit(timeout), self._session)
 
     def delete(self, name: Name, *, request_id: str = "", timeout: Seconds | None = None) -> bool:
         """Whether it was there."""
-        return self._pump.call(_delete(name, request_id), self._limit(timeout), self._session)
+        return self._pump.call(delete_request(name, request_id), self._limit(timeout), self._session)
 
     def list(self, prefix: Name = b"", *, stale: bool = False, timeout: Seconds | None = None) -> Iterator[CounterInfo]:
         """In the order of names, page by page."""
         after, more = b"", True
         while more:
-            page = self._pump.call(_page(as_bytes(prefix), after, stale), self._limit(timeout), self._session)
+            page = self._pump.call(page_request(as_bytes(prefix), after, stale), self._limit(timeout), self._session)
             yield from page.counters
-            more = page.more
-            after = page.counters[-1].name if page.counters else b""
-
-    def _limit(self, timeout: Seconds | None) -> int:
-        return self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
-
-
-class AsyncCounters:
-    """The same to await."""
-
-    def __init__(self, tasks: Tasks, timeout_ms: int, session: int = 0) -> None:
-        self._tasks = tasks
-        self._timeout_ms = timeout_ms
-        self._session = session
-
-    async def add(self, name: Name, delta: int = 1, *, request_id: str = "", timeout: Seconds | None = None) -> int:
-        return await self._tasks.call(_add(name, delta, request_id), self._limit(timeout), self._session)
-
-    async def get(self, name: Name, *, stale: bool = False, timeout: Seconds | None = None) -> int:
-        return await self._tasks.call(_get(name, stale), self._limit(timeout), self._session)
-
-    async def delete(self, name: Name, *, request_id: str = "", timeout: Seconds | None = None) -> bool:
-        return await self._tasks.call(_delete(name, request_id), self._limit(timeout), self._session)
-
-    async def list(self, prefix: Name = b"", *, stale: bool = False, timeout: Seconds | None = None) -> AsyncIterator[CounterInfo]:
-        after, more = b"", True
-        while more:
-            page = await self._tasks.call(_page(as_bytes(prefix), after, stale), self._limit(timeout), self._session)
-            for counter in page.counters:
-                yield counter
             more = page.more
             after = page.counters[-1].name if page.counters else b""
 
