@@ -22,7 +22,12 @@ CoordError
 │   ├── UnknownVersion     25  wire version that this build does not speak
 │   ├── Unreachable        26  no member could be asked in time: nothing was sent
 │   ├── HistoryGone        27  a watch wants changes older than the history keeps; says which are the oldest it has
-│   └── MembershipBusy     30  another change is under way, or this change is not possible now
+│   ├── MembershipBusy     30  another change is under way, or this change is not possible now
+│   ├── NotHeld            31  the token, ticket or claim is not (or no longer) this session's
+│   ├── Deadlock           32  waiting would never end: names the circle
+│   ├── Missing            33  there is no lock, queue, group … of that name
+│   ├── Conflict           34  it exists, with other settings than these
+│   └── Full               35  a list (of waiters, tasks, members …) has reached its bound
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
 │   ├── TimedOut           51
@@ -140,6 +145,26 @@ class HistoryGone(Refused):
 
 class MembershipBusy(Refused):
     code = 30
+
+
+class NotHeld(Refused):
+    code = 31
+
+
+class Deadlock(Refused):
+    code = 32
+
+
+class Missing(Refused):
+    code = 33
+
+
+class Conflict(Refused):
+    code = 34
+
+
+class Full(Refused):
+    code = 35
 
 
 class Unknown(CoordError):
