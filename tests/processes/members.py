@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,13 +79,14 @@ class Process:
         self.log = folder.with_suffix(".log")
         self.running: subprocess.Popen[bytes] | None = None
 
-    def start(self, *flags: str, optimised: bool = False) -> None:
+    def start(self, *flags: str, optimised: bool = False, environment: Mapping[str, str] | None = None) -> None:
         assert self.running is None
         command = [sys.executable, *(["-O"] if optimised else []), "-m", "coordnode", "run", "--folder", str(self.folder)]
         command += ["--listen", f"{self.address[0]}:{self.address[1]}", *FLAGS, *flags]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("COORDNODE_")}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("COORDNODE_")}
         with self.log.open("ab") as log:
-            self.running = subprocess.Popen(command, stderr=log, stdout=log, env=environment | {"PYTHONPATH": str(SOURCE)})
+            everything = kept | {"PYTHONPATH": str(SOURCE)} | dict(environment or {})
+            self.running = subprocess.Popen(command, stderr=log, stdout=log, env=everything)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.running is not None
