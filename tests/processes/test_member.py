@@ -186,6 +186,22 @@ def test_a_single_member_stops_at_once(single: Cluster) -> None:
     assert one.wait() == 0
 
 
+def test_a_leader_that_is_killed_is_not_waited_for(cluster: Cluster) -> None:
+    """Elections by silence alone would take longer than this test has patience: only the connections that ended tell."""
+    silence = ("--election-ticks-min", "1500", "--election-ticks-max", "3000", "--stuck-ticks", "4000")
+    cluster.start()
+    cluster.wait_ready()
+    last = cluster.leader()
+    for one in [*[one for one in cluster.members.values() if one is not last], last]:
+        one.signal(signal.SIGTERM)
+        assert one.wait() == 0
+        one.start(*silence)
+        cluster.wait_ready()
+    leader = cluster.leader()
+    leader.kill()
+    assert cluster.leader().member != leader.member
+
+
 # --- who may speak to whom -----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ exchange n1 n2             deliver n1->n2, then n2->n1
 deliver                    everything under way, once   settle             until nothing is under way
 rounds 5                   five times: a heartbeat's time on every member, then settle
 cut n2 / heal              whatever n2 sends or is sent is lost / no more
+hang-up n1->n2             n2 is left without any connection with n1
 disk n1 slow|done [1]|fast writes wait / the first are done / all are done and no more waiting
 propose n1 x y             read n1 7                    transfer n1 n2
 change n1 voters n1,n2 learners n3
@@ -197,6 +198,10 @@ class RaftScene:
     def heal(self) -> None:
         self.cut_off = []
 
+    def hang_up(self, link: str) -> None:
+        source, target = link.split("->")
+        self.ask(target, lambda member: member.raft.on_peer_gone(parse_members(source)[0]))
+
     def disk(self, who: str, what: str, count: str = "1000") -> None:
         member = self.on(who)
         if what == "slow":
@@ -283,4 +288,4 @@ WORDS = (
     *("cluster", "join", "campaign", "tick", "deliver", "exchange", "drop", "settle", "rounds", "cut", "heal", "disk"),
     *("propose", "read", "transfer", "change", "snapshot", "crash", "rot", "start", "state"),
 )
-COMMANDS: dict[str, Callable[..., None]] = {word: getattr(RaftScene, word) for word in WORDS}
+COMMANDS: dict[str, Callable[..., None]] = {word: getattr(RaftScene, word) for word in WORDS} | {"hang-up": RaftScene.hang_up}

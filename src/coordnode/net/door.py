@@ -59,6 +59,7 @@ class Door:
         self.clients = clients
         self.on_messages = on_messages
         self.on_member: Callable[[Hello], None] = lambda hello: None  # it just connected to us, so it is there
+        self.on_member_lost: Callable[[MemberId], None] = lambda member: None  # a connection that it had opened ended
         self.answer_http = answer_http
         self.now_s = now_s
         self.strangers: dict[Stranger, float] = {}  # has not said who it is -> by when it must
@@ -82,6 +83,15 @@ class Door:
     def our_hello(self, theirs: Hello) -> Hello:
         ours = self.ours
         return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, shown_contacts(self._contacts()))
+
+    def is_connected(self, member: MemberId) -> bool:
+        """It has a connection to us."""
+        return any(link.theirs == member for link in self.members)
+
+    def member_lost(self, link: MemberLink) -> None:
+        if link in self.members:
+            del self.members[link]
+            self.on_member_lost(link.theirs)
 
     def refused(self, error: CoordError) -> None:
         name = type(error).__name__
@@ -157,9 +167,7 @@ class Stranger(asyncio.Protocol):
         self._transport.write(encode_hello(door.our_hello(hello), frame.format))
         if hello.member != NOBODY:
             self._reader.body_bytes_max = BODY_BYTES_MAX
-            member = MemberLink(
-                self._transport, self._reader, hello.member, door.ours.member, door.on_messages, lambda link: door.members.pop(link, None)
-            )
+            member = MemberLink(self._transport, self._reader, hello.member, door.ours.member, door.on_messages, door.member_lost)
             door.members[member] = None
             door.on_member(hello)
             self._hand_over(member, more)

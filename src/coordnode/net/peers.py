@@ -85,6 +85,10 @@ class Peers:
         if link is None or not link.send(messages):
             self.traffic.dropped += len(messages)
 
+    def is_connected(self, member: MemberId) -> bool:
+        link = self.links.get(member)
+        return link is not None and link.is_up()
+
     def poke(self, member: MemberId) -> None:
         """It is surely there now: a pause before the next attempt makes no sense any more."""
         link = self.links.get(member)

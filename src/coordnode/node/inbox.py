@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coordnode.errors import Overloaded
+from coordnode.ids import MemberId
 from coordnode.raft.messages import Message
 from coordnode.replica.events import ChunkRead, ChunkStored, Events, Persisted, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, UnwatchAsk
@@ -64,6 +65,9 @@ class Inbox:
             self.messages_dropped += len(messages)
         else:
             waiting.extend(messages)
+
+    def on_peer_gone(self, member: MemberId) -> None:
+        self._events.peers_gone.append(member)
 
     def on_tick(self) -> None:
         self._events.ticked = True

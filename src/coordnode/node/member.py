@@ -106,6 +106,7 @@ class Member:
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, lambda path: show(self, path), time.monotonic)
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
         self.door.on_member = self._on_member_hello
+        self.door.on_member_lost = self._on_connection_ended
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -393,9 +394,15 @@ class Member:
         self.telemetry.emit("peer_up", peer=member, build=build)
 
     def on_peer_lost(self, member: MemberId, why: str) -> None:
-        """The place for a faster failover: a leader whose connection ended is most likely gone."""
         if self._outcome is None:
             self.telemetry.emit("peer_lost", peer=member, reason=why)
+            self._on_connection_ended(member)
+
+    def _on_connection_ended(self, member: MemberId) -> None:
+        """Ours to it, or its to us. When neither is left its process most likely ended: no need to wait for its silence."""
+        if self._outcome is None and not self.peers.is_connected(member) and not self.door.is_connected(member):
+            self.inbox.on_peer_gone(member)
+            self._soon()
 
     def on_peer_refused(self, member: MemberId, why: str) -> None:
         self.telemetry.emit("peer_refused", peer=member, reason=why)

@@ -126,6 +126,11 @@ class Raft(State):
 
     # --- peers -----------------------------------------------------------------------------------------------------
 
+    def on_peer_gone(self, member: MemberId) -> None:
+        """Every connection with it ended: most likely its process did. Only a hint; whatever it still says takes it back."""
+        if self.role == FOLLOWER and self.leader == member:
+            election.stand_soon(self)
+
     def step(self, message: Message) -> None:
         assert message.target == self.member
         if message.term > self.term:

@@ -19,6 +19,14 @@ def campaign(raft: State) -> None:
     _count(raft)
 
 
+def stand_soon(raft: State) -> None:
+    """The leader seems to be gone. Should it live, its next heartbeat comes first; should only we have lost it, the others
+    refuse. Jitter as long as a heartbeat's interval keeps two from standing in the same moment."""
+    raft.set_leader(NOBODY)
+    raft.elapsed = 0
+    raft.timeout = min(raft.timeout, raft.rng.randint(raft.timing.heartbeat_ticks, 2 * raft.timing.heartbeat_ticks + 1))
+
+
 def campaign_in_earnest(raft: State, *, transfer: bool) -> None:
     raft.enter_term(Term(raft.term + 1))
     raft.vote_for(raft.member)

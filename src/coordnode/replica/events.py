@@ -72,6 +72,7 @@ class Events(msgspec.Struct):
     asks: list[tuple[int, Ask]] = []  # (connection, what it asks)
     closed: list[int] = []  # connections that are gone
     messages: list[Message] = []
+    peers_gone: list[MemberId] = []  # no connection with them is left; after what they said on it
     persisted: Persisted | None = None  # the newest one covers the older ones
     slice_stored: SliceStored | None = None
     snapshot_stored: SnapshotStored | None = None

@@ -93,6 +93,8 @@ class Replica:
             raft.on_persisted(events.persisted.write_id, events.persisted.term, events.persisted.index)
         for message in events.messages:
             self._on_message(message)
+        for member in events.peers_gone:
+            raft.on_peer_gone(member)
         if events.ticked:
             raft.tick()
             if clients.serving and raft.role == LEADER:

@@ -204,6 +204,9 @@ class Cluster:
                 self.marks.reach(marks.TORN_TAIL)
         self.damages.on_opened(member, recovered)
 
+    def on_ended(self, member: SimMember) -> None:
+        self.network.hang_up(member.member, list(self.members), lambda target: self.members[target].on_peer_gone(member.member))
+
     def on_turned(self, member: SimMember) -> None:
         if self.damages.hurt:
             self.damages.look(member)

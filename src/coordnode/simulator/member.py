@@ -51,6 +51,10 @@ class Site(Protocol):
 
     def on_opened(self, member: "SimMember", recovered: Recovered) -> None: ...
 
+    def on_ended(self, member: "SimMember") -> None:
+        """Its process did; the host closes its connections."""
+        ...
+
     def on_turned(self, member: "SimMember") -> None: ...
 
     def on_receiving(self, member: "SimMember") -> None:
@@ -156,6 +160,7 @@ class SimMember:
             self.disk.power_loss(self._chance)
         else:
             self.disk.crash(self._chance)
+            self._site.on_ended(self)
 
     def _end_life(self) -> None:
         self._life += 1
@@ -277,6 +282,11 @@ class SimMember:
             self.inbox.messages.append(message)
             if not self._turn_due:
                 self.soon()
+
+    def on_peer_gone(self, peer: MemberId) -> None:
+        if self.state in (UP, PAUSED):
+            self.inbox.peers_gone.append(peer)
+            self.soon()
 
     def on_opened(self, connection: int, identity: str) -> None:
         self.inbox.opened.append((connection, identity))

@@ -38,6 +38,7 @@ class PeerNetwork:
         self._deliver = deliver
         self._through_wire = through_wire  # encodes and decodes each message, in seeds that say so
         self._random = world.stream("network").random
+        self._hang_ups = world.stream("hang-ups")
         self._blocked: dict[tuple[MemberId, MemberId], int] = {}  # how many faults block this direction
         self._distance_ns: dict[tuple[MemberId, MemberId], int] = {}  # by link, in seeds whose members are far apart
         self._distances = world.stream("distances")
@@ -82,6 +83,15 @@ class PeerNetwork:
             world.at(arrival_ns, self._deliver, message)
             if weather.duplicate and chance() * 1000 < weather.duplicate:
                 world.at(arrival_ns + int(chance() * 20 * MILLISECOND), self._deliver, message)
+
+    def hang_up(self, source: MemberId, targets: Sequence[MemberId], tell: Callable[[MemberId], None]) -> None:
+        """A process ended and its host did not: whoever can be reached is told, behind all that was sent before."""
+        for target in targets:
+            link = (source, target)
+            if target == source or link in self._blocked:
+                continue
+            arrival_ns = self._world.now_ns + BASE_DELAY_NS + int(self._hang_ups.random() * SPREAD_NS) + self._distance_ns.get(link, 0)
+            self._world.at(max(arrival_ns, self._arrival_ns.get(link, 0)), tell, target)
 
     def _distance(self, link: tuple[MemberId, MemberId]) -> int:
         known = self._distance_ns.get(link)

@@ -86,18 +86,26 @@ def test_messages_arrive_and_a_lost_connection_is_made_again() -> None:
     async def story(peers: Peers, told: Told) -> None:
         other = await Other().open()
         heard: list[Hello] = []
+        left: list[int] = []
         other.door.on_member = heard.append
+        other.door.on_member_lost = left.append
         peers.set_members({MemberId(2): Address(HOST, other.port)})
         peers.send([heartbeat(0)])
         assert peers.traffic.dropped == 1
         await until(lambda: told.up)
         assert peers.links[MemberId(2)].build == "0.2"
+        assert peers.is_connected(MemberId(2))
+        assert other.door.is_connected(MemberId(1))
+        assert not left
         assert [hello.contacts for hello in heard] == [CONTACTS]
         peers.send([heartbeat(1), heartbeat(2)])
         await until(lambda: len(other.messages) == 2)
         assert other.messages == [heartbeat(1), heartbeat(2)]
         await other.close()
         await until(lambda: told.lost)
+        assert not peers.is_connected(MemberId(2))
+        await until(lambda: left == [1])
+        assert not other.door.is_connected(MemberId(1))
         peers.send([heartbeat(3)])
         assert peers.traffic.dropped == 2
         await other.open()

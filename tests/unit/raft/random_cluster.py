@@ -80,6 +80,8 @@ class RandomCluster:
             self.crash(member)
         elif dice < 0.765:
             self.partition()
+        elif dice < 0.78:
+            member.raft.on_peer_gone(rng.choice(self.everyone))  # whether it is true or not
         else:
             self.turn(member, self.some_messages(member), ticks=0, writes=9)
 

@@ -7,7 +7,7 @@ from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Append, AppendReply, Heartbeat, HeartbeatReply, TakeOver, VoteAsk, VoteReply
 from coordnode.raft.quorum import LOST, PENDING, WON, has_quorum, quorum_value, vote_result
-from coordnode.raft.state import CANDIDATE, FOLLOWER, LEADER
+from coordnode.raft.state import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from tests.unit.raft.hand_driven import ONE, THREE, TWO, batch, core, elect, snapshot_of, stand, turn
 
 VOTERS = (ONE, TWO, THREE)
@@ -32,6 +32,48 @@ def test_who_hears_a_leader_is_not_asked_away_from_it(pre: bool, transfer: bool,
     answers = [message.granted for message in left if isinstance(message, VoteReply)]
     assert answers == ([] if granted is None else [granted])
     assert raft.term == (2 if granted and not pre else 1)
+
+
+@pytest.mark.parametrize(("gone", "granted"), [(TWO, True), (THREE, False)])
+def test_a_leader_that_hung_up_is_not_heard_any_more(gone: MemberId, granted: bool) -> None:
+    raft = core(snapshot_of(*VOTERS))
+    raft.step(Heartbeat(TWO, ONE, 1, Term(1), Index(0), 0, True))
+    raft.on_peer_gone(gone)
+    raft.step(ask(2, pre=True))
+    left, _ = turn(raft)
+    assert [message.granted for message in left if isinstance(message, VoteReply)] == [granted]
+    for _ in range(2 * raft.timing.heartbeat_ticks + 1):
+        raft.tick()
+    assert (raft.role == PRE_CANDIDATE) == granted
+
+
+def test_a_leader_that_is_heard_again_is_given_the_whole_time() -> None:
+    raft = core(snapshot_of(*VOTERS))
+    heartbeat = Heartbeat(TWO, ONE, 1, Term(1), Index(0), 0, True)
+    raft.step(heartbeat)
+    for _ in range(raft.timing.election_ticks_min):
+        raft.on_peer_gone(TWO)
+        raft.tick()
+        raft.step(heartbeat)
+        assert (raft.role, raft.leader) == (FOLLOWER, TWO)
+    for _ in range(raft.timing.election_ticks_min - 1):
+        raft.tick()
+    assert raft.role == FOLLOWER
+
+
+@pytest.mark.parametrize("role", [CANDIDATE, LEADER])
+def test_whoever_does_not_follow_does_not_mind(role: int) -> None:
+    raft = core(snapshot_of(*VOTERS))
+    if role == LEADER:
+        elect(raft)
+    else:
+        stand(raft)
+        raft.step(VoteReply(TWO, ONE, 1, Term(raft.term + 1), True, True, False))
+    assert raft.role == role
+    timeout = raft.timeout
+    for member in VOTERS:
+        raft.on_peer_gone(member)
+    assert (raft.role, raft.timeout) == (role, timeout)
 
 
 def test_a_leader_is_not_asked_away_either() -> None:
