@@ -143,6 +143,13 @@ class WatchOrder:
         self._nothing_between(watch, state, up_to + 1)
         state.seen = up_to
 
+    def untold(self, watch: Hashable, revision: int) -> int:
+        """The first revision up to this one that `watch` wants and was not told of; 0: none."""
+        state = self._watches.get(watch)
+        if state is None or state.seen < 0:
+            return 0
+        return next((missing for missing in range(state.seen + 1, revision + 1) if self._matching(state, missing)), 0)
+
     def gap(self, watch: Hashable, floor: int) -> None:
         """`watch` was told that history begins at `floor` only, and is over."""
         state = self._watches.pop(watch, None)

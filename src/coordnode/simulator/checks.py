@@ -7,11 +7,13 @@ from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import CONFIG, Config, Entry, decode_config
+from coordnode.raft.messages import ConfirmReply
 from coordnode.raft.ready import Write
 from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
 from coordnode.simulator import faults, marks
 from coordnode.simulator.marks import Marks
+from coordnode.simulator.promised import Promised
 from coordnode.simulator.quorums import Quorums
 from coordnode.simulator.reference import Reference
 from coordnode.simulator.world import World
@@ -22,10 +24,11 @@ REFERENCE = MemberId(0)  # whom the checks name when a member differs from the r
 class Seen:
     """How far one life of one member was looked at."""
 
-    __slots__ = ("applied", "committed", "last_index", "leads", "machine", "persisted")
+    __slots__ = ("applied", "boots", "committed", "last_index", "leads", "machine", "persisted")
 
     def __init__(self) -> None:
         self.applied = -1
+        self.boots: dict[MemberId, int] = {}  # of others, as it knew them while it led
         self.committed = 0
         self.leads = Term(0)  # the newest term it was seen to lead
         self.last_index = Index(0)  # of its log, while it led
@@ -39,7 +42,9 @@ class Checks:
         self.leader_term = Term(0)
         self.leaders = 0  # terms that had a leader
         self.leads_since_ns = 0
+        self._committed_before: dict[Term, int] = {}  # by term: what was committed when its leader was elected
         self.quorums = Quorums()
+        self.promised = Promised(reference)
         self.on_moment: Callable[[str], None] = lambda strike: None  # a fault may wait for it
         self._joint_index = Index(0)  # of the newest joint configuration that anybody wrote
         self._world = world
@@ -56,6 +61,9 @@ class Checks:
 
     def wrote(self, member: MemberId, write: Write) -> None:
         """It hands these to its disk: the moment at which entries become part of its log."""
+        self.quorums.configs.wrote(member, write)
+        if write.entries:
+            self.promised.wrote(write.entries)
         observe = self._matching.observe
         for entry in write.entries:
             observe(member, entry.index, entry.term, entry)
@@ -70,7 +78,12 @@ class Checks:
         if raft.persisted != seen.persisted:
             seen.persisted = raft.persisted
             self.quorums.on_persisted(raft)
+        configs = self.quorums.configs
+        if configs.agreed[replica.member] is not raft.config:
+            configs.check(raft)
         if raft.role == LEADER:
+            if raft.boots != seen.boots:
+                self.quorums.on_restarts(raft, seen.boots)
             if raft.term != seen.leads:
                 seen.leads = raft.term
                 self._on_leader(replica)
@@ -81,14 +94,17 @@ class Checks:
             self._on_committed(replica.member, raft, seen)
         if replica.applied != seen.applied or replica.machine is not seen.machine:
             self._on_applied(replica, seen)
+        if self.promised.said_over:
+            self.promised.check_said_over()
 
     def _on_leader(self, replica: Replica) -> None:
         raft = replica.raft
         log = raft.log
         self._one_leader.observe(raft.term, replica.member)
+        self._committed_before[raft.term] = int(self._reference.applied)
         self.quorums.on_elected(raft)
         if raft.term > self.leader_term:
-            self.leader_term = raft.term
+            self.leader_term = self.promised.newest_term = raft.term
             self.leader = replica.member
             self.leaders += 1
             self.leads_since_ns = self._world.now_ns
@@ -148,6 +164,17 @@ class Checks:
         if machine.digest != reference.digests[applied]:
             self._agreement.observe(REFERENCE, applied, reference.digests[applied])
             self._agreement.observe(replica.member, applied, machine.digest)
+
+    def confirms(self, reply: ConfirmReply) -> None:
+        """A leader tells a member that lost entries how far it must come before it votes again."""
+        before = self._committed_before.get(reply.term, int(self._reference.applied))
+        if reply.commit < before:
+            raise PromiseBroken(
+                "confirmed-commit",
+                f"member {reply.source} tells member {reply.target}, which lost entries, that {reply.commit} is the last committed entry; "
+                f"{before} was before it led",
+                (reply, before),
+            )
 
     # --- in the end ------------------------------------------------------------------------------------------------
 

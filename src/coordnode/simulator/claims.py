@@ -136,6 +136,9 @@ class Claims:
         """Its disk has that entry, or a snapshot in its place."""
         return index <= self._log.base or (term is not None and self._log.term_at(index) == term)
 
+    def last_index(self) -> int:
+        return self._log.last_index()
+
     def boot(self) -> int:
         return self.hard_state.boot if self.hard_state is not None else 0
 

@@ -18,7 +18,7 @@ from coordnode.client.actions import (
 from coordnode.client.core import ClientCore
 from coordnode.ids import NO_SESSION, MemberId, SessionId
 from coordnode.services.commands import SessionOpened
-from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply
 from coordnode.simulator.clock import HostClock
 from coordnode.simulator.connections import Connections
 from coordnode.simulator.world import MILLISECOND, World
@@ -37,6 +37,10 @@ class Owner(Protocol):
         """It asks to keep these."""
         ...
 
+    def on_belief(self, client: "SimClient", session: SessionId, until_ms: int) -> None:
+        """From now on it relies on this session until then, on its own clock, whether it says so or not."""
+        ...
+
 
 class SimClient:
     def __init__(
@@ -47,6 +51,7 @@ class SimClient:
         self.core = ClientCore(members, world.stream(f"client core {name}"), identity=name)
         self.clock = HostClock(world, start_ms=1_000_000 * number, rate_ppm=rate_ppm, wall_ms=0)
         self.sessions: dict[int, SessionId] = {}  # by the core's number; of those that are open
+        self._believed_until_ms: dict[int, int] = {}  # likewise
         self._world = world
         self._connections = connections
         self._owner = owner
@@ -141,6 +146,9 @@ class SimClient:
     def is_silent(self) -> bool:
         return self._silent
 
+    def is_gone(self) -> bool:
+        return self._gone
+
     def go_on(self) -> None:
         if not self._silent:
             return
@@ -171,9 +179,21 @@ class SimClient:
             self._missed.append(lambda: self.on_answers(connection, answers))
         elif connection == self.connection and not self._gone:
             now_ms = self.clock.own_ms()
+            renewed = False
             for answer in answers:
                 self.core.on_answer(self._member, answer, now_ms)
+                renewed = renewed or type(answer) is KeepAliveReply
             self.poll()
+            if renewed:
+                self._tell_beliefs()
+
+    def _tell_beliefs(self) -> None:
+        believed = self._believed_until_ms
+        for number, session in self.sessions.items():
+            until_ms = self.core.session_until_ms(number)
+            if until_ms != believed.get(number, 0):
+                believed[number] = until_ms
+                self._owner.on_belief(self, session, until_ms)
 
     def on_cut(self, connection: int) -> None:
         if self._silent:

@@ -189,9 +189,7 @@ class Cluster:
                 return f"member {number} applied {replica.applied} of {applied}, its log ends at {raft.log.last_index()}"
             if raft.lost_entries:
                 return f"member {number} has not regained what it lost"
-        if not self.workload.is_quiet():
-            return f"{self.workload.under_way()} operations of clients are not finished"
-        return ""
+        return self.workload.why_not_quiet()
 
     # --- Site of the members ---------------------------------------------------------------------------------------
 
@@ -321,6 +319,9 @@ class Cluster:
         raise AssertionError("the operator watches nothing")
 
     def on_renewing(self, client: SimClient, sessions: Sequence[SessionId]) -> None:
+        raise AssertionError("the operator keeps no session")
+
+    def on_belief(self, client: SimClient, session: SessionId, until_ms: int) -> None:
         raise AssertionError("the operator keeps no session")
 
     # --- the second phase ------------------------------------------------------------------------------------------

@@ -86,6 +86,15 @@ class Connections:
         if not self._deaf[client]:
             del self._deaf[client]
 
+    def stall(self, number: int, lasting_ns: int, *, asks: bool) -> None:
+        """What is sent on this stream, one way, arrives only then: also when its sender has given up waiting and asks elsewhere."""
+        stream = self._streams[number]
+        until_ns = self._world.now_ns + lasting_ns
+        if asks:
+            stream.asked_ns = max(stream.asked_ns, until_ns)
+        else:
+            stream.answered_ns = max(stream.answered_ns, until_ns)
+
     def _fall_silent(self, number: int, stream: _Stream) -> None:
         if not stream.silent:
             stream.silent = True

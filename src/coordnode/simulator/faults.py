@@ -17,12 +17,15 @@ MINORITY = "minority split off"
 CLIENT_PATH = "client cut off from a member"
 RECONNECT = "client connection cut"
 ANSWERS_LOST = "answers to a client lost"
+STALLED_ASKS = "what a client asks comes late"
+STALLED_ANSWERS = "what a client is told comes late"
 # Processes and power.
 CRASH = "crash"
 CRASH_IN_WRITE = "crash between two disk operations"
 POWER_LOSS = "power loss of all"
 POWER_LOSS_IN_WRITE = "power loss of all between two disk operations"
 PAUSE = "pause"
+STRANDED = "leader cut off with its clients"
 # Disks.
 ROT_RECORD = "rot in the last record"
 ROT_HARD_STATE = "rot in one hard state copy"
@@ -85,7 +88,8 @@ KINDS: dict[str, _Kind] = {
     CRASH_IN_WRITE: _Kind(0.5, 5, (50, 4_000), (1, 40), 0.3),  # disk operations from now
     POWER_LOSS: _Kind(0.3, 3, (50, 3_000), (0, 0)),
     POWER_LOSS_IN_WRITE: _Kind(0.35, 3, (50, 3_000), (1, 60)),
-    PAUSE: _Kind(0.5, 4, (100, 8_000), (0, 1), 0.7),
+    PAUSE: _Kind(0.5, 4, (100, 8_000), (0, 1_200), 0.7),  # how much longer its links are down, above 600
+    STRANDED: _Kind(0.5, 5, (600, 5_000), (0, 400), 1.0),  # from 100 on it runs only now and then, after so many milliseconds
     ROT_RECORD: _Kind(0.3, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     ROT_HARD_STATE: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     ROT_SNAPSHOT: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
@@ -108,6 +112,8 @@ KINDS: dict[str, _Kind] = {
     STRIKE_ELECTED: _Kind(0.35, 6, (100, 3_000), (0, 1_000_000)),
     STRIKE_JOINT: _Kind(0.35, 3, (200, 3_000), (0, 1_000_000)),
     ANSWERS_LOST: _Kind(0.4, 4, (300, 5_500), (0, 1_000_000)),
+    STALLED_ASKS: _Kind(0.5, 10, (200, 4_000), (0, 1_000_000)),
+    STALLED_ANSWERS: _Kind(0.4, 8, (100, 2_500), (0, 1_000_000)),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

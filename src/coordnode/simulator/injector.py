@@ -68,7 +68,18 @@ class Cluster(Protocol):
         ...
 
 
-STRIKES = (faults.CRASH, faults.ISOLATE, faults.PAUSE, faults.CRASH_IN_WRITE)
+STRIKE_AMOUNTS: dict[str, Callable[[int], int]] = {
+    faults.CRASH: lambda draw: draw % 2,
+    faults.ISOLATE: lambda draw: draw % 2,
+    faults.PAUSE: lambda draw: draw % 1_200,
+    faults.CRASH_IN_WRITE: lambda draw: 1 + draw % 12,
+    faults.STRANDED: lambda draw: draw % 400,
+}
+STRIKES = tuple(STRIKE_AMOUNTS)
+PAUSE_IS_DEAF_FROM = 600  # amount of a pause
+LINKS_OF = 1 << 20  # added to a fault's number: its second part, which ends by itself
+STUTTER_MS_MIN = 100
+STUTTER_RUNS_NS = 12 * MILLISECOND
 STRIKE_DELAYS_MS = 60  # some of what the leader sent has arrived by then, and some of that is written
 
 
@@ -101,7 +112,7 @@ class Injector:
         fault = self._waiting[strike].pop(0)
         draw, kind = divmod(fault.amount, len(STRIKES))
         draw, delay_ms = divmod(draw, STRIKE_DELAYS_MS)
-        amount = 1 + draw % 12 if STRIKES[kind] == faults.CRASH_IN_WRITE else draw % 2
+        amount = STRIKE_AMOUNTS[STRIKES[kind]](draw)
         struck = msgspec.structs.replace(fault, kind=STRIKES[kind], victim=LEADER, amount=amount)
         self._world.after(delay_ms * MILLISECOND, self._begin, struck)
 
@@ -210,6 +221,13 @@ class Injector:
             self._connections.cut(numbers[fault.amount % len(numbers)])
         return bool(numbers)
 
+    def _stall(self, fault: Fault, victim: Victim) -> bool:
+        numbers = self._connections.open_numbers()
+        if numbers:
+            number = numbers[fault.amount % len(numbers)]
+            self._connections.stall(number, fault.lasting_ms * MILLISECOND, asks=fault.kind == faults.STALLED_ASKS)
+        return bool(numbers)
+
     # --- processes, power, disks, clocks ---------------------------------------------------------------------------
 
     def _crash(self, fault: Fault, victim: Victim) -> bool:
@@ -238,10 +256,64 @@ class Injector:
         return self._until_over(fault, undo)
 
     def _pause(self, fault: Fault, victim: Victim) -> bool:
+        """With its links down meanwhile, and a while longer, it wakes up and knows nothing of what happened."""
         if not victim.is_up():
             return False
         victim.pause()
-        return self._until_over(fault, victim.resume)
+        deaf_ms = fault.amount - PAUSE_IS_DEAF_FROM
+        if deaf_ms < 0:
+            return self._until_over(fault, victim.resume)
+        links = self._between([victim.member])
+        for source, target in links:
+            self._network.block(source, target)
+        waking = LINKS_OF + fault.number
+
+        def hears() -> None:
+            for source, target in links:
+                self._network.unblock(source, target)
+
+        def resume() -> None:
+            victim.resume()
+            self._world.after(deaf_ms * MILLISECOND, self._end, waking)
+
+        self._undo[waking] = hears
+        return self._until_over(fault, resume)
+
+    def _strand(self, fault: Fault, victim: Victim) -> bool:
+        """Its clients reach it and its peers do not; scheduled only now and then, it counts its ticks slower than the world does."""
+        if not self._block(fault, self._between([victim.member])):
+            return False
+        cut_peers = self._undo[fault.number]
+        # Some of its clients are on its side of the cut: they have nobody else.
+        others = [other.member for other in self._cluster.victims() if other is not victim]
+        names = [name for place, name in enumerate(self._cluster.client_names()) if (fault.amount >> place % 4) & 1]
+        paths = [(name, other) for name in names for other in others]
+        for path in paths:
+            self._connections.block(*path)
+        over = False
+
+        def run_a_moment() -> None:
+            victim.resume()
+            if not over:
+                self._world.after(STUTTER_RUNS_NS, stand_still)
+
+        def stand_still() -> None:
+            if not over:
+                victim.pause()
+                self._world.after(fault.amount * MILLISECOND, run_a_moment)
+
+        def undo() -> None:
+            nonlocal over
+            over = True
+            cut_peers()
+            for path in paths:
+                self._connections.unblock(*path)
+            victim.resume()
+
+        self._undo[fault.number] = undo
+        if fault.amount >= STUTTER_MS_MIN:
+            stand_still()
+        return True
 
     def _rot(self, fault: Fault, victim: Victim) -> bool:
         return self._cluster.rot(fault.kind, victim, fault.amount, fault.lasting_ms * MILLISECOND)
@@ -307,6 +379,7 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.POWER_LOSS: Injector._power_loss,
     faults.POWER_LOSS_IN_WRITE: Injector._crash_in_write,
     faults.PAUSE: Injector._pause,
+    faults.STRANDED: Injector._strand,
     faults.ROT_RECORD: Injector._rot,
     faults.ROT_HARD_STATE: Injector._rot,
     faults.ROT_SNAPSHOT: Injector._rot,
@@ -328,4 +401,6 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.STRIKE_ELECTED: Injector._strike,
     faults.STRIKE_JOINT: Injector._strike,
     faults.ANSWERS_LOST: Injector._lose_answers,
+    faults.STALLED_ASKS: Injector._stall,
+    faults.STALLED_ANSWERS: Injector._stall,
 }

@@ -7,7 +7,7 @@ from typing import Protocol
 from coordnode.driver import Driver
 from coordnode.errors import DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
 from coordnode.ids import MemberId
-from coordnode.raft.messages import Message, VoteReply
+from coordnode.raft.messages import ConfirmReply, Message, VoteReply
 from coordnode.raft.ready import Write
 from coordnode.raft.state import LEADER
 from coordnode.replica.events import Events
@@ -134,6 +134,7 @@ class SimMember:
         self.disk.settle()
         self._site.on_opened(self, recovered)
         self.claims.opened(recovered)
+        self._site.checks.quorums.configs.opened(self.member, recovered)
         seed = self._chance.getrandbits(64)
         self.replica = Replica(
             member=self.member,
@@ -294,6 +295,7 @@ class SimMember:
 
     def on_asks(self, connection: int, asks: Sequence[Ask]) -> None:
         self.inbox.asks.extend([(connection, ask) for ask in asks])
+        self._site.checks.promised.arrived(connection, asks)
         self.soon()
 
     def on_closed(self, connection: int) -> None:
@@ -305,11 +307,16 @@ class SimMember:
     def send(self, messages: Sequence[Message]) -> None:
         self.claims.sent(messages)
         for message in messages:
-            if type(message) is VoteReply and message.lost_entries and not message.granted:
-                self._site.marks.reach(marks.AMNESIAC_REFUSED)
+            if type(message) is VoteReply:
+                if message.lost_entries and not message.granted:
+                    self._site.marks.reach(marks.AMNESIAC_REFUSED)
+            elif type(message) is ConfirmReply:
+                self._site.checks.confirms(message)
         self._site.network.send(messages)
 
     def answer(self, connection: int, replies: Sequence[Answer]) -> None:
+        assert self.replica is not None
+        self._site.checks.promised.answered(self.replica, connection, replies)
         self._site.connections.answer(connection, replies)
 
     def close(self, connection: int) -> None:

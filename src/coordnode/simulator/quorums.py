@@ -8,10 +8,12 @@ from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.simulator.claims import Claims
+from coordnode.simulator.configs import Configs
 
 
 class Quorums:
     def __init__(self) -> None:
+        self.configs = Configs()
         self._claims: dict[MemberId, Claims] = {}
 
     def add(self, member: MemberId, claims: Claims) -> None:
@@ -45,7 +47,7 @@ class Quorums:
         if found != term:
             sentence = f"member {raft.member}, leading term {term}, commits entry {index} of term {found} by counting"
             raise PromiseBroken("own-term-commit", sentence, (index, found, term))
-        position, config = _config_up_to(raft, last_index_before)
+        position, config = self.configs.up_to(raft, last_index_before)
         if config.is_joint() and not raft.config.is_joint() and position <= index:
             # The joint entry was committed in this turn, by both majorities, and left at once: what follows needs the new one alone.
             self._check(raft, config, position)
@@ -65,6 +67,22 @@ class Quorums:
                     (index, term, config, holding),
                 )
 
+    def on_restarts(self, raft: Raft, seen: dict[MemberId, int]) -> None:
+        """A leader has heard of starts: from then on it counts on nothing that those members lost before."""
+        for member, boot in raft.boots.items():
+            if seen.get(member) == boot:
+                continue
+            seen[member] = boot
+            claims = self._claims[member]
+            peer = raft.progress.get(member)
+            if peer is not None and boot == claims.boot() and peer.match > claims.last_index():
+                raise PromiseBroken(
+                    "counts-what-is-there",
+                    f"member {raft.member} counts on entries up to {peer.match} of member {member}, whose disk ends at "
+                    f"{claims.last_index()} since start {boot}",
+                    (raft.term, boot, peer.match),
+                )
+
     def _holds(self, raft: Raft, member: MemberId, index: Index, term: Term) -> bool:
         """What a member lost to rot since counts as long as this leader has not heard of the start that found it."""
         claims = self._claims[member]
@@ -73,10 +91,3 @@ class Quorums:
 
 def _majorities(config: Config) -> list[tuple[MemberId, ...]]:
     return [config.voters, config.outgoing] if config.outgoing else [config.voters]
-
-
-def _config_up_to(raft: Raft, last_index: Index) -> tuple[Index, Config]:
-    for position, config in reversed(raft.configs):
-        if position <= last_index:
-            return position, config
-    return raft.configs[0]

@@ -230,10 +230,14 @@ class Recording:
 
     def session_changed(self, client: SimClient, changed: SessionChanged) -> None:
         if changed.state in (SessionState.HELD, SessionState.UNSURE):
-            left_ns = changed.until_ms * MILLISECOND - client.clock.own_ns()
-            if left_ns > 0:
-                until_ns = self._world.now_ns + client.clock.world_ns(left_ns) - 1
-                self._session_life.held(int(changed.session_id), until_ns, self._world.now_ns)
+            self.believes(client, changed.session_id, changed.until_ms)
+
+    def believes(self, client: SimClient, session: SessionId, until_ms: int) -> None:
+        """It may act on the session until that moment of its own clock: a holder that asks right before it acts, acts until the last."""
+        left_ns = until_ms * MILLISECOND - client.clock.own_ns()
+        if left_ns > 0:
+            until_ns = self._world.now_ns + client.clock.world_ns(left_ns) - 1
+            self._session_life.held(int(session), until_ns, self._world.now_ns)
 
     def renewing(self, sessions: Sequence[SessionId]) -> None:
         for session in sessions:
@@ -261,6 +265,10 @@ class Recording:
 
     def unwatched(self, watch: int) -> None:
         self._watch_order.closed(watch)
+
+    def untold(self, watch: int) -> int:
+        """The first revision that this watch should have been told of by now; 0: none."""
+        return self._watch_order.untold(watch, int(self._reference.machine.revision))
 
     # --- in the end ------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
 from coordnode.errors import PromiseBroken, SessionExpired, TooOld
-from coordnode.ids import Revision, SessionId
+from coordnode.ids import Index, Revision, SessionId, Term
 from coordnode.raft.entry import BATCH, Entry
 from coordnode.services.commands import (
+    Batch,
     Checkpoint,
     CloseSession,
     Command,
@@ -80,6 +81,7 @@ class Reference:
     def __init__(self, genesis: Sequence[bytes], level: int, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder) -> None:
         self.machine = Machine.restore(genesis, level)
         self.entries: list[Entry] = []  # entries[i].index == 1 + i
+        self.decoded: dict[tuple[Term, Index], Batch] = {}  # what somebody wrote and nobody has applied yet
         self.digests: list[int] = [self.machine.digest]  # by index
         self.commands = 0
         self.on_effect: Callable[[tuple[int, int], int, Command, Result], None] = lambda *_what: None  # services have checks of their own
@@ -108,7 +110,10 @@ class Reference:
             machine.skip(entry.index)
             self.digests.append(machine.digest)
             return
-        batch = decode_batch(entry.data)
+        batch = self.decoded.pop((entry.term, entry.index), None) or decode_batch(entry.data)
+        if batch.cluster_ms < machine.cluster_ms:
+            sentence = f"cluster time goes back from {machine.cluster_ms} to {batch.cluster_ms} at entry {entry.index}"
+            raise PromiseBroken("cluster-time", sentence, (entry.index, entry.term))
         before = machine.revision
         outcomes = machine.apply(entry.index, entry.term, batch)
         self.digests.append(machine.digest)

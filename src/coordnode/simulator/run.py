@@ -14,7 +14,6 @@ from coordnode.simulator.faults import Fault, draw_plan
 from coordnode.simulator.injector import Injector
 from coordnode.simulator.replayed import check_changes
 from coordnode.simulator.report import STOCK, Broken, Options, SeedReport
-from coordnode.simulator.workload import SESSION_TTLS_MS
 from coordnode.simulator.world import MILLISECOND, SECOND, World
 
 HEALED_LOAD_NS = 2 * SECOND  # clients go on for so long after the faults
@@ -106,7 +105,7 @@ class _Run:
         cluster.workload.abandon_half()
         cluster.workload.close_rest()
         begun_ns = world.now_ns
-        longest_ns = max(SESSION_TTLS_MS) * MILLISECOND + SESSION_SLACK_NS
+        longest_ns = cluster.workload.longest_ttl_ms() * MILLISECOND + SESSION_SLACK_NS
         # A new leader grants the leases anew, and a cut of the power may come only now.
         while world.now_ns < (over_ns := max(begun_ns, cluster.checks.leads_since_ns) + longest_ns):
             if over_ns > begun_ns + longest_ns + CONVERGE_NS_MAX:

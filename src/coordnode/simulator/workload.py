@@ -18,6 +18,10 @@ OPERATIONS_PER_SECOND = 25
 UNDER_WAY_MAX = 6  # operations of one client at a time
 DEADLINE_MS = 6_000
 SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
+LONG_TTLS_MS = (1_000, 4_000, 12_000, 25_000)
+"""Over a longer lease two clocks drift further apart than a leader's tick and the network's delay hide."""
+LONG_TTLS_SHARE = 0.15  # of seeds, and of all whose clocks run at opposite bounds
+CLOSE_BESIDE_ALL_SHARE = 0.03  # of the moments in which a client has asked for so much that it asks for no more
 BULKY_SHARE = 0.25  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
 SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
@@ -65,6 +69,7 @@ class Workload:
         bulky = chance.random() < BULKY_SHARE
         self._value_bytes_max = BULKY_BYTES_MAX if bulky else 3_000
         self._small_share = 0.75 if bulky else SMALL_SHARES[int(chance.random() * len(SMALL_SHARES))]
+        self._ttls_ms = LONG_TTLS_MS if opposed_rates or chance.random() < LONG_TTLS_SHARE else SESSION_TTLS_MS
         self._session_share = 0.02 + chance.random() * 0.05
         for number in range(1, count + 1):
             rate_ppm = (-1_000, 1_000, int(chance.random() * 2_001) - 1_000)[int(chance.random() * 3)]
@@ -82,8 +87,18 @@ class Workload:
         """No new operations; what is under way may finish."""
         self._stopping = True
 
+    def longest_ttl_ms(self) -> int:
+        return max(self._ttls_ms)
+
     def is_quiet(self) -> bool:
         return not any(self._under_way.values())
+
+    def why_not_quiet(self) -> str:
+        """What clients still wait for, in words; empty: nothing."""
+        if not self.is_quiet():
+            return f"{self.under_way()} operations of clients are not finished"
+        waiting = (service.why_not_quiet(client) for client in self.clients if not client.is_gone() for service in self._services)
+        return next((why for why in waiting if why), "")
 
     def under_way(self) -> int:
         return sum(self._under_way.values())
@@ -109,7 +124,13 @@ class Workload:
             return
         chance = self.chance.random
         self._world.after(self._pace_ns // 2 + int(chance() * self._pace_ns), self._act, client)
-        if client.is_silent() or self._under_way[client.number] >= UNDER_WAY_MAX:
+        if client.is_silent():
+            return
+        if self._under_way[client.number] >= UNDER_WAY_MAX:
+            session = self.usable_session(client) if chance() < CLOSE_BESIDE_ALL_SHARE else 0
+            if session:
+                self._close(client, next(each for each in self._sessions[client.number] if each.opening == session), client.clock.own_ms())
+                client.poll()
             return
         if self._operations_max and self.begun >= self._operations_max:
             return
@@ -192,7 +213,7 @@ class Workload:
         chance = self.chance.random
         now_ms = client.clock.own_ms()
         if len(sessions) < 2 and chance() < 0.8:
-            ttl_ms = SESSION_TTLS_MS[int(chance() * len(SESSION_TTLS_MS))]
+            ttl_ms = self._ttls_ms[int(chance() * len(self._ttls_ms))]
             first = self._first_command(client) if chance() < 0.4 else None
             owner = f"{client.name}/{self.begun}"
             opening = client.core.open_session(now_ms, deadline_ms=now_ms + DEADLINE_MS, ttl_ms=ttl_ms, owner=owner, first=first)
@@ -239,6 +260,9 @@ class Workload:
 
     def on_renewing(self, client: SimClient, sessions: Sequence[SessionId]) -> None:
         self.recording.renewing(sessions)
+
+    def on_belief(self, client: SimClient, session: SessionId, until_ms: int) -> None:
+        self.recording.believes(client, session, until_ms)
 
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         for service in self._services:

@@ -76,5 +76,9 @@ class SimService:
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         """May be another service's watch."""
 
+    def why_not_quiet(self, client: SimClient) -> str:
+        """With nothing asked any more: what this client should have been told and was not, in words."""
+        return ""
+
     def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
         """The first copy of this command was committed at `place` and did that; told in the order of the log, for checks of its own."""

@@ -29,6 +29,13 @@ class SimWatches(SimService):
             watch = client.core.watch(start, end, start_revision, client.clock.own_ms())
             watches[watch] = recording.watching(start, end, start_revision)
 
+    def why_not_quiet(self, client: SimClient) -> str:
+        for number in self._watches.setdefault(client.number, {}).values():
+            revision = self.stage.recording.untold(number)
+            if revision:
+                return f"watch {number} of client {client.name} was not told of revision {revision}"
+        return ""
+
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         watches = self._watches.setdefault(client.number, {})
         number = watches.get(seen.watch)

@@ -1,0 +1,59 @@
+"""The configurations that stand in each member's log, followed by what it hands to its disk: raft's own list is what they judge."""
+
+from coordnode.errors import PromiseBroken
+from coordnode.ids import Index, MemberId
+from coordnode.raft.core import Raft
+from coordnode.raft.entry import CONFIG, Config, decode_config
+from coordnode.raft.ready import Write
+from coordnode.storage.recovery import Recovered
+
+Logged = list[tuple[Index, Config]]  # ascending; the first is what the snapshot carries, where there is one
+
+
+class Configs:
+    def __init__(self) -> None:
+        self.agreed: dict[MemberId, Config | None] = {}  # what raft goes by, found equal since either changed
+        self._logged: dict[MemberId, Logged] = {}
+
+    def opened(self, member: MemberId, recovered: Recovered) -> None:
+        logged: Logged = []
+        if recovered.snapshot is not None:
+            logged.append((recovered.snapshot.config_index, recovered.snapshot.config))
+        logged.extend([(entry.index, decode_config(entry.data)) for entry in recovered.entries if entry.kind == CONFIG])
+        self._logged[member] = logged
+        self.agreed[member] = None
+
+    def wrote(self, member: MemberId, write: Write) -> None:
+        logged = self._logged[member]
+        if write.reset_to is not None:
+            self.agreed[member] = None
+            logged[:] = [(write.reset_to.config_index, write.reset_to.config)]
+        if write.truncate_from:
+            while logged and logged[-1][0] >= write.truncate_from:
+                logged.pop()
+                self.agreed[member] = None
+        for entry in write.entries:
+            if entry.kind == CONFIG:
+                logged.append((entry.index, decode_config(entry.data)))
+                self.agreed[member] = None
+
+    def check(self, raft: Raft) -> None:
+        """The configuration in force is the newest in the log: from the moment it is appended, until it is undone."""
+        logged = self._logged[raft.member]
+        if logged and logged[-1][1] != raft.config:
+            index, config = logged[-1]
+            raise PromiseBroken(
+                "config-in-force",
+                f"member {raft.member} goes by the voters {list(raft.config.voters)}; the newest configuration in its log, at {index}, "
+                f"has {list(config.voters)}",
+                (raft.config, config, index),
+            )
+        self.agreed[raft.member] = raft.config
+
+    def up_to(self, raft: Raft, last_index: Index) -> tuple[Index, Config]:
+        """What was in force when the log ended there."""
+        logged = self._logged[raft.member]
+        for position, config in reversed(logged):
+            if position <= last_index:
+                return position, config
+        return logged[0] if logged else raft.configs[0]

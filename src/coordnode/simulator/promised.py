@@ -1,0 +1,103 @@
+"""What a leader's answers say about time: whoever confirms a read or a lease led when it was asked, and renews nothing that is over.
+
+Looked at where an answer leaves a member, whether or not a client ever hears it.
+"""
+
+from collections.abc import Sequence
+
+from coordnode.errors import PromiseBroken
+from coordnode.ids import Index, SessionId, Term
+from coordnode.raft.entry import BATCH, Entry
+from coordnode.replica.replica import Replica
+from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply
+from coordnode.simulator.reference import Reference
+
+ASKS_KEPT = 100_000  # those that are never answered must not pile up
+
+
+class Promised:
+    def __init__(self, reference: Reference) -> None:
+        self.newest_term = Term(0)  # of all that had a leader
+        self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
+        self._reference = reference
+        self._asked_in: dict[tuple[int, int], Term] = {}  # by connection and request: the newest term when it reached a member
+        self._expiring: dict[tuple[Term, SessionId], Index] = {}  # by the term that decided it: where its Expire stands
+        self._checkpoints: dict[tuple[Term, SessionId], tuple[bool, Index]] = {}  # likewise: (whether withdrawn, where it says so)
+
+    # --- facts -----------------------------------------------------------------------------------------------------
+
+    def arrived(self, connection: int, asks: Sequence[Ask]) -> None:
+        asked_in = self._asked_in
+        for ask in asks:
+            if (type(ask) is ReadAsk and not ask.stale) or type(ask) is KeepAliveAsk:
+                asked_in[connection, ask.request] = self.newest_term
+        if len(asked_in) > ASKS_KEPT:
+            for key in list(asked_in)[: ASKS_KEPT // 2]:
+                del asked_in[key]
+
+    def wrote(self, entries: Sequence[Entry]) -> None:
+        """Of any member; the first to write an entry is the leader that proposes it."""
+        reference = self._reference
+        for entry in entries:
+            if entry.kind != BATCH or entry.index <= reference.applied or (entry.term, entry.index) in reference.decoded:
+                continue
+            batch = reference.decoded[entry.term, entry.index] = decode_batch(entry.data)
+            self._proposed(entry, batch)
+
+    def _proposed(self, entry: Entry, batch: Batch) -> None:
+        for command in batch.commands:
+            operation = command.operation
+            if type(operation) is Expire:
+                for session in operation.sessions:
+                    self._expiring[entry.term, session] = entry.index
+            elif type(operation) is Checkpoint:
+                for session, _ in operation.remaining_ms:
+                    self._checkpoints[entry.term, session] = (False, entry.index)
+            elif type(operation) is Withdraw:
+                for session in operation.sessions:
+                    self._checkpoints[entry.term, session] = (True, entry.index)
+
+    # --- what is answered ------------------------------------------------------------------------------------------
+
+    def answered(self, replica: Replica, connection: int, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            asked_in = self._asked_in.pop((connection, answer.request), None)
+            if asked_in is None:
+                continue
+            if type(answer) is Reply:
+                self._check_term(replica, asked_in, "a read")
+            elif type(answer) is KeepAliveReply:
+                self._check_term(replica, asked_in, "a keep-alive")
+                self._check_keep_alive(replica, answer)
+
+    def _check_term(self, replica: Replica, asked_in: Term, what: str) -> None:
+        if asked_in > replica.raft.term:
+            raise PromiseBroken(
+                "confirmed-after-asked",
+                f"member {replica.member} answers {what} in term {replica.raft.term}; when it was asked, term {asked_in} had a leader",
+                (replica.member, replica.raft.term, asked_in),
+            )
+
+    def _check_keep_alive(self, replica: Replica, answer: KeepAliveReply) -> None:
+        member, term = replica.member, replica.raft.term
+        # What an earlier leader noted; as long as nobody leads since, nothing but this term's entries can have changed it.
+        leases = self._reference.machine.leases() if term == self.newest_term else ()
+        noted = [session for session, _, remaining_ms in leases if remaining_ms is not None]
+        for session, _ in answer.alive:
+            index = self._expiring.get((term, session))
+            if index is not None:
+                sentence = f"member {member} renews session {session}, whose expiry it has proposed at {index}"
+                raise PromiseBroken("not-while-expiring", sentence, (member, term, session, index))
+            withdrawn, index = self._checkpoints.get((term, session), (session not in noted, Index(0)))
+            if not withdrawn or index > replica.applied:
+                sentence = f"member {member} renews session {session}; that its checkpoint at {index} is void, the log does not say yet"
+                raise PromiseBroken("withdrawn-before-renewed", sentence, (member, term, session, index, withdrawn, replica.applied))
+        self.said_over.extend(answer.expired)
+
+    def check_said_over(self) -> None:
+        """After the turn: whatever the member had committed in it is known by now."""
+        for session in self.said_over:
+            if not self._reference.is_over(int(session)):
+                raise PromiseBroken("session-life", f"a client is told that session {session} is over, and it lives", session)
+        self.said_over.clear()
