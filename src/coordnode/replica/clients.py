@@ -369,7 +369,7 @@ class Clients:
         expired: list[SessionId] = []
         now_ms = self._clock.lease_ms
         for session in sessions:
-            ttl_ms = self._leases.renew(session, now_ms)
+            ttl_ms = self._leases.renew(session, now_ms, machine.applied)
             if ttl_ms is not None:
                 alive.append((session, ttl_ms))
             elif not machine.has_session(session):

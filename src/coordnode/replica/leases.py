@@ -61,10 +61,13 @@ class Leases:
         known = (self._leases.get(session) for session in sessions)
         return max((lease.withdraw_index for lease in known if lease is not None), default=Index(0))
 
-    def renew(self, session: SessionId, now_ms: int) -> int | None:
-        """The TTL granted from now on, or None: unknown here, on its way out, or with a checkpoint still to withdraw."""
+    def renew(self, session: SessionId, now_ms: int, applied: Index) -> int | None:
+        """The TTL granted from now on, or None: unknown here, on its way out, or with a checkpoint still to withdraw.
+
+        Also by a keep-alive that came before the checkpoint and is answered after another one withdrew it.
+        """
         lease = self._leases.get(session)
-        if lease is None or lease.expiring or lease.checkpointed:
+        if lease is None or lease.expiring or lease.checkpointed or lease.withdraw_index > applied:
             return None
         lease.deadline = now_ms + lease.ttl_ms
         lease.checkpoint_at = now_ms + lease.ttl_ms // 2

@@ -1,7 +1,7 @@
 """Who may still renew a session, who ends it, and what a new leader grants."""
 
 from coordnode.errors import NotLeader
-from coordnode.ids import SessionId
+from coordnode.ids import Index, SessionId
 from coordnode.limits import EXPIRE_SESSIONS_MAX
 from coordnode.replica.leases import Leases
 from coordnode.services.dialogue import ErrorReply, KeepAliveAsk
@@ -31,12 +31,23 @@ def test_nothing_renews_a_session_once_its_expiry_is_proposed() -> None:
     leases = Leases()
     for number in (1, 2):
         leases.grant(SessionId(number), TTL_MS, TTL_MS, 0)
-    assert leases.renew(SessionId(2), TTL_MS - 1) == TTL_MS
+    assert leases.renew(SessionId(2), TTL_MS - 1, Index(0)) == TTL_MS
     assert leases.due(TTL_MS) == ([1], []), "its first look comes at the deadline, so nothing is checkpointed"
-    assert leases.renew(SessionId(1), TTL_MS) is None
+    assert leases.renew(SessionId(1), TTL_MS, Index(0)) is None
     leases.grant(SessionId(1), TTL_MS, TTL_MS, TTL_MS)
-    assert leases.renew(SessionId(1), TTL_MS) is None, "an opening that is repeated is no sign of life"
-    assert leases.renew(SessionId(2), TTL_MS) == TTL_MS
+    assert leases.renew(SessionId(1), TTL_MS, Index(0)) is None, "an opening that is repeated is no sign of life"
+    assert leases.renew(SessionId(2), TTL_MS, Index(0)) == TTL_MS
+
+
+def test_nothing_renews_a_session_until_what_withdrew_its_checkpoint_is_applied() -> None:
+    """Not even the keep-alive that came before the checkpoint: it is confirmed while the withdrawal of a later one is under way."""
+    leases = Leases()
+    leases.grant(SessionId(1), TTL_MS, TTL_MS, 0)
+    assert leases.due(TTL_MS // 2) == ([], [(1, TTL_MS // 2)])
+    assert leases.renew(SessionId(1), TTL_MS // 2, Index(8)) is None
+    leases.withdrawing(SessionId(1), Index(9))
+    assert leases.renew(SessionId(1), TTL_MS // 2, Index(8)) is None
+    assert leases.renew(SessionId(1), TTL_MS // 2, Index(9)) == TTL_MS
 
 
 def test_a_keep_alive_is_not_answered_without_a_round() -> None:
