@@ -39,6 +39,7 @@ from coordnode.wire.hello import ANY_CLUSTER, Hello, decode_hello, decode_refusa
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PATIENCE_S = 30.0  # a machine that is busy with other things must not turn a test red
 CREATED_UNIX_S = 1_700_000_000
+FOREIGN_PORT = 7_001  # in a network of its own every port is free
 FLAGS = ("--segment", "1MiB", "--free-min", "2MiB")
 T = TypeVar("T")
 
@@ -77,11 +78,12 @@ class Process:
         self.member = member
         self.address = address
         self.log = folder.with_suffix(".log")
+        self.prefix: list[str] = []  # of the command: a network namespace, say
         self.running: subprocess.Popen[bytes] | None = None
 
     def start(self, *flags: str, optimised: bool = False, environment: Mapping[str, str] | None = None) -> None:
         assert self.running is None
-        command = [sys.executable, *(["-O"] if optimised else []), "-m", "coordnode", "run", "--folder", str(self.folder)]
+        command = [*self.prefix, sys.executable, *(["-O"] if optimised else []), "-m", "coordnode", "run", "--folder", str(self.folder)]
         command += ["--listen", f"{self.address[0]}:{self.address[1]}", *FLAGS, *flags]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COORDNODE_")}
         with self.log.open("ab") as log:
@@ -137,13 +139,16 @@ class Process:
 
 
 class Cluster:
-    def __init__(self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0) -> None:
-        """`other_state`: the member whose state begins differently from the others'."""
+    def __init__(
+        self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0, hosts: Sequence[str] | None = None
+    ) -> None:
+        """`other_state`: the member whose state begins differently from the others'. `hosts`: not of this machine's loopback."""
         self.cluster = cluster
         self.writers: list[Writer] = []
         self.members: dict[int, Process] = {}
-        for number, host in enumerate(own_hosts(count), 1):
-            self.members[number] = Process(folder / f"n{number}", number, (host, free_port(host)))
+        for number, host in enumerate(hosts or own_hosts(count), 1):
+            port = FOREIGN_PORT if hosts else free_port(host)
+            self.members[number] = Process(folder / f"n{number}", number, (host, port))
         self.contacts = {MemberId(number): f"{one.address[0]}:{one.address[1]}" for number, one in self.members.items()}
         for number, one in self.members.items():
             wal = WalSettings(segment_bytes=1024 * 1024)
