@@ -27,6 +27,7 @@ class Listen(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+LOG_BYTES_LEAST = 64 * KIB
 LISTEN = Listen("127.0.0.1", 7001)
 
 
@@ -41,6 +42,7 @@ class NodeConfig:
     advertise: str = ""  # how others reach this member, host:port; "": the address it listens on
     http_listen: Listen | None = None  # a second place that speaks only HTTP, for those who may see the state but not change it
     log_file: str = ""  # where events go, one JSON object a line; "": to standard error
+    log_bytes_max: int = 8 * MIB  # a larger log file is put aside, as FILE.1
     adopt: bool = False  # the folder was moved here, and the original will never run again
 
     tick_ms: int = 40
@@ -145,6 +147,7 @@ KEYS: dict[str, Key] = {
     "advertise": Key("advertise", _parse_advertise, "how others reach this member, when it is not the address of --listen", "HOST:PORT"),
     "http-listen": Key("http_listen", parse_listen, "a second place that speaks only HTTP", "HOST:PORT"),
     "log-file": Key("log_file", _parse_path, "where events go instead of standard error", "FILE"),
+    "log-max": Key("log_bytes_max", parse_size, "a log file that grows beyond this is put aside as FILE.1; one is kept", "8MiB"),
     "adopt": Key("adopt", _parse_switch, "once: the folder was moved here, and the original will never run again", ""),
     "tick": Key("tick_ms", parse_duration_ms, "the beat of elections and heartbeats", "40ms"),
     "election-ticks-min": Key("election_ticks_min", _parse_count, "silence of the leader that a member always bears", "TICKS"),
@@ -312,6 +315,8 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
         wrong.append(f"{at('snapshot_entries')}: give at least 100")
     if config.keep_entries >= config.snapshot_entries:
         wrong.append(f"{at('keep_entries')}: keep-entries must be smaller than snapshot-entries, {config.snapshot_entries}")
+    if config.log_bytes_max < LOG_BYTES_LEAST:
+        wrong.append(f"{at('log_bytes_max')}: give at least 64KiB")
     if config.snapshot_log_bytes < MIB:
         wrong.append(f"{at('snapshot_log_bytes')}: give at least 1MiB")
     if not 1 <= config.connections_max <= 1_000_000:

@@ -17,7 +17,6 @@ from coordctl.local.clusters import LocalCluster, LocalMember, write
 from coordnode.errors import CoordError, Overloaded
 
 LOCK_FILE = "lock"
-LOG_BYTES_MAX = 8 * 1024 * 1024  # a larger log is put aside when its member starts; one older is kept
 PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
 ID_MAX = 2**53 - 1
 MEMBERS_MAX = 9
@@ -114,19 +113,13 @@ def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
     for member in cluster.members:
         if not processes.is_running(member.pid, member.started):
             path = log_path(cluster, member)
-            _put_aside(path)
             arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
-            arguments += ["--name", member.name, "--cluster-name", cluster.name]
+            arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
             process = processes.start(arguments, path, cluster.folder)
             member = member._replace(pid=process.pid, started=processes.started_mark(process.pid))
             started.append(Started(member, process))
         members.append(member)
     return cluster._replace(members=tuple(members)), started
-
-
-def _put_aside(path: str) -> None:
-    if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
-        os.replace(path, path + ".1")
 
 
 def explain_end(cluster: LocalCluster, started: Started) -> Failed:

@@ -13,6 +13,7 @@ from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefuse
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
 from coordnode.node import bootstrap, status
+from coordnode.node.log_file import LogFile
 from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import Telemetry
@@ -116,10 +117,9 @@ def _log_writer(config: NodeConfig) -> Callable[[bytes], object]:
     if not config.log_file:
         return lambda line: os.write(2, line)
     try:
-        descriptor = os.open(config.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return LogFile(config.log_file, config.log_bytes_max).write
     except OSError as error:
         raise ConfigRefused(f"log-file: cannot write {config.log_file}: {error.strerror}") from error
-    return lambda line: os.write(descriptor, line)
 
 
 # --- init ----------------------------------------------------------------------------------------------------------

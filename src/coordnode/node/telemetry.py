@@ -75,8 +75,9 @@ def document() -> str:
     lines = [
         "# What a member tells about itself",
         "",
-        "One JSON object a line, to standard error or to `--log-file`. The catalogue is closed: there are no other events, and nothing",
-        "is logged per request. Every event has these fields:",
+        "One JSON object a line, to standard error or to `--log-file`, which never grows beyond `--log-max`: then it becomes FILE.1, in",
+        "place of an older one. The catalogue is closed: there are no other events, and nothing is logged per request. Every event has",
+        "these fields:",
         "",
         "| field | what |",
         "|---|---|",
