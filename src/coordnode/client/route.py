@@ -51,7 +51,9 @@ class Route:
         self._next(now_ms)
 
     def _next(self, now_ms: int) -> None:
-        place = self._members.index(self.member)
-        self.member = self._members[(place + 1) % len(self._members)]
+        """In turn; one that did not answer lately only when nobody else is left."""
+        place = self._members.index(self.member) + 1
+        others = self._members[place:] + self._members[:place]
+        self.member = next((member for member in others if self._avoid_until_ms.get(member, 0) <= now_ms), others[0])
         self.try_at_ms = now_ms + jittered_ms(self._rng, self._failures)
         self._failures += 1
