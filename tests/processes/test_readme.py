@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from coordnode.client.sync import connect
 from tests.processes.local import Home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +70,13 @@ def test_the_first_page_holds(home: Home) -> None:
 
 
 def test_the_python_on_the_first_page_runs(shared: Home) -> None:
-    (text,) = blocks("python")
+    text, users_test = blocks("python")
     shared.ctl("kv", "del", "color")
     address = str(shared.members()[0]["address"])
     exec(compile(text.replace("127.0.0.1:7001", address), "README.md", "exec"), {})
     assert shared.ctl("kv", "get", "color") == "blue"
     assert shared.ctl("kv", "ls", "workers/", code=1) == ""
+    made: dict[str, Any] = {}
+    exec(compile(users_test, "README.md", "exec"), made)
+    with connect(address) as cluster:
+        made["test_visits"](cluster)
