@@ -139,9 +139,7 @@ class Process:
 
 
 class Cluster:
-    def __init__(
-        self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0, hosts: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0, hosts: Sequence[str] | None = None) -> None:
         """`other_state`: the member whose state begins differently from the others'. `hosts`: not of this machine's loopback."""
         self.cluster = cluster
         self.writers: list[Writer] = []

@@ -7,7 +7,7 @@
     expire SESSION … [term=TERM] | checkpoint SESSION:MS … | withdraw SESSION … | wake | raise-level LEVEL
     get KEY | range START END LIMIT | changes AFTER UP_TO | sessions | state | restore | term TERM | time MS
 
-Every command may say session=S sequence=N lowest=N or request=ID. "" is an empty word.
+Every command may say session=S sequence=N lowest=N or request=ID. "" is an empty word. What other services are asked: words/.
 """
 
 import shlex
@@ -23,6 +23,7 @@ from coordnode.services.commands import (
     LESS,
     MOD_REVISION,
     NOT_EQUAL,
+    READS,
     VALUE,
     VERSION,
     Change,
@@ -54,12 +55,15 @@ from coordnode.services.commands import (
     decode_result,
 )
 from coordnode.services.machine import Machine
+from coordnode.services.registry import SUPPORTED_LEVEL
 from tests.transcripts.scene import check
+from tests.transcripts.words import SERVICES
 from tests.unit.services.driven import Driven
 
 STORIES = sorted((Path(__file__).parent / "services").glob("*.txt"))
 
 FIELDS = {"value": VALUE, "mod_revision": MOD_REVISION, "create_revision": CREATE_REVISION, "version": VERSION}
+ENVELOPE = {"session": "0", "sequence": "0", "lowest": "0", "request": ""}
 RELATIONS = {"=": EQUAL, "!=": NOT_EQUAL, "<": LESS, ">": GREATER}
 
 
@@ -128,6 +132,9 @@ def parse_operation(text: str, term: int) -> Operation:
             return Wake()
         case "raise-level":
             return RaiseLevel(int(words[0]))
+    for service in SERVICES:
+        if (operation := service.parse(verb, words)) is not None:
+            return operation  # type: ignore[return-value]  # each service's words make operations and reads
     raise AssertionError(text)
 
 
@@ -138,6 +145,9 @@ def show_item(item: Item) -> str:
 
 
 def show_event(event: Event) -> str:
+    for service in SERVICES:
+        if (said := service.show_event(event)) is not None:
+            return said
     bound = f" bound to session {event.session}" if event.session else ""
     return f"delete {event.key.decode()}{bound}" if event.kind else f"put {event.key.decode()} = {event.value.decode()!r}{bound}"
 
@@ -160,6 +170,9 @@ def show(result: Result | None) -> list[str]:
         case SessionOpened():
             lines = [f"session {result.session}, TTL {result.ttl_ms} ms, at revision {result.revision}"]
             return lines + [f"  first: {line}" for line in (show(result.first) if result.first else [])]
+    for service in SERVICES:
+        if result is not None and (said := service.show(result)) is not None:
+            return said
     raise AssertionError(result)
 
 
@@ -178,7 +191,7 @@ class Story:
             case "settings":
                 assert machine.applied == 0
                 settings = {name: int(value) for name, value in (word.split("=") for word in words)}
-                self.driven = Driven(level=settings.pop("level", 2), **settings)
+                self.driven = Driven(level=settings.pop("level", SUPPORTED_LEVEL), **settings)
                 return []
             case "term":
                 driven.term = int(words[0])
@@ -186,10 +199,6 @@ class Story:
             case "time":
                 driven.cluster_ms = int(words[0])
                 return []
-            case "get" | "range":
-                operation = parse_operation(line, driven.term)
-                assert isinstance(operation, Get | Range)
-                return show(decode_result(machine.read(operation)))
             case "changes":
                 after, up_to = map(int, words)
                 if after + 1 < machine.history_floor:
@@ -209,19 +218,16 @@ class Story:
                 same = restored.dump() == machine.dump() and restored.digest == machine.digest
                 driven.machine = restored
                 return ["the same state and digest" if same else "ANOTHER STATE"]
-        return self.apply(line)
+        words = [word for word in line.split(" ") if word.partition("=")[0] not in ENVELOPE]
+        operation = parse_operation(" ".join(words), driven.term)
+        if isinstance(operation, READS):
+            return show(decode_result(machine.read(operation)))
+        return self.apply(operation, line)
 
-    def apply(self, line: str) -> list[str]:
-        envelope = {"session": "0", "sequence": "0", "lowest": "0", "request": ""}
-        kept = []
-        for word in line.split(" "):
-            name, equals, value = word.partition("=")
-            if equals and name in envelope:
-                envelope[name] = value
-            else:
-                kept.append(word)
+    def apply(self, operation: Operation, line: str) -> list[str]:
+        said = dict([word.partition("=")[::2] for word in line.split(" ") if word.partition("=")[0] in ENVELOPE])
+        envelope = ENVELOPE | said
         session, sequence = SessionId(int(envelope["session"])), Sequence(int(envelope["sequence"]))
-        operation = parse_operation(" ".join(kept), self.driven.term)
         lines = show(self.driven.one(Command(session, sequence, Sequence(int(envelope["lowest"])), envelope["request"], operation)))
         (outcome,) = self.driven.outcomes
         if outcome.index != self.driven.machine.applied:

@@ -1,12 +1,12 @@
 """What a service sees of the command under way, and what the machine asks of a service. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from typing import Any, ClassVar
 
 from coordnode.errors import CoordError, TooOld
 from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term
-from coordnode.services.commands import NOTICES, Failure, Result
+from coordnode.services.commands import NOTICES, Failure, Member, Result
 from coordnode.services.holdings import Holdings
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container
@@ -37,6 +37,9 @@ class Context:
         "execute",
         "holdings",
         "index",
+        "members_of",
+        "on_group_changed",
+        "owner_of",
         "position",
         "scalars",
         "session",
@@ -59,6 +62,9 @@ class Context:
         self._events: list[EventRow] = []
         self.execute: Callable[[Any], Result]  # set by the machine: check and carry out an operation inside this command
         self.end_session: Callable[[SessionId], None]  # set by the machine: every service lets go of it
+        self.owner_of: Callable[[SessionId], str]  # set by the machine: what an open session said of itself
+        self.members_of: Callable[[bytes], Iterable[Member]]  # set by groups: of one group, in the order of their names
+        self.on_group_changed: Callable[[bytes], None] = lambda group: None  # set by shards: members of this group came, went or changed
 
     def emit(self, event: EventRow) -> None:
         """Part of the change that the next `publish` makes visible."""

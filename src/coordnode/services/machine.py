@@ -55,6 +55,7 @@ class Machine:
         self._context = context
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
+        context.owner_of = self._sessions.owner_of
         self._kv = Kv(context)
         self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
         self._sessions.keys_of = self._kv.bound_count

@@ -100,6 +100,12 @@ class Sessions(Service):
     def get(self, session: SessionId) -> Session | None:
         return self.table.get(_pack(session)) if session > 0 else None
 
+    def owner_of(self, session: SessionId) -> str:
+        """What it said of itself when it was opened; it must be open."""
+        found = self.get(session)
+        assert found is not None
+        return found.owner
+
     def find_opened(self, nonce: bytes) -> Outcome | None:
         """What the session with this nonce was answered with when it was opened; None: it never was."""
         found = self.nonces.get(nonce)

@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     digest_every: int = 64  # entries between comparisons of the members' digests
     name_bytes_max: int = 255  # of a lock, an election, a group and the like
     wake_items_max: int = 1_000  # things of one service that one Wake carries out
+    group_members_max: int = 1_000  # of one group: a view is always answered whole
+    member_bytes_max: int = 2_048  # its data and labels
+    member_weight_max: int = 1_000
+    requires_max: int = 16  # conditions of one search for members
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -18,10 +18,13 @@ from coordnode.services.commands import (
     DeleteRange,
     Expire,
     Get,
+    JoinGroup,
+    LeaveGroup,
     OpenSession,
     Operation,
     Put,
     Transaction,
+    UpdateMember,
     Wake,
     Withdraw,
 )
@@ -105,7 +108,15 @@ def counter(life: Life) -> Operation:
     return life.chance.choice([AddCounter(life.key(), life.chance.randrange(-9, 9)), DeleteCounter(life.key())])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter,)
+def group(life: Life) -> Operation:
+    name, member = b"group-%d" % life.chance.randrange(3), b"m%d" % life.chance.randrange(4)
+    data, labels = life.chance.randbytes(life.chance.randrange(9)), (("k", str(life.chance.randrange(3))),)
+    join = JoinGroup(name, life.chance.choice([member, b""]), data, labels, life.chance.randrange(4))
+    update = UpdateMember(name, member, data, life.chance.choice([labels, None]), life.chance.randrange(4))
+    return life.chance.choice([join, join, update, LeaveGroup(name, member)])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

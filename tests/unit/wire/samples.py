@@ -25,10 +25,16 @@ OPERATIONS: list[c.ClientOperation] = [
     c.Range(b"a", b"", 10, True),
     c.AddCounter(b"visits", -3),
     c.DeleteCounter(b"visits"),
+    c.JoinGroup(b"web", b"web1", b"10.0.0.1:80", (("rack", "b"), ("zone", "eu")), 3),
+    c.UpdateMember(b"web", b"web1", None, (("zone", "us"),), 0),
+    c.LeaveGroup(b"web", b"web1"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
 READS += [c.encode(c.GetCounter(b"visits")), c.encode(c.ListCounters(b"v", b"vi", 5))]
+READS += [c.encode(c.GetGroup(b"web")), c.encode(c.ListGroups(b"w", b"we", 5))]
+READS += [c.encode(c.FindMembers(b"w", [c.Require("zone", c.IS, "eu"), c.Require("old", c.HAS_NOT)], b"web", b"web1", 5))]
+MEMBER = c.Member(b"web1", SessionId(99), b"10.0.0.1:80", (("zone", "eu"),), 3, Revision(7))
 RESULTS: list[c.Result] = [
     c.Done(Revision(9)),
     c.Got(Revision(9), ITEM),
@@ -40,6 +46,10 @@ RESULTS: list[c.Result] = [
     c.SessionPage(Revision(9), [c.SessionInfo(SessionId(99), 10_000, "me", 1_500, 2)], True),
     c.CounterValue(Revision(9), -3),
     c.CounterPage(Revision(9), [c.CounterInfo(b"visits", -3)], False),
+    c.GroupChanged(Revision(9), Revision(8), b"web1"),
+    c.GroupView(Revision(9), Revision(8), [MEMBER]),
+    c.GroupPage(Revision(9), [c.GroupInfo(b"web", Revision(8), 1)], False),
+    c.MemberPage(Revision(9), [c.FoundMember(b"web", MEMBER)], True, b"web", b"web1"),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])

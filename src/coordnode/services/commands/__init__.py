@@ -38,6 +38,30 @@ from coordnode.services.commands.events import (
     Change,
     Event,
 )
+from coordnode.services.commands.groups import (
+    HAS,
+    HAS_NOT,
+    IS,
+    IS_NOT,
+    MEMBER_JOINED,
+    MEMBER_LEFT,
+    MEMBER_UPDATED,
+    FindMembers,
+    FoundMember,
+    GetGroup,
+    GroupChanged,
+    GroupInfo,
+    GroupPage,
+    GroupView,
+    JoinGroup,
+    LeaveGroup,
+    ListGroups,
+    Member,
+    MemberPage,
+    Require,
+    UpdateMember,
+    decode_member,
+)
 from coordnode.services.commands.kv import (
     CREATE_REVISION,
     EQUAL,
@@ -88,10 +112,17 @@ __all__ = [
     "EQUAL",
     "GREATER",
     "GROUPS",
+    "HAS",
+    "HAS_NOT",
+    "IS",
+    "IS_NOT",
     "JOURNALS",
     "KV",
     "LESS",
     "LOCKS",
+    "MEMBER_JOINED",
+    "MEMBER_LEFT",
+    "MEMBER_UPDATED",
     "MOD_REVISION",
     "NOTICES",
     "NOT_EQUAL",
@@ -122,13 +153,25 @@ __all__ = [
     "Event",
     "Expire",
     "Failure",
+    "FindMembers",
     "FirstOperation",
     "FirstResult",
+    "FoundMember",
     "Get",
     "GetCounter",
+    "GetGroup",
     "Got",
+    "GroupChanged",
+    "GroupInfo",
+    "GroupPage",
+    "GroupView",
     "Item",
+    "JoinGroup",
+    "LeaveGroup",
     "ListCounters",
+    "ListGroups",
+    "Member",
+    "MemberPage",
     "OpenSession",
     "Operation",
     "Outcome",
@@ -138,17 +181,20 @@ __all__ = [
     "Range",
     "ReadOperation",
     "ReadSessions",
+    "Require",
     "Result",
     "SessionInfo",
     "SessionOpened",
     "SessionPage",
     "Transaction",
     "TransactionDone",
+    "UpdateMember",
     "Wake",
     "Withdraw",
     "array_header",
     "decode_batch",
     "decode_client_command",
+    "decode_member",
     "decode_read",
     "decode_result",
     "encode",
@@ -157,15 +203,32 @@ __all__ = [
 
 ClientOperation = (
     # what is most often asked comes first
-    Put | Delete | DeleteRange | Transaction | Get | Range | OpenSession | CloseSession | AddCounter | DeleteCounter
+    Put
+    | Delete
+    | DeleteRange
+    | Transaction
+    | Get
+    | Range
+    | OpenSession
+    | CloseSession
+    | AddCounter
+    | DeleteCounter
+    | JoinGroup
+    | UpdateMember
+    | LeaveGroup
 )
 Operation = ClientOperation | Expire | Checkpoint | Withdraw | Wake | RaiseLevel
+READS = (Get, Range, ReadSessions, GetCounter, ListCounters, GetGroup, ListGroups, FindMembers)
 ReadOperation = (
-    Get | Range | ReadSessions | GetCounter | ListCounters | None  # only the barrier, "everything before this is visible to me"
+    # None: only the barrier, "everything before this is visible to me"
+    Get | Range | ReadSessions | GetCounter | ListCounters | GetGroup | ListGroups | FindMembers | None
 )
-READS = (Get, Range, ReadSessions, GetCounter, ListCounters)
 
-Result = Done | Got | Page | TransactionDone | Failure | SessionOpened | SessionPage | CounterValue | CounterPage
+Result = (
+    Done | Got | Page | TransactionDone | Failure | SessionOpened | SessionPage
+    | CounterValue | CounterPage
+    | GroupChanged | GroupView | GroupPage | MemberPage
+)  # fmt: skip
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
