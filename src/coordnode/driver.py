@@ -2,13 +2,13 @@
 
 The node and the simulator both run this very code, so the order itself is under test:
 
-    send_now → write (its send_after waits inside it) → replies → snapshot work
+    send_now → write (its send_after waits inside it) → apply → replies → snapshot work
 
 A message that may only leave after a write is inside that Write: storage hands the Write back when it is durable
 and only then does `on_written` send what was waiting.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from coordnode.errors import Diverged
@@ -19,6 +19,15 @@ from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import Effects, StoreChunk, StoreSlice
 from coordnode.replica.events import Events, Persisted
 from coordnode.services.dialogue import Answer
+
+
+class Core(Protocol):
+    """A replica."""
+
+    def handle(self, events: Events) -> Effects: ...
+
+    def apply(self) -> None:
+        """Fills in the rest of the effects that `handle` returned last."""
 
 
 class Network(Protocol):
@@ -48,22 +57,28 @@ class Storage(Protocol):
 
 
 class Driver:
-    def __init__(self, handle: Callable[[Events], Effects], storage: Storage, network: Network) -> None:
-        self._handle = handle
+    def __init__(self, core: Core, storage: Storage, network: Network) -> None:
+        self._core = core
         self._storage = storage
         self._network = network
 
     def turn(self, events: Events) -> Effects:
         """Returns what was carried out; its owner takes another turn soon when `again` is set."""
-        effects = self._handle(events)
+        core = self._core
         storage = self._storage
         network = self._network
+        effects = core.handle(events)
         if effects.failed:
             raise Diverged(effects.failed)
         if effects.send_now:
             network.send(effects.send_now)
         if effects.write is not None:
             storage.submit(effects.write)
+        core.apply()
+        if effects.failed:
+            raise Diverged(effects.failed)
+        if effects.send_applied:
+            network.send(effects.send_applied)
         if effects.to_clients:
             for connection, replies in effects.to_clients.items():
                 network.answer(connection, replies)

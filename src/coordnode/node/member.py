@@ -99,7 +99,7 @@ class Member:
 
         self.inbox = Inbox(self.answer)
         self.lanes = Lanes(opened.recovered.wal, opened.recovered.snapshots, loop.call_soon_threadsafe, self)
-        self._driver = Driver(self.replica.handle, self.lanes, self)
+        self._driver = Driver(self.replica, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)

@@ -1,4 +1,5 @@
-"""What a replica wants done after one turn. The driver carries them out in the order of the fields."""
+"""What a replica wants done in one turn. The driver carries them out in the order of the fields: the first two before it lets the
+replica apply what is committed, which fills in the others."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -37,6 +38,7 @@ EMPTY: Mapping[int, Sequence[Answer]] = MappingProxyType({})
 class Effects(msgspec.Struct):
     send_now: Sequence[Message] = ()
     write: Write | None = None  # its send_after leaves only once it is durable: the driver has them, the replica does not
+    send_applied: Sequence[Message] = ()  # what members tell each other of their states
     to_clients: Mapping[int, Sequence[Answer]] = EMPTY  # by connection: one write to each socket per turn
     close: Sequence[int] = ()  # connections to cut off
     store_slice: StoreSlice | None = None

@@ -1,7 +1,9 @@
 """One member: what happened goes in, what is to be done comes out. Pure.
 
-asks ─→ clients ─→ one batch ─→ raft ─→ effects (send, write)
-messages, finished writes ─→ raft ─→ committed entries ─→ machine ─→ clients ─→ answers
+handle   asks ─→ clients ─→ one batch ─→ raft ─→ effects (send, write); messages, finished writes ─→ raft
+apply    committed entries ─→ machine ─→ clients ─→ effects (answers, snapshot work)
+
+A turn has both steps, so that messages and the write leave before what was committed is applied: nobody waits for our machine.
 """
 
 import random
@@ -75,11 +77,13 @@ class Replica:
         self._maker = SnapshotMaker()
         self._agreement = Agreement()
         self._reported = Index(0)
-        self._effects = Effects()
+        self._effects = Effects()  # of the turn under way
+        self._ticked = False
 
     # --- one turn --------------------------------------------------------------------------------------------------
 
     def handle(self, events: Events) -> Effects:
+        """What happened. The driver carries the effects out as far as they go; then `apply` adds the rest."""
         effects = self._effects = Effects()
         raft = self.raft
         clients = self.clients
@@ -96,6 +100,7 @@ class Replica:
         for member in events.peers_gone:
             raft.on_peer_gone(member)
         if events.ticked:
+            self._ticked = True
             raft.tick()
             if clients.serving and raft.role == LEADER:
                 clients.tick()
@@ -109,23 +114,28 @@ class Replica:
             clients.on_closed(connection)
         clients.flush()
         self._carry(raft.ready())
+        return effects
+
+    def apply(self) -> None:
+        """What is committed; fills in what is left of the effects that `handle` returned."""
+        effects = self._effects
+        clients = self.clients
         if self._to_apply:
-            self._apply()
+            self._apply_committed()
         if clients.has_to_serve():
             clients.serve()
             effects.again = effects.again or clients.has_more_to_serve()
-        if events.ticked:
+        if self._ticked:
+            self._ticked = False
             self._report_digest()
         self._maybe_snapshot()
         effects.to_clients = clients.answers.take()
-        return effects
 
     def _carry(self, ready: Ready) -> None:
         """Hands on what raft wants done."""
         effects = self._effects
         clients = self.clients
-        if ready.send_now:
-            effects.send_now = [*effects.send_now, *ready.send_now] if effects.send_now else ready.send_now
+        effects.send_now = ready.send_now
         effects.write = ready.write
         effects.read_chunks = ready.chunks_wanted
         if ready.chunk_received:
@@ -145,7 +155,7 @@ class Replica:
 
     # --- applying --------------------------------------------------------------------------------------------------
 
-    def _apply(self) -> None:
+    def _apply_committed(self) -> None:
         """Committed entries, in order, as many as one turn should carry."""
         machine = self.machine
         if machine is None:
@@ -232,7 +242,7 @@ class Replica:
             self._send(DigestReport(self.member, raft.leader, raft.boot, raft.term, newest, digest))
 
     def _send(self, message: Message) -> None:
-        self._effects.send_now = [*self._effects.send_now, message]
+        self._effects.send_applied = [*self._effects.send_applied, message]
 
     def _judge(self, index: Index) -> None:
         raft = self.raft

@@ -147,7 +147,7 @@ class SimMember:
             supported_level=self.level,
         )
         self._lanes = Lanes(self, self.disk, recovered, self._site.marks, self._site.snapshot_pace_ns)
-        self._driver = Driver(self.replica.handle, self._lanes, self)
+        self._driver = Driver(self.replica, self._lanes, self)
         self._seen = Seen()
         self.inbox = Events()
         self.state = UP

@@ -25,7 +25,7 @@ from coordnode.services.dialogue import (
     WriteAsk,
 )
 from coordnode.services.tables import Table
-from tests.unit.replica.trio import MEMBERS, TICK_MS, Trio
+from tests.unit.replica.trio import MEMBERS, TICK_MS, Trio, whole_turn
 
 
 @pytest.fixture
@@ -346,9 +346,10 @@ def test_writes_stop_when_nobody_has_a_majority(trio: Trio) -> None:
 def test_an_event_turn_without_anything_costs_no_effects(trio: Trio) -> None:
     leader = trio.leader()
     trio.settle(20)
-    effects = trio.replicas[leader].handle(Events(now_ms=trio.now_ms))
+    effects = whole_turn(trio.replicas[leader], Events(now_ms=trio.now_ms))
     assert effects.write is None
     assert not effects.send_now
+    assert not effects.send_applied
     assert not effects.to_clients
 
 

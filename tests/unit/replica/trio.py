@@ -18,6 +18,12 @@ MEMBERS = (MemberId(1), MemberId(2), MemberId(3))
 TICK_MS = 50
 
 
+def whole_turn(replica: Replica, events: Events) -> Effects:
+    effects = replica.handle(events)
+    replica.apply()
+    return effects
+
+
 class Trio:
     def __init__(self, *, level: int = 2, digest_every: int = 4) -> None:
         machine = Machine.genesis(Settings(digest_every=digest_every), cluster=ClusterId(7), created_unix_s=10**9, level=level)
@@ -50,10 +56,11 @@ class Trio:
         events.now_ms = self.now_ms
         events.ticked = ticked
         events.asks = asks or []
-        effects = self.replicas[member].handle(events)
+        effects = whole_turn(self.replicas[member], events)
         if effects.failed:
             self.failed[member] = effects.failed
         self._send(member, effects.send_now)
+        self._send(member, effects.send_applied)
         if effects.write is not None:
             self._send(member, effects.write.send_after)
             self.inbox[member].persisted = Persisted(effects.write.write_id, effects.write.last_term, effects.write.last_index)
