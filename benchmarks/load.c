@@ -4,7 +4,7 @@
 //
 // One thread over epoll. Each connection says hello and opens a session of its own (docs/protocol.md); a put has a key of 16
 // bytes, a value of 64, a sequence and the lowest open one. A reply counts when both checksums of its frame are right and it
-// says what the request wanted. Prints one JSON object; what it cost itself is part of it. benchmarks/harness.py compiles it.
+// says what the request wanted; requests that leave together share a frame, as the client library's do. Prints one JSON object; what it cost itself is part of it. benchmarks/harness.py compiles it.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,8 @@ enum {
     VALUE_BYTES = 64,
     IN_BYTES = 1 << 18,
     WINDOW = 1 << 14,       // sequences of one connection that may be open or wait for a lower one
-    KEYS_OF_CONNECTION = 1000,
+    KEYS_OF_CONNECTION = 100,
+    OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
     SESSION_TTL_MS = 600000,
     LATENCY_US_MAX = 4000000,
@@ -47,15 +48,15 @@ typedef struct {
     bool is_greeted;
     uint8_t *in;
     size_t in_bytes;
-    uint8_t frame[256];  // of a request, ready but for the numbers, the key and the checksums
-    size_t frame_bytes, request_at, sequence_at, lowest_open_at, key_at;
+    uint8_t ask[192];  // a request, ready but for the numbers and the key
+    size_t ask_bytes, request_at, sequence_at, lowest_open_at, key_at;
     uint64_t sent_ns[WINDOW];  // 0: not open
 } Connection;
 
 static bool reads;
 static uint64_t until_ns, done, open_requests;
 static uint32_t *latencies;  // how many replies took so many microseconds
-static uint8_t out[1 << 17];
+static uint8_t out[HEADER_BYTES + 8 + OUTSTANDING_MAX * 192];
 
 static void fail(const char *what, const char *detail) {
     fprintf(stderr, "load: %s%s%s\n", what, *detail ? ": " : "", detail);
@@ -281,15 +282,13 @@ static void prepare(Connection *connection, uint64_t session) {
         at = put_small(at, 0xC2);  // not bound
     }
     const size_t command_bytes = (size_t)(at - command);
-    at = put_array(put_array(connection->frame + HEADER_BYTES, 2), 1);
-    at = put_small(put_array(at, reads ? 5 : 3), reads ? 2 : 1);
-    connection->request_at = (size_t)(at - connection->frame) + 1;
+    at = put_small(put_array(connection->ask, reads ? 5 : 3), reads ? 2 : 1);
+    connection->request_at = (size_t)(at - connection->ask) + 1;
     at = put_number(at, FIRST_SEQUENCE);
-    const size_t command_at = (size_t)(at - connection->frame) + 2;
+    const size_t command_at = (size_t)(at - connection->ask) + 2;
     at = put_bytes(at, command, command_bytes);
     if (reads) at = put_small(put_small(at, 0xC2), 0);  // not stale, at any revision
-    at = put_small(at, 0);
-    connection->frame_bytes = (size_t)(at - connection->frame);
+    connection->ask_bytes = (size_t)(at - connection->ask);
     connection->sequence_at = command_at + sequence_at;
     connection->lowest_open_at = command_at + lowest_open_at;
     connection->key_at = command_at + key_at;
@@ -303,21 +302,28 @@ static void set_key(uint8_t *at, uint32_t connection, uint32_t key) {
     for (int place = 5; place >= 0; place--, connection /= 10) at[place] = (uint8_t)('0' + connection % 10);
 }
 
-static size_t add_request(Connection *connection, uint8_t *at, uint64_t now) {
-    const uint32_t sequence = connection->sequence++;
-    uint64_t *sent = &connection->sent_ns[sequence % WINDOW];
-    if (sequence - connection->lowest_open >= WINDOW || *sent) fail("a request was never answered while thousands after it were", "");
-    *sent = now;
-    uint8_t *frame = connection->frame;
-    write_u32(frame + connection->request_at, sequence);
-    if (!reads) {
-        write_u32(frame + connection->sequence_at, sequence);
-        write_u32(frame + connection->lowest_open_at, connection->lowest_open);
+static void send_requests(Connection *connection, int count, uint64_t now) {
+    uint8_t *at = put_array(out + HEADER_BYTES, 2);
+    *at++ = 0xDC;
+    *at++ = (uint8_t)(count >> 8), *at++ = (uint8_t)count;
+    for (int request = 0; request < count; request++) {
+        const uint32_t sequence = connection->sequence++;
+        uint64_t *sent = &connection->sent_ns[sequence % WINDOW];
+        if (sequence - connection->lowest_open >= WINDOW || *sent) fail("a request was never answered while thousands after it were", "");
+        *sent = now;
+        write_u32(connection->ask + connection->request_at, sequence);
+        if (!reads) {
+            write_u32(connection->ask + connection->sequence_at, sequence);
+            write_u32(connection->ask + connection->lowest_open_at, connection->lowest_open);
+        }
+        set_key(connection->ask + connection->key_at, connection->number, sequence % KEYS_OF_CONNECTION);
+        memcpy(at, connection->ask, connection->ask_bytes);
+        at += connection->ask_bytes;
     }
-    set_key(frame + connection->key_at, connection->number, sequence % KEYS_OF_CONNECTION);
-    seal(frame, ASKS, connection->frame_bytes);
-    memcpy(at, frame, connection->frame_bytes);
-    return connection->frame_bytes;
+    at = put_small(at, 0);  // no patience said
+    seal(out, ASKS, (size_t)(at - out));
+    send_all(connection->descriptor, out, (size_t)(at - out));
+    open_requests += (uint64_t)count;
 }
 
 static void check_result(Reader result) {
@@ -358,13 +364,7 @@ static void on_readable(Connection *connection) {
     }
     forget(connection, used);
     if (now >= until_ns) return;
-    size_t bytes = 0;
-    for (uint64_t left = done - answered; left; left--) {
-        if (bytes + sizeof connection->frame > sizeof out) send_all(connection->descriptor, out, bytes), bytes = 0;
-        bytes += add_request(connection, out + bytes, now);
-        open_requests++;
-    }
-    send_all(connection->descriptor, out, bytes);
+    if (done > answered) send_requests(connection, (int)(done - answered), now);
 }
 
 static double latency_ms(double share) {
@@ -418,7 +418,7 @@ int main(int argc, char **argv) {
     const int connections = atoi(argv[2]), outstanding = atoi(argv[3]);
     const double seconds = atof(argv[4]);
     reads = strcmp(argv[5], "get") == 0;
-    if (connections < 1 || outstanding < 1 || outstanding > 512 || seconds <= 0 || (!reads && strcmp(argv[5], "put")))
+    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || (!reads && strcmp(argv[5], "put")))
         fail("usage", "at least one connection, 1 to 512 outstanding, some seconds, put or get");
     latencies = calloc(LATENCY_US_MAX + 1, sizeof *latencies);
     Connection **all = calloc((size_t)connections, sizeof *all);
@@ -437,12 +437,8 @@ int main(int argc, char **argv) {
     const double cpu_before = cpu_seconds();
     const uint64_t began_ns = now_ns();
     until_ns = began_ns + (uint64_t)(seconds * 1e9);
-    for (int number = 0; number < connections; number++) {
-        size_t bytes = 0;
-        for (int request = 0; request < outstanding; request++) bytes += add_request(all[number], out + bytes, now_ns());
-        open_requests += (uint64_t)outstanding;
-        send_all(all[number]->descriptor, out, bytes);
-    }
+    for (int number = 0; number < connections; number++)
+        send_requests(all[number], outstanding, now_ns());
     struct epoll_event events[256];
     while (open_requests) {
         const int count = epoll_wait(poll, events, 256, IDLE_MS_MAX);

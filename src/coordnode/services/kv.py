@@ -185,7 +185,7 @@ class Kv(Service):
         value = operation.value
         context = self.context
         scalars = context.scalars
-        revision = Revision(scalars.revision + 1)
+        revision: Revision = scalars.revision + 1  # type: ignore[assignment]  # calling a NewType costs as much as a dictionary
         if old is None:
             version = 1
             grown = len(key) + len(value) + KEY_CHARGE_BYTES

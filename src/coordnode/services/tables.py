@@ -18,8 +18,10 @@ import msgspec
 from coordnode.errors import RecordError
 
 BUCKET_ITEMS_MAX = 1024  # the shape of buckets is nobody's business: neither digest nor snapshot bytes depend on it
+SETTLE_CHANGES = 4096
 DIGEST_MODULUS = 1 << 64
 _MASK = DIGEST_MODULUS - 1
+_PLACES = tuple(range(BUCKET_ITEMS_MAX + 1))  # one object for each number, shared by all buckets
 
 Key = TypeVar("Key", bytes, int)
 Leaf = TypeVar("Leaf")
@@ -82,22 +84,81 @@ class Container(Generic[Key, Leaf]):
 
 
 class _Bucket:
-    __slots__ = ("epoch", "hashes", "keys", "leaves")
+    """An item keeps its place, so that replacing its leaf touches nothing else."""
+
+    __slots__ = ("epoch", "free", "hashes", "keys", "leaves", "places", "unhashed")
 
     def __init__(self, epoch: int, keys: list[bytes], leaves: list[Any], hashes: "array[int]") -> None:
         self.epoch = epoch
-        self.keys = keys
-        self.leaves = leaves
-        self.hashes = hashes  # of the rows: what must leave the digest when an item is replaced
+        self.keys = keys  # in order
+        self.places: dict[bytes, int] = dict(zip(keys, _PLACES, strict=False))
+        self.leaves = leaves  # by place, like `hashes`
+        self.hashes = hashes  # of the rows, as the digest has them; 0: not in it yet
+        self.free: list[int] = []  # places whose items are gone
+        self.unhashed: dict[bytes, int] = {}  # keys whose leaves are newer than their hashes, and their places
 
-    def slice(self, epoch: int, start: int, stop: int) -> "_Bucket":
-        return _Bucket(epoch, self.keys[start:stop], self.leaves[start:stop], self.hashes[start:stop])
+    def copy(self, epoch: int) -> "_Bucket":
+        copied = _Bucket(epoch, [], self.leaves.copy(), self.hashes[:])
+        copied.keys = self.keys.copy()
+        copied.places = self.places.copy()
+        copied.free = self.free.copy()
+        assert not self.unhashed
+        return copied
+
+    def part(self, epoch: int, start: int, stop: int) -> "_Bucket":
+        keys = self.keys[start:stop]
+        places = [self.places[key] for key in keys]
+        leaves, hashes = self.leaves, self.hashes
+        return _Bucket(epoch, keys, [leaves[place] for place in places], array("Q", [hashes[place] for place in places]))
+
+    def insert(self, at: int, key: bytes, leaf: Any, hashed: int) -> int:
+        self.keys.insert(at, key)
+        if self.free:
+            place = self.free.pop()
+            self.leaves[place] = leaf
+            self.hashes[place] = hashed
+        else:
+            place = _PLACES[len(self.leaves)]
+            self.leaves.append(leaf)
+            self.hashes.append(hashed)
+        self.places[key] = place
+        return place
+
+    def remove(self, key: bytes) -> int:
+        """What the digest has of it."""
+        place = self.places.pop(key)
+        self.unhashed.pop(key, None)
+        del self.keys[bisect_left(self.keys, key)]
+        self.leaves[place] = None
+        self.free.append(place)
+        return self.hashes[place]
+
+    def settle(self, table: int) -> int:
+        """Hashes what is newer than its hash; by how much the digest grows."""
+        leaves, hashes = self.leaves, self.hashes
+        grown = 0
+        for key, place in self.unhashed.items():
+            row = encode_row((key, leaves[place]))
+            mixed = crc32(row, table) << 32 | adler32(row)
+            hashed = mixed * mixed >> 32 & _MASK  # row_hash, written out: many puts pass here
+            grown += hashed - hashes[place]
+            hashes[place] = hashed
+        self.unhashed = {}
+        return grown
+
+    def ordered(self) -> Iterator[Any]:
+        """The leaves, in the order of their keys."""
+        return map(self.leaves.__getitem__, map(self.places.__getitem__, self.keys))
 
 
 class Table(Container[bytes, Leaf]):
-    """Ordered by key. `_bounds[i]` <= every key of `_buckets[i]` < `_bounds[i + 1]`; the first bound is the empty key."""
+    """Ordered by key. `_bounds[i]` <= every key of `_buckets[i]` < `_bounds[i + 1]`; the first bound is the empty key.
 
-    __slots__ = ("_at", "_bounds", "_bucket_at", "_buckets", "_decoder", "_found_key", "count")
+    Rows are hashed when the digest is asked for, so that one that is replaced again and again meanwhile is hashed once; at the
+    latest after SETTLE_CHANGES, so that no single turn has too much to hash.
+    """
+
+    __slots__ = ("_bounds", "_buckets", "_changes", "_decoder", "_found", "_found_key", "_place", "_unsettled", "count")
 
     def __init__(self, id: int, leaf: Any) -> None:
         super().__init__(id)
@@ -105,73 +166,85 @@ class Table(Container[bytes, Leaf]):
         self._bounds: list[bytes] = [b""]
         self._buckets: list[_Bucket] = [_Bucket(0, [], [], array("Q"))]
         self._decoder: msgspec.msgpack.Decoder[list[tuple[bytes, Leaf]]] = msgspec.msgpack.Decoder(list[tuple[bytes, leaf]])
-        # Where the last `get` found its key, for the `set` or `delete` that mostly follows; None once anything changed.
+        self._unsettled: dict[_Bucket, None] = {}  # those with `unhashed` keys, and perhaps some that are gone
+        self._changes = 0  # since everything was hashed
+        # Where the last `get` found its key, for the `set` that mostly follows; None once anything changed.
         self._found_key: bytes | None = None
-        self._bucket_at = 0
-        self._at = 0
+        self._found = self._buckets[0]
+        self._place: int | None = None
 
     def get(self, key: bytes) -> Leaf | None:
-        bucket_at = bisect_right(self._bounds, key) - 1
-        bucket = self._buckets[bucket_at]
-        keys = bucket.keys
-        at = bisect_left(keys, key)
         self._found_key = key
-        self._bucket_at = bucket_at
-        self._at = at
-        if at < len(keys) and keys[at] == key:
-            leaf: Leaf = bucket.leaves[at]
-            return leaf
-        return None
+        self._found = bucket = self._buckets[bisect_right(self._bounds, key) - 1]
+        self._place = place = bucket.places.get(key)
+        if place is None:
+            return None
+        leaf: Leaf = bucket.leaves[place]
+        return leaf
 
     def set(self, key: bytes, leaf: Leaf) -> None:
         if key is not self._found_key:
             self.get(key)
         self._found_key = None
-        bucket = self._buckets[self._bucket_at]
+        bucket = self._found
         if bucket.epoch != self._epoch:
-            bucket = self._copy_bucket()
-        row = encode_row((key, leaf))
-        mixed = crc32(row, self.id) << 32 | adler32(row)
-        hashed = mixed * mixed >> 32 & _MASK  # row_hash, written out: every put passes here
-        at = self._at
-        keys = bucket.keys
-        if at < len(keys) and keys[at] == key:
-            self._hashed += hashed - bucket.hashes[at]
-            bucket.hashes[at] = hashed
-            bucket.leaves[at] = leaf
+            bucket = self._copy_bucket(key)
+        place = self._place
+        if place is None:
+            self._insert(bucket, key, leaf)
             return
-        self._hashed += hashed
-        keys.insert(at, key)
-        bucket.leaves.insert(at, leaf)
-        bucket.hashes.insert(at, hashed)
+        bucket.leaves[place] = leaf
+        bucket.unhashed[key] = place
+        self._unsettled[bucket] = None
+        self._changes += 1
+        if self._changes >= SETTLE_CHANGES:
+            self._settle()
+
+    def _insert(self, bucket: _Bucket, key: bytes, leaf: Leaf) -> None:
+        at = bisect_left(bucket.keys, key)
+        bucket.unhashed[key] = bucket.insert(at, key, leaf, 0)
+        self._unsettled[bucket] = None
+        self._changes += 1
         self.count += 1
-        if len(keys) > BUCKET_ITEMS_MAX:
-            self._split(bucket)
+        if len(bucket.keys) > BUCKET_ITEMS_MAX:
+            self._split(key, at)
+        if self._changes >= SETTLE_CHANGES:
+            self._settle()
 
     def delete(self, key: bytes) -> bool:
-        if key is not self._found_key:
-            self.get(key)
         self._found_key = None
-        bucket_at, at = self._bucket_at, self._at
-        bucket = self._buckets[bucket_at]
-        if at == len(bucket.keys) or bucket.keys[at] != key:
+        bucket = self._buckets[bisect_right(self._bounds, key) - 1]
+        if key not in bucket.places:
             return False
         if bucket.epoch != self._epoch:
-            bucket = self._copy_bucket()
-        self._hashed -= bucket.hashes.pop(at)
-        del bucket.keys[at]
-        del bucket.leaves[at]
+            bucket = self._copy_bucket(key)
+        self._hashed -= bucket.remove(key)
         self.count -= 1
         if not bucket.keys and len(self._buckets) > 1:
+            bucket_at = bisect_right(self._bounds, key) - 1
             del self._buckets[bucket_at]
             del self._bounds[bucket_at]
             self._bounds[0] = b""
         return True
 
+    def _settle(self) -> None:
+        for bucket in self._unsettled:
+            self._hashed += bucket.settle(self.id)
+        self._unsettled = {}
+        self._changes = 0
+
+    def digest(self) -> int:
+        self._settle()
+        return super().digest()
+
+    def freeze(self) -> Iterator[bytes]:
+        self._settle()
+        return super().freeze()
+
     def first(self) -> tuple[bytes, Leaf] | None:
         """The item with the lowest key."""
         bucket = self._buckets[0]  # empty only when the table is
-        return (bucket.keys[0], bucket.leaves[0]) if bucket.keys else None
+        return (bucket.keys[0], bucket.leaves[bucket.places[bucket.keys[0]]]) if bucket.keys else None
 
     def last_up_to(self, key: bytes) -> tuple[bytes, Leaf] | None:
         """The item with the highest key <= `key`."""
@@ -182,17 +255,19 @@ class Table(Container[bytes, Leaf]):
                 return None
             bucket_at -= 1
         bucket = self._buckets[bucket_at]
-        return bucket.keys[at], bucket.leaves[at]
+        found = bucket.keys[at]
+        return found, bucket.leaves[bucket.places[found]]
 
     def scan(self, start: bytes, end: bytes = b"") -> Iterator[tuple[bytes, Leaf]]:
         """Items with start <= key < end (end empty: no end), in order. The table must not change meanwhile."""
         bucket_at = bisect_right(self._bounds, start) - 1
         at = bisect_left(self._buckets[bucket_at].keys, start)
         for bucket in self._buckets[bucket_at:]:
-            keys = bucket.keys
+            keys, places, leaves = bucket.keys, bucket.places, bucket.leaves
             stop = bisect_left(keys, end) if end else len(keys)
-            for place in range(at, stop):
-                yield keys[place], bucket.leaves[place]
+            for position in range(at, stop):
+                key = keys[position]
+                yield key, leaves[places[key]]
             if stop < len(keys):
                 return
             at = 0
@@ -202,11 +277,11 @@ class Table(Container[bytes, Leaf]):
 
     def items_of(self, parts: list[Any]) -> Iterator[tuple[bytes, Leaf]]:
         for bucket in parts:
-            yield from zip(bucket.keys, bucket.leaves, strict=True)
+            yield from zip(bucket.keys, bucket.ordered(), strict=True)
 
     def _rows(self, parts: list[Any]) -> Iterator[bytes]:
         for bucket in parts:
-            yield from map(encode_row, zip(bucket.keys, bucket.leaves, strict=True))  # `row` for a whole bucket: a third of the time
+            yield from map(encode_row, zip(bucket.keys, bucket.ordered(), strict=True))  # `row` for a whole bucket: a third of the time
 
     def load(self, rows: msgspec.Raw) -> int:
         bucket = self._buckets[-1]
@@ -220,27 +295,28 @@ class Table(Container[bytes, Leaf]):
                 self._buckets.append(bucket)
                 self._bounds.append(key)
             hashed = row_hash(self.id, encode_row((key, leaf)))
-            bucket.keys.append(key)
-            bucket.leaves.append(leaf)
-            bucket.hashes.append(hashed)
+            bucket.insert(len(bucket.keys), key, leaf, hashed)
             self._hashed += hashed
             last = key
         self.count += len(loaded)
         return len(loaded)
 
-    def _copy_bucket(self) -> _Bucket:
-        """The bucket that `get` found may belong to a snapshot: from here on the table has its own."""
-        old = self._buckets[self._bucket_at]
-        bucket = old.slice(self._epoch, 0, len(old.keys))
-        self._buckets[self._bucket_at] = bucket
+    def _copy_bucket(self, key: bytes) -> _Bucket:
+        """The bucket of this key may belong to a snapshot: from here on the table has its own."""
+        bucket_at = bisect_right(self._bounds, key) - 1
+        bucket = self._buckets[bucket_at] = self._buckets[bucket_at].copy(self._epoch)
         return bucket
 
-    def _split(self, bucket: _Bucket) -> None:
-        bucket_at, count = self._bucket_at, len(bucket.keys)
+    def _split(self, key: bytes, at: int) -> None:
+        """The bucket that this key came into, at this position."""
+        bucket_at = bisect_right(self._bounds, key) - 1
+        bucket = self._buckets[bucket_at]
+        count = len(bucket.keys)
+        self._hashed += bucket.settle(self.id)
         # Keys that only ever grow (revisions, sessions) leave full buckets behind instead of half-full ones.
-        growing = bucket_at == len(self._buckets) - 1 and self._at == count - 1
+        growing = bucket_at == len(self._buckets) - 1 and at == count - 1
         middle = count - 1 if growing else count // 2
         # New lists of exactly the right size: a list that shrinks keeps its room.
-        lower, upper = bucket.slice(self._epoch, 0, middle), bucket.slice(self._epoch, middle, count)
+        lower, upper = bucket.part(self._epoch, 0, middle), bucket.part(self._epoch, middle, count)
         self._buckets[bucket_at : bucket_at + 1] = [lower, upper]
         self._bounds.insert(bucket_at + 1, upper.keys[0])
