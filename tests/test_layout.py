@@ -57,7 +57,20 @@ COORDCTL: dict[str, set[str]] = {
     "pytest_plugin": {"operations", "local"},
 }
 
-PURE_IN_CLIENT = ("actions", "addresses", "calls", "core", "inboxes", "lease", "link", "requests", "route", "sessions", "subscriptions")
+PURE_IN_CLIENT = (
+    "actions",
+    "addresses",
+    "calls",
+    "core",
+    "inboxes",
+    "lease",
+    "link",
+    "requests",
+    "route",
+    "sessions",
+    "subscriptions",
+    "views",
+)
 PURE = ("raft", "services", "replica", "wire", "checking", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
 REPLICATED = ("raft", "services")
 PRINTS = ("coordctl/report", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")

@@ -18,6 +18,7 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.aio_counters import AsyncCounters
+from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
@@ -43,6 +44,7 @@ class Cluster:
         self._timeout_ms = timeout_ms
         self.kv = Kv(tasks, timeout_ms, 0)
         self.counters = AsyncCounters(tasks, timeout_ms)
+        self.groups = AsyncGroups(tasks, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -54,6 +56,10 @@ class Cluster:
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
         number, session_id = await self._tasks.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
         return Session(self._tasks, number, session_id, self._timeout_ms)
+
+    def group(self, name: str | bytes) -> AsyncGroup:
+        """To look at; to join it, go through a session."""
+        return AsyncGroup(self._tasks, self._timeout_ms, name)
 
     async def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -160,6 +166,10 @@ class Session:
         self.id = session_id
         self.kv = Kv(tasks, timeout_ms, number)
         self.counters = AsyncCounters(tasks, timeout_ms, number)
+
+    def group(self, name: str | bytes) -> AsyncGroup:
+        """To join: this session's member goes when the session ends."""
+        return AsyncGroup(self._tasks, self._timeout_ms, name, self._number)
 
     @property
     def state(self) -> SessionState:

@@ -20,6 +20,7 @@ from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
 from coordnode.client.counters import Counters
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.groups import Group, Groups
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.pump import Pump
@@ -43,6 +44,7 @@ class Cluster:
         self._timeout_ms = timeout_ms
         self.kv = Kv(pump, timeout_ms, 0)
         self.counters = Counters(pump, timeout_ms)
+        self.groups = Groups(pump, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -54,6 +56,10 @@ class Cluster:
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
         number, session_id = self._pump.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
         return Session(self._pump, number, session_id, self._timeout_ms)
+
+    def group(self, name: str | bytes) -> Group:
+        """To look at; to join it, go through a session."""
+        return Group(self._pump, self._timeout_ms, name)
 
     def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -159,6 +165,10 @@ class Session:
         self.id = session_id
         self.kv = Kv(pump, timeout_ms, number)
         self.counters = Counters(pump, timeout_ms, number)
+
+    def group(self, name: str | bytes) -> Group:
+        """To join: this session's member goes when the session ends."""
+        return Group(self._pump, self._timeout_ms, name, self._number)
 
     @property
     def state(self) -> SessionState:
