@@ -11,6 +11,7 @@ from coordnode.storage import record
 from coordnode.storage.block import Identity, seal, unseal
 from coordnode.wire import bodies, hello
 from coordnode.wire.frames import ANSWERS, ASKS, HELLO, JSON, MSGPACK, PEER, Frame, FrameReader
+from tests.fuzz.files import FILES
 from tests.unit.wire import samples
 
 Decoder = tuple[list[bytes], Callable[[bytes], object]]
@@ -77,4 +78,5 @@ DECODERS: dict[str, Decoder] = {
     "snapshot-meta": ([record.encode_meta(samples.META)], record.decode_meta),
     "blocks": ([seal(MAGIC, Identity(ClusterId(7), MemberId(8)), b"body")], lambda data: unseal(MAGIC, data, "a file")),
     "histories": (HISTORIES, parse_history),
+    **FILES,
 }
