@@ -43,6 +43,7 @@ class Finished(msgspec.Struct, frozen=True):
     index: int = 0
     position: int = 0
     age_ms: int = 0  # of a stale read
+    ttl_ms: int = 0  # of a session that a renewal confirmed
 
     @property
     def definite(self) -> bool:

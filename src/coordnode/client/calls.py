@@ -7,9 +7,9 @@ import msgspec
 from coordnode.errors import BY_CODE, CoordError, NoSpace, NotLeader, NotReady, Overloaded, SessionExpired, TooOld, Unknown, Unreachable
 from coordnode.ids import Revision, Sequence, SessionId
 from coordnode.services.commands import ClientCommand, ClientOperation, ReadOperation, encode
-from coordnode.services.dialogue import Ask, ConfigAsk, ErrorReply, LevelAsk, ReadAsk, TransferAsk, WriteAsk
+from coordnode.services.dialogue import Ask, ConfigAsk, ErrorReply, KeepAliveAsk, LevelAsk, ReadAsk, TransferAsk, WriteAsk
 
-AdministrativeAsk = TransferAsk | ConfigAsk | LevelAsk
+AdministrativeAsk = TransferAsk | ConfigAsk | LevelAsk | KeepAliveAsk
 
 RETRIED = (NotLeader, NotReady, Overloaded, NoSpace)  # the refusals that may be over a moment later
 NOT_FROM_THE_WINDOW = (SessionExpired, TooOld)  # says nothing about what became of an earlier attempt
@@ -29,6 +29,7 @@ class Call:
         "attempts",
         "body",
         "closes",
+        "command",
         "deadline_ms",
         "doubt",
         "first_sent_ms",
@@ -51,6 +52,7 @@ class Call:
         self.id = call
         self.deadline_ms = deadline_ms
         self.operation: ClientOperation | ReadOperation = None
+        self.command: ClientCommand | None = None  # instead of an operation: somebody else keeps its session and sequence
         self.session = 0  # our number of the session it belongs to; 0: none
         self.sequence = 0  # given when first sent, then never changed
         self.request_id = ""
@@ -74,6 +76,8 @@ class Call:
             return msgspec.structs.replace(self.administrative, request=request)
         if not self.is_write:
             return ReadAsk(request, self.body, self.stale, self.min_revision)
+        if self.command is not None:
+            return WriteAsk(request, encode(self.command))
         operation = cast(ClientOperation, self.operation)  # what is only ever a read was asked for above
         sequence = Sequence(self.sequence)
         return WriteAsk(request, encode(ClientCommand(session, sequence, Sequence(lowest_open), self.request_id, operation)))

@@ -33,6 +33,7 @@ from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX
 from coordnode.services.commands import (
     KV,
     READS,
+    ClientCommand,
     ClientOperation,
     CloseSession,
     Failure,
@@ -120,6 +121,24 @@ class ClientCore:
             call.session = session
             call.request_id = request_id
             call.retry_safe = bool(session or request_id)
+        self._enqueue(call)
+        return call.id
+
+    def submit(self, command: ClientCommand, now_ms: int, *, deadline_ms: int, is_safe_twice: bool = False) -> int:
+        """A write whose session and sequence are somebody else's to keep: it is sent as it is. `is_safe_twice`: for another
+        reason than its sequence or request id."""
+        call = self._new_call(now_ms, deadline_ms)
+        call.command = command
+        call.is_write = True
+        call.retry_safe = is_safe_twice or bool(command.sequence or command.request_id)
+        self._enqueue(call)
+        return call.id
+
+    def renew(self, session: SessionId, now_ms: int, *, deadline_ms: int) -> int:
+        """Once, a session that somebody else keeps. Finished says its ttl_ms, or SessionExpired."""
+        call = self._new_call(now_ms, deadline_ms)
+        call.administrative = KeepAliveAsk(0, [session])
+        call.retry_safe = True
         self._enqueue(call)
         return call.id
 
@@ -348,6 +367,9 @@ class ClientCore:
         if isinstance(answer, ErrorReply):
             self._on_refused(call, answer, now_ms)
             return
+        if isinstance(answer, KeepAliveReply) and isinstance(call.administrative, KeepAliveAsk):
+            self._on_renewed(call, answer, now_ms)
+            return
         if not isinstance(answer, Reply):
             self._retry_or_end(call, Unknown("the member answered with something else"), now_ms)
             return
@@ -370,6 +392,16 @@ class ClientCore:
             if session is not None:
                 self._admit_waiting(session)
         self._finish(call, None, Finished(call.id, result, None, answer.index, answer.position, answer.age_ms))
+
+    def _on_renewed(self, call: Call, answer: KeepAliveReply, now_ms: int) -> None:
+        call.request = 0
+        self._route.on_progress()
+        if answer.alive:
+            self._finish(call, None, Finished(call.id, ttl_ms=answer.alive[0][1]))
+        elif answer.expired:
+            self._finish(call, SessionExpired(f"the session {answer.expired[0]} is over"))
+        else:
+            self._retry(call, 0, now_ms, at_once=False)
 
     def _on_refused(self, call: Call, answer: ErrorReply, now_ms: int) -> None:
         error = calls.error_of(answer.code, answer.sentence)

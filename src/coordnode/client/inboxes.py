@@ -24,12 +24,21 @@ class Scope(NamedTuple):
 class Inbox:
     """When too much waits, the subscription ends; it is taken up again, without a gap, once all of it was taken."""
 
-    def __init__(self, core: ClientCore, inboxes: "dict[int, Inbox]", scope: Scope, from_revision: int, now_ms: int) -> None:
+    def __init__(
+        self,
+        core: ClientCore,
+        inboxes: "dict[int, Inbox]",
+        scope: Scope,
+        from_revision: int,
+        now_ms: int,
+        waiting_bytes_max: int = WAITING_BYTES_MAX,
+    ) -> None:
         self._core = core
         self._inboxes = inboxes  # by the number of the subscription; each inbox keeps its own place there
         self._scope = scope
         self._changes: deque[Change] = deque()
         self._bytes = 0
+        self._bytes_max = waiting_bytes_max
         self._continue_at = 0  # 0: the subscription is in force
         self.error: CoordError | None = None  # raised once everything before it was taken
         self.up_to: Revision | None = None  # everything that matches, up to here, was received; None: not in force yet
@@ -47,7 +56,7 @@ class Inbox:
             self.up_to = event.up_to
             self._changes.extend(event.changes)
             self._bytes += sum(map(_charge, event.changes))
-            if self._bytes > WAITING_BYTES_MAX:
+            if self._bytes > self._bytes_max:
                 self._unsubscribe()
                 self._continue_at = event.up_to + 1
 
@@ -60,6 +69,9 @@ class Inbox:
             self._subscribe(self._continue_at, now_ms)
             self._continue_at = 0
         return None
+
+    def has_changes(self) -> bool:
+        return bool(self._changes)
 
     def has_something(self) -> bool:
         return bool(self._changes) or self.error is not None

@@ -12,7 +12,7 @@ from coordnode.services.dialogue import Answer, ErrorReply, WatchAsk, WatchGap, 
 
 
 class _Watch:
-    __slots__ = ("end", "in_force", "next_revision", "request", "space", "start", "try_at_ms")
+    __slots__ = ("end", "in_force", "next_revision", "request", "space", "start", "try_at_ms", "was_in_force")
 
     def __init__(self, space: int, start: bytes, end: bytes, start_revision: Revision) -> None:
         self.space = space
@@ -22,6 +22,7 @@ class _Watch:
         self.request = 0  # of the subscription on this connection
         self.in_force = False  # it was answered there
         self.try_at_ms = 0
+        self.was_in_force = False
 
 
 class Subscriptions:
@@ -117,7 +118,10 @@ class Subscriptions:
         changes = [change for change in push.changes if change.revision >= watch.next_revision]
         up_to = Revision(max(push.up_to, *(change.revision for change in changes), 0))
         if not changes and up_to < watch.next_revision:
-            return []
+            if watch.was_in_force:
+                return []
+            up_to = Revision(watch.next_revision - 1)  # it begins in the future: that it is in force is news all the same
+        watch.was_in_force = True
         watch.next_revision = Revision(up_to + 1)
         return [WatchEvents(number, changes, up_to)]
 

@@ -4,18 +4,19 @@ import asyncio
 import os
 import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
-from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Scope
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.errors import BadRequest
-from coordnode.ids import Revision, SessionId
+from coordnode.ids import ClusterId, Revision, SessionId
 from coordnode.limits import MIB
-from coordnode.services.commands import Change, SessionOpened
+from coordnode.services.commands import Change, ClientCommand, Result, SessionOpened
+from coordnode.wire.hello import ANY_CLUSTER
 
 T = TypeVar("T")
 SLEEP_MS_MAX = 1_000  # the loop's time stands still while the machine sleeps; leases do not
@@ -23,8 +24,8 @@ UNSENT_BYTES_MAX = 64 * MIB
 
 
 class Tasks:
-    def __init__(self, addresses: list[Address], identity: str) -> None:
-        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity)
+    def __init__(self, addresses: list[Address], identity: str, cluster: ClusterId = ANY_CLUSTER) -> None:
+        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, cluster=cluster)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -49,6 +50,16 @@ class Tasks:
         )
         return request.convert((await self._outcome(number)).result)
 
+    async def submit(self, command: ClientCommand, timeout_ms: int, *, is_safe_twice: bool = False) -> Result | None:
+        core = self._open_link().core
+        finished = await self._outcome(core.submit(command, now_ms(), deadline_ms=now_ms() + timeout_ms, is_safe_twice=is_safe_twice))
+        return finished.result
+
+    async def renew(self, session: SessionId, timeout_ms: int) -> int:
+        """The session's TTL: it lives on for so long, counted from when this was asked."""
+        number = self._open_link().core.renew(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
+        return (await self._outcome(number)).ttl_ms
+
     async def open_session(self, ttl_ms: int, owner: str, timeout_ms: int) -> tuple[int, SessionId]:
         """(our number of it, its id), once it is held."""
         core = self._open_link().core
@@ -69,8 +80,8 @@ class Tasks:
         state = core.session_state(session, now_ms())
         return state, core.session_until_ms(session) if state is not SessionState.LOST else 0, self._reasons.get(session, "")
 
-    def watch(self, scope: Scope, from_revision: int) -> Inbox:
-        inbox = Inbox(self._open_link().core, self._inboxes, scope, from_revision, now_ms())
+    def watch(self, scope: Scope, from_revision: int, waiting_bytes_max: int = WAITING_BYTES_MAX) -> Inbox:
+        inbox = Inbox(self._open_link().core, self._inboxes, scope, from_revision, now_ms(), waiting_bytes_max)
         self._carry_out()
         return inbox
 
@@ -231,8 +242,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
         self._owner.on_dialled(self)
 
     def data_received(self, data: bytes) -> None:

@@ -13,14 +13,17 @@ from coordnode.ids import MemberId, Revision
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, WatchAsk, WatchGap
 from tests.unit.client.member import FakeMember, not_leader
 
+Story = Callable[[FakeMember, aio.Cluster], Awaitable[None]]
 
-def run(story: Callable[[FakeMember, aio.Cluster], Awaitable[None]]) -> None:
+
+def run(story: Story, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
     async def told() -> None:
         with FakeMember() as member:
             async with await aio.connect(member.address, identity="tests", timeout=5) as cluster:
                 await story(member, cluster)
 
-    asyncio.run(told())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(told())
 
 
 def test_both_have_the_same_names_and_arguments() -> None:
@@ -49,6 +52,15 @@ def test_keys_and_values() -> None:
         assert cluster.revision == 20
 
     run(story)
+
+
+def test_on_the_loop_that_members_run_on() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed on this system")
+
+    async def story(_member: FakeMember, cluster: aio.Cluster) -> None:
+        assert await cluster.kv.put("a", "1") == 1
+
+    run(story, uvloop.new_event_loop)
 
 
 def test_the_leader_is_followed_from_one_endpoint() -> None:

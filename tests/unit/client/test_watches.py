@@ -49,6 +49,16 @@ def test_from_now_on_is_fixed_by_the_first_word() -> None:
     assert talk.one_ask(WatchAsk).start_revision == 41
 
 
+def test_one_that_begins_in_the_future_says_once_that_it_is_in_force() -> None:
+    talk = Conversation()
+    talk.core.watch(b"a", b"", 50, talk.now_ms)
+    for wanted in ([([], 49)], []):
+        talk.connect()
+        push(talk, talk.one_ask(WatchAsk), [], 40)
+        assert [(events.changes, events.up_to) for events in talk.take(WatchEvents)] == wanted
+        talk.cut()
+
+
 def test_doubles_are_dropped() -> None:
     talk = Conversation()
     talk.core.watch(b"a", b"", 1, talk.now_ms)
