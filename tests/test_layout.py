@@ -27,8 +27,9 @@ COORDNODE: dict[str, set[str]] = {
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
     "client": {"wire", *SERVICE_TYPES},
+    "api": {"client.requests", *SERVICE_TYPES},
     "simulator": {"raft", "services", "replica", "wire", "checking", "storage", "driver", "client", "config"},
-    "node": {"raft", "services", "replica", "wire", "storage", "net", "driver", "client", "config"},
+    "node": {"raft", "services", "replica", "wire", "storage", "net", "driver", "client", "api", "config"},
     "__main__": {"node", "simulator", "config"},
 }
 
@@ -71,7 +72,7 @@ PURE_IN_CLIENT = (
     "subscriptions",
     "views",
 )
-PURE = ("raft", "services", "replica", "wire", "checking", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
+PURE = ("raft", "services", "replica", "wire", "checking", "api", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
 REPLICATED = ("raft", "services")
 PRINTS = ("coordctl/report", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
 

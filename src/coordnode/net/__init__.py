@@ -4,6 +4,6 @@ May import: wire, types of raft and services. Promises: whatever arrives, memory
 who misbehaves is told once, if it still listens, and cut off; nobody else notices.
 
     door      accepts connections and finds out who is there       clients   asks in, answers out, back-pressure
-    peers     one outgoing connection to each other member         http      health, metrics, status
+    peers     one outgoing connection to each other member         http      heads and answers as bytes; http_link a connection of them
     members   what other members send us                           sockets   options every connection gets
 """

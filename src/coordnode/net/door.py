@@ -10,8 +10,8 @@ from typing import NamedTuple
 from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.net.clients import ClientLink, Clients, as_transport
-from coordnode.net.http import Answerer, HttpLink
-from coordnode.net.limits import HELLO_SECONDS_MAX
+from coordnode.net.http_link import HttpHandler, HttpLink, HttpTraffic
+from coordnode.net.limits import HELLO_SECONDS_MAX, UNREAD_BYTES_ALL_MAX
 from coordnode.net.members import MemberLink
 from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, tune
 from coordnode.raft.messages import Message
@@ -52,7 +52,7 @@ class Door:
         clients: Clients,
         on_messages: Callable[[list[Message]], None],
         contacts: Callable[[], Contacts],
-        answer_http: Answerer,
+        http: HttpHandler,
         now_s: Callable[[], float],
     ) -> None:
         self.ours = ours
@@ -60,10 +60,10 @@ class Door:
         self.on_messages = on_messages
         self.on_member: Callable[[Hello], None] = lambda hello: None  # it just connected to us, so it is there
         self.on_member_lost: Callable[[MemberId], None] = lambda member: None  # a connection that it had opened ended
-        self.answer_http = answer_http
+        self.http = http
+        self.https = HttpTraffic()
         self.now_s = now_s
         self.strangers: dict[Stranger, float] = {}  # has not said who it is -> by when it must
-        self.https: dict[HttpLink, None] = {}
         self.members: dict[MemberLink, None] = {}
         self.refusals: dict[str, int] = {}  # name of the error -> how often it was the reason
         self._contacts = contacts
@@ -75,7 +75,7 @@ class Door:
         return Stranger(self, http_only=True)
 
     def count(self) -> int:
-        return len(self.strangers) + len(self.https) + len(self.members) + len(self.clients.links)
+        return len(self.strangers) + len(self.https.links) + len(self.members) + len(self.clients.links)
 
     def is_full(self) -> bool:
         return self.count() >= self.clients.limits.connections_max
@@ -105,13 +105,18 @@ class Door:
             if until > now:
                 break
             stranger.refuse(TimedOut(f"no hello within {HELLO_SECONDS_MAX:g} s"))
-        for link in [link for link in self.https if link.is_late(now)]:
+        for link in [link for link in self.https.links if link.is_late(now)]:
             link.time_out()
+        unread = {link: link.unread_bytes() for link in self.https.unread}
+        while sum(unread.values()) > UNREAD_BYTES_ALL_MAX:
+            slowest = max(unread, key=lambda link: unread[link])
+            del unread[slowest]
+            slowest.cut_off()
 
     def close_all(self) -> None:
         for stranger in list(self.strangers):
             stranger.close()
-        for link in list(self.https):
+        for link in list(self.https.links):
             link.close()
         for member in list(self.members):
             member.close()
@@ -151,8 +156,7 @@ class Stranger(asyncio.Protocol):
     def _become_http(self, data: bytes) -> None:
         door = self._door
         del door.strangers[self]
-        link = HttpLink(self._transport, door.answer_http, door.now_s, lambda link: door.https.pop(link, None))
-        door.https[link] = None
+        link = HttpLink(self._transport, door.http, door.https, door.now_s)
         self._transport.set_protocol(link)
         link.data_received(data)
 

@@ -1,36 +1,41 @@
-"""HTTP/1.1 for health checks, metrics and status: a small server of GET and HEAD, with every size and time bounded."""
+"""HTTP/1.1 as bytes: what a request's head says, and how an answer is written. Every size is bounded. No socket here."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from coordnode.net.limits import HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_IDLE_SECONDS_MAX, HTTP_SECONDS_MAX
+from coordnode.net.limits import HTTP_BODY_BYTES_MAX
 
 REASONS = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    412: "Precondition Failed",
     413: "Content Too Large",
+    415: "Unsupported Media Type",
     431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
 }
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 TOKEN_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpAnswer(NamedTuple):
     status: int
     content_type: str
     body: bytes
-
-
-Answerer = Callable[[str], HttpAnswer]
-"""From the path, without its query, to what is answered there."""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class HttpRefused(Exception):
@@ -44,9 +49,12 @@ class HttpRefused(Exception):
 
 class Request(NamedTuple):
     method: str
-    path: str
+    path: str  # as it was sent, still percent-encoded, without the query
+    query: str
+    headers: Mapping[str, str]  # names in lower case
     keep_alive: bool
     body_bytes: int
+    body: bytes = b""
 
 
 def parse_head(head: bytes) -> Request:
@@ -60,130 +68,58 @@ def parse_head(head: bytes) -> Request:
         raise HttpRefused(400, "the first line is not METHOD PATH HTTP/1.1")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise HttpRefused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    keep_alive = version == b"HTTP/1.1"
-    body_bytes = -1
-    for line in lines[1:]:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or not TOKEN_BYTES.issuperset(name):
-            raise HttpRefused(400, "a header is not NAME: VALUE")
-        name, value = name.lower(), value.strip(b" \t")
-        if name == b"content-length":
-            if not value.isdigit() or len(value) > 18 or body_bytes not in (-1, int(value)):
-                raise HttpRefused(400, "the content length is not a number")
-            body_bytes = int(value)
-        elif name == b"transfer-encoding":
-            raise HttpRefused(501, "a body must come with its content length")
-        elif name == b"connection":
-            options = [option.strip(b" \t").lower() for option in value.split(b",")]
-            keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
-    if body_bytes > HTTP_BODY_BYTES_MAX:
+    headers = _headers(lines[1:])
+    if "transfer-encoding" in headers:
+        raise HttpRefused(501, "a body must come with its content length")
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or len(length) > 18:
+        raise HttpRefused(400, "the content length is not a number")
+    if int(length) > HTTP_BODY_BYTES_MAX:
         raise HttpRefused(413, f"bodies have at most {HTTP_BODY_BYTES_MAX} bytes")
-    if not target.startswith(b"/") or not target.isascii():
+    if not target.startswith(b"/") or not target.isascii() or min(target) < 33:
         raise HttpRefused(400, "the path must begin with / and be ASCII")
-    path = target.partition(b"?")[0].decode("ascii")
-    return Request(method.decode("ascii"), path, keep_alive, max(body_bytes, 0))
+    options = [option.strip(" \t").lower() for option in headers.get("connection", "").split(",")]
+    keep_alive = "close" not in options and (version == b"HTTP/1.1" or "keep-alive" in options)
+    path, _, query = target.decode("ascii").partition("?")
+    return Request(method.decode("ascii"), path, query, headers, keep_alive, int(length))
+
+
+def _headers(lines: list[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        raw_name, colon, raw_value = line.partition(b":")
+        if not colon or not raw_name or not TOKEN_BYTES.issuperset(raw_name):
+            raise HttpRefused(400, "a header is not NAME: VALUE")
+        name, value = raw_name.decode("ascii").lower(), raw_value.strip(b" \t").decode("latin-1")
+        if "\0" in value or "\r" in value or "\n" in value:
+            raise HttpRefused(400, "a header has a line break or a zero byte inside")
+        if name not in headers:
+            headers[name] = value
+        elif name == "content-length" and headers[name] != value:
+            raise HttpRefused(400, "two content lengths")
+        elif name != "content-length":
+            headers[name] += ", " + value
+    return headers
 
 
 def encode_answer(answer: HttpAnswer, *, keep_alive: bool, with_body: bool = True) -> bytes:
+    head = _head(answer.status, answer.content_type, answer.headers, f"Content-Length: {len(answer.body)}", keep_alive=keep_alive)
+    return head + (answer.body if with_body else b"")
+
+
+def encode_stream_head(content_type: str) -> bytes:
+    """What follows ends with the connection."""
+    return _head(200, content_type, (), "", keep_alive=False)
+
+
+def _head(status: int, content_type: str, headers: tuple[tuple[str, str], ...], length: str, *, keep_alive: bool) -> bytes:
     lines = [
-        f"HTTP/1.1 {answer.status} {REASONS[answer.status]}",
-        f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(answer.body)}",
+        f"HTTP/1.1 {status} {REASONS[status]}",
+        f"Content-Type: {content_type}",
+        *([length] if length else []),
         "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        *(f"{name}: {value}" for name, value in headers),
         f"Connection: {'keep-alive' if keep_alive else 'close'}",
-        *(["Allow: GET, HEAD"] if answer.status == 405 else []),
     ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + (answer.body if with_body else b"")
-
-
-class HttpLink(asyncio.Protocol):
-    def __init__(
-        self, transport: asyncio.Transport, answer: Answerer, now_s: Callable[[], float], on_lost: Callable[["HttpLink"], object]
-    ) -> None:
-        self._transport = transport
-        self._answer = answer
-        self._now_s = now_s
-        self._on_lost = on_lost
-        self._rest = bytearray()
-        self._skip = 0  # bytes of a request's body that are still to come
-        self._searched = 0
-        self._until = now_s() + HTTP_SECONDS_MAX
-        self._over = False
-
-    def data_received(self, data: bytes) -> None:
-        if self._over:
-            return
-        if not self._rest and not self._skip:
-            self._until = self._now_s() + HTTP_SECONDS_MAX
-        self._rest += data
-        try:
-            while self._rest and not self._over and self._take_request():
-                pass
-        except HttpRefused as error:
-            self._finish(error.status, error.sentence)
-
-    def _take_request(self) -> bool:
-        """Answers one request, or takes what there is of it; False: more must come first."""
-        rest = self._rest
-        if self._skip:
-            skipped = min(self._skip, len(rest))
-            del rest[:skipped]
-            self._skip -= skipped
-            return not self._skip
-        end = rest.find(b"\r\n\r\n", max(self._searched - 3, 0))
-        if end < 0 or end > HTTP_HEAD_BYTES_MAX:
-            if len(rest) > HTTP_HEAD_BYTES_MAX:
-                raise HttpRefused(431, f"a request's head has at most {HTTP_HEAD_BYTES_MAX} bytes")
-            self._searched = len(rest)
-            return False
-        request = parse_head(bytes(rest[:end]))
-        del rest[: end + 4]
-        self._searched = 0
-        self._skip = request.body_bytes
-        is_read = request.method in ("GET", "HEAD")
-        answer = self._answer(request.path) if is_read else HttpAnswer(405, TEXT, b"only GET and HEAD\n")
-        self._transport.write(encode_answer(answer, keep_alive=request.keep_alive, with_body=request.method != "HEAD"))
-        self._until = self._now_s() + HTTP_IDLE_SECONDS_MAX
-        if not request.keep_alive:
-            self.close()
-        return True
-
-    # --- time and back-pressure ------------------------------------------------------------------------------------
-
-    def pause_writing(self) -> None:
-        """It asks and does not read: nothing more is taken from it until it does."""
-        if not self._over:
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if not self._over:
-            self._transport.resume_reading()
-
-    def is_late(self, now_s: float) -> bool:
-        return now_s >= self._until
-
-    def time_out(self) -> None:
-        if self._over or self._transport.get_write_buffer_size():
-            self._transport.abort()
-        elif self._rest or self._skip:
-            self._finish(408, "the request did not arrive in time")
-        else:
-            self.close()
-
-    def _finish(self, status: int, sentence: str) -> None:
-        if not self._over:
-            self._transport.write(encode_answer(HttpAnswer(status, TEXT, f"{sentence}\n".encode()), keep_alive=False))
-            self.close()
-
-    def close(self) -> None:
-        self._over = True
-        self._until = self._now_s() + HTTP_SECONDS_MAX
-        self._rest.clear()
-        self._transport.close()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._over = True
-        self._on_lost(self)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")

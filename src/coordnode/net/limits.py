@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from coordnode.limits import CLIENT_OUTSTANDING_MAX, FRAME_BYTES_MAX, KIB, MIB, RANGE_BYTES_MAX
+from coordnode.limits import CLIENT_OUTSTANDING_MAX, COMMAND_BYTES_MAX, FRAME_BYTES_MAX, KIB, MIB, RANGE_BYTES_MAX
 
 
 class Limits(NamedTuple):
@@ -20,10 +20,14 @@ UNREAD_BYTES_ALL_MAX = 256 * MIB  # of all that are slow: beyond it the slowest 
 PEER_UNSENT_BYTES_MAX = 32 * MIB  # messages to one member that its connection has not taken: beyond it they are dropped, raft sends again
 
 HTTP_HEAD_BYTES_MAX = 16 * KIB
-HTTP_BODY_BYTES_MAX = 64 * KIB
-HTTP_SECONDS_MAX = 5.0  # from the first byte of a request to its last
+HTTP_BODY_BYTES_MAX = 4 * MIB  # as much as a frame from a client
+HTTP_BODIES_BYTES_MAX = 64 * MIB  # of all connections: announced, or here and not answered
+HTTP_AHEAD_BYTES_MAX = 64 * KIB  # pipelined behind a request that is not answered yet; beyond it nothing more is read
+HTTP_SECONDS_MAX = 5.0  # from the first byte of a request to its last, and for a body as long as this takes besides:
+HTTP_BYTES_PER_SECOND_MIN = 256 * KIB
 HTTP_IDLE_SECONDS_MAX = 30.0  # between requests
 
 assert UNREAD_BYTES_PAUSE < UNREAD_BYTES_MAX < UNREAD_BYTES_ALL_MAX
 assert UNREAD_BYTES_MAX > FRAME_BYTES_MAX + RANGE_BYTES_MAX
+assert COMMAND_BYTES_MAX < HTTP_BODY_BYTES_MAX < HTTP_BODIES_BYTES_MAX
 assert PEER_UNSENT_BYTES_MAX > FRAME_BYTES_MAX

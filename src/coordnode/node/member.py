@@ -12,19 +12,22 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from coordnode import __version__
+from coordnode.client.addresses import Address as DialAddress
 from coordnode.client.addresses import parse_address
 from coordnode.config import Listen, NodeConfig
 from coordnode.driver import Driver
 from coordnode.errors import BadRequest, CoordError, Disconnected, Diverged, Rotten
-from coordnode.ids import MemberId
+from coordnode.ids import MemberId, Revision
 from coordnode.net.clients import Clients
 from coordnode.net.door import Door, Ours
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
+from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
 from coordnode.node.lanes import Committed, Lanes
 from coordnode.node.leaving import Leaving
@@ -35,6 +38,7 @@ from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
 from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
 
@@ -60,7 +64,7 @@ def wall_ms() -> int:
 
 
 class Member:
-    """Implements driver.Network, lanes.Owner, clients.ClientSink and peers.PeerSink."""
+    """Implements driver.Network, lanes.Owner, clients.ClientSink, peers.PeerSink and gateway.Host."""
 
     def __init__(
         self,
@@ -103,7 +107,9 @@ class Member:
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
-        self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, lambda path: show(self, path), time.monotonic)
+        self._show = show
+        self.gateway = Gateway(loop, self, opened.identity.cluster, f"http at member {opened.identity.member}")
+        self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
         self.door.on_member = self._on_member_hello
         self.door.on_member_lost = self._on_connection_ended
@@ -176,7 +182,7 @@ class Member:
 
     def _is_quiet(self) -> bool:
         """Nothing that was begun is unfinished."""
-        if self.lanes.log.pending or self.inbox.has_more():
+        if self.lanes.log.pending or self.inbox.has_more() or not self.gateway.is_quiet():
             return False
         return not any(link.outstanding or link.unread_bytes() for link in self.clients.links.values())
 
@@ -216,6 +222,7 @@ class Member:
         if left:
             self.clients.close_all(Disconnected("this member stops; connect to another"))
             loop.run_until_complete(self._wait_unread())
+        loop.run_until_complete(self.gateway.close())
         self.door.close_all()
         self.clients.abort_all()
         loop.run_until_complete(asyncio.sleep(0))  # what was closed is let go of in a turn of the loop
@@ -434,6 +441,28 @@ class Member:
         error = context.get("exception")
         trace = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
         self.telemetry.emit("bug", error=f"{context.get('message', '')}: {error}", trace=trace)
+
+    # --- what HTTP needs -------------------------------------------------------------------------------------------
+
+    def show(self, path: str) -> HttpAnswer:
+        return self._show(self, path)
+
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]:
+        return self.replica.clients.read_stale(operation, min_revision, identity)
+
+    def endpoints(self) -> list[DialAddress]:
+        host, port = parse_address(self.address)
+        found = [DialAddress({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)]
+        for _, contact in self._contacts:
+            with suppress(BadRequest):
+                found.append(parse_address(contact))
+        return list(dict.fromkeys(found))
+
+    def nonce(self) -> bytes:
+        return os.urandom(16)
+
+    def on_bug(self, error: str, trace: str) -> None:
+        self.telemetry.emit("bug", error=error, trace=trace)
 
     # --- for status ------------------------------------------------------------------------------------------------
 

@@ -165,6 +165,11 @@ def metrics(member: Member) -> bytes:
     text.counter("coordnode_asks_too_late_total", "asks whose client's patience ended before they began", member.inbox.too_late)
     refusals = sorted(member.door.refusals.items())
     text.labelled("coordnode_strangers_refused_total", "counter", "connections refused before their hello was done", "error", refusals)
+    statuses = [(str(status), count) for status, count in sorted(member.gateway.statuses.items())]
+    text.labelled("coordnode_http_requests_total", "counter", "HTTP requests answered", "status", statuses)
+    text.gauge("coordnode_http_connections", "HTTP connections", len(member.door.https.links))
+    text.gauge("coordnode_http_watches", "watches over HTTP", member.gateway.watchers())
+    text.counter("coordnode_http_cut_off_total", "HTTP connections ended because they were slow or did not read", member.door.https.cut_off)
     text.counter("coordnode_peer_messages_sent_total", "raft messages sent", peers.messages)
     text.counter("coordnode_peer_sent_bytes_total", "bytes to other members", peers.bytes)
     text.counter("coordnode_peer_messages_dropped_total", "raft messages that found no connection", peers.dropped)

@@ -31,6 +31,7 @@ from coordnode.services.commands import (
     OpenSession,
     Outcome,
     RaiseLevel,
+    ReadOperation,
     SessionOpened,
     Wake,
     Withdraw,
@@ -157,20 +158,22 @@ class Clients:
         self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions)))
 
     def _answer_stale(self, asker: Asker, ask: ReadAsk, identity: str) -> None:
+        result, age_ms = self.read_stale(decode_read(ask.body), ask.min_revision, identity)
+        self.answers.give(asker[0], Reply(asker[1], self._applied(), 0, result, age_ms))
+
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]:
+        """The encoded Result from local state, and how old that may be in milliseconds."""
         machine = self.machine
         if machine is None:
             raise NotReady("this member is rebuilding its state; try another", retry_after_ms=self._tick_ms)
-        if machine.revision < ask.min_revision:
-            raise NotReady(
-                f"this member is at revision {machine.revision}, before {ask.min_revision}; try again", retry_after_ms=self._tick_ms
-            )
+        if machine.revision < min_revision:
+            raise NotReady(f"this member is at revision {machine.revision}, before {min_revision}; try again", retry_after_ms=self._tick_ms)
         if self._stale_room <= 0:
             raise Overloaded("too much is being read at once; try again", retry_after_ms=self._tick_ms)
-        operation = decode_read(ask.body)
         authorise(identity, [operation])
         result = machine.read(operation)
         self._stale_room -= len(result)
-        self.answers.give(asker[0], Reply(asker[1], machine.applied, 0, result, self._age_ms()))
+        return result, self._age_ms()
 
     def _age_ms(self) -> int:
         """How old local state may be, at most, apart from what the leader's last word spent under way."""

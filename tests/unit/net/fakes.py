@@ -1,5 +1,7 @@
 """A transport that keeps what is written, and a sink that keeps what arrives."""
 
+from coordnode.net.http import TEXT, HttpAnswer, Request
+from coordnode.net.http_link import HttpLink
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.bodies import decode_answers
 from coordnode.wire.frames import ANSWERS, HELLO, REFUSAL, Frame, FrameReader
@@ -13,6 +15,7 @@ class FakeTransport:
         self.reading = True
         self.closed = False
         self.aborted = False
+        self.eof = False  # we say nothing more, and still read
         self.protocol: object = None
         self.high = 0
 
@@ -22,6 +25,9 @@ class FakeTransport:
 
     def close(self) -> None:
         self.closed = True
+
+    def write_eof(self) -> None:
+        self.eof = True
 
     def abort(self) -> None:
         self.closed = self.aborted = True
@@ -67,6 +73,33 @@ class FakeTransport:
 
     def hellos(self) -> list[Frame]:
         return [frame for frame in self.frames() if frame.kind == HELLO]
+
+
+class FakeHandler:
+    """Answers HTTP at once, unless it is told to think."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.waiting: list[HttpLink] = []
+        self.is_thinking = False
+        self.gone = 0
+        self.writable = 0
+
+    def on_request(self, link: HttpLink, request: Request) -> None:
+        self.requests.append(request)
+        if self.is_thinking:
+            self.waiting.append(link)
+        else:
+            link.answer(HttpAnswer(200 if request.path == "/x" else 404, TEXT, request.path.encode()))
+
+    def on_writable(self, link: HttpLink) -> None:
+        self.writable += 1
+
+    def on_gone(self, link: HttpLink) -> None:
+        self.gone += 1
+
+    def refusal(self, status: int, sentence: str) -> HttpAnswer:
+        return HttpAnswer(status, TEXT, sentence.encode())
 
 
 class FakeSink:

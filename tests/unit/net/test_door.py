@@ -8,7 +8,7 @@ import pytest
 from coordnode.ids import MemberId, Term
 from coordnode.net.clients import ClientLink, Clients
 from coordnode.net.door import Door, Ours, Stranger
-from coordnode.net.http import TEXT, HttpAnswer, HttpLink
+from coordnode.net.http_link import HttpLink
 from coordnode.net.limits import HELLO_SECONDS_MAX, Limits
 from coordnode.net.members import MemberLink
 from coordnode.raft.messages import HeartbeatReply, Message
@@ -16,7 +16,7 @@ from coordnode.services.dialogue import UnwatchAsk
 from coordnode.wire.bodies import encode_asks, encode_messages
 from coordnode.wire.frames import JSON, MSGPACK, frame
 from coordnode.wire.hello import Hello, decode_hello, encode_hello
-from tests.unit.net.fakes import FakeSink, FakeTransport
+from tests.unit.net.fakes import FakeHandler, FakeSink, FakeTransport
 
 CONTACTS = ((MemberId(1), "h1:1"), (MemberId(2), "h2:1"))
 
@@ -29,10 +29,8 @@ class House:
         self.clients = Clients(self.sink, Limits(connections_max=connections_max))
         self.contacts: tuple[tuple[MemberId, str], ...] = CONTACTS
         ours = Ours(77, MemberId(1), 4, "0.1")  # type: ignore[arg-type]
-        self.door = Door(ours, self.clients, self.messages.extend, lambda: self.contacts, self.answer, lambda: self.now)
+        self.door = Door(ours, self.clients, self.messages.extend, lambda: self.contacts, FakeHandler(), lambda: self.now)
 
-    def answer(self, path: str) -> HttpAnswer:
-        return HttpAnswer(200, TEXT, b"ok")
 
     def knock(self, *data: bytes, http_only: bool = False) -> FakeTransport:
         transport = FakeTransport()
@@ -90,12 +88,12 @@ def test_a_member_is_greeted_and_its_messages_arrive() -> None:
 
 def test_http_is_told_by_its_first_byte() -> None:
     house = House()
-    transport = house.knock(b"G", b"ET / HTTP/1.1\r\n\r\n")
-    assert bytes(transport.written).endswith(b"ok")
+    transport = house.knock(b"G", b"ET /x HTTP/1.1\r\n\r\n")
+    assert bytes(transport.written).endswith(b"/x")
     assert isinstance(transport.protocol, HttpLink)
-    assert len(house.door.https) == 1
+    assert len(house.door.https.links) == 1
     transport.protocol.connection_lost(None)
-    assert not house.door.https
+    assert not house.door.https.links
     transport = house.knock(encode_hello(hello(), MSGPACK), http_only=True)
     assert isinstance(transport.protocol, HttpLink)
 

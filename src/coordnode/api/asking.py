@@ -1,0 +1,100 @@
+"""From a request's query, headers and body to what its route takes, and to the command's envelope. Everything is checked here. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from coordnode.api.route import JSON_TYPE, RAW_TYPE, Asked, Query, Route
+from coordnode.api.table import unescaped
+from coordnode.errors import BadRequest
+from coordnode.ids import Sequence, SessionId
+from coordnode.limits import REQUEST_ID_BYTES_MAX, TOKEN_MAX
+
+IDEMPOTENCY_KEY = "idempotency-key"
+SESSION, SEQUENCE, LOWEST_OPEN = "coord-session", "coord-sequence", "coord-lowest-open"
+PARAMETERS_MAX = 64
+NO_ENVELOPE_HEADERS = "a session and an Idempotency-Key both make a write happen once: give one"
+
+
+class WrongType(BadRequest):
+    """The body is of a content type that is not taken here."""
+
+
+class Envelope(NamedTuple):
+    """What makes a write happen once."""
+
+    session: SessionId = SessionId(0)
+    sequence: Sequence = Sequence(0)
+    lowest_open: Sequence = Sequence(0)
+    request_id: str = ""
+
+
+def envelope_of(headers: Mapping[str, str]) -> Envelope:
+    request_id = _request_id(headers.get(IDEMPOTENCY_KEY, ""))
+    session, sequence, lowest_open = (_number(headers, name) for name in (SESSION, SEQUENCE, LOWEST_OPEN))
+    if request_id and session:
+        raise BadRequest(NO_ENVELOPE_HEADERS)
+    return Envelope(SessionId(session), Sequence(sequence), Sequence(lowest_open), request_id)
+
+
+def _request_id(text: str) -> str:
+    """With or without the quotes of a structured header."""
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if len(text) > REQUEST_ID_BYTES_MAX or not text.isprintable() or not text.isascii():
+        raise BadRequest(f"an Idempotency-Key has at most {REQUEST_ID_BYTES_MAX} printable ASCII characters")
+    return text
+
+
+def _number(headers: Mapping[str, str], name: str) -> int:
+    text = headers.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > TOKEN_MAX:
+        raise BadRequest(f"the header {name} is not a whole number below 2**53")
+    return int(text)
+
+
+def parse_query(text: str) -> dict[str, str]:
+    """Each parameter once. Bytes that are no text come out as surrogates, and are bytes again in values.in_query."""
+    found: dict[str, str] = {}
+    for pair in text.split("&") if text else ():
+        name, _, value = (unescaped(part.replace("+", "%20")).decode("utf-8", "surrogateescape") for part in pair.partition("="))
+        if name in found:
+            raise BadRequest(f"the parameter {name[:40]!r} is given twice")
+        if name:
+            found[name] = value
+        if len(found) > PARAMETERS_MAX:
+            raise BadRequest(f"more than {PARAMETERS_MAX} parameters")
+    return found
+
+
+def ask(route: Route, path: Mapping[str, bytes], query: str, headers: Mapping[str, str], body: bytes, fresh: bytes) -> Asked[Query, Any]:
+    """`fresh`: random bytes that name this attempt. Raises BadRequest."""
+    key = _request_id(headers.get(IDEMPOTENCY_KEY, ""))
+    nonce = hashlib.blake2b(key.encode(), digest_size=32, person=b"idempotency-key").digest() if key else fresh
+    try:
+        asked_query = msgspec.convert(parse_query(query), route.query, strict=False)
+    except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
+        raise BadRequest(f"the query: {_said(error)}") from None
+    wants_raw = route.gives_raw and RAW_TYPE in headers.get("accept", "")
+    return Asked(path, asked_query, _body(route, headers, body), nonce, wants_raw)
+
+
+def _body(route: Route, headers: Mapping[str, str], body: bytes) -> Any:
+    """A form's content types are not taken for JSON, so that no page that a browser shows can send one without being asked."""
+    if route.body is None:
+        return None
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON_TYPE:
+        if route.takes_raw:
+            return body
+        raise WrongType(f"the body must be JSON: say so with `Content-Type: {JSON_TYPE}`")
+    try:
+        return msgspec.json.decode(body, type=route.body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
+        raise BadRequest(f"the body: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

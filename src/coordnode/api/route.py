@@ -1,0 +1,116 @@
+"""What a route is. Each service keeps a list of them in a file of its own; table.py joins the lists. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from coordnode.ids import SessionId
+from coordnode.services.commands import KV, ClientOperation, ReadOperation, Result
+
+TIMEOUT_MS_MAX = 60_000
+NUMBER_MAX = 2**53 - 1  # JSON carries it unharmed
+JSON_TYPE = "application/json"
+RAW_TYPE = "application/octet-stream"
+
+Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+
+
+# --- what a request wants of the cluster -----------------------------------------------------------------------------
+
+
+class Read(NamedTuple):
+    operation: ReadOperation
+
+
+class Write(NamedTuple):
+    """`is_safe_twice`: its own content makes a retry find the first attempt, as an opening's nonce does."""
+
+    operation: ClientOperation
+    is_safe_twice: bool = False
+
+
+class Renew(NamedTuple):
+    """A keep-alive; the result is a SessionOpened with the session's TTL."""
+
+    session: SessionId
+
+
+class Watch(NamedTuple):
+    """Changes of the keys of one space in [start, end), from this revision on (0: from now on)."""
+
+    start: bytes
+    end: bytes
+    from_revision: int
+    wait_ms: int  # of a long poll
+    space: int = KV
+
+
+Work = Read | Write | Renew | Watch
+
+
+# --- what a request consists of --------------------------------------------------------------------------------------
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands behind the question mark. Routes with more parameters inherit from it."""
+
+    timeout_ms: Annotated[
+        int,
+        Meta(ge=1, le=TIMEOUT_MS_MAX, description="how long to wait; a write that was not answered by then may have happened"),
+    ] = 10_000
+
+
+class ReadQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    stale: Annotated[bool, Meta(description="this member's own state, at once; Coord-Age-Ms says how old it may be")] = False
+    min_revision: Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="not older than this revision")] = 0
+
+
+Q = TypeVar("Q", bound=Query)
+B = TypeVar("B")
+
+
+class Asked(NamedTuple, Generic[Q, B]):
+    """A request of a route, checked against the route's types."""
+
+    path: Mapping[str, bytes]  # the parts of the path in braces, decoded
+    query: Q
+    body: B
+    nonce: bytes  # names this attempt, or all attempts with the same Idempotency-Key
+    wants_raw: bool  # Accept asks for the bytes alone
+
+    def number(self, name: str) -> int:
+        """A part that the pattern calls a number."""
+        return int(self.path[name])
+
+
+class Shown(NamedTuple):
+    """An answer as HTTP carries it."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Plain(NamedTuple):
+    """An answer as a route gives it: encoded as JSON."""
+
+    status: int
+    value: msgspec.Struct
+
+
+class Route(NamedTuple):
+    method: str
+    path: str  # "/v1/locks/{name}"; {name...}: with slashes, to the end; {name:id}: a whole number
+    name: str  # unique, as in "lock-acquire"; OpenAPI's operationId
+    summary: str
+    build: Callable[[Asked[Any, Any]], Work]
+    show: Callable[[Asked[Any, Any], Result], msgspec.Struct | Plain | Shown]  # a Struct: status 200
+    answers: Mapping[int, type[msgspec.Struct]]  # by status; what `show` may answer. Errors need not be said
+    query: type[Query] = Query
+    body: type[msgspec.Struct] | None = None
+    takes_raw: bool = False  # a body that is not JSON arrives as bytes
+    gives_raw: bool = False
+    is_write: bool = False  # takes Idempotency-Key, or session and sequence

@@ -1,0 +1,265 @@
+"""What HTTP asks of this member: shown at once where it is about the member itself, else asked of the cluster as a client of it.
+
+The client core finds the leader, follows it, repeats what may be repeated and passes the deadline on; members never forward
+what comes over the client protocol, so nothing goes in circles. Only stale reads are answered from here.
+"""
+
+import asyncio
+import traceback
+from typing import Any, Protocol
+
+from coordnode import __version__
+from coordnode.api import openapi
+from coordnode.api.answers import shown, shown_error
+from coordnode.api.asking import Envelope, WrongType, ask, envelope_of
+from coordnode.api.route import Asked, Read, ReadQuery, Renew, Route, Watch, Work
+from coordnode.api.table import ROUTES, TABLE, NoSuchMethod, NoSuchPath
+from coordnode.api.watches import STREAM_TYPE, Changes, Gap, Progress, ShownChange, last_event, shown_change, stream_event
+from coordnode.client.addresses import Address
+from coordnode.client.clock import now_ms
+from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.requests import Request as Question
+from coordnode.client.tasks import Tasks
+from coordnode.errors import BadRequest, CoordError, HistoryGone, Overloaded, TooLarge, Unknown, Unreachable
+from coordnode.ids import ClusterId, Revision
+from coordnode.limits import KIB
+from coordnode.net.http import JSON, TEXT, HttpAnswer, Request
+from coordnode.net.http_link import HttpLink
+from coordnode.services.commands import ClientCommand, ReadOperation, Result, SessionOpened, decode_result
+
+CALLS_MAX = 4_096  # requests under way
+WATCHERS_MAX = 512  # of these, streams and answers that wait for changes
+WAITING_BYTES_MAX = 512 * KIB  # of one watcher that does not read; it goes on behind it once that is read
+HEARTBEAT_MS = 10_000  # a stream is not silent for longer
+
+NAMED_BY_HTTP: dict[type[CoordError], int] = {NoSuchPath: 404, NoSuchMethod: 405, WrongType: 415}
+BY_STATUS: dict[int, type[CoordError]] = {413: TooLarge, 431: TooLarge, 503: Overloaded}
+
+
+class Host(Protocol):
+    """The member, as far as HTTP needs it."""
+
+    def show(self, path: str) -> HttpAnswer:
+        """What is to be seen of the member itself."""
+
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]: ...
+
+    def endpoints(self) -> list[Address]:
+        """Where members are reached, this one first."""
+
+    def nonce(self) -> bytes: ...
+
+    def on_bug(self, error: str, trace: str) -> None: ...
+
+
+class Gateway:
+    """Implements net.http_link.HttpHandler."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, cluster: ClusterId, identity: str) -> None:
+        self.statuses: dict[int, int] = {}  # how often each was answered
+        self._loop = loop
+        self._host = host
+        self._cluster = cluster
+        self._identity = identity
+        self._client: Tasks | None = None  # connected once it is needed
+        self._under_way: dict[HttpLink, asyncio.Task[None]] = {}
+        self._watchers: dict[HttpLink, asyncio.Event] = {}  # set when its stream may be written to
+        self._document = b""
+
+    def is_quiet(self) -> bool:
+        """Nothing that was begun is unfinished; watchers never are."""
+        return len(self._under_way) == len(self._watchers)
+
+    def watchers(self) -> int:
+        return len(self._watchers)
+
+    async def close(self) -> None:
+        for task in list(self._under_way.values()):
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def on_request(self, link: HttpLink, request: Request) -> None:
+        try:
+            if not request.path.startswith("/v1/"):
+                self._say(link, self._seen(request))
+            elif request.path == "/v1/openapi.json" and request.method in ("GET", "HEAD"):
+                self._document = self._document or openapi.encoded(ROUTES, __version__)
+                self._say(link, HttpAnswer(200, JSON, self._document))
+            else:
+                self._begin(link, request)
+        except CoordError as error:
+            self._say(link, _refused(error))
+
+    def on_writable(self, link: HttpLink) -> None:
+        writable = self._watchers.get(link)
+        if writable is not None:
+            writable.set()
+
+    def on_gone(self, link: HttpLink) -> None:
+        task = self._under_way.get(link)
+        if task is not None:
+            task.cancel()
+
+    def refusal(self, status: int, sentence: str) -> HttpAnswer:
+        self._count(status)
+        return HttpAnswer(*shown_error(BY_STATUS.get(status, BadRequest)(sentence), status))
+
+    def _say(self, link: HttpLink, answer: HttpAnswer) -> None:
+        self._count(answer.status)
+        link.answer(answer)
+
+    def _count(self, status: int) -> None:
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+
+    def _seen(self, request: Request) -> HttpAnswer:
+        if request.method not in ("GET", "HEAD"):
+            return HttpAnswer(405, TEXT, b"only GET and HEAD\n", (("Allow", "GET, HEAD"),))
+        return self._host.show(request.path)
+
+    def _begin(self, link: HttpLink, request: Request) -> None:
+        route, path = TABLE.find(request.method, request.path)
+        asked = ask(route, path, request.query, request.headers, request.body, self._host.nonce())
+        envelope = envelope_of(request.headers) if route.is_write else Envelope()
+        work = route.build(asked)
+        if len(self._under_way) >= CALLS_MAX:
+            raise Overloaded(f"{CALLS_MAX} requests are under way here; try again, or another member", retry_after_ms=1_000)
+        if isinstance(work, Watch):
+            if request.method == "HEAD":
+                raise NoSuchMethod("a watch has no head without its body", ("GET",))
+            if len(self._watchers) >= WATCHERS_MAX:
+                raise Overloaded(f"{WATCHERS_MAX} watches are under way here; try another member", retry_after_ms=1_000)
+            self._watchers[link] = asyncio.Event()
+            serving = self._watch(link, request, asked, work)
+        else:
+            serving = self._answer(link, route, asked, work, envelope)
+        task = self._loop.create_task(serving)
+        self._under_way[link] = task
+        task.add_done_callback(lambda _: self._ended(link))
+
+    def _ended(self, link: HttpLink) -> None:
+        self._under_way.pop(link, None)
+        self._watchers.pop(link, None)
+
+    def _connected(self) -> Tasks:
+        if self._client is None:
+            self._client = Tasks(self._host.endpoints(), self._identity, self._cluster)
+        return self._client
+
+    # --- one answer ------------------------------------------------------------------------------------------------
+
+    async def _answer(self, link: HttpLink, route: Route, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> None:
+        try:
+            result, age = await self._result(asked, work, envelope)
+            answer = shown(route.show(asked, result))
+            said = HttpAnswer(*answer._replace(headers=answer.headers + age))
+        except CoordError as error:
+            said = _refused(error)
+        except Exception as error:
+            said = self._bug(error)
+        self._under_way.pop(link, None)  # before the answer: the next request may come with it
+        self._say(link, said)
+
+    async def _result(self, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> tuple[Result, tuple[tuple[str, str], ...]]:
+        query = asked.query
+        if isinstance(work, Read):
+            assert isinstance(query, ReadQuery)
+            if query.stale:
+                encoded, age_ms = self._host.read_stale(work.operation, Revision(query.min_revision), self._identity)
+                return decode_result(encoded), (("Coord-Age-Ms", str(age_ms)),)
+            question = Question(work.operation, lambda result: result, min_revision=query.min_revision)
+            result = await self._connected().call(question, query.timeout_ms)
+        elif isinstance(work, Renew):
+            ttl_ms = await self._connected().renew(work.session, query.timeout_ms)
+            result = SessionOpened(work.session, ttl_ms, Revision(0))
+        else:
+            assert not isinstance(work, Watch)
+            command = ClientCommand(*envelope, work.operation)
+            result = await self._connected().submit(command, query.timeout_ms, is_safe_twice=work.is_safe_twice)
+        if result is None:
+            raise Unknown("the member answered with nothing")
+        return result, ()
+
+    def _bug(self, error: Exception) -> HttpAnswer:
+        self._host.on_bug(f"HTTP: {type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+        return HttpAnswer(*shown_error(Unknown("a bug of this member; its log says more"), 500))
+
+    # --- watches ---------------------------------------------------------------------------------------------------
+
+    async def _watch(self, link: HttpLink, request: Request, asked: Asked[Any, Any], work: Watch) -> None:
+        client = self._connected()
+        is_stream = STREAM_TYPE in request.headers.get("accept", "")
+        said: HttpAnswer | None = None
+        inbox: Inbox | None = None
+        try:
+            from_revision = last_event(request.headers) + 1 if is_stream and last_event(request.headers) else work.from_revision
+            inbox = client.watch(Scope(work.start, work.end, work.space), from_revision, WAITING_BYTES_MAX)
+            if is_stream:
+                await self._stream(client, inbox, link, asked.query.timeout_ms)
+            else:
+                said = HttpAnswer(*shown(await _changes(client, inbox, asked.query.timeout_ms, work.wait_ms)))
+        except CoordError as error:
+            said = _refused(error)
+        except Exception as error:
+            said = self._bug(error)
+        finally:
+            if inbox is not None:
+                client.end_watch(inbox)
+        self._ended(link)
+        if said is not None:
+            self._say(link, said)
+
+    async def _stream(self, client: Tasks, inbox: Inbox, link: HttpLink, timeout_ms: int) -> None:
+        """Never returns while the watch is in force. Until the head is sent an error is an answer, then an event."""
+        await _in_force(client, inbox, timeout_ms)
+        self._count(200)
+        link.begin_stream(STREAM_TYPE)
+        writable = self._watchers[link]
+        try:
+            told = -1
+            while not link.is_gone():
+                change = client.take_change(inbox)
+                if change is not None:
+                    link.stream(stream_event("change", shown_change(change), change.revision))
+                    told = change.revision
+                elif not inbox.has_something():
+                    up_to = inbox.up_to or 0
+                    if up_to > told or not await client.wait_until(inbox.has_something, now_ms() + HEARTBEAT_MS):
+                        link.stream(stream_event("progress", Progress(up_to + 1), up_to))
+                        told = up_to
+                while not link.is_writable() and not link.is_gone():
+                    writable.clear()
+                    await writable.wait()
+        except HistoryGone as error:
+            link.stream(stream_event("gap", Gap(error.floor)))
+        except CoordError as error:
+            link.stream(b"event: error\ndata: " + shown_error(error).body + b"\n")
+        link.close()
+
+
+def _refused(error: CoordError) -> HttpAnswer:
+    answer = shown_error(error, NAMED_BY_HTTP.get(type(error), 0))
+    if isinstance(error, NoSuchMethod):
+        answer = answer._replace(headers=(("Allow", ", ".join(error.allowed)),))
+    return HttpAnswer(*answer)
+
+
+async def _in_force(client: Tasks, inbox: Inbox, timeout_ms: int) -> None:
+    if not await client.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + timeout_ms):
+        raise Unreachable(f"no leader took the watch within {timeout_ms} ms")
+
+
+async def _changes(client: Tasks, inbox: Inbox, timeout_ms: int, wait_ms: int) -> Changes:
+    until_ms = now_ms() + wait_ms
+    await _in_force(client, inbox, timeout_ms)
+    await client.wait_until(inbox.has_something, until_ms)
+    changes: list[ShownChange] = []
+    while inbox.has_changes() or not changes:
+        change = client.take_change(inbox)  # raises what ended the watch, if there is nothing before it
+        if change is None:
+            break
+        changes.append(shown_change(change))
+    return Changes(changes, (inbox.up_to or 0) + 1)
