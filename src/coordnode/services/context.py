@@ -37,6 +37,7 @@ class Context:
         "execute",
         "holdings",
         "index",
+        "lineage",
         "members_of",
         "on_group_changed",
         "owner_of",
@@ -60,9 +61,11 @@ class Context:
         self.session = NO_SESSION
         self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end
         self._events: list[EventRow] = []
-        self.execute: Callable[[Any], Result]  # set by the machine: check and carry out an operation inside this command
-        self.end_session: Callable[[SessionId], None]  # set by the machine: every service lets go of it
-        self.owner_of: Callable[[SessionId], str]  # set by the machine: what an open session said of itself
+        # Set by the machine:
+        self.execute: Callable[[Any], Result]  # check and carry out an operation inside this command
+        self.end_session: Callable[[SessionId, bool], None]  # every service lets go of it; whether its client closed it
+        self.owner_of: Callable[[SessionId], str]  # what an open session said of itself
+        self.lineage: Callable[[SessionId], Sequence[SessionId]]  # a session, the one that waits for it, and so on
         self.members_of: Callable[[bytes], Iterable[Member]]  # set by groups: of one group, in the order of their names
         self.on_group_changed: Callable[[bytes], None] = lambda group: None  # set by shards: members of this group came, went or changed
 
@@ -100,8 +103,11 @@ class Service:
         self.routes: Mapping[type, Handler] = {}
         self.reads: Mapping[type, Reader] = {}
 
-    def on_session_end(self, session: SessionId) -> None:
-        """Let go of what the session held; emit, but do not publish: all services together make one revision."""
+    def on_session_end(self, session: SessionId, is_clean: bool) -> None:
+        """Let go of what the session held; `is_clean`: its client closed it, knowing that it is over.
+
+        Emit, but do not publish: all services together make one revision.
+        """
 
     def due(self) -> int | None:
         """The cluster_ms at which the next thing falls due; None: nothing ever does."""

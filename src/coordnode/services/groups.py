@@ -224,7 +224,7 @@ class Groups(Service):
         revision = self.context.publish()
         return GroupChanged(revision, revision, operation.member)
 
-    def on_session_end(self, session: SessionId) -> None:
+    def on_session_end(self, session: SessionId, is_clean: bool) -> None:
         for claimed in self.context.holdings.claims(session, GROUPS):
             group, _, name = claimed.partition(SEPARATOR)
             joined = self._members.get(claimed)

@@ -48,10 +48,15 @@ class Holdings:
         assert was_there, f"session {session} does not claim {what!r}"
         self._scalars.state_bytes -= len(what) + CLAIM_CHARGE_BYTES
 
-    def claims(self, session: SessionId, space: int) -> list[bytes]:
-        """In their own order."""
-        start = _pack_claims(session, space)
-        return [key[len(start) :] for key, _ in self._claims.scan(start, _pack_claims(session, space + 1))]
+    def claims(self, session: SessionId, space: int, prefix: bytes = b"") -> list[bytes]:
+        """In their own order; those that begin with `prefix`."""
+        place = _pack_claims(session, space)
+        found: list[bytes] = []
+        for key, _ in self._claims.scan(place + prefix, _pack_claims(session, space + 1)):
+            if not key.startswith(prefix, len(place)):
+                break
+            found.append(key[len(place) :])
+        return found
 
     # --- tokens --------------------------------------------------------------------------------------------------------
 

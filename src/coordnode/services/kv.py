@@ -297,7 +297,7 @@ class Kv(Service):
 
     # --- what the machine asks -----------------------------------------------------------------------------------------
 
-    def on_session_end(self, session: SessionId) -> None:
+    def on_session_end(self, session: SessionId, is_clean: bool) -> None:
         if not self.bound_count(session):
             return
         draft = _Draft(self)

@@ -55,9 +55,10 @@ class Machine:
         self._context = context
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
-        context.owner_of = self._sessions.owner_of
         self._kv = Kv(context)
         self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
+        context.owner_of = self._sessions.owner_of
+        context.lineage = self._sessions.lineage
         self._sessions.keys_of = self._kv.bound_count
         self._history = History(settings, scalars)
         self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}
@@ -168,9 +169,9 @@ class Machine:
         error = check_operation(operation, self.settings, self.scalars.level)
         return failure(error) if error is not None else self._routes[type(operation)](operation)
 
-    def _end_session(self, session: SessionId) -> None:
+    def _end_session(self, session: SessionId, is_clean: bool) -> None:
         for service in self._services:
-            service.on_session_end(session)
+            service.on_session_end(session, is_clean)
 
     def _wake(self, operation: Wake) -> Result:
         for service in self._services:

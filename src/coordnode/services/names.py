@@ -20,6 +20,16 @@ def check_name(kind: str, name: bytes, settings: Settings) -> CoordError | None:
     return None
 
 
+def check_text(what: str, text: str, bytes_max: int) -> CoordError | None:
+    """Words for people: one line."""
+    size = len(text.encode())
+    if size > bytes_max:
+        return TooLarge(f"the {what} has {size} bytes, at most {bytes_max}; shorten it")
+    if not all([" " <= letter != "\x7f" for letter in text]):
+        return BadRequest(f"the {what} has a control character in it; write one line")
+    return None
+
+
 def check_page(kind: str, prefix: bytes, after: bytes, limit: int, settings: Settings) -> CoordError | None:
     if limit < 0:
         return BadRequest(f"the limit of a list of {kind}s is {limit}; give 0 for a whole page, or more")

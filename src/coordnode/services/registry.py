@@ -6,13 +6,15 @@ from typing import Any
 from coordnode.services.commands import RaiseLevel, Wake
 from coordnode.services.context import Check, Service
 from coordnode.services.counters import Counters
+from coordnode.services.elections import Elections
 from coordnode.services.groups import Groups
 from coordnode.services.kv import Kv
+from coordnode.services.locks import Locks
 from coordnode.services.sessions import Sessions
 
 SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
-OTHER_SERVICES: tuple[type[Service], ...] = (Counters, Groups)
+OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Groups)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}

@@ -5,7 +5,7 @@ Deadlines are not here: the leader alone holds them, on its own clock. Here is w
 
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -49,6 +49,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
     opened_ms: int  # cluster_ms
     remaining_ms: int | None  # of the lease, as checkpointed; None: a new leader grants all of ttl_ms
     opened: Outcome  # what opening it was answered with, for retries with the same nonce
+    parent: SessionId  # that waits for this one; it may be over
 
 
 def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None:
@@ -60,7 +61,13 @@ def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None
         )
     if len(operation.owner.encode()) > settings.owner_bytes_max:
         return TooLarge(f"the session's owner has more than {settings.owner_bytes_max} bytes; shorten it")
+    if operation.parent < 0:
+        return BadRequest(f"there is no session {operation.parent} that could wait for this one; name 0 for none")
     return None
+
+
+def _level_of_open(operation: OpenSession) -> int:
+    return 3 if operation.parent else 1
 
 
 def _check_read(operation: ReadSessions, settings: Settings) -> CoordError | None:
@@ -78,6 +85,7 @@ def _check_close(operation: CloseSession, settings: Settings) -> CoordError | No
 class Sessions(Service):
     ADDS_DATA: ClassVar[tuple[type, ...]] = (OpenSession,)
     LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1, ReadSessions: 1}
+    LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {OpenSession: _level_of_open}
     CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close, ReadSessions: _check_read}
 
     def __init__(self, context: Context, requests: Requests) -> None:
@@ -101,10 +109,9 @@ class Sessions(Service):
         return self.table.get(_pack(session)) if session > 0 else None
 
     def owner_of(self, session: SessionId) -> str:
-        """What it said of itself when it was opened; it must be open."""
+        """What it said of itself when it was opened; nothing, once it is over."""
         found = self.get(session)
-        assert found is not None
-        return found.owner
+        return found.owner if found is not None else ""
 
     def find_opened(self, nonce: bytes) -> Outcome | None:
         """What the session with this nonce was answered with when it was opened; None: it never was."""
@@ -119,6 +126,14 @@ class Sessions(Service):
         """In the order of their ids."""
         for key, session in self.table.items():
             yield SessionId(int.from_bytes(key, "big")), session
+
+    def lineage(self, session: SessionId) -> list[SessionId]:
+        """The session, the one that waits for it, the one that waits for that, and so on, as far as they live."""
+        line: list[SessionId] = []
+        while len(line) < self.context.settings.session_depth_max and (found := self.get(session)) is not None:
+            line.append(session)
+            session = found.parent  # opened before its child, so there is no circle
+        return line
 
     def page(self, operation: ReadSessions, items_max: int, bytes_max: int) -> SessionPage:
         count = min(operation.limit or items_max, items_max)
@@ -142,10 +157,14 @@ class Sessions(Service):
             grown = scalars.state_bytes + charge
             return failure(StateFull(f"a session would make {grown} bytes, at most {settings.state_bytes_max} in all; close another"))
         session = scalars.session_next
+        if operation.parent >= session:
+            return failure(BadRequest(f"session {operation.parent} cannot wait for this one: there never was one of that number"))
         scalars.session_next = SessionId(session + 1)
         window = self.windows.open(session)
+        self.nonces.set(operation.nonce, session)
         first: FirstResult | None = None
         if operation.first is not None:
+            self._keep(session, operation, b"")  # who owns it, and who waits for it, is asked by what comes first
             context.session = session
             carried_out = context.execute(operation.first)
             assert isinstance(carried_out, FirstResult)
@@ -153,16 +172,21 @@ class Sessions(Service):
             kept = Outcome(context.index, context.position, encode(first))
             self.windows.keep(window, session, FIRST_SEQUENCE, FIRST_SEQUENCE, kept)
         result = SessionOpened(session, operation.ttl_ms, scalars.revision, first)
-        opened = Outcome(context.index, context.position, encode(result))
-        self.table.set(_pack(session), Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened))
-        self.nonces.set(operation.nonce, session)
-        scalars.state_bytes += charge + len(opened.result)
+        answer = encode(result)
+        self._keep(session, operation, answer)
+        scalars.state_bytes += charge + len(answer)
         return result
+
+    def _keep(self, session: SessionId, operation: OpenSession, answer: bytes) -> None:
+        context = self.context
+        opened = Outcome(context.index, context.position, answer)
+        kept = Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened, operation.parent)
+        self.table.set(_pack(session), kept)
 
     def close(self, operation: CloseSession) -> Result:
         if self.get(operation.session) is None:
             return failure(session_over(operation.session))
-        self._end(operation.session)
+        self._end(operation.session, True)
         return Done(self.context.scalars.revision)
 
     def expire(self, operation: Expire) -> Result:
@@ -174,7 +198,7 @@ class Sessions(Service):
         ended = 0
         for session in operation.sessions:
             if self.get(session) is not None:
-                self._end(session)
+                self._end(session, False)
                 ended += 1
         return Done(self.context.scalars.revision, ended)
 
@@ -206,11 +230,11 @@ class Sessions(Service):
             return None
         return TooLarge(f"one entry names at most {count_max} sessions, not {count}; send the rest in another")
 
-    def _end(self, session: SessionId) -> None:
+    def _end(self, session: SessionId, is_clean: bool) -> None:
         """Every service lets go of it, and all that this changes is one revision."""
         found = self.get(session)
         assert found is not None
-        self.context.end_session(session)
+        self.context.end_session(session, is_clean)
         self.context.publish()
         self.windows.close(session)
         self.nonces.delete(found.nonce)

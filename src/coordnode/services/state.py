@@ -42,6 +42,16 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     member_bytes_max: int = 2_048  # its data and labels
     member_weight_max: int = 1_000
     requires_max: int = 16  # conditions of one search for members
+    session_depth_max: int = 64  # sessions of which each waits for the next; those further up are not seen
+    lock_holders_max: int = 100_000  # of one lock
+    lock_waiters_max: int = 10_000  # of one lock
+    lock_permits_max: int = 1_000_000  # of one semaphore
+    lock_delay_ms_max: int = 3_600_000
+    session_locks_max: int = 1_024  # that one session holds or awaits
+    note_bytes_max: int = 256  # of a lock's note, or of a reason
+    deadlock_steps_max: int = 256  # holders looked at before a wait is taken to be none
+    candidates_max: int = 10_000  # of one election
+    candidate_value_bytes_max: int = 16_384
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -4,11 +4,17 @@ import random
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 
-from coordnode.ids import Sequence, SessionId, Term
+from coordnode.ids import Sequence, SessionId, Term, Token
 from coordnode.services.commands import (
     EQUAL,
+    EXCLUSIVE,
+    SEMAPHORE,
+    SHARED,
     VERSION,
+    Acquire,
     AddCounter,
+    BreakLock,
+    Campaign,
     Checkpoint,
     CloseSession,
     Command,
@@ -16,20 +22,25 @@ from coordnode.services.commands import (
     Delete,
     DeleteCounter,
     DeleteRange,
+    Depose,
     Expire,
     Get,
     JoinGroup,
     LeaveGroup,
     OpenSession,
     Operation,
+    Proclaim,
     Put,
+    Release,
+    Resign,
     Transaction,
     UpdateMember,
     Wake,
     Withdraw,
 )
+from coordnode.services.machine import TOKEN_SECONDS_SHIFT
 
-from .driven import alone
+from .driven import CREATED_UNIX_S, alone
 
 
 class Life:
@@ -78,9 +89,12 @@ class Life:
         dice = chance.random()
         if dice < 0.12:
             self.opened += 1
-            first = chance.choice([None, self.put(), Delete(self.key())])
+            first = chance.choice(
+                [None, self.put(), Delete(self.key()), *([Acquire(b"lock-1"), Campaign(b"election-1")] if self.others else [])]
+            )
+            parent = SessionId(chance.choice([0, 0, chance.randrange(self.opened)]) if self.others else 0)
             self.sequences[self.opened] = 1
-            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first))
+            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first, parent))
         if dice < 0.2 and self.sent:
             return chance.choice(self.sent[-40:])  # a retry, be it old
         if dice < 0.25:
@@ -116,7 +130,28 @@ def group(life: Life) -> Operation:
     return life.chance.choice([join, join, update, LeaveGroup(name, member)])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group)
+def lock(life: Life) -> Operation:
+    chance = life.chance
+    name = b"lock-%d" % chance.randrange(4)
+    number = Token((CREATED_UNIX_S << TOKEN_SECONDS_SHIFT) + chance.randrange(60))
+    kind = chance.choice([EXCLUSIVE, SHARED])
+    reentrant, wait, delay_ms = chance.random() < 0.3, chance.random() < 0.7, chance.choice([0, 50])
+    acquire = Acquire(name, kind, 1, 0, wait, reentrant, delay_ms, "note")
+    permits = Acquire(b"permits", SEMAPHORE, chance.randrange(1, 4), 3, wait, reentrant, delay_ms)
+    broken = BreakLock(name, chance.choice([Token(0), number]), "why", "me")
+    return chance.choice([acquire, acquire, permits, Release(name, number), Release(b"permits", number), broken])
+
+
+def election(life: Life) -> Operation:
+    chance = life.chance
+    name = b"election-%d" % chance.randrange(3)
+    number = Token((CREATED_UNIX_S << TOKEN_SECONDS_SHIFT) + chance.randrange(60))
+    label = chance.choice(["", "a", "b"])
+    campaign = Campaign(name, chance.randbytes(5), label, chance.random() < 0.8)
+    return chance.choice([campaign, campaign, Proclaim(name, number, b"new"), Resign(name, number, label), Depose(name, Token(0), label)])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

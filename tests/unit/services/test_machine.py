@@ -193,7 +193,7 @@ class Bell(Service):
         self.containers = (self.tokens,)
         self.rings_at: int | None = 70
 
-    def on_session_end(self, session: SessionId) -> None:
+    def on_session_end(self, session: SessionId, is_clean: bool) -> None:
         self.tokens.set(b"%d" % session, self.context.holdings.grant(200, b"bell", session))
         self.context.emit((0, b"bell", b"", 1, session))
 

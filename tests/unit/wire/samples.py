@@ -1,6 +1,6 @@
 """One of everything that travels, for the tests of the wire and for the fuzzer's seeds."""
 
-from coordnode.ids import ClusterId, Index, MemberId, Revision, Sequence, SessionId, Term
+from coordnode.ids import ClusterId, Index, MemberId, Revision, Sequence, SessionId, Term, Token
 from coordnode.raft import messages as raft
 from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, SnapshotMeta, encode_config
 from coordnode.services import commands as c
@@ -28,6 +28,15 @@ OPERATIONS: list[c.ClientOperation] = [
     c.JoinGroup(b"web", b"web1", b"10.0.0.1:80", (("rack", "b"), ("zone", "eu")), 3),
     c.UpdateMember(b"web", b"web1", None, (("zone", "us"),), 0),
     c.LeaveGroup(b"web", b"web1"),
+    c.Acquire(b"nightly", c.SEMAPHORE, 2, 5, False, True, 1_500, "the night's run"),
+    c.OpenSession(b"0123456789abcdeg", 10_000, "me", c.Acquire(b"nightly"), SessionId(98)),
+    c.OpenSession(b"0123456789abcdeh", 10_000, "me", c.Campaign(b"primary")),
+    c.Release(b"nightly", Token(2**50)),
+    c.BreakLock(b"nightly", Token(0), "host retired", "ann"),
+    c.Campaign(b"primary", b"10.0.0.1:80", "web1", False),
+    c.Proclaim(b"primary", Token(2**50), b"10.0.0.1:81"),
+    c.Resign(b"primary", Token(2**50), "web2"),
+    c.Depose(b"primary", Token(0), "web2", "upgrade", "ann"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
@@ -35,6 +44,16 @@ READS += [c.encode(c.GetCounter(b"visits")), c.encode(c.ListCounters(b"v", b"vi"
 READS += [c.encode(c.GetGroup(b"web")), c.encode(c.ListGroups(b"w", b"we", 5))]
 READS += [c.encode(c.FindMembers(b"w", [c.Require("zone", c.IS, "eu"), c.Require("old", c.HAS_NOT)], b"web", b"web1", 5))]
 MEMBER = c.Member(b"web1", SessionId(99), b"10.0.0.1:80", (("zone", "eu"),), 3, Revision(7))
+READS += [c.encode(c.ReadLock(b"nightly", Token(1), Token(2), 3)), c.encode(c.ListLocks(b"n", b"ni", 5))]
+READS += [c.encode(c.ReadHeldLocks(SessionId(99), b"a", Token(7), 5)), c.encode(c.ReadElection(b"primary", Token(4), 5))]
+READS += [c.encode(c.ListElections(b"p", b"pr", 5)), c.encode(c.ReadCandidacies(SessionId(99), b"a", Token(7), 5))]
+
+HOLDER = c.LockHolder(Token(7), SessionId(99), "me@web1", c.SEMAPHORE, 2, 1, "note", 1_790_000_000_000, 1_500, 0)
+LOCK = c.LockInfo(b"nightly", c.SEMAPHORE, 5, 2, 1, 1, HOLDER)
+LOCK_WAITER = c.LockWaiter(Token(8), SessionId(100), "you@web2", c.SEMAPHORE, 4, "", 1_790_000_000_000, 900)
+LEADER = c.Leader(Token(7), SessionId(99), "me@web1", "web1", b"10.0.0.1:80", 1_790_000_000_000, 1_500)
+CANDIDATE = c.Candidate(Token(8), SessionId(100), "you@web2", "web2", b"10.0.0.2:80", 1_790_000_000_000, 900)
+ELECTION = c.ElectionInfo(b"primary", LEADER, 1)
 RESULTS: list[c.Result] = [
     c.Done(Revision(9)),
     c.Got(Revision(9), ITEM),
@@ -50,6 +69,28 @@ RESULTS: list[c.Result] = [
     c.GroupView(Revision(9), Revision(8), [MEMBER]),
     c.GroupPage(Revision(9), [c.GroupInfo(b"web", Revision(8), 1)], False),
     c.MemberPage(Revision(9), [c.FoundMember(b"web", MEMBER)], True, b"web", b"web1"),
+    c.LockGranted(Revision(9), Token(7), 2),
+    c.LockQueued(Revision(9), Token(8), 3, LOCK),
+    c.LockBusy(Revision(9), LOCK),
+    c.LockReleased(Revision(9), c.STILL_HELD, Token(7), 1),
+    c.LockView(Revision(9), LOCK, [HOLDER], False, [LOCK_WAITER], True),
+    c.LockView(Revision(9), None, [], False, [], False),
+    c.LockPage(Revision(9), [LOCK, c.LockInfo(b"idle", c.SHARED, 0, 0, 0, 1, None)], True),
+    c.HeldLocks(Revision(9), [c.HeldLock(b"nightly", Token(7), Token(6), 2)], False),
+    c.SessionOpened(SessionId(99), 10_000, Revision(9), c.LockQueued(Revision(9), Token(8), 3, LOCK)),
+    c.Elected(Revision(9), Token(7)),
+    c.CandidateQueued(Revision(9), Token(8), 0, LEADER),
+    c.LedAlready(Revision(9), LEADER),
+    c.Resigned(Revision(9), Token(7)),
+    c.ElectionView(Revision(9), ELECTION, [CANDIDATE], False),
+    c.ElectionPage(Revision(9), [ELECTION], False),
+    c.Candidacies(Revision(9), [c.Candidacy(b"primary", Token(0), Token(8))], True),
+]
+NOTICES: list[c.Notice] = [
+    c.LockGiven(b"nightly", Token(6), Token(7)),
+    c.LockTaken(b"nightly", Token(7), "host retired", "ann"),
+    c.LeadershipGiven(b"primary", Token(6), Token(7)),
+    c.LeadershipTaken(b"primary", Token(7), "upgrade", "ann"),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])

@@ -21,6 +21,32 @@ from coordnode.services.commands.counters import (
     GetCounter,
     ListCounters,
 )
+from coordnode.services.commands.elections import (
+    LEADS,
+    PROCLAIMED,
+    VACANT,
+    Campaign,
+    Candidacies,
+    Candidacy,
+    Candidate,
+    CandidateQueued,
+    Depose,
+    Elected,
+    ElectionInfo,
+    ElectionPage,
+    ElectionView,
+    Leader,
+    LeaderChange,
+    LeadershipGiven,
+    LeadershipTaken,
+    LedAlready,
+    ListElections,
+    Proclaim,
+    ReadCandidacies,
+    ReadElection,
+    Resign,
+    Resigned,
+)
 from coordnode.services.commands.events import (
     BARRIERS,
     COUNTERS,
@@ -92,6 +118,41 @@ from coordnode.services.commands.leading import (
     Wake,
     Withdraw,
 )
+from coordnode.services.commands.locks import (
+    CANCELLED,
+    EXCLUSIVE,
+    LOCK_BROKEN,
+    LOCK_CANCELLED,
+    LOCK_DELAY_OVER,
+    LOCK_GRANTED,
+    LOCK_LOST,
+    LOCK_QUEUED,
+    LOCK_RELEASED,
+    RELEASED,
+    SEMAPHORE,
+    SHARED,
+    STILL_HELD,
+    Acquire,
+    BreakLock,
+    HeldLock,
+    HeldLocks,
+    ListLocks,
+    LockBusy,
+    LockEvent,
+    LockGiven,
+    LockGranted,
+    LockHolder,
+    LockInfo,
+    LockPage,
+    LockQueued,
+    LockReleased,
+    LockTaken,
+    LockView,
+    LockWaiter,
+    ReadHeldLocks,
+    ReadLock,
+    Release,
+)
 from coordnode.services.commands.sessions import (
     CloseSession,
     FirstOperation,
@@ -105,11 +166,13 @@ from coordnode.services.commands.sessions import (
 
 __all__ = [
     "BARRIERS",
+    "CANCELLED",
     "COUNTERS",
     "CREATE_REVISION",
     "DELETE_EVENT",
     "ELECTIONS",
     "EQUAL",
+    "EXCLUSIVE",
     "GREATER",
     "GROUPS",
     "HAS",
@@ -118,24 +181,45 @@ __all__ = [
     "IS_NOT",
     "JOURNALS",
     "KV",
+    "LEADS",
     "LESS",
     "LOCKS",
+    "LOCK_BROKEN",
+    "LOCK_CANCELLED",
+    "LOCK_DELAY_OVER",
+    "LOCK_GRANTED",
+    "LOCK_LOST",
+    "LOCK_QUEUED",
+    "LOCK_RELEASED",
     "MEMBER_JOINED",
     "MEMBER_LEFT",
     "MEMBER_UPDATED",
     "MOD_REVISION",
     "NOTICES",
     "NOT_EQUAL",
+    "PROCLAIMED",
     "PUT_EVENT",
     "QUEUES",
     "READS",
+    "RELEASED",
+    "SEMAPHORE",
     "SHARDS",
+    "SHARED",
     "SPACE_MAX",
+    "STILL_HELD",
     "TOKEN",
+    "VACANT",
     "VALUE",
     "VERSION",
+    "Acquire",
     "AddCounter",
     "Batch",
+    "BreakLock",
+    "Campaign",
+    "Candidacies",
+    "Candidacy",
+    "Candidate",
+    "CandidateQueued",
     "Change",
     "Checkpoint",
     "ClientCommand",
@@ -149,7 +233,12 @@ __all__ = [
     "Delete",
     "DeleteCounter",
     "DeleteRange",
+    "Depose",
     "Done",
+    "Elected",
+    "ElectionInfo",
+    "ElectionPage",
+    "ElectionView",
     "Event",
     "Expire",
     "Failure",
@@ -165,23 +254,53 @@ __all__ = [
     "GroupInfo",
     "GroupPage",
     "GroupView",
+    "HeldLock",
+    "HeldLocks",
     "Item",
     "JoinGroup",
+    "Leader",
+    "LeaderChange",
+    "LeadershipGiven",
+    "LeadershipTaken",
     "LeaveGroup",
+    "LedAlready",
     "ListCounters",
+    "ListElections",
     "ListGroups",
+    "ListLocks",
+    "LockBusy",
+    "LockEvent",
+    "LockGiven",
+    "LockGranted",
+    "LockHolder",
+    "LockInfo",
+    "LockPage",
+    "LockQueued",
+    "LockReleased",
+    "LockTaken",
+    "LockView",
+    "LockWaiter",
     "Member",
     "MemberPage",
+    "Notice",
     "OpenSession",
     "Operation",
     "Outcome",
     "Page",
+    "Proclaim",
     "Put",
     "RaiseLevel",
     "Range",
+    "ReadCandidacies",
+    "ReadElection",
+    "ReadHeldLocks",
+    "ReadLock",
     "ReadOperation",
     "ReadSessions",
+    "Release",
     "Require",
+    "Resign",
+    "Resigned",
     "Result",
     "SessionInfo",
     "SessionOpened",
@@ -195,6 +314,7 @@ __all__ = [
     "decode_batch",
     "decode_client_command",
     "decode_member",
+    "decode_notice",
     "decode_read",
     "decode_result",
     "encode",
@@ -203,32 +323,39 @@ __all__ = [
 
 ClientOperation = (
     # what is most often asked comes first
-    Put
-    | Delete
-    | DeleteRange
-    | Transaction
-    | Get
-    | Range
-    | OpenSession
-    | CloseSession
-    | AddCounter
-    | DeleteCounter
-    | JoinGroup
-    | UpdateMember
-    | LeaveGroup
-)
+    Put | Delete | DeleteRange | Transaction | Get | Range | OpenSession | CloseSession
+    | AddCounter | DeleteCounter
+    | JoinGroup | UpdateMember | LeaveGroup
+    | Acquire | Release | BreakLock
+    | Campaign | Proclaim | Resign | Depose
+)  # fmt: skip
 Operation = ClientOperation | Expire | Checkpoint | Withdraw | Wake | RaiseLevel
-READS = (Get, Range, ReadSessions, GetCounter, ListCounters, GetGroup, ListGroups, FindMembers)
+READS = (
+    Get, Range, ReadSessions,
+    GetCounter, ListCounters,
+    GetGroup, ListGroups, FindMembers,
+    ReadLock, ListLocks, ReadHeldLocks,
+    ReadElection, ListElections, ReadCandidacies,
+)  # fmt: skip
 ReadOperation = (
     # None: only the barrier, "everything before this is visible to me"
-    Get | Range | ReadSessions | GetCounter | ListCounters | GetGroup | ListGroups | FindMembers | None
-)
+    Get | Range | ReadSessions | None
+    | GetCounter | ListCounters
+    | GetGroup | ListGroups | FindMembers
+    | ReadLock | ListLocks | ReadHeldLocks
+    | ReadElection | ListElections | ReadCandidacies
+)  # fmt: skip
 
 Result = (
     Done | Got | Page | TransactionDone | Failure | SessionOpened | SessionPage
     | CounterValue | CounterPage
     | GroupChanged | GroupView | GroupPage | MemberPage
+    | LockGranted | LockQueued | LockBusy | LockReleased | LockView | LockPage | HeldLocks
+    | Elected | CandidateQueued | LedAlready | Resigned | ElectionView | ElectionPage | Candidacies
 )  # fmt: skip
+
+Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken
+"""The value of an event in the space of notices; the event's kind is the space of the service that tells it."""
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -271,6 +398,7 @@ _encoder = msgspec.msgpack.Encoder()
 _client_command_decoder = msgspec.msgpack.Decoder(ClientCommand)
 _read_decoder: msgspec.msgpack.Decoder[ReadOperation] = msgspec.msgpack.Decoder(ReadOperation)
 _batch_decoder = msgspec.msgpack.Decoder(Batch)
+_notice_decoder: msgspec.msgpack.Decoder[Notice] = msgspec.msgpack.Decoder(Notice)
 _result_decoder: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
 
 encode = _encoder.encode
@@ -295,6 +423,13 @@ def decode_result(data: bytes) -> Result:
         return _result_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"a result cannot be decoded: {error}") from None
+
+
+def decode_notice(data: bytes) -> Notice:
+    try:
+        return _notice_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"a notice cannot be decoded: {error}") from None
 
 
 def decode_batch(data: bytes) -> Batch:

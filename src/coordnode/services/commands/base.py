@@ -1,6 +1,6 @@
 """What every operation and every result is, and the result that any operation may have. Pure.
 
-Tags are never reused, neither by operations nor by results; each service has a range of its own for both:
+Tags are never reused, neither by operations nor by results nor by notices; each service has a range of its own for all three:
 kv 1-9, sessions 10-19, leading 20-29, locks 30-39, elections 40-49, groups 50-59, queues 60-79, shards 80-89, barriers 90-94,
 counters 95-99, journals 100-119.
 """
@@ -14,6 +14,10 @@ class OperationBase(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
 
 class ResultBase(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
     pass
+
+
+class NoticeBase(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
+    """The value of an event in the space of notices."""
 
 
 class Failure(ResultBase, frozen=True, array_like=True, gc=False, tag=6):

@@ -4,12 +4,14 @@ import msgspec
 
 from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.services.commands.base import Failure, OperationBase, ResultBase
+from coordnode.services.commands.elections import Campaign, CandidateQueued, Elected, LedAlready
 from coordnode.services.commands.kv import Delete, Done, Put, Transaction, TransactionDone
+from coordnode.services.commands.locks import Acquire, LockBusy, LockGranted, LockQueued
 
-FirstOperation = Put | Delete | Transaction
+FirstOperation = Put | Delete | Transaction | Acquire | Campaign
 """What may come with the opening of a session, in one round trip."""
 
-FirstResult = Done | TransactionDone | Failure
+FirstResult = Done | TransactionDone | Failure | LockGranted | LockQueued | LockBusy | Elected | CandidateQueued | LedAlready
 
 
 class OpenSession(OperationBase, frozen=True, array_like=True, gc=False, tag=10):
@@ -19,6 +21,7 @@ class OpenSession(OperationBase, frozen=True, array_like=True, gc=False, tag=10)
     ttl_ms: int
     owner: str = ""  # shown to operators, decides nothing
     first: FirstOperation | None = None  # carried out in the new session, as its sequence 1
+    parent: SessionId = NO_SESSION  # the session that will not go on before this one is over: what holds what for whom
 
 
 class CloseSession(OperationBase, frozen=True, array_like=True, gc=False, tag=11):
