@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from coordnode.simulator.clock import HostClock
 from coordnode.simulator.world import MILLISECOND, SECOND, World
 
@@ -45,15 +47,28 @@ def test_streams_do_not_disturb_each_other() -> None:
 
 
 def test_the_trace_tells_runs_apart() -> None:
-    def trace(delay: int, what: bytes) -> int:
+    def trace(*delays: int) -> int:
         world = World(1)
-        world.after(delay, world.note, what)
+        for delay in delays:
+            world.after(delay, lambda: None)
         world.run_until(100)
         return world.trace
 
-    assert trace(5, b"x") == trace(5, b"x")
-    assert trace(5, b"x") != trace(6, b"x")
-    assert trace(5, b"x") != trace(5, b"y")
+    assert trace(5, 9) == trace(5, 9)
+    assert trace(5, 9) != trace(6, 9)
+    assert trace(5, 9) != trace(9, 5), "the order of asking is part of it"
+    assert trace(5, 9) != trace(5)
+
+
+def test_what_fails_in_the_middle_leaves_the_trace_of_what_ran() -> None:
+    world = World(1)
+    world.after(5, lambda: None)
+    world.after(6, lambda: 1 // 0)
+    world.after(7, lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        world.run_until(100)
+    assert (world.events, world.now_ns) == (2, 6)
+    assert world.trace
 
 
 def test_a_clock_keeps_its_rate_and_never_goes_back() -> None:

@@ -62,16 +62,15 @@ class Leases:
         return max((lease.withdraw_index for lease in known if lease is not None), default=Index(0))
 
     def renew(self, session: SessionId, now_ms: int, applied: Index) -> int | None:
-        """The TTL granted from now on, or None: unknown here, on its way out, or with a checkpoint still to withdraw.
-
-        Also by a keep-alive that came before the checkpoint and is answered after another one withdrew it.
+        """The TTL granted from now on, or None: unknown here, on its way out, or with a checkpoint still to withdraw, be it by a
+        keep-alive that came later. That one lives on here all the same, however slowly the log takes it back.
         """
         lease = self._leases.get(session)
-        if lease is None or lease.expiring or lease.checkpointed or lease.withdraw_index > applied:
+        if lease is None or lease.expiring:
             return None
         lease.deadline = now_ms + lease.ttl_ms
         lease.checkpoint_at = now_ms + lease.ttl_ms // 2
-        return lease.ttl_ms
+        return None if lease.checkpointed or lease.withdraw_index > applied else lease.ttl_ms
 
     def due(self, now_ms: int) -> tuple[list[SessionId], list[tuple[SessionId, int]]]:
         """(sessions to expire, (session, remaining) to checkpoint), at most one entry's worth of each."""

@@ -178,6 +178,11 @@ class Checks:
 
     # --- in the end ------------------------------------------------------------------------------------------------
 
+    def note_reference(self) -> None:
+        """What every member's whole state must be equal to."""
+        machine = self._reference.machine
+        self._agreement.observe(REFERENCE, machine.applied, machine.digest, machine.dump())
+
     def compare_whole(self, replica: Replica) -> None:
         """The state itself, not only its digest; and the digest made anew from it; and what a snapshot gives back."""
         machine = replica.machine
@@ -187,10 +192,10 @@ class Checks:
         if machine.recompute_digest() != machine.digest:
             raise PromiseBroken("digest", f"the digest of member {member} is not that of its state", (replica.applied, machine.digest))
         assert replica.applied == reference.applied
-        self._agreement.observe(REFERENCE, replica.applied, reference.machine.digest, reference.machine.dump())
-        self._agreement.observe(member, replica.applied, machine.digest, machine.dump())
+        dump = machine.dump()
+        self._agreement.observe(member, replica.applied, machine.digest, dump)
         restored = type(machine).restore(machine.snapshot())
-        if restored.digest != machine.digest or restored.dump() != machine.dump():
+        if restored.digest != machine.digest or restored.dump() != dump:
             raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
 
     def committed_config(self) -> Config | None:

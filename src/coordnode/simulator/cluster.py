@@ -41,7 +41,7 @@ CLUSTER = ClusterId(77)
 VOCABULARY = Vocabulary([kind.WORDS for kind in SERVICES])
 CREATED_UNIX_S = 1_800_000_000
 KIB = 1024
-SEGMENT_BYTES = (16 * KIB, 64 * KIB, 128 * KIB, 192 * KIB)  # small: segments come, go and run out all the time
+SEGMENT_BYTES = (16 * KIB, 32 * KIB, 64 * KIB, 128 * KIB)  # small: segments come, go and run out all the time
 SPARE_HOSTS = 4  # members that may join in the course of a seed
 GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must not disturb
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
@@ -354,7 +354,7 @@ def _term(member: SimMember) -> Term:
 
 
 def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
-    snapshot_entries = (40, 120, 400)[int(chance() * 3)]
+    snapshot_entries = (60, 180, 600)[int(chance() * 3)]
     # Mostly the coarser tick: the rules count ticks, and half as many leave time for twice as many seeds.
     per_second = (10, 10, 10, 20)[int(chance() * 4)]
     return ReplicaConfig(

@@ -35,9 +35,19 @@ class _Node:
 
 
 def _patch(content: bytearray, offset: int, data: bytes | memoryview) -> None:
-    if offset > len(content):
-        content.extend(bytes(offset - len(content)))
-    content[offset : offset + len(data)] = data
+    """A slice assigned to a bytearray would be copied twice; a view of it takes the bytes as they are."""
+    size = len(content)
+    if offset + len(data) > size:
+        if offset > size:
+            content.extend(bytes(offset - size))
+        elif offset < size:
+            data = memoryview(data)
+            _patch(content, offset, data[: size - offset])
+            data = data[size - offset :]
+        content += data
+    else:
+        with memoryview(content) as view:
+            view[offset : offset + len(data)] = data
 
 
 class _SimFile:
@@ -59,13 +69,10 @@ class _SimFile:
         if disk.write_errors:
             raise disk.take_write_error(self.path)
         node = self._node
-        cache = node.cache
-        end = offset + len(data)
-        if end > len(cache):
-            disk.take_room(end - len(cache), self.path)
-            if offset > len(cache):
-                cache.extend(bytes(offset - len(cache)))
-        cache[offset:end] = data
+        grown = offset + len(data) - len(node.cache)
+        if grown > 0:
+            disk.take_room(grown, self.path)
+        _patch(node.cache, offset, data)
         node.pending.append((disk.operations, offset, data))
         disk.cost_ns += WRITE_NS
 

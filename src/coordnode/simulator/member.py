@@ -9,7 +9,7 @@ from coordnode.errors import DiskFailed, DiskFull, Diverged, FolderRefused, Prom
 from coordnode.ids import MemberId
 from coordnode.raft.messages import ConfirmReply, Message, VoteReply
 from coordnode.raft.ready import Write
-from coordnode.raft.state import LEADER
+from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.events import Events
 from coordnode.replica.replica import Replica, ReplicaConfig
 from coordnode.services.dialogue import Answer, Ask
@@ -28,6 +28,9 @@ from coordnode.storage.recovery import Recovered, open_folder
 from coordnode.storage.wal import Settings
 
 DOWN, STARTING, UP, PAUSED, REFUSED = "down", "starting", "up", "paused", "refused to start"
+
+UNHURRIED_NS = 4 * MILLISECOND
+"""Where turns are so far apart, a follower takes none only to note what is durable: its acknowledgements have left already."""
 
 FULL_RESTART_NS = 500 * MILLISECOND
 
@@ -335,7 +338,10 @@ class SimMember:
     def on_written(self, writes: Sequence[Write]) -> None:
         assert self._driver is not None
         self.inbox.persisted = self._driver.on_written(writes)
-        self.soon()
+        assert self.replica is not None
+        raft = self.replica.raft
+        if raft.role != FOLLOWER or raft.lost_entries or self._site.quantum_ns < UNHURRIED_NS:
+            self.soon()
 
     # --- what can be done to it ------------------------------------------------------------------------------------
 

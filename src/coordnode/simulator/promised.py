@@ -13,6 +13,7 @@ from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, dec
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply
 from coordnode.simulator.reference import Reference
 
+UNRENEWED_MAX = 6  # half of what a client sends before it gives up
 ASKS_KEPT = 100_000  # those that are never answered must not pile up
 
 
@@ -21,20 +22,24 @@ class Promised:
         self.newest_term = Term(0)  # of all that had a leader
         self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
         self._reference = reference
-        self._asked_in: dict[tuple[int, int], Term] = {}  # by connection and request: the newest term when it reached a member
+        self._asked: dict[tuple[int, int], tuple[Term, Sequence[SessionId]]] = {}  # by connection and request: the newest term by then
+        self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
         self._expiring: dict[tuple[Term, SessionId], Index] = {}  # by the term that decided it: where its Expire stands
         self._checkpoints: dict[tuple[Term, SessionId], tuple[bool, Index]] = {}  # likewise: (whether withdrawn, where it says so)
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
     def arrived(self, connection: int, asks: Sequence[Ask]) -> None:
-        asked_in = self._asked_in
+        asked = self._asked
         for ask in asks:
-            if (type(ask) is ReadAsk and not ask.stale) or type(ask) is KeepAliveAsk:
-                asked_in[connection, ask.request] = self.newest_term
-        if len(asked_in) > ASKS_KEPT:
-            for key in list(asked_in)[: ASKS_KEPT // 2]:
-                del asked_in[key]
+            if type(ask) is ReadAsk:
+                if not ask.stale:
+                    asked[connection, ask.request] = (self.newest_term, ())
+            elif type(ask) is KeepAliveAsk:
+                asked[connection, ask.request] = (self.newest_term, ask.sessions)
+        if len(asked) > ASKS_KEPT:
+            for key in list(asked)[: ASKS_KEPT // 2]:
+                del asked[key]
 
     def wrote(self, entries: Sequence[Entry]) -> None:
         """Of any member; the first to write an entry is the leader that proposes it."""
@@ -62,14 +67,16 @@ class Promised:
 
     def answered(self, replica: Replica, connection: int, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            asked_in = self._asked_in.pop((connection, answer.request), None)
-            if asked_in is None:
+            asked = self._asked.pop((connection, answer.request), None)
+            if asked is None:
                 continue
+            asked_in, sessions = asked
             if type(answer) is Reply:
                 self._check_term(replica, asked_in, "a read")
             elif type(answer) is KeepAliveReply:
                 self._check_term(replica, asked_in, "a keep-alive")
                 self._check_keep_alive(replica, answer)
+                self._check_renewed(replica, answer, sessions)
 
     def _check_term(self, replica: Replica, asked_in: Term, what: str) -> None:
         if asked_in > replica.raft.term:
@@ -94,6 +101,22 @@ class Promised:
                 sentence = f"member {member} renews session {session}; that its checkpoint at {index} is void, the log does not say yet"
                 raise PromiseBroken("withdrawn-before-renewed", sentence, (member, term, session, index, withdrawn, replica.applied))
         self.said_over.extend(answer.expired)
+
+    def _check_renewed(self, replica: Replica, answer: KeepAliveReply, sessions: Sequence[SessionId]) -> None:
+        """A session that lives is renewed, if not by this keep-alive, then by one of the next."""
+        term = replica.raft.term
+        settled = [*[session for session, _ in answer.alive], *answer.expired]
+        for session in sessions:
+            key = (term, session)
+            withdrawn, index = self._checkpoints.get(key, (False, Index(0)))
+            under_way = withdrawn and index > replica.applied
+            if session in settled or key in self._expiring or under_way or replica.raft.transferee:
+                self._unrenewed.pop(key, None)
+                continue
+            count = self._unrenewed[key] = self._unrenewed.get(key, 0) + 1
+            if count >= UNRENEWED_MAX:
+                sentence = f"member {replica.member} answers {count} keep-alives and neither renews nor ends session {session}"
+                raise PromiseBroken("renewed-when-asked", sentence, (replica.member, term, session))
 
     def check_said_over(self) -> None:
         """After the turn: whatever the member had committed in it is known by now."""

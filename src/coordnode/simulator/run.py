@@ -117,6 +117,7 @@ class _Run:
         left = [int(session) for session, _ in cluster.reference.machine.sessions()]
         if left:
             raise PromiseBroken("session-life", f"sessions {left} live on, and nobody keeps them", tuple(left))
+        cluster.checks.note_reference()
         for member in cluster.belonging():
             assert member.replica is not None
             cluster.checks.compare_whole(member.replica)

@@ -14,15 +14,16 @@ from coordnode.simulator.services import SERVICES
 from coordnode.simulator.services.service import SimService, Step
 from coordnode.simulator.world import SECOND, World
 
-OPERATIONS_PER_SECOND = 25
-UNDER_WAY_MAX = 6  # operations of one client at a time
+OPERATIONS_PER_SECOND = 36
+BURSTS_MAX = (1, 4, 8)  # of a seed: so many operations a client asks for at a time, and at most that many share an entry and a round
+UNDER_WAY_MAX = 6  # operations of one client at a time, apart from a burst
 DEADLINE_MS = 6_000
 SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 LONG_TTLS_MS = (1_000, 4_000, 12_000, 25_000)
 """Over a longer lease two clocks drift further apart than a leader's tick and the network's delay hide."""
 LONG_TTLS_SHARE = 0.15  # of seeds, and of all whose clocks run at opposite bounds
 CLOSE_BESIDE_ALL_SHARE = 0.03  # of the moments in which a client has asked for so much that it asks for no more
-BULKY_SHARE = 0.25  # of seeds write values so large that a snapshot has several slices
+BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
 SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
 BARRIER_WEIGHT = 1
@@ -65,7 +66,8 @@ class Workload:
         self._services: list[SimService] = [kind(self) for kind in SERVICES]
         self._mix = self._draw_mix()
         count = 3 + int(chance.random() * 6)
-        self._pace_ns = SECOND * count // OPERATIONS_PER_SECOND
+        self._burst_max = BURSTS_MAX[int(chance.random() * len(BURSTS_MAX))]
+        self._pace_ns = SECOND * count * (1 + self._burst_max) // (2 * OPERATIONS_PER_SECOND)
         bulky = chance.random() < BULKY_SHARE
         self._value_bytes_max = BULKY_BYTES_MAX if bulky else 3_000
         self._small_share = 0.75 if bulky else SMALL_SHARES[int(chance.random() * len(SMALL_SHARES))]
@@ -132,20 +134,24 @@ class Workload:
                 self._close(client, next(each for each in self._sessions[client.number] if each.opening == session), client.clock.own_ms())
                 client.poll()
             return
-        if self._operations_max and self.begun >= self._operations_max:
-            return
-        self.begun += 1
         for service in self._services:
             service.before_step(client)
+        for _ in range(1 + int(chance() * self._burst_max)):
+            if self._operations_max and self.begun >= self._operations_max:
+                break
+            self.begun += 1
+            self._ask_for_one(client)
+        client.poll()
+
+    def _ask_for_one(self, client: SimClient) -> None:
+        chance = self.chance.random
         if chance() < self._session_share and self._change_sessions(client):
-            client.poll()
             return
         draw = chance() * self._mix[-1][0]
         for bound, step in self._mix:
             if draw < bound:
                 step(client)
-                break
-        client.poll()
+                return
 
     def call(
         self,

@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
-from zlib import crc32
 
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
@@ -39,16 +38,16 @@ class World:
     def after(self, delay_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
         self.at(self.now_ns + delay_ns, callback, *arguments)
 
-    def note(self, what: bytes) -> None:
-        """Makes `what` part of the trace."""
-        self.trace = (self.trace * TRACE_FACTOR + crc32(what)) & TRACE_MASK
-
     def run_until(self, until_ns: int) -> None:
         heap = self._heap
-        while heap and heap[0][0] <= until_ns:
-            time_ns, sequence, callback, arguments = heappop(heap)
-            self.now_ns = time_ns
-            self.events += 1
-            self.trace = (self.trace * TRACE_FACTOR + time_ns + sequence) & TRACE_MASK
-            callback(*arguments)
+        events, trace = self.events, self.trace
+        try:
+            while heap and heap[0][0] <= until_ns:
+                time_ns, sequence, callback, arguments = heappop(heap)
+                self.now_ns = time_ns
+                events += 1
+                trace = (trace * TRACE_FACTOR + time_ns + sequence) & TRACE_MASK
+                callback(*arguments)
+        finally:
+            self.events, self.trace = events, trace
         self.now_ns = max(self.now_ns, until_ns)

@@ -47,7 +47,8 @@ def test_nothing_renews_a_session_until_what_withdrew_its_checkpoint_is_applied(
     assert leases.renew(SessionId(1), TTL_MS // 2, Index(8)) is None
     leases.withdrawing(SessionId(1), Index(9))
     assert leases.renew(SessionId(1), TTL_MS // 2, Index(8)) is None
-    assert leases.renew(SessionId(1), TTL_MS // 2, Index(9)) == TTL_MS
+    assert leases.due(TTL_MS * 7 // 8) == ([], []), "it was heard of: it neither ends nor is checkpointed again meanwhile"
+    assert leases.renew(SessionId(1), TTL_MS * 7 // 8, Index(9)) == TTL_MS
 
 
 def test_a_keep_alive_is_not_answered_without_a_round() -> None:
