@@ -1,0 +1,104 @@
+"""Nobody is elected while the leader lives, however busy the machine: peak writes, busy loops at equal nice, snapshots of a million keys.
+
+    python benchmarks/no_election.py [--seconds 600] [--loops 4] [--keys 1000000] [--shape 100x10] [--folder DIR]
+
+Three members with their defaults. Exit code 1 when the term went on or any member changed its role; what the members told of
+late ticks, slow turns and slow commits is counted, with the worst of each. Burns the whole machine. Needs cc.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import harness
+
+TRANSACTION_PUTS = 128
+FILLERS = 8
+WORST_OF = {"late_tick": "late_ms", "slow_turn": "took_ms", "slow_commit": "total_ms", "snapshot": "took_ms"}
+
+
+def fill(addresses: Sequence[str], keys: int) -> None:
+    from coordnode.client.sync import connect
+    from coordnode.services.commands import Put
+
+    def write(first: int) -> None:
+        with connect(addresses) as cluster:
+            for start in range(first, keys, FILLERS * TRANSACTION_PUTS):
+                numbers = range(start, min(start + TRANSACTION_PUTS, keys))
+                puts = [Put(b"million/%09d" % number, harness.VALUE) for number in numbers]
+                cluster.kv.transaction([], puts, request_id=f"fill-{start}", timeout=60)
+
+    threads = [threading.Thread(target=write, args=(number * TRANSACTION_PUTS,)) for number in range(FILLERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    with harness.processes() as started:
+        for _ in range(count):
+            started.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+        yield
+
+
+def events(log: Path, since: int) -> list[dict[str, Any]]:
+    with log.open("rb") as file:
+        file.seek(since)
+        return [json.loads(line) for line in file.read().splitlines() if line.startswith(b"{")]
+
+
+def report(name: str, told: list[dict[str, Any]]) -> int:
+    """Prints what one member told; how often its role changed."""
+    words: list[str] = []
+    for kind, field in WORST_OF.items():
+        found = [event[field] for event in told if event["event"] == kind]
+        if found:
+            words.append(f"{kind} {len(found)}, worst {max(found)} ms")
+    dropped = sum(event["count"] for event in told if event["event"] == "events_dropped")
+    roles = [event for event in told if event["event"] == "role"]
+    print(f"{name}: {'; '.join(words) or 'nothing'}{f'; {dropped} more of them not written' if dropped else ''}")
+    for event in roles:
+        print(f"{name}: {event['at']} {event['role']} of {event['leader']} in term {event['term']}")
+    return len(roles)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--loops", type=int, default=4)
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--shape", default="100x10")
+    parser.add_argument("--folder")
+    parser.add_argument("--flag", action="append", default=[], help="for each member")
+    options = parser.parse_args()
+    connections, outstanding = map(int, options.shape.split("x"))
+    sys.path.insert(0, str(harness.SOURCE))
+    harness.needs("cc")
+    with harness.scratch(options.folder) as folder, harness.coordnode(folder, harness.compile_load(folder), options.flag) as cluster:
+        began = time.monotonic()
+        fill([member.address for member in cluster.members], options.keys)
+        print(f"{options.keys} keys written in {time.monotonic() - began:.0f} s; {cluster.check()}", flush=True)
+        logs = sorted(folder.glob("n*.log"))
+        sizes = [log.stat().st_size for log in logs]
+        terms = {one["term"] for one in cluster.statuses()}
+        with busy_loops(options.loops):
+            load = cluster.load(connections, outstanding, options.seconds, "put")
+        print(f"{load.done} puts, {load.per_second:,.0f} a second; {load.typical_ms} ms, p99 {load.long_ms} ms")
+        changed = sum([report(log.stem, events(log, size)) for log, size in zip(logs, sizes, strict=True)])
+        after = {one["term"] for one in cluster.statuses()}
+    print(f"terms {sorted(terms)} before, {sorted(after)} after")
+    if terms != after or changed:
+        raise SystemExit("an election, or a member that believed in one")
+
+
+if __name__ == "__main__":
+    main()
