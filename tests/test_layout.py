@@ -22,7 +22,7 @@ COORDNODE: dict[str, set[str]] = {
     "replica": {"raft", "services"},
     "wire": RAFT_TYPES | SERVICE_TYPES,
     "checking": set(),
-    "storage": {"wire", *RAFT_TYPES, "replica.effects", "replica.events"},
+    "storage": {"wire", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
     "net": {"wire", *RAFT_TYPES, *SERVICE_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),

@@ -20,6 +20,9 @@ from coordnode.node.bootstrap import create_joiner
 from coordnode.raft.entry import Config
 from coordnode.services.commands import Get, Got, Put, encode
 from coordnode.services.dialogue import ConfigAsk, ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
+from coordnode.storage.block import Identity
+from coordnode.storage.disk import RealDisk
+from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
 from coordnode.wire.bodies import encode_asks
 from coordnode.wire.frames import JSON, MAGIC, MSGPACK, VERSION, frame
@@ -91,6 +94,27 @@ def test_a_member_whose_state_differs_from_the_majoritys_begins_anew_from_the_ot
         assert cluster.members[2].running is not None  # the same process all along
     finally:
         cluster.end()
+
+
+def test_a_state_that_fell_back_is_rebuilt_where_others_have_it(cluster: Cluster) -> None:
+    cluster.start()
+    cluster.wait_ready()
+    writer = Writer(cluster)
+    writer.puts(10)
+    revision = cluster.wait_equal()
+    one = next(one for one in cluster.members.values() if one is not cluster.leader())
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    disk, identity = RealDisk(str(one.folder)), Identity(ClusterId(7), MemberId(one.member))
+    sequence, mark, _ = read_mark(disk, identity)
+    assert mark is not None
+    MarkFile(disk, identity, sequence).write(mark._replace(revision=revision + 100))
+    writer.puts(1)
+    one.start()
+    wait_until(lambda: one.events("diverged"), "it notices")
+    wait_until(lambda: one.events("installed"), "its state is rebuilt")
+    cluster.wait_ready()
+    assert cluster.wait_equal() == revision + 1
 
 
 def test_a_member_that_joins_a_running_cluster_learns_everything_from_it(single: Cluster, tmp_path: Path) -> None:
@@ -297,6 +321,31 @@ def test_a_folder_that_is_not_this_members_own_is_refused_by_name(single: Cluste
     (late,) = busy.members.values()
     late.address = one.address
     _ends(late, 1, "is another process there?")
+
+
+def test_a_state_that_fell_back_behind_its_own_mark_is_not_served(single: Cluster) -> None:
+    """Whatever brings that about: here the mark is the one that is wrong."""
+    (one,) = single.members.values()
+    one.start()
+    single.wait_ready()
+    Writer(single).puts(3)
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    disk = RealDisk(str(one.folder))
+    identity = Identity(ClusterId(7), MemberId(1))
+    sequence, mark, _ = read_mark(disk, identity)
+    assert mark is not None
+    assert mark.revision == 3
+    MarkFile(disk, identity, sequence).write(mark._replace(revision=4))
+    one.start()
+    assert one.wait() == 1
+    (diverged,) = one.events("diverged")
+    assert "is of revision 3, and this member once had revision 4" in diverged["error"]
+    assert "nobody else has the state, so nothing was changed here" in one.said()
+    one.log.unlink()
+    one.start()
+    assert one.wait() == 1  # what it has is kept, for whoever can tell what happened
+    assert one.events("started")[0]["entries"] > 0
 
 
 def test_wrong_settings_are_all_named_and_python_without_assertions_is_refused(single: Cluster, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.known import Known
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
 
@@ -102,14 +103,14 @@ class LogLane(_Lane):
     def on_reported(self, committed: Committed) -> None:
         self.pending -= len(committed.writes)
 
-    def on_tick(self) -> None:
+    def on_tick(self, known: Known) -> None:
         """Nothing wakes the thread of an idle member but a look at the free space now and then."""
         if self.pending:
             self._idle_ticks = 0
             return
         self._idle_ticks += 1
         if self._idle_ticks == 1:
-            self._queue.put(self._wal.idle)
+            self._queue.put(lambda: self._wal.idle(known))
         if self._wal.wants_spare or not self._wal.space_ok or self._idle_ticks % IDLE_LOOK_TICKS == 1:
             self._queue.put(self._look_at_space)
 
@@ -285,7 +286,7 @@ class Lanes:
         self.log.start()
         self.snapshots.start()
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, seconds: float, known: Known) -> bool:
         """False: a thread hangs in the disk; the process may end all the same, the log is whole at every moment."""
         self.snapshots.stop()
         self.log.stop()
@@ -293,12 +294,9 @@ class Lanes:
         stopped = [lane.join(max(deadline - time.monotonic(), 0)) for lane in (self.snapshots, self.log)]
         if stopped[1]:
             if not self._wal.failed:
-                self._mark()
+                with suppress(DiskFull):  # the mark is a help for the next start, not a promise
+                    self._wal.idle(known)
             self._wal.close()
         if stopped[0]:
             self._store.close()
         return all(stopped)
-
-    def _mark(self) -> None:
-        with suppress(DiskFull):  # the mark is a help for the next start, not a promise
-            self._wal.idle()

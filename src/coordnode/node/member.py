@@ -201,7 +201,11 @@ class Member:
             return
         if isinstance(error, Diverged):
             self.telemetry.emit("diverged", error=error.sentence)
-            self._end(Outcome(DIVERGED, error.sentence))
+            if self.replica.raft.config.members() == [self.identity.member]:
+                alone = "nobody else has the state, so nothing was changed here; restore from a backup"
+                self._end(Outcome(FAILED, f"{error.sentence}: {alone}"))
+            else:
+                self._end(Outcome(DIVERGED, error.sentence))
         elif isinstance(error, Rotten):
             self.telemetry.emit("rotten", error=error.sentence)
             self._end(Outcome(ROTTEN, error.sentence))
@@ -226,7 +230,7 @@ class Member:
         self.door.close_all()
         self.clients.abort_all()
         loop.run_until_complete(asyncio.sleep(0))  # what was closed is let go of in a turn of the loop
-        self.lanes.stop(LANES_SECONDS_MAX)
+        self.lanes.stop(LANES_SECONDS_MAX, self.replica.known())
         self._disk.unlock()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -296,7 +300,7 @@ class Member:
     def _ticked(self) -> None:
         try:
             self.inbox.on_tick()
-            self.lanes.log.on_tick()
+            self.lanes.log.on_tick(self.replica.known())
             self.clients.sweep()
             self.door.sweep()
             self._soon()

@@ -54,6 +54,7 @@ def open_member(config: NodeConfig, rng: random.Random, *, discard_state: bool =
             commit_hint=recovered.commit_hint,
             rng=rng,
             supported_level=SUPPORTED_LEVEL,
+            known=recovered.known,
         )
         if recovered.lost_entries and replica.raft.config.members() == [identity.member]:
             raise Rotten(recovered.remedy())

@@ -23,6 +23,7 @@ from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
 from coordnode.replica.effects import Effects, StoreChunk
 from coordnode.replica.events import Events
+from coordnode.replica.known import NOTHING, Known
 from coordnode.replica.snapshotting import SnapshotMaker
 from coordnode.services.commands import decode_batch
 from coordnode.services.machine import Machine, Restorer
@@ -51,7 +52,9 @@ class Replica:
         commit_hint: Index,
         rng: random.Random,
         supported_level: int,
+        known: Known = NOTHING,
     ) -> None:
+        """`known`: what an earlier life had come to."""
         self.member = member
         self.config = config
         self.raft = Raft(
@@ -77,6 +80,8 @@ class Replica:
         self._maker = SnapshotMaker()
         self._agreement = Agreement()
         self._reported = Index(0)
+        self._known = known
+        self._unproven = known.applied > 0  # whether the state has not come as far again yet
         self._effects = Effects()  # of the turn under way
         self._ticked = False
 
@@ -122,6 +127,8 @@ class Replica:
         clients = self.clients
         if self._to_apply:
             self._apply_committed()
+        if self._unproven:
+            self._compare_with_known()
         if clients.has_to_serve():
             clients.serve()
             effects.again = effects.again or clients.has_more_to_serve()
@@ -191,6 +198,24 @@ class Replica:
             clients.on_config_applied(entry.index)
         elif self.raft.role == LEADER and entry.term == self.raft.term:
             clients.begin_serving()
+
+    def known(self) -> Known:
+        """For the next start."""
+        return self._known if self.machine is None or self._unproven else Known(self.applied, self.machine.revision)
+
+    def _compare_with_known(self) -> None:
+        """The revision never decreases, not by a restart either: what is served must have come at least as far as once before."""
+        known = self._known
+        machine = self.machine
+        if machine is None or self.applied < known.applied:
+            return
+        if machine.revision >= known.revision:
+            self._unproven = False
+        else:
+            self._effects.failed = (
+                f"the state at index {self.applied} is of revision {machine.revision}, and this member once had "
+                f"revision {known.revision} at index {known.applied}"
+            )
 
     # --- peers -----------------------------------------------------------------------------------------------------
 

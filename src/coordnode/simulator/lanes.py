@@ -14,6 +14,7 @@ from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.replica.events import ChunkRead, ChunkStored, Events, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.known import Known
 from coordnode.simulator import marks
 from coordnode.simulator.claims import Claims
 from coordnode.simulator.disk import SimDisk
@@ -79,14 +80,14 @@ class Lanes:
         if not self._busy:
             self._release()
 
-    def tick(self) -> None:
+    def tick(self, known: Known) -> None:
         """Once per tick of the member: with nothing to write, the mark says so, and spare segments are prepared."""
         if self._busy or self._queue:
             self._idle_ticks = 0
             return
         self._idle_ticks += 1
         if self._idle_ticks == 1:
-            self._wal.idle()
+            self._wal.idle(known)
         if self._wal.wants_spare or self._was_full or self._idle_ticks % 16 == 1:
             self._wal.poll_space()
             self._tell_space()

@@ -148,6 +148,7 @@ class SimMember:
             commit_hint=recovered.commit_hint,
             rng=random.Random(seed),
             supported_level=self.level,
+            known=recovered.known,
         )
         self._lanes = Lanes(self, self.disk, recovered, self._site.marks, self._site.snapshot_pace_ns)
         self._driver = Driver(self.replica, self._lanes, self)
@@ -250,7 +251,8 @@ class SimMember:
     def _tick(self) -> None:
         self.inbox.ticked = True
         assert self._lanes is not None
-        self._lanes.tick()
+        assert self.replica is not None
+        self._lanes.tick(self.replica.known())
         self.after(self.clock.world_ns(self._site.replica_config.tick_ms * MILLISECOND), self._tick)
         self._turn()
 

@@ -9,7 +9,7 @@ from coordnode.storage.disk import BLOCK_BYTES, Disk, DiskFile, read_all, write_
 
 MARK_FILE = "mark"
 MAGIC = b"coordmk\x00"
-_BODY = Struct("<QQQQQQ")  # sequence, batch, segment, offset, last_index, commit
+_BODY = Struct("<QQQQQQQQ")  # sequence, batch, segment, offset, last_index, commit, applied, revision
 
 
 class Mark(NamedTuple):
@@ -20,6 +20,8 @@ class Mark(NamedTuple):
     offset: int
     last_index: int  # the log's last index there
     commit: int  # a hint: entries up to here were known to be committed
+    applied: int  # the state that this index led to …
+    revision: int  # … was of this revision
 
 
 def encode_mark(identity: Identity, sequence: int, mark: Mark) -> bytes:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordnode.errors import FolderRefused, Rotten
-from coordnode.ids import NOBODY, Index, Term
+from coordnode.ids import NOBODY, Index, Revision, Term
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.replica.effects import StoreSlice
+from coordnode.replica.known import NOTHING as NOTHING_KNOWN
+from coordnode.replica.known import Known
 from coordnode.storage.assembly import Assembly, Run
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk
@@ -44,6 +46,7 @@ class Recovered(NamedTuple):
     last_known_index: Index  # the last index that this log once surely had
     rot: list[Rot]  # damaged places of the log, whether or not anything needed is lost
     report: list[str]  # what was found and done, one sentence each
+    known: Known  # what an earlier life had come to
     wal: Wal
     snapshots: SnapshotStore
 
@@ -110,7 +113,7 @@ def _format(disk: Disk, identity: Identity, genesis: Genesis | None, settings: S
         store.close()
     hard_state = HardStateFiles(disk, identity, 0)
     hard_state.write(HardState(Term(0), NOBODY, 0, False))
-    wal = Wal(disk, settings, identity, 0, hard_state, MarkFile(disk, identity, 0), Chains(base, [chain]), [], 0)
+    wal = Wal(disk, settings, identity, 0, hard_state, MarkFile(disk, identity, 0), Chains(base, [chain]), [], 0, NOTHING_KNOWN)
     wal.begin(1, (0, 0), base + 1, chain, [])
     wal.close()
 
@@ -194,7 +197,9 @@ def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: b
     number = max([segment.number for segment in segments] + [mark.segment if mark else 0, 0]) + 1
     base = verdict.snapshot.index if verdict.snapshot is not None else 0
     mark_file = MarkFile(disk, expected, mark_sequence)
-    wal = Wal(disk, settings, expected, hard_state.boot, files, mark_file, Chains(base, verdict.chains), log_files, assembly.batch)
+    # What is discarded was not the cluster's state: nothing can be held against what takes its place.
+    known = Known(Index(mark.applied), Revision(mark.revision)) if mark and not discard_state else NOTHING_KNOWN
+    wal = Wal(disk, settings, expected, hard_state.boot, files, mark_file, Chains(base, verdict.chains), log_files, assembly.batch, known)
     wal.begin(number, verdict.previous, verdict.next_index, verdict.chain, verdict.rewrite)
     if verdict.superseded:
         wal.drop_superseded(verdict.superseded)
@@ -209,6 +214,7 @@ def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: b
         Index(last_known),
         assembly.rot,
         report,
+        known,
         wal,
         snapshots,
     )

@@ -12,6 +12,7 @@ from coordnode.errors import CoordError, DiskFailed, DiskFull, Superseded
 from coordnode.ids import Index
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.raft.ready import Write
+from coordnode.replica.known import NOTHING, Known
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import BLOCK_BYTES, Disk, DiskFile
 from coordnode.storage.hard_state import HardStateFiles
@@ -104,6 +105,7 @@ class Wal:
         chains: Chains,
         files: list[LogFile],
         batch: int,
+        known: Known,
     ) -> None:
         """Not usable before `begin`."""
         self._disk = disk
@@ -116,6 +118,7 @@ class Wal:
         self._files = files
         self._batch = batch  # the last one that is encoded
         self._commit = 0
+        self._known = known
         self._spares = Spares(disk, settings.segment_bytes, settings.spares_max)
         self._space_ok = True
         self._failed = ""
@@ -144,9 +147,10 @@ class Wal:
         self._accept(writes)
         self._guarded(self._carry_out)
 
-    def idle(self) -> None:
-        """Nothing came for a tick: the mark says what is synced. Does nothing when it says so already."""
+    def idle(self, known: Known = NOTHING) -> None:
+        """Nothing came for a tick: the mark says what is synced, and how far the state had come. Does nothing when it says so."""
         self._check_usable()
+        self._known = max(self._known, known)
         if self._marked_offset < self._offset and not self._interrupted:
             self._guarded(self._write_mark)
 
@@ -385,7 +389,7 @@ class Wal:
     def _write_mark(self) -> None:
         offset = self._offset
         last_index = self._chains.last_index()
-        self._mark.write(Mark(self._batch, self._number, offset, last_index, min(self._commit, last_index)))
+        self._mark.write(Mark(self._batch, self._number, offset, last_index, min(self._commit, last_index), *self._known))
         self._marked_offset = offset
 
     def _spares_needed(self) -> int:

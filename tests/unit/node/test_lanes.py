@@ -14,6 +14,7 @@ from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.known import NOTHING, Known
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
 
@@ -43,7 +44,7 @@ class FakeWal:
         self.space_ok = True
         self.groups.append([write.write_id for write in writes])
 
-    def idle(self) -> None:
+    def idle(self, known: Known) -> None:
         self.calls.append("idle")
 
     def poll_space(self) -> None:
@@ -134,7 +135,7 @@ def stage() -> Iterator[Stage]:
     yield stage
     for _ in range(100):
         stage.wal.gate.release()
-    assert stage.lanes.stop(WAIT_S)
+    assert stage.lanes.stop(WAIT_S, NOTHING)
 
 
 def test_all_that_waits_becomes_durable_together(stage: Stage) -> None:
@@ -176,7 +177,7 @@ def test_a_member_that_stops_while_the_disk_is_full_claims_nothing(stage: Stage)
     stage.lanes.release_before(Index(7))
     for _ in range(100):
         stage.wal.gate.release()
-    assert stage.lanes.stop(WAIT_S)
+    assert stage.lanes.stop(WAIT_S, NOTHING)
     assert stage.owner.committed == []
     assert stage.wal.groups == []
     assert stage.wal.calls == ["idle", "close"]
@@ -197,12 +198,12 @@ def test_a_failed_disk_is_told_and_nothing_after_it_is_written(stage: Stage) -> 
 def test_an_idle_member_marks_once_and_looks_at_the_disk_now_and_then(stage: Stage) -> None:
     stage.submit(1)
     for _ in range(5):
-        stage.lanes.log.on_tick()  # not idle: a write is under way
+        stage.lanes.log.on_tick(NOTHING)  # not idle: a write is under way
     stage.wal.gate.release()
     stage.owner.step()
     stage.lanes.log.on_reported(Committed([Write(WriteId(1))], 0, 0, 0))
     for _ in range(IDLE_LOOK_TICKS + 1):
-        stage.lanes.log.on_tick()
+        stage.lanes.log.on_tick(NOTHING)
     stage.lanes.release_before(Index(7))
     stage.lanes.log.stop()
     assert stage.lanes.log.join(WAIT_S)
@@ -223,7 +224,7 @@ def test_what_is_queued_is_written_before_the_end(stage: Stage) -> None:
     stage.submit(1, 2, 3)
     for _ in range(3):
         stage.wal.gate.release()
-    assert stage.lanes.stop(WAIT_S)
+    assert stage.lanes.stop(WAIT_S, NOTHING)
     assert [number for group in stage.wal.groups for number in group] == [1, 2, 3]
     assert stage.wal.calls[-2:] == ["idle", "close"]
 

@@ -5,13 +5,15 @@ from random import Random
 import pytest
 
 from coordnode.errors import Rotten
-from coordnode.ids import Term, WriteId
+from coordnode.ids import Index, Revision, Term, WriteId
 from coordnode.raft.entry import HardState
 from coordnode.raft.ready import Write
+from coordnode.replica.known import Known
 from coordnode.simulator.disk import PowerLost
 from coordnode.storage.hard_state import HARD_STATE_FILES, read_copies
 from coordnode.storage.mark import MARK_FILE, read_mark
-from tests.unit.storage.lives import IDENTITY, entry, filled, reopen
+from coordnode.storage.recovery import open_folder
+from tests.unit.storage.lives import IDENTITY, SMALL, entry, filled, reopen
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -108,6 +110,22 @@ def test_the_mark_speaks_of_the_last_batch_and_survives_damage_of_its_older_slot
     _, again, problems = read_mark(disk, IDENTITY)
     assert again == mark
     assert len(problems) == 1
+
+
+def test_how_far_the_state_had_come_is_known_to_every_later_start() -> None:
+    disk, found, _ = filled(3, idle=False)
+    found.wal.idle(Known(Index(3), Revision(9)))
+    for _ in range(2):  # a start that marks nothing of its own forgets nothing
+        disk.settle()
+        disk.crash(Random(1))
+        found = reopen(disk)
+        assert found.known == (3, 9)
+    found.wal.idle(Known(Index(2), Revision(8)))  # it has not come as far again yet
+    disk.settle()
+    disk.crash(Random(1))
+    assert reopen(disk).known == (3, 9)
+    disk.crash(Random(1))
+    assert open_folder(disk, IDENTITY, SMALL, discard_state=True).known == (0, 0)
 
 
 def test_a_lost_mark_is_reported_and_written_anew() -> None:
