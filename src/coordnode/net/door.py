@@ -67,6 +67,7 @@ class Door:
         self.members: dict[MemberLink, None] = {}
         self.refusals: dict[str, int] = {}  # name of the error -> how often it was the reason
         self._contacts = contacts
+        self.is_closed = False
 
     def for_everyone(self) -> "Stranger":
         return Stranger(self, http_only=False)
@@ -114,6 +115,8 @@ class Door:
             slowest.cut_off()
 
     def close_all(self) -> None:
+        """For good: who was accepted just before, and is made known only now, does not come in any more."""
+        self.is_closed = True
         for stranger in list(self.strangers):
             stranger.close()
         for link in list(self.https.links):
@@ -132,8 +135,11 @@ class Stranger(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = as_transport(transport)
-        tune(transport, CLIENT_UNACKNOWLEDGED_MS_MAX)
         door = self._door
+        if door.is_closed:
+            self._transport.abort()
+            return
+        tune(transport, CLIENT_UNACKNOWLEDGED_MS_MAX)
         door.clients.traffic.accepted += 1
         if door.is_full():
             self.refuse(Overloaded(f"{door.clients.limits.connections_max} connections are open already; try another member"))

@@ -154,3 +154,16 @@ def test_leaving_closes_everything() -> None:
     transports = [house.knock(), house.knock(b"GET "), house.knock(encode_hello(hello(member=2), MSGPACK))]
     house.door.close_all()
     assert all(transport.closed for transport in transports)
+
+
+def test_whoever_comes_after_the_door_is_closed_is_not_let_in() -> None:
+    """The loop may run on, for the next life of this member: a connection with this one would be heard by nobody."""
+    house = House()
+    before = house.knock()
+    house.door.close_all()
+    assert before.aborted
+    after = house.knock(encode_hello(hello(member=2, target=1, boot=3), MSGPACK))
+    assert after.aborted
+    assert not after.written
+    assert not house.door.members
+    assert not house.door.strangers

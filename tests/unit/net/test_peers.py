@@ -49,6 +49,7 @@ class Other:
 
     async def open(self) -> "Other":
         loop = asyncio.get_running_loop()
+        self.door.is_closed = False  # its next life, with everything that listens at this one
         self.server = await loop.create_server(self.door.for_everyone, HOST, self.port, reuse_address=True)
         self.port = self.server.sockets[0].getsockname()[1]
         return self

@@ -10,7 +10,7 @@ from coordnode.replica.events import Events, SnapshotLoaded
 from coordnode.replica.known import Known
 from coordnode.replica.replica import Replica, ReplicaConfig
 from coordnode.services.commands import Put
-from tests.unit.replica.trio import MEMBERS, Trio, turn
+from tests.unit.replica.trio import MEMBERS, Trio, whole_turn
 
 
 def started_again(trio: Trio, known: Known, entries: int) -> Replica:
@@ -32,11 +32,11 @@ def started_again(trio: Trio, known: Known, entries: int) -> Replica:
 
 
 def failure(trio: Trio, replica: Replica) -> str:
-    effects = turn(replica, Events(now_ms=1))
+    effects = whole_turn(replica, Events(now_ms=1))
     assert effects.load_snapshot is not None
     assert not effects.failed
     loaded = SnapshotLoaded(effects.load_snapshot, trio.genesis, True)
-    return turn(replica, Events(now_ms=2, snapshot_loaded=loaded)).failed or turn(replica, Events(now_ms=3)).failed
+    return whole_turn(replica, Events(now_ms=2, snapshot_loaded=loaded)).failed or whole_turn(replica, Events(now_ms=3)).failed
 
 
 @pytest.fixture
