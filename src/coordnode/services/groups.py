@@ -221,15 +221,21 @@ class Groups(Service):
         if isinstance(held, CoordError):
             return failure(held)
         self._remove(operation.group, operation.member, held)
+        self._tell(MEMBER_LEFT, operation.group, operation.member, held)
         revision = self.context.publish()
         return GroupChanged(revision, revision, operation.member)
 
     def on_session_end(self, session: SessionId, is_clean: bool) -> None:
+        """All of its members are gone before anybody is told: nothing is assigned to one of them on the way."""
+        gone: list[tuple[bytes, bytes, Joined]] = []
         for claimed in self.context.holdings.claims(session, GROUPS):
             group, _, name = claimed.partition(SEPARATOR)
             joined = self._members.get(claimed)
             assert joined is not None
             self._remove(group, name, joined)
+            gone.append((group, name, joined))
+        for group, name, joined in gone:
+            self._tell(MEMBER_LEFT, group, name, joined)
 
     # --- reads ---------------------------------------------------------------------------------------------------------
 
@@ -288,7 +294,6 @@ class Groups(Service):
         else:
             self._groups.delete(group)
             context.scalars.state_bytes -= len(group) + GROUP_CHARGE_BYTES
-        self._tell(MEMBER_LEFT, group, name, joined)
 
     def _tell(self, kind: int, group: bytes, name: bytes, joined: Joined) -> None:
         self.context.emit((kind, group, encode(_member(name, joined)), 0, joined.session, GROUPS))

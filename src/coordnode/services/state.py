@@ -52,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     deadlock_steps_max: int = 256  # holders looked at before a wait is taken to be none
     candidates_max: int = 10_000  # of one election
     candidate_value_bytes_max: int = 16_384
+    shards_max: int = 1_024  # of one assignment
+    revoke_ms_max: int = 3_600_000
+    group_assignments_max: int = 16  # over one group: each change of its members looks at all of them
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -31,7 +31,6 @@ class House:
         ours = Ours(77, MemberId(1), 4, "0.1")  # type: ignore[arg-type]
         self.door = Door(ours, self.clients, self.messages.extend, lambda: self.contacts, FakeHandler(), lambda: self.now)
 
-
     def knock(self, *data: bytes, http_only: bool = False) -> FakeTransport:
         transport = FakeTransport()
         stranger = self.door.for_http() if http_only else self.door.for_everyone()

@@ -19,7 +19,10 @@ from coordnode.services.commands import (
     CloseSession,
     Command,
     Compare,
+    ConfigureAssignment,
+    CreateAssignment,
     Delete,
+    DeleteAssignment,
     DeleteCounter,
     DeleteRange,
     Depose,
@@ -32,6 +35,7 @@ from coordnode.services.commands import (
     Proclaim,
     Put,
     Release,
+    ReleaseShard,
     Resign,
     Transaction,
     UpdateMember,
@@ -123,7 +127,7 @@ def counter(life: Life) -> Operation:
 
 
 def group(life: Life) -> Operation:
-    name, member = b"group-%d" % life.chance.randrange(3), b"m%d" % life.chance.randrange(4)
+    name, member = b"group-%d" % life.chance.randrange(2), b"m%d" % life.chance.randrange(4)
     data, labels = life.chance.randbytes(life.chance.randrange(9)), (("k", str(life.chance.randrange(3))),)
     join = JoinGroup(name, life.chance.choice([member, b""]), data, labels, life.chance.randrange(4))
     update = UpdateMember(name, member, data, life.chance.choice([labels, None]), life.chance.randrange(4))
@@ -151,7 +155,16 @@ def election(life: Life) -> Operation:
     return chance.choice([campaign, campaign, Proclaim(name, number, b"new"), Resign(name, number, label), Depose(name, Token(0), label)])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election)
+def assignment(life: Life) -> Operation:
+    """Over the groups of `group`; tokens are guessed, and mostly not those that are out."""
+    name, group_name = b"jobs-%d" % life.chance.randrange(3), b"group-%d" % life.chance.randrange(2)
+    create = CreateAssignment(name, group_name, life.chance.randrange(1, 6), life.chance.randrange(20_000, 60_000))
+    configure = ConfigureAssignment(name, life.chance.randrange(1, 6), life.chance.choice([None, 30_000]))
+    release = ReleaseShard(name, life.chance.randrange(5), Token((CREATED_UNIX_S << 20) + life.chance.randrange(60)))
+    return life.chance.choice([create, create, configure, release, release, DeleteAssignment(name)])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

@@ -11,13 +11,13 @@ from coordnode import limits
 from coordnode.errors import RecordError, UnknownFormat
 from coordnode.ids import Index, SessionId, Term
 from coordnode.services import snapshot
-from coordnode.services.commands import Acquire, Batch, CloseSession, Expire, Put
+from coordnode.services.commands import Acquire, Batch, CloseSession, CreateAssignment, Expire, JoinGroup, Put
 from coordnode.services.machine import Machine, Restorer
 from coordnode.services.registry import SUPPORTED_LEVEL
 from coordnode.services.tables import Container
 from coordnode.services.windows import Windows
 
-from .driven import Driven, alone, opening
+from .driven import Driven, alone, in_session, opening
 from .random_life import SMALL, Life
 
 
@@ -139,6 +139,9 @@ def test_no_field_of_any_row_is_missing_from_digest_or_snapshot() -> None:
     driven.apply(opening(904, first=Acquire(b"z", reentrant=True), parent=holder))
     driven.apply(alone(Expire(Term(1), [SessionId(holder + 1)])), opening(905, first=Acquire(b"x")), opening(906, first=Acquire(b"x")))
     driven.apply(alone(CloseSession(SessionId(holder + 4))))
+    # And shards, of which one is being revoked.
+    driven.apply(opening(907), opening(908), alone(CreateAssignment(b"z", b"z", 2)))
+    driven.apply(in_session(holder + 6, 0, JoinGroup(b"z", b"a")), in_session(holder + 7, 0, JoinGroup(b"z", b"b")))
     machine = driven.machine
     digest = machine.digest
     assert loaded(machine, machine.containers[1], list(machine.containers[1].items())).digest == digest

@@ -37,12 +37,17 @@ OPERATIONS: list[c.ClientOperation] = [
     c.Proclaim(b"primary", Token(2**50), b"10.0.0.1:81"),
     c.Resign(b"primary", Token(2**50), "web2"),
     c.Depose(b"primary", Token(0), "web2", "upgrade", "ann"),
+    c.CreateAssignment(b"jobs", b"web", 16, 5_000),
+    c.ConfigureAssignment(b"jobs", None, 6_000),
+    c.DeleteAssignment(b"jobs"),
+    c.ReleaseShard(b"jobs", 3, Token(2**51)),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
 READS += [c.encode(c.GetCounter(b"visits")), c.encode(c.ListCounters(b"v", b"vi", 5))]
 READS += [c.encode(c.GetGroup(b"web")), c.encode(c.ListGroups(b"w", b"we", 5))]
 READS += [c.encode(c.FindMembers(b"w", [c.Require("zone", c.IS, "eu"), c.Require("old", c.HAS_NOT)], b"web", b"web1", 5))]
+READS += [c.encode(c.GetAssignment(b"jobs")), c.encode(c.ListAssignments(b"j", b"jo", 5))]
 MEMBER = c.Member(b"web1", SessionId(99), b"10.0.0.1:80", (("zone", "eu"),), 3, Revision(7))
 READS += [c.encode(c.ReadLock(b"nightly", Token(1), Token(2), 3)), c.encode(c.ListLocks(b"n", b"ni", 5))]
 READS += [c.encode(c.ReadHeldLocks(SessionId(99), b"a", Token(7), 5)), c.encode(c.ReadElection(b"primary", Token(4), 5))]
@@ -69,6 +74,8 @@ RESULTS: list[c.Result] = [
     c.GroupView(Revision(9), Revision(8), [MEMBER]),
     c.GroupPage(Revision(9), [c.GroupInfo(b"web", Revision(8), 1)], False),
     c.MemberPage(Revision(9), [c.FoundMember(b"web", MEMBER)], True, b"web", b"web1"),
+    c.AssignmentView(Revision(9), b"web", 16, 5_000, [c.OwnedShard(3, b"web1", SessionId(99), Token(2**51), 400)]),
+    c.AssignmentPage(Revision(9), [c.AssignmentInfo(b"jobs", b"web", 16, 12, 3)], False),
     c.LockGranted(Revision(9), Token(7), 2),
     c.LockQueued(Revision(9), Token(8), 3, LOCK),
     c.LockBusy(Revision(9), LOCK),
@@ -91,6 +98,7 @@ NOTICES: list[c.Notice] = [
     c.LockTaken(b"nightly", Token(7), "host retired", "ann"),
     c.LeadershipGiven(b"primary", Token(6), Token(7)),
     c.LeadershipTaken(b"primary", Token(7), "upgrade", "ann"),
+    c.AssignmentChanged(b"jobs", [c.ShardChange(3, c.ASSIGNED, b"web1", SessionId(99), Token(2**51))]),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])

@@ -163,8 +163,33 @@ from coordnode.services.commands.sessions import (
     SessionOpened,
     SessionPage,
 )
+from coordnode.services.commands.shards import (
+    ASSIGNED,
+    ASSIGNMENT_CONFIGURED,
+    ASSIGNMENT_DELETED,
+    ASSIGNMENT_MOVED,
+    FREED,
+    REVOKING,
+    AssignmentChanged,
+    AssignmentInfo,
+    AssignmentPage,
+    AssignmentView,
+    ConfigureAssignment,
+    CreateAssignment,
+    DeleteAssignment,
+    GetAssignment,
+    ListAssignments,
+    OwnedShard,
+    ReleaseShard,
+    ShardChange,
+    decode_assignment_changed,
+)
 
 __all__ = [
+    "ASSIGNED",
+    "ASSIGNMENT_CONFIGURED",
+    "ASSIGNMENT_DELETED",
+    "ASSIGNMENT_MOVED",
     "BARRIERS",
     "CANCELLED",
     "COUNTERS",
@@ -173,6 +198,7 @@ __all__ = [
     "ELECTIONS",
     "EQUAL",
     "EXCLUSIVE",
+    "FREED",
     "GREATER",
     "GROUPS",
     "HAS",
@@ -202,6 +228,7 @@ __all__ = [
     "QUEUES",
     "READS",
     "RELEASED",
+    "REVOKING",
     "SEMAPHORE",
     "SHARDS",
     "SHARED",
@@ -213,6 +240,10 @@ __all__ = [
     "VERSION",
     "Acquire",
     "AddCounter",
+    "AssignmentChanged",
+    "AssignmentInfo",
+    "AssignmentPage",
+    "AssignmentView",
     "Batch",
     "BreakLock",
     "Campaign",
@@ -227,10 +258,13 @@ __all__ = [
     "CloseSession",
     "Command",
     "Compare",
+    "ConfigureAssignment",
     "CounterInfo",
     "CounterPage",
     "CounterValue",
+    "CreateAssignment",
     "Delete",
+    "DeleteAssignment",
     "DeleteCounter",
     "DeleteRange",
     "Depose",
@@ -247,6 +281,7 @@ __all__ = [
     "FirstResult",
     "FoundMember",
     "Get",
+    "GetAssignment",
     "GetCounter",
     "GetGroup",
     "Got",
@@ -264,6 +299,7 @@ __all__ = [
     "LeadershipTaken",
     "LeaveGroup",
     "LedAlready",
+    "ListAssignments",
     "ListCounters",
     "ListElections",
     "ListGroups",
@@ -286,6 +322,7 @@ __all__ = [
     "OpenSession",
     "Operation",
     "Outcome",
+    "OwnedShard",
     "Page",
     "Proclaim",
     "Put",
@@ -298,6 +335,7 @@ __all__ = [
     "ReadOperation",
     "ReadSessions",
     "Release",
+    "ReleaseShard",
     "Require",
     "Resign",
     "Resigned",
@@ -305,12 +343,14 @@ __all__ = [
     "SessionInfo",
     "SessionOpened",
     "SessionPage",
+    "ShardChange",
     "Transaction",
     "TransactionDone",
     "UpdateMember",
     "Wake",
     "Withdraw",
     "array_header",
+    "decode_assignment_changed",
     "decode_batch",
     "decode_client_command",
     "decode_member",
@@ -326,6 +366,7 @@ ClientOperation = (
     Put | Delete | DeleteRange | Transaction | Get | Range | OpenSession | CloseSession
     | AddCounter | DeleteCounter
     | JoinGroup | UpdateMember | LeaveGroup
+    | CreateAssignment | ConfigureAssignment | DeleteAssignment | ReleaseShard
     | Acquire | Release | BreakLock
     | Campaign | Proclaim | Resign | Depose
 )  # fmt: skip
@@ -334,6 +375,7 @@ READS = (
     Get, Range, ReadSessions,
     GetCounter, ListCounters,
     GetGroup, ListGroups, FindMembers,
+    GetAssignment, ListAssignments,
     ReadLock, ListLocks, ReadHeldLocks,
     ReadElection, ListElections, ReadCandidacies,
 )  # fmt: skip
@@ -342,6 +384,7 @@ ReadOperation = (
     Get | Range | ReadSessions | None
     | GetCounter | ListCounters
     | GetGroup | ListGroups | FindMembers
+    | GetAssignment | ListAssignments
     | ReadLock | ListLocks | ReadHeldLocks
     | ReadElection | ListElections | ReadCandidacies
 )  # fmt: skip
@@ -352,9 +395,10 @@ Result = (
     | GroupChanged | GroupView | GroupPage | MemberPage
     | LockGranted | LockQueued | LockBusy | LockReleased | LockView | LockPage | HeldLocks
     | Elected | CandidateQueued | LedAlready | Resigned | ElectionView | ElectionPage | Candidacies
+    | AssignmentView | AssignmentPage
 )  # fmt: skip
 
-Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken
+Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken | AssignmentChanged
 """The value of an event in the space of notices; the event's kind is the space of the service that tells it."""
 
 
