@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
@@ -14,12 +13,8 @@ ASKS_PER_TURN = 1_024  # more wait for the next turn, so that none is long; a fr
 MESSAGES_WAITING_MAX = 65_536  # raft sends again what is dropped; its windows keep it far below this
 
 
-class Waiting(NamedTuple):
-    """The asks of one frame."""
-
-    connection: int
-    asks: list[Ask]
-    deadline_ms: int  # 0: the client did not say how long it waits
+Waiting = tuple[int, list[Ask], int]
+"""The asks of one frame: (connection, asks, deadline in ms); 0: the client did not say how long it waits."""
 
 
 class Inbox:
@@ -49,7 +44,7 @@ class Inbox:
         if len(asks) == 1 and type(asks[0]) is KeepAliveAsk:
             self._events.asks.append((connection, asks[0]))
         else:
-            self._frames.append(Waiting(connection, asks, deadline_ms))
+            self._frames.append((connection, asks, deadline_ms))
             self.asks_waiting += len(asks)
 
     def on_closed(self, connection: int) -> None:
@@ -109,26 +104,25 @@ class Inbox:
         frames = self._frames
         asks = events.asks
         while frames and len(asks) < ASKS_PER_TURN:
-            waiting = frames.popleft()
-            self.asks_waiting -= len(waiting.asks)
-            connection = waiting.connection
+            connection, waiting, deadline_ms = frames.popleft()
+            self.asks_waiting -= len(waiting)
             if self._gone and connection in self._gone:
                 continue
-            if 0 < waiting.deadline_ms < now_ms:
-                self._refuse_late(waiting)
+            if 0 < deadline_ms < now_ms:
+                self._refuse_late(connection, waiting)
                 continue
-            for ask in waiting.asks:
+            for ask in waiting:
                 asks.append((connection, ask))
         if self._gone and not frames:
             self._gone.clear()
         return events
 
-    def _refuse_late(self, waiting: Waiting) -> None:
+    def _refuse_late(self, connection: int, asks: list[Ask]) -> None:
         sentence = "the client's patience ended before this could begin; nothing was done"
         answers: list[Answer] = []
-        for ask in waiting.asks:
+        for ask in asks:
             if not isinstance(ask, UnwatchAsk):
                 answers.append(ErrorReply(ask.request, Overloaded.code, sentence, Overloaded.definite))
         self.too_late += len(answers)
         if answers:
-            self._answer(waiting.connection, answers)
+            self._answer(connection, answers)

@@ -15,13 +15,13 @@ def authorise(identity: str, operations: Sequence[object]) -> None:
     """May `identity` do all of these? Raises NotPermitted. Until roles exist everybody may do everything."""
 
 
-def resolved(operation: object) -> list[object]:
+def resolved(operation: object) -> Sequence[object]:
     """The operations hidden in one: what a transaction or a session's first command would do."""
-    if isinstance(operation, Transaction):
+    if type(operation) is Transaction:
         return [operation, *operation.then, *operation.otherwise]
-    if isinstance(operation, OpenSession) and operation.first is not None:
+    if type(operation) is OpenSession and operation.first is not None:
         return [operation, *resolved(operation.first)]
-    return [operation]
+    return (operation,)
 
 
 def has_space_quorum(raft: Raft) -> bool:

@@ -17,7 +17,7 @@ from coordnode.limits import READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READ
 from coordnode.raft.core import Raft
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise, has_space_quorum
-from coordnode.replica.answers import NO_ASKER, Answers, Asker
+from coordnode.replica.answers import Answers, Asker
 from coordnode.replica.clock import Clock
 from coordnode.replica.leases import Leases
 from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
@@ -88,33 +88,33 @@ class Clients:
     # --- what they ask ---------------------------------------------------------------------------------------------
 
     def on_ask(self, connection: int, ask: Ask) -> None:
-        asker = (connection, ask.request)
-        if isinstance(ask, UnwatchAsk):
+        if type(ask) is UnwatchAsk:
             self._watching.end(connection, ask.request)
             return
+        asker = (connection, ask.request)
         identity = self._identities.get(connection, "")
         try:
-            if isinstance(ask, ReadAsk) and ask.stale:
+            if type(ask) is ReadAsk and ask.stale:
                 self._answer_stale(asker, ask, identity)
                 return
             if self._raft.role != LEADER:
                 raise self._not_leader()
             if not self.serving:
                 raise NotReady("the leader is new and not ready yet; try again", retry_after_ms=self._tick_ms)
-            if isinstance(ask, WriteAsk):
+            if type(ask) is WriteAsk:
                 self._on_write(asker, ask, identity)
-            elif isinstance(ask, ReadAsk):
+            elif type(ask) is ReadAsk:
                 operation = decode_read(ask.body)
                 authorise(identity, [operation])
                 self._begin_read(Read(asker, operation, ask.min_revision))
-            elif isinstance(ask, KeepAliveAsk):
+            elif type(ask) is KeepAliveAsk:
                 self._on_keep_alive(asker, ask.sessions)
             else:
                 authorise(identity, [ask])
-                if isinstance(ask, WatchAsk):
+                if type(ask) is WatchAsk:
                     self._begin_read(WatchStart(asker, ask))
                 else:
-                    self._on_administration(asker, ask)
+                    self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask))
         except CoordError as error:
             self.answers.refuse(asker, error)
 
@@ -298,10 +298,7 @@ class Clients:
         return proposal
 
     def on_applied(self, proposal: Proposal, outcomes: list[Outcome]) -> None:
-        give = self.answers.give
-        for asker, outcome in zip(proposal.askers, outcomes, strict=True):
-            if asker is not NO_ASKER:
-                give(asker[0], Reply(asker[1], outcome.index, outcome.position, outcome.result))
+        self.answers.give_outcomes(proposal.askers, outcomes)
         if proposal.changes_sessions and self.serving:
             for command, outcome in zip(proposal.batch.commands, outcomes, strict=True):
                 self._follow_session(command, outcome)

@@ -47,7 +47,7 @@ class Proposing:
         self._commands.append(command)
         self._askers.append(asker)
         self._bytes += len(body)
-        if isinstance(command.operation, CHANGES_SESSIONS):
+        if type(command.operation) in CHANGES_SESSIONS:
             self._changes_sessions = True
 
     def collect_own(self, operation: Operation, asker: Asker = NO_ASKER) -> None:

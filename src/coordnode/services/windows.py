@@ -5,7 +5,7 @@ is also the unit of copy-on-write, as dedupe_entries_max bounds it. Rows are (ke
 key = session * 2**53 + sequence; sequence 0 is the floor's place.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -95,21 +95,22 @@ class Windows(Container[int, int | Outcome]):
     def _raise_floor(self, window: Window, session: SessionId, floor: int) -> None:
         old, replies = window.floor, window.replies
         window.floor = floor
-        if floor - old <= len(replies):
-            gone = [sequence for sequence in range(old, floor) if sequence in replies]
-        else:
-            gone = [sequence for sequence in replies if sequence < floor]
-        self._forget(window, session, gone)
+        near = floor - old <= len(replies)
+        self._forget(window, session, range(old, floor) if near else [sequence for sequence in replies if sequence < floor])
 
-    def _forget(self, window: Window, session: SessionId, sequences: list[int]) -> None:
-        size = 0
+    def _forget(self, window: Window, session: SessionId, sequences: Iterable[int]) -> None:
+        """Those of these that are there."""
+        take, settled = window.replies.pop, self._settled
+        size = count = 0
         for sequence in sequences:
-            outcome = window.replies.pop(sequence)
-            if outcome.index <= self._settled:
-                self._hashed -= self._hash(session, sequence, outcome)
-            size += len(outcome.result)
+            outcome = take(sequence, None)
+            if outcome is not None:
+                count += 1
+                size += len(outcome.result)
+                if outcome.index <= settled:
+                    self._hashed -= self._hash(session, sequence, outcome)
         window.bytes -= size
-        self._scalars.state_bytes -= size + REPLY_CHARGE_BYTES * len(sequences)
+        self._scalars.state_bytes -= size + REPLY_CHARGE_BYTES * count
 
     def _owned(self, session: SessionId) -> Window:
         """The session's window, copied first when a snapshot may need it as it is."""

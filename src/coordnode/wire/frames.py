@@ -33,8 +33,9 @@ FORMATS = (MSGPACK, JSON)
 
 _header = struct.Struct(">BBBBII")
 _check = struct.Struct(">I")
-_whole_header = struct.Struct(">BBBBIII")
-assert _header.size + _check.size == FRAME_HEADER_BYTES
+_unpack_header = struct.Struct(">BBBBIII").unpack_from
+CHECKED_BYTES = _header.size
+assert CHECKED_BYTES + _check.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES
 
@@ -99,33 +100,31 @@ class FrameReader:
     def _read(self, data: bytes) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
         start = 0
+        size = len(data)
         self._wanted = FRAME_HEADER_BYTES
-        while len(data) - start >= FRAME_HEADER_BYTES:
-            kind, body_format, length, body_crc = self._header_at(data, start)
-            body_start = start + FRAME_HEADER_BYTES
-            if len(data) - body_start < length:
+        while size - start >= FRAME_HEADER_BYTES:
+            magic, version, kind, body_format, length, body_crc, check = _unpack_header(data, start)
+            if magic != MAGIC or version != VERSION:
+                _refuse_stranger(magic, version)
+            if crc32(data[start : start + CHECKED_BYTES]) != check:
+                raise FrameError("a frame's header is damaged")
+            if kind not in KINDS:
+                raise FrameError(f"a frame of unknown kind {kind}")
+            if body_format not in FORMATS:
+                raise FrameError(f"a frame in unknown format {body_format}")
+            if length > self.body_bytes_max:
+                raise FrameError(f"a frame of {length} bytes, while {self.body_bytes_max} are accepted here")
+            start += FRAME_HEADER_BYTES
+            if size - start < length:
                 self._wanted = FRAME_HEADER_BYTES + length
+                start -= FRAME_HEADER_BYTES
                 break
-            body = data[body_start : body_start + length]
+            body = data[start : start + length]
             if crc32(body) != body_crc:
                 raise FrameError(f"the body of a frame of kind {kind}, {length} bytes, is not what was sent")
             frames.append(Frame(kind, body_format, body))
-            start = body_start + length
+            start += length
         return frames, start
-
-    def _header_at(self, data: bytes, start: int) -> tuple[int, int, int, int]:
-        magic, version, kind, body_format, length, body_crc, check = _whole_header.unpack_from(data, start)
-        if magic != MAGIC or version != VERSION:
-            _refuse_stranger(magic, version)
-        if crc32(data[start : start + _header.size]) != check:
-            raise FrameError("a frame's header is damaged")
-        if kind not in KINDS:
-            raise FrameError(f"a frame of unknown kind {kind}")
-        if body_format not in FORMATS:
-            raise FrameError(f"a frame in unknown format {body_format}")
-        if length > self.body_bytes_max:
-            raise FrameError(f"a frame of {length} bytes, while {self.body_bytes_max} are accepted here")
-        return kind, body_format, length, body_crc
 
     def _refuse_early(self, rest: bytearray) -> None:
         """A stranger that sends less than a header and then waits is told at once."""
