@@ -40,6 +40,7 @@ CLIENT_BODY_BYTES_MAX = 4 * MIB  # of a frame from a client
 assert 4 * COMMAND_BYTES_MAX // 3 < CLIENT_BODY_BYTES_MAX, "the largest command fits, in base64 too"
 assert CLIENT_BODY_BYTES_MAX < BODY_BYTES_MAX
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -152,7 +153,10 @@ def decode_asks(frame: Frame) -> tuple[list[Ask], int]:
     if frame.format == JSON:
         received = _decode(_json_asks.decode, frame)
         return _convert(_ask_from_json, received.asks), received.patience_ms
-    plain = _decode(_asks.decode, frame)
+    try:
+        plain = _asks.decode(frame.body)
+    except _UNREADABLE as error:
+        raise _unreadable(frame, error) from None
     return plain.asks, plain.patience_ms
 
 
@@ -171,8 +175,12 @@ def _expect(frame: Frame, kind: int) -> None:
 def _decode(decode: Callable[[bytes], T], frame: Frame) -> T:
     try:
         return decode(frame.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FrameError(f"a frame of kind {frame.kind} cannot be decoded: {error}") from None
+    except _UNREADABLE as error:
+        raise _unreadable(frame, error) from None
+
+
+def _unreadable(frame: Frame, error: Exception) -> FrameError:
+    return FrameError(f"a frame of kind {frame.kind} cannot be decoded: {error}")
 
 
 def _convert(convert: Callable[[S], T], items: list[S]) -> list[T]:
