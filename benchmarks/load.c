@@ -33,7 +33,7 @@ enum {
     VALUE_BYTES = 64,
     IN_BYTES = 1 << 18,
     WINDOW = 1 << 14,       // sequences of one connection that may be open or wait for a lower one
-    KEYS_OF_CONNECTION = 100,
+    KEYS_OF_CONNECTION = 10,
     OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
     SESSION_TTL_MS = 600000,
