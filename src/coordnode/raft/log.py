@@ -65,6 +65,17 @@ class Log:
     def bytes_after(self, index: Index) -> int:
         return sum([len(entry.data) for entry in self.entries[index - self.base_index :]])
 
+    def first_within(self, bytes_max: int, last: Index) -> Index:
+        """From there to `last` are as many entries as hold no more than so many bytes."""
+        index: int = last
+        total = 0
+        while index > self.base_index:
+            total += len(self.entries[index - self.base_index - 1].data)
+            if total > bytes_max:
+                break
+            index -= 1
+        return Index(index + 1)
+
     def last_index_with_term_up_to(self, term: Term, at_most: Index) -> tuple[Index, Term]:
         """The last index <= at_most whose term is <= term, and that term: one step of fast back-off skips whole terms."""
         index: int = min(at_most, self.last_index())

@@ -36,7 +36,7 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     timing: Timing = Timing()
     snapshot_entries: int = 50_000  # a snapshot is due after so many entries
     snapshot_log_bytes: int = 64 * 1024 * 1024  # or so many bytes of log
-    keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little
+    keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
     apply_bytes_per_turn: int = 1024 * 1024  # the rest waits for the next turn, so that no turn is long
 
 
@@ -78,6 +78,7 @@ class Replica:
         self._load_due = snapshot is not None
         self._to_apply: deque[Entry] = deque()
         self._maker = SnapshotMaker()
+        self._kept_bytes = 0  # of the log: what stays behind the newest snapshot for members that lag
         self._agreement = Agreement()
         self._reported = Index(0)
         self._known = known
@@ -293,7 +294,9 @@ class Replica:
         if events.snapshot_stored is not None:
             meta = events.snapshot_stored.meta
             maker.abandon()
-            raft.compact(meta, Index(meta.index - self.config.keep_entries + 1))
+            keep_from = raft.log.first_within(self.config.snapshot_log_bytes // 2, meta.index)
+            raft.compact(meta, max(keep_from, Index(meta.index - self.config.keep_entries + 1)))
+            self._kept_bytes = raft.log.bytes - raft.log.bytes_after(meta.index)
             self._effects.release_before = Index(raft.log.base_index + 1)
         for chunk in events.chunks_read:
             if not chunk.found and raft.snapshot == chunk.meta:
@@ -332,11 +335,12 @@ class Replica:
             return True
         config = self.config
         return self.applied > newest and (
-            self.applied - newest >= config.snapshot_entries or self.raft.log.bytes > config.snapshot_log_bytes
+            self.applied - newest >= config.snapshot_entries or self.raft.log.bytes - self._kept_bytes > config.snapshot_log_bytes
         )
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         self._set_machine(None)
+        self._kept_bytes = 0
         self.applied = Index(0)
         self._to_apply.clear()
         self._maker.abandon()

@@ -24,7 +24,7 @@ from coordnode.client.sync import Cluster, connect
 from coordnode.errors import CoordError, HistoryGone
 from coordnode.ids import SessionId
 from coordnode.services.commands import EQUAL, MOD_REVISION, ClientOperation, Compare, Delete, Get, Put, Range, Result, Transaction
-from coordnode.simulator.vocabulary import answered, asked
+from coordnode.simulator.cluster import VOCABULARY
 
 KEYS = 24
 PAUSE_S_MAX = 0.008  # between two questions of one client: the machine is not ours alone
@@ -56,7 +56,7 @@ class Client:
 
     def ask(self, operation: ClientOperation, *, timeout_ms: int, request_id: str = "") -> Result | None:
         """None: it failed, or nobody knows."""
-        function, argument = asked(operation, SessionId(0))
+        function, argument = VOCABULARY.asked(operation, SessionId(0))
         self._write("invoke", function, plain(argument))
         try:
             request: Request[Result | None] = Request(operation, lambda result: result, request_id=request_id)
@@ -64,7 +64,7 @@ class Client:
         except CoordError as error:
             self._write("fail" if error.definite else "info", function, None)
             return None
-        self._write("ok", function, plain(answered(operation, result)))
+        self._write("ok", function, plain(VOCABULARY.answered(operation, result)))
         return result
 
     def _write(self, kind: str, function: str, value: object) -> None:

@@ -1,12 +1,18 @@
 """What a member may put into a snapshot of its own."""
 
-from coordnode.ids import Index, Term
-from coordnode.raft.entry import NOOP, Entry
+import random
+
+from coordnode.ids import Index, MemberId, Term
+from coordnode.raft.entry import NOOP, Config, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Append
-from coordnode.replica.events import Events, Persisted
+from coordnode.replica.events import Events, Persisted, SliceStored, SnapshotLoaded, SnapshotStored
+from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.services.commands import ClientCommand, Put, encode
+from coordnode.services.dialogue import WriteAsk
 from tests.unit.replica.trio import MEMBERS, Trio, whole_turn
 
 ONE, TWO, _ = MEMBERS
+LOG_BYTES = 40_000
 
 
 def test_a_snapshot_never_covers_more_than_what_is_persisted_here() -> None:
@@ -29,3 +35,41 @@ def test_a_snapshot_never_covers_more_than_what_is_persisted_here() -> None:
     done = whole_turn(replica, Events(now_ms=trio.now_ms, persisted=Persisted(write.write_id, write.last_term, write.last_index)))
     assert done.store_slice is not None
     assert done.store_slice.meta.index == replica.raft.persisted == 2
+
+
+def test_large_entries_are_kept_by_bytes_and_what_is_kept_makes_no_new_snapshot_due() -> None:
+    """However many entries may be kept for members that lag: the log in memory has a bound, and a snapshot is due only after
+    so much log that is new."""
+    replica = Replica(
+        member=ONE,
+        config=ReplicaConfig(snapshot_log_bytes=LOG_BYTES, keep_entries=1_000),
+        hard_state=HardState(Term(0), MemberId(0), 1, False),
+        snapshot=SnapshotMeta(Index(0), Term(0), MemberId(0), 0, Config(voters=(ONE,)), Index(0)),
+        entries=[],
+        commit_hint=Index(0),
+        rng=random.Random(1),
+        supported_level=2,
+    )
+    genesis = Trio().genesis
+    snapshots = 0
+    written = 0
+    events = Events(ticked=True)
+    for turn in range(1, 1_200):
+        effects = whole_turn(replica, events)
+        events = Events(now_ms=turn * 50, ticked=True)
+        if effects.load_snapshot is not None:
+            events.snapshot_loaded = SnapshotLoaded(effects.load_snapshot, genesis, True)
+        if effects.write is not None:
+            events.persisted = Persisted(effects.write.write_id, effects.write.last_term, effects.write.last_index)
+        if effects.store_slice is not None and not effects.store_slice.last:
+            events.slice_stored = SliceStored(effects.store_slice.number)
+        elif effects.store_slice is not None:
+            snapshots += 1
+            events.snapshot_stored = SnapshotStored(effects.store_slice.meta)
+        if replica.clients.serving and turn % 2:
+            body = encode(ClientCommand(0, 0, 0, "", Put(b"key", bytes(1_000))))  # type: ignore[arg-type]
+            events.asks = [(1, WriteAsk(turn, body))]
+            written += 1_000
+        assert replica.raft.log.bytes < 2 * LOG_BYTES
+    assert written / LOG_BYTES > 10
+    assert 0.7 < snapshots / (written / LOG_BYTES) <= 1.2
