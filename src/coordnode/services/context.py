@@ -42,6 +42,7 @@ class Context:
         "on_group_changed",
         "owner_of",
         "position",
+        "root_of",
         "scalars",
         "session",
         "settings",
@@ -66,6 +67,7 @@ class Context:
         self.end_session: Callable[[SessionId, bool], None]  # every service lets go of it; whether its client closed it
         self.owner_of: Callable[[SessionId], str]  # what an open session said of itself
         self.lineage: Callable[[SessionId], Sequence[SessionId]]  # a session, the one that waits for it, and so on
+        self.root_of: Callable[[SessionId], SessionId]  # the last of that line when the session was opened
         self.members_of: Callable[[bytes], Iterable[Member]]  # set by groups: of one group, in the order of their names
         self.on_group_changed: Callable[[bytes], None] = lambda group: None  # set by shards: members of this group came, went or changed
 

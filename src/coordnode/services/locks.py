@@ -8,11 +8,12 @@ What is kept of a lock is one row of counts, and one row for each holder and eac
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import ClassVar
 
 import msgspec
 
-from coordnode.errors import BadRequest, Conflict, CoordError, Full, Missing, NotHeld, StateFull
+from coordnode.errors import BadRequest, Conflict, CoordError, Deadlock, Full, Missing, NotHeld, StateFull
 from coordnode.ids import NO_SESSION, SessionId, Token
 from coordnode.services.commands import (
     CANCELLED,
@@ -54,6 +55,7 @@ from coordnode.services.commands import (
     encode,
 )
 from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.deadlocks import Hold, State, Wait, find_circle
 from coordnode.services.lock_checks import CHECKS
 from coordnode.services.names import page_of
 from coordnode.services.numbered import key_of, name_of, number_of, pack_number, page_of_rows, rows_of
@@ -65,6 +67,7 @@ WAITING_ID = 22
 TICKETS_ID = 23
 REENTRIES_ID = 24
 DELAYS_ID = 25
+AWAITED_ID = 26
 
 LOCK_CHARGE_BYTES = 300
 GRANT_CHARGE_BYTES = 400  # beside two names and the note; a waiter is charged as what it will become
@@ -125,7 +128,8 @@ class Locks(Service):
         self._tickets: Table[int] = Table(TICKETS_ID, int)  # name, ticket -> the token that it became
         self._reentries: Table[int] = Table(REENTRIES_ID, int)  # name, token, another session -> how often it acquired it again
         self._delays: Table[int] = Table(DELAYS_ID, int)  # due_ms, name, token -> 1; token 0: the line moves on
-        self.containers = (self.locks, self.held, self.waiting, self._tickets, self._reentries, self._delays)
+        self._awaited: Table[int] = Table(AWAITED_ID, int)  # the root of who waits, name, ticket -> the session that waits
+        self.containers = (self.locks, self.held, self.waiting, self._tickets, self._reentries, self._delays, self._awaited)
         self.routes = {Acquire: self.acquire, Release: self.release, BreakLock: self.break_lock}
         self.reads = {ReadLock: self.view, ListLocks: self.page, ReadHeldLocks: self.held_by}
 
@@ -159,7 +163,8 @@ class Locks(Service):
             lock, token = self._grant(name, lock, waiting, Token(0))
             self.locks.set(name, lock)
             return LockGranted(context.publish(), token)
-        return self._queue(operation, lock)
+        circle = self._find_circle(operation)
+        return failure(circle) if circle is not None else self._queue(operation, lock)
 
     def _waiter(self, operation: Acquire) -> Waiting:
         context = self.context
@@ -179,6 +184,7 @@ class Locks(Service):
         ticket = context.holdings.next_number()
         key = key_of(name, ticket)
         self.waiting.set(key, waiting)
+        self._awaited.set(pack_number(context.root_of(waiting.session)) + key, waiting.session)
         context.holdings.claim(waiting.session, LOCKS, key)
         context.scalars.state_bytes += _charge(name, waiting)
         ahead = lock.waiters
@@ -456,13 +462,17 @@ class Locks(Service):
         """Whoever calls lets the line move on: somebody behind may fit where this one did not."""
         context = self.context
         name = name_of(key)
-        self.waiting.delete(key)
-        context.holdings.unclaim(waiting.session, LOCKS, key)
+        self._forget_wait(key, waiting)
         context.scalars.state_bytes -= _charge(name, waiting)
         self._tell(LOCK_CANCELLED, name, number_of(key), waiting)
         lock = self.locks.get(name)
         assert lock is not None
         self.locks.set(name, msgspec.structs.replace(lock, waiters=lock.waiters - 1))
+
+    def _forget_wait(self, key: bytes, waiting: Waiting) -> None:
+        self.waiting.delete(key)
+        self._awaited.delete(pack_number(self.context.root_of(waiting.session)) + key)
+        self.context.holdings.unclaim(waiting.session, LOCKS, key)
 
     def _move_on(self, name: bytes) -> None:
         """Grants from the head of the line what fits; the lock goes when nobody is left."""
@@ -478,8 +488,7 @@ class Locks(Service):
             if granted == context.settings.wake_items_max:
                 self._delays.set(pack_number(context.cluster_ms + 1) + key_of(name, Token(0)), 1)
                 break
-            self.waiting.delete(key)
-            context.holdings.unclaim(waiting.session, LOCKS, key)
+            self._forget_wait(key, waiting)
             lock, _ = self._grant(name, lock, waiting, number_of(key))
             lock = msgspec.structs.replace(lock, waiters=lock.waiters - 1)
             granted += 1
@@ -493,6 +502,44 @@ class Locks(Service):
         session = what.session
         event = LockEvent(number, session, self.context.owner_of(session), what.kind, what.permits, what.note, reason, by)
         self.context.emit((kind, name, encode(event), 0, session, LOCKS))
+
+    # --- deadlocks -----------------------------------------------------------------------------------------------------
+
+    def _find_circle(self, operation: Acquire) -> Deadlock | None:
+        context = self.context
+        lineage = context.lineage(context.session)
+        if not any([self.held.get(key) is not None for session in lineage for key in context.holdings.claims(session, LOCKS)]):
+            return None  # nobody can wait for who holds nothing
+        wait = Wait(context.session, operation.name, self._needed(operation.name, operation.permits))
+        state = State(self._holds, self._free, self._awaited_below, context.owner_of)
+        return find_circle(wait, lineage, state, context.settings.deadlock_steps_max)
+
+    def _holds(self, name: bytes, count: int) -> tuple[list[Hold], bool]:
+        rows, more = page_of_rows(self.held, name, 0, count)
+        return [Hold(held.session, held.permits) for _, held in rows if held.session], more
+
+    def _free(self, name: bytes) -> int:
+        lock = self.locks.get(name)
+        if lock is None or not lock.limit:
+            return -1
+        rows, _ = page_of_rows(self.held, name, 0, self.context.settings.deadlock_steps_max)
+        return lock.limit - sum([held.permits for _, held in rows if held.session])
+
+    def _needed(self, name: bytes, permits: int) -> int:
+        head = next(rows_of(self.waiting, name), None)
+        return permits if head is None else max(permits, head[1].permits)
+
+    def _awaited_below(self, session: SessionId) -> list[Wait]:
+        root = pack_number(self.context.root_of(session))
+        found: list[Wait] = []
+        rows = self._awaited.scan(root, pack_number(self.context.root_of(session) + 1))
+        for place, waiter in islice(rows, self.context.settings.deadlock_steps_max):
+            if session in self.context.lineage(SessionId(waiter)):
+                waiting = self.waiting.get(place[len(root) :])
+                assert waiting is not None
+                name = name_of(place[len(root) :])
+                found.append(Wait(SessionId(waiter), name, self._needed(name, waiting.permits)))
+        return found
 
     # --- reads ---------------------------------------------------------------------------------------------------------
 

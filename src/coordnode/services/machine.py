@@ -59,6 +59,7 @@ class Machine:
         self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
         context.owner_of = self._sessions.owner_of
         context.lineage = self._sessions.lineage
+        context.root_of = self._sessions.root_of
         self._sessions.keys_of = self._kv.bound_count
         self._history = History(settings, scalars)
         self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}

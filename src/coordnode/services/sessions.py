@@ -50,6 +50,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
     remaining_ms: int | None  # of the lease, as checkpointed; None: a new leader grants all of ttl_ms
     opened: Outcome  # what opening it was answered with, for retries with the same nonce
     parent: SessionId  # that waits for this one; it may be over
+    root: SessionId  # the parent's parent's …, or the session itself
 
 
 def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None:
@@ -127,6 +128,10 @@ class Sessions(Service):
         for key, session in self.table.items():
             yield SessionId(int.from_bytes(key, "big")), session
 
+    def root_of(self, session: SessionId) -> SessionId:
+        found = self.get(session)
+        return found.root if found is not None else session
+
     def lineage(self, session: SessionId) -> list[SessionId]:
         """The session, the one that waits for it, the one that waits for that, and so on, as far as they live."""
         line: list[SessionId] = []
@@ -180,7 +185,9 @@ class Sessions(Service):
     def _keep(self, session: SessionId, operation: OpenSession, answer: bytes) -> None:
         context = self.context
         opened = Outcome(context.index, context.position, answer)
-        kept = Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened, operation.parent)
+        parent = self.get(operation.parent)
+        root = parent.root if parent is not None else session
+        kept = Session(operation.nonce, operation.ttl_ms, operation.owner, context.cluster_ms, None, opened, operation.parent, root)
         self.table.set(_pack(session), kept)
 
     def close(self, operation: CloseSession) -> Result:
