@@ -20,7 +20,7 @@ from coordnode.node.bootstrap import create_joiner
 from coordnode.raft.entry import Config
 from coordnode.services.commands import Get, Got, Put, encode
 from coordnode.services.dialogue import ConfigAsk, ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
-from coordnode.storage.block import Identity
+from coordnode.storage.block import Identity, seal, unseal
 from coordnode.storage.disk import RealDisk
 from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
@@ -346,6 +346,49 @@ def test_a_state_that_fell_back_behind_its_own_mark_is_not_served(single: Cluste
     one.start()
     assert one.wait() == 1  # what it has is kept, for whoever can tell what happened
     assert one.events("started")[0]["entries"] > 0
+
+
+def test_a_folder_that_was_emptied_is_refused_by_name(single: Cluster) -> None:
+    (one,) = single.members.values()
+    one.start()
+    single.wait_ready()
+    one.kill()
+    shutil.rmtree(one.folder)
+    one.folder.mkdir()
+    one.log.unlink()
+    _ends(one, 76, "if it held a member once, that voter is gone")
+
+
+def test_a_file_of_an_unknown_version_is_refused_by_name(single: Cluster) -> None:
+    (one,) = single.members.values()
+    one.start(*TIGHT)
+    single.wait_ready()
+    writer = Writer(single)
+    writer.puts(130)
+    wait_until(lambda: one.events("snapshot"), "a snapshot is made")
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    one.log.unlink()
+    sealed = ("identity", "mark", "hard_state.*", "wal/*.seg", "snapshots/*.snap")
+    files = [path for pattern in sealed for path in one.folder.glob(pattern)]
+    assert len(files) >= len(sealed) + 1  # the hard state has two
+    for path in files:
+        before = path.read_bytes()
+        with path.open("r+b") as file:
+            for at in (0, 4096) if path.name == "mark" else (0,):
+                magic = before[at : at + 8]
+                found = unseal(magic, before[at:], path.name)
+                file.seek(at)
+                file.write(seal(magic, found.identity, found.body, version=9))
+        one.start(*TIGHT)
+        assert one.wait() == 76, f"{path.name}: {one.said()}"
+        assert path.name in one.said()
+        assert "has format version 9, this build knows 1" in one.said()
+        one.log.unlink()
+        path.write_bytes(before)
+    one.start(*TIGHT)
+    single.wait_ready()
+    writer.check(one.address)
 
 
 def test_wrong_settings_are_all_named_and_python_without_assertions_is_refused(single: Cluster, tmp_path: Path) -> None:
