@@ -10,12 +10,13 @@ from coordnode.services.elections import Elections
 from coordnode.services.groups import Groups
 from coordnode.services.kv import Kv
 from coordnode.services.locks import Locks
+from coordnode.services.queues import Queues
 from coordnode.services.sessions import Sessions
 from coordnode.services.shards import Shards
 
 SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
-OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups)
+OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Queues)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those: shards before their groups."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}

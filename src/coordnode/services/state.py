@@ -55,6 +55,11 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     shards_max: int = 1_024  # of one assignment
     revoke_ms_max: int = 3_600_000
     group_assignments_max: int = 16  # over one group: each change of its members looks at all of them
+    task_bytes_max: int = 262_144  # payload of a queue's task
+    task_inline_bytes_max: int = 16_384  # payloads that come along with tokens, in one answer or notice
+    take_tasks_max: int = 128  # tasks taken at a time
+    session_tasks_max: int = 1_024  # tasks that one session holds, and places in line that it has
+    queue_waiters_max: int = 10_000  # places in line before one queue
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

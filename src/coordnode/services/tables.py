@@ -258,6 +258,18 @@ class Table(Container[bytes, Leaf]):
         found = bucket.keys[at]
         return found, bucket.leaves[bucket.places[found]]
 
+    def first_from(self, start: bytes) -> tuple[bytes, Leaf] | None:
+        """The item with the lowest key >= `start`: what `scan` would begin with, without setting out on a way."""
+        bucket_at = bisect_right(self._bounds, start) - 1
+        at = bisect_left(self._buckets[bucket_at].keys, start)
+        if at == len(self._buckets[bucket_at].keys):
+            bucket_at, at = bucket_at + 1, 0
+            if bucket_at == len(self._buckets):
+                return None
+        bucket = self._buckets[bucket_at]
+        found = bucket.keys[at]
+        return found, bucket.leaves[bucket.places[found]]
+
     def scan(self, start: bytes, end: bytes = b"") -> Iterator[tuple[bytes, Leaf]]:
         """Items with start <= key < end (end empty: no end), in order. The table must not change meanwhile."""
         bucket_at = bisect_right(self._bounds, start) - 1

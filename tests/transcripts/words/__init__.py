@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coordnode.services.commands import Event, Result
-from tests.transcripts.words import groups, shards
+from tests.transcripts.words import groups, queues, shards
 
 
 class Words(NamedTuple):
@@ -17,4 +17,8 @@ class Words(NamedTuple):
     show_event: Callable[[Event], str | None]
 
 
-SERVICES = (Words(groups.parse, groups.show, groups.show_event), Words(shards.parse, shards.show, shards.show_event))
+SERVICES = (
+    Words(groups.parse, groups.show, groups.show_event),
+    Words(shards.parse, shards.show, shards.show_event),
+    Words(queues.parse, queues.show, queues.show_event),
+)

@@ -11,6 +11,7 @@ from coordnode.services.commands import (
     SEMAPHORE,
     SHARED,
     VERSION,
+    AckTask,
     Acquire,
     AddCounter,
     BreakLock,
@@ -20,23 +21,33 @@ from coordnode.services.commands import (
     Command,
     Compare,
     ConfigureAssignment,
+    ConfigureQueue,
     CreateAssignment,
     Delete,
     DeleteAssignment,
     DeleteCounter,
+    DeleteQueue,
     DeleteRange,
     Depose,
     Expire,
+    ExtendTask,
     Get,
     JoinGroup,
     LeaveGroup,
+    NackTask,
     OpenSession,
     Operation,
     Proclaim,
+    PurgeTasks,
     Put,
+    PutTask,
+    QueueSettings,
+    RedriveTasks,
     Release,
     ReleaseShard,
     Resign,
+    StopTaking,
+    TakeTasks,
     Transaction,
     UpdateMember,
     Wake,
@@ -164,7 +175,23 @@ def assignment(life: Life) -> Operation:
     return life.chance.choice([create, create, configure, release, release, DeleteAssignment(name)])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment)
+def queue(life: Life) -> Operation:
+    """Tokens are drawn near those that were granted last."""
+    chance = life.chance
+    name = b"queue-%d" % chance.randrange(2)
+    token = Token((CREATED_UNIX_S << TOKEN_SECONDS_SHIFT) + chance.randrange(1 + len(life.sent) // 2))
+    settings = QueueSettings(
+        1_000, chance.randrange(3), chance.randrange(900), 1_000, 3, chance.randrange(2, 9), 200, chance.randrange(2_000)
+    )
+    key = chance.choice([b"", b"once-%d" % chance.randrange(5)])
+    put = PutTask(name, chance.randbytes(chance.randrange(40)), chance.randrange(-2, 3), chance.choice([0, 0, 700]), key)
+    take = TakeTasks(name, chance.randrange(1, 4), chance.random() < 0.7, chance.random() < 0.3)
+    held = [AckTask(name, token), NackTask(name, token, -1, "no", chance.random() < 0.8), ExtendTask(name, token), StopTaking(name, token)]
+    rare = [ConfigureQueue(name, settings), RedriveTasks(name, 0, 2), PurgeTasks(name, chance.random() < 0.5, 1), DeleteQueue(name)]
+    return chance.choice([put, put, put, take, take, *held, chance.choice(rare)])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

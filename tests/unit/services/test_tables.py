@@ -44,6 +44,7 @@ def test_it_is_an_ordered_dict(seed: int) -> None:
     assert table.digest() == table.recompute_digest() == filled(model).digest()
     for _ in range(200):
         start, end = b"%d" % chance.randrange(kinds), chance.choice([b"", b"%d" % chance.randrange(kinds)])
+        assert table.first_from(start) == next(table.scan(start), None)
         assert list(table.scan(start, end)) == [item for item in sorted(model.items()) if start <= item[0] and (not end or item[0] < end)]
         assert table.last_up_to(start) == max((item for item in model.items() if item[0] <= start), default=None)
 

@@ -41,6 +41,16 @@ OPERATIONS: list[c.ClientOperation] = [
     c.ConfigureAssignment(b"jobs", None, 6_000),
     c.DeleteAssignment(b"jobs"),
     c.ReleaseShard(b"jobs", 3, Token(2**51)),
+    c.ConfigureQueue(b"mail", c.QueueSettings(5_000, 3)),
+    c.PutTask(b"mail", b"to: you", -1, 2_000, b"letter 7", Token(2**52)),
+    c.TakeTasks(b"mail", 8, True, True, 9_000),
+    c.StopTaking(b"mail", 2**52),
+    c.ExtendTask(b"mail", Token(2**52), 9_000),
+    c.AckTask(b"mail", Token(2**52)),
+    c.NackTask(b"mail", Token(2**52), 500, "no such street", False),
+    c.RedriveTasks(b"mail", 2**51, 7),
+    c.PurgeTasks(b"mail", True, 7),
+    c.DeleteQueue(b"mail"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
@@ -59,6 +69,11 @@ LOCK_WAITER = c.LockWaiter(Token(8), SessionId(100), "you@web2", c.SEMAPHORE, 4,
 LEADER = c.Leader(Token(7), SessionId(99), "me@web1", "web1", b"10.0.0.1:80", 1_790_000_000_000, 1_500)
 CANDIDATE = c.Candidate(Token(8), SessionId(100), "you@web2", "web2", b"10.0.0.2:80", 1_790_000_000_000, 900)
 ELECTION = c.ElectionInfo(b"primary", LEADER, 1)
+READS += [c.encode(c.GetQueue(b"mail")), c.encode(c.ListQueues(b"m", b"ma", 5))]
+READS += [c.encode(c.ListTasks(b"mail", c.DEAD, b"\4\0", 5)), c.encode(c.GetTask(b"mail", 2**51))]
+QUEUE = c.QueueInfo(b"mail", c.QueueSettings(), 1, 2, 3, 4, 5, 6_000)
+TAKEN = c.TakenTask(2**51, Token(2**52), b"to: you", 2, -1)
+TASK = c.TaskInfo(2**51, c.TAKEN, -1, 2, 7, 1_500, 800, Token(2**52), SessionId(99), c.NACKED, "no such street", b"letter 7")
 RESULTS: list[c.Result] = [
     c.Done(Revision(9)),
     c.Got(Revision(9), ITEM),
@@ -92,6 +107,14 @@ RESULTS: list[c.Result] = [
     c.ElectionView(Revision(9), ELECTION, [CANDIDATE], False),
     c.ElectionPage(Revision(9), [ELECTION], False),
     c.Candidacies(Revision(9), [c.Candidacy(b"primary", Token(0), Token(8))], True),
+    c.TaskPut(Revision(9), 2**51, False),
+    c.TasksTaken(Revision(9), [TAKEN, c.TakenTask(2**51 + 1, Token(2**52 + 1), None, 1, 0)], 5_000, 2**52 + 2),
+    c.TaskExtended(Revision(9), 5_000),
+    c.TaskReturned(Revision(9), c.DELAYED, 1_000),
+    c.QueueView(Revision(9), QUEUE, 1_500),
+    c.QueuePage(Revision(9), [QUEUE], True),
+    c.TaskPage(Revision(9), [TASK], True, b"\3\0"),
+    c.TaskView(Revision(9), TASK, b"to: you"),
 ]
 NOTICES: list[c.Notice] = [
     c.LockGiven(b"nightly", Token(6), Token(7)),
@@ -99,6 +122,8 @@ NOTICES: list[c.Notice] = [
     c.LeadershipGiven(b"primary", Token(6), Token(7)),
     c.LeadershipTaken(b"primary", Token(7), "upgrade", "ann"),
     c.AssignmentChanged(b"jobs", [c.ShardChange(3, c.ASSIGNED, b"web1", SessionId(99), Token(2**51))]),
+    c.TasksGiven(b"mail", 2**52 + 2, [TAKEN], 5_000),
+    c.TaskLost(b"mail", 2**51, Token(2**52)),
 ]
 BATCH_BYTES = c.splice_batch(1_000_000, 1_790_000_000_000, COMMANDS)
 CHANGE = c.Change(Revision(5), [c.Event(c.PUT_EVENT, b"k", b"v", 2), c.Event(c.DELETE_EVENT, b"l", b"", 3, SessionId(99))])

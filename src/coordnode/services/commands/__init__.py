@@ -153,6 +153,48 @@ from coordnode.services.commands.locks import (
     ReadLock,
     Release,
 )
+from coordnode.services.commands.queues import (
+    DEAD,
+    DELAYED,
+    GIVEN_BACK,
+    LEASE_ENDED,
+    NACKED,
+    NEVER_FAILED,
+    QUEUE_CHANGED,
+    QUEUE_DELETED,
+    READY,
+    SESSION_ENDED,
+    TAKEN,
+    TASK_DIED,
+    AckTask,
+    ConfigureQueue,
+    DeleteQueue,
+    ExtendTask,
+    GetQueue,
+    GetTask,
+    ListQueues,
+    ListTasks,
+    NackTask,
+    PurgeTasks,
+    PutTask,
+    QueueInfo,
+    QueuePage,
+    QueueSettings,
+    QueueView,
+    RedriveTasks,
+    StopTaking,
+    TakenTask,
+    TakeTasks,
+    TaskExtended,
+    TaskInfo,
+    TaskLost,
+    TaskPage,
+    TaskPut,
+    TaskReturned,
+    TasksGiven,
+    TasksTaken,
+    TaskView,
+)
 from coordnode.services.commands.sessions import (
     CloseSession,
     FirstOperation,
@@ -194,11 +236,14 @@ __all__ = [
     "CANCELLED",
     "COUNTERS",
     "CREATE_REVISION",
+    "DEAD",
+    "DELAYED",
     "DELETE_EVENT",
     "ELECTIONS",
     "EQUAL",
     "EXCLUSIVE",
     "FREED",
+    "GIVEN_BACK",
     "GREATER",
     "GROUPS",
     "HAS",
@@ -208,6 +253,7 @@ __all__ = [
     "JOURNALS",
     "KV",
     "LEADS",
+    "LEASE_ENDED",
     "LESS",
     "LOCKS",
     "LOCK_BROKEN",
@@ -221,23 +267,32 @@ __all__ = [
     "MEMBER_LEFT",
     "MEMBER_UPDATED",
     "MOD_REVISION",
+    "NACKED",
+    "NEVER_FAILED",
     "NOTICES",
     "NOT_EQUAL",
     "PROCLAIMED",
     "PUT_EVENT",
     "QUEUES",
+    "QUEUE_CHANGED",
+    "QUEUE_DELETED",
     "READS",
+    "READY",
     "RELEASED",
     "REVOKING",
     "SEMAPHORE",
+    "SESSION_ENDED",
     "SHARDS",
     "SHARED",
     "SPACE_MAX",
     "STILL_HELD",
+    "TAKEN",
+    "TASK_DIED",
     "TOKEN",
     "VACANT",
     "VALUE",
     "VERSION",
+    "AckTask",
     "Acquire",
     "AddCounter",
     "AssignmentChanged",
@@ -259,6 +314,7 @@ __all__ = [
     "Command",
     "Compare",
     "ConfigureAssignment",
+    "ConfigureQueue",
     "CounterInfo",
     "CounterPage",
     "CounterValue",
@@ -266,6 +322,7 @@ __all__ = [
     "Delete",
     "DeleteAssignment",
     "DeleteCounter",
+    "DeleteQueue",
     "DeleteRange",
     "Depose",
     "Done",
@@ -275,6 +332,7 @@ __all__ = [
     "ElectionView",
     "Event",
     "Expire",
+    "ExtendTask",
     "Failure",
     "FindMembers",
     "FirstOperation",
@@ -284,6 +342,8 @@ __all__ = [
     "GetAssignment",
     "GetCounter",
     "GetGroup",
+    "GetQueue",
+    "GetTask",
     "Got",
     "GroupChanged",
     "GroupInfo",
@@ -304,6 +364,8 @@ __all__ = [
     "ListElections",
     "ListGroups",
     "ListLocks",
+    "ListQueues",
+    "ListTasks",
     "LockBusy",
     "LockEvent",
     "LockGiven",
@@ -318,6 +380,7 @@ __all__ = [
     "LockWaiter",
     "Member",
     "MemberPage",
+    "NackTask",
     "Notice",
     "OpenSession",
     "Operation",
@@ -325,7 +388,13 @@ __all__ = [
     "OwnedShard",
     "Page",
     "Proclaim",
+    "PurgeTasks",
     "Put",
+    "PutTask",
+    "QueueInfo",
+    "QueuePage",
+    "QueueSettings",
+    "QueueView",
     "RaiseLevel",
     "Range",
     "ReadCandidacies",
@@ -334,6 +403,7 @@ __all__ = [
     "ReadLock",
     "ReadOperation",
     "ReadSessions",
+    "RedriveTasks",
     "Release",
     "ReleaseShard",
     "Require",
@@ -344,6 +414,18 @@ __all__ = [
     "SessionOpened",
     "SessionPage",
     "ShardChange",
+    "StopTaking",
+    "TakeTasks",
+    "TakenTask",
+    "TaskExtended",
+    "TaskInfo",
+    "TaskLost",
+    "TaskPage",
+    "TaskPut",
+    "TaskReturned",
+    "TaskView",
+    "TasksGiven",
+    "TasksTaken",
     "Transaction",
     "TransactionDone",
     "UpdateMember",
@@ -369,6 +451,8 @@ ClientOperation = (
     | CreateAssignment | ConfigureAssignment | DeleteAssignment | ReleaseShard
     | Acquire | Release | BreakLock
     | Campaign | Proclaim | Resign | Depose
+    | PutTask | TakeTasks | AckTask | NackTask | ExtendTask | StopTaking
+    | ConfigureQueue | RedriveTasks | PurgeTasks | DeleteQueue
 )  # fmt: skip
 Operation = ClientOperation | Expire | Checkpoint | Withdraw | Wake | RaiseLevel
 READS = (
@@ -378,6 +462,7 @@ READS = (
     GetAssignment, ListAssignments,
     ReadLock, ListLocks, ReadHeldLocks,
     ReadElection, ListElections, ReadCandidacies,
+    GetQueue, ListQueues, ListTasks, GetTask,
 )  # fmt: skip
 ReadOperation = (
     # None: only the barrier, "everything before this is visible to me"
@@ -387,6 +472,7 @@ ReadOperation = (
     | GetAssignment | ListAssignments
     | ReadLock | ListLocks | ReadHeldLocks
     | ReadElection | ListElections | ReadCandidacies
+    | GetQueue | ListQueues | ListTasks | GetTask
 )  # fmt: skip
 
 Result = (
@@ -396,9 +482,10 @@ Result = (
     | LockGranted | LockQueued | LockBusy | LockReleased | LockView | LockPage | HeldLocks
     | Elected | CandidateQueued | LedAlready | Resigned | ElectionView | ElectionPage | Candidacies
     | AssignmentView | AssignmentPage
+    | TaskPut | TasksTaken | TaskExtended | TaskReturned | QueueView | QueuePage | TaskPage | TaskView
 )  # fmt: skip
 
-Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken | AssignmentChanged
+Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken | AssignmentChanged | TasksGiven | TaskLost
 """The value of an event in the space of notices; the event's kind is the space of the service that tells it."""
 
 
