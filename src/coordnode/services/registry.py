@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from coordnode.services.barriers import Barriers
 from coordnode.services.commands import RaiseLevel, Wake
 from coordnode.services.context import Check, Service
 from coordnode.services.counters import Counters
@@ -16,7 +17,7 @@ from coordnode.services.shards import Shards
 
 SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
-OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Queues)
+OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Barriers, Queues)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those: shards before their groups."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}

@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     take_tasks_max: int = 128  # tasks taken at a time
     session_tasks_max: int = 1_024  # tasks that one session holds, and places in line that it has
     queue_waiters_max: int = 10_000  # places in line before one queue
+    barrier_count_max: int = 10_000  # sessions
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coordnode.services.commands import Event, Result
-from tests.transcripts.words import groups, queues, shards
+from tests.transcripts.words import barriers, groups, queues, shards
 
 
 class Words(NamedTuple):
@@ -17,8 +17,4 @@ class Words(NamedTuple):
     show_event: Callable[[Event], str | None]
 
 
-SERVICES = (
-    Words(groups.parse, groups.show, groups.show_event),
-    Words(shards.parse, shards.show, shards.show_event),
-    Words(queues.parse, queues.show, queues.show_event),
-)
+SERVICES = tuple([Words(each.parse, each.show, each.show_event) for each in (groups, shards, barriers, queues)])

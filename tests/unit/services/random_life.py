@@ -29,10 +29,12 @@ from coordnode.services.commands import (
     DeleteQueue,
     DeleteRange,
     Depose,
+    EnterBarrier,
     Expire,
     ExtendTask,
     Get,
     JoinGroup,
+    LeaveBarrier,
     LeaveGroup,
     NackTask,
     OpenSession,
@@ -191,7 +193,13 @@ def queue(life: Life) -> Operation:
     return chance.choice([put, put, put, take, take, *held, chance.choice(rare)])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue)
+def barrier(life: Life) -> Operation:
+    name = b"barrier-%d" % life.chance.randrange(3)
+    enter, leave = EnterBarrier(name, life.chance.randrange(1, 4)), LeaveBarrier(name, life.chance.random() < 0.5)
+    return life.chance.choice([enter, enter, leave])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue, barrier)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

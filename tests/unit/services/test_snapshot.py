@@ -11,7 +11,19 @@ from coordnode import limits
 from coordnode.errors import RecordError, UnknownFormat
 from coordnode.ids import Index, SessionId, Term
 from coordnode.services import snapshot
-from coordnode.services.commands import Acquire, Batch, CloseSession, CreateAssignment, Expire, JoinGroup, Put, PutTask, TakeTasks
+from coordnode.services.commands import (
+    Acquire,
+    AddCounter,
+    Batch,
+    CloseSession,
+    CreateAssignment,
+    EnterBarrier,
+    Expire,
+    JoinGroup,
+    Put,
+    PutTask,
+    TakeTasks,
+)
 from coordnode.services.machine import Machine, Restorer
 from coordnode.services.registry import SUPPORTED_LEVEL
 from coordnode.services.tables import Container
@@ -142,6 +154,7 @@ def test_no_field_of_any_row_is_missing_from_digest_or_snapshot() -> None:
     # And shards, of which one is being revoked.
     driven.apply(opening(907), opening(908), alone(CreateAssignment(b"z", b"z", 2)))
     driven.apply(in_session(holder + 6, 0, JoinGroup(b"z", b"a")), in_session(holder + 7, 0, JoinGroup(b"z", b"b")))
+    driven.apply(in_session(holder + 7, 0, EnterBarrier(b"z", 2)), alone(AddCounter(b"z", 1)))
     newest = driven.machine.scalars.session_next - 1
     driven.apply(alone(PutTask(b"served", b"now", key=b"once")), in_session(newest, 2, TakeTasks(b"waited-for", wait=True)))
     driven.apply(in_session(newest, 3, TakeTasks(b"waited", wait=True)), alone(PutTask(b"waited", b"given")))

@@ -51,12 +51,16 @@ OPERATIONS: list[c.ClientOperation] = [
     c.RedriveTasks(b"mail", 2**51, 7),
     c.PurgeTasks(b"mail", True, 7),
     c.DeleteQueue(b"mail"),
+    c.EnterBarrier(b"step", 3),
+    c.LeaveBarrier(b"step", True),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
 READS += [c.encode(c.GetCounter(b"visits")), c.encode(c.ListCounters(b"v", b"vi", 5))]
 READS += [c.encode(c.GetGroup(b"web")), c.encode(c.ListGroups(b"w", b"we", 5))]
 READS += [c.encode(c.FindMembers(b"w", [c.Require("zone", c.IS, "eu"), c.Require("old", c.HAS_NOT)], b"web", b"web1", 5))]
+READS += [c.encode(c.GetBarrier(b"step", SessionId(9), 5)), c.encode(c.ListBarriers(b"s", b"st", 5))]
+BARRIER = c.BarrierInfo(b"step", Token(2**51), 3, 2, Revision(0))
 READS += [c.encode(c.GetAssignment(b"jobs")), c.encode(c.ListAssignments(b"j", b"jo", 5))]
 MEMBER = c.Member(b"web1", SessionId(99), b"10.0.0.1:80", (("zone", "eu"),), 3, Revision(7))
 READS += [c.encode(c.ReadLock(b"nightly", Token(1), Token(2), 3)), c.encode(c.ListLocks(b"n", b"ni", 5))]
@@ -91,6 +95,10 @@ RESULTS: list[c.Result] = [
     c.MemberPage(Revision(9), [c.FoundMember(b"web", MEMBER)], True, b"web", b"web1"),
     c.AssignmentView(Revision(9), b"web", 16, 5_000, [c.OwnedShard(3, b"web1", SessionId(99), Token(2**51), 400)]),
     c.AssignmentPage(Revision(9), [c.AssignmentInfo(b"jobs", b"web", 16, 12, 3)], False),
+    c.BarrierChanged(Revision(9), BARRIER, True),
+    c.BarrierView(Revision(9), BARRIER, [(SessionId(99), "me")], True),
+    c.BarrierView(Revision(9), None, [], False),
+    c.BarrierPage(Revision(9), [BARRIER], False),
     c.LockGranted(Revision(9), Token(7), 2),
     c.LockQueued(Revision(9), Token(8), 3, LOCK),
     c.LockBusy(Revision(9), LOCK),

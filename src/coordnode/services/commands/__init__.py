@@ -11,6 +11,19 @@ import msgspec
 
 from coordnode.errors import BadRequest, RecordError
 from coordnode.ids import Sequence, SessionId
+from coordnode.services.commands.barriers import (
+    BARRIER_OPENED,
+    BARRIER_OVER,
+    BarrierChanged,
+    BarrierInfo,
+    BarrierPage,
+    BarrierView,
+    EnterBarrier,
+    GetBarrier,
+    LeaveBarrier,
+    ListBarriers,
+    decode_barrier,
+)
 from coordnode.services.commands.base import Failure
 from coordnode.services.commands.counters import (
     AddCounter,
@@ -233,6 +246,8 @@ __all__ = [
     "ASSIGNMENT_DELETED",
     "ASSIGNMENT_MOVED",
     "BARRIERS",
+    "BARRIER_OPENED",
+    "BARRIER_OVER",
     "CANCELLED",
     "COUNTERS",
     "CREATE_REVISION",
@@ -299,6 +314,10 @@ __all__ = [
     "AssignmentInfo",
     "AssignmentPage",
     "AssignmentView",
+    "BarrierChanged",
+    "BarrierInfo",
+    "BarrierPage",
+    "BarrierView",
     "Batch",
     "BreakLock",
     "Campaign",
@@ -330,6 +349,7 @@ __all__ = [
     "ElectionInfo",
     "ElectionPage",
     "ElectionView",
+    "EnterBarrier",
     "Event",
     "Expire",
     "ExtendTask",
@@ -340,6 +360,7 @@ __all__ = [
     "FoundMember",
     "Get",
     "GetAssignment",
+    "GetBarrier",
     "GetCounter",
     "GetGroup",
     "GetQueue",
@@ -357,9 +378,11 @@ __all__ = [
     "LeaderChange",
     "LeadershipGiven",
     "LeadershipTaken",
+    "LeaveBarrier",
     "LeaveGroup",
     "LedAlready",
     "ListAssignments",
+    "ListBarriers",
     "ListCounters",
     "ListElections",
     "ListGroups",
@@ -433,6 +456,7 @@ __all__ = [
     "Withdraw",
     "array_header",
     "decode_assignment_changed",
+    "decode_barrier",
     "decode_batch",
     "decode_client_command",
     "decode_member",
@@ -449,6 +473,7 @@ ClientOperation = (
     | AddCounter | DeleteCounter
     | JoinGroup | UpdateMember | LeaveGroup
     | CreateAssignment | ConfigureAssignment | DeleteAssignment | ReleaseShard
+    | EnterBarrier | LeaveBarrier
     | Acquire | Release | BreakLock
     | Campaign | Proclaim | Resign | Depose
     | PutTask | TakeTasks | AckTask | NackTask | ExtendTask | StopTaking
@@ -460,6 +485,7 @@ READS = (
     GetCounter, ListCounters,
     GetGroup, ListGroups, FindMembers,
     GetAssignment, ListAssignments,
+    GetBarrier, ListBarriers,
     ReadLock, ListLocks, ReadHeldLocks,
     ReadElection, ListElections, ReadCandidacies,
     GetQueue, ListQueues, ListTasks, GetTask,
@@ -470,6 +496,7 @@ ReadOperation = (
     | GetCounter | ListCounters
     | GetGroup | ListGroups | FindMembers
     | GetAssignment | ListAssignments
+    | GetBarrier | ListBarriers
     | ReadLock | ListLocks | ReadHeldLocks
     | ReadElection | ListElections | ReadCandidacies
     | GetQueue | ListQueues | ListTasks | GetTask
@@ -483,6 +510,7 @@ Result = (
     | Elected | CandidateQueued | LedAlready | Resigned | ElectionView | ElectionPage | Candidacies
     | AssignmentView | AssignmentPage
     | TaskPut | TasksTaken | TaskExtended | TaskReturned | QueueView | QueuePage | TaskPage | TaskView
+    | BarrierChanged | BarrierView | BarrierPage
 )  # fmt: skip
 
 Notice = LockGiven | LockTaken | LeadershipGiven | LeadershipTaken | AssignmentChanged | TasksGiven | TaskLost
