@@ -1,33 +1,25 @@
-"""Members as real processes: durable under kill -9, leaving well, refusing what is not theirs, unmoved by garbage."""
+"""Members as real processes: durable under kill -9, leaving well, refusing what is not theirs."""
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
-import struct
-import time
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 import pytest
 
 from coordnode.ids import ClusterId, MemberId
-from coordnode.limits import FRAME_BYTES_MAX
 from coordnode.node.bootstrap import create_joiner
 from coordnode.raft.entry import Config
-from coordnode.services.commands import Get, Got, Put, encode
-from coordnode.services.dialogue import ConfigAsk, ErrorReply, ReadAsk, Reply, TransferAsk, WatchAsk, WatchPush
+from coordnode.services.commands import Get, Got, Put
+from coordnode.services.dialogue import ConfigAsk, ErrorReply, Reply, TransferAsk, WatchAsk, WatchPush
 from coordnode.storage.block import Identity, seal, unseal
 from coordnode.storage.disk import RealDisk
 from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
-from coordnode.wire.bodies import encode_asks
-from coordnode.wire.frames import JSON, MAGIC, MSGPACK, VERSION, frame
-from coordnode.wire.hello import Hello, encode_hello
-from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, Writer, free_port, own_hosts, result_of, wait_until
+from coordnode.wire.frames import JSON
+from tests.processes.members import Cluster, Connection, Process, Refused, Writer, free_port, own_hosts, result_of, wait_until
 
 TIGHT = ("--snapshot-entries", "100", "--keep-entries", "10")
 
@@ -401,116 +393,6 @@ def test_wrong_settings_are_all_named_and_python_without_assertions_is_refused(s
     assert one.wait() == 64
     assert f"{file}:1: tick = '40': give a number with a unit" in one.said()
     assert f"{file}:2: listen = 'nowhere': give host:port" in one.said()
-
-
-# --- garbage and greed ---------------------------------------------------------------------------------------------
-
-
-def _throw(address: tuple[str, int], data: bytes) -> None:
-    """Sends and reads until the other side has had enough, or there is nothing more to say."""
-    with socket.create_connection(address, PATIENCE_S) as sock:
-        try:
-            sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
-            while sock.recv(1 << 16):
-                pass
-        except OSError:
-            pass
-
-
-def test_garbage_on_every_port_disturbs_nobody(single: Cluster) -> None:
-    (one,) = single.members.values()
-    http_port = (one.address[0], free_port(one.address[0]))
-    one.start("--http-listen", f"{http_port[0]}:{http_port[1]}")
-    single.wait_ready()
-    writer = Writer(single)
-    writer.puts(3)
-    assert one.running is not None
-    before = _resident_bytes(one.running.pid)
-    rng = random.Random(1)
-    hello = encode_hello(Hello(0, 0, 0, 0, "x"), MSGPACK)  # type: ignore[arg-type]
-    member_hello = encode_hello(Hello(7, 2, 1, 1, ""), MSGPACK)  # type: ignore[arg-type]
-    head = bytes((MAGIC, VERSION))
-    throws = [
-        rng.randbytes(3000),
-        head + rng.randbytes(3000),
-        bytes((MAGIC, 9)) + rng.randbytes(30),
-        hello[:-1],
-        hello + frame(2, 0, b"\x90"),
-        hello + frame(3, 0, rng.randbytes(500)),
-        hello + frame(3, 0, encode([[[7, 1, [[0] * 5000]]], 0])),
-        hello + frame(3, 1, b"[" * 4000),
-        member_hello + frame(2, 0, rng.randbytes(500)),
-        member_hello + frame(2, 0, encode([])),
-        member_hello + frame(3, 0, encode([[], 0])),
-        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000,
-        b"GET " + b"/" * 20_000,
-        b"POST /status HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789GET /livez HTTP/1.1\r\n\r\n",
-        b"BREW\x00 / HTTP/1.1\r\n\r\n",
-        b"\r\n\r\n",
-    ]
-    for _ in range(8):
-        for thrown in throws:
-            mutated = bytearray(thrown)
-            for _ in range(rng.randrange(3)):
-                mutated[rng.randrange(len(mutated))] = rng.randrange(256)
-            _throw(one.address, bytes(mutated))
-            _throw(http_port, bytes(mutated))
-    writer.puts(3)
-    assert not one.events("bug")
-    assert not one.events("failed")
-    assert single.wait_equal() == 6
-    assert _resident_bytes(one.running.pid) < before + 16 * 1024 * 1024
-    strangers = one.get("/metrics")[1].decode()
-    assert 'coordnode_strangers_refused_total{error="FrameError"}' in strangers
-    assert 'coordnode_strangers_refused_total{error="UnknownVersion"}' in strangers
-    wait_until(lambda: one.metric("coordnode_client_connections") == 1, "only our own writer is still connected")
-
-
-def test_a_client_that_asks_and_does_not_read_holds_nobody_else_up(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (one,) = single.members.values()
-    assert one.running is not None
-    with Connection(one.address) as writer:
-        for number in range(4):
-            result_of(writer.write(Put(b"big/%d" % number, bytes(1_000_000))))
-        before = _resident_bytes(one.running.pid)
-        with Connection(one.address) as greedy:
-            greedy.sock.setblocking(False)
-            asks = b"".join(bytes(part) for part in _big_asks(2_000))
-            sent = 0
-            quiet_since = time.monotonic()
-            until = time.monotonic() + 10
-            try:
-                while time.monotonic() < until and time.monotonic() - quiet_since < 0.5:
-                    try:
-                        sent += greedy.sock.send(asks[sent % len(asks) :])
-                        quiet_since = time.monotonic()
-                    except BlockingIOError:
-                        result_of(writer.write(Put(b"other", b"x")))
-            except OSError:
-                pass  # cut off
-            result_of(writer.write(Put(b"other", b"y")))
-            assert _resident_bytes(one.running.pid) < before + 160 * 1024 * 1024
-        assert one.metric("coordnode_client_cut_off_total") + one.metric("coordnode_client_pauses_total") >= 1
-
-
-def _big_asks(count: int) -> list[bytearray]:
-    return [encode_asks([ReadAsk(number, encode(Get(b"big/%d" % (number % 4))))], MSGPACK)[0] for number in range(1, count + 1)]
-
-
-def test_an_oversized_frame_is_refused_before_it_is_taken_in(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (one,) = single.members.values()
-    with Connection(one.address) as connection:
-        body = b"x" * 64
-        large = frame(3, 0, body)
-        start = large[:4] + struct.pack(">I", FRAME_BYTES_MAX - 16) + large[8:12]
-        connection.sock.sendall(start + struct.pack(">I", crc32(start)))
-        with pytest.raises(Refused, match="are accepted here"):
-            connection.receive()
 
 
 # --- what it shows -------------------------------------------------------------------------------------------------

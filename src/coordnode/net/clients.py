@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from coordnode.errors import CoordError, FrameError, Overloaded
+from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
 from coordnode.net.limits import (
     LINK_PENDING_BYTES_MAX,
     OUTSTANDING_MAX,
+    PARTIAL_BYTES_ALL_MAX,
+    PARTIAL_SECONDS_MAX,
     UNREAD_BYTES_ALL_MAX,
     UNREAD_BYTES_MAX,
     UNREAD_BYTES_PAUSE,
@@ -63,6 +65,7 @@ class Clients:
         self._last = 0
         self.held: dict[int, ClientLink] = {}  # not read because of everybody's bytes together, in the order of being stopped
         self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
+        self.partial: dict[int, ClientLink] = {}  # are in the middle of a frame
 
     def open(self, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int) -> "ClientLink":
         """0 is nobody's connection: the leader's own commands carry it."""
@@ -78,6 +81,7 @@ class Clients:
             return
         self.held.pop(link.connection, None)
         self.slow.pop(link.connection, None)
+        self.partial.pop(link.connection, None)
         self.pending_bytes -= link.pending_bytes
         self.traffic.connections -= 1
         self.sink.on_closed(link.connection)
@@ -95,8 +99,10 @@ class Clients:
         if link is not None:
             link.cut_off(Overloaded("this connection was closed by the member; connect again"))
 
-    def sweep(self) -> None:
-        """Once a tick: slow readers together must not hold too much."""
+    def sweep(self, now_s: float) -> None:
+        """Once a tick: those who read slowly, and those who send slowly, must not make us hold too much together."""
+        if self.partial:
+            self._sweep_partial(now_s)
         if not self.slow:
             return
         unread = {link: link.unread_bytes() for link in self.slow.values()}
@@ -104,6 +110,17 @@ class Clients:
             slowest = max(unread, key=lambda link: unread[link])
             del unread[slowest]
             slowest.cut_off(Overloaded("answers were not read and memory is short; read faster, or ask for less"))
+
+    def _sweep_partial(self, now_s: float) -> None:
+        held = {link: link.partial_bytes() for link in self.partial.values()}
+        for link in list(held):
+            if link.is_late_with_frame(now_s):
+                del held[link]
+                link.cut_off(TimedOut(f"a frame did not arrive within {PARTIAL_SECONDS_MAX:g} s"))
+        while sum(held.values()) > PARTIAL_BYTES_ALL_MAX:
+            largest = max(held, key=lambda link: held[link])
+            del held[largest]
+            largest.cut_off(Overloaded("too many large frames are under way at once; send smaller ones, or one after the other"))
 
     def close_all(self, error: CoordError) -> None:
         for link in list(self.links.values()):
@@ -145,6 +162,7 @@ class ClientLink(asyncio.Protocol):
         self._held = False
         self._unread = False
         self._over = False
+        self._partial_since_s = 0.0  # when the sweep first saw the frame that is under way; 0: none is
         transport.set_write_buffer_limits(high=UNREAD_BYTES_PAUSE)
 
     # --- bytes in --------------------------------------------------------------------------------------------------
@@ -152,10 +170,27 @@ class ClientLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._traffic.bytes_in += len(data)
         try:
-            for frame in self._reader.feed(data):
+            frames = self._reader.feed(data)
+            for frame in frames:
                 self.on_frame(frame)
         except CoordError as error:
             self.refuse(error)
+            return
+        if frames:
+            self._partial_since_s = 0.0
+        if not self._reader.is_between_frames():
+            self._clients.partial[self.connection] = self
+        elif self._clients.partial:
+            self._clients.partial.pop(self.connection, None)
+
+    def partial_bytes(self) -> int:
+        return self._reader.bytes_held()
+
+    def is_late_with_frame(self, now_s: float) -> bool:
+        """Counted while we read: who is made to wait is not late."""
+        if not self._reading or not self._partial_since_s:
+            self._partial_since_s = now_s
+        return now_s - self._partial_since_s >= PARTIAL_SECONDS_MAX
 
     def on_frame(self, frame: Frame) -> None:
         if self._over:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.net.clients import ClientLink, Clients, as_transport
+from coordnode.net.http import encode_answer
 from coordnode.net.http_link import HttpHandler, HttpLink, HttpTraffic
-from coordnode.net.limits import HELLO_SECONDS_MAX, UNREAD_BYTES_ALL_MAX
+from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBER_LINKS_MAX, MEMBERS_MAX, UNREAD_BYTES_ALL_MAX
 from coordnode.net.members import MemberLink
 from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, tune
 from coordnode.raft.messages import Message
@@ -75,11 +76,20 @@ class Door:
     def for_http(self) -> "Stranger":
         return Stranger(self, http_only=True)
 
-    def count(self) -> int:
-        return len(self.strangers) + len(self.https.links) + len(self.members) + len(self.clients.links)
-
     def is_full(self) -> bool:
-        return self.count() >= self.clients.limits.connections_max
+        """Of those who want something of us: it is only known who does once they have said so."""
+        return len(self.https.links) + len(self.clients.links) >= self.clients.limits.connections_max
+
+    def full(self) -> Overloaded:
+        return Overloaded(f"{self.clients.limits.connections_max} connections are open already; try another member")
+
+    def admit_member(self, link: MemberLink) -> None:
+        """Whoever is newest is there; connections that died without a word, or never were a member's, make room."""
+        others = [other for other in self.members if other.theirs == link.theirs]
+        crowd = others[: len(others) - MEMBER_LINKS_MAX + 1] or list(self.members)[: len(self.members) - MEMBERS_MAX + 1]
+        self.members[link] = None
+        for other in crowd:
+            other.refuse(Overloaded("a newer connection of a member took the place of this one"))
 
     def our_hello(self, theirs: Hello) -> Hello:
         ours = self.ours
@@ -141,9 +151,9 @@ class Stranger(asyncio.Protocol):
             return
         tune(transport, CLIENT_UNACKNOWLEDGED_MS_MAX)
         door.clients.traffic.accepted += 1
-        if door.is_full():
-            self.refuse(Overloaded(f"{door.clients.limits.connections_max} connections are open already; try another member"))
-            return
+        strangers_max = door.clients.limits.strangers_max
+        if len(door.strangers) >= strangers_max:
+            next(iter(door.strangers)).refuse(Overloaded(f"{strangers_max} newer connections came before this one said who it is"))
         door.strangers[self] = door.now_s() + HELLO_SECONDS_MAX
 
     def data_received(self, data: bytes) -> None:
@@ -162,6 +172,9 @@ class Stranger(asyncio.Protocol):
     def _become_http(self, data: bytes) -> None:
         door = self._door
         del door.strangers[self]
+        if door.is_full():
+            self._refuse_http(door.full())
+            return
         link = HttpLink(self._transport, door.http, door.https, door.now_s)
         self._transport.set_protocol(link)
         link.data_received(data)
@@ -173,12 +186,14 @@ class Stranger(asyncio.Protocol):
         check_hello(hello, door.ours.cluster, door.ours.member)
         if hello.member != NOBODY and frame.format != MSGPACK:
             raise FrameError("members speak msgpack among themselves")
+        if hello.member == NOBODY and door.is_full():
+            raise door.full()
         del door.strangers[self]
         self._transport.write(encode_hello(door.our_hello(hello), frame.format))
         if hello.member != NOBODY:
             self._reader.body_bytes_max = BODY_BYTES_MAX
             member = MemberLink(self._transport, self._reader, hello.member, door.ours.member, door.on_messages, door.member_lost)
-            door.members[member] = None
+            door.admit_member(member)
             door.on_member(hello)
             self._hand_over(member, more)
         else:
@@ -195,9 +210,19 @@ class Stranger(asyncio.Protocol):
 
     def refuse(self, error: CoordError) -> None:
         self._door.strangers.pop(self, None)
+        if self._http_only:
+            self._refuse_http(error)
+            return
         self._door.refused(error)
         if not self._transport.is_closing():
             self._transport.write(encode_refusal(error, self._format))
+            self._transport.close()
+
+    def _refuse_http(self, error: CoordError) -> None:
+        self._door.refused(error)
+        if not self._transport.is_closing():
+            status = 408 if isinstance(error, TimedOut) else 503
+            self._transport.write(encode_answer(self._door.http.refusal(status, error.sentence), keep_alive=False))
             self._transport.close()
 
     def close(self) -> None:

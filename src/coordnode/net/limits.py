@@ -6,14 +6,19 @@ from coordnode.limits import CLIENT_OUTSTANDING_MAX, COMMAND_BYTES_MAX, FRAME_BY
 
 
 class Limits(NamedTuple):
-    connections_max: int = 10_000
+    connections_max: int = 10_000  # of clients and HTTP; members and those who have not said who they are have bounds of their own
+    strangers_max: int = 1_024  # connections that have not said who they are: a new one takes the place of the oldest
     pending_bytes_max: int = 64 * MIB  # of all clients: asked and not answered
 
 
+MEMBERS_MAX = 64  # connections that said they are members: a new one takes the place of the oldest, no client ever does
+MEMBER_LINKS_MAX = 2  # of one of them: its new one and the one that it may have lost without our noticing
 HELLO_SECONDS_MAX = 5.0  # from being accepted to having said who one is
 OUTSTANDING_MAX = 4 * CLIENT_OUTSTANDING_MAX  # asks of one connection; beyond it nothing more is read
 LINK_PENDING_BYTES_MAX = 8 * MIB  # the same in bytes
 WATCHES_MAX = 16_384  # of one connection
+PARTIAL_BYTES_ALL_MAX = 64 * MIB  # of frames whose end has not come, on all connections: beyond it the largest is cut off
+PARTIAL_SECONDS_MAX = 30.0  # from a frame's first byte to its last
 UNREAD_BYTES_PAUSE = 1 * MIB  # answers that a client has not read: beyond it nothing more is read from it
 UNREAD_BYTES_MAX = 32 * MIB  # beyond it the client is cut off
 UNREAD_BYTES_ALL_MAX = 256 * MIB  # of all that are slow: beyond it the slowest is cut off
@@ -27,6 +32,7 @@ HTTP_SECONDS_MAX = 5.0  # from the first byte of a request to its last, and for 
 HTTP_BYTES_PER_SECOND_MIN = 256 * KIB
 HTTP_IDLE_SECONDS_MAX = 30.0  # between requests
 
+assert PARTIAL_BYTES_ALL_MAX > FRAME_BYTES_MAX
 assert UNREAD_BYTES_PAUSE < UNREAD_BYTES_MAX < UNREAD_BYTES_ALL_MAX
 assert UNREAD_BYTES_MAX > FRAME_BYTES_MAX + RANGE_BYTES_MAX
 assert COMMAND_BYTES_MAX < HTTP_BODY_BYTES_MAX < HTTP_BODIES_BYTES_MAX

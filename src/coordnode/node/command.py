@@ -12,12 +12,13 @@ from coordnode.config import KEYS, NodeConfig, load, parse_size
 from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
+from coordnode.net.limits import Limits
 from coordnode.node import bootstrap, status
 from coordnode.node.log_file import LogFile
 from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import Telemetry
-from coordnode.node.tuning import new_loop, raise_file_limit, tune_interpreter
+from coordnode.node.tuning import limits, new_loop, raise_file_limit, tune_interpreter
 from coordnode.storage.wal import Settings as WalSettings
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 64, 76
@@ -80,22 +81,22 @@ def main(arguments: Sequence[str]) -> int:
         _say(error.sentence)
         return USAGE
     tune_interpreter()
-    raise_file_limit()
+    files_max = raise_file_limit()
     telemetry = Telemetry(write, wall_ms)
     try:
-        return _run(config, telemetry)
+        return _run(config, telemetry, limits(config.connections_max, config.pending_bytes_max, files_max))
     finally:
         telemetry.close()
 
 
-def _run(config: NodeConfig, telemetry: Telemetry) -> int:
+def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits) -> int:
     rng = random.Random()
     loop = new_loop()
     try:
         discard_state = False
         for _ in range(REOPENS_MAX):
             opened = open_member(config, rng, discard_state=discard_state)
-            outcome = Member(config, opened, loop, telemetry, rng, status.answer).run()
+            outcome = Member(config, opened, loop, telemetry, rng, bounds, status.answer).run()
             if outcome.kind not in (DIVERGED, ROTTEN):
                 break
             discard_state = outcome.kind == DIVERGED

@@ -73,6 +73,7 @@ class Member:
         loop: asyncio.AbstractEventLoop,
         telemetry: Telemetry,
         rng: random.Random,
+        limits: Limits,
         show: Callable[["Member", str], HttpAnswer],
     ) -> None:
         """`show` answers an HTTP path with what is to be seen of this member."""
@@ -105,7 +106,7 @@ class Member:
         self.lanes = Lanes(opened.recovered.wal, opened.recovered.snapshots, loop.call_soon_threadsafe, self)
         self._driver = Driver(self.replica, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
-        self.clients = Clients(self, Limits(config.connections_max, config.pending_bytes_max))
+        self.clients = Clients(self, limits)
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
         self._show = show
         self.gateway = Gateway(loop, self, opened.identity.cluster, f"http at member {opened.identity.member}")
@@ -301,7 +302,7 @@ class Member:
         try:
             self.inbox.on_tick()
             self.lanes.log.on_tick(self.replica.known())
-            self.clients.sweep()
+            self.clients.sweep(self._loop.time())
             self.door.sweep()
             self._soon()
             self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)

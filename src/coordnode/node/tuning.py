@@ -5,7 +5,12 @@ import gc
 import resource
 import sys
 
+from coordnode.net.limits import MEMBERS_MAX, Limits
+
+FILES_RESERVED = 256  # for the log, snapshots, listening sockets and our own connections: no client may take these
 SWITCH_INTERVAL_S = 0.0002  # a thread whose fdatasync returned waits this long at most for a computing loop
+CONNECTIONS_LEAST = 64
+STRANGERS_MAX = 1_024
 GC_THRESHOLDS = (50_000, 20, 1_000)  # what lives long is in gc=False structs; full collections happen in idle moments
 
 
@@ -21,7 +26,7 @@ def freeze() -> None:
 
 
 def raise_file_limit() -> int:
-    """As many connections as the system lets us have."""
+    """As many open files, connections above all, as the system lets us have; how many that are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 1_048_576
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -31,6 +36,13 @@ def raise_file_limit() -> int:
     except (OSError, ValueError):
         return soft
     return wanted
+
+
+def limits(connections_wanted: int, pending_bytes_max: int, files_max: int) -> Limits:
+    """So many clients that a member whose every place is taken still writes its log, and is reached by other members."""
+    spare = max(files_max - FILES_RESERVED - MEMBERS_MAX, CONNECTIONS_LEAST)
+    strangers_max = min(STRANGERS_MAX, spare // 4)
+    return Limits(min(connections_wanted, spare - strangers_max), strangers_max, pending_bytes_max)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -94,6 +94,10 @@ class FrameReader:
         """The stream may end here without anything cut in two."""
         return not self._rest
 
+    def bytes_held(self) -> int:
+        """Of a frame whose end has not come."""
+        return len(self._rest)
+
     def _read(self, data: bytes) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
         start = 0

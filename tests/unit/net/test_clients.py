@@ -8,7 +8,16 @@ import pytest
 from coordnode.errors import Disconnected
 from coordnode.ids import Revision
 from coordnode.net.clients import ClientLink, Clients
-from coordnode.net.limits import LINK_PENDING_BYTES_MAX, OUTSTANDING_MAX, UNREAD_BYTES_ALL_MAX, UNREAD_BYTES_MAX, WATCHES_MAX, Limits
+from coordnode.net.limits import (
+    LINK_PENDING_BYTES_MAX,
+    OUTSTANDING_MAX,
+    PARTIAL_BYTES_ALL_MAX,
+    PARTIAL_SECONDS_MAX,
+    UNREAD_BYTES_ALL_MAX,
+    UNREAD_BYTES_MAX,
+    WATCHES_MAX,
+    Limits,
+)
 from coordnode.raft.entry import Config
 from coordnode.services.dialogue import (
     Answer,
@@ -23,7 +32,7 @@ from coordnode.services.dialogue import (
     WatchPush,
     WriteAsk,
 )
-from coordnode.wire.bodies import encode_asks
+from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX, encode_asks
 from coordnode.wire.frames import JSON, MSGPACK, PEER, FrameReader, frame
 from tests.unit.net.fakes import FakeSink, FakeTransport
 
@@ -160,10 +169,10 @@ def test_of_many_slow_readers_the_slowest_goes_first(clients: Clients) -> None:
     for side in sides:
         side.link.pause_writing()
         side.transport.unread = UNREAD_BYTES_ALL_MAX // 9
-    clients.sweep()
+    clients.sweep(1.0)
     assert not any(side.transport.aborted for side in sides)
     sides[4].transport.unread += 1_000
-    clients.sweep()
+    clients.sweep(1.0)
     assert [side.transport.aborted for side in sides] == [number == 4 for number in range(9)]
 
 
@@ -206,3 +215,46 @@ def test_all_are_told_when_the_member_leaves(clients: Clients) -> None:
     for side in sides:
         assert side.transport.refusal() == "bye"
         assert not side.transport.aborted
+
+
+def part_of_a_frame(size: int) -> bytes:
+    """All but the end of one."""
+    whole = b"".join(bytes(part) for part in encode_asks([WriteAsk(1, bytes(size))], MSGPACK))
+    return whole[:-1]
+
+
+def test_frames_whose_end_does_not_come_have_a_bound_together(clients: Clients) -> None:
+    size = CLIENT_BODY_BYTES_MAX - 1000
+    sides = [Side(clients) for _ in range(PARTIAL_BYTES_ALL_MAX // size + 2)]
+    for side in sides:
+        side.link.data_received(part_of_a_frame(size - side.link.connection))
+    clients.sweep(1.0)
+    assert [side.transport.aborted for side in sides] == [True, True, *[False] * (len(sides) - 2)], "the largest first"
+    assert "too many large frames" in sides[0].transport.refusal()
+
+
+def test_a_frame_that_takes_too_long_is_not_waited_for(clients: Clients, sink: FakeSink) -> None:
+    slow, steady = Side(clients), Side(clients)
+    frames = b"".join(bytes(part) for part in encode_asks([ReadAsk(1, b"")], MSGPACK)) * 2
+    for second in range(1, int(PARTIAL_SECONDS_MAX) + 1):
+        slow.link.data_received(part_of_a_frame(1000)[second - 1 : second])
+        steady.link.data_received(frames[:50] if second == 1 else frames[50:] + frames[:50])
+        steady.link.answer([reply(1), reply(1)])
+        clients.sweep(float(second))
+        assert not slow.transport.aborted
+    clients.sweep(PARTIAL_SECONDS_MAX + 1)
+    assert slow.transport.aborted
+    assert not steady.transport.aborted, "it is always in the middle of a frame, and never of the same"
+
+
+def test_whoever_is_made_to_wait_is_not_late(clients: Clients) -> None:
+    side = Side(clients)
+    side.link.data_received(part_of_a_frame(1000))
+    clients.sweep(1.0)
+    side.link.pause_writing()
+    clients.sweep(500.0)
+    side.link.resume_writing()
+    clients.sweep(510.0)
+    assert not side.transport.aborted
+    clients.sweep(500.0 + PARTIAL_SECONDS_MAX)
+    assert side.transport.aborted

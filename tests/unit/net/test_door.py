@@ -7,9 +7,9 @@ import pytest
 
 from coordnode.ids import MemberId, Term
 from coordnode.net.clients import ClientLink, Clients
-from coordnode.net.door import Door, Ours, Stranger
+from coordnode.net.door import Door, Ours
 from coordnode.net.http_link import HttpLink
-from coordnode.net.limits import HELLO_SECONDS_MAX, Limits
+from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBERS_MAX, Limits
 from coordnode.net.members import MemberLink
 from coordnode.raft.messages import HeartbeatReply, Message
 from coordnode.services.dialogue import UnwatchAsk
@@ -18,15 +18,16 @@ from coordnode.wire.frames import JSON, MSGPACK, frame
 from coordnode.wire.hello import Hello, decode_hello, encode_hello
 from tests.unit.net.fakes import FakeHandler, FakeSink, FakeTransport
 
+GET = b"GET / HTTP/1.1\r\n\r\n"
 CONTACTS = ((MemberId(1), "h1:1"), (MemberId(2), "h2:1"))
 
 
 class House:
-    def __init__(self, connections_max: int = 10) -> None:
+    def __init__(self, connections_max: int = 10, strangers_max: int = 100) -> None:
         self.sink = FakeSink()
         self.now = 0.0
         self.messages: list[Message] = []
-        self.clients = Clients(self.sink, Limits(connections_max=connections_max))
+        self.clients = Clients(self.sink, Limits(connections_max=connections_max, strangers_max=strangers_max))
         self.contacts: tuple[tuple[MemberId, str], ...] = CONTACTS
         ours = Ours(77, MemberId(1), 4, "0.1")  # type: ignore[arg-type]
         self.door = Door(ours, self.clients, self.messages.extend, lambda: self.contacts, FakeHandler(), lambda: self.now)
@@ -137,15 +138,52 @@ def test_who_says_nothing_in_time_is_sent_away() -> None:
     assert house.door.refusals == {"TimedOut": 2}
 
 
-def test_a_full_house_says_so() -> None:
-    house = House(connections_max=3)
-    house.knock(encode_hello(hello(), MSGPACK))
-    house.knock(b"GET / HTTP/1.1\r\n\r\n")
-    waiting = house.knock()
-    refused = house.knock(encode_hello(hello(), MSGPACK))
-    assert "3 connections are open already" in refused.refusal()
-    cast(Stranger, waiting.protocol).connection_lost(None)
+def test_a_full_house_says_so_in_the_words_of_whoever_knocks() -> None:
+    house = House(connections_max=2)
+    client = house.knock(encode_hello(hello(), MSGPACK))
+    house.knock(GET)
+    for body_format in (MSGPACK, JSON):
+        assert "2 connections are open already" in house.knock(encode_hello(hello(), body_format)).refusal()
+    assert bytes(house.knock(GET).written).startswith(b"HTTP/1.1 503 ")
+    assert house.door.refusals == {"Overloaded": 3}
+    cast(ClientLink, client.protocol).connection_lost(None)
     assert not house.knock(encode_hello(hello(), MSGPACK)).closed
+
+
+def test_no_number_of_clients_or_strangers_keeps_members_apart() -> None:
+    house = House(connections_max=1, strangers_max=2)
+    house.knock(GET)
+    first, second = house.knock(), house.knock(b"\xc5")
+    member = house.knock(encode_hello(hello(member=2), MSGPACK))
+    assert isinstance(member.protocol, MemberLink)
+    assert "2 newer connections" in first.refusal()
+    assert not second.closed
+    assert len(house.door.strangers) == 1
+
+
+def test_the_newest_connections_of_a_member_count() -> None:
+    house = House()
+    lost: list[int] = []
+    house.door.on_member_lost = lost.append
+    knocks = [house.knock(encode_hello(hello(member=2), MSGPACK)) for _ in range(4)]
+    assert [knock.closed for knock in knocks] == [True, True, False, False]
+    assert "newer connection" in knocks[0].refusal()
+    for knock in knocks[:2]:
+        cast(MemberLink, knock.protocol).connection_lost(None)
+    assert house.door.is_connected(MemberId(2))
+    for number in range(100):
+        house.knock(encode_hello(hello(member=100 + number), MSGPACK))
+    assert sum(not knock.closed for knock in knocks) == 0
+    closed = [link for link in house.door.members if cast(FakeTransport, link._transport).closed]
+    assert len(house.door.members) - len(closed) <= MEMBERS_MAX
+
+
+def test_who_is_late_on_the_port_for_http_is_told_in_http() -> None:
+    house = House()
+    transport = house.knock(http_only=True)
+    house.now += HELLO_SECONDS_MAX
+    house.door.sweep()
+    assert bytes(transport.written).startswith(b"HTTP/1.1 408 ")
 
 
 def test_leaving_closes_everything() -> None:
