@@ -11,8 +11,9 @@ import pytest
 from coordnode.services.commands import Get, Put
 from tests.processes.members import Cluster, wait_until
 from tests.processes.violence.campaign import Campaign
-from tests.processes.violence.clients import Client, Paper
+from tests.processes.violence.clients import Client
 from tests.processes.violence.judgement import check, merged
+from tests.processes.violence.paper import Paper
 from tests.processes.violence.power import Power, compiled
 
 LONG = os.environ.get("COORD_LONG") == "1"
@@ -23,6 +24,7 @@ SECONDS = 600.0 if LONG else 0.0  # in the short version each kind of violence i
 def test_nothing_is_lost_and_everything_is_linearizable_under_violence(tmp_path: Path, power: bool) -> None:
     found = Campaign(tmp_path, seed=1, power=power).run(SECONDS, each_act_once=True)
     assert found.acknowledged > 100
+    assert found.sessions > 0
     if power:
         assert found.lost.writes > 0, "the disk forgot nothing: nothing was shown"
 

@@ -15,11 +15,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from coordnode.services.commands import Done, Put
+from coordnode.client.requests import prefix_end
+from coordnode.services.commands import Done, Page, Put, Range
 from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
-from tests.processes.violence.clients import LAST_KEY, Client, Paper
-from tests.processes.violence.judgement import Watched, check, merged
+from tests.processes.violence.clients import LAST_KEY, RANGE_LIMIT, Client
+from tests.processes.violence.holders import PREFIX
+from tests.processes.violence.judgement import Watched, check, lines, merged
 from tests.processes.violence.nemesis import Nemesis
+from tests.processes.violence.paper import Paper
 from tests.processes.violence.power import Lost, Power, compiled
 
 LOADS = 3
@@ -33,6 +36,7 @@ class Found(NamedTuple):
     acknowledged: int  # writes
     revisions: int
     gaps: int
+    sessions: int  # that ended without being closed
     lost: Lost
     verdict: str
 
@@ -68,7 +72,7 @@ class Campaign:
         nemesis.heal()
         self.cluster.wait_ready()
         for number, paper in enumerate(self._papers):
-            first = 1 + number * THREADS
+            first = 1 + number * (THREADS + 1)  # the last one holds sessions
             self._client("load", paper, "--first-process", str(first), "--threads", str(THREADS), "--seed", str(self._seed + number))
         watch_paper = self._folder / "watches.jsonl"
         watching = self._client("watch", watch_paper, "--seed", str(self._seed))
@@ -82,6 +86,7 @@ class Campaign:
             if client is not watching:
                 _end(client, "")
         self.cluster.wait_ready()
+        wait_until(self._no_session_holds_a_key, "sessions that nobody renews end")
         last_revision = self._progress()
         _end(watching, f"{last_revision}\n")
         assert self.cluster.wait_equal() == last_revision
@@ -94,13 +99,18 @@ class Campaign:
         watched = Watched(watch_paper)
         watched.check(last_revision)
         acknowledged = watched.check_against(history)
+        sessions = watched.check_sessions([line for paper in self._papers for line in lines(paper)])
         code, verdict = check(history)
         assert code == 0, verdict
         for one in self.cluster.members.values():
             for name in ("bug", "failed", "rotten", "diverged", "writes_stopped"):
                 assert not one.events(name), one.events(name)
         nemesis = self._nemesis
-        return Found(nemesis.told, events, acknowledged, last_revision, watched.gaps, nemesis.lost, verdict.splitlines()[0])
+        return Found(nemesis.told, events, acknowledged, last_revision, watched.gaps, sessions, nemesis.lost, verdict.splitlines()[0])
+
+    def _no_session_holds_a_key(self) -> bool:
+        page = self._own.ask(Range(PREFIX, prefix_end(PREFIX), RANGE_LIMIT), timeout_ms=int(PATIENCE_S * 1_000))
+        return isinstance(page, Page) and not page.items
 
     def _progress(self) -> int:
         """Waits until a write is acknowledged; its revision."""

@@ -1,4 +1,4 @@
-"""Clients that write down what they asked, when, and what they were told: each a thread, several in each process.
+"""Clients that write down what they asked, when, and what they were told: each a thread, several in each process, one a holder.
 
     python -m tests.processes.violence.clients load ENDPOINTS FILE --first-process 1 --threads 3 --seed 7
     python -m tests.processes.violence.clients watch ENDPOINTS FILE --seed 7
@@ -7,8 +7,6 @@ A load stops at the end of its standard input. Watches are told there by a numbe
 """
 
 import argparse
-import json
-import os
 import random
 import sys
 import threading
@@ -18,6 +16,7 @@ from typing import Any
 
 from coordnode.checking.writing import plain
 from coordnode.client.addresses import parse_addresses
+from coordnode.client.clock import now_ms
 from coordnode.client.pump import Pump
 from coordnode.client.requests import Request
 from coordnode.client.sync import Cluster, connect
@@ -25,6 +24,8 @@ from coordnode.errors import CoordError, HistoryGone
 from coordnode.ids import SessionId
 from coordnode.services.commands import EQUAL, MOD_REVISION, ClientOperation, Compare, Delete, Get, Put, Range, Result, Transaction
 from coordnode.simulator.cluster import VOCABULARY
+from tests.processes.violence.holders import Holder
+from tests.processes.violence.paper import Paper, write_event
 
 KEYS = 24
 PAUSE_S_MAX = 0.008  # between two questions of one client: the machine is not ours alone
@@ -33,17 +34,6 @@ HOP_S_MAX = 2.0
 RANGE_LIMIT = 1_000
 WATCHES = ((b"", False), (b"", True), (b"k/0", True))  # prefix, hops
 LAST_KEY = b"k/00"  # every watch sees it
-
-
-class Paper:
-    """One file, a line at a time, by several threads."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-    def write(self, line: dict[str, Any]) -> None:
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        assert os.write(self._descriptor, data) == len(data)
 
 
 class Client:
@@ -57,18 +47,15 @@ class Client:
     def ask(self, operation: ClientOperation, *, timeout_ms: int, request_id: str = "") -> Result | None:
         """None: it failed, or nobody knows."""
         function, argument = VOCABULARY.asked(operation, SessionId(0))
-        self._write("invoke", function, plain(argument))
+        write_event(self._paper, self.number, "invoke", function, argument)
         try:
             request: Request[Result | None] = Request(operation, lambda result: result, request_id=request_id)
             result = self._pump.call(request, timeout_ms)
         except CoordError as error:
-            self._write("fail" if error.definite else "info", function, None)
+            write_event(self._paper, self.number, "fail" if error.definite else "info", function, None)
             return None
-        self._write("ok", function, plain(VOCABULARY.answered(operation, result)))
+        write_event(self._paper, self.number, "ok", function, VOCABULARY.answered(operation, result))
         return result
-
-    def _write(self, kind: str, function: str, value: object) -> None:
-        self._paper.write({"process": self.number, "type": kind, "f": function, "value": value, "time": time.monotonic_ns()})
 
     def close(self) -> None:
         self._pump.close()
@@ -153,8 +140,8 @@ class Watching:
                 while not self._is_over() and time.monotonic() < hop_at_s:
                     change = watch.take(timeout=0.1)
                     if change is not None:
-                        events = [(event.kind, plain(event.key), plain(event.value), event.version) for event in change.events]
-                        self._write(revision=change.revision, events=events)
+                        events = [(one.kind, plain(one.key), plain(one.value), one.version, one.session) for one in change.events]
+                        self._write(revision=change.revision, events=events, at=now_ms())
                         self._next = change.revision + 1
         except HistoryGone as gone:
             self._write(gap=gone.floor)
@@ -169,7 +156,8 @@ def load(options: argparse.Namespace) -> None:
     stopping = threading.Event()
     numbers = range(options.first_process, options.first_process + options.threads)
     loads = [Load(Client(options.endpoints, paper, number), random.Random(f"{options.seed}-{number}")) for number in numbers]
-    threads = [threading.Thread(target=one.run, args=(stopping,)) for one in loads]
+    holder = Holder(options.endpoints, paper, options.first_process + options.threads, random.Random(f"{options.seed}-holder"))
+    threads = [threading.Thread(target=one.run, args=(stopping,)) for one in (*loads, holder)]
     for thread in threads:
         thread.start()
     sys.stdin.read()

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from coordnode.checking.history import OK
-from coordnode.checking.promises import WatchOrder
+from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.checking.reading import VERSION, parse_history
 from coordnode.checking.shapes import puts_asked
 from coordnode.checking.store import changed_something, puts_done, revision_of
 from coordnode.client.requests import prefix_end
-from coordnode.services.commands import PUT_EVENT
+from coordnode.services.commands import DELETE_EVENT, PUT_EVENT
 from tests.processes.members import SOURCE
 
 CHECK_SECONDS_MAX = 900
-Events = tuple[tuple[object, ...], ...]  # (kind, key, value, version) of one revision
+Events = tuple[tuple[object, ...], ...]  # (kind, key, value, version, session) of one revision
 
 
 def merged(papers: list[Path], history: Path) -> int:
     """All that the clients wrote, as one history in the order of time; of two at the same time the question comes first."""
-    events = [event for paper in papers for event in lines(paper)]
+    events = [event for paper in papers for event in lines(paper) if "process" in event]
     events.sort(key=lambda event: (event["time"], event["type"] != "invoke"))
     with history.open("w") as file:
         file.write(json.dumps({"history": VERSION, "model": "coordnode"}) + "\n")
@@ -87,11 +87,31 @@ class Watched:
         asked = {put for operation in operations for put in puts_asked(operation)}
         written: dict[object, int] = {}
         for revision, events in self.changes.items():
-            for kind, key, value, _ in events:
+            for kind, key, value, _, _ in events:
                 if kind == PUT_EVENT:
                     assert (key, value) in asked, f"nobody asked for {key}={value}, which revision {revision} holds"
                     assert written.setdefault(value, revision) == revision, f"{value} was written at {written[value]} and {revision}"
         return acknowledged
+
+
+    def check_sessions(self, told: list[dict[str, Any]]) -> int:
+        """No key bound to a session goes before its holder stopped believing in it. Watches learn of it a little later than it
+        happens, so nobody is accused wrongly. Returns how many sessions ended by themselves."""
+        life = SessionLife()
+        facts = [line for line in told if "session" in line] + [line for line in self._lines if "revision" in line]
+        closing: set[int] = set()
+        ended: set[int] = set()
+        for line in sorted(facts, key=lambda line: line["at"]):
+            if "closing" in line:
+                closing.add(line["session"])
+            elif "believed_until" in line:
+                life.held(line["session"], line["believed_until"], line["at"])
+            else:
+                for kind, _, _, _, session in line["events"]:
+                    if kind == DELETE_EVENT and session:
+                        life.ended(session, line["at"], by_client=session in closing)
+                        ended.add(session)
+        return len(ended - closing)
 
 
 def _events(line: dict[str, Any]) -> Events:
