@@ -198,5 +198,9 @@ class Checks:
         if restored.digest != machine.digest or restored.dump() != dump:
             raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
 
+    def committed(self) -> int:
+        """The last index that anybody knows to be committed."""
+        return int(self._reference.applied)
+
     def committed_config(self) -> Config | None:
         return self._last_config

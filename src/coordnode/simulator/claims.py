@@ -53,6 +53,7 @@ class Claims:
         "_member",
         "ever_lost",
         "hard_state",
+        "must_regain",
         "must_report",
         "only_copy_rotten",
         "rot_injected",
@@ -68,6 +69,7 @@ class Claims:
         self.under_way: list[Write] = []  # handed to the disk, not said to be durable
         self.votes: dict[Term, MemberId] = {}  # by term, as its disk was told and said that it is durable
         self.ever_lost = False  # a start found that rot had taken entries
+        self.must_regain = 0  # after entries were lost: what was committed when that was found must be here before it votes again
         self.must_report = ""  # a file damaged while the member was down, in bytes that are needed: its next start must name it
         self.only_copy_rotten = False  # both copies of the hard state were damaged: nothing but a refusal can follow
         self.rot_injected = False  # since the last start: less may come back than was kept
@@ -80,6 +82,7 @@ class Claims:
         for write in writes:
             if write.hard_state is not None:
                 self._check_vote(write.hard_state)
+                self._check_regained(write.hard_state)
                 self.hard_state = write.hard_state
                 self.votes[write.hard_state.term] = write.hard_state.vote
             self._log.write(write)
@@ -93,6 +96,17 @@ class Claims:
         if newer.term == older.term and older.vote and newer.vote != older.vote:
             raise PromiseBroken(
                 "vote-once", f"member {self._member} voted for {older.vote} and then for {newer.vote} in term {newer.term}", (older, newer)
+            )
+
+    def _check_regained(self, newer: HardState) -> None:
+        """It takes itself for whole again: nothing may be missing of what others counted on it for."""
+        assert self.hard_state is not None
+        if self.hard_state.lost_entries and not newer.lost_entries and self._log.last_index() < self.must_regain:
+            raise PromiseBroken(
+                "regained-before-voting",
+                f"member {self._member} counts as whole; its disk has entries up to {self._log.last_index()}, and when it lost some, "
+                f"{self.must_regain} was committed",
+                (newer, self.must_regain),
             )
 
     def sent(self, messages: Sequence[Message]) -> None:
@@ -172,8 +186,10 @@ class Claims:
                 "rot-is-named", f"member {self._member} starts and says nothing of the damage in {path}", (path, tuple(recovered.report))
             )
 
-    def opened(self, recovered: Recovered) -> None:
-        """What the folder holds must be what was durable, and of what was under way a beginning."""
+    def opened(self, recovered: Recovered, committed: int) -> None:
+        """What the folder holds must be what was durable, and of what was under way a beginning. `committed`: by anybody, so far."""
+        if recovered.lost_entries:
+            self.must_regain = committed
         found = recovered.hard_state
         if self.hard_state is not None:
             self._check_hard_state(found)

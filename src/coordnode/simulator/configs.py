@@ -3,7 +3,7 @@
 from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId
 from coordnode.raft.core import Raft
-from coordnode.raft.entry import CONFIG, Config, decode_config
+from coordnode.raft.entry import CONFIG, Config, SnapshotMeta, decode_config
 from coordnode.raft.ready import Write
 from coordnode.storage.recovery import Recovered
 
@@ -49,6 +49,17 @@ class Configs:
                 (raft.config, config, index),
             )
         self.agreed[raft.member] = raft.config
+
+    def check_snapshot(self, member: MemberId, meta: SnapshotMeta) -> None:
+        """It carries the newest configuration of the log that it covers, and none of what follows."""
+        expected = next((logged for logged in reversed(self._logged[member]) if logged[0] <= meta.index), None)
+        if expected is not None and expected != (meta.config_index, meta.config):
+            raise PromiseBroken(
+                "snapshot-config",
+                f"member {member} makes a snapshot up to {meta.index} with the configuration of {meta.config_index}; in force there was "
+                f"that of {expected[0]}",
+                (meta, expected),
+            )
 
     def up_to(self, raft: Raft, last_index: Index) -> tuple[Index, Config]:
         """What was in force when the log ended there."""

@@ -44,6 +44,10 @@ class Host(Protocol):
 
     def on_written(self, writes: Sequence[Write]) -> None: ...
 
+    def on_snapshotting(self, meta: SnapshotMeta) -> None:
+        """It stores a slice of a snapshot of its own."""
+        ...
+
     def on_receiving(self) -> None: ...
 
 
@@ -190,7 +194,7 @@ class Lanes:
             self._snapshot_busy = False
 
     def _store_slice(self, work: StoreSlice) -> Callable[[], None]:
-        self._host.claims.check_snapshot(work.meta.index, work.meta.term)
+        self._host.on_snapshotting(work.meta)
         try:
             stored = self._snapshots.store_slice(work)
         except (DiskFull, Superseded):

@@ -7,7 +7,8 @@ from typing import Protocol
 from coordnode.driver import Driver
 from coordnode.errors import DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
 from coordnode.ids import MemberId
-from coordnode.raft.messages import ConfirmReply, Message, VoteReply
+from coordnode.raft.entry import SnapshotMeta
+from coordnode.raft.messages import ConfirmReply, Heartbeat, Message, VoteReply
 from coordnode.raft.ready import Write
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.events import Events
@@ -136,7 +137,7 @@ class SimMember:
     def _opened(self, recovered: Recovered) -> None:
         self.disk.settle()
         self._site.on_opened(self, recovered)
-        self.claims.opened(recovered)
+        self.claims.opened(recovered, self._site.checks.committed())
         self._site.checks.quorums.configs.opened(self.member, recovered)
         seed = self._chance.getrandbits(64)
         self.replica = Replica(
@@ -300,7 +301,7 @@ class SimMember:
 
     def on_asks(self, connection: int, asks: Sequence[Ask]) -> None:
         self.inbox.asks.extend([(connection, ask) for ask in asks])
-        self._site.checks.promised.arrived(connection, asks)
+        self._site.checks.promised.arrived(connection, asks, self._world.now_ns)
         self.soon()
 
     def on_closed(self, connection: int) -> None:
@@ -317,6 +318,8 @@ class SimMember:
                     self._site.marks.reach(marks.AMNESIAC_REFUSED)
             elif type(message) is ConfirmReply:
                 self._site.checks.confirms(message)
+            elif type(message) is Heartbeat:
+                self._site.checks.promised.round_sent(message.term, message.round, self._world.now_ns)
         self._site.network.send(messages)
 
     def answer(self, connection: int, replies: Sequence[Answer]) -> None:
@@ -333,6 +336,10 @@ class SimMember:
         self._site.checks.wrote(self.member, write)
         if write.reset_to is not None:
             self._site.marks.reach(marks.SNAPSHOT_INSTALLED)
+
+    def on_snapshotting(self, meta: SnapshotMeta) -> None:
+        self.claims.check_snapshot(meta.index, meta.term)
+        self._site.checks.quorums.configs.check_snapshot(self.member, meta)
 
     def on_receiving(self) -> None:
         self._site.on_receiving(self)

@@ -6,11 +6,12 @@ Looked at where an answer leaves a member, whether or not a client ever hears it
 from collections.abc import Sequence
 
 from coordnode.errors import PromiseBroken
-from coordnode.ids import Index, SessionId, Term
+from coordnode.ids import Index, MemberId, SessionId, Term
+from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, Entry
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
-from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, WatchPush
 from coordnode.simulator.reference import Reference
 
 UNRENEWED_MAX = 6  # half of what a client sends before it gives up
@@ -22,21 +23,26 @@ class Promised:
         self.newest_term = Term(0)  # of all that had a leader
         self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
         self._reference = reference
-        self._asked: dict[tuple[int, int], tuple[Term, Sequence[SessionId]]] = {}  # by connection and request: the newest term by then
+        self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId]]] = {}  # by connection and request: the newest term, when
+        self._rounds: dict[tuple[Term, int], int] = {}  # when the first heartbeat left that carries it
+        self._pushed: dict[tuple[int, int], int] = {}  # by connection and request of a watch: what it was told of last
         self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
         self._expiring: dict[tuple[Term, SessionId], Index] = {}  # by the term that decided it: where its Expire stands
         self._checkpoints: dict[tuple[Term, SessionId], tuple[bool, Index]] = {}  # likewise: (whether withdrawn, where it says so)
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
-    def arrived(self, connection: int, asks: Sequence[Ask]) -> None:
+    def round_sent(self, term: Term, number: int, now_ns: int) -> None:
+        self._rounds.setdefault((term, number), now_ns)
+
+    def arrived(self, connection: int, asks: Sequence[Ask], now_ns: int) -> None:
         asked = self._asked
         for ask in asks:
             if type(ask) is ReadAsk:
                 if not ask.stale:
-                    asked[connection, ask.request] = (self.newest_term, ())
+                    asked[connection, ask.request] = (self.newest_term, now_ns, ())
             elif type(ask) is KeepAliveAsk:
-                asked[connection, ask.request] = (self.newest_term, ask.sessions)
+                asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions)
         if len(asked) > ASKS_KEPT:
             for key in list(asked)[: ASKS_KEPT // 2]:
                 del asked[key]
@@ -67,14 +73,19 @@ class Promised:
 
     def answered(self, replica: Replica, connection: int, answers: Sequence[Answer]) -> None:
         for answer in answers:
+            if type(answer) is WatchPush:
+                self._check_push(connection, answer)
+                continue
             asked = self._asked.pop((connection, answer.request), None)
             if asked is None:
                 continue
-            asked_in, sessions = asked
+            asked_in, asked_ns, sessions = asked
             if type(answer) is Reply:
                 self._check_term(replica, asked_in, "a read")
+                self._check_round(replica, asked_ns, "a read")
             elif type(answer) is KeepAliveReply:
                 self._check_term(replica, asked_in, "a keep-alive")
+                self._check_round(replica, asked_ns, "a keep-alive")
                 self._check_keep_alive(replica, answer)
                 self._check_renewed(replica, answer, sessions)
 
@@ -85,6 +96,33 @@ class Promised:
                 f"member {replica.member} answers {what} in term {replica.raft.term}; when it was asked, term {asked_in} had a leader",
                 (replica.member, replica.raft.term, asked_in),
             )
+
+    def _check_round(self, replica: Replica, asked_ns: int, what: str) -> None:
+        """The newest round that a quorum has answered began no earlier than the question came."""
+        raft = replica.raft
+        config = raft.config
+        # One that took effect since the round was answered has no say in it.
+        confirmed = max([min([_reached(raft, voters) for voters in (each.voters, each.outgoing) if voters]) for _, each in raft.configs])
+        if confirmed == raft.round and config.voters == (raft.member,) and not config.outgoing:
+            return  # nobody else is asked
+        if any(raft.progress[voter].round == 0 for voter in (*config.voters, *config.outgoing) if voter in raft.progress):
+            return  # one of them started anew, or came only now: what it answered before counted, and is forgotten
+        begun_ns = self._rounds.get((raft.term, confirmed))
+        if begun_ns is None or begun_ns < asked_ns:
+            raise PromiseBroken(
+                "confirmed-after-asked",
+                f"member {replica.member} answers {what} that came at {asked_ns}; round {confirmed}, the newest that a quorum answered, "
+                f"began at {begun_ns}",
+                (replica.member, raft.term, raft.round, confirmed),
+            )
+
+    def _check_push(self, connection: int, push: WatchPush) -> None:
+        name = connection, push.request
+        told = self._pushed.get(name, 0)
+        if push.changes and push.changes[0].revision <= told:
+            sentence = f"a watch is pushed revision {push.changes[0].revision} after {told}"
+            raise PromiseBroken("watch-order", sentence, (connection, push))
+        self._pushed[name] = max(told, int(push.up_to))
 
     def _check_keep_alive(self, replica: Replica, answer: KeepAliveReply) -> None:
         member, term = replica.member, replica.raft.term
@@ -124,3 +162,10 @@ class Promised:
             if not self._reference.is_over(int(session)):
                 raise PromiseBroken("session-life", f"a client is told that session {session} is over, and it lives", session)
         self.said_over.clear()
+
+
+def _reached(raft: Raft, voters: Sequence[MemberId]) -> int:
+    """The newest round that a majority of these has answered."""
+    answered = {member: peer.round for member, peer in raft.progress.items()}
+    answered[raft.member] = raft.round
+    return sorted([answered.get(voter, 0) for voter in voters], reverse=True)[len(voters) // 2]
