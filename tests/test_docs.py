@@ -56,3 +56,10 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
 def test_the_door_of_ci_is_the_door_of_readme() -> None:
     assert "$ tests/run" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert "tests/run" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_codes_on_the_wire_are_those_of_the_page() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    named = {name: int(code) for code, name in re.findall(r"^\| (\d+) \| ([A-Z]\w+) \|", page, re.MULTILINE)}
+    assert named == {kind.__name__: code for code, kind in errors.BY_CODE.items() if code <= errors.FrameError.code}
+    assert all(kind.definite == (code < 50) for code, kind in errors.BY_CODE.items() if code <= errors.FrameError.code)
