@@ -19,6 +19,7 @@ from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.aio_counters import AsyncCounters
 from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
+from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
@@ -45,6 +46,7 @@ class Cluster:
         self.kv = Kv(tasks, timeout_ms, 0)
         self.counters = AsyncCounters(tasks, timeout_ms)
         self.groups = AsyncGroups(tasks, timeout_ms)
+        self.queues = AsyncQueues(tasks, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -60,6 +62,10 @@ class Cluster:
     def group(self, name: str | bytes) -> AsyncGroup:
         """To look at; to join it, go through a session."""
         return AsyncGroup(self._tasks, self._timeout_ms, name)
+
+    def queue(self, name: str | bytes) -> AsyncQueue:
+        """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
+        return AsyncQueue(self._tasks, self._timeout_ms, name)
 
     async def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -170,6 +176,10 @@ class Session:
     def group(self, name: str | bytes) -> AsyncGroup:
         """To join: this session's member goes when the session ends."""
         return AsyncGroup(self._tasks, self._timeout_ms, name, self._number)
+
+    def queue(self, name: str | bytes) -> AsyncQueue:
+        """What is taken through it goes back when the session ends."""
+        return AsyncQueue(self._tasks, self._timeout_ms, name, self._number, self.id)
 
     @property
     def state(self) -> SessionState:

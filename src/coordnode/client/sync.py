@@ -24,6 +24,7 @@ from coordnode.client.groups import Group, Groups
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.pump import Pump
+from coordnode.client.queues import Queue, Queues
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
@@ -45,6 +46,7 @@ class Cluster:
         self.kv = Kv(pump, timeout_ms, 0)
         self.counters = Counters(pump, timeout_ms)
         self.groups = Groups(pump, timeout_ms)
+        self.queues = Queues(pump, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -60,6 +62,10 @@ class Cluster:
     def group(self, name: str | bytes) -> Group:
         """To look at; to join it, go through a session."""
         return Group(self._pump, self._timeout_ms, name)
+
+    def queue(self, name: str | bytes) -> Queue:
+        """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
+        return Queue(self._pump, self._timeout_ms, name)
 
     def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -169,6 +175,10 @@ class Session:
     def group(self, name: str | bytes) -> Group:
         """To join: this session's member goes when the session ends."""
         return Group(self._pump, self._timeout_ms, name, self._number)
+
+    def queue(self, name: str | bytes) -> Queue:
+        """What is taken through it goes back when the session ends."""
+        return Queue(self._pump, self._timeout_ms, name, self._number, self.id)
 
     @property
     def state(self) -> SessionState:
