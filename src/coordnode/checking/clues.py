@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from coordnode.checking.history import OK, Operation
+from coordnode.checking.parts import Changes
 from coordnode.checking.shapes import puts_asked
-from coordnode.checking.store import Changes, Item, items_seen, keys_absent, puts_done, revision_of
+from coordnode.checking.store import Item, items_seen, keys_absent, puts_done, revision_of
 
 NEVER_WANTED: Final = 1 << 62
 

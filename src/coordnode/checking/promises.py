@@ -5,7 +5,7 @@ PromiseBroken, named after the check, at the first contradiction.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -93,12 +93,16 @@ class _Watch(msgspec.Struct):
     start: bytes
     end: bytes  # exclusive; empty: no end
     seen: int  # nothing that matches is missing up to here; -1 until a watch "from now on" has its first push
+    space: int
+
+    def matches(self, event: Any) -> bool:
+        return (event[5] if len(event) > 5 else 0) == self.space and event[1] >= self.start and (not self.end or event[1] < self.end)
 
 
 class WatchOrder:
     """Ordered, unique, complete, atomic for each revision; what cannot be had any more is an explicit gap, never silence.
 
-    An event is a tuple whose item 1 is the key; a change is (revision, events).
+    An event is a tuple whose item 1 is the key and item 5, if there is one, the space; a change is (revision, events).
     """
 
     name: ClassVar[str] = "watch-order"
@@ -113,9 +117,9 @@ class WatchOrder:
         if known != events:
             raise PromiseBroken(self.name, f"revision {revision} changed different things on two members", (revision, known, events))
 
-    def opened(self, watch: Hashable, start: bytes, end: bytes, start_revision: int) -> None:
+    def opened(self, watch: Hashable, start: bytes, end: bytes, start_revision: int, space: int = 0) -> None:
         """`start_revision` 0: from now on. Opening a name again is a new watch."""
-        self._watches[watch] = _Watch(start, end, start_revision - 1)
+        self._watches[watch] = _Watch(start, end, start_revision - 1, space)
 
     def closed(self, watch: Hashable) -> None:
         self._watches.pop(watch, None)
@@ -168,10 +172,9 @@ class WatchOrder:
 
     def _matching(self, state: _Watch, revision: int) -> tuple[tuple[Hashable, ...], ...]:
         events = self._changes.get(revision, ())
-        start, end = state.start, state.end
         for event in events:
-            if event[1] < start or (end and event[1] >= end):  # type: ignore[operator]  # keys are bytes
-                return tuple([event for event in events if event[1] >= start and (not end or event[1] < end)])  # type: ignore[operator]
+            if not state.matches(event):
+                return tuple([event for event in events if state.matches(event)])
         return events
 
 

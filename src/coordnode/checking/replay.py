@@ -14,8 +14,9 @@ from coordnode.checking.clues import Clues
 from coordnode.checking.history import FOREVER, NO_PLACE, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.linearizable import Budget, told
 from coordnode.checking.models import shown
+from coordnode.checking.parts import Changes
 from coordnode.checking.shapes import keys_bound, keys_of
-from coordnode.checking.store import END_SESSIONS, NAME, READS, Changes, Item, Store, changed_something, revision_of
+from coordnode.checking.store import END_SESSIONS, NAME, READS, Item, Store, changed_something, revision_of
 from coordnode.checking.verdict import BY_WITNESS, BY_WITNESS_SEARCH, PASS, VIOLATION, Evidence, Verdict
 from coordnode.checking.verdict import UNKNOWN as UNDECIDED
 from coordnode.checking.witness import has_witness, one_place_twice, placed_order, real_time_broken, returns_from

@@ -22,47 +22,24 @@ session) or None; `session` is 0 for a key that no session keeps alive.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
+from coordnode.checking.others import Others
+from coordnode.checking.parts import Answer, Changes, Key, Part
 
 NAME: Final = "coordnode"
 OPENED: Final = -1  # as the session of a first command's key: the session that is being opened
-READS: Final = frozenset({"get", "range", "barrier"})
+READS: Final = frozenset({"get", "range", "barrier", "other-read"})
 END_SESSIONS: Final = "end-sessions"
 
-Key = Any  # bytes from the simulator, text from a file: only compared with its like
 Item = tuple[Key, Value, int, int, int, int]
-Changes = dict[Key, Item | None]  # what a command leaves behind; empty: it changed nothing
-Answer = tuple[Value, Changes]
 
 _FIELDS: Final = {1: 3, 2: 2, 3: 4}  # Compare.field → its place in an item
 _NO_ITEM: Final[Item] = (None, None, 0, 0, 0, 0)
 
 
-class Part:
-    """Another service's part of the store. Its state are items under keys (name, …): read by `item`, changed only through answers."""
-
-    NAME: ClassVar[str]
-    RAISES_REVISION: ClassVar[bool] = True  # a change of it has a revision of its own, as one of a key has
-
-    def __init__(self, item: Callable[[Key], Any]) -> None:
-        self.item = item
-        self.answers: dict[str, Callable[[Any, Any], Answer]] = {}  # by function: (argument, result or UNSEEN)
-
-    def placed(self, key: Key, old: Any, new: Any) -> None:
-        """An item came, went (new is None) or changed, also backwards: for what the part keeps to find items by."""
-
-    def ends(self, session: int) -> Changes:
-        """What the end of a session changes."""
-        return {}
-
-    def event_key(self, key: Key) -> bytes | None:
-        """Under which key watches are told of it; None: they are not."""
-        return None
-
-
-PARTS: Final[tuple[type[Part], ...]] = ()
+PARTS: Final[tuple[type[Part], ...]] = (Others,)
 """What the store has beside keys. A new service's part is its own file in checking/ and one line here."""
 
 
@@ -92,6 +69,7 @@ class Store:
         }
         self.parts: dict[str, Part] = {kind.NAME: kind(self._items.get) for kind in parts}
         for part in self.parts.values():
+            part.revision = lambda: self.revision
             assert not self._answers.keys() & part.answers.keys(), "two services claim one function"
             self._answers.update(part.answers)
 
@@ -126,7 +104,7 @@ class Store:
         return sorted(self._bound)
 
     def _raises_revision(self, keys: Iterable[Key]) -> bool:
-        return not self.parts or any([type(key) is not tuple or self.parts[key[0]].RAISES_REVISION for key in keys])
+        return not self.parts or any([type(key) is not tuple or self.parts[key[0]].raises_revision(key) for key in keys])
 
     def _place(self, key: Key, old: Item | None, item: Item | None) -> None:
         if type(key) is tuple:

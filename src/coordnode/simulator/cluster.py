@@ -46,7 +46,8 @@ SPARE_HOSTS = 4  # members that may join in the course of a seed
 GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must not disturb
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
 OPERATOR_DEADLINE_MS = 4_000
-LEVELS = (1, 2)
+LEVELS = (1, 3)
+NEWEST_LEVEL_SHARE = 0.75  # of seeds have the newest one from the beginning: services of it are met in time
 DISK_FACTORS = (1.0, 8.0, 60.0)
 UNEQUAL_DISKS_SHARE = 0.35  # of seeds have disks of different speed: a peer's may be done before the leader's own
 SNAPSHOT_PACES_NS = (MILLISECOND // 10, MILLISECOND // 10, 40 * MILLISECOND)  # slow: much is applied between two slices
@@ -72,7 +73,8 @@ class Cluster:
         self.wal_settings = WalSettings(segment_bytes=segment_bytes, spares_max=3, free_bytes_min=128 * KIB)
         self.snapshot_pace_ns = SNAPSHOT_PACES_NS[int(world.stream("pace").random() * len(SNAPSHOT_PACES_NS))]
         settings = _draw_machine_settings(chance.random)
-        machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=1)
+        level = LEVELS[-1] if world.stream("level").random() < NEWEST_LEVEL_SHARE else LEVELS[0]
+        machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=level)
         voters = tuple([MemberId(number) for number in range(1, members + 1)])
         config = Config(voters=voters, contacts=tuple([(voter, f"host-{voter}:7000") for voter in voters]))
         meta = SnapshotMeta(Index(0), Term(0), MemberId(0), 0, config, Index(0))

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import AcknowledgedWrites, RevisionMonotonic, SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents
 from coordnode.errors import BadRequest, PromiseBroken, TooLarge
 from coordnode.ids import SessionId
 from coordnode.services.commands import (
+    KV,
     READS,
     Change,
     ClientOperation,
@@ -25,8 +28,8 @@ from coordnode.simulator import marks
 from coordnode.simulator.checks import Checks
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.marks import Marks
-from coordnode.simulator.reference import POSITIONS, Identity, Reference
-from coordnode.simulator.vocabulary import Asked, Vocabulary
+from coordnode.simulator.reference import POSITIONS, EventRow, Identity, Reference, event_row
+from coordnode.simulator.vocabulary import OTHER, Asked, Vocabulary
 from coordnode.simulator.world import MILLISECOND, World
 
 WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
@@ -78,6 +81,9 @@ class Recording:
         self._claimed: dict[Identity, None] = {}  # all that clients asked through us
         self._sequences: dict[tuple[int, int], int] = {}  # by client and session: the next sequence, as its core counts
         self._seen_items: dict[bytes, Item] = {}
+        self.raised: dict[tuple[int, int], int] = {}  # by place: how many revisions the command there made
+        self.others: list[Operation] = []  # what no client asked for, and services beside keys and sessions did
+        self.ended_others: list[int] = []  # sessions whose ends watches were told of by those services
         self._watches = 0
         self._watched_over: dict[int, int] = {}  # by watch: the connection that brought its last events
 
@@ -247,9 +253,9 @@ class Recording:
 
     # --- watches ---------------------------------------------------------------------------------------------------
 
-    def watching(self, start: bytes, end: bytes, start_revision: int) -> int:
+    def watching(self, start: bytes, end: bytes, start_revision: int, space: int = KV) -> int:
         self._watches += 1
-        self._watch_order.opened(self._watches, start, end, start_revision)
+        self._watch_order.opened(self._watches, start, end, start_revision, space)
         return self._watches
 
     def watched(self, client: SimClient, watch: int, seen: WatchEvents) -> None:
@@ -258,6 +264,10 @@ class Recording:
         if before != client.connection:
             self._marks.reach(marks.WATCH_RESUMED)
         self._watch_order.pushed(watch, [told_change(change) for change in seen.changes], int(seen.up_to))
+
+    def told_at(self, revision: int) -> Sequence[EventRow]:
+        """What watches are told of this revision."""
+        return self._reference.changes[revision]
 
     def gap(self, watch: int, floor: int) -> None:
         self._marks.reach(marks.WATCH_GAP)
@@ -285,8 +295,15 @@ class Recording:
             if effect is not None:
                 operations.append(_placed(opened, effect, FOREVER))
         operations.extend(reference.endings(self._claimed))
+        operations.extend(self.others)
+        operations.append(Operation(0, "others-end", tuple(self.ended_others), UNSEEN, 0, FOREVER, UNKNOWN, 0, 0))
+        operations = [self._with_raised(operation) if operation.function == OTHER else operation for operation in operations]
         operations.sort(key=lambda operation: operation.invoked)
         return operations
+
+    def _with_raised(self, operation: Operation) -> Operation:
+        place = (operation.index, operation.position // POSITIONS)
+        return msgspec.structs.replace(operation, argument=(self.raised[place], operation.argument))
 
 
 def _placed(opened: _Open, place: tuple[int, int], returned: int) -> Operation:
@@ -298,4 +315,4 @@ def _placed(opened: _Open, place: tuple[int, int], returned: int) -> Operation:
 
 
 def told_change(change: Change) -> WatchedChange:
-    return int(change.revision), tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])
+    return int(change.revision), tuple([event_row(event) for event in change.events])

@@ -16,6 +16,7 @@ from coordnode.services.commands import (
     CloseSession,
     Command,
     Done,
+    Event,
     Expire,
     Failure,
     OpenSession,
@@ -38,6 +39,13 @@ Identity = tuple[str, str | bytes | int] | tuple[str, int, int]
 POSITIONS = 1024  # an entry's positions are spread so far apart for checking, to make room for each session that one Expire ends
 
 _FORGOTTEN = (SessionExpired.code, TooOld.code)  # answers of the window's edge: they do not speak of the command itself
+
+
+EventRow = tuple[int, bytes, bytes, int, int, int]  # kind, key, value, version, session, space
+
+
+def event_row(event: Event) -> EventRow:
+    return event.kind, event.key, event.value, event.version, int(event.session), event.space
 
 
 def identity_of(command: Command) -> Identity | None:
@@ -96,7 +104,7 @@ class Reference:
         self.session_ttls_ms: dict[int, int] = {}
         self._session_terms: dict[int, int] = {}  # in which it was opened
         self._windows: dict[int, _Window] = {}  # by session
-        self.changes: dict[int, Sequence[tuple[int, bytes, bytes, int, int]]] = {}  # by revision, as watches are told of them
+        self.changes: dict[int, Sequence[EventRow]] = {}  # by revision, as watches are told of them
 
     @property
     def applied(self) -> int:
@@ -125,7 +133,7 @@ class Reference:
 
     def _note_changes(self, before: Revision) -> None:
         for change in self.machine.changes(before, self.machine.revision):
-            events = tuple([(event.kind, event.key, event.value, event.version, int(event.session)) for event in change.events])
+            events = tuple([event_row(event) for event in change.events])
             self.changes[int(change.revision)] = events
             self._watch_order.committed(int(change.revision), events)
 

@@ -10,11 +10,25 @@ from coordnode.services.commands import CloseSession, Failure, OpenSession, Oper
 Asked = tuple[str, Value]  # function and argument
 
 
+OTHER = "other"
+
+
 class Words(NamedTuple):
     """How one operation reads in a history."""
 
     asked: Callable[[Any, SessionId], Asked]  # of (operation, session)
     answered: Callable[[Any, Any], Value]  # of (operation, result); never of a Failure: that changed nothing and is no answer
+
+
+def other(what: str) -> Words:
+    """Of a service whose truth is kept by checks of its own: the history only says what was asked, and the revision."""
+    return Words(
+        lambda operation, session: (OTHER, (what, repr(operation), int(session))), lambda _operation, result: (int(result.revision),)
+    )
+
+
+def other_read(what: str) -> Words:
+    return Words(lambda operation, _session: ("other-read", (what, repr(operation))), lambda _operation, result: (int(result.revision),))
 
 
 class Vocabulary:

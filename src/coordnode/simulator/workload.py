@@ -3,15 +3,30 @@
 import random
 from collections.abc import Sequence
 
+from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.ids import MemberId, SessionId
-from coordnode.services.commands import ClientOperation, Command, Delete, Put, Result, SessionOpened, Transaction
+from coordnode.services.commands import (
+    ClientOperation,
+    CloseSession,
+    Command,
+    Delete,
+    Done,
+    Expire,
+    Put,
+    Result,
+    SessionOpened,
+    Transaction,
+    Wake,
+)
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.connections import Connections
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
+from coordnode.simulator.reference import POSITIONS
 from coordnode.simulator.services import SERVICES
 from coordnode.simulator.services.service import SimService, Step
+from coordnode.simulator.vocabulary import OTHER
 from coordnode.simulator.world import SECOND, World
 
 OPERATIONS_PER_SECOND = 36
@@ -61,6 +76,7 @@ class Workload:
         self._operations_max = operations_max
         self._stopping = False
         self._value = 0
+        self._revision = 0  # of the newest command that the reference told of
         self._sessions: dict[int, list[_Session]] = {}
         self._under_way: dict[int, int] = {}  # by client: operations
         self._services: list[SimService] = [kind(self) for kind in SERVICES]
@@ -278,3 +294,25 @@ class Workload:
         """Told by the reference, in the order of the log."""
         for service in self._services:
             service.on_effect(place, cluster_ms, command, result)
+        operation = command.operation
+        if isinstance(result, Done) and isinstance(operation, CloseSession | Expire):
+            self._on_ended([operation.session] if isinstance(operation, CloseSession) else operation.sessions, cluster_ms)
+        before = self._revision
+        self._revision = int(getattr(result, "revision", before))
+        self.recording.raised[place] = self._revision - before
+        if self._revision == before:
+            return
+        changes = [(revision, self.recording.told_at(revision)) for revision in range(before + 1, self._revision + 1)]
+        for service in self._services:
+            service.on_changes(changes)
+        if isinstance(operation, Wake):
+            self.recording.others.append(_unseen(OTHER, None, place))
+
+    def _on_ended(self, sessions: Sequence[SessionId], cluster_ms: int) -> None:
+        told = [int(session) for session in sessions if any([service.on_session_end(session, cluster_ms) for service in self._services])]
+        if told:
+            self.recording.ended_others += told
+
+
+def _unseen(function: str, argument: object, place: tuple[int, int]) -> Operation:
+    return Operation(0, function, argument, UNSEEN, 0, FOREVER, UNKNOWN, place[0], place[1] * POSITIONS)

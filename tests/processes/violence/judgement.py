@@ -93,7 +93,6 @@ class Watched:
                     assert written.setdefault(value, revision) == revision, f"{value} was written at {written[value]} and {revision}"
         return acknowledged
 
-
     def check_sessions(self, told: list[dict[str, Any]]) -> int:
         """No key bound to a session goes before its holder stopped believing in it. Watches learn of it a little later than it
         happens, so nobody is accused wrongly. Returns how many sessions ended by themselves."""

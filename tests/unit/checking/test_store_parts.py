@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from coordnode.checking.history import OK, UNSEEN, Operation
-from coordnode.checking.store import Answer, Changes, Part, Store
+from coordnode.checking.parts import Answer, Changes, Part
+from coordnode.checking.store import Store
 
 
 class Seats(Part):

@@ -4,7 +4,7 @@ What its answers must have been is judged in checking/: a model there, listed in
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
@@ -12,6 +12,7 @@ from coordnode.services.commands import ClientOperation, Command, Delete, Put, R
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
+from coordnode.simulator.reference import EventRow
 from coordnode.simulator.vocabulary import Words
 
 Step = Callable[[SimClient], None]
@@ -82,3 +83,10 @@ class SimService:
 
     def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
         """The first copy of this command was committed at `place` and did that; told in the order of the log, for checks of its own."""
+
+    def on_session_end(self, session: int, cluster_ms: int) -> bool:
+        """That is what the command of the last `on_effect` did, too. Whether watches must be told of more than its keys."""
+        return False
+
+    def on_changes(self, changes: Sequence[tuple[int, Sequence[EventRow]]]) -> None:
+        """The revisions that the command of the last `on_effect` made, with what watches are told of each."""
