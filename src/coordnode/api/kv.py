@@ -13,7 +13,7 @@ from coordnode.errors import BadRequest
 from coordnode.services import commands
 from coordnode.services.commands import Compare, Delete, DeleteRange, Done, Get, Got, Page, Put, Range, Result, Transaction, TransactionDone
 
-Listed = Annotated[str, Meta(max_length=2048)]
+Listed = Annotated[str, Meta(max_length=1025)]
 
 
 # --- one key -----------------------------------------------------------------------------------------------------------

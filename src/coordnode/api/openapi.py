@@ -10,7 +10,7 @@ from coordnode.api.answers import Error
 from coordnode.api.route import JSON_TYPE, NUMBER_MAX, RAW_TYPE, Query, Route
 from coordnode.api.table import parts_of, plain_path
 from coordnode.api.watches import STREAM_TYPE
-from coordnode.limits import KEY_BYTES_MAX, REQUEST_ID_BYTES_MAX
+from coordnode.limits import REQUEST_ID_BYTES_MAX
 
 REFS = "#/components/schemas/{name}"
 NUMBER = {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX}
@@ -87,7 +87,7 @@ def _ref(kind: type[msgspec.Struct]) -> Mapping[str, str]:
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    text = {"type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX // 4}
+    text = {"type": "string", "minLength": 1}  # names are bounded in bytes, for which there is no word here
     parts = parts_of(route.path)
     return [{"name": name, "in": "path", "required": True, "schema": NUMBER if is_number else text} for name, is_number in parts]
 
