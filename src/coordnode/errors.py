@@ -27,7 +27,8 @@ CoordError
 │   ├── Deadlock           32  waiting would never end: names the circle
 │   ├── Missing            33  there is no lock, queue, group … of that name
 │   ├── Conflict           34  it exists, with other settings than these
-│   └── Full               35  a list (of waiters, tasks, members …) has reached its bound
+│   ├── Full               35  a list (of waiters, tasks, members …) has reached its bound
+│   └── Busy               36  somebody else has it, and this caller waits no longer
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
 │   ├── TimedOut           51
@@ -165,6 +166,10 @@ class Conflict(Refused):
 
 class Full(Refused):
     code = 35
+
+
+class Busy(Refused):
+    code = 36
 
 
 class Unknown(CoordError):

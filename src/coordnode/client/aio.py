@@ -18,12 +18,16 @@ from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.aio_counters import AsyncCounters
+from coordnode.client.aio_elections import AsyncElection, AsyncElections
 from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
+from coordnode.client.aio_held import LostCallback
+from coordnode.client.aio_locks import AsyncLock, AsyncLocks
 from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.locks import acquire_operation
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks
 from coordnode.errors import SessionExpired, TimedOut
@@ -47,6 +51,8 @@ class Cluster:
         self.counters = AsyncCounters(tasks, timeout_ms)
         self.groups = AsyncGroups(tasks, timeout_ms)
         self.queues = AsyncQueues(tasks, timeout_ms)
+        self.locks = AsyncLocks(tasks, timeout_ms)
+        self.elections = AsyncElections(tasks, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -56,8 +62,35 @@ class Cluster:
     async def session(self, ttl: Seconds = 10.0, *, owner: str = "", timeout: Seconds | None = None) -> "Session":
         """Opened now, and kept alive until it is closed."""
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
-        number, session_id = await self._tasks.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
-        return Session(self._tasks, number, session_id, self._timeout_ms)
+        number, opened = await self._tasks.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
+        return Session(self._tasks, number, opened.session, self._timeout_ms)
+
+    def lock(
+        self,
+        name: str | bytes,
+        *,
+        ttl: Seconds = 10.0,
+        wait: Seconds | bool = True,
+        shared: bool = False,
+        permits: int = 1,
+        limit: int = 0,
+        reentrant: bool = False,
+        delay: Seconds | None = None,
+        note: str = "",
+        on_lost: LostCallback | None = None,
+    ) -> AsyncLock:
+        """To be acquired, best by `async with`. `wait`: for as long as it takes, for some time, or False: now or not at all.
+
+        `shared`: beside others that share. `limit`: how many permits there are in all, of which this takes `permits`. `reentrant`: if
+        this task holds it already, it is counted. `delay`: nobody gets it for so long after this holder was lost uncleanly.
+        """
+        operation = acquire_operation(name, shared, permits, limit, reentrant, delay, note)
+        wait_ms = None if wait is True else 0 if wait is False else in_ms(wait, "time to wait")
+        return AsyncLock(self._tasks, self._timeout_ms, operation, in_ms(ttl, "lock's ttl"), wait_ms, on_lost)
+
+    def election(self, name: str | bytes, *, ttl: Seconds = 10.0) -> AsyncElection:
+        """To stand for it, or to observe it. `ttl`: so long after the last renewal a leader that fell silent leads no more."""
+        return AsyncElection(self._tasks, self._timeout_ms, name, in_ms(ttl, "leader's ttl"))
 
     def group(self, name: str | bytes) -> AsyncGroup:
         """To look at; to join it, go through a session."""

@@ -157,10 +157,11 @@ class ClientCore:
         ttl_ms: int,
         owner: str = "",
         first: FirstOperation | None = None,
+        parent: SessionId = NO_SESSION,
     ) -> int:
         """The session's number, for `call(session=…)`, at once; also the number of the call whose Finished has SessionOpened."""
         call = self._new_call(now_ms, deadline_ms)
-        call.operation = OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first)
+        call.operation = OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first, parent)
         call.is_write = True
         call.retry_safe = True
         self._sessions.add(call.id, ttl_ms, 1 if first is None else 2)

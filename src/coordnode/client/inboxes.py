@@ -1,7 +1,7 @@
 """What a watch has received and its owner has not taken yet: bounded, and continued from where it stopped. Pure."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.core import ClientCore
@@ -21,13 +21,19 @@ class Scope(NamedTuple):
     space: int = KV
 
 
+class Receiver(Protocol):
+    """What subscriptions tell of, by their numbers."""
+
+    def on_event(self, event: WatchEvents | WatchGapSeen | WatchFailed) -> None: ...
+
+
 class Inbox:
     """When too much waits, the subscription ends; it is taken up again, without a gap, once all of it was taken."""
 
     def __init__(
         self,
         core: ClientCore,
-        inboxes: "dict[int, Inbox]",
+        inboxes: dict[int, Receiver],
         scope: Scope,
         from_revision: int,
         now_ms: int,

@@ -16,13 +16,14 @@ from typing import TypeVar
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
-from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.inboxes import Inbox, Receiver, Scope
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.errors import BadRequest, CoordError
-from coordnode.ids import Revision, SessionId
+from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.limits import MIB
-from coordnode.services.commands import Change, SessionOpened
+from coordnode.services.commands import Change, FirstOperation, SessionOpened
 
 T = TypeVar("T")
 READ_BYTES = 256 * 1024
@@ -47,7 +48,9 @@ class Pump:
         self._finished: dict[int, Finished] = {}  # outcomes that their callers have not taken yet
         self._awaited: set[int] = set()
         self._reasons: dict[int, str] = {}  # session -> why it was lost
-        self._inboxes: dict[int, Inbox] = {}
+        self._inboxes: dict[int, Receiver] = {}
+        self._notices: dict[int, Notices] = {}  # by our number of the session
+        self._nested = threading.local()
         self._keeper: threading.Thread | None = None
         self._is_closed = False
 
@@ -67,22 +70,63 @@ class Pump:
             )
             return request.convert(self._outcome(number).result)
 
-    def open_session(self, ttl_ms: int, owner: str, timeout_ms: int) -> tuple[int, SessionId]:
-        """(our number of it, its id), once it is held."""
+    def open_session(
+        self, ttl_ms: int, owner: str, timeout_ms: int, first: FirstOperation | None = None, parent: SessionId = NO_SESSION
+    ) -> tuple[int, SessionOpened]:
+        """(our number of it, what was answered), once it is held."""
         with self._changed:
             core = self._open_link().core
-            number = core.open_session(now_ms(), deadline_ms=now_ms() + timeout_ms, ttl_ms=ttl_ms, owner=owner)
+            deadline_ms = now_ms() + timeout_ms
+            number = core.open_session(now_ms(), deadline_ms=deadline_ms, ttl_ms=ttl_ms, owner=owner, first=first, parent=parent)
             opened = expect(self._outcome(number).result, SessionOpened)
             self._keep()
             # An answer that came after the lease was half over says nothing yet: the first renewal does.
             self._pump_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
-            return number, opened.session
+            return number, opened
 
-    def close_session(self, session: int, timeout_ms: int) -> None:
+    def close_session(self, session: int, timeout_ms: int, last: Request[T] | None = None) -> T | None:
+        """`last` is asked in the same breath, in that session: its answer, or its error."""
         with self._changed:
-            number = self._open_link().core.close_session(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
-            self._outcome(number)
-            self._reasons.pop(session, None)
+            core = self._open_link().core
+            deadline_ms = now_ms() + timeout_ms
+            asked = core.call(last.operation, now_ms(), deadline_ms=deadline_ms, session=session) if last is not None else 0
+            self._awaited.add(asked)
+            try:
+                self._end_notices(session)
+                self._outcome(core.close_session(session, now_ms(), deadline_ms=deadline_ms))
+                self._reasons.pop(session, None)
+                return last.convert(self._outcome(asked).result) if last is not None else None
+            finally:
+                self._awaited.discard(asked)
+                self._finished.pop(asked, None)
+
+    def notices(self, session: int, session_id: SessionId) -> Notices:
+        """The session's only one; to be listened to with `listen`."""
+        with self._changed:
+            found = self._notices.get(session)
+            if found is None:
+                found = self._notices[session] = Notices(self._open_link().core, self._inboxes, session_id)
+            return found
+
+    def listen(self, notices: Notices, sink: Sink, from_revision: int) -> None:
+        """From that revision on the sink takes note of what the session is told."""
+        with self._changed:
+            notices.attach(sink)
+            notices.start(from_revision, now_ms())
+            self._carry_out()
+            self._wake()
+
+    def nesting(self) -> list[SessionId]:
+        """The sessions through which this thread holds something, the innermost last; the thread's own list."""
+        if not hasattr(self._nested, "sessions"):
+            self._nested.sessions = []
+        found: list[SessionId] = self._nested.sessions
+        return found
+
+    def _end_notices(self, session: int) -> None:
+        notices = self._notices.pop(session, None)
+        if notices is not None:
+            notices.end()
 
     def session_state(self, session: int) -> tuple[SessionState, int, str]:
         """(state, until when on our clock, why it was lost), as of now."""
@@ -228,6 +272,7 @@ class Pump:
         elif isinstance(event, SessionChanged):
             if event.state is SessionState.LOST:
                 self._reasons[event.session] = event.reason
+                self._end_notices(event.session)
         elif isinstance(event, WatchEvents | WatchGapSeen | WatchFailed):
             inbox = self._inboxes.get(event.watch)
             if inbox is not None:

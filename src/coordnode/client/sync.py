@@ -20,9 +20,12 @@ from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
 from coordnode.client.counters import Counters
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.elections import Election, Elections
 from coordnode.client.groups import Group, Groups
+from coordnode.client.held import LostCallback
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.locks import Lock, Locks, acquire_operation
 from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues
 from coordnode.client.requests import Request, as_bytes, prefix_end
@@ -47,6 +50,8 @@ class Cluster:
         self.counters = Counters(pump, timeout_ms)
         self.groups = Groups(pump, timeout_ms)
         self.queues = Queues(pump, timeout_ms)
+        self.locks = Locks(pump, timeout_ms)
+        self.elections = Elections(pump, timeout_ms)
 
     @property
     def revision(self) -> Revision:
@@ -56,8 +61,35 @@ class Cluster:
     def session(self, ttl: Seconds = 10.0, *, owner: str = "", timeout: Seconds | None = None) -> "Session":
         """Opened now, and kept alive in the background until it is closed."""
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
-        number, session_id = self._pump.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
-        return Session(self._pump, number, session_id, self._timeout_ms)
+        number, opened = self._pump.open_session(in_ms(ttl, "session's ttl"), owner, timeout_ms)
+        return Session(self._pump, number, opened.session, self._timeout_ms)
+
+    def lock(
+        self,
+        name: str | bytes,
+        *,
+        ttl: Seconds = 10.0,
+        wait: Seconds | bool = True,
+        shared: bool = False,
+        permits: int = 1,
+        limit: int = 0,
+        reentrant: bool = False,
+        delay: Seconds | None = None,
+        note: str = "",
+        on_lost: LostCallback | None = None,
+    ) -> Lock:
+        """To be acquired, best by `with`. `wait`: for as long as it takes, for some time, or False: now or not at all.
+
+        `shared`: beside others that share. `limit`: how many permits there are in all, of which this takes `permits`. `reentrant`: if
+        this thread holds it already, it is counted. `delay`: nobody gets it for so long after this holder was lost uncleanly.
+        """
+        operation = acquire_operation(name, shared, permits, limit, reentrant, delay, note)
+        wait_ms = None if wait is True else 0 if wait is False else in_ms(wait, "time to wait")
+        return Lock(self._pump, self._timeout_ms, operation, in_ms(ttl, "lock's ttl"), wait_ms, on_lost)
+
+    def election(self, name: str | bytes, *, ttl: Seconds = 10.0) -> Election:
+        """To stand for it, or to observe it. `ttl`: so long after the last renewal a leader that fell silent leads no more."""
+        return Election(self._pump, self._timeout_ms, name, in_ms(ttl, "leader's ttl"))
 
     def group(self, name: str | bytes) -> Group:
         """To look at; to join it, go through a session."""

@@ -5,17 +5,19 @@ import os
 import random
 from collections.abc import Callable
 from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
-from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Scope
+from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Receiver, Scope
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.errors import BadRequest
-from coordnode.ids import ClusterId, Revision, SessionId
+from coordnode.ids import NO_SESSION, ClusterId, Revision, SessionId
 from coordnode.limits import MIB
-from coordnode.services.commands import Change, ClientCommand, Result, SessionOpened
+from coordnode.services.commands import Change, ClientCommand, FirstOperation, Result, SessionOpened
 from coordnode.wire.hello import ANY_CLUSTER
 
 T = TypeVar("T")
@@ -33,7 +35,9 @@ class Tasks:
         self._outcomes: dict[int, asyncio.Future[Finished]] = {}
         self._waiters: set[asyncio.Future[None]] = set()  # of those who wait for anything to happen
         self._reasons: dict[int, str] = {}  # session -> why it was lost
-        self._inboxes: dict[int, Inbox] = {}
+        self._inboxes: dict[int, Receiver] = {}
+        self._notices: dict[int, Notices] = {}  # by our number of the session
+        self._nested: WeakKeyDictionary[asyncio.Task[object], list[SessionId]] = WeakKeyDictionary()
         self._is_closed = False
 
     # --- what callers ask ------------------------------------------------------------------------------------------
@@ -60,19 +64,60 @@ class Tasks:
         number = self._open_link().core.renew(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
         return (await self._outcome(number)).ttl_ms
 
-    async def open_session(self, ttl_ms: int, owner: str, timeout_ms: int) -> tuple[int, SessionId]:
-        """(our number of it, its id), once it is held."""
+    async def open_session(
+        self, ttl_ms: int, owner: str, timeout_ms: int, first: FirstOperation | None = None, parent: SessionId = NO_SESSION
+    ) -> tuple[int, SessionOpened]:
+        """(our number of it, what was answered), once it is held."""
         core = self._open_link().core
-        number = core.open_session(now_ms(), deadline_ms=now_ms() + timeout_ms, ttl_ms=ttl_ms, owner=owner)
+        deadline_ms = now_ms() + timeout_ms
+        number = core.open_session(now_ms(), deadline_ms=deadline_ms, ttl_ms=ttl_ms, owner=owner, first=first, parent=parent)
         opened = expect((await self._outcome(number)).result, SessionOpened)
         # An answer that came after the lease was half over says nothing yet: the first renewal does.
         await self.wait_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
-        return number, opened.session
+        return number, opened
 
-    async def close_session(self, session: int, timeout_ms: int) -> None:
-        number = self._open_link().core.close_session(session, now_ms(), deadline_ms=now_ms() + timeout_ms)
-        await self._outcome(number)
+    async def close_session(self, session: int, timeout_ms: int, last: Request[T] | None = None) -> T | None:
+        """`last` is asked in the same breath, in that session: its answer, or its error."""
+        core = self._open_link().core
+        deadline_ms = now_ms() + timeout_ms
+        self._end_notices(session)
+        if last is None:
+            await self._outcome(core.close_session(session, now_ms(), deadline_ms=deadline_ms))
+            self._reasons.pop(session, None)
+            return None
+        asked = core.call(last.operation, now_ms(), deadline_ms=deadline_ms, session=session)
+        closed = core.close_session(session, now_ms(), deadline_ms=deadline_ms)
+        answered, ended = await asyncio.gather(self._outcome(asked), self._outcome(closed), return_exceptions=True)
         self._reasons.pop(session, None)
+        if isinstance(answered, BaseException):
+            raise answered
+        if isinstance(ended, BaseException):
+            raise ended
+        return last.convert(answered.result)
+
+    def notices(self, session: int, session_id: SessionId) -> Notices:
+        """The session's only one; to be listened to with `listen`."""
+        found = self._notices.get(session)
+        if found is None:
+            found = self._notices[session] = Notices(self._open_link().core, self._inboxes, session_id)
+        return found
+
+    def listen(self, notices: Notices, sink: Sink, from_revision: int) -> None:
+        """From that revision on the sink takes note of what the session is told."""
+        notices.attach(sink)
+        notices.start(from_revision, now_ms())
+        self._carry_out()
+
+    def nesting(self) -> list[SessionId]:
+        """The sessions through which this task holds something, the innermost last; the task's own list."""
+        task = asyncio.current_task()
+        assert task is not None
+        return self._nested.setdefault(task, [])
+
+    def _end_notices(self, session: int) -> None:
+        notices = self._notices.pop(session, None)
+        if notices is not None:
+            notices.end()
 
     def session_state(self, session: int) -> tuple[SessionState, int, str]:
         """(state, until when on our clock, why it was lost), as of now."""
@@ -183,6 +228,7 @@ class Tasks:
         elif isinstance(event, SessionChanged):
             if event.state is SessionState.LOST:
                 self._reasons[event.session] = event.reason
+                self._end_notices(event.session)
         elif isinstance(event, WatchEvents | WatchGapSeen | WatchFailed):
             inbox = self._inboxes.get(event.watch)
             if inbox is not None:

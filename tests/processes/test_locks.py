@@ -1,0 +1,216 @@
+"""Locks through the client, against a real member: waiting, losing, nesting; and a holder that is killed."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from coordnode.client.sync import Cluster as Client
+from coordnode.client.sync import connect
+from coordnode.errors import BadRequest, Busy, Conflict, Deadlock, NotHeld
+from coordnode.services.commands import EQUAL, TOKEN, Compare, Put
+from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
+
+
+@pytest.fixture
+def address(single: Cluster) -> str:
+    single.start()
+    single.wait_ready()
+    (found,) = single.contacts.values()
+    return found
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    with connect(address) as cluster:
+        yield cluster
+
+
+def in_thread(work: object) -> threading.Thread:
+    thread = threading.Thread(target=work)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+def waiting(client: Client, name: str, count: int) -> None:
+    wait_until(lambda: len(client.locks.view(name).waiters) == count, f"{count} wait for {name}")
+
+
+def test_one_after_the_other_with_growing_tokens(client: Client) -> None:
+    seen: list[int] = []
+    inside = threading.Lock()
+
+    def work() -> None:
+        with client.lock("nightly", note="a test") as lock:
+            assert inside.acquire(blocking=False), "two hold it"
+            lock.check()
+            assert lock.remaining_ms > 5_000
+            seen.append(lock.token)
+            inside.release()
+
+    threads = [in_thread(work) for _ in range(8)]
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert len(seen) == 8
+    assert seen == sorted(set(seen))
+    assert client.locks.view("nightly").lock is None
+
+
+def test_now_or_not_at_all_and_for_some_time(client: Client, address: str) -> None:
+    with client.lock("x", note="the first"), connect(address) as other:
+        with pytest.raises(Busy, match=r"lock x is held by .* \(the first\); 0 wait for it") as caught:
+            other.lock("x").try_acquire()
+        assert caught.value.definite
+        with pytest.raises(Busy), other.lock("x", wait=False):
+            raise AssertionError("it is held")
+        with pytest.raises(Busy, match=r"was not to be had within 0\.2 s"), other.lock("x", wait=0.2):
+            raise AssertionError("it is held")
+        assert client.locks.view("x").waiters == []
+        assert len([session for session in client.locks.list("x")]) == 1
+
+
+def test_what_kinds_there_are(client: Client) -> None:
+    with client.lock("rw", shared=True), client.lock("rw", shared=True):
+        assert len(client.locks.view("rw").holders) == 2
+    with client.lock("s", limit=3, permits=2):
+        with pytest.raises(Conflict, match="is a semaphore of 3 permits"):
+            client.lock("s").acquire()
+        with client.lock("s", limit=3) as second:
+            assert [holder.permits for holder in client.locks.view("s").holders] == [2, 1]
+            assert second.is_held
+    assert [lock.name for lock in client.locks.list()] == []
+
+
+def test_nested_in_one_thread(client: Client) -> None:
+    with client.lock("outer") as outer:
+        with client.lock("outer", reentrant=True) as again:
+            assert again.token == outer.token
+        with pytest.raises(Deadlock, match="outer is held by session"):
+            client.lock("outer").acquire()
+        done = client.kv.transaction([Compare(b"outer", TOKEN, EQUAL, outer.token)], [Put(b"k", b"v")])
+        assert done.succeeded
+    assert not client.kv.transaction([Compare(b"outer", TOKEN, EQUAL, outer_token(client))], [Put(b"k", b"v")]).succeeded
+
+
+def outer_token(client: Client) -> int:
+    """One that is not live any more."""
+    with client.lock("outer") as lock:
+        return lock.token
+
+
+def test_two_that_wait_for_each_other(client: Client) -> None:
+    def other() -> None:
+        with client.lock("b"), client.lock("a"):
+            pass
+
+    with client.lock("a"):
+        thread = in_thread(other)
+        waiting(client, "a", 1)
+        with pytest.raises(Deadlock, match="waiting would never end: b is held by session"), client.lock("b"):
+            raise AssertionError("a circle")
+    thread.join(PATIENCE_S)
+
+
+def test_a_lock_that_is_broken_is_an_error_at_the_end_and_told_at_once(client: Client, address: str) -> None:
+    told: list[str] = []
+    with (
+        pytest.raises(NotHeld, match="lock x was lost: ann ended it: host retired") as caught,
+        client.lock("x", on_lost=told.append) as lock,
+    ):
+        with connect(address) as operator:
+            assert operator.locks.break_lock("x", reason="host retired", by="ann") == 1
+        assert lock.wait_lost(PATIENCE_S)
+        assert not lock.is_held
+        assert lock.until_ms == 0
+        with pytest.raises(NotHeld):
+            lock.check()
+    assert caught.value.definite
+    wait_until(lambda: told == ["ann ended it: host retired"], "the callback is called")
+    with pytest.raises(BadRequest, match="it is not held"):
+        lock.check()
+
+
+def test_another_error_on_its_way_out_says_that_the_lock_was_lost(client: Client) -> None:
+    with pytest.raises(ZeroDivisionError) as caught, client.lock("x") as lock:
+        client.locks.break_lock("x", reason="why", by="me")
+        lock.wait_lost(PATIENCE_S)
+        raise ZeroDivisionError
+    assert caught.value.__notes__[0].startswith("and lock x was lost: me ended it: why")
+
+
+def test_a_lease_that_ran_out_is_a_lost_lock_without_a_word_from_the_cluster(single: Cluster, client: Client) -> None:
+    (member,) = single.members.values()
+    with pytest.raises(NotHeld, match="lock x was lost: session .* is over"), client.lock("x", ttl=1) as lock:
+        member.signal(signal.SIGSTOP)
+        try:
+            assert lock.wait_lost(PATIENCE_S)
+        finally:
+            member.signal(signal.SIGCONT)
+
+
+def test_who_gives_up_waiting_by_control_c_leaves_the_line(client: Client, address: str) -> None:
+    script = f"""
+from coordnode.client.sync import connect
+with connect({address!r}) as cluster:
+    try:
+        cluster.lock("x").acquire()
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    with client.lock("x"):
+        child = subprocess.Popen([sys.executable, "-c", script], env={"PYTHONPATH": str(SOURCE)}, stdout=subprocess.PIPE, text=True)
+        waiting(client, "x", 1)
+        child.send_signal(signal.SIGINT)
+        said, _ = child.communicate(timeout=PATIENCE_S)
+        assert said == "interrupted\n"
+        assert client.locks.view("x").waiters == []
+
+
+HOLDER = """
+import sys, time
+from coordnode.client.sync import connect
+with connect(sys.argv[1]) as cluster, cluster.lock("x", ttl=float(sys.argv[2]), delay=float(sys.argv[3]) or None) as lock:
+    print(lock.token, flush=True)
+    time.sleep(600)
+"""
+
+
+def hold_elsewhere(address: str, ttl: float, delay: float = 0) -> tuple["subprocess.Popen[str]", int]:
+    command = [sys.executable, "-c", HOLDER, address, str(ttl), str(delay)]
+    child = subprocess.Popen(command, env={"PYTHONPATH": str(SOURCE)}, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    return child, int(child.stdout.readline())
+
+
+def test_a_holder_that_is_killed_is_followed_after_its_ttl(client: Client, address: str) -> None:
+    child, token = hold_elsewhere(address, 1.5)
+    killed = 0.0
+
+    def kill() -> None:
+        nonlocal killed
+        waiting(client, "x", 1)
+        killed = time.monotonic()
+        child.kill()
+
+    thread = in_thread(kill)
+    with client.lock("x") as lock:
+        took = time.monotonic() - killed
+        assert lock.token > token
+        assert 0.5 < took < 15  # by its TTL, counted from its last renewal
+    thread.join()
+    child.communicate()
+
+
+def test_a_lock_delay_follows_a_kill(client: Client, address: str) -> None:
+    child, _ = hold_elsewhere(address, 1, delay=1.5)
+    child.kill()
+    child.communicate()
+    wait_until(lambda: client.locks.view("x").holders[0].session == 0, "the lock is in its delay")
+    with pytest.raises(Busy, match="kept closed for .* more, as its holder was lost"):
+        client.lock("x").try_acquire()
+    with client.lock("x"):
+        pass
