@@ -179,8 +179,8 @@ class AsyncQueue:
     async def in_session(self, ttl_ms: int) -> "AsyncQueue":
         if self._session:
             return self
-        number, session_id = await self._loop.open_session(ttl_ms, "", self._timeout_ms)
-        return AsyncQueue(self._loop, self._timeout_ms, self.name, number, session_id)
+        number, opened = await self._loop.open_session(ttl_ms, "", self._timeout_ms)
+        return AsyncQueue(self._loop, self._timeout_ms, self.name, number, opened.session)
 
     async def end_session_of(self, other: "AsyncQueue") -> None:
         if not self._session and other._session:

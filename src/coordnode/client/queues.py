@@ -181,8 +181,8 @@ class Queue:
         """The same one, in a session of its own."""
         if self._session:
             return self
-        number, session_id = self._pump.open_session(ttl_ms, "", self._timeout_ms)
-        return Queue(self._pump, self._timeout_ms, self.name, number, session_id)
+        number, opened = self._pump.open_session(ttl_ms, "", self._timeout_ms)
+        return Queue(self._pump, self._timeout_ms, self.name, number, opened.session)
 
     def end_session_of(self, other: "Queue") -> None:
         if not self._session and other._session:
