@@ -8,6 +8,7 @@ VERBS = {
     "up": "start a durable cluster on this machine",
     "down": "stop it; the data stays unless --purge is given",
     "kv": "get, put, del, ls, cas, watch: values under keys",
+    "queue": "put, take, extend, ack, nack, ls, show, dead, redrive …: work",
     "session": "ls, show, close: who is there",
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",

@@ -5,6 +5,7 @@ from enum import Enum
 from coordnode.errors import (
     BadRequest,
     CoordError,
+    Full,
     LevelMissing,
     MembershipBusy,
     NoSpace,
@@ -60,6 +61,7 @@ _OF_ACTIONS: tuple[tuple[type[CoordError], int], ...] = (
     (NoSpace, SURELY_NOT_DONE),
     (StateFull, SURELY_NOT_DONE),
     (MembershipBusy, SURELY_NOT_DONE),
+    (Full, SURELY_NOT_DONE),
     (WritesStopped, REFUSED),
     (LevelMissing, REFUSED),
 )
