@@ -175,12 +175,12 @@ class Cluster:
     def wait_equal(self) -> int:
         """All members applied the same and have the same digest: the revision they share."""
 
-        def look() -> int | None:
+        def look() -> set[tuple[int, int, int]] | None:
             found = [one.status() for one in self.members.values()]
-            seen = {(one["applied"], one["applied_digest"], one["revision"]) if one else None for one in found}
-            return seen.pop()[2] if len(seen) == 1 and None not in seen else None  # type: ignore[index]
+            seen = {(one["applied"], one["applied_digest"], one["revision"]) for one in found if one}
+            return seen if len(seen) == 1 and None not in found else None
 
-        return wait_until(look, "all members are equal")
+        return wait_until(look, "all members are equal").pop()[2]
 
     def end(self) -> None:
         for writer in self.writers:
