@@ -272,8 +272,7 @@ class ClientCore:
             self._waiting_since_ms = None
 
     def poll(self, now_ms: int) -> list[Action]:
-        if now_ms >= self._sessions.attend_at_ms:
-            self._judge_sessions(now_ms)
+        self._judge_sessions(now_ms)
         self._expire_calls(now_ms)
         self._steer(now_ms)
         if self._link == UP:
@@ -281,8 +280,7 @@ class ClientCore:
             for ask in self._watches.due(now_ms, self._number):
                 self._send(ask)
             self._send_calls(now_ms)
-        if now_ms >= self._sessions.attend_at_ms:
-            self._judge_sessions(now_ms)
+        self._judge_sessions(now_ms)
         actions = self._actions
         self._actions = []
         return actions
@@ -293,7 +291,7 @@ class ClientCore:
         if self._deadlines:
             times.append(self._deadlines[0][0])
         if self._sessions:
-            times.append(self._sessions.attend_at_ms)
+            times.append(self._sessions.look_at_ms())
         if self._link == DOWN:
             if self._has_work():
                 times.append(self._route.try_at_ms)
@@ -307,6 +305,7 @@ class ClientCore:
             if self._watches.due_at_ms is not None:
                 times.append(self._watches.due_at_ms)
             times.append(self._hang_up_at_ms())
+            times.append(self._sessions.ask_at_ms())
         return min((time for time in times if time < NEVER), default=None)
 
     # --- calls -----------------------------------------------------------------------------------------------------
@@ -475,7 +474,9 @@ class ClientCore:
                 self._lose(session.number, "the cluster ended it")
 
     def _judge_sessions(self, now_ms: int) -> None:
-        changed, lost = self._sessions.judge(now_ms, is_connected=self._link == UP)
+        if now_ms < self._sessions.look_at_ms():
+            return
+        changed, lost = self._sessions.judge(now_ms)
         self._actions += changed
         for session in lost:
             self._lose(session.number, "not renewed in time")
@@ -561,7 +562,6 @@ class ClientCore:
     def _forget_link(self, why: str, now_ms: int) -> None:
         self._link = DOWN
         self._waiting_since_ms = None
-        self._sessions.on_disconnected()
         lost = list(self._outstanding.values())
         self._outstanding.clear()
         self._renewals.clear()
