@@ -82,6 +82,7 @@ class ClientCore:
         self._hint: MemberId = NOBODY
         self._waiting_since_ms: int | None = None  # something is unanswered, and nothing was heard since
         self._heard_ms = 0
+        self._usual_ms = 0  # how long answers take of late, the slow ones counted
 
         self._calls: dict[int, Call] = {}
         self._ready: list[int] = []  # heap: calls to send now, in the order they were asked
@@ -259,6 +260,7 @@ class ClientCore:
             self._waiting_since_ms = now_ms
         call = self._outstanding.pop(answer.request, None)
         if call is not None:
+            self._usual_ms = max(now_ms - call.sent_ms, self._usual_ms - self._usual_ms // 8)
             self._on_call_answer(call, answer, now_ms)
         elif answer.request in self._renewals:
             self._on_renewal_answer(answer, now_ms)
@@ -535,7 +537,8 @@ class ClientCore:
         hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(self._request_timeout_ms)
         if self._outstanding:
             oldest = next(iter(self._outstanding.values()))
-            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * self._request_timeout_ms)
+            # A member that is busy answers later and later; to leave it, and ask again what it works on, makes it busier.
+            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * max(self._request_timeout_ms, self._usual_ms))
         return hang_up_at_ms
 
     def _probe(self, now_ms: int) -> None:
