@@ -126,7 +126,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> int:
         found = [holder.line() for holder in holders]
         lost = sum(one["lost"] for one in found)
         tightest_ms = min(one["tightest_ms"] for one in found)
-        print(f"{sum(one['held'] for one in found)} held, {lost} lost; at the tightest moment {tightest_ms} ms of {arguments.ttl:g} s were left")
+        held = sum(one["held"] for one in found)
+        print(f"{held} held, {lost} lost; at the tightest moment {tightest_ms} ms of {arguments.ttl:g} s were left")
         return 1 if lost else 0
     finally:
         for holder in holders:
