@@ -12,6 +12,7 @@ from coordnode.storage.block import Identity, seal, unseal
 from coordnode.wire import bodies, hello
 from coordnode.wire.frames import ANSWERS, ASKS, HELLO, JSON, MSGPACK, PEER, Frame, FrameReader
 from tests.fuzz.files import FILES
+from tests.fuzz.http import HTTP
 from tests.unit.wire import samples
 
 Decoder = tuple[list[bytes], Callable[[bytes], object]]
@@ -79,4 +80,5 @@ DECODERS: dict[str, Decoder] = {
     "blocks": ([seal(MAGIC, Identity(ClusterId(7), MemberId(8)), b"body")], lambda data: unseal(MAGIC, data, "a file")),
     "histories": (HISTORIES, parse_history),
     **FILES,
+    **HTTP,
 }

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -136,6 +137,12 @@ class Process:
     def events(self, name: str) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
         return [event for event in found if event["event"] == name]
+
+
+def resident_bytes(process: Process) -> int:
+    assert process.running is not None
+    status = Path(f"/proc/{process.running.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
 
 
 class Cluster:

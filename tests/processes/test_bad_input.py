@@ -5,7 +5,6 @@ COORD_LONG=1 throws a million inputs instead of some thousands; COORD_INPUTS say
 
 import asyncio
 import os
-import re
 import resource
 import socket
 import struct
@@ -27,17 +26,11 @@ from coordnode.wire.hello import Hello, encode_hello
 from tests.processes.hostile.bystander import Bystander
 from tests.processes.hostile.inputs import CLIENT, FOR_EVERYONE, FOR_HTTP, MEMBER
 from tests.processes.hostile.thrower import CUT_OFF, ENDLESS, TOLD, throw
-from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, free_port, result_of, wait_until
+from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, free_port, resident_bytes, result_of, wait_until
 
 MIB = 1024 * 1024
 LONG = os.environ.get("COORD_LONG") == "1"
 INPUTS = int(os.environ.get("COORD_INPUTS", "1000000" if LONG else "4000"))
-
-
-def resident_bytes(process: Process) -> int:
-    assert process.running is not None
-    status = Path(f"/proc/{process.running.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
 
 
 def healthy(cluster: Cluster) -> None:

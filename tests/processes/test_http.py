@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.processes.members import PATIENCE_S, Cluster, Process
+from tests.processes.members import PATIENCE_S, Cluster, Process, resident_bytes
 
 
 class Said(NamedTuple):
@@ -159,6 +159,29 @@ def test_a_stream_goes_on_where_it_stopped_at_another_member_and_over_a_new_lead
         wanted.append((said.json()["revision"], str(number)))
     assert seen + again.changes(4) == wanted
     again.close()
+
+
+def test_a_stream_that_is_not_read_holds_little_and_goes_on_in_order_or_says_where_it_cannot(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    one = single.members[1]
+    mute = [Stream(one, "/v1/watch?prefix=w/") for _ in range(8)]
+    before = resident_bytes(one)
+    speaker = Speaker(one)
+    revisions = [speaker.ask("PUT", f"/v1/kv/w/{number % 10}", b"x" * 200_000).json()["revision"] for number in range(120)]
+    assert resident_bytes(one) - before < 96 * 1024 * 1024  # the history may take 16, what eight do not read half of one each
+    for stream in mute:
+        seen = []
+        while not seen or seen[-1] < revisions[-1]:
+            kind, revision, data = stream.next()
+            if kind == "gap":
+                assert data["floor"] > seen[-1] + 1
+                break
+            if kind == "change":
+                seen.append(revision)
+        assert seen == revisions[: len(seen)]
+        stream.close()
+    speaker.close()
 
 
 def test_a_long_poll_answers_with_what_happened_or_after_its_time(speakers: dict[int, Speaker]) -> None:

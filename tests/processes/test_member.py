@@ -19,7 +19,18 @@ from coordnode.storage.disk import RealDisk
 from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
 from coordnode.wire.frames import JSON
-from tests.processes.members import Cluster, Connection, Process, Refused, Writer, free_port, own_hosts, result_of, wait_until
+from tests.processes.members import (
+    Cluster,
+    Connection,
+    Process,
+    Refused,
+    Writer,
+    free_port,
+    own_hosts,
+    resident_bytes,
+    result_of,
+    wait_until,
+)
 
 TIGHT = ("--snapshot-entries", "100", "--keep-entries", "10")
 
@@ -157,7 +168,7 @@ def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: C
     assert one.metric("coordnode_sync_seconds_count") == syncs
     assert _bytes_written(one.running.pid) == written
     assert _cpu_s(one.running.pid) - cpu < 0.5  # the looks of this test included
-    assert _resident_bytes(one.running.pid) < 80 * 1024 * 1024
+    assert resident_bytes(one) < 80 * 1024 * 1024
 
 
 def _bytes_written(pid: int) -> int:
@@ -168,10 +179,6 @@ def _bytes_written(pid: int) -> int:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- leaving -------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Tasks:
         self._connection: _Connection | None = None
         self._outcomes: dict[int, asyncio.Future[Finished]] = {}
         self._waiters: set[asyncio.Future[None]] = set()  # of those who wait for anything to happen
+        self._watchers: dict[Receiver, asyncio.Future[None]] = {}  # of those who wait for their own watch alone
         self._reasons: dict[int, str] = {}  # session -> why it was lost
         self._inboxes: dict[int, Receiver] = {}
         self._notices: dict[int, Notices] = {}  # by our number of the session
@@ -159,6 +160,18 @@ class Tasks:
                 self._waiters.discard(waiter)
         return True
 
+    async def wait_watch(self, inbox: Inbox, until_ms: int) -> None:
+        """Until something is told about this watch, or until then; whatever else happens wakes nobody who waits here."""
+        self._carry_out()
+        wait_ms = min(until_ms - now_ms(), SLEEP_MS_MAX)
+        if wait_ms <= 0 or self._is_closed:
+            return
+        self._watchers[inbox] = waiter = self._loop.create_future()
+        try:
+            await asyncio.wait([waiter], timeout=wait_ms / 1000)
+        finally:
+            self._watchers.pop(inbox, None)
+
     async def close(self) -> None:
         """Sessions that are still open are left to their TTL; waiting callers are told."""
         if self._is_closed:
@@ -233,6 +246,9 @@ class Tasks:
             inbox = self._inboxes.get(event.watch)
             if inbox is not None:
                 inbox.on_event(event)
+                watcher = self._watchers.get(inbox)
+                if watcher is not None and not watcher.done():
+                    watcher.set_result(None)
         self._tell_waiters()
 
     def _tell_waiters(self) -> None:

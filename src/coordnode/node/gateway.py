@@ -23,7 +23,7 @@ from coordnode.client.tasks import Tasks
 from coordnode.errors import BadRequest, CoordError, HistoryGone, Overloaded, TooLarge, Unknown, Unreachable
 from coordnode.ids import ClusterId, Revision
 from coordnode.limits import KIB
-from coordnode.net.http import JSON, TEXT, HttpAnswer, Request
+from coordnode.net.http import JSON, HttpAnswer, Request
 from coordnode.net.http_link import HttpLink
 from coordnode.services.commands import ClientCommand, ReadOperation, Result, SessionOpened, decode_result
 
@@ -117,8 +117,11 @@ class Gateway:
 
     def _seen(self, request: Request) -> HttpAnswer:
         if request.method not in ("GET", "HEAD"):
-            return HttpAnswer(405, TEXT, b"only GET and HEAD\n", (("Allow", "GET, HEAD"),))
-        return self._host.show(request.path)
+            raise NoSuchMethod("what is to be seen of a member is only read", ("GET", "HEAD"))
+        answer = self._host.show(request.path)
+        if answer.status == 404:
+            raise NoSuchPath(answer.body.decode().strip())
+        return answer
 
     def _begin(self, link: HttpLink, request: Request) -> None:
         route, path = TABLE.find(request.method, request.path)
@@ -219,7 +222,7 @@ class Gateway:
         link.begin_stream(STREAM_TYPE)
         writable = self._watchers[link]
         try:
-            told = -1
+            told, silent_until_ms = -1, now_ms() + HEARTBEAT_MS
             while not link.is_gone():
                 change = client.take_change(inbox)
                 if change is not None:
@@ -227,9 +230,10 @@ class Gateway:
                     told = change.revision
                 elif not inbox.has_something():
                     up_to = inbox.up_to or 0
-                    if up_to > told or not await client.wait_until(inbox.has_something, now_ms() + HEARTBEAT_MS):
+                    if up_to > told or now_ms() >= silent_until_ms:
                         link.stream(stream_event("progress", Progress(up_to + 1), up_to))
-                        told = up_to
+                        told, silent_until_ms = up_to, now_ms() + HEARTBEAT_MS
+                    await client.wait_watch(inbox, silent_until_ms)
                 while not link.is_writable() and not link.is_gone():
                     writable.clear()
                     await writable.wait()
@@ -248,14 +252,18 @@ def _refused(error: CoordError) -> HttpAnswer:
 
 
 async def _in_force(client: Tasks, inbox: Inbox, timeout_ms: int) -> None:
-    if not await client.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + timeout_ms):
-        raise Unreachable(f"no leader took the watch within {timeout_ms} ms")
+    until_ms = now_ms() + timeout_ms
+    while inbox.up_to is None and inbox.error is None:
+        if now_ms() >= until_ms:
+            raise Unreachable(f"no leader took the watch within {timeout_ms} ms")
+        await client.wait_watch(inbox, until_ms)
 
 
 async def _changes(client: Tasks, inbox: Inbox, timeout_ms: int, wait_ms: int) -> Changes:
     until_ms = now_ms() + wait_ms
     await _in_force(client, inbox, timeout_ms)
-    await client.wait_until(inbox.has_something, until_ms)
+    while not inbox.has_something() and now_ms() < until_ms:
+        await client.wait_watch(inbox, until_ms)
     changes: list[ShownChange] = []
     while inbox.has_changes() or not changes:
         change = client.take_change(inbox)  # raises what ended the watch, if there is nothing before it

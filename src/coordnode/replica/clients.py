@@ -108,6 +108,7 @@ class Clients:
                 authorise(identity, [operation])
                 self._begin_read(Read(asker, operation, ask.min_revision))
             elif type(ask) is KeepAliveAsk:
+                authorise(identity, [ask])
                 self._on_keep_alive(asker, ask.sessions)
             else:
                 authorise(identity, [ask])

@@ -28,8 +28,8 @@ REQUESTS = [
     b'DELETE /v1/kv/fuzz HTTP/1.1\r\nHost: h\r\nIdempotency-Key: "k"\r\nCoord-Sequence: 1\r\n\r\n',
     b"PUT /v1/kv/fuzz?prev_revision=9&bound=false HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
     b'{"value": "xy"}',
-    b"POST /v1/transactions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 87\r\n\r\n"
-    b'{"compares": [{"key": "a", "field": "version", "number": 9}], "then": [{"op": "put"}]} ',
+    b"POST /v1/transactions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 111\r\n\r\n"
+    b'{"compares": [{"key": "a", "field": "version", "number": 9}], "then": [{"op": "put", "key": "b", "value": ""}]}',
     b"POST /v1/sessions/12/keep-alive?timeout_ms=500 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     b"GET /v1/watch?prefix=fuzz&from_revision=1&wait_ms=1 HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 3\r\n\r\n",
     b"GET /status HTTP/1.1\r\nHost: h\r\n\r\nGET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
