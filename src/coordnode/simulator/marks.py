@@ -24,6 +24,10 @@ LEVEL_RAISED = "level raised"
 READ_AFTER_CHANGE = "read confirmed after a leader change"
 ENTRIES_TRUNCATED = "entries truncated on a follower"
 AMNESIAC_REFUSED = "voter that lost entries refused a vote"
+VIEW_READ_ANEW = "view of a group read anew after a gap"
+SHARD_RELEASED = "shard released by its owner"
+SHARD_OUT_OF_TIME = "shard freed when its owner's time was over"
+BARRIER_OPENED = "barrier opened"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -50,6 +54,10 @@ MARKS = (
     READ_AFTER_CHANGE,
     ENTRIES_TRUNCATED,
     AMNESIAC_REFUSED,
+    VIEW_READ_ANEW,
+    SHARD_RELEASED,
+    SHARD_OUT_OF_TIME,
+    BARRIER_OPENED,
 )
 
 LONG_RUN_SEEDS = 300

@@ -20,6 +20,7 @@ from coordnode.services.commands import (
     Item,
     OpenSession,
     Put,
+    ReadOperation,
     SessionOpened,
     Transaction,
 )
@@ -43,7 +44,7 @@ class _Open:
 
     __slots__ = ("argument", "floor", "function", "identity", "invoked", "leaders", "operation", "process", "stale")
 
-    def __init__(self, process: int, operation: Command | None, asked: Asked, identity: Identity | None, invoked: int) -> None:
+    def __init__(self, process: int, operation: Command | ReadOperation, asked: Asked, identity: Identity | None, invoked: int) -> None:
         self.process = process
         self.operation = operation
         self.function, self.argument = asked
@@ -93,7 +94,7 @@ class Recording:
         self,
         client: SimClient,
         call: int,
-        operation: ClientOperation | None,
+        operation: ClientOperation | ReadOperation,
         *,
         session: int = 0,
         request_id: str = "",
@@ -124,7 +125,9 @@ class Recording:
         session_id = client.sessions[session]
         self._begin(client, call, CloseSession(session_id), SessionId(0), ("close", int(session_id)))
 
-    def _begin(self, client: SimClient, call: int, operation: Command | None, session: SessionId, identity: Identity | None) -> _Open:
+    def _begin(
+        self, client: SimClient, call: int, operation: Command | ReadOperation, session: SessionId, identity: Identity | None
+    ) -> _Open:
         opened = _Open(client.number, operation, self._vocabulary.asked(operation, session), identity, self._world.now_ns)
         opened.leaders = self._checks.leaders
         self._open[client.number, call] = opened

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from coordnode.checking.history import Value
 from coordnode.ids import SessionId
-from coordnode.services.commands import CloseSession, Failure, OpenSession, Operation, Result, SessionOpened
+from coordnode.services.commands import CloseSession, Failure, OpenSession, Operation, ReadOperation, Result, SessionOpened
 
 Asked = tuple[str, Value]  # function and argument
 
@@ -44,10 +44,10 @@ class Vocabulary:
             assert not self._words.keys() & words.keys(), "two services claim one operation"
             self._words.update(words)
 
-    def asked(self, operation: Operation | None, session: SessionId) -> Asked:
+    def asked(self, operation: Operation | ReadOperation, session: SessionId) -> Asked:
         return self._words[type(operation)].asked(operation, session)
 
-    def answered(self, operation: Operation | None, result: Result | None) -> Value:
+    def answered(self, operation: Operation | ReadOperation, result: Result | None) -> Value:
         assert not isinstance(result, Failure)
         return self._words[type(operation)].answered(operation, result)
 

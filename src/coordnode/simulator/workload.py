@@ -14,6 +14,7 @@ from coordnode.services.commands import (
     Done,
     Expire,
     Put,
+    ReadOperation,
     Result,
     SessionOpened,
     Transaction,
@@ -172,7 +173,7 @@ class Workload:
     def call(
         self,
         client: SimClient,
-        operation: ClientOperation | None,
+        operation: ClientOperation | ReadOperation,
         *,
         session: int = 0,
         request_id: str = "",

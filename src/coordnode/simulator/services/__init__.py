@@ -1,8 +1,11 @@
 """The services that clients of the simulator use. A new one is its own file here and one line in SERVICES."""
 
+from coordnode.simulator.services.barriers import SimBarriers
+from coordnode.simulator.services.groups import SimGroups
 from coordnode.simulator.services.kv import SimKv
 from coordnode.simulator.services.service import SimService
+from coordnode.simulator.services.shards import SimShards
 from coordnode.simulator.services.watches import SimWatches
 
-SERVICES: tuple[type[SimService], ...] = (SimKv, SimWatches)
+SERVICES: tuple[type[SimService], ...] = (SimKv, SimWatches, SimGroups, SimShards, SimBarriers)
 """In the order in which they draw: appending one leaves the draws of the others as they were."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
-from coordnode.services.commands import ClientOperation, Command, Delete, Put, Result, Transaction
+from coordnode.services.commands import ClientOperation, Command, Delete, Put, ReadOperation, Result, Transaction
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
@@ -29,7 +29,7 @@ class Stage(Protocol):
     def call(
         self,
         client: SimClient,
-        operation: ClientOperation | None,
+        operation: ClientOperation | ReadOperation,
         *,
         session: int = 0,
         request_id: str = "",
