@@ -13,9 +13,6 @@ from coordnode.errors import PromiseBroken
 ASSIGNED, REVOKING, FREED = 0, 1, 2
 NOT_HELD = 31
 
-ONE_OWNER = "one-owner"
-TOLD = "owner-told"
-
 Table = tuple[tuple[int, bytes, int, int, bool], ...]  # (shard, member, session, token, is to be released), in the order of shards
 
 
@@ -96,7 +93,7 @@ class ShardOwners:
         holds = owned is not None and (owned.token, owned.session) == (token, session)
         if (code == 0) is not holds and code in (0, NOT_HELD):
             what = "released" if code == 0 else "was refused to release"
-            self._broken(ONE_OWNER, f"session {session} {what} shard {shard} of {name!r} under token {token}", holds)
+            self._not_one_owner(f"session {session} {what} shard {shard} of {name!r} under token {token}", holds)
         if code == 0:
             self._released = (name, shard, token)
             self._looked_at[name] = None
@@ -126,7 +123,7 @@ class ShardOwners:
         for name, moves in moved:
             assignment = self._assignments.get(name)
             if assignment is None:
-                self._broken(self.name, f"shards of {name!r} move, and there is no such assignment", moves)
+                self._unbalanced(f"shards of {name!r} move, and there is no such assignment", moves)
             assert assignment is not None
             revoked, least = 0, None
             for move in moves:
@@ -137,11 +134,11 @@ class ShardOwners:
                 if self._move(name, assignment, move):
                     wanted.setdefault((move.session, name), []).append(move)
             if least is not None and revoked != least:
-                self._broken(self.name, f"{revoked} shards of {name!r} are revoked for its balance, {least} are enough", moves)
+                self._unbalanced(f"{revoked} shards of {name!r} are revoked for its balance, {least} are enough", moves)
             self._note(name, revision)
         got = {(session, name): list(moves) for session, name, moves in notices}
         if got != wanted:
-            self._broken(TOLD, f"revision {revision} tells owners {got}; it moved {wanted}", revision)
+            self._not_told(f"revision {revision} tells owners {got}; it moved {wanted}", revision)
 
     def _move(self, name: bytes, assignment: _Assignment, move: Move) -> bool:
         """Whether its owner must be told."""
@@ -149,26 +146,26 @@ class ShardOwners:
         what = f"shard {move.shard} of {name!r}"
         if move.kind == ASSIGNED:
             if owned is not None:
-                self._broken(ONE_OWNER, f"{what} is given to {move.member!r}, and {owned.member!r} owns it", (move, owned.token))
+                self._not_one_owner(f"{what} is given to {move.member!r}, and {owned.member!r} owns it", (move, owned.token))
             if move.token <= self._token:
-                self._broken(ONE_OWNER, f"{what} is given under token {move.token}, after {self._token}", move)
+                self._not_one_owner(f"{what} is given under token {move.token}, after {self._token}", move)
             if move.session in self._ended or not self._members.get(assignment.group, {}).get((move.member, move.session)):
-                self._broken(ONE_OWNER, f"{what} is given to {move.member!r} of session {move.session}, who has no share", move)
+                self._not_one_owner(f"{what} is given to {move.member!r} of session {move.session}, who has no share", move)
             self._token = move.token
             assignment.owned[move.shard] = _Owned(move)
             return True
         if owned is None or (owned.member, owned.session, owned.token) != (move.member, move.session, move.token):
-            self._broken(ONE_OWNER, f"{what} is taken from {move.member!r} under token {move.token}, who does not own it", move)
+            self._not_one_owner(f"{what} is taken from {move.member!r} under token {move.token}, who does not own it", move)
         assert owned is not None
         if move.kind == REVOKING:
             if owned.due_ms >= 0:
-                self._broken(self.name, f"{what} is revoked twice", move)
+                self._unbalanced(f"{what} is revoked twice", move)
             owned.due_ms = self._cluster_ms + assignment.revoke_ms
             return True
         is_own = move.session in self._ending or self._released == (name, move.shard, move.token)
         is_late = self._is_wake and 0 <= owned.due_ms <= self._cluster_ms
         if not (is_own or is_late or name == self._deleted):
-            self._broken(ONE_OWNER, f"{what} is freed at {self._cluster_ms} ms while {move.member!r} may keep it", (move, owned.due_ms))
+            self._not_one_owner(f"{what} is freed at {self._cluster_ms} ms while {move.member!r} may keep it", (move, owned.due_ms))
         del assignment.owned[move.shard]
         return not is_own
 
@@ -177,14 +174,14 @@ class ShardOwners:
     def _finish(self) -> None:
         if self._deleted:
             if self._assignments.pop(self._deleted).owned:
-                self._broken(ONE_OWNER, f"assignment {self._deleted!r} is deleted, and its shards are owned", self._deleted)
+                self._not_one_owner(f"assignment {self._deleted!r} is deleted, and its shards are owned", self._deleted)
             self._looked_at.pop(self._deleted, None)
         for name in self._looked_at:
             self._must_be_balanced(name, self._assignments[name])
         for name, assignment in self._assignments.items() if self._ending else ():
             left = [shard for shard, owned in assignment.owned.items() if owned.session in self._ending]
             if left:
-                self._broken(ONE_OWNER, f"shards {left} of {name!r} are owned by a session that is over", left)
+                self._not_one_owner(f"shards {left} of {name!r} are owned by a session that is over", left)
         if self._is_wake and self._moves < self._wake_items_max:
             late = [
                 (name, shard)
@@ -193,7 +190,7 @@ class ShardOwners:
                 if 0 <= owned.due_ms <= self._cluster_ms
             ]
             if late:
-                self._broken(self.name, f"at {self._cluster_ms} ms shards that had to be released by then are owned still", late)
+                self._unbalanced(f"at {self._cluster_ms} ms shards that had to be released by then are owned still", late)
 
     def _must_be_balanced(self, name: bytes, assignment: _Assignment) -> None:
         members = self._members.get(assignment.group, {})
@@ -203,13 +200,13 @@ class ShardOwners:
             weight = members.get(place, 0)
             most = -(-assignment.shards * weight // whole) if whole else 0
             if count > most:
-                self._broken(self.name, f"{place} keeps {count} shards of {name!r}, at most {most} are its share", (members, kept))
+                self._unbalanced(f"{place} keeps {count} shards of {name!r}, at most {most} are its share", (members, kept))
         beyond = [shard for shard, owned in assignment.owned.items() if shard >= assignment.shards and owned.due_ms < 0]
         if beyond:
-            self._broken(self.name, f"{name!r} has {assignment.shards} shards, and these are owned, too", beyond)
+            self._unbalanced(f"{name!r} has {assignment.shards} shards, and these are owned, too", beyond)
         free = [shard for shard in range(assignment.shards) if shard not in assignment.owned]
         if whole and free:
-            self._broken(self.name, f"nobody owns shards {free} of {name!r}, and there are members", (members, kept))
+            self._unbalanced(f"nobody owns shards {free} of {name!r}, and there are members", (members, kept))
 
     def _kept(self, assignment: _Assignment) -> dict[tuple[bytes, int], int]:
         """(member, session) → how many it may keep, below the number of shards."""
@@ -245,7 +242,7 @@ class ShardOwners:
         place = bisect_right(revisions, revision) - 1
         truth = self._tables[name][place] if place >= 0 else ()
         if table != truth:
-            self._broken(ONE_OWNER, f"{name!r} was read at {revision} as {table}", truth)
+            self._not_one_owner(f"{name!r} was read at {revision} as {table}", truth)
 
     def _note(self, name: bytes, revision: int) -> None:
         owned = self._assignments[name].owned
@@ -253,5 +250,11 @@ class ShardOwners:
         self._revisions.setdefault(name, []).append(revision)
         self._tables.setdefault(name, []).append(table)
 
-    def _broken(self, check: str, sentence: str, evidence: Any) -> None:
-        raise PromiseBroken(check, sentence, (evidence,))
+    def _not_one_owner(self, sentence: str, evidence: Any) -> None:
+        raise PromiseBroken("one-owner", sentence, (evidence,))
+
+    def _not_told(self, sentence: str, evidence: Any) -> None:
+        raise PromiseBroken("owner-told", sentence, (evidence,))
+
+    def _unbalanced(self, sentence: str, evidence: Any) -> None:
+        raise PromiseBroken(self.name, sentence, (evidence,))
