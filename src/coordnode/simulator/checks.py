@@ -45,6 +45,8 @@ class Checks:
         self._committed_before: dict[Term, int] = {}  # by term: what was committed when its leader was elected
         self.quorums = Quorums()
         self.promised = Promised(reference)
+        self.flipped: dict[MemberId, int] = {}  # whose state in memory changed by itself -> what it had applied then
+        self.on_flipped_leads: Callable[[MemberId], None] = lambda member: None
         self.on_moment: Callable[[str], None] = lambda strike: None  # a fault may wait for it
         self._joint_index = Index(0)  # of the newest joint configuration that anybody wrote
         self._world = world
@@ -101,6 +103,8 @@ class Checks:
         raft = replica.raft
         log = raft.log
         self._one_leader.observe(raft.term, replica.member)
+        if replica.member in self.flipped:
+            self.on_flipped_leads(replica.member)  # before it answers from it: what a wrong leader says is beyond what is promised
         self._committed_before[raft.term] = int(self._reference.applied)
         self.quorums.on_elected(raft)
         if raft.term > self.leader_term:
@@ -161,6 +165,10 @@ class Checks:
         reference = self._reference
         if applied > reference.applied:
             raise PromiseBroken("committed-entries", f"member {replica.member} applied {applied}, which is not committed", (applied,))
+        if self.flipped and replica.member in self.flipped:
+            if machine.digest == reference.digests[applied]:
+                del self.flipped[replica.member]
+            return
         if machine.digest != reference.digests[applied]:
             self._agreement.observe(REFERENCE, applied, reference.digests[applied])
             self._agreement.observe(replica.member, applied, machine.digest)
@@ -189,6 +197,9 @@ class Checks:
         assert machine is not None
         reference = self._reference
         member = replica.member
+        if member in self.flipped:
+            self._check_flipped(member, machine.settings.digest_every)
+            return
         if machine.recompute_digest() != machine.digest:
             raise PromiseBroken("digest", f"the digest of member {member} is not that of its state", (replica.applied, machine.digest))
         assert replica.applied == reference.applied
@@ -197,6 +208,13 @@ class Checks:
         restored = type(machine).restore(machine.snapshot())
         if restored.digest != machine.digest or restored.dump() != dump:
             raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
+
+    def _check_flipped(self, member: MemberId, digest_every: int) -> None:
+        """It is still wrong: that is right only as long as members have not compared their states since."""
+        since, applied = self.flipped[member], int(self._reference.applied)
+        if applied // digest_every > since // digest_every:
+            sentence = f"member {member} is wrong since index {since}, applied {applied}, and compares every {digest_every}: nobody told it"
+            raise PromiseBroken("divergence-heals", sentence, (member, since, applied))
 
     def committed(self) -> int:
         """The last index that anybody knows to be committed."""

@@ -96,6 +96,7 @@ class Cluster:
             self._add_member(voter, self._genesis).start()
         self._founded_at = [(self.members[voter], self.members[voter].disk.operations) for voter in voters]
         self.damages = Damages(self)
+        self.checks.on_flipped_leads = lambda member: self.members[member].discard_state()
         self.recording = Recording(world, self.reference, self.checks, self.marks, self.session_life, watch_order, VOCABULARY)
         self.workload = Workload(
             world,
@@ -245,6 +246,9 @@ class Cluster:
         self.power_loss()
         for member in up:
             self.world.after(down_ns, member.start)
+
+    def flip_state(self, victim: Victim) -> bool:
+        return self.damages.flip_state(self.members[victim.member])
 
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         return self.damages.rot(kind, self.members[victim.member], draw, down_ns)

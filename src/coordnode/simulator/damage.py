@@ -4,7 +4,11 @@ from typing import Protocol
 
 from coordnode.ids import MemberId
 from coordnode.raft.entry import Config
+from coordnode.services.commands import Outcome
+from coordnode.services.requests import REPLIES_ID
+from coordnode.services.tables import Table
 from coordnode.simulator import faults, marks, rot
+from coordnode.simulator.checks import Checks
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.member import DOWN, UP, SimMember
 from coordnode.simulator.rot import Hit
@@ -19,6 +23,7 @@ HEALED_MARKS = {
 }
 
 
+FLIPPED = b"\xfeflipped"  # no request id and no nonce
 FALLS_AGAIN_NS_MIN = 5 * MILLISECOND
 FALLS_AGAIN_NS_SPREAD = 200 * MILLISECOND
 
@@ -35,6 +40,7 @@ class Hurt:
 class Site(Protocol):
     world: World
     marks: Marks
+    checks: Checks
 
     def settled_config(self) -> Config | None: ...
 
@@ -67,6 +73,21 @@ class Damages:
         self._site.world.after(down_ns, self._start_again, victim)
         if draw % 3 == 0:
             self._site.world.after(down_ns + FALLS_AGAIN_NS_MIN + draw % FALLS_AGAIN_NS_SPREAD, self._fall_again, victim)
+        return True
+
+    def flip_state(self, victim: SimMember) -> bool:
+        """A row that no client ever asks for: only the digest can tell."""
+        checks, replica = self._site.checks, victim.replica
+        machine = replica.machine if replica is not None else None
+        config = self._site.settled_config()
+        if machine is None or config is None or len(config.voters) < 3 or victim.member not in config.voters:
+            return False
+        if self.hurt or checks.flipped or victim.leads() or self._site.is_changing():
+            return False
+        replies = machine.containers[REPLIES_ID]
+        assert isinstance(replies, Table)
+        replies.set(FLIPPED, Outcome(0, 0, b""))
+        checks.flipped[victim.member] = int(machine.applied)
         return True
 
     def _start_again(self, victim: SimMember) -> None:

@@ -32,6 +32,7 @@ ROT_HARD_STATE = "rot in one hard state copy"
 ROT_SNAPSHOT = "rot in the newest snapshot"
 ROT_ANYWHERE = "rot anywhere"
 HARD_STATE_LOST = "rot in both hard state copies"
+STATE_FLIPPED = "state of one member changed by itself"
 FSYNC_FAILS = "failing fsync"
 SLOW_DISK = "slow disk"
 FULL_DISK = "full disk"
@@ -95,6 +96,7 @@ KINDS: dict[str, _Kind] = {
     ROT_SNAPSHOT: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     ROT_ANYWHERE: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     HARD_STATE_LOST: _Kind(0.1, 1, (100, 3_000), (0, 1_000_000_000), 0.2),
+    STATE_FLIPPED: _Kind(0.4, 4, (0, 0), (0, 1_000_000)),
     FSYNC_FAILS: _Kind(0.25, 3, (100, 2_000), (0, 1), 0.4),
     SLOW_DISK: _Kind(0.4, 3, (500, 6_000), (5, 3_000), 0.5),  # milliseconds for each sync
     FULL_DISK: _Kind(0.25, 2, (1_000, 10_000), (0, 3), 0.5),  # 3: every disk

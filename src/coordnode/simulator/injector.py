@@ -63,6 +63,10 @@ class Cluster(Protocol):
         """Whoever receives one next crashes so many disk operations later."""
         ...
 
+    def flip_state(self, victim: Victim) -> bool:
+        """Its state in memory is not what the log made any more. False: it leads, or others are hurt."""
+        ...
+
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         """False: nothing there may rot now without a majority being hurt."""
         ...
@@ -318,6 +322,9 @@ class Injector:
     def _rot(self, fault: Fault, victim: Victim) -> bool:
         return self._cluster.rot(fault.kind, victim, fault.amount, fault.lasting_ms * MILLISECOND)
 
+    def _flip_state(self, fault: Fault, victim: Victim) -> bool:
+        return self._cluster.flip_state(victim)
+
     def _fsync_fails(self, fault: Fault, victim: Victim) -> bool:
         if victim.is_up():
             victim.fail_fsync(fault.lasting_ms * MILLISECOND)
@@ -385,6 +392,7 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.ROT_SNAPSHOT: Injector._rot,
     faults.ROT_ANYWHERE: Injector._rot,
     faults.HARD_STATE_LOST: Injector._rot,
+    faults.STATE_FLIPPED: Injector._flip_state,
     faults.FSYNC_FAILS: Injector._fsync_fails,
     faults.SLOW_DISK: Injector._slow_disk,
     faults.FULL_DISK: Injector._full_disk,

@@ -28,6 +28,7 @@ VIEW_READ_ANEW = "view of a group read anew after a gap"
 SHARD_RELEASED = "shard released by its owner"
 SHARD_OUT_OF_TIME = "shard freed when its owner's time was over"
 BARRIER_OPENED = "barrier opened"
+DIVERGENCE_FOUND = "member found that its state is wrong, and began anew"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -58,6 +59,7 @@ MARKS = (
     SHARD_RELEASED,
     SHARD_OUT_OF_TIME,
     BARRIER_OPENED,
+    DIVERGENCE_FOUND,
 )
 
 LONG_RUN_SEEDS = 300

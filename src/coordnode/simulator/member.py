@@ -93,6 +93,7 @@ class SimMember:
         self._led_when_paused = False
         self._cut_everyone = False
         self._cut_down_ns = -1  # how long to stay down after the cut that was asked for; -1: none was
+        self._discards = False  # its next start sets log and snapshots aside
         self._slow_ms = 0
         self._disk_factor = disk.slow_factor = disk_factor  # how much slower than the best its disk is at all times
 
@@ -117,7 +118,7 @@ class SimMember:
 
     def _open(self) -> None:
         try:
-            recovered = open_folder(self.disk, self.identity, self._site.wal_settings)
+            recovered = open_folder(self.disk, self.identity, self._site.wal_settings, discard_state=self._discards)
         except DiskFull:
             self.crash(power=False)
             self._world.after(FULL_RESTART_NS, self.start)
@@ -137,6 +138,8 @@ class SimMember:
     def _opened(self, recovered: Recovered) -> None:
         self.disk.settle()
         self._site.on_opened(self, recovered)
+        self.claims.rot_injected = self.claims.rot_injected or self._discards
+        self._discards = False
         self.claims.opened(recovered, self._site.checks.committed())
         self._site.checks.quorums.configs.opened(self.member, recovered)
         seed = self._chance.getrandbits(64)
@@ -180,6 +183,12 @@ class SimMember:
         self._cut_everyone = False
         self.disk.cut_at(0)
         self._site.connections.member_gone(self.member)
+
+    def discard_state(self) -> None:
+        """It found, or was told, that its state is wrong: the process ends, and the next one regains all from the others."""
+        if self.is_up():
+            self._discards = True
+            self._fall(power=False)
 
     def pause(self) -> None:
         if self.state == UP:
@@ -236,6 +245,10 @@ class SimMember:
                 raise
             self._fall(power=False)
         except Diverged as error:
+            if self.member in self._site.checks.flipped:
+                self._site.marks.reach(marks.DIVERGENCE_FOUND)
+                self.discard_state()
+                return
             raise PromiseBroken("state-agreement", f"member {self.member} finds that it diverged: {error.sentence}") from error
 
     def _fall(self, *, power: bool) -> None:

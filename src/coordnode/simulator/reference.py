@@ -93,6 +93,7 @@ class Reference:
         self.digests: list[int] = [self.machine.digest]  # by index
         self.commands = 0
         self.on_effect: Callable[[tuple[int, int], int, Command, Result], None] = lambda *_what: None  # services have checks of their own
+        self._left_ms: dict[int, int | None] = {}  # by session: what the entry under way says is left of its lease; None: all
         self._marks = marks_
         self._exactly_once = ExactlyOnce()
         self._session_life = session_life
@@ -130,6 +131,16 @@ class Reference:
         revision = int(before)
         for position, (command, outcome) in enumerate(zip(batch.commands, outcomes, strict=True)):
             revision = self._note_command(entry, position, command, outcome, revision, now_ns)
+        if self._left_ms:
+            self._check_leases(entry)
+
+    def _check_leases(self, entry: Entry) -> None:
+        for session, ttl_ms, remaining_ms in self.machine.leases():
+            expected = self._left_ms.get(int(session), remaining_ms)
+            if expected != remaining_ms and (expected is None or remaining_ms != min(expected, ttl_ms)):
+                sentence = f"entry {entry.index} leaves session {session} {expected} ms, and the state says {remaining_ms}"
+                raise PromiseBroken("checkpoint-kept", sentence, (entry.index, session, ttl_ms, expected, remaining_ms))
+        self._left_ms.clear()
 
     def _note_changes(self, before: Revision) -> None:
         for change in self.machine.changes(before, self.machine.revision):
@@ -172,6 +183,8 @@ class Reference:
         elif isinstance(operation, RaiseLevel):
             self._marks.reach(marks.LEVEL_RAISED)
         elif isinstance(operation, Withdraw):
+            for session in operation.sessions:
+                self._left_ms[int(session)] = None
             if isinstance(result, Done) and result.changed:
                 self._marks.reach(marks.CHECKPOINT_WITHDRAWN)
         elif isinstance(result, SessionOpened):
@@ -183,6 +196,8 @@ class Reference:
             if result.first is not None:
                 window.keep(1, 1, 0, 1, 1)
         elif isinstance(operation, Checkpoint):
+            for session, left_ms in operation.remaining_ms:
+                self._left_ms[int(session)] = max(0, left_ms)
             return revision
         return int(getattr(result, "revision", revision))
 
