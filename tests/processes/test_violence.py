@@ -10,6 +10,7 @@ import pytest
 
 from coordnode.services.commands import Get, Put
 from tests.processes.members import Cluster, wait_until
+from tests.processes.networks import Networks, why_not
 from tests.processes.violence.campaign import Campaign
 from tests.processes.violence.clients import Client
 from tests.processes.violence.judgement import check, merged
@@ -27,6 +28,16 @@ def test_nothing_is_lost_and_everything_is_linearizable_under_violence(tmp_path:
     assert found.sessions > 0
     if power:
         assert found.lost.writes > 0, "the disk forgot nothing: nothing was shown"
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_nor_when_networks_are_cut(tmp_path: Path) -> None:
+    networks = Networks()
+    try:
+        found = Campaign(tmp_path, seed=1, networks=networks).run(SECONDS, each_act_once=True)
+    finally:
+        networks.close()
+    assert found.acknowledged > 100
 
 
 def _life(cluster: Cluster, powers: dict[int, Power], folder: Path, *, lies: bool) -> tuple[int, str]:

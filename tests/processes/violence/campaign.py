@@ -1,8 +1,9 @@
 """One campaign: a load, watches, violence for a while, and then the judgement.
 
-    python -m tests.processes.violence.campaign --seconds 600 --seed 1 [--power]
+    python -m tests.processes.violence.campaign --seconds 600 --seed 1 [--power] [--cut]
 
-`--power`: the members' disks forget at kill -9 whatever was not synced. A red campaign prints its seed and keeps its folder.
+`--power`: the members' disks forget at kill -9 whatever was not synced. `--cut`: their networks are cut, too (root).
+A red campaign prints its seed and keeps its folder.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from coordnode.client.requests import prefix_end
 from coordnode.services.commands import Done, Page, Put, Range
 from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
+from tests.processes.networks import Networks, why_not
 from tests.processes.violence.clients import LAST_KEY, RANGE_LIMIT, Client
 from tests.processes.violence.holders import PREFIX
 from tests.processes.violence.judgement import Watched, check, lines, merged
@@ -42,15 +44,18 @@ class Found(NamedTuple):
 
 
 class Campaign:
-    def __init__(self, folder: Path, seed: int, *, power: bool = False) -> None:
+    def __init__(self, folder: Path, seed: int, *, power: bool = False, networks: Networks | None = None) -> None:
+        """Who gives networks closes them."""
         self._folder = folder
         self._seed = seed
-        self.cluster = Cluster(folder)
+        self.cluster = Cluster(folder, hosts=networks.open(3) if networks is not None else None)
+        if networks is not None:
+            networks.put_inside(self.cluster)
         powers: dict[int, Power] = {}
         if power:
             library = compiled(folder)
             powers = {number: Power(library, one.folder) for number, one in self.cluster.members.items()}
-        self._nemesis = Nemesis(self.cluster, random.Random(seed), FLAGS, powers)
+        self._nemesis = Nemesis(self.cluster, random.Random(seed), FLAGS, powers, networks)
         self._clients: list[subprocess.Popen[str]] = []
         self._endpoints = ",".join(self.cluster.contacts.values())
         self._papers = [folder / f"load-{number}.jsonl" for number in range(LOADS)]
@@ -95,9 +100,9 @@ class Campaign:
 
     def _judge(self, watch_paper: Path, last_revision: int) -> Found:
         history = self._folder / "history.jsonl"
-        events = merged([*self._papers, self._folder / "own.jsonl"], history)
         watched = Watched(watch_paper)
         watched.check(last_revision)
+        events = merged([*self._papers, self._folder / "own.jsonl"], history, watched.changes)
         acknowledged = watched.check_against(history)
         sessions = watched.check_sessions([line for paper in self._papers for line in lines(paper)])
         code, verdict = check(history)
@@ -142,10 +147,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--power", action="store_true")
+    parser.add_argument("--cut", action="store_true")
     options = parser.parse_args()
+    if options.cut and why_not():
+        parser.error(f"--cut: {why_not()}")
     folder = Path(tempfile.mkdtemp(prefix="violence-"))
     print(f"seed {options.seed}; {folder} is kept when it turns red", flush=True)
-    found = Campaign(folder, options.seed, power=options.power).run(options.seconds)
+    networks = Networks() if options.cut else None
+    try:
+        found = Campaign(folder, options.seed, power=options.power, networks=networks).run(options.seconds)
+    finally:
+        if networks is not None:
+            networks.close()
     counted = {act: found.acts.count(act) for act in sorted({*found.acts})}
     print(*[f"{name}: {value}" for name, value in found._replace(acts=[])._asdict().items() if name != "acts"], counted, sep="\n")
     shutil.rmtree(folder)

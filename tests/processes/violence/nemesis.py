@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.processes.members import Cluster, Process
+from tests.processes.networks import Networks
 from tests.processes.violence.power import Lost, Power
 
 Act = Callable[[], None]
@@ -15,12 +16,16 @@ DOWN_S_MAX = 2.0
 
 
 class Nemesis:
-    def __init__(self, cluster: Cluster, rng: random.Random, flags: Sequence[str], powers: dict[int, Power]) -> None:
-        """`powers`: of members whose disk forgets, when they are killed, what was not synced."""
+    def __init__(
+        self, cluster: Cluster, rng: random.Random, flags: Sequence[str], powers: dict[int, Power], networks: Networks | None
+    ) -> None:
+        """`powers`: of members whose disk forgets, when they are killed, what was not synced. `networks`: of all, to be cut."""
         self._cluster = cluster
         self._rng = rng
         self._flags = flags
         self._powers = powers
+        self._networks = networks
+        self._cut: list[int] = []
         self._acts: list[tuple[Act, int]] = [
             (self._kill_leader, 3),
             (self._kill_any, 3),
@@ -31,6 +36,8 @@ class Nemesis:
             (self._pause_one_and_kill_another, 1),
             (self._kill_again_and_again, 1),
         ]
+        if networks is not None:
+            self._acts += [(self._cut_leader, 3), (self._cut_any, 3), (self._cut_one_and_kill_another, 1)]
         self.told: list[str] = []
         self.lost = Lost(0, 0)
 
@@ -46,6 +53,9 @@ class Nemesis:
         return [act for act, _ in self._acts]
 
     def heal(self) -> None:
+        while self._cut:
+            assert self._networks is not None
+            self._networks.heal(self._cut.pop())
         for one in self._cluster.members.values():
             if one.running is None:
                 self._start(one)
@@ -93,6 +103,21 @@ class Nemesis:
             self._start(one)
             self._wait(1.0)
 
+    def _cut_leader(self) -> None:
+        self._cut_off(self._leader())
+        self._wait(PAUSE_S_MAX)
+
+    def _cut_any(self) -> None:
+        self._cut_off(self._any())
+        self._wait(PAUSE_S_MAX)
+
+    def _cut_one_and_kill_another(self) -> None:
+        """What was acknowledged with the help of the one that is cut off must be there when it is back."""
+        one, other = self._rng.sample(list(self._cluster.members.values()), 2)
+        self._cut_off(one)
+        self._kill(other)
+        self._wait(PAUSE_S_MAX)
+
     # --- means -----------------------------------------------------------------------------------------------------
 
     def _kill(self, *members: Process) -> None:
@@ -104,6 +129,11 @@ class Nemesis:
             if power is not None:
                 lost = power.lose(self._rng)
                 self.lost = Lost(self.lost.writes + lost.writes, self.lost.names + lost.names)
+
+    def _cut_off(self, one: Process) -> None:
+        assert self._networks is not None
+        self._cut.append(one.member)
+        self._networks.cut(one.member)
 
     def _start(self, one: Process) -> None:
         power = self._powers.get(one.member)

@@ -41,9 +41,9 @@ def judged(folder: Path, seen: list[dict[str, Any]], told: list[dict[str, Any]],
     for name, lines in (("watches", seen), ("load", told)):
         (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
     history = folder / "history"
-    merged([folder / "load"], history)
     watched = Watched(folder / "watches")
     watched.check(last)
+    merged([folder / "load"], history, watched.changes)
     watched.check_against(history)
     watched.check_sessions(beliefs)
     code, verdict = check(history)
@@ -74,6 +74,17 @@ WRONG: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str
 def test_what_is_wrong_is_red(tmp_path: Path, name: str) -> None:
     with pytest.raises((AssertionError, PromiseBroken)):
         judged(tmp_path, *WRONG[name])
+
+
+def test_what_nobody_was_told_is_learnt_from_the_watches(tmp_path: Path) -> None:
+    told = [*TOLD[:4], *put(1, "k/00", "1-2", 60, None)]
+    for number in range(300):  # none of them happened
+        told += put(100 + number, "k/00", f"{100 + number}-1", 12, None)
+    judged(tmp_path, SEEN, told, [])
+    late = [*TOLD[:4], {"process": 3, "type": "invoke", "f": "get", "value": "k/00", "time": 30}]
+    late.append({"process": 3, "type": "ok", "f": "get", "value": [4, ["k/00", "1-2", 1, 4, 2, 0]], "time": 40})
+    with pytest.raises(AssertionError, match="violation"):
+        judged(tmp_path, SEEN, [*late, *put(1, "k/00", "1-2", 60, None)], [])  # it was read before it was asked for
 
 
 def test_an_end_that_the_holder_asked_for_is_no_wrong(tmp_path: Path) -> None:
