@@ -65,6 +65,7 @@ PURE_IN_CLIENT = (
     "core",
     "inboxes",
     "lease",
+    "ownership",
     "link",
     "requests",
     "route",

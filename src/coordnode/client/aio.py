@@ -17,12 +17,14 @@ from typing import Self, TypeVar
 from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
+from coordnode.client.aio_barriers import AsyncBarrier, AsyncBarriers
 from coordnode.client.aio_counters import AsyncCounters
 from coordnode.client.aio_elections import AsyncElection, AsyncElections
 from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
 from coordnode.client.aio_held import LostCallback
 from coordnode.client.aio_locks import AsyncLock, AsyncLocks
 from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
+from coordnode.client.aio_shards import AsyncAssignment, AsyncAssignments
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
@@ -50,6 +52,8 @@ class Cluster:
         self.kv = Kv(tasks, timeout_ms, 0)
         self.counters = AsyncCounters(tasks, timeout_ms)
         self.groups = AsyncGroups(tasks, timeout_ms)
+        self.assignments = AsyncAssignments(tasks, timeout_ms)
+        self.barriers = AsyncBarriers(tasks, timeout_ms)
         self.queues = AsyncQueues(tasks, timeout_ms)
         self.locks = AsyncLocks(tasks, timeout_ms)
         self.elections = AsyncElections(tasks, timeout_ms)
@@ -95,6 +99,10 @@ class Cluster:
     def group(self, name: str | bytes) -> AsyncGroup:
         """To look at; to join it, go through a session."""
         return AsyncGroup(self._tasks, self._timeout_ms, name)
+
+    def assignment(self, name: str | bytes) -> AsyncAssignment:
+        """To make it, and to look at; to own shards of it, go through a session."""
+        return AsyncAssignment(self._tasks, self._timeout_ms, name)
 
     def queue(self, name: str | bytes) -> AsyncQueue:
         """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
@@ -209,6 +217,15 @@ class Session:
     def group(self, name: str | bytes) -> AsyncGroup:
         """To join: this session's member goes when the session ends."""
         return AsyncGroup(self._tasks, self._timeout_ms, name, self._number)
+
+    def assignment(self, name: str | bytes) -> AsyncAssignment:
+        """To own shards of it, which takes a member of its group in this session, too."""
+        return AsyncAssignment(self._tasks, self._timeout_ms, name, self._number, self.id)
+
+    def barrier(self, name: str | bytes, count: int, *, timeout: Seconds | None = None) -> AsyncBarrier:
+        """Nobody goes on before `count` sessions are inside. `timeout`: so long one waits for others; None: for as long as it takes."""
+        patience_ms = None if timeout is None else in_ms(timeout, "timeout")
+        return AsyncBarrier(self._tasks, self._timeout_ms, name, count, self._number, self.id, patience_ms)
 
     def queue(self, name: str | bytes) -> AsyncQueue:
         """What is taken through it goes back when the session ends."""

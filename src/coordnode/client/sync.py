@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 from coordnode.client import requests
 from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
+from coordnode.client.barriers import Barrier, Barriers
 from coordnode.client.clock import now_ms
 from coordnode.client.counters import Counters
 from coordnode.client.durations import Seconds, in_ms
@@ -29,6 +30,7 @@ from coordnode.client.locks import Lock, Locks, acquire_operation
 from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues
 from coordnode.client.requests import Request, as_bytes, prefix_end
+from coordnode.client.shards import Assignment, Assignments
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
@@ -49,6 +51,8 @@ class Cluster:
         self.kv = Kv(pump, timeout_ms, 0)
         self.counters = Counters(pump, timeout_ms)
         self.groups = Groups(pump, timeout_ms)
+        self.assignments = Assignments(pump, timeout_ms)
+        self.barriers = Barriers(pump, timeout_ms)
         self.queues = Queues(pump, timeout_ms)
         self.locks = Locks(pump, timeout_ms)
         self.elections = Elections(pump, timeout_ms)
@@ -94,6 +98,10 @@ class Cluster:
     def group(self, name: str | bytes) -> Group:
         """To look at; to join it, go through a session."""
         return Group(self._pump, self._timeout_ms, name)
+
+    def assignment(self, name: str | bytes) -> Assignment:
+        """To make it, and to look at; to own shards of it, go through a session."""
+        return Assignment(self._pump, self._timeout_ms, name)
 
     def queue(self, name: str | bytes) -> Queue:
         """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
@@ -207,6 +215,15 @@ class Session:
     def group(self, name: str | bytes) -> Group:
         """To join: this session's member goes when the session ends."""
         return Group(self._pump, self._timeout_ms, name, self._number)
+
+    def assignment(self, name: str | bytes) -> Assignment:
+        """To own shards of it, which takes a member of its group in this session, too."""
+        return Assignment(self._pump, self._timeout_ms, name, self._number, self.id)
+
+    def barrier(self, name: str | bytes, count: int, *, timeout: Seconds | None = None) -> Barrier:
+        """Nobody goes on before `count` sessions are inside. `timeout`: so long one waits for others; None: for as long as it takes."""
+        patience_ms = None if timeout is None else in_ms(timeout, "timeout")
+        return Barrier(self._pump, self._timeout_ms, name, count, self._number, self.id, patience_ms)
 
     def queue(self, name: str | bytes) -> Queue:
         """What is taken through it goes back when the session ends."""
