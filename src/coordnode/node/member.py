@@ -37,6 +37,7 @@ from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
+from coordnode.raft.state import FOLLOWER
 from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
@@ -304,7 +305,7 @@ class Member:
             self.lanes.log.on_tick(self.replica.known())
             self.clients.sweep(self._loop.time())
             self.door.sweep()
-            self._soon()
+            self._turn()
             self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)
         except BaseException as error:
             self._fail(error)
@@ -331,7 +332,10 @@ class Member:
             self.lanes.log.on_reported(committed)
             self.inbox.on_persisted(self._driver.on_written(committed.writes))
             self.observer.on_committed(committed)
-            self._soon()
+            raft = self.replica.raft
+            if raft.role != FOLLOWER or not raft.hard_durable or self._leaving is not None:
+                self._soon()
+            # What waited for a follower's write has left: the rest may wait for its next message or tick.
         except BaseException as error:
             self._fail(error)
 
