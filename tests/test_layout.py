@@ -44,7 +44,7 @@ COORDCTL: dict[str, set[str]] = {
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
     "transport": {"results"},
-    "runner": {"results"},
+    "runner": {"hot", "local"},
     "chaos": {"steps", "facts", "transport", "engines", "inventory", "results"},
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},

@@ -9,6 +9,8 @@ VERBS = {
     "down": "stop it; the data stays unless --purge is given",
     "kv": "get, put, del, ls, cas, watch: values under keys",
     "queue": "put, take, extend, ack, nack, ls, show, dead, redrive …: work",
+    "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",
+    "fence": "admit: the resource's side of a lock",
     "session": "ls, show, close: who is there",
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",

@@ -24,6 +24,7 @@ class Verb(NamedTuple):
     help: str
     exits: str
     flags: tuple[Flag, ...] = ()
+    tail: str = ""  # what follows behind the flags, for a person: "-- COMMAND …"
 
 
 def duration_ms(text: str) -> int:
@@ -106,6 +107,9 @@ class Given:
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
 
+    def with_value(self, name: str, value: object) -> "Given":
+        return Given({**self._values, name: value})
+
     def is_json(self) -> bool:
         return bool(self._values["output"] == "json")
 
@@ -176,7 +180,7 @@ def _near(name: str, known: dict[str, Flag]) -> str:
 
 
 def usage(verb: Verb) -> str:
-    lines = [f"usage: coordctl {' '.join((verb.name, *verb.arguments))} [FLAG …]", "", verb.help, ""]
+    lines = [f"usage: coordctl {' '.join((verb.name, *verb.arguments))} [FLAG …] {verb.tail}".rstrip(), "", verb.help, ""]
     for title, flags in (("Flags:", verb.flags), ("Global flags:", GLOBAL)):
         if flags:
             lines.append(title)

@@ -30,16 +30,21 @@ class Asking:
         self._timeout_ms = timeout_ms
         self._say = say  # told what each member did
         self._troubles: dict[str, str] = {}  # address -> what it did last
+        self.answered_by = ""  # the leader, then
         self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
 
     def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:
-        """The result of a Reply (None for a barrier), or a CoordError. Writes that may not be sent twice wait for their one answer."""
+        """The result of a Reply (None for a barrier), the lists of a KeepAliveReply, or a CoordError.
+
+        Writes that may not be sent twice wait for their one answer.
+        """
         tried = 0
         address = self._addresses[_chance(len(self._addresses))]
         last_refusal: CoordError | None = None
         while True:
             try:
                 result = self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
+                self.answered_by = address
                 self._say(f"{address} answered after {(time.monotonic() - self._begun) * 1000:.1f} ms")
                 return result
             except NotLeader as error:
@@ -106,7 +111,7 @@ class Asking:
             was_sent = not waits_for_hello
             connection.sendall(hello if waits_for_hello else hello + asks)
             while True:
-                kind, content = _receive(connection, patience)
+                kind, content = frames.receive(connection, patience)
                 if kind == frames.HELLO:
                     self._on_hello(content)
                     if waits_for_hello:
@@ -154,6 +159,8 @@ class Asking:
                 self._addresses.append(self._address_of[member])
 
     def _answer(self, answer: list[Any]) -> Any:
+        if answer[0] == frames.ALIVE:
+            return answer[2:]
         if answer[0] == frames.REPLY:
             result = answer[4]
             if result is not None and result[0] == frames.FAILURE:
@@ -166,26 +173,6 @@ class Asking:
         if not definite:
             raise Disconnected(f"said: {sentence}")
         raise error if error.definite else Refused(sentence)
-
-
-def _receive(connection: socket.socket, until: float) -> tuple[int, Any]:
-    header = _exactly(connection, frames.HEADER_BYTES, until)
-    kind, length = frames.body_bytes(header)
-    return kind, frames.content(header, _exactly(connection, length, until))
-
-
-def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
-    parts = bytearray()
-    while len(parts) < count:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
-        part = connection.recv(min(count - len(parts), 1 << 20))
-        if not part:
-            raise ConnectionError("hung up")
-        parts += part
-    return bytes(parts)
 
 
 def _chance(count: int) -> int:

@@ -1,7 +1,9 @@
 """The part of docs/protocol.md that a one-question client needs: frames with JSON bodies, and what is inside them."""
 
 import json
+import socket
 import struct
+import time
 from base64 import b64decode, b64encode
 from typing import Any
 from zlib import crc32
@@ -14,9 +16,10 @@ JSON = 1
 HEADER_BYTES = 16
 BODY_BYTES_MAX = 16 * 1024 * 1024 - HEADER_BYTES
 
-WRITE, READ = 1, 2  # tags of asks
-REPLY, ERROR = 1, 2  # tags of answers
-DONE, GOT, PAGE, TRANSACTION_DONE, FAILURE, SESSIONS = 1, 2, 3, 4, 6, 7  # tags of results
+WRITE, READ, KEEP_ALIVE, WATCH = 1, 2, 3, 4  # tags of asks
+REPLY, ERROR, ALIVE, PUSH, GAP, PROGRESS = 1, 2, 3, 4, 5, 6  # tags of answers
+DONE, GOT, PAGE, TRANSACTION_DONE, OPENED, FAILURE, SESSIONS = 1, 2, 3, 4, 5, 6, 7  # tags of results
+LOCKS = 2  # space of an event, kind of a notice
 
 
 def frame(kind: int, content: object) -> bytes:
@@ -42,6 +45,27 @@ def content(header: bytes, body: bytes) -> Any:
         return json.loads(body)
     except ValueError as error:
         raise FrameError(f"a frame is not JSON: {error}") from None
+
+
+def receive(connection: socket.socket, until: float) -> tuple[int, Any]:
+    """(kind, content) of the next frame. Raises TimeoutError."""
+    header = _exactly(connection, HEADER_BYTES, until)
+    kind, length = body_bytes(header)
+    return kind, content(header, _exactly(connection, length, until))
+
+
+def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        part = connection.recv(min(count - len(parts), 1 << 20))
+        if not part:
+            raise ConnectionError("hung up")
+        parts += part
+    return bytes(parts)
 
 
 def error_of(code: int, sentence: str) -> CoordError:

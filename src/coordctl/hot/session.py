@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from coordctl.hot import frames
 from coordctl.hot.asking import Asking
-from coordnode.errors import SessionExpired
+from coordnode.errors import SessionExpired, Unreachable
 
 READ_TAG = 12  # of reads
 CLOSE_TAG = 11  # of operations
@@ -30,6 +30,17 @@ def get(asking: Asking, session: int, *, stale: bool) -> Session:
     if not found or found[0].session != session:
         raise SessionExpired(f"there is no session {session}: it expired, was closed or never was")
     return found[0]
+
+
+def renew(asking: Asking, session: int) -> int:
+    """The lease it has again, whole."""
+    alive, expired = asking.ask(frames.KEEP_ALIVE, [session], is_safe_twice=True)
+    for one, ttl_ms in alive:
+        if one == session:
+            return int(ttl_ms)
+    if session in expired:
+        raise SessionExpired(f"session {session} is over")
+    raise Unreachable("the leader could not confirm it now: try again")
 
 
 def close(asking: Asking, session: int) -> int:

@@ -4,7 +4,9 @@ from enum import Enum
 
 from coordnode.errors import (
     BadRequest,
+    Conflict,
     CoordError,
+    Deadlock,
     Full,
     LevelMissing,
     MembershipBusy,
@@ -38,6 +40,7 @@ class Kind(Enum):
     ACTION = "action"
     QUERY = "query"
     PROBE = "probe"
+    RUNNER = "runner"
 
 
 EXPLAINED = {
@@ -45,12 +48,16 @@ EXPLAINED = {
     "you try again; 75 surely not done: trying again is safe; 76 refused for safety; 77 not permitted; 130 interrupted.",
     Kind.QUERY: "Exit codes: 0 answered; 1 not there or not readable; 64 usage; 69 unreachable, no quorum; 77 not permitted; "
     "130 interrupted.",
+    Kind.RUNNER: "Exit codes: the command's own; 128+n if signal n ended it; 126 not executable; 127 not found; 64 usage; 69 unreachable; "
+    "75 not acquired (-E sets another); 77 not permitted; 79 lost, whatever the command returned; 124 --hold-max reached. "
+    "--report FILE tells our codes from the command's.",
     Kind.PROBE: "Exit codes: 0 ok; 1 warning; 2 critical, a promise is broken; 3 unknown; 64 usage; 130 interrupted.",
 }
 
 _OF_ALL: tuple[tuple[type[CoordError], int], ...] = (
     (BadRequest, USAGE),
     (TooLarge, USAGE),
+    (Conflict, USAGE),
     (NotPermitted, NOT_PERMITTED),
     (Unreachable, UNREACHABLE),
     (NotLeader, UNREACHABLE),  # nobody else took the lead until the time was over
@@ -61,6 +68,7 @@ _OF_ACTIONS: tuple[tuple[type[CoordError], int], ...] = (
     (NoSpace, SURELY_NOT_DONE),
     (StateFull, SURELY_NOT_DONE),
     (MembershipBusy, SURELY_NOT_DONE),
+    (Deadlock, SURELY_NOT_DONE),
     (Full, SURELY_NOT_DONE),
     (WritesStopped, REFUSED),
     (LevelMissing, REFUSED),
@@ -71,7 +79,7 @@ def of_error(kind: Kind, error: CoordError | OSError) -> int:
     """Of an error that kept the verb from answering at all: a probe says that it does not know."""
     if kind is Kind.PROBE:
         return USAGE if isinstance(error, BadRequest) else UNKNOWN
-    table = _OF_ALL + _OF_ACTIONS if kind is Kind.ACTION else _OF_ALL
+    table = _OF_ALL + _OF_ACTIONS if kind in (Kind.ACTION, Kind.RUNNER) else _OF_ALL
     for error_class, code in table:
         if isinstance(error, error_class):
             return code

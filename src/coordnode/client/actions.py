@@ -1,22 +1,12 @@
 """What the client core wants done, and what it tells its owner. The closed list; frozen values."""
 
-from enum import Enum
-
 import msgspec
 
+from coordnode.client.lease import SessionState
 from coordnode.errors import CoordError
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.services.commands import Change, Result
 from coordnode.services.dialogue import Ask
-
-
-class SessionState(Enum):
-    """What a client may believe about its session, at a moment of its own clock."""
-
-    OPENING = "opening"  # not confirmed yet: claims nothing
-    HELD = "held"  # confirmed lately; the cluster keeps it at least until `until_ms`
-    UNSURE = "unsure"  # a renewal is overdue; the cluster still keeps it until `until_ms`
-    LOST = "lost"  # `until_ms` passed without a renewal, or the cluster said that it is over; never comes back
 
 
 class Connect(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from coordnode.client import requests
-from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.aio_barriers import AsyncBarrier, AsyncBarriers
 from coordnode.client.aio_counters import AsyncCounters
@@ -29,6 +28,7 @@ from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.lease import SessionState
 from coordnode.client.locks import acquire_operation
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from coordnode.client.actions import SessionState
 from coordnode.client.barriers import (
     Name,
     enter_request,
@@ -20,6 +19,7 @@ from coordnode.client.barriers import (
 )
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.lease import SessionState
 from coordnode.client.requests import as_bytes
 from coordnode.client.tasks import Tasks
 from coordnode.errors import CoordError, HistoryGone

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from coordnode.client.actions import SessionState
 from coordnode.client.claims import Claim
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.lease import SessionState
 from coordnode.client.notices import Notices
 from coordnode.client.requests import Request
 from coordnode.client.tasks import Tasks

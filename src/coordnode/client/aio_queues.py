@@ -6,9 +6,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from coordnode.client.actions import SessionState
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.lease import SessionState
 from coordnode.client.queue_words import (
     Hold,
     Name,

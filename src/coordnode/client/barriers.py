@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from coordnode.client.actions import SessionState
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.inboxes import Scope
+from coordnode.client.lease import SessionState
 from coordnode.client.pump import Pump
 from coordnode.client.requests import Request, as_bytes, expect
 from coordnode.errors import CoordError, HistoryGone, SessionExpired, TimedOut

@@ -21,9 +21,9 @@ from coordnode.client.actions import (
     Finished,
     Send,
     SessionChanged,
-    SessionState,
 )
 from coordnode.client.calls import AdministrativeAsk, Call
+from coordnode.client.lease import SessionState
 from coordnode.client.route import Route, jittered_ms
 from coordnode.client.sessions import NEVER, Session, Sessions
 from coordnode.client.subscriptions import Subscriptions

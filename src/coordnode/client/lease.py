@@ -1,8 +1,18 @@
 """One session's lease, seen from the client: what may be believed until when, and when to renew. Pure arithmetic."""
 
-from coordnode.client.actions import SessionState
+from enum import Enum
+
 from coordnode.ids import NO_SESSION, SessionId
 from coordnode.limits import CLOCK_RATE_ERROR_PPM
+
+
+class SessionState(Enum):
+    """What a client may believe about its session, at a moment of its own clock."""
+
+    OPENING = "opening"  # not confirmed yet: claims nothing
+    HELD = "held"  # confirmed lately; the cluster keeps it at least until `until_ms`
+    UNSURE = "unsure"  # a renewal is overdue; the cluster still keeps it until `until_ms`
+    LOST = "lost"  # `until_ms` passed without a renewal, or the cluster said that it is over; never comes back
 
 
 def believed_ms(ttl_ms: int) -> int:

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Receiver, Scope
+from coordnode.client.lease import SessionState
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
 from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of

@@ -1,7 +1,7 @@
 """Which member is presumed to lead, and when it may be tried next. Pure."""
 
-import random
 from collections.abc import Sequence
+from typing import Protocol
 
 from coordnode.ids import NOBODY, MemberId
 
@@ -10,21 +10,27 @@ BACKOFF_MS_MAX = 250
 HOPS_WITHOUT_DELAY = 2  # hints followed at once before members that point at each other are slowed down
 
 
-def jittered_ms(rng: random.Random, failures: int) -> int:
+class Chance(Protocol):
+    """A random.Random; or less, for a process that has no time to load that."""
+
+    def randrange(self, start: int, stop: int) -> int: ...
+
+
+def jittered_ms(rng: Chance, failures: int) -> int:
     """Between half and all of a delay that doubles with each failure."""
     full_ms = min(BACKOFF_MS_MAX, BACKOFF_MS_MIN << min(failures, 8))
     return rng.randrange(full_ms // 2, full_ms + 1)
 
 
 class Route:
-    def __init__(self, members: Sequence[MemberId], rng: random.Random) -> None:
+    def __init__(self, members: Sequence[MemberId], rng: Chance) -> None:
         assert members
         assert NOBODY not in members
         self._members = list(members)
         self._rng = rng
         self._failures = 0
         self._avoid_until_ms: dict[MemberId, int] = {}  # did not answer lately: no hint leads there
-        self.member = self._members[rng.randrange(len(members))]
+        self.member = self._members[rng.randrange(0, len(members))]
         self.try_at_ms = 0
 
     def on_members(self, members: Sequence[MemberId]) -> None:

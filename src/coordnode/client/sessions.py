@@ -3,8 +3,8 @@
 from collections import deque
 from heapq import heappop, heappush
 
-from coordnode.client.actions import SessionChanged, SessionState
-from coordnode.client.lease import Lease
+from coordnode.client.actions import SessionChanged
+from coordnode.client.lease import Lease, SessionState
 from coordnode.ids import NO_SESSION, SessionId
 from coordnode.limits import CLIENT_SESSION_WINDOW
 from coordnode.services.commands import SessionOpened

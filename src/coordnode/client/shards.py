@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from coordnode.client.actions import SessionState
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.lease import SessionState
 from coordnode.client.notices import Notices
 from coordnode.client.ownership import OwnedChange, Ownership
 from coordnode.client.pump import Pump

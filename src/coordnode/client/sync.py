@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from coordnode.client import requests
-from coordnode.client.actions import SessionState
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.barriers import Barrier, Barriers
 from coordnode.client.clock import now_ms
@@ -26,6 +25,7 @@ from coordnode.client.groups import Group, Groups
 from coordnode.client.held import LostCallback
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.lease import SessionState
 from coordnode.client.locks import Lock, Locks, acquire_operation
 from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues

@@ -10,12 +10,12 @@ from coordnode.client.actions import (
     Finished,
     Send,
     SessionChanged,
-    SessionState,
     WatchEvents,
     WatchFailed,
     WatchGapSeen,
 )
 from coordnode.client.core import ClientCore
+from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
 from coordnode.services.commands import SessionOpened
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply

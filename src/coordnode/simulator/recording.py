@@ -6,7 +6,8 @@ import msgspec
 
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import AcknowledgedWrites, RevisionMonotonic, SessionLife, WatchOrder
-from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents
+from coordnode.client.actions import Finished, SessionChanged, WatchEvents
+from coordnode.client.lease import SessionState
 from coordnode.errors import BadRequest, PromiseBroken, TooLarge
 from coordnode.ids import SessionId
 from coordnode.services.commands import (

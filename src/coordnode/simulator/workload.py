@@ -4,7 +4,8 @@ import random
 from collections.abc import Sequence
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
-from coordnode.client.actions import Finished, SessionChanged, SessionState, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.lease import SessionState
 from coordnode.ids import MemberId, SessionId
 from coordnode.services.commands import (
     ClientOperation,

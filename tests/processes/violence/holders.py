@@ -7,8 +7,8 @@ import random
 import threading
 from contextlib import suppress
 
-from coordnode.client.actions import SessionState
 from coordnode.client.clock import now_ms
+from coordnode.client.lease import SessionState
 from coordnode.client.sync import Cluster, Session, connect
 from coordnode.errors import CoordError
 from tests.processes.violence.paper import Paper, write_event

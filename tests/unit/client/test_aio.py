@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from coordnode.client import aio, sync
-from coordnode.client.actions import SessionState
+from coordnode.client.lease import SessionState
 from coordnode.errors import Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable
 from coordnode.ids import MemberId, Revision
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, WatchAsk, WatchGap

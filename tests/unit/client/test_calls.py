@@ -5,7 +5,8 @@ import random
 import pytest
 
 from coordnode import errors
-from coordnode.client.actions import Connect, Disconnect, Finished, SessionState
+from coordnode.client.actions import Connect, Disconnect, Finished
+from coordnode.client.lease import SessionState
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
 from coordnode.raft.entry import Config

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from coordnode.client import requests
-from coordnode.client.actions import SessionState
+from coordnode.client.lease import SessionState
 from coordnode.client.sync import Cluster, connect
 from coordnode.errors import BadRequest, Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable, WrongCluster
 from coordnode.ids import Revision

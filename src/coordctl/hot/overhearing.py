@@ -1,0 +1,66 @@
+"""Breaking a lock, and finding out when its holder was told: we listen to what the leader tells the holder's session."""
+
+import os
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+
+from coordctl.hot import frames, locks
+from coordctl.hot.asking import Asking
+from coordctl.hot.talk import NOTICES
+from coordctl.local.clusters import host_and_port
+from coordnode import __version__
+from coordnode.errors import CoordError
+
+LISTEN_SECONDS = 1.0
+SESSIONS_MAX = 32
+
+
+def broken(asking: Asking, name: str, token: int, reason: str, by: str, sessions: Sequence[int]) -> int | None:
+    """After how many milliseconds the last of these sessions was told; None: it was not within a second."""
+    listening = _listen(asking.answered_by, sessions[:SESSIONS_MAX])
+    begun = time.monotonic()
+    try:
+        operation = [locks.BREAK_TAG, locks.packed_name(name), token, reason, by]
+        asking.ask(frames.WRITE, [0, 0, 0, f"coordctl-{os.urandom(12).hex()}", operation], is_safe_twice=True)
+        heard: list[int] = []
+        while listening is not None and len(heard) < len(sessions[:SESSIONS_MAX]):
+            heard += [request for request, changes in _pushes(listening, begun + LISTEN_SECONDS) if changes and request not in heard]
+        return round((time.monotonic() - begun) * 1000) if listening is not None else None
+    except TimeoutError:
+        return None
+    finally:
+        if listening is not None:
+            listening.close()
+
+
+def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
+    """A connection on which their notices are watched, and known to be; None: that could not be had."""
+    if not sessions:
+        return None
+    until = time.monotonic() + LISTEN_SECONDS
+    asks = []
+    for number, session in enumerate(sessions, 1):
+        key = session.to_bytes(8)
+        asks.append([frames.WATCH, number, b64encode(key).decode(), b64encode(key + b"\0").decode(), 0, NOTICES])
+    connection = None
+    try:
+        connection = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hello = frames.frame(frames.HELLO, [0, 0, 0, 0, "coordctl lock break", __version__])
+        connection.sendall(hello + frames.frame(frames.ASKS, [asks, 0]))
+        answered: list[int] = []
+        while len(answered) < len(asks):
+            answered += [request for request, _ in _pushes(connection, until)]
+        return connection
+    except (OSError, CoordError):
+        if connection is not None:
+            connection.close()
+        return None
+
+
+def _pushes(connection: socket.socket, until: float) -> list[tuple[int, int]]:
+    """(request, how many changes) of the next frame's."""
+    kind, content = frames.receive(connection, until)
+    return [(answer[1], len(answer[2])) for answer in content if answer[0] == frames.PUSH] if kind == frames.ANSWERS else []

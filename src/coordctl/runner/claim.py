@@ -1,0 +1,388 @@
+"""One claim to a lock, from the question until nothing is left of it: waits, holds, notices a loss, records a success. Pure."""
+
+import json
+from collections.abc import Callable
+from enum import IntEnum
+from time import gmtime, strftime  # a number to words, no clock
+from typing import Any, NamedTuple
+
+from coordctl.hot import frames, locks
+from coordctl.hot.talk import Answered, Expired, Missed, Noticed, Renewed, Talk
+from coordctl.hot.talk import Told as TalkTold
+from coordctl.hot.unpack import unpack
+from coordctl.runner import ending, outcome, source
+from coordctl.runner.source import Closed, Granted, Lost, News, Refused, Told
+from coordnode.errors import BadRequest, Conflict, CoordError, NotPermitted, TooLarge
+
+REFUSED_MS = 1_000  # when every member has refused connections for so long, none runs
+LAST_LOOK_MS = 1_000  # to find out who holds it, before giving up on it
+NEWS_MS = 10_000  # between two looks at who holds it, for somebody who wants to know
+CLOSE_MS_MIN = 1_000
+ONCE_PREFIX = "coordctl/once/"
+CLEANED_MAX = 16  # records of older runs that one run takes away
+
+TRANSACTION_TAG, PUT_TAG, DELETE_TAG, RANGE_TAG, TOKEN_FIELD, EQUAL = 6, 1, 2, 5, 4, 0
+
+
+class Terms(NamedTuple):
+    """How it is claimed."""
+
+    wish: locks.Wish
+    ttl_ms: int
+    owner: str
+    timeout_ms: int  # without an answer from the cluster
+    wait_ms: int | None = None  # None: for ever
+    tells_news: bool = False
+    once: str = ""  # a key: refused if a run with it has succeeded
+    keep_ms: int = 0  # for so long that is remembered
+    wall_offset_ms: int = 0  # from our clock to the one on the wall
+    parent: int = 0  # the session whose command we are: it waits for us, and so for whoever we wait for
+
+
+class Phase(IntEnum):
+    OPENING = 0
+    QUEUED = 1
+    LOOKING = 2  # waited long enough: who holds it?
+    CONFIRMING = 3  # granted, but the lease wants a renewal first
+    ASKING_ONCE = 4
+    HELD = 5
+    OVER = 6  # refused or lost
+    RECORDING = 7
+    CLOSING = 8
+    CLOSED = 9
+
+
+class Claim:
+    """`nonce` makes each session's opening unique."""
+
+    def __init__(self, talk: Talk, terms: Terms, nonce: Callable[[], bytes], now_ms: int) -> None:
+        self.phase = Phase.OPENING
+        self.token = 0
+        self._talk = talk
+        self._terms = terms
+        self._nonce = nonce
+        self._began_ms = now_ms
+        self._ticket = 0
+        self._lock: locks.Lock | None = None  # as last seen, while we wait
+        self._seen_ms = 0
+        self._look_at_ms = now_ms
+        self._expired: list[str] = []  # records of older runs
+        self._closes_by_ms = 0
+        self._told: list[Told] = []
+        self._calls: dict[int, Callable[[Answered, int], None]] = {}
+        self._open()
+
+    # --- what the runner asks --------------------------------------------------------------------------------------
+
+    def poll(self, now_ms: int) -> list[Told]:
+        for heard in self._talk.told():
+            self._on_talk(heard, now_ms)
+        if self.phase < Phase.HELD:
+            self._wait(now_ms)
+        elif self.phase == Phase.HELD and now_ms >= self._talk.lease.until_ms:
+            self._lose(ending.LOST, f"{self._name} is lost: its lease was not renewed in time", now_ms)
+        elif self.phase in (Phase.RECORDING, Phase.CLOSING) and now_ms >= self._closes_by_ms:
+            self._on_closed_too_late()
+        told, self._told = self._told, []
+        return told
+
+    def wake_at_ms(self) -> int | None:
+        if self.phase < Phase.HELD:
+            times = [max(self._talk.heard_ms, self._began_ms) + self._terms.timeout_ms]
+            if self._is_refused_everywhere():
+                times.append(self._began_ms + REFUSED_MS)
+            if self.phase == Phase.LOOKING:
+                times.append(self._look_at_ms + LAST_LOOK_MS)
+            elif self._terms.wait_ms is not None:
+                times.append(self._began_ms + self._terms.wait_ms)
+            if self._terms.tells_news and self.phase == Phase.QUEUED:
+                times.append(self._look_at_ms + NEWS_MS)
+            return min(times)
+        if self.phase == Phase.HELD:
+            return self._talk.lease.until_ms
+        return self._closes_by_ms if self.phase in (Phase.RECORDING, Phase.CLOSING) else None
+
+    def close(self, now_ms: int, *, succeeded: bool) -> None:
+        lease = self._talk.lease
+        left_ms = lease.until_ms - now_ms if lease.until_ms else 0
+        self._closes_by_ms = now_ms + max(CLOSE_MS_MIN, min(left_ms, self._terms.timeout_ms))
+        if succeeded and self._terms.once and self.phase == Phase.HELD:
+            self.phase = Phase.RECORDING
+            self._calls[self._talk.write(self._record(now_ms))] = self._on_recorded
+            return
+        self._close(now_ms)
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return self._terms.wish.name
+
+    def _open(self) -> None:
+        self.phase = Phase.OPENING
+        terms = self._terms
+        number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, terms.wish.operation(), terms.parent)
+        self._calls = {number: self._on_opened}
+
+    def _on_talk(self, told: TalkTold, now_ms: int) -> None:
+        match told:
+            case Answered(call, _, _):
+                on_answer = self._calls.pop(call, None)
+                if on_answer is not None:
+                    on_answer(told, now_ms)
+            case Renewed(until_ms):
+                if self.phase == Phase.HELD:
+                    self._told.append(source.Renewed(until_ms))
+                elif self.phase == Phase.CONFIRMING:
+                    self._confirm(now_ms)
+            case Expired():
+                if self.phase == Phase.HELD:
+                    self._lose(ending.LOST, f"{self._name} is lost: the cluster ended its session", now_ms)
+                elif self.phase < Phase.HELD:
+                    if self._terms.tells_news:
+                        self._told.append(News(f"the session ended while waiting for {self._name}; back to the end of the line"))
+                    self._open()
+                elif self.phase in (Phase.RECORDING, Phase.CLOSING):
+                    self._on_session_over()
+            case Noticed(kind, value):
+                if kind == frames.LOCKS:
+                    self._on_notice(unpack(value), now_ms)
+            case Missed():
+                self._calls[self._talk.read([locks.HELD_TAG, self._talk.lease.id, "", 0, 0])] = self._on_held
+
+    def _on_opened(self, answered: Answered, now_ms: int) -> None:
+        first: Any = answered.result[4] if answered.error is None else None
+        if isinstance(answered.error, BadRequest) and self._terms.parent and self.phase < Phase.OVER:
+            self._terms = self._terms._replace(parent=0)  # it may be of another cluster
+            self._open()
+        elif answered.error is not None:
+            self._refuse(answered.error)
+        elif self.phase == Phase.CLOSING:
+            self._close(now_ms)
+        elif first[0] == locks.GRANTED:
+            self._on_token(first[2], now_ms)
+        elif first[0] == locks.QUEUED:
+            self.phase = Phase.QUEUED
+            self._ticket = first[2]
+            self._lock, self._seen_ms = locks.lock_of(first[4]), now_ms
+            self._look_at_ms = now_ms
+            if self._terms.tells_news:
+                ahead = f"; {first[3]} wait before us" if first[3] else ""
+                self._told.append(News(f"{self._name} is {locks.who_holds(self._lock)}{ahead}"))
+        elif first[0] == locks.BUSY:
+            self._lock, self._seen_ms = locks.lock_of(first[2]), now_ms
+            self._refuse_busy(now_ms)
+        else:
+            frames.expect(first, frames.FAILURE)
+            self._refuse(frames.error_of(first[1], first[2]))
+
+    def _wait(self, now_ms: int) -> None:
+        terms = self._terms
+        silent_ms = now_ms - max(self._talk.heard_ms, self._began_ms)
+        if self._is_refused_everywhere() and now_ms >= self._began_ms + REFUSED_MS:
+            remedy = "is it running? `coordctl up` starts a local cluster"
+            self._end(Refused(outcome.UNREACHABLE, f"no member can be reached ({self._troubles()}): {remedy}"))
+        elif silent_ms >= terms.timeout_ms:
+            within = f"no leader answered within {terms.timeout_ms} ms"
+            self._end(Refused(outcome.UNREACHABLE, f"{within} ({self._troubles()}): see `coordctl status`"))
+        elif self.phase == Phase.LOOKING:
+            if now_ms >= self._look_at_ms + LAST_LOOK_MS:
+                self._refuse_busy(now_ms)
+        elif terms.wait_ms is not None and now_ms >= self._began_ms + terms.wait_ms and self.phase in (Phase.OPENING, Phase.QUEUED):
+            self.phase = Phase.LOOKING
+            self._look(now_ms)
+        elif terms.tells_news and self.phase == Phase.QUEUED and now_ms >= self._look_at_ms + NEWS_MS:
+            self._look(now_ms)
+
+    def _look(self, now_ms: int) -> None:
+        self._look_at_ms = now_ms
+        self._calls[self._talk.read(locks.read_operation(self._name))] = self._on_view
+
+    def _on_view(self, answered: Answered, now_ms: int) -> None:
+        seen = locks.view_of(answered.result).lock if answered.error is None else None
+        before, self._lock = self._lock, seen or self._lock
+        self._seen_ms = now_ms if seen else self._seen_ms
+        if self.phase == Phase.LOOKING:
+            self._refuse_busy(now_ms)
+        elif self.phase == Phase.QUEUED and seen is not None and _token_of(seen) != _token_of(before):
+            self._told.append(News(f"{self._name} is {locks.who_holds(seen)}"))
+
+    def _refuse_busy(self, now_ms: int) -> None:
+        is_now = locks.who_holds(self._lock, now_ms - self._seen_ms) if self._lock is not None else "not free"
+        if self._terms.wish.waits:
+            first, remedy = f"{self._name} is still {is_now}", "wait longer with --wait"
+        else:
+            first, remedy = f"{self._name} is {is_now}", "wait with --wait 1m"
+        queue = f"{remedy}; see the queue with: coordctl lock show {self._name}"
+        self._end(Refused(outcome.NOT_ACQUIRED, f"{first}\n          {queue}"))
+
+    def _refuse(self, error: CoordError) -> None:
+        kind = outcome.NOT_ACQUIRED
+        if isinstance(error, BadRequest | TooLarge | Conflict):
+            kind = outcome.WRONG
+        elif isinstance(error, NotPermitted):
+            kind = outcome.NOT_PERMITTED
+        self._end(Refused(kind, error.sentence))
+
+    def _end(self, refused: Refused) -> None:
+        if self.phase < Phase.OVER:
+            self.phase = Phase.OVER
+            self._told.append(refused)
+
+    def _is_refused_everywhere(self) -> bool:
+        return not self._talk.heard_ms and self._talk.is_refused_everywhere()
+
+    def _troubles(self) -> str:
+        return "; ".join(f"{address}: {trouble}" for address, trouble in self._talk.troubles.items())
+
+    # --- granted ---------------------------------------------------------------------------------------------------
+
+    def _on_notice(self, notice: list[Any], now_ms: int) -> None:
+        if notice[0] == locks.GIVEN and notice[2] == self._ticket and self.phase in (Phase.QUEUED, Phase.LOOKING):
+            self._on_token(notice[3], now_ms)
+        elif notice[0] == locks.TAKEN and notice[2] == self.token and self.token:
+            by, reason = notice[4] or "an operator", f": {notice[3]}" if notice[3] else ""
+            self._lose(ending.BROKEN, f"{self._name} was broken by {by}{reason}", now_ms)
+
+    def _on_held(self, answered: Answered, now_ms: int) -> None:
+        """Notices were missed: what do we hold and wait for?"""
+        if answered.error is not None:
+            return
+        frames.expect(answered.result, locks.HELD)
+        numbers = {(token, ticket) for _, token, ticket, *_ in answered.result[2]}
+        tokens = [token for token, ticket in sorted(numbers) if token]
+        if self.token and self.token not in tokens:
+            self._lose(ending.BROKEN, f"{self._name} was broken, or ended otherwise, while we could not hear of it", now_ms)
+        elif not self.token and tokens and self.phase in (Phase.QUEUED, Phase.LOOKING):
+            self._on_token(tokens[0], now_ms)
+
+    def _on_token(self, token: int, now_ms: int) -> None:
+        self.token = token
+        self.phase = Phase.CONFIRMING
+        self._confirm(now_ms)
+
+    def _confirm(self, now_ms: int) -> None:
+        """A command is not started on the rest of a lease that may be gone before it has begun."""
+        lease = self._talk.lease
+        if now_ms >= lease.until_ms - lease.ttl_ms // 2:
+            self._talk.renew_soon(now_ms)
+            return
+        if self._terms.once:
+            self.phase = Phase.ASKING_ONCE
+            start = self._once_folder()
+            self._calls[self._talk.read([RANGE_TAG, packed(start), packed(start[:-1] + "0"), 0, False])] = self._on_once
+        else:
+            self._on_confirmed()
+
+    def _on_confirmed(self) -> None:
+        self.phase = Phase.HELD
+        lease = self._talk.lease
+        environment = {
+            "COORD_LOCK": self._name,
+            "COORD_TOKEN": str(self.token),
+            "COORD_SESSION": str(lease.id),
+            "COORD_DEADLINE_MS": str(lease.until_ms),
+        }
+        self._told.append(Granted(self.token, lease.until_ms, environment))
+
+    def _lose(self, reason: str, sentence: str, now_ms: int) -> None:
+        if self.phase == Phase.HELD:
+            self.phase = Phase.OVER
+            self._told.append(Lost(reason, sentence))
+        elif self.phase in (Phase.CONFIRMING, Phase.ASKING_ONCE):
+            self._end(Refused(outcome.NOT_ACQUIRED, sentence))
+
+    # --- once ------------------------------------------------------------------------------------------------------
+
+    def _once_folder(self) -> str:
+        return f"{ONCE_PREFIX}{self._name}/"
+
+    def _on_once(self, answered: Answered, now_ms: int) -> None:
+        if answered.error is not None:
+            self._refuse(answered.error)
+            return
+        frames.expect(answered.result, frames.PAGE)
+        wall_ms = now_ms + self._terms.wall_offset_ms
+        for fields in answered.result[2]:
+            key, record = frames.unpacked(fields[0]).decode(errors="surrogateescape"), _record_of(frames.unpacked(fields[1]))
+            if record.get("until_unix_ms", 0) <= wall_ms:
+                self._expired.append(key)
+            elif key == self._once_folder() + self._terms.once:
+                done = f"{self._terms.once} was done by {record.get('by', '?')}, at {utc(record.get('at_unix_ms', 0))}"
+                self._end(Refused(outcome.DONE_BEFORE, done))
+                return
+        self._on_confirmed()
+
+    def _record(self, now_ms: int) -> list[object]:
+        wall_ms = now_ms + self._terms.wall_offset_ms
+        key = packed(self._once_folder() + self._terms.once)
+        record = {
+            "by": self._terms.owner,
+            "at_unix_ms": wall_ms,
+            "until_unix_ms": wall_ms + self._terms.keep_ms,
+            "token": self.token,
+        }
+        put = [PUT_TAG, key, packed(json.dumps(record))]
+        gone = [[DELETE_TAG, packed(old)] for old in self._expired[:CLEANED_MAX] if packed(old) != key]
+        return [TRANSACTION_TAG, [[packed(self._name), TOKEN_FIELD, EQUAL, self.token]], [put, *gone], []]
+
+    def _on_recorded(self, answered: Answered, now_ms: int) -> None:
+        if self.phase != Phase.RECORDING:
+            return
+        if answered.error is not None or not answered.result[2]:
+            why = answered.error.sentence if answered.error is not None else "the lock was lost meanwhile"
+            self._told.append(Closed(f"the command succeeded, but that could not be recorded: {why}", outcome.LOST))
+            self.phase = Phase.CLOSED
+            return
+        self._close(now_ms)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def _close(self, now_ms: int) -> None:
+        if self._talk.lease.id:
+            self.phase = Phase.CLOSING
+            self._calls[self._talk.close()] = self._on_closed
+        elif self._talk.was_sent():
+            self.phase = Phase.CLOSING  # the session may be open: once its number is known it is closed
+        else:
+            self.phase = Phase.CLOSED
+            self._told.append(Closed())
+
+    def _on_closed(self, answered: Answered, _now_ms: int) -> None:
+        self.phase = Phase.CLOSED
+        self._told.append(Closed(f"{self._name} could not be released: {answered.error.sentence}" if answered.error is not None else ""))
+
+    def _on_session_over(self) -> None:
+        was_recording = self.phase == Phase.RECORDING
+        self.phase = Phase.CLOSED
+        said = "the command succeeded, but that could not be recorded: the session is over" if was_recording else ""
+        self._told.append(Closed(said, outcome.LOST if was_recording else ""))
+
+    def _on_closed_too_late(self) -> None:
+        was_recording = self.phase == Phase.RECORDING
+        self.phase = Phase.CLOSED
+        why = self._troubles() or "no answer"
+        said = f"{self._name} could not be released ({why}): its lease of {self._terms.ttl_ms} ms ends by itself"
+        if was_recording:
+            said = f"the command succeeded, but whether that was recorded is not known ({why})"
+        self._told.append(Closed(said, outcome.UNREACHABLE if was_recording else ""))
+
+
+def _token_of(lock: locks.Lock | None) -> int:
+    return 0 if lock is None or lock.first is None else lock.first.token
+
+
+def packed(text: str) -> str:
+    return frames.packed(text.encode(errors="surrogateescape"))
+
+
+def _record_of(value: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(value)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def utc(unix_ms: int) -> str:
+    return strftime("%Y-%m-%d %H:%M:%SZ", gmtime(unix_ms // 1000))

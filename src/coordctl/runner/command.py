@@ -1,0 +1,118 @@
+"""The first process of a job, from fork to exec: waits for the word to go, so that nothing but exec is left to do then."""
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple, NoReturn
+
+from coordctl.runner.cgroup import Cgroup
+
+FORWARDED = tuple(
+    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH") if hasattr(signal, name)
+)
+SET_BY_PYTHON = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name))
+JOB_CONTROL = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT, signal.SIGCHLD)
+REMOVED = ("COORD_AUTH_TOKEN_FILE",)
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+
+
+class Go(NamedTuple):
+    environment: dict[str, str]  # beside what we have
+    terminal: int = -1  # to be taken as the foreground group
+
+
+class Inherited(NamedTuple):
+    """How signals were before we touched them: a command under nohup goes on ignoring hang-ups."""
+
+    ignored: tuple[int, ...]
+    blocked: tuple[int, ...]
+
+
+def inherited() -> Inherited:
+    touched = (*FORWARDED, *JOB_CONTROL)
+    ignored = tuple(int(number) for number in touched if signal.getsignal(number) == signal.SIG_IGN)
+    return Inherited(ignored, tuple(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+
+class Waiting(NamedTuple):
+    """A forked process that has not become the command yet. It ends if nobody gives the word."""
+
+    pid: int
+    word: int  # to write to
+    trouble: int  # to read from: empty once exec succeeded, else the errno
+
+
+def prepare(argv: Sequence[str], before: Inherited, cgroup: Cgroup) -> Waiting:
+    word_read, word_write = os.pipe()
+    trouble_read, trouble_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(word_write)
+            os.close(trouble_read)
+            _become(argv, before, cgroup, word_read, trouble_write)
+        finally:
+            os._exit(NOT_EXECUTABLE)
+    os.close(word_read)
+    os.close(trouble_write)
+    with suppress(OSError):
+        os.setpgid(pid, pid)  # both sides say so: whoever comes first
+    return Waiting(pid, word_write, trouble_read)
+
+
+def release(waiting: Waiting, go: Go) -> None:
+    with suppress(BrokenPipeError):  # somebody killed it: its status will say so
+        os.write(waiting.word, json.dumps(go).encode() + b"\n")
+    os.close(waiting.word)
+
+
+def abandon(waiting: Waiting) -> None:
+    """Nobody will say the word: it ends."""
+    os.close(waiting.word)
+    os.waitpid(waiting.pid, 0)
+
+
+def trouble(waiting: Waiting) -> int:
+    """Waits for exec: 0, or the errno."""
+    said = b""
+    while part := os.read(waiting.trouble, 64):
+        said += part
+    os.close(waiting.trouble)
+    return int(said or b"0")
+
+
+def exit_code_of(number: int) -> int:
+    return NOT_FOUND if number in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
+
+
+def _become(argv: Sequence[str], before: Inherited, cgroup: Cgroup, word: int, trouble: int) -> NoReturn:
+    os.setpgid(0, 0)
+    cgroup.join()
+    said = b""
+    while not said.endswith(b"\n"):
+        part = os.read(word, 65_536)
+        if not part:
+            os._exit(0)
+        said += part
+    go = Go(*json.loads(said))
+    if go.terminal >= 0:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
+        with suppress(OSError):  # it is gone: the command will notice
+            os.tcsetpgrp(go.terminal, os.getpid())
+    environment = {**os.environ, **go.environment}
+    for name in REMOVED:
+        environment.pop(name, None)
+    for number in (*FORWARDED, *SET_BY_PYTHON, *JOB_CONTROL):
+        signal.signal(number, signal.SIG_IGN if number in before.ignored else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
+    try:
+        os.execvpe(argv[0], list(argv), environment)
+    except OSError as error:
+        os.write(trouble, str(error.errno).encode())
+    except ValueError:
+        os.write(trouble, str(errno.ENOEXEC).encode())
+    os._exit(NOT_EXECUTABLE)

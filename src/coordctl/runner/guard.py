@@ -1,0 +1,138 @@
+"""The guard: a process between runner and command that adopts all orphans of the job, and outlives whoever is killed above it.
+
+It stands in a session of its own. Only where there is a terminal it has to share the runner's and make do with a group of
+its own: a command whose parent is of another session is an orphan to the terminal, and Ctrl-Z does not stop orphans.
+"""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from coordctl.runner import cgroup, command, ending, words
+from coordctl.runner.command import FORWARDED, JOB_CONTROL, Go, Inherited
+from coordctl.runner.family import Family
+from coordctl.runner.kernel import BootTimer, adopt_orphans, call_us
+from coordctl.runner.warden import Warden
+from coordctl.runner.words import Channel
+from coordnode.client.clock import now_ms
+
+NAME = "coordctl-guard"
+STANDARD_ERROR = 2
+
+
+def run(
+    channel: Channel, argv: Sequence[str], policy: ending.Policy, before: Inherited, *, shares_terminal: bool, say: Callable[[str], None]
+) -> None:
+    """Returns when nothing of the job is left, or when it was never started."""
+    _stand_apart(shares_terminal)
+    group = cgroup.make(f"coordctl-{os.getpid()}") if policy.leftover != "release" else cgroup.Cgroup("")
+    timer = BootTimer()
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes), keep_inheritable=True)
+    waiting = command.prepare(argv, before, group)
+    _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes, waiting.word, waiting.trouble), keep_inheritable=False)
+    try:
+        _Guard(channel, Warden(Family(waiting.pid, group), policy, channel.tell), waiting, timer, woken, say).serve()
+    finally:
+        group.remove()
+
+
+class _Guard:
+    def __init__(
+        self, channel: Channel, warden: Warden, waiting: command.Waiting, timer: BootTimer, woken: int, say: Callable[[str], None]
+    ) -> None:
+        self._channel = channel
+        self._warden = warden
+        self._waiting = waiting
+        self._timer = timer
+        self._woken = woken
+        self._say = say
+        self._is_started = False
+        self._is_alone = False
+
+    def serve(self) -> None:
+        poll = select.poll()
+        for descriptor in (self._channel.fileno(), self._woken, self._timer.descriptor):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
+        self._channel.tell(words.READY, self._waiting.pid, self._warden.family.folder())
+        while not self._warden.is_gone:
+            wake_at_ms = self._warden.wake_at_ms()
+            self._timer.set(wake_at_ms or 0)
+            patience_ms = None if wake_at_ms is None else max(0, wake_at_ms - now_ms())
+            ready = [descriptor for descriptor, _ in poll.poll(patience_ms)]
+            if self._timer.descriptor in ready:
+                self._timer.clear()
+            if self._woken in ready:
+                _drain(self._woken)
+            if self._channel.fileno() in ready:
+                self._listen()
+                if self._channel.is_closed and not self._is_alone:
+                    poll.unregister(self._channel.fileno())
+                    if not self._is_started:
+                        command.abandon(self._waiting)
+                        return
+                    self._is_alone = True
+                    self._say("coordctl: the runner was killed; the command it ran is ended")
+                    self._warden.begin(ending.ORPHANED, now_ms())
+            if self._is_started:
+                self._warden.on_children(now_ms())
+                self._warden.on_time(now_ms())
+
+    def _listen(self) -> None:
+        for word, *details in self._channel.receive():
+            if word == words.DEADLINE:
+                self._warden.ending.on_deadline(details[0])
+            elif word == words.GO:
+                self._start(Go(*details))
+            elif word == words.SIGNAL:
+                self._warden.family.signal_group(details[0])
+            elif word == words.END:
+                self._warden.begin(details[0], now_ms())
+
+    def _start(self, go: Go) -> None:
+        self._warden.environment = go.environment
+        command.release(self._waiting, go)
+        trouble = command.trouble(self._waiting)
+        self._is_started = True
+        self._channel.tell(*((words.FAILED, trouble) if trouble else (words.STARTED, self._waiting.pid)))
+
+
+def _stand_apart(shares_terminal: bool) -> None:
+    with suppress(OSError):
+        os.setpgid(0, 0) if shares_terminal else os.setsid()
+    for number in (*FORWARDED, *JOB_CONTROL):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # wakes the loop
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    adopt_orphans()
+    call_us(NAME)
+
+
+def _let_go_of_others(ours: Sequence[int], *, keep_inheritable: bool) -> None:
+    """The runner's connection; and, once the command has its own, whatever somebody else may wait to see closed."""
+    for descriptor in _open_descriptors():
+        with suppress(OSError):
+            if descriptor not in ours and not (keep_inheritable and os.get_inheritable(descriptor)):
+                if descriptor > STANDARD_ERROR:
+                    os.close(descriptor)
+                elif descriptor < STANDARD_ERROR:
+                    nowhere = os.open(os.devnull, os.O_RDWR)
+                    os.dup2(nowhere, descriptor)
+                    os.close(nowhere)
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return list(range(256))
+
+
+def _drain(descriptor: int) -> None:
+    with suppress(BlockingIOError):
+        while os.read(descriptor, 512):
+            pass

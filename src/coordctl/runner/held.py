@@ -1,0 +1,42 @@
+"""A claim on a line: what is held, as the runner wants to see it."""
+
+import os
+
+from coordctl.hot.line import Line, SmallChance
+from coordctl.hot.talk import Talk
+from coordctl.local.clusters import Endpoint
+from coordctl.runner.claim import Claim, Terms
+from coordctl.runner.source import Told
+from coordnode.client.clock import now_ms
+
+
+class HeldLock:
+    """A Source. Asks at once: what the runner prepares meanwhile costs no time."""
+
+    def __init__(self, endpoints: list[Endpoint], terms: Terms) -> None:
+        self.talk = Talk([endpoint.address for endpoint in endpoints], SmallChance())
+        self._line = Line(self.talk, terms.owner)
+        self.claim = Claim(self.talk, terms, lambda: os.urandom(16), now_ms())
+        self._line.drive(now_ms())
+
+    def descriptor(self) -> tuple[int, int]:
+        return self._line.descriptor()
+
+    def on_ready(self, now_ms: int) -> None:
+        self._line.on_ready(now_ms)
+
+    def poll(self, now_ms: int) -> list[Told]:
+        self._line.drive(now_ms)
+        told = self.claim.poll(now_ms)
+        self._line.drive(now_ms)
+        return told
+
+    def wake_at_ms(self) -> int | None:
+        times = [self.claim.wake_at_ms(), self.talk.wake_at_ms()]
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self, now_ms: int, *, succeeded: bool) -> None:
+        self.claim.close(now_ms, succeeded=succeeded)
+
+    def hang_up(self) -> None:
+        self._line.close()

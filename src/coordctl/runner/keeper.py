@@ -1,0 +1,95 @@
+"""Holds a lock for a process that is not ours: renews it as long as that lives, and lets go of it then."""
+
+import os
+import select
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from coordctl.runner.command import FORWARDED
+from coordctl.runner.held import HeldLock
+from coordctl.runner.source import Closed, Granted, Lost, News, Refused
+from coordnode.client.clock import now_ms
+from coordnode.errors import BadRequest
+
+
+class Watched:
+    """One process, surely the same for all its life: a pid alone may be another's later."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self.descriptor = os.pidfd_open(pid)
+        except (OSError, OverflowError):
+            raise BadRequest(f"there is no process {pid}: give one that lives, such as $$") from None
+
+    def has_ended(self) -> bool:
+        return bool(_ready({self.descriptor: select.POLLIN}, 0))
+
+
+def wait(held: HeldLock, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
+    """None: the process ended first."""
+    while True:
+        for told in held.poll(now_ms()):
+            if isinstance(told, Granted | Refused):
+                return told
+            if isinstance(told, News):
+                say(f"coordctl: {told.sentence}")
+        if watched is not None and watched.has_ended():
+            return None
+        _turn(held, {} if watched is None else {watched.descriptor: select.POLLIN})
+
+
+def let_go(held: HeldLock) -> None:
+    held.close(now_ms(), succeeded=False)
+    while not any(isinstance(told, Closed) for told in held.poll(now_ms())):
+        _turn(held, {})
+
+
+def leave_behind(held: HeldLock, watched: Watched) -> int:
+    """The pid of the keeper, which has the connection from here on."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _keep(held, watched)
+        finally:
+            os._exit(0)
+    return pid
+
+
+def _keep(held: HeldLock, watched: Watched) -> None:
+    os.setsid()
+    os.chdir("/")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakes)
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    while True:
+        if any(isinstance(told, Lost) for told in held.poll(now_ms())):
+            break
+        if _turn(held, {watched.descriptor: select.POLLIN, woken: select.POLLIN}):
+            break
+    with suppress(OSError):
+        let_go(held)
+
+
+def _turn(held: HeldLock, others: dict[int, int]) -> list[int]:
+    """Those of the others that are ready."""
+    descriptor, interest = held.descriptor()
+    wake_at_ms = held.wake_at_ms()
+    patience_ms = None if wake_at_ms is None else max(0, wake_at_ms - now_ms())
+    ready = _ready({**others, **({descriptor: interest} if descriptor >= 0 else {})}, patience_ms)
+    if descriptor in ready:
+        held.on_ready(now_ms())
+    return [other for other in ready if other in others]
+
+
+def _ready(watched: dict[int, int], patience_ms: int | None) -> list[int]:
+    poll = select.poll()
+    for descriptor, interest in watched.items():
+        poll.register(descriptor, interest)
+    return [descriptor for descriptor, _ in poll.poll(patience_ms)]

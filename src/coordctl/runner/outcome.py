@@ -1,0 +1,53 @@
+"""How a run ended: its exit code, and what `--report` says."""
+
+import json
+import os
+from typing import NamedTuple
+
+LOST_CODE, HOLD_MAX_CODE, NOT_ACQUIRED_CODE, UNREACHABLE_CODE, NOT_PERMITTED_CODE, USAGE_CODE = 79, 124, 75, 69, 77, 64
+
+ENDED = "ended"  # the command ended by itself, or by a signal that somebody sent it
+NOT_STARTED = "not started"  # there is no such command, or it cannot be executed
+LOST, BROKEN, HOLD_MAX = "lost", "broken", "hold-max"
+NOT_ACQUIRED, UNREACHABLE, NOT_PERMITTED, WRONG = "not acquired", "unreachable", "not permitted", "usage"
+INTERRUPTED = "interrupted"  # while it waited
+DONE_BEFORE = "done before"  # --once: another run has succeeded
+
+OUTCOMES = {
+    NOT_ACQUIRED: NOT_ACQUIRED_CODE,
+    UNREACHABLE: UNREACHABLE_CODE,
+    NOT_PERMITTED: NOT_PERMITTED_CODE,
+    WRONG: USAGE_CODE,
+    LOST: LOST_CODE,
+    BROKEN: LOST_CODE,
+    HOLD_MAX: HOLD_MAX_CODE,
+    DONE_BEFORE: 0,
+}
+"""Those whose exit code does not come from the command."""
+
+
+class Outcome(NamedTuple):
+    outcome: str
+    exit_code: int
+    token: int | None = None  # None: it was never held
+    waited_ms: int = 0
+    held_ms: int = 0
+
+
+def exit_code_of_status(status: int) -> int:
+    """Of what the command returned: its own, or 128 and the signal's number."""
+    return status if status >= 0 else 128 - status
+
+
+def write(path: str, outcome: Outcome) -> None:
+    """Whole or not at all."""
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            json.dump({"schema": "coordctl.run-report/1", **outcome._asdict()}, file)
+            file.write("\n")
+        os.replace(beside, path)
+    except OSError:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise

@@ -1,0 +1,95 @@
+"""Looks after one job: notices what its processes do, and ends them in time. Run by the guard, and by the runner should the guard die."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from coordctl.runner import ending, words
+from coordctl.runner.command import FORWARDED, JOB_CONTROL, SET_BY_PYTHON
+from coordctl.runner.family import Family
+
+AGAIN_MS = 20  # between two rounds of killing
+
+
+class Warden:
+    def __init__(self, family: Family, policy: ending.Policy, tell: Callable[..., None]) -> None:
+        self.family = family
+        self.ending = ending.Ending(policy)
+        self.is_gone = False
+        self.environment: Mapping[str, str] = {}  # for a command that the user wants to be run at a loss
+        self._policy = policy
+        self._tell = tell
+        self._has_ended = False  # the command itself
+        self._again_ms = 0
+
+    def begin(self, reason: str, now_ms: int) -> None:
+        if not self.is_gone and self.ending.begin(reason, now_ms):
+            self._tell(words.ENDING, reason)
+            self.on_time(now_ms)
+
+    def on_time(self, now_ms: int) -> None:
+        if self.is_gone:
+            return
+        was_ending = self.ending.reason
+        steps = self.ending.due(now_ms)
+        if self.ending.reason != was_ending:
+            self._tell(words.ENDING, self.ending.reason)
+        for step in steps:
+            if step == ending.TERM:
+                self._ask()
+            elif step == ending.RUN:
+                self._run(self._policy.command)
+        if self.ending.is_killing() and now_ms >= self._again_ms:
+            self._again_ms = now_ms + AGAIN_MS
+            self.family.kill()
+            self.on_children(now_ms)
+
+    def on_children(self, now_ms: int) -> None:
+        for pid, status in self.family.reap():
+            if pid != self.family.command:
+                continue
+            if os.WIFSTOPPED(status):
+                self._tell(words.STOPPED, os.WSTOPSIG(status))
+            else:
+                self._has_ended = True
+                self._tell(words.EXITED, os.waitstatus_to_exitcode(status), now_ms)
+                self._on_exit(now_ms)
+        if not self.is_gone and not self.family.has_members():
+            self._on_gone(now_ms)
+
+    def wake_at_ms(self) -> int | None:
+        if self.is_gone:
+            return None
+        return self._again_ms if self.ending.is_killing() else self.ending.wake_at_ms()
+
+    def _on_exit(self, now_ms: int) -> None:
+        if not self.family.has_members():
+            return
+        left = self.family.members()
+        if left:
+            self._tell(words.LEFT, left)
+        if self._policy.leftover == "release":
+            self._on_gone(now_ms)
+        elif self._policy.leftover == "kill":
+            self.begin(ending.LEFT, now_ms)
+
+    def _on_gone(self, now_ms: int) -> None:
+        self.is_gone = True
+        self.family.forget()
+        self._tell(words.GONE, now_ms)
+
+    def _ask(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            self.family.signal_group(number)
+            for relative in self.family.members():
+                with suppress(OSError):
+                    if os.getpgid(relative.pid) != self.family.command:
+                        os.kill(relative.pid, number)
+
+    def _run(self, command: str) -> None:
+        arguments = ["sh", "-c", command, "coordctl", str(self.family.command)]
+        default = [*FORWARDED, *SET_BY_PYTHON, *JOB_CONTROL]
+        environment = {**os.environ, **self.environment}
+        with suppress(OSError):
+            os.posix_spawn("/bin/sh", arguments, environment, setpgroup=0, setsigdef=default, setsigmask=())

@@ -1,0 +1,112 @@
+"""Runs of `coordctl lock run` as a test sees them: started, waited for, and nothing of them left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.processes.local import Home
+
+PATIENCE_SECONDS = 30.0
+
+
+def until(condition: Callable[[], Any], what: str = "") -> Any:
+    """Waits for something to be true, and returns it."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < ends, what or "it never came true"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False
+
+
+def marked(mark: str) -> list[int]:
+    """Processes whose command line has this in it: everything that a test started carries its own mark."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            with suppress(OSError):
+                words = Path(f"/proc/{entry}/cmdline").read_bytes()
+                if mark.encode() in words and is_alive(int(entry)):
+                    found.append(int(entry))
+    return found
+
+
+def named(pids: list[int], name: str) -> list[int]:
+    """Those that show this name in the lists of processes."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                found.append(pid)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError, IndexError):
+                fields = Path(f"/proc/{entry}/stat").read_bytes().rpartition(b")")[2].split()
+                if int(fields[1]) == pid:
+                    found.append(int(entry))
+    return found
+
+
+def guard_of(runner: int) -> int:
+    return int(until(lambda: named(children(runner), "coordctl-guard"), "it has no guard")[0])
+
+
+def groups(pid: int) -> tuple[int, int, int]:
+    """(process group, session, foreground group of its terminal)"""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[2]), int(fields[3]), int(fields[5])
+
+
+def run(home: Home, *arguments: str, stdin: bytes = b"", code: int | None = 0, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    done = home.run("lock", "run", *arguments, stdin=stdin, **environment)
+    assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+@contextmanager
+def started(home: Home, *arguments: str, verb: tuple[str, ...] = ("lock", "run"), **options: Any) -> "Iterator[subprocess.Popen[bytes]]":
+    """Ended with everything below it, whatever the test did to it."""
+    environment = {**home.environment, **options.pop("environment", {})}
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    command = [sys.executable, "-m", "coordctl", *verb, *arguments]
+    process = subprocess.Popen(command, env=environment, cwd=home.folder, **streams)
+    try:
+        yield process
+    finally:
+        with suppress(OSError):
+            process.send_signal(signal.SIGCONT)
+        process.kill()  # its guard ends the rest
+        if process.stdin is not None and process.stdin.closed:
+            process.stdin = None  # or communicate would flush it
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
+    """(exit code, what it said on standard error)"""
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, err.decode()
+
+
+def line(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().decode().rstrip("\n")

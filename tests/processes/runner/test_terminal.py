@@ -1,0 +1,229 @@
+"""`lock run` at a terminal: a real shell with job control on a real pty, typed at."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.processes.local import Home
+from tests.processes.runner.jobs import groups, is_alive, marked, named, until
+
+PROMPT = "ready> "
+
+
+class Shell:
+    """bash at a pty. What is typed is not echoed, so everything that is read was printed by somebody."""
+
+    def __init__(self, home: Home) -> None:
+        self.terminal, inside = pty.openpty()
+        modes = termios.tcgetattr(inside)
+        modes[3] &= ~termios.ECHO
+        termios.tcsetattr(inside, termios.TCSANOW, modes)
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+        environment = {**home.environment, "PS1": PROMPT, "TERM": "dumb", "PYTHON": sys.executable, "HISTFILE": ""}
+        command = ["setsid", "--ctty", "bash", "--norc", "--noprofile", "--noediting", "-i"]
+        self.process = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env=environment, cwd=home.folder)
+        os.close(inside)
+        self._read = ""
+        self.expect(re.escape(PROMPT))
+        self.type('coordctl() { "$PYTHON" -m coordctl "$@"; }')
+        self.expect(re.escape(PROMPT))
+
+    def type(self, text: str) -> None:
+        os.write(self.terminal, text.encode() + b"\n")
+
+    def press(self, key: str) -> None:
+        os.write(self.terminal, bytes((ord(key) - 64,)))
+
+    def expect(self, pattern: str) -> "re.Match[str]":
+        """Reads until this was printed, and forgets all up to there."""
+        ends = time.monotonic() + 30
+        while True:
+            found = re.search(pattern, self._read)
+            if found is not None:
+                self._read = self._read[found.end() :]
+                return found
+            assert time.monotonic() < ends, (pattern, self._read)
+            if select.select([self.terminal], [], [], 0.5)[0]:
+                self._read += os.read(self.terminal, 65_536).decode(errors="replace").replace("\r", "")
+
+    def prompt(self) -> str:
+        """All that was printed until the shell was ready again."""
+        return self.expect(f"(?s)(.*?){re.escape(PROMPT)}")[1]
+
+    def foreground(self) -> int:
+        return os.tcgetpgrp(self.terminal)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            with suppress(OSError):
+                os.killpg(self.foreground(), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(30)
+        os.close(self.terminal)
+
+
+@pytest.fixture
+def shell(shared: Home) -> Iterator[Shell]:
+    made = Shell(shared)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def mark() -> str:
+    return uuid.uuid4().hex
+
+
+COUNTS = (
+    "import os,signal,sys,time\n"
+    "def heard(number, frame):\n    os.write(1, b'heard %d\\n' % number)\n"
+    "signal.signal(signal.SIGINT, heard)\n"
+    "os.write(1, b'pid %d\\n' % os.getpid())\n"
+    "for text in sys.stdin:\n"
+    "    print('read', text.strip(), flush=True)\n"
+    "    if text.strip() == 'end': sys.exit(7)\n"
+)
+
+
+def start(shell: Shell, home: Home, name: str, mark: str, *flags: str, ahead: str = "", behind: str = "") -> int:
+    """The pid of a command that counts Ctrl-C and reads lines."""
+    script = home.folder / "counts.py"
+    script.write_text(COUNTS)
+    command = f'{ahead}coordctl lock run {name} --note {mark} {" ".join(flags)} -- "$PYTHON" {script} {mark}{behind}'
+    shell.type(command)
+    return int(shell.expect(r"pid (\d+)\n")[1])
+
+
+def test_the_command_gets_the_terminal_and_gives_it_back(shell: Shell, shared: Home, mark: str) -> None:
+    command = start(shell, shared, "tty/a", mark)
+    assert shell.foreground() == command == groups(command)[0]
+    shell.type("hello")
+    shell.expect("read hello\n")
+    shell.type("end")
+    shell.prompt()
+    shell.type("echo code $?")
+    shell.expect("code 7\n")
+    shell.prompt()
+    assert shell.foreground() == shell.process.pid
+
+
+def test_control_c_reaches_it_exactly_once(shell: Shell, shared: Home, mark: str) -> None:
+    start(shell, shared, "tty/b", mark)
+    for _ in range(3):
+        shell.press("C")
+        shell.expect(f"^heard {signal.SIGINT:d}\n")
+        shell.type("and")
+        assert shell.expect("(?s)^(.*?)read and\n")[1] == "", "it was heard once"
+    shell.type("end")
+    shell.prompt()
+
+
+def test_control_c_ends_a_command_that_does_not_mind_it(shell: Shell, shared: Home) -> None:
+    shell.type("coordctl lock run tty/c -- sh -c 'echo on; sleep 60'")
+    shell.expect("on\n")
+    shell.press("C")
+    shell.prompt()
+    shell.type("echo code $?")
+    shell.expect("code 130\n")
+
+
+def test_control_z_suspends_command_and_runner_and_fg_goes_on(shell: Shell, shared: Home, mark: str) -> None:
+    command = start(shell, shared, "tty/d", mark, "--ttl", "60s")
+    shell.press("Z")
+    assert "Stopped" in shell.prompt()
+    (runner,) = [pid for pid in marked(mark) if groups(pid)[0] == pid and pid != command and named([pid], "coordctl-guard") == []]
+    assert state(command) == state(runner) == "T"
+    shell.type("fg")
+    shell.type("again")
+    shell.expect("read again\n")
+    assert shell.foreground() == command
+    shell.press("Z")
+    shell.prompt()
+    shell.type("bg")
+    shell.prompt()
+    until(lambda: state(command) == state(runner) == "T", "reading from the background stops both")
+    shell.type("fg")
+    shell.type("end")
+    shell.prompt()
+    shell.type("echo code $?")
+    shell.expect("code 7\n")
+
+
+def state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode()
+
+
+def test_the_guard_keeps_the_deadline_of_what_is_suspended_and_fg_says_that_it_is_lost(shell: Shell, shared: Home, mark: str) -> None:
+    command = start(shell, shared, "tty/e", mark, "--ttl", "2s")
+    shell.press("Z")
+    stopped = time.monotonic()
+    shell.prompt()
+    until(lambda: not is_alive(command))
+    assert time.monotonic() - stopped < 2
+    assert shared.run("lock", "run", "tty/e", "--", "true").returncode == 0, "others get it while the runner is still suspended"
+    shell.type("fg")
+    said = shell.prompt()
+    assert "tty/e is lost: its lease was not renewed in time; command ended" in said
+    shell.type("echo code $?")
+    shell.expect("code 79\n")
+    shell.prompt()
+    assert shell.foreground() == shell.process.pid
+
+
+def test_in_a_pipeline_no_foreground_is_moved_and_control_c_reaches_all_once(shell: Shell, shared: Home, mark: str) -> None:
+    ahead = "sh -c 'trap \"echo also >&2\" INT; while :; do sleep 0.1; done' | "
+    command = start(shell, shared, "tty/f", mark, ahead=ahead, behind=" | sh -c 'trap \"\" INT; cat'")
+    job = shell.foreground()
+    assert job != groups(command)[0] == command
+    shell.press("C")
+    heard = shell.expect(r"(?s)(also|heard 2)\n.*?(also|heard 2)\n")
+    assert {heard[1], heard[2]} == {"also", "heard 2"}
+    shell.press("\\")
+    assert "heard" not in shell.prompt()
+
+
+def test_a_command_in_a_pipeline_that_asks_for_the_terminal_gets_it(shell: Shell, shared: Home) -> None:
+    shell.type("coordctl lock run tty/g -- sh -c 'echo on; read answer; echo got $answer' | cat")
+    shell.expect("on\n")
+    shell.type("this")
+    shell.expect("got this\n")
+    shell.prompt()
+    assert shell.foreground() == shell.process.pid
+
+
+def test_the_modes_of_the_terminal_are_put_right_after_a_violent_end(shell: Shell, shared: Home) -> None:
+    before = termios.tcgetattr(shell.terminal)
+    shell.type("coordctl lock run tty/h -- sh -c 'stty raw; echo on; sleep 60'; stty -a")
+    shell.expect("on")
+    shared.ctl("lock", "break", "tty/h", "--yes")
+    assert " icanon" in shell.prompt()
+    assert termios.tcgetattr(shell.terminal)[3] == before[3]
+    shell.type("coordctl lock run tty/h -- stty -icanon; stty -a")
+    assert "-icanon" in shell.prompt(), "what a command does on purpose stays"
+
+
+def test_without_a_terminal_it_runs_all_the_same(shared: Home) -> None:
+    done = shared.run("lock", "run", "tty/i", "--", "sh", "-c", "tty; ps -o tpgid= -p $$", stdin=b"")
+    assert (done.returncode, done.stdout.split(b"\n")[0]) == (0, b"not a tty")
+
+
+def test_a_shell_that_hangs_up_takes_the_command_with_it(shell: Shell, shared: Home, mark: str) -> None:
+    command = start(shell, shared, "tty/j", mark)
+    shell.process.kill()
+    until(lambda: not is_alive(command))
+    until(lambda: marked(mark) == [])
+    assert shared.run("lock", "run", "tty/j", "--try", "--", "true").returncode == 0, "released, not left to its lease"
