@@ -248,8 +248,8 @@ class Queues(Service):
             numbers = [operation.task]
         else:
             numbers = [number for _, number in islice(tasks.in_state(queue, DEAD), operation.limit)]
-        room = queue.settings.tasks_max - queue.live()
-        if numbers and room < 1:
+        room = max(0, queue.settings.tasks_max - queue.live())
+        if numbers and not room:
             return failure(Full(f"{_named(queue)} has {queue.live()} tasks, as many as it may; redrive once some are done"))
         for number in numbers[:room]:
             task = tasks.get(queue, number)

@@ -29,6 +29,11 @@ SHARD_RELEASED = "shard released by its owner"
 SHARD_OUT_OF_TIME = "shard freed when its owner's time was over"
 BARRIER_OPENED = "barrier opened"
 DIVERGENCE_FOUND = "member found that its state is wrong, and began anew"
+TASK_DONE = "task acknowledged"
+TASK_LOST = "taker told that it lost its task"
+TASK_GIVEN_IN_LINE = "task given to who waited"
+TASK_PUT_AGAIN = "task put again found by its key"
+TASK_REDRIVEN = "dead task redriven"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -60,6 +65,11 @@ MARKS = (
     SHARD_OUT_OF_TIME,
     BARRIER_OPENED,
     DIVERGENCE_FOUND,
+    TASK_DONE,
+    TASK_LOST,
+    TASK_GIVEN_IN_LINE,
+    TASK_PUT_AGAIN,
+    TASK_REDRIVEN,
 )
 
 LONG_RUN_SEEDS = 300

@@ -279,6 +279,14 @@ def test_dead_ones_are_redriven_in_slices_or_by_name_in_their_old_place() -> Non
     assert scene.counts() == (1, 0, 3, 1)
 
 
+def test_a_queue_that_holds_more_than_it_may_since_redrives_nothing() -> None:
+    scene = Scene()
+    for _ in range(3):
+        scene.put()
+    scene.told(Done, ConfigureQueue(b"q", QueueSettings(tasks_max=1)))
+    assert scene.told(Done, RedriveTasks(b"q")) == Done(scene.machine.revision, 0, False)
+
+
 def test_what_a_session_had_taken_returns_when_it_ends_counted_and_backed_off() -> None:
     scene = Scene(sessions=1)
     number = scene.put("work")

@@ -3,9 +3,10 @@
 from coordnode.simulator.services.barriers import SimBarriers
 from coordnode.simulator.services.groups import SimGroups
 from coordnode.simulator.services.kv import SimKv
+from coordnode.simulator.services.queues import SimQueues
 from coordnode.simulator.services.service import SimService
 from coordnode.simulator.services.shards import SimShards
 from coordnode.simulator.services.watches import SimWatches
 
-SERVICES: tuple[type[SimService], ...] = (SimKv, SimWatches, SimGroups, SimShards, SimBarriers)
+SERVICES: tuple[type[SimService], ...] = (SimKv, SimWatches, SimGroups, SimShards, SimBarriers, SimQueues)
 """In the order in which they draw: appending one leaves the draws of the others as they were."""
