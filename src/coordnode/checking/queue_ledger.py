@@ -296,9 +296,11 @@ class QueueLedger:
         if at >= 0 and queue.told[at][1] != counts:
             raise PromiseBroken("queue-kept", f"{name!r} shows {counts} at {index}", queue.told[at])
 
-    def unsettled(self) -> str:
-        """What time has not brought back yet, in words; empty: nothing is taken or delayed."""
+    def unsettled(self, lease_ms_max: int) -> str:
+        """What time has not brought back yet, in words; empty: nothing is taken or delayed. Queues with longer leases are left out."""
         for name, queue in self.queues.items():
+            if queue.rules.lease_ms > lease_ms_max:
+                continue
             for task in queue.tasks.values():
                 if task.due_ms:
                     return f"task {task.number} of queue {name!r} waits since {self._now_ms} ms for {task.due_ms} ms"

@@ -50,6 +50,7 @@ KEYS = 12
 DELAYS_MS = (0, 0, 0, 50, 700)
 LEASES_MS = (0, 0, 200, 2_500)
 REMEMBERED_MAX = 40
+LEASE_MS_MAX = 1_000  # of queues that are configured: they must come to rest once the faults stop
 
 
 def rules_of(settings: QueueSettings) -> Rules:
@@ -156,7 +157,7 @@ class SimQueues(SimService):
 
     def _configure(self, client: SimClient) -> None:
         settings = QueueSettings(
-            lease_ms=(300, 1_000)[self._pick(2)],
+            lease_ms=(300, LEASE_MS_MAX)[self._pick(2)],
             retries_max=self._pick(3),
             backoff_ms=(0, 100, 400)[self._pick(3)],
             backoff_ms_max=600,
@@ -190,7 +191,7 @@ class SimQueues(SimService):
             self._ledger.shown(name, finished.index, counts)
 
     def why_not_quiet(self, client: SimClient) -> str:
-        return self._ledger.unsettled()
+        return self._ledger.unsettled(LEASE_MS_MAX)
 
     # --- what must have happened -------------------------------------------------------------------------------------
 
