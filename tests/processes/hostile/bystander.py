@@ -57,10 +57,11 @@ class Bystander:
                 while not self._stopping.wait(PAUSE_S):
                     number += 1
                     value = b"%d" % number
-                    for call in (lambda value=value: cluster.kv.put("bystander", value), lambda: cluster.kv.get("bystander")):
-                        began = time.perf_counter()
-                        result = call()  # type: ignore[no-untyped-call]
-                        self._took_ms.append((time.perf_counter() - began) * 1000)
+                    began = time.perf_counter()
+                    cluster.kv.put("bystander", value, request_id=f"bystander-{number}")
+                    middle = time.perf_counter()
+                    result = cluster.kv.get("bystander")
+                    self._took_ms += [(middle - began) * 1000, (time.perf_counter() - middle) * 1000]
                     assert result is not None
                     assert result.value == value, f"{result.value!r} was read after {value!r} was put"
         except BaseException as error:
