@@ -74,6 +74,10 @@ def test_every_member_serves_everything(speakers: dict[int, Speaker]) -> None:
         "POST", "/v1/transactions", {"compares": [{"key": "a", "field": "version"}], "then": [{"op": "put", "key": "a", "value": "1"}]}
     )
     assert done.json()["succeeded"] is True
+    for speaker in speakers.values():
+        assert speaker.ask("POST", "/v1/counters/c", {"delta": 2}, Idempotency_Key="c-1").json()["value"] == 2
+    assert one.ask("GET", "/v1/counters/c").json()["value"] == 2
+    assert one.ask("DELETE", "/v1/counters/c").json()["deleted"] == 1
 
 
 def test_an_idempotency_key_makes_it_happen_once_whoever_is_asked(speakers: dict[int, Speaker]) -> None:

@@ -67,6 +67,14 @@ class ReadQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_revision: Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="not older than this revision")] = 0
 
 
+class ListQuery(ReadQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of what has names, in their order, a page at a time."""
+
+    prefix: Annotated[str, Meta(max_length=1025, description="names that begin so")] = ""
+    after: Annotated[str, Meta(max_length=1025, description="the last name of the page before")] = ""
+    limit: Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="0: as many as one page may hold")] = 0
+
+
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B")
 
