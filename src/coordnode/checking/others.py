@@ -24,7 +24,8 @@ class Others(Part):
         return bool(key == _MOVED)
 
     def ends(self, session: int) -> Changes:
-        return self._move() if self.item(("others", session)) else {}
+        """Once: an expiry may name a session that was closed before."""
+        return {**self._move(), ("others", session): None} if self.item(("others", session)) else {}
 
     def _other(self, argument: Any, result: Any) -> Answer:
         changes = self._move() if argument[0] else {}

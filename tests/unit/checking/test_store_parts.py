@@ -74,3 +74,20 @@ def test_one_revision_for_keys_and_parts_and_none_where_a_part_has_none() -> Non
         store.undo(end, ended)
         assert store.revision == revisions + 1
         assert len(before) == 1
+
+
+def test_services_with_checks_of_their_own_only_move_the_revision() -> None:
+    store = Store()
+    for function, argument, revision in (
+        ("others-end", (7,), 0),
+        ("other", (1, "join"), 1),
+        ("other", (0, "refused"), 1),
+        ("other-read", "view", 1),
+        ("close-session", 7, 2),
+        ("end-sessions", (7, 8), 2),
+    ):
+        operation = asked(function, argument)
+        store.commit(operation, store.answer(operation)[1])
+        assert store.revision == revision, function
+    read = Operation(1, "other-read", "view", (3,), 0, 1, OK)
+    assert store.answer(read)[0] == (2,)
