@@ -91,8 +91,11 @@ def main() -> None:
         sizes = [log.stat().st_size for log in logs]
         terms = {one["term"] for one in cluster.statuses()}
         with busy_loops(options.loops):
-            load = cluster.load(connections, outstanding, options.seconds, "put")
-        print(f"{load.done} puts, {load.per_second:,.0f} a second; {load.typical_ms} ms, p99 {load.long_ms} ms")
+            try:
+                load = cluster.load(connections, outstanding, options.seconds, "put")
+                print(f"{load.done} puts, {load.per_second:,.0f} a second; {load.typical_ms} ms, p99 {load.long_ms} ms")
+            except subprocess.CalledProcessError:
+                print("the load was refused")
         changed = sum([report(log.stem, events(log, size)) for log, size in zip(logs, sizes, strict=True)])
         after = {one["term"] for one in cluster.statuses()}
     print(f"terms {sorted(terms)} before, {sorted(after)} after")
