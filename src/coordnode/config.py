@@ -46,8 +46,8 @@ class NodeConfig:
     adopt: bool = False  # the folder was moved here, and the original will never run again
 
     tick_ms: int = 40
-    election_ticks_min: int = 10
-    election_ticks_max: int = 20
+    election_ticks_min: int = 13
+    election_ticks_max: int = 21
     heartbeat_ticks: int = 2
     stuck_ticks: int = 40
     slow_commit_ms: int = 100  # a commit that takes longer is told with its breakdown

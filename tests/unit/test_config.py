@@ -62,10 +62,10 @@ def test_a_wrong_value_is_named_with_its_place_and_the_remedy(arguments: list[st
     ("arguments", "sentence"),
     [
         (["--tick", "4ms"], "--tick: a tick of 4 ms makes no sense"),
-        (["--heartbeat-ticks", "5"], "--heartbeat-ticks: a heartbeat every 5 ticks and elections after 10 do not fit"),
+        (["--heartbeat-ticks", "5", "--election-ticks-min", "10"], "a heartbeat every 5 ticks and elections after 10 do not fit"),
         (["--heartbeat-ticks", "0"], "do not fit"),
-        (["--election-ticks-min", "20"], "the default of election-ticks-max: election-ticks-max 20 must be larger"),
-        (["--stuck-ticks", "10"], "--stuck-ticks: stuck-ticks must be larger than election-ticks-min, 10"),
+        (["--election-ticks-min", "21"], "the default of election-ticks-max: election-ticks-max 21 must be larger"),
+        (["--stuck-ticks", "13"], "--stuck-ticks: stuck-ticks must be larger than election-ticks-min, 13"),
         (["--segment", "1B"], "--segment: give 1MiB to 1GiB"),
         (["--segment", "512MiB"], "free-min must be at least two segments, 1024MiB"),
         (["--keep-entries", "50000"], "--keep-entries: keep-entries must be smaller than snapshot-entries, 50000"),
