@@ -39,6 +39,6 @@ def model_named(model_name: str, initial: Value | _NotGiven = NOT_GIVEN) -> Mode
     if isinstance(initial, _NotGiven):
         return MODELS[model_name]()
     wanted = {"counter": int, "set": tuple, "set-full": tuple, "kv": str | None}.get(model_name, object)
-    if model_name == "mutex" or not isinstance(initial, wanted):
+    if model_name in ("mutex", "queue") or not isinstance(initial, wanted):
         raise BadRequest(f"model {model_name} cannot begin with {shown(initial)}")
     return MODELS[model_name](initial)  # type: ignore[call-arg, arg-type]  # checked above
