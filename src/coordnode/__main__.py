@@ -48,7 +48,7 @@ def _run(argv: list[str]) -> int:
 
         return run(rest)
     if command == "init":
-        from coordnode.node.command import init
+        from coordnode.node.founding import init
 
         return init(rest)
     if command == "simulate":

@@ -11,7 +11,8 @@ from coordnode.config import NodeConfig
 from coordnode.errors import FolderRefused
 from coordnode.ids import MemberId
 from coordnode.node.bootstrap import genesis
-from coordnode.node.command import init, main
+from coordnode.node.command import main
+from coordnode.node.founding import init
 from coordnode.node.recovery import close, open_member
 
 SMALL = ("--segment", "1MiB")
