@@ -1,6 +1,7 @@
 """Who waits for what: proposed batches, reads under confirmation, confirmed reads that wait for apply. Pure."""
 
 import heapq
+from collections import deque
 
 import msgspec
 
@@ -44,7 +45,9 @@ class Pending:
         self.proposals: dict[Index, Proposal] = {}
         self.unconfirmed: dict[int, Waiting] = {}  # by read id: the round is under way
         self._confirmed: list[tuple[Index, int, Waiting]] = []  # heap: answered once applied >= index
-        self._reads: list[tuple[Index, int, Read]] = []  # the same, for what may be large: answered only as fast as turns stay short
+        # The same, for what may be large: answered only as fast as turns stay short. Rounds are confirmed in order, and their
+        # indexes only grow.
+        self._reads: deque[tuple[Index, Read]] = deque()
         self._next_read = 0
         self.configs: list[tuple[Index, Asker]] = []  # membership changes under way
         self.transfers: list[tuple[Asker, int, int]] = []  # (asker, target, ticks waited)
@@ -59,10 +62,11 @@ class Pending:
         waiting = self.unconfirmed.pop(read, None)
         if waiting is None:
             return  # confirmed and deposed in one turn: the asker was told to go elsewhere
-        if isinstance(waiting, Read):
-            heapq.heappush(self._reads, (index, read, waiting))
+        if type(waiting) is Read:
+            assert not self._reads or self._reads[-1][0] <= index
+            self._reads.append((index, waiting))
             return
-        if isinstance(waiting, KeepAlive):
+        if type(waiting) is KeepAlive:
             index = max(index, waiting.applied_min)
         heapq.heappush(self._confirmed, (index, read, waiting))
 
@@ -80,7 +84,7 @@ class Pending:
         return served
 
     def next_read(self, applied: Index) -> Read | None:
-        return heapq.heappop(self._reads)[2] if self.has_read(applied) else None
+        return self._reads.popleft()[1] if self.has_read(applied) else None
 
     def has_read(self, applied: Index) -> bool:
         return bool(self._reads) and self._reads[0][0] <= applied
@@ -96,7 +100,7 @@ class Pending:
     def drop_reads(self) -> list[Asker]:
         askers = [waiting.asker for waiting in self.unconfirmed.values()]
         askers.extend(waiting.asker for _, _, waiting in self._confirmed)
-        askers.extend(waiting.asker for _, _, waiting in self._reads)
+        askers.extend(waiting.asker for _, waiting in self._reads)
         self.unconfirmed.clear()
         self._confirmed.clear()
         self._reads.clear()
