@@ -270,19 +270,28 @@ class Member:
             self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
             if events.snapshot_loaded is not None:
                 self._on_loaded(events.snapshot_loaded)
-            if effects.again or (not holding and self.inbox.has_more()):
+            if effects.again:
                 self._soon()
+            elif self.inbox.has_more():
+                if self._is_holding(time.monotonic_ns()):
+                    self._hold()
+                else:
+                    self._soon()
             if self._leaving is not None:
                 self._maybe_leave()
         except BaseException as error:
             self._fail(error)
 
     def _is_holding(self, now_ns: int) -> bool:
-        """While the log is writing, what clients ask gathers: one entry for all of it costs far less than one for each,
-        and it could not become durable any earlier. Never for long: reads wait here, too."""
-        if not self.lanes.log.pending or self.inbox.asks_waiting >= HELD_ASKS_MAX:
+        """While what was asked before is on its way to being committed, what clients ask gathers: one entry for all of it costs
+        every member far less than one for each. Never for long: reads wait here, too."""
+        if self.inbox.asks_waiting >= HELD_ASKS_MAX or now_ns - self._asked_ns >= HELD_NS_MAX:
             return False
-        return now_ns - self._asked_ns < HELD_NS_MAX
+        return self.replica.clients.is_committing()
+
+    def _hold(self) -> None:
+        if self._hold_handle is None:
+            self._hold_handle = self._loop.call_later(HELD_NS_MAX / 1e9, self._end_hold)
 
     def _end_hold(self) -> None:
         self._hold_handle = None
@@ -392,10 +401,10 @@ class Member:
         self.inbox.on_asks(connection, asks, now_ns // 1_000_000 + patience_ms if patience_ms else 0)
         if self._turn_due:
             return
-        if not self.lanes.log.pending or self.inbox.asks_waiting >= HELD_ASKS_MAX:
+        if self.inbox.asks_waiting >= HELD_ASKS_MAX or not self.replica.clients.is_committing():
             self._soon()
-        elif self._hold_handle is None:
-            self._hold_handle = self._loop.call_later(HELD_NS_MAX / 1e9, self._end_hold)
+        else:
+            self._hold()
 
     def on_closed(self, connection: int) -> None:
         self.inbox.on_closed(connection)

@@ -319,6 +319,10 @@ class Clients:
                 if not machine.has_session(session):
                     self._leases.end(session)
 
+    def is_committing(self) -> bool:
+        """Something that was asked here is proposed and not committed yet."""
+        return bool(self._pending.proposals)
+
     def has_to_serve(self) -> bool:
         machine = self.machine
         return machine is not None and (
