@@ -1,7 +1,7 @@
 """What the replicated state machine answers, as stories: each file under services/ says first what it proves.
 
     settings NAME=NUMBER …                comes first, if at all: other bounds than the usual
-    open NONCE [ttl=MS] [owner=NAME] [first: put …]
+    open NONCE [ttl=MS] [owner=NAME] [parent=SESSION] [first: put …]
     put KEY VALUE [bound] | delete KEY | delete-range START END LIMIT | close SESSION
     transaction KEY FIELD RELATION VALUE, … then STEP, … else STEP, …
     expire SESSION … [term=TERM] | checkpoint SESSION:MS … | withdraw SESSION … | wake | raise-level LEVEL
@@ -107,9 +107,9 @@ def parse_operation(text: str, term: int) -> Operation:
         rest, _, first = rest.partition(" first: ")
         nonce, *words = shlex.split(rest)
         options = dict(word.split("=") for word in words)
-        step = parse_step(shlex.split(first)) if first else None
-        assert not isinstance(step, Get)
-        return OpenSession(nonce.encode(), int(options.get("ttl", 10_000)), options.get("owner", ""), step)
+        step = parse_operation(first, term) if first else None
+        parent = SessionId(int(options.get("parent", 0)))
+        return OpenSession(nonce.encode(), int(options.get("ttl", 10_000)), options.get("owner", ""), step, parent)  # type: ignore[arg-type]
     words = shlex.split(rest)
     match verb:
         case "put" | "delete" | "get":

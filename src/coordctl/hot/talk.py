@@ -382,5 +382,3 @@ class Talk:
         self._watch_request = 0
         for call in self._calls:
             call.request = 0
-
-

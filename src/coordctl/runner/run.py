@@ -141,6 +141,3 @@ def _let_go_of_standard_streams() -> None:
     for descriptor in (0, 1):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-

@@ -217,7 +217,7 @@ class Store:
         if argument is None:
             return (self.revision, session, None), {}
         function, inner = argument
-        returned, changes = self._answers[function](_in_session(function, inner, session), UNSEEN)
+        returned, changes = self._answers[function](_in_session(function, inner, session), UNSEEN if result is UNSEEN else result[2])
         return (self.revision + bool(changes), session, returned), changes
 
     def _close_session(self, session: Any, result: Any) -> Answer:

@@ -140,31 +140,29 @@ class Locks(Service):
         session, name = context.session, operation.name
         if not session:
             return failure(BadRequest(f"lock {_show(name)} is held by a session, and the command names none; open one first"))
-        self._end_delays()
-        context.publish()
-        lock = self.locks.get(name)
-        if lock is not None and lock.limit != operation.limit:
-            return failure(Conflict(f"{_describe(name, lock)}; ask for it as what it is, or choose another name"))
-        if operation.reentrant and (again := self._acquire_again(operation)) is not None:
-            return again
-        is_free = lock is None or (not lock.waiters and _fits(lock, operation.kind, operation.permits))
-        if not is_free and not operation.wait:
-            assert lock is not None
-            return LockBusy(context.scalars.revision, self._info(name, lock))
-        lock = lock or Lock(operation.limit)
-        error = self._bounds(operation, lock, is_free)
+        error = self._refusal(operation, self.locks.get(name))
         if error is not None:
             return failure(error)
-        if is_free:
+        if operation.reentrant and (entered := self._find_own(operation)) is not None:
+            return self._enter(*entered)
+        self._end_delays()
+        lock = self.locks.get(name)
+        if lock is not None and lock.limit != operation.limit:  # more had fallen due than one command ends
+            context.publish()
+            return failure(_conflict(name, lock))
+        if _is_free(lock, operation):
             waiting = self._waiter(operation)
-            if not lock.holders:
+            if lock is None:
+                lock = Lock(operation.limit)
                 context.scalars.state_bytes += len(name) + LOCK_CHARGE_BYTES
             context.scalars.state_bytes += _charge(name, waiting)
             lock, token = self._grant(name, lock, waiting, Token(0))
             self.locks.set(name, lock)
             return LockGranted(context.publish(), token)
-        circle = self._find_circle(operation)
-        return failure(circle) if circle is not None else self._queue(operation, lock)
+        assert lock is not None
+        if operation.wait:
+            return self._queue(operation, lock)
+        return LockBusy(context.publish(), self._info(name, lock))
 
     def _waiter(self, operation: Acquire) -> Waiting:
         context = self.context
@@ -193,29 +191,14 @@ class Locks(Service):
         self._tell(LOCK_QUEUED, name, ticket, waiting)
         return LockQueued(context.publish(), ticket, ahead, self._info(name, lock))
 
-    def _acquire_again(self, operation: Acquire) -> Result | None:
-        """What this session, or one that waits for it, holds already; None: nothing."""
+    def _find_own(self, operation: Acquire) -> tuple[bytes, Held] | None:
+        """What this session, or one that waits for it, holds already."""
         context = self.context
-        name = operation.name
         for holder in context.lineage(context.session):
-            for key in context.holdings.claims(holder, LOCKS, name + b"\0"):
+            for key in context.holdings.claims(holder, LOCKS, operation.name + b"\0"):
                 held = self.held.get(key)
-                if held is None or held.session != holder:
-                    continue  # it waits, or entered another's
-                if held.kind == SHARED and operation.kind == EXCLUSIVE:
-                    return failure(
-                        Conflict(
-                            f"lock {_show(name)} is held shared by session {holder} itself and cannot become exclusive; release it first"
-                        )
-                    )
-                if held.permits < operation.permits:
-                    return failure(
-                        Conflict(
-                            f"session {holder} itself holds {held.permits} permits of {_show(name)}, which cannot become "
-                            f"{operation.permits}; release them first"
-                        )
-                    )
-                return self._enter(key, held)
+                if held is not None and held.session == holder:  # else it waits, or entered another's
+                    return key, held
         return None
 
     def _enter(self, key: bytes, held: Held) -> Result:
@@ -227,28 +210,57 @@ class Locks(Service):
             entered = key + pack_number(context.session)
             before = self._reentries.get(entered) or 0
             if not before:
-                charge = len(entered) + REENTRY_CHARGE_BYTES
-                if not context.has_room(charge):
-                    return failure(self._no_room(charge))
-                context.scalars.state_bytes += charge
+                context.scalars.state_bytes += len(entered) + REENTRY_CHARGE_BYTES
                 context.holdings.claim(context.session, LOCKS, key)
             self._reentries.set(entered, before + 1)
         self.held.set(key, msgspec.structs.replace(held, own_count=own, count=held.count + 1))
         return LockGranted(context.scalars.revision, number_of(key), held.count + 1)
 
-    def _bounds(self, operation: Acquire, lock: Lock, is_free: bool) -> CoordError | None:
+    # --- what an acquisition is refused for ----------------------------------------------------------------------------
+
+    def _refusal(self, operation: Acquire, lock: Lock | None) -> CoordError | None:
+        """Found before anything is changed, what time has changed included: a refusal leaves no trace."""
         context = self.context
         settings, name = context.settings, operation.name
-        if is_free and lock.holders >= settings.lock_holders_max:
+        if lock is not None and lock.limit != operation.limit and not self._is_over(name, lock):
+            return _conflict(name, lock)
+        if operation.reentrant and (own := self._find_own(operation)) is not None:
+            return self._reentry_refusal(operation, *own)
+        is_free = _is_free(lock, operation)
+        if lock is not None and is_free and lock.holders >= settings.lock_holders_max:
             return Full(f"lock {_show(name)} has {lock.holders} holders, the most there may be; wait until one releases it")
-        if not is_free and lock.waiters >= settings.lock_waiters_max:
-            return Full(f"{lock.waiters} wait for lock {_show(name)}, the most there may be; try again later")
+        if lock is not None and not is_free:
+            if not operation.wait:
+                return None
+            if lock.waiters >= settings.lock_waiters_max:
+                return Full(f"{lock.waiters} wait for lock {_show(name)}, the most there may be; try again later")
         if len(context.holdings.claims(context.session, LOCKS)) >= settings.session_locks_max:
             return Full(
                 f"session {context.session} holds or awaits {settings.session_locks_max} locks, the most there may be; use another session"
             )
         grown = _charge(name, self._waiter(operation)) + len(name) + LOCK_CHARGE_BYTES
-        return None if context.has_room(grown) else self._no_room(grown)
+        if not context.has_room(grown):
+            return self._no_room(grown)
+        return None if is_free else self._find_circle(operation)
+
+    def _reentry_refusal(self, operation: Acquire, key: bytes, held: Held) -> CoordError | None:
+        name, holder = operation.name, held.session
+        if held.kind == SHARED and operation.kind == EXCLUSIVE:
+            return Conflict(f"lock {_show(name)} is held shared by session {holder} itself and cannot become exclusive; release it first")
+        if held.permits < operation.permits:
+            return Conflict(
+                f"session {holder} itself holds {held.permits} permits of {_show(name)}, which cannot become {operation.permits}; "
+                "release them first"
+            )
+        grown = len(key) + len(pack_number(0)) + REENTRY_CHARGE_BYTES
+        return None if self.context.has_room(grown) else self._no_room(grown)
+
+    def _is_over(self, name: bytes, lock: Lock) -> bool:
+        """Nothing is left of it but a lock-delay that has passed."""
+        if lock.waiters or lock.holders > 1:
+            return False
+        _, held = next(rows_of(self.held, name))
+        return bool(held.due_ms) and held.due_ms <= self.context.cluster_ms
 
     def _no_room(self, grown: int) -> StateFull:
         scalars, settings = self.context.scalars, self.context.settings
@@ -618,6 +630,15 @@ def _fits(lock: Lock, kind: int, permits: int) -> bool:
     if kind == SHARED:
         return not lock.is_exclusive
     return lock.permits + permits <= lock.limit
+
+
+def _is_free(lock: Lock | None, operation: Acquire) -> bool:
+    """Nobody is in the way, neither holder nor waiter."""
+    return lock is None or (not lock.waiters and _fits(lock, operation.kind, operation.permits))
+
+
+def _conflict(name: bytes, lock: Lock) -> Conflict:
+    return Conflict(f"{_describe(name, lock)}; ask for it as what it is, or choose another name")
 
 
 def _charge(name: bytes, what: Held | Waiting) -> int:

@@ -34,6 +34,13 @@ TASK_LOST = "taker told that it lost its task"
 TASK_GIVEN_IN_LINE = "task given to who waited"
 TASK_PUT_AGAIN = "task put again found by its key"
 TASK_REDRIVEN = "dead task redriven"
+LOCK_HANDED_OVER = "lock handed over to who waited"
+LOCK_ENTERED = "lock entered again"
+LOCK_BROKEN = "lock broken"
+LOCK_DELAY_PASSED = "lock-delay passed"
+DEADLOCK_REFUSED = "deadlock refused"
+LEADER_FOLLOWED = "candidate followed a leader"
+LEADERSHIP_HANDED_OVER = "leadership handed over by name"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -70,6 +77,13 @@ MARKS = (
     TASK_GIVEN_IN_LINE,
     TASK_PUT_AGAIN,
     TASK_REDRIVEN,
+    LOCK_HANDED_OVER,
+    LOCK_ENTERED,
+    LOCK_BROKEN,
+    LOCK_DELAY_PASSED,
+    DEADLOCK_REFUSED,
+    LEADER_FOLLOWED,
+    LEADERSHIP_HANDED_OVER,
 )
 
 LONG_RUN_SEEDS = 300

@@ -16,14 +16,13 @@ from coordnode.services.commands import (
     Change,
     ClientOperation,
     CloseSession,
-    Delete,
     Failure,
+    FirstOperation,
     Item,
     OpenSession,
     Put,
     ReadOperation,
     SessionOpened,
-    Transaction,
 )
 from coordnode.services.commands import Operation as Command
 from coordnode.simulator import marks
@@ -118,7 +117,7 @@ class Recording:
         opened.stale = stale
         opened.floor = max(min_revision, 0 if stale else self._monotonic.asked(client.name))
 
-    def opening(self, client: SimClient, call: int, owner: str, first: Put | Delete | Transaction | None) -> None:
+    def opening(self, client: SimClient, call: int, owner: str, first: FirstOperation | None) -> None:
         self._sequences[client.number, call] = 1 if first is None else 2
         self._begin(client, call, OpenSession(b"", 0, owner, first), SessionId(0), ("owner", owner))
 
@@ -301,13 +300,17 @@ class Recording:
         operations.extend(reference.endings(self._claimed))
         operations.extend(self.others)
         operations.append(Operation(0, "others-end", tuple(self.ended_others), UNSEEN, 0, FOREVER, UNKNOWN, 0, 0))
-        operations = [self._with_raised(operation) if operation.function == OTHER else operation for operation in operations]
+        operations = [self._with_raised(operation) for operation in operations]
         operations.sort(key=lambda operation: operation.invoked)
         return operations
 
     def _with_raised(self, operation: Operation) -> Operation:
-        place = (operation.index, operation.position // POSITIONS)
-        return msgspec.structs.replace(operation, argument=(self.raised[place], operation.argument))
+        place, argument = (operation.index, operation.position // POSITIONS), operation.argument
+        if operation.function == OTHER:
+            return msgspec.structs.replace(operation, argument=(self.raised[place], argument))
+        if operation.function == "open-session" and isinstance(argument, tuple) and argument[0] == OTHER:
+            return msgspec.structs.replace(operation, argument=(OTHER, (self.raised[place], argument[1])))
+        return operation
 
 
 def _placed(opened: _Open, place: tuple[int, int], returned: int) -> Operation:

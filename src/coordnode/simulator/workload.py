@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.lease import SessionState
-from coordnode.ids import MemberId, SessionId
+from coordnode.ids import NO_SESSION, MemberId, SessionId
 from coordnode.services.commands import (
     ClientOperation,
     CloseSession,
     Command,
-    Delete,
     Done,
     Expire,
-    Put,
+    FirstOperation,
     ReadOperation,
     Result,
     SessionOpened,
-    Transaction,
     Wake,
 )
 from coordnode.simulator.client import SimClient
@@ -40,6 +38,7 @@ LONG_TTLS_MS = (1_000, 4_000, 12_000, 25_000)
 """Over a longer lease two clocks drift further apart than a leader's tick and the network's delay hide."""
 LONG_TTLS_SHARE = 0.15  # of seeds, and of all whose clocks run at opposite bounds
 CLOSE_BESIDE_ALL_SHARE = 0.03  # of the moments in which a client has asked for so much that it asks for no more
+NESTED_SHARE = 0.3  # of new sessions, where there is one to nest in
 BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
 SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
@@ -240,7 +239,10 @@ class Workload:
             ttl_ms = self._ttls_ms[int(chance() * len(self._ttls_ms))]
             first = self._first_command(client) if chance() < 0.4 else None
             owner = f"{client.name}/{self.begun}"
-            opening = client.core.open_session(now_ms, deadline_ms=now_ms + DEADLINE_MS, ttl_ms=ttl_ms, owner=owner, first=first)
+            parent = self._parent(client)
+            opening = client.core.open_session(
+                now_ms, deadline_ms=now_ms + DEADLINE_MS, ttl_ms=ttl_ms, owner=owner, first=first, parent=parent
+            )
             sessions.append(_Session(opening))
             self._under_way[client.number] += 1
             self.recording.opening(client, opening, owner, first)
@@ -251,7 +253,12 @@ class Workload:
         self._close(client, usable[int(chance() * len(usable))], now_ms)
         return True
 
-    def _first_command(self, client: SimClient) -> Put | Delete | Transaction | None:
+    def _parent(self, client: SimClient) -> SessionId:
+        """Whom the new session keeps waiting."""
+        above = self.usable_session(client) if self.chance.random() < NESTED_SHARE else 0
+        return client.sessions[above] if above else NO_SESSION
+
+    def _first_command(self, client: SimClient) -> FirstOperation | None:
         offered = [first for service in self._services if (first := service.first_command(client)) is not None]
         return offered[int(self.chance.random() * len(offered))]
 

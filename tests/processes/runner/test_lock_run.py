@@ -71,7 +71,7 @@ def test_the_environment(shared: Home) -> None:
 
 
 def test_nesting_works_and_the_inner_environment_overrides_the_outer(shared: Home) -> None:
-    inner = f'"{sys.executable}" -m coordctl lock run inner -- sh -c \'echo $COORD_LOCK $COORD_TOKEN\''
+    inner = f"\"{sys.executable}\" -m coordctl lock run inner -- sh -c 'echo $COORD_LOCK $COORD_TOKEN'"
     done = run(shared, "outer", "--", "sh", "-c", f"echo $COORD_LOCK $COORD_TOKEN; {inner}; echo $COORD_LOCK $COORD_TOKEN")
     first, second, third = (words.split() for words in done.stdout.decode().splitlines())
     assert (first[0], second[0]) == ("outer", "inner")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
-from coordnode.services.commands import ClientOperation, Command, Delete, Put, ReadOperation, Result, Transaction
+from coordnode.services.commands import ClientOperation, Command, FirstOperation, ReadOperation, Result
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
@@ -64,7 +64,7 @@ class SimService:
         """With the weight of each; those of all services together are about a hundred."""
         return {}
 
-    def first_command(self, client: SimClient) -> Put | Delete | Transaction | None:
+    def first_command(self, client: SimClient) -> FirstOperation | None:
         """What a session may be opened with."""
         return None
 

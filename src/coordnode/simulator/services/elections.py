@@ -1,0 +1,177 @@
+"""Elections: two of them, candidates of few names, hand-over and operators; the rules are followed in the order of the log."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from coordnode.checking.elections import VACANT, ElectionTruth, Told
+from coordnode.ids import SessionId, Token
+from coordnode.services.commands import (
+    ELECTIONS,
+    NOTICES,
+    Campaign,
+    CandidateQueued,
+    Command,
+    Depose,
+    Elected,
+    Failure,
+    LeaderChange,
+    LeadershipGiven,
+    LeadershipTaken,
+    LedAlready,
+    ListElections,
+    OpenSession,
+    Proclaim,
+    ReadCandidacies,
+    ReadElection,
+    Resign,
+    Resigned,
+    Result,
+    SessionOpened,
+    decode_notice,
+)
+from coordnode.simulator import marks
+from coordnode.simulator.client import SimClient
+from coordnode.simulator.reference import EventRow
+from coordnode.simulator.services.service import SimService, Stage, Step
+from coordnode.simulator.vocabulary import Words, other, other_read
+
+NAMES = (b"election/a", b"election/b")
+CANDIDATES = ("", "a", "b", "c")
+
+
+class SimElections(SimService):
+    WORDS: ClassVar[Mapping[type, Words]] = {
+        Campaign: other("campaign"),
+        Proclaim: other("proclaim"),
+        Resign: other("resign"),
+        Depose: other("depose"),
+        ReadElection: other_read("election"),
+        ListElections: other_read("elections"),
+        ReadCandidacies: other_read("candidacies"),
+    }
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self._truth = ElectionTruth()
+
+    def steps(self) -> Mapping[Step, int]:
+        return {self._campaign: 7, self._proclaim: 4, self._resign: 6, self._depose: 1, self._read: 1}
+
+    def first_command(self, client: SimClient) -> Campaign:
+        return self._draw(client)
+
+    # --- the steps -----------------------------------------------------------------------------------------------------
+
+    def _draw(self, client: SimClient) -> Campaign:
+        chance = self.stage.chance.random
+        candidate = CANDIDATES[int(chance() * len(CANDIDATES))]
+        return Campaign(self._name(), self.stage.new_value(client)[:100], candidate, chance() < 0.8)
+
+    def _name(self) -> bytes:
+        return NAMES[int(self.stage.chance.random() * len(NAMES))]
+
+    def _claim(self, client: SimClient, session: int) -> tuple[bytes, int] | None:
+        """Most often something of its own."""
+        claims = self._truth.claims(int(client.sessions[session]))
+        if self.stage.chance.random() < 0.15:
+            claims = [(name, leader.number) for name, leader in self._truth.leaders.items() if leader.number]
+        return claims[int(self.stage.chance.random() * len(claims))] if claims else None
+
+    def _campaign(self, client: SimClient) -> None:
+        session = self.stage.usable_session(client)
+        if session:
+            self.stage.call(client, self._draw(client), session=session)
+
+    def _proclaim(self, client: SimClient) -> None:
+        session = self.stage.usable_session(client)
+        claim = self._claim(client, session) if session else None
+        if claim is not None:
+            self.stage.call(client, Proclaim(claim[0], Token(claim[1]), self.stage.new_value(client)[:100]), session=session)
+
+    def _resign(self, client: SimClient) -> None:
+        session = self.stage.usable_session(client)
+        claim = self._claim(client, session) if session else None
+        if claim is not None:
+            self.stage.call(client, Resign(claim[0], Token(claim[1]), self._to(claim[0])), session=session)
+
+    def _to(self, name: bytes) -> str:
+        chance = self.stage.chance.random
+        named = [candidate for candidate in self._truth.candidates(name) if candidate] or ["nobody"]
+        return named[int(chance() * len(named))] if chance() < 0.4 else ""
+
+    def _depose(self, client: SimClient) -> None:
+        name = self._name()
+        leader = self._truth.leaders.get(name)
+        token = leader.number if leader is not None and self.stage.chance.random() < 0.5 else 0
+        self.stage.write(client, Depose(name, Token(token), self._to(name), "why", client.name))
+
+    def _read(self, client: SimClient) -> None:
+        chance = self.stage.chance.random
+        session = self.stage.usable_session(client)
+        if session and chance() < 0.3:
+            self.stage.call(client, ReadCandidacies(SessionId(client.sessions[session])))
+        elif chance() < 0.5:
+            self.stage.call(client, ReadElection(self._name(), limit=3), stale=chance() < 0.3)
+        else:
+            self.stage.call(client, ListElections(limit=2))
+
+    # --- the truth -----------------------------------------------------------------------------------------------------
+
+    def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
+        operation, session = command.operation, int(command.session)
+        truth = self._truth
+        if isinstance(operation, OpenSession):
+            if isinstance(result, SessionOpened) and isinstance(operation.first, Campaign):
+                self._campaigned(int(result.session), operation.first, result.first)
+        elif isinstance(operation, Campaign):
+            self._campaigned(session, operation, result)
+        elif isinstance(result, Failure) and result.code not in range(31, 36):
+            return  # refused by the rules of sessions, sizes or levels
+        elif isinstance(operation, Proclaim):
+            truth.proclaimed(session, operation.name, int(operation.token), operation.value, not isinstance(result, Failure))
+        elif isinstance(operation, Resign):
+            answer: tuple[object, ...] = ("resigned", int(result.token)) if isinstance(result, Resigned) else ("refused",)
+            truth.resigned(session, operation.name, int(operation.number), operation.to, answer)
+        elif isinstance(operation, Depose):
+            truth.deposed(operation.name, int(operation.token), operation.to, not isinstance(result, Failure))
+
+    def _campaigned(self, session: int, operation: Campaign, result: object) -> None:
+        answer: tuple[object, ...]
+        if isinstance(result, Elected):
+            answer = ("elected", int(result.token))
+        elif isinstance(result, CandidateQueued):
+            answer = ("queued", int(result.ticket), result.ahead)
+        elif isinstance(result, LedAlready):
+            answer = ("led", int(result.leader.session))
+        else:
+            return
+        self._truth.campaigned(session, operation.name, operation.value, operation.candidate, operation.wait, answer)
+
+    def on_session_end(self, session: int, cluster_ms: int) -> bool:
+        return self._truth.session_ended(session)
+
+    def on_changes(self, changes: Sequence[tuple[int, Sequence[EventRow]]]) -> None:
+        told: list[Told] = []
+        given: list[tuple[int, bytes, int, int]] = []
+        taken: list[tuple[int, bytes, int]] = []
+        for _, events in changes:
+            for kind, key, value, _, session, space in events:
+                if space == ELECTIONS:
+                    change = msgspec.msgpack.decode(value, type=LeaderChange)
+                    led = session if kind != VACANT else 0
+                    told.append((kind, key, int(change.token), led, change.candidate, change.value))
+                elif space == NOTICES and kind == ELECTIONS:
+                    notice = decode_notice(value)
+                    if isinstance(notice, LeadershipGiven):
+                        given.append((session, notice.name, int(notice.ticket), int(notice.token)))
+                    elif isinstance(notice, LeadershipTaken):
+                        taken.append((session, notice.name, int(notice.token)))
+        truth = self._truth
+        truth.told(told, given, taken)
+        if truth.followed:
+            self.stage.marks.reach(marks.LEADER_FOLLOWED)
+        if truth.handed_over:
+            self.stage.marks.reach(marks.LEADERSHIP_HANDED_OVER)
+        truth.followed = truth.handed_over = 0

@@ -1,0 +1,239 @@
+"""Locks: few names, much contention, by sessions that come and go; the rules are followed in the order of the log."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from coordnode.checking.locks import GRANTED_EVENT, LockTruth
+from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.errors import Deadlock
+from coordnode.ids import SessionId, Token
+from coordnode.services.commands import (
+    EXCLUSIVE,
+    LOCKS,
+    NOTICES,
+    SEMAPHORE,
+    SHARED,
+    Acquire,
+    BreakLock,
+    CloseSession,
+    Command,
+    Done,
+    Failure,
+    ListLocks,
+    LockBusy,
+    LockEvent,
+    LockGiven,
+    LockGranted,
+    LockQueued,
+    LockReleased,
+    LockTaken,
+    OpenSession,
+    ReadHeldLocks,
+    ReadLock,
+    Release,
+    Result,
+    SessionOpened,
+    Wake,
+    decode_notice,
+)
+from coordnode.simulator import marks
+from coordnode.simulator.client import SimClient
+from coordnode.simulator.reference import EventRow
+from coordnode.simulator.services.service import SimService, Stage, Step
+from coordnode.simulator.vocabulary import Words, other, other_read
+
+NAMES = (b"lock/a", b"lock/b", b"lock/c")
+SEMAPHORES = ((b"permits/3", 3), (b"permits/2", 2))
+TOGETHER_MAX = 3  # acquisitions, or releases, of one client at a time: what has a line has more than one in it
+DELAYS_MS = (0, 0, 400, 3_000)
+
+
+class SimLocks(SimService):
+    WORDS: ClassVar[Mapping[type, Words]] = {
+        Acquire: other("acquire"),
+        Release: other("release"),
+        BreakLock: other("break"),
+        ReadLock: other_read("lock"),
+        ListLocks: other_read("locks"),
+        ReadHeldLocks: other_read("held"),
+    }
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self._truth = LockTruth()
+        self._is_clean = False  # the sessions that the last command ended were closed by their clients
+        self._watches: dict[int, dict[int, int]] = {}  # by client: watch -> the recording's number of it
+
+    def steps(self) -> Mapping[Step, int]:
+        return {self._acquire: 16, self._release: 14, self._release_wrong: 1, self._break: 1, self._read: 2}
+
+    def first_command(self, client: SimClient) -> Acquire:
+        return self._draw(wait=True)
+
+    # --- the steps -----------------------------------------------------------------------------------------------------
+
+    def _draw(self, *, wait: bool) -> Acquire:
+        chance = self.stage.chance.random
+        delay_ms = DELAYS_MS[int(chance() * len(DELAYS_MS))]
+        reentrant = chance() < 0.2
+        if chance() < 0.3:
+            name, limit = SEMAPHORES[int(chance() * len(SEMAPHORES))]
+            return Acquire(name, SEMAPHORE, 1 + int(chance() * limit), limit, wait, reentrant, delay_ms)
+        kind = SHARED if chance() < 0.35 else EXCLUSIVE
+        return Acquire(NAMES[int(chance() * len(NAMES))], kind, 1, 0, wait, reentrant, delay_ms)
+
+    def _acquire(self, client: SimClient) -> None:
+        session = self.stage.usable_session(client)
+        if session:
+            for _ in range(1 + int(self.stage.chance.random() * TOGETHER_MAX)):
+                self.stage.call(client, self._draw(wait=self.stage.chance.random() < 0.75), session=session)
+
+    def _release(self, client: SimClient) -> None:
+        session = self.stage.usable_session(client)
+        if not session:
+            return
+        claims = self._truth.claims(int(client.sessions[session]))
+        for _ in range(min(len(claims), 1 + int(self.stage.chance.random() * TOGETHER_MAX))):
+            name, number = claims.pop(int(self.stage.chance.random() * len(claims)))
+            self.stage.call(client, Release(name, Token(number)), session=session)
+
+    def _release_wrong(self, client: SimClient) -> None:
+        """Most often somebody else's."""
+        session = self.stage.usable_session(client)
+        name = NAMES[int(self.stage.chance.random() * len(NAMES))]
+        numbers = self._truth.numbers(name) or [5]
+        if session:
+            number = numbers[int(self.stage.chance.random() * len(numbers))]
+            self.stage.call(client, Release(name, Token(number)), session=session)
+
+    def _break(self, client: SimClient) -> None:
+        name = NAMES[int(self.stage.chance.random() * len(NAMES))]
+        numbers = [0, *self._truth.numbers(name)]
+        token = Token(numbers[int(self.stage.chance.random() * len(numbers))])
+        self.stage.write(client, BreakLock(name, token, "why", client.name))
+
+    def _read(self, client: SimClient) -> None:
+        chance = self.stage.chance.random
+        session = self.stage.usable_session(client)
+        if session and chance() < 0.3:
+            self.stage.call(client, ReadHeldLocks(SessionId(client.sessions[session])))
+        elif chance() < 0.5:
+            self.stage.call(client, ReadLock(NAMES[int(chance() * len(NAMES))], limit=3), stale=chance() < 0.3)
+        else:
+            self.stage.call(client, ListLocks(limit=2))
+
+    def before_step(self, client: SimClient) -> None:
+        """Everything that is told of locks, or to sessions, is watched by some."""
+        watches = self._watches.setdefault(client.number, {})
+        if not watches and self.stage.chance.random() < 0.05:
+            space = LOCKS if self.stage.chance.random() < 0.5 else NOTICES
+            watch = client.core.watch(b"", b"", 0, client.clock.own_ms(), space=space)
+            watches[watch] = self.stage.recording.watching(b"", b"", 0, space)
+
+    def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
+        watches = self._watches.setdefault(client.number, {})
+        number = watches.get(seen.watch)
+        if number is None:
+            return
+        if isinstance(seen, WatchEvents):
+            self.stage.recording.watched(client, number, seen)
+            return
+        if isinstance(seen, WatchGapSeen):
+            self.stage.recording.gap(number, seen.floor)
+        else:
+            self.stage.recording.unwatched(number)
+        del watches[seen.watch]
+
+    def why_not_quiet(self, client: SimClient) -> str:
+        for number in self._watches.setdefault(client.number, {}).values():
+            revision = self.stage.recording.untold(number)
+            if revision:
+                return f"watch {number} of client {client.name} was not told of revision {revision} of locks or notices"
+        return ""
+
+    # --- the truth -----------------------------------------------------------------------------------------------------
+
+    def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
+        operation = command.operation
+        self._is_clean = isinstance(operation, CloseSession)
+        if isinstance(operation, OpenSession):
+            if isinstance(result, SessionOpened):
+                self._truth.opened(int(result.session), int(operation.parent))
+                if isinstance(operation.first, Acquire):
+                    assert result.first is not None
+                    self._acquired(int(result.session), operation.first, cluster_ms, result.first)
+        elif isinstance(operation, Acquire):
+            self._acquired(int(command.session), operation, cluster_ms, result)
+        elif isinstance(operation, Release):
+            answer: tuple[object, ...] = ("refused",)
+            if isinstance(result, LockReleased):
+                answer = ("released", result.what, int(result.token), result.count)
+            elif not _is_judged(result):
+                return
+            self._truth.released(int(command.session), operation.name, int(operation.number), answer)
+        elif isinstance(operation, BreakLock):
+            if isinstance(result, Done) or _is_judged(result):
+                self._truth.was_broken(operation.name, int(operation.token), result.changed if isinstance(result, Done) else -1)
+        elif isinstance(operation, Wake):
+            self._truth.passed(cluster_ms)
+
+    def _acquired(self, session: int, operation: Acquire, cluster_ms: int, result: object) -> None:
+        answer: tuple[object, ...]
+        if isinstance(result, LockGranted):
+            answer = ("granted", int(result.token), result.count)
+        elif isinstance(result, LockQueued):
+            answer = ("queued", int(result.ticket), result.ahead)
+        elif isinstance(result, LockBusy):
+            answer = ("busy",)
+        elif isinstance(result, Failure) and _is_judged(result):
+            answer = ("deadlock",) if result.code == Deadlock.code else ("refused",)
+        else:
+            return
+        asked = (
+            operation.name,
+            operation.kind,
+            operation.permits,
+            operation.limit,
+            operation.wait,
+            operation.reentrant,
+            operation.delay_ms,
+        )
+        self._truth.acquired(session, asked, cluster_ms, answer)
+
+    def on_session_end(self, session: int, cluster_ms: int) -> bool:
+        return self._truth.session_ended(session, self._is_clean, cluster_ms)
+
+    def on_changes(self, changes: Sequence[tuple[int, Sequence[EventRow]]]) -> None:
+        granted: list[tuple[bytes, int, int]] = []
+        given: list[tuple[int, bytes, int, int]] = []
+        taken: list[tuple[int, bytes, int]] = []
+        for _, events in changes:
+            for kind, key, value, _, session, space in events:
+                if space == LOCKS and kind == GRANTED_EVENT:
+                    event = msgspec.msgpack.decode(value, type=LockEvent)
+                    granted.append((key, int(event.number), session))
+                elif space == NOTICES and kind == LOCKS:
+                    notice = decode_notice(value)
+                    if isinstance(notice, LockGiven):
+                        given.append((session, notice.name, int(notice.ticket), int(notice.token)))
+                    elif isinstance(notice, LockTaken):
+                        taken.append((session, notice.name, int(notice.token)))
+        truth = self._truth
+        truth.told(granted, given, taken)
+        for mark, count in (
+            (marks.LOCK_HANDED_OVER, truth.handed_over),
+            (marks.LOCK_DELAY_PASSED, truth.delays),
+            (marks.LOCK_ENTERED, truth.entered),
+            (marks.LOCK_BROKEN, truth.broken),
+            (marks.DEADLOCK_REFUSED, truth.deadlocks),
+        ):
+            if count:
+                self.stage.marks.reach(mark)
+        truth.handed_over = truth.delays = truth.entered = truth.broken = truth.deadlocks = 0
+
+
+def _is_judged(result: object) -> bool:
+    """Refused by the rules of locks, not by those of sessions, sizes or levels."""
+    return isinstance(result, Failure) and result.code in range(31, 36)
