@@ -34,10 +34,12 @@ HOT_OURS = {
     "coordctl.report.exits",
     "coordctl.report.plain",
     "coordnode",
+    "coordnode.client",
+    "coordnode.client.identity",
     "coordnode.errors",
 }
 HOT_OTHERS = {
-    *("array", "base64", "binascii", "json", "math", "select", "selectors", "socket", "struct", "time", "typing", "zlib"),
+    *("array", "base64", "binascii", "json", "math", "pwd", "select", "selectors", "socket", "struct", "time", "typing", "zlib"),
     *("abc", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "heapq", "itertools", "keyword", "operator"),
     *("encodings", "re", "reprlib", "sre", "types", "weakref", "weakrefset"),
 }

@@ -9,6 +9,7 @@ from typing import Any
 from coordctl.hot import frames
 from coordctl.local.clusters import Endpoint, host_and_port
 from coordnode import __version__
+from coordnode.client.identity import who
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
 
 ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
@@ -103,8 +104,7 @@ class Asking:
         connection = self._connect(address)
         was_sent = False
         try:
-            identity = f"{os.environ.get('USER', '')}@{socket.gethostname()}, pid {os.getpid()}"
-            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, identity, __version__])
+            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, who(), __version__])
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
             asks = frames.frame(frames.ASKS, [[ask], patience_ms])
             waits_for_hello = len(asks) > FIRST_BYTES_MAX

@@ -5,5 +5,16 @@ import socket
 
 
 def who() -> str:
-    user = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
-    return f"{user}@{socket.gethostname()}, pid {os.getpid()}"
+    return f"{_user()}@{socket.gethostname()}, pid {os.getpid()}"
+
+
+def _user() -> str:
+    named = os.environ.get("USER") or os.environ.get("LOGNAME")  # what cron and containers leave out
+    if named:
+        return named
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return str(os.getuid())
