@@ -22,7 +22,7 @@ RUN_HELP = """\
 usage: coordnode run --folder DIR [--listen HOST:PORT] [--config FILE] [OPTION …]
 
 Runs one member until SIGTERM. Settings come from the file (TOML, `setting = "value"`), then from variables COORDNODE_SETTING,
-then from flags; the later ones win. Clients, members and HTTP (/livez /readyz /metrics /status) share one port.
+then from flags; the later ones win. Clients, members and HTTP (/v1 /livez /readyz /metrics /status) share one port.
 
 {options}
 
