@@ -167,7 +167,7 @@ with connect({address!r}) as cluster:
         child.send_signal(signal.SIGINT)
         said, _ = child.communicate(timeout=PATIENCE_S)
         assert said == "interrupted\n"
-        assert client.locks.view("x").waiters == []
+        waiting(client, "x", 0)
 
 
 HOLDER = """

@@ -73,9 +73,15 @@ class Tasks:
         core = self._open_link().core
         deadline_ms = now_ms() + timeout_ms
         number = core.open_session(now_ms(), deadline_ms=deadline_ms, ttl_ms=ttl_ms, owner=owner, first=first, parent=parent)
-        opened = expect((await self._outcome(number)).result, SessionOpened)
-        # An answer that came after the lease was half over says nothing yet: the first renewal does.
-        await self.wait_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
+        try:
+            opened = expect((await self._outcome(number)).result, SessionOpened)
+            # An answer that came after the lease was half over says nothing yet: the first renewal does.
+            await self.wait_until(lambda: core.session_state(number, now_ms()) is not SessionState.OPENING, None)
+        except BaseException:  # nobody would ever close it
+            if not self._is_closed:
+                core.close_session(number, now_ms(), deadline_ms=now_ms() + timeout_ms)
+                self._carry_out()
+            raise
         return number, opened
 
     async def close_session(self, session: int, timeout_ms: int, last: Request[T] | None = None) -> T | None:
