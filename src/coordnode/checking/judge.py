@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from coordnode.checking.catalogue import BEGIN_EMPTY, MODELS
 from coordnode.checking.history import History, Value
 from coordnode.checking.linearizable import Budget, search
-from coordnode.checking.models import MODELS, Model, shown
+from coordnode.checking.models import Model, shown
 from coordnode.checking.replay import check_store
 from coordnode.checking.shapes import relevant
 from coordnode.checking.store import NAME
@@ -39,6 +40,6 @@ def model_named(model_name: str, initial: Value | _NotGiven = NOT_GIVEN) -> Mode
     if isinstance(initial, _NotGiven):
         return MODELS[model_name]()
     wanted = {"counter": int, "set": tuple, "set-full": tuple, "kv": str | None}.get(model_name, object)
-    if model_name in ("mutex", "queue") or not isinstance(initial, wanted):
+    if model_name in BEGIN_EMPTY or not isinstance(initial, wanted):
         raise BadRequest(f"model {model_name} cannot begin with {shown(initial)}")
     return MODELS[model_name](initial)  # type: ignore[call-arg, arg-type]  # checked above

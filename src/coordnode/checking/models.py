@@ -44,7 +44,7 @@ class Model(Protocol):
         ...
 
 
-class _OneObject:
+class OneObject:
     """What the models of one single object share."""
 
     name: str
@@ -85,7 +85,7 @@ def shown(value: Value, characters_max: int = 80) -> str:
     return text if len(text) <= 2 * characters_max else text[: 2 * characters_max] + "…"
 
 
-class Register(_OneObject):
+class Register(OneObject):
     """read, write."""
 
     name = "register"
@@ -120,7 +120,7 @@ def _compare_and_set(state: Hashable, expected: Hashable, following: Hashable, r
     return following if state == expected else ILLEGAL
 
 
-class Counter(_OneObject):
+class Counter(OneObject):
     """add a number, read the sum."""
 
     name = "counter"
@@ -142,7 +142,7 @@ class Counter(_OneObject):
             raise BadRequest(f"model {self.name}: add needs a whole number, not {shown(operation.argument)}")
 
 
-class SetFull(_OneObject):
+class SetFull(OneObject):
     """add an element, read them all; every read counts."""
 
     name = "set-full"
@@ -180,7 +180,7 @@ class LastReadSet(SetFull):
         return [operation for operation in checked if operation.function != "read" or operation is last]
 
 
-class Mutex(_OneObject):
+class Mutex(OneObject):
     """acquire, release; who holds it is not asked."""
 
     name = "mutex"
@@ -194,7 +194,7 @@ class Mutex(_OneObject):
         return False if state else ILLEGAL
 
 
-class KeyValue(_OneObject):
+class KeyValue(OneObject):
     """get, put, append, delete, cas on keys that never see each other; arguments and results are pairs (key, value)."""
 
     name = "kv"
@@ -237,7 +237,7 @@ class KeyValue(_OneObject):
             raise BadRequest(f"model kv: a get gives (key, value), not {shown(operation.result)}")
 
 
-class WorkQueue(_OneObject):
+class WorkQueue(OneObject):
     """Tasks taken at least once: put (value, priority), take → (value, token) or None, ack and nack a token → True, or "stale".
 
     Values are put once. A task that was taken may come back at any time, for its lease may have ended: it is then given before whatever
@@ -308,7 +308,3 @@ class WorkQueue(_OneObject):
 def _without(away: tuple[tuple[Value, int], ...], token: Value) -> tuple[tuple[Value, int], ...]:
     """That token holds nothing any more; whether its task is back nobody knows."""
     return tuple([(task, 0 if held == token else held) for task, held in away])
-
-
-MODELS: Final = {kind.name: kind for kind in (Register, CasRegister, KeyValue, Counter, LastReadSet, SetFull, Mutex, WorkQueue)}
-"""By the name that `--model` takes. The store of coordnode itself, which is replayed and not searched, is in store.py."""

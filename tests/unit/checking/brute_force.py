@@ -53,6 +53,12 @@ def store_explains(operations: Sequence[Operation]) -> bool:
     return goes_on([operation for operation in operations if operation.kind != FAILED])
 
 
+def ends(random: Random) -> list[tuple[str, object]]:
+    return [("release", random.randrange(1, 4)), ("release", random.randrange(1, 4)), ("lost", random.choice([1, 2, 3, None]))]
+
+
+CLAIMS = ("lock", "rwlock", "semaphore", "election")
+
 QUESTIONS = {
     "register": lambda random: random.choice([("read", None), ("write", random.randrange(3))]),
     "cas-register": lambda random: random.choice(
@@ -70,6 +76,21 @@ QUESTIONS = {
     "counter": lambda random: random.choice([("read", None), ("add", random.randrange(1, 4))]),
     "set-full": lambda random: random.choice([("read", None), ("add", random.randrange(4))]),
     "mutex": lambda random: random.choice([("acquire", None), ("release", None)]),
+    "lock": lambda random: random.choice(
+        [("acquire", None), ("acquire", None), *ends(random), ("write", (random.randrange(1, 4), random.choice("xy"))), ("read", None)]
+    ),
+    "rwlock": lambda random: random.choice([("acquire", "read"), ("acquire", "read"), ("acquire", "write"), *ends(random)]),
+    "semaphore": lambda random: random.choice([("acquire", (1, 3)), ("acquire", (2, 3)), ("acquire", (3, 3)), *ends(random)]),
+    "election": lambda random: random.choice(
+        [
+            ("campaign", random.choice("xy")),
+            ("campaign", random.choice("xy")),
+            ("resign", random.randrange(1, 4)),
+            ("lost", random.choice([1, 2, 3, None])),
+            ("proclaim", (random.randrange(1, 4), random.choice("xyz"))),
+            ("observe", None),
+        ]
+    ),
 }
 
 
@@ -107,6 +128,7 @@ def random_history(model: Model, random: Random, count: int) -> list[Operation]:
         result = answer_of(model, function, argument, state, following)
         if result is ILLEGAL:
             continue
+        following = model.step(state, function, argument, result)  # type: ignore[arg-type]
         if following is not ILLEGAL:
             states[partition] = following
         free_at[process] = returned
@@ -115,6 +137,8 @@ def random_history(model: Model, random: Random, count: int) -> list[Operation]:
 
 
 def answer_of(model: Model, function: str, argument: object, state: object, following: object) -> object:
+    if model.name in CLAIMS:
+        return claims_answer(function, argument, state, following)
     if function == "read":
         return tuple(sorted(state)) if isinstance(state, frozenset) else state
     if function == "get":
@@ -123,6 +147,21 @@ def answer_of(model: Model, function: str, argument: object, state: object, foll
     if following is not ILLEGAL:
         return argument
     return False if function == "cas" else ILLEGAL
+
+
+def claims_answer(function: str, argument: object, state: object, following: object) -> object:
+    assert isinstance(state, tuple)
+    claims, highest = state[:2]
+    if function in ("acquire", "campaign", "lost"):
+        return ILLEGAL if following is ILLEGAL else None if function == "lost" else highest + 1
+    if function in ("release", "resign"):
+        return argument in [token for token, _ in claims]
+    if function == "read":
+        return state[3]
+    if function == "observe":
+        return claims[0][1] if claims else None
+    assert isinstance(argument, tuple)
+    return argument[0] >= state[2] if function == "write" else argument[0] in [token for token, _ in claims]
 
 
 def spoilt(model: Model, operations: list[Operation], random: Random) -> list[Operation]:

@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
+from coordnode.checking.catalogue import MODELS
 from coordnode.checking.certificate import verify
 from coordnode.checking.history import OK, UNKNOWN, Operation
 from coordnode.checking.linearizable import Budget, search
-from coordnode.checking.models import MODELS
 from coordnode.checking.verdict import PASS, VIOLATION
 from coordnode.checking.witness import check_witness
 from tests.unit.checking.brute_force import QUESTIONS, explains, random_history, spoilt

@@ -2,11 +2,12 @@
 
 from random import Random
 
+from coordnode.checking.catalogue import MODELS
 from coordnode.checking.certificate import verify
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, History, Operation, Recorder
 from coordnode.checking.judge import judge
 from coordnode.checking.linearizable import Budget, search
-from coordnode.checking.models import MODELS, LastReadSet
+from coordnode.checking.models import LastReadSet
 from coordnode.checking.verdict import PASS, VIOLATION
 from coordnode.checking.verdict import UNKNOWN as UNDECIDED
 
