@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordnode.api import counters, kv, sessions, watches
+from coordnode.api import counters, kv, queues, sessions, watches
 from coordnode.api.route import Route
 from coordnode.errors import BadRequest
 
-ROUTES: tuple[Route, ...] = (*kv.ROUTES, *sessions.ROUTES, *watches.ROUTES, *counters.ROUTES)
+ROUTES: tuple[Route, ...] = (*kv.ROUTES, *sessions.ROUTES, *watches.ROUTES, *counters.ROUTES, *queues.ROUTES)
 
 _PART = re.compile(r"\{(\w+)(\.\.\.|:id)?\}")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
