@@ -579,9 +579,235 @@ class FenceAdmitted(msgspec.Struct, frozen=True, kw_only=True):
     highest: int
 
 
+class GroupMember(msgspec.Struct, frozen=True, kw_only=True):
+    member: str
+    session: int
+    data: str | None
+    data_base64: str
+    labels: dict[str, str]
+    weight: int
+    joined_view: int
+
+
+class GroupListed(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each group; with --where, one for each member that was found."""
+
+    schema: Literal["coordctl.group-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+    group: str
+    view: int | None
+    members: int | None
+    member: GroupMember | None
+
+
+class GroupShown(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.group-show/1"]
+    outcome: Literal["found", "absent"]
+    exit_code: Literal[0, 1]
+    group: str
+    view: int  # never goes back; 0: it has no members
+    members: list[GroupMember]
+
+
+class GroupViewed(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each view; the first is the present one."""
+
+    schema: Literal["coordctl.group-watch/1"]
+    outcome: Literal["changed"]
+    exit_code: Literal[0]
+    group: str
+    view: int
+    members: list[GroupMember]
+    joined: list[str]  # since the line before
+    updated: list[str]
+    left: list[str]
+
+
+class GroupChanged(msgspec.Struct, frozen=True, kw_only=True):
+    outcome: str
+    exit_code: Literal[0]
+    group: str
+    member: str
+    session: int
+    view: int  # that this made
+
+
+class GroupJoined(GroupChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.group-join/1"]
+
+
+class GroupUpdated(GroupChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.group-update/1"]
+
+
+class GroupLeft(GroupChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.group-leave/1"]
+
+
+class ShardListed(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each assignment."""
+
+    schema: Literal["coordctl.shard-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+    name: str
+    group: str
+    shards: int
+    owned: int
+    revoking: int  # of those
+
+
+class ShardOwned(msgspec.Struct, frozen=True, kw_only=True):
+    shard: int
+    member: str
+    session: int
+    token: int
+    revoke_left_ms: int | None  # to be released within this time
+
+
+class ShardShown(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.shard-show/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+    name: str
+    group: str
+    shards: int
+    revoke_ms: int
+    owned: list[ShardOwned]
+    free: list[int]  # without an owner
+
+
+class ShardMoved(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each move."""
+
+    schema: Literal["coordctl.shard-watch/1"]
+    outcome: Literal["moved"]
+    exit_code: Literal[0]
+    name: str
+    revision: int
+    kind: Literal["assigned", "revoking", "freed", "configured", "deleted"]
+    shard: int  # -1: the assignment itself
+    member: str
+    session: int
+    token: int
+
+
+class ShardChanged(msgspec.Struct, frozen=True, kw_only=True):
+    outcome: str
+    exit_code: Literal[0]
+    name: str
+    request_id: str
+
+
+class ShardCreated(ShardChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.shard-create/1"]
+
+
+class ShardSet(ShardChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.shard-set/1"]
+
+
+class ShardDeleted(ShardChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.shard-delete/1"]
+
+
+class BarrierEntered(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.barrier-enter/1"]
+    outcome: Literal["open", "not open"]
+    exit_code: Literal[0, 75]
+    name: str
+    count: int
+    session: int  # that stays inside; 0: none does
+
+
+class BarrierFound(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    count: int
+    inside: int
+    round: int  # its number: no other round of any barrier has it
+    is_open: bool
+
+
+class BarrierLeft(BarrierFound, frozen=True, kw_only=True):
+    schema: Literal["coordctl.barrier-leave/1"]
+    outcome: Literal["left"]
+    exit_code: Literal[0]
+
+
+class BarrierListed(BarrierFound, frozen=True, kw_only=True):
+    """One line for each barrier."""
+
+    schema: Literal["coordctl.barrier-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+
+
+class BarrierSession(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    owner: str
+
+
+class BarrierShown(BarrierFound, frozen=True, kw_only=True):
+    schema: Literal["coordctl.barrier-show/1"]
+    outcome: Literal["found", "absent"]
+    exit_code: Literal[0, 1]
+    sessions: list[BarrierSession]
+
+
+class CounterNamed(msgspec.Struct, frozen=True, kw_only=True):
+    name: str | None
+    name_base64: str
+
+
+class CounterGot(CounterNamed, frozen=True, kw_only=True):
+    schema: Literal["coordctl.counter-get/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+    value: int  # 0 also if there is none
+
+
+class CounterAdded(CounterNamed, frozen=True, kw_only=True):
+    schema: Literal["coordctl.counter-add/1"]
+    outcome: Literal["done"]
+    exit_code: Literal[0]
+    value: int  # the sum
+    request_id: str
+
+
+class CounterListed(CounterNamed, frozen=True, kw_only=True):
+    """One line for each counter."""
+
+    schema: Literal["coordctl.counter-ls/1"]
+    outcome: Literal["found"]
+    exit_code: Literal[0]
+    value: int
+
+
+class CounterDeleted(CounterNamed, frozen=True, kw_only=True):
+    schema: Literal["coordctl.counter-del/1"]
+    outcome: Literal["deleted", "absent"]
+    exit_code: Literal[0]
+    request_id: str
+
+
 SCHEMAS: dict[str, type[msgspec.Struct]] = {
+    "barrier-enter": BarrierEntered,
+    "barrier-leave": BarrierLeft,
+    "barrier-ls": BarrierListed,
+    "barrier-show": BarrierShown,
+    "counter-add": CounterAdded,
+    "counter-del": CounterDeleted,
+    "counter-get": CounterGot,
+    "counter-ls": CounterListed,
     "down": Down,
     "fence-admit": FenceAdmitted,
+    "group-join": GroupJoined,
+    "group-leave": GroupLeft,
+    "group-ls": GroupListed,
+    "group-show": GroupShown,
+    "group-update": GroupUpdated,
+    "group-watch": GroupViewed,
     "health": Health,
     "kv-cas": KvCas,
     "kv-del": KvDelete,
@@ -589,6 +815,13 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "kv-ls": KvListed,
     "kv-put": KvPut,
     "kv-watch": KvChanged,
+    "lock-acquire": LockAcquired,
+    "lock-break": LockBroken,
+    "lock-check": LockChecked,
+    "lock-ls": LockListed,
+    "lock-release": LockReleased,
+    "lock-renew": LockRenewed,
+    "lock-show": LockShown,
     "queue-ack": QueueAcknowledged,
     "queue-dead": QueueDead,
     "queue-delete": QueueDeleted,
@@ -603,17 +836,16 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "queue-show-task": QueueTaskShown,
     "queue-take": QueueTaken,
     "queue-tasks": QueueTask,
-    "lock-acquire": LockAcquired,
-    "lock-break": LockBroken,
-    "lock-check": LockChecked,
-    "lock-ls": LockListed,
-    "lock-release": LockReleased,
-    "lock-renew": LockRenewed,
-    "lock-show": LockShown,
     "run-report": RunReport,
     "session-close": SessionClosed,
     "session-ls": SessionListed,
     "session-show": SessionShown,
+    "shard-create": ShardCreated,
+    "shard-delete": ShardDeleted,
+    "shard-ls": ShardListed,
+    "shard-set": ShardSet,
+    "shard-show": ShardShown,
+    "shard-watch": ShardMoved,
     "status": Status,
     "up": Up,
     "version": Version,

@@ -23,7 +23,7 @@ from coordnode.client.lease import SessionState
 from coordnode.client.requests import as_bytes
 from coordnode.client.tasks import Tasks
 from coordnode.errors import CoordError, HistoryGone
-from coordnode.ids import SessionId
+from coordnode.ids import NO_SESSION, Revision, SessionId, Token
 from coordnode.services.commands import BARRIER_OPENED, BARRIER_OVER, BarrierChanged, BarrierInfo, BarrierView
 
 
@@ -48,6 +48,16 @@ class AsyncBarriers:
         """Who is inside; of very many, those of the first page."""
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
         return await self._tasks.call(view_request(as_bytes(name), stale), timeout_ms)
+
+    async def wait_opened(self, name: Name, number: int, revision: int, *, timeout: Seconds | None = None) -> bool:
+        """Whether that round opened in time, or is even over, for whoever entered in a session that somebody else keeps.
+
+        `number` is the round's, `revision` that of the answer that told of it.
+        """
+        barrier = BarrierInfo(as_bytes(name), Token(number), 0, 1, Revision(0))
+        waiting = AsyncBarrier(self._tasks, self._timeout_ms, name, 0, 0, NO_SESSION, None)
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        return await waiting._wait(BARRIER_OPENED, BarrierChanged(Revision(revision), barrier, True), until_ms)
 
 
 class AsyncBarrier:
@@ -120,7 +130,7 @@ class AsyncBarrier:
             return  # the session's end leaves it
 
     def _is_lost(self) -> bool:
-        return self._tasks.session_state(self._session)[0] is SessionState.LOST
+        return self._session != 0 and self._tasks.session_state(self._session)[0] is SessionState.LOST
 
     async def __aenter__(self) -> Self:
         await self.enter()

@@ -6,9 +6,10 @@ from typing import Self
 
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.inboxes import Inbox
 from coordnode.client.lease import SessionState
 from coordnode.client.notices import Notices
-from coordnode.client.ownership import OwnedChange, Ownership
+from coordnode.client.ownership import Move, OwnedChange, Ownership, moves_of
 from coordnode.client.requests import as_bytes
 from coordnode.client.shards import (
     REVOKE_SECONDS,
@@ -20,10 +21,11 @@ from coordnode.client.shards import (
     no_session,
     page_request,
     release_request,
+    scope_of,
     view_request,
 )
 from coordnode.client.tasks import Tasks
-from coordnode.errors import Missing, NotHeld
+from coordnode.errors import Missing, NotHeld, TimedOut
 from coordnode.ids import NO_SESSION, SessionId, Token
 from coordnode.services.commands import AssignmentInfo, AssignmentView
 
@@ -77,6 +79,10 @@ class AsyncAssignment:
         """Who owns what, and what is being moved."""
         return await self._tasks.call(view_request(self.name, stale), self._limit(timeout))
 
+    def watch(self, from_revision: int = 0) -> "AsyncMovesWatch":
+        """Every move of a shard, from a revision on (0: from now on)."""
+        return AsyncMovesWatch(self._tasks, self._tasks.watch(scope_of(self.name), from_revision))
+
     def owned(self) -> "AsyncOwnedShards":
         """What this session owns, from now on; only through `session.assignment`."""
         if not self._session:
@@ -85,6 +91,37 @@ class AsyncAssignment:
 
     def _limit(self, timeout: Seconds | None) -> int:
         return self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
+
+
+class AsyncMovesWatch:
+    """What shards.MovesWatch is, to await."""
+
+    def __init__(self, tasks: Tasks, inbox: Inbox) -> None:
+        self._tasks = tasks
+        self._inbox = inbox
+
+    async def wait_ready(self, timeout: Seconds = 10.0) -> int:
+        inbox = self._inbox
+        await self._tasks.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + in_ms(timeout, "timeout"))
+        if inbox.up_to is None:
+            raise inbox.error or TimedOut("no member has taken the watch yet; try again")
+        return inbox.up_to
+
+    async def take(self, timeout: Seconds | None = None) -> list[Move]:
+        """Empty: there was none in this time."""
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        change = self._tasks.take_change(self._inbox)
+        while change is None and await self._tasks.wait_until(self._inbox.has_something, until_ms):
+            change = self._tasks.take_change(self._inbox)
+        return [] if change is None else moves_of(change)
+
+    async def __aiter__(self) -> AsyncIterator[Move]:
+        while True:
+            for move in await self.take():
+                yield move
+
+    def close(self) -> None:
+        self._tasks.end_watch(self._inbox)
 
 
 class AsyncOwnedShards:

@@ -16,7 +16,7 @@ from coordnode.client.lease import SessionState
 from coordnode.client.pump import Pump
 from coordnode.client.requests import Request, as_bytes, expect
 from coordnode.errors import CoordError, HistoryGone, SessionExpired, TimedOut
-from coordnode.ids import SessionId
+from coordnode.ids import NO_SESSION, Revision, SessionId, Token
 from coordnode.services.commands import (
     BARRIER_OPENED,
     BARRIER_OVER,
@@ -103,6 +103,16 @@ class Barriers:
         timeout_ms = self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
         return self._pump.call(view_request(as_bytes(name), stale), timeout_ms)
 
+    def wait_opened(self, name: Name, number: int, revision: int, *, timeout: Seconds | None = None) -> bool:
+        """Whether that round opened in time, or is even over, for whoever entered in a session that somebody else keeps.
+
+        `number` is the round's, `revision` that of the answer that told of it.
+        """
+        barrier = BarrierInfo(as_bytes(name), Token(number), 0, 1, Revision(0))
+        waiting = Barrier(self._pump, self._timeout_ms, name, 0, 0, NO_SESSION, None)
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        return waiting._wait(BARRIER_OPENED, BarrierChanged(Revision(revision), barrier, True), until_ms)
+
 
 class Barrier:
     """As one session uses it: enter, work, leave; again and again, if need be."""
@@ -174,7 +184,7 @@ class Barrier:
             return  # the session's end leaves it
 
     def _is_lost(self) -> bool:
-        return self._pump.session_state(self._session)[0] is SessionState.LOST
+        return self._session != 0 and self._pump.session_state(self._session)[0] is SessionState.LOST
 
     def __enter__(self) -> Self:
         self.enter()

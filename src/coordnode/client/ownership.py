@@ -7,8 +7,22 @@ changes nothing.
 from collections import deque
 from dataclasses import dataclass
 
-from coordnode.ids import SessionId, Token
-from coordnode.services.commands import ASSIGNED, REVOKING, AssignmentChanged, AssignmentView, Notice, ShardChange
+from coordnode.ids import NO_SESSION, Revision, SessionId, Token
+from coordnode.services.commands import (
+    ASSIGNED,
+    ASSIGNMENT_CONFIGURED,
+    ASSIGNMENT_DELETED,
+    FREED,
+    REVOKING,
+    AssignmentChanged,
+    AssignmentView,
+    Change,
+    Notice,
+    ShardChange,
+    decode_assignment_changed,
+)
+
+NO_TOKEN = Token(0)
 
 GAINED = "gained"
 REVOKED = "revoked"
@@ -28,6 +42,34 @@ class OwnedChange:
 class _Owned:
     token: Token
     is_revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """As everybody sees it: a shard is assigned, revoking or freed; or the assignment was configured, or deleted (shard -1)."""
+
+    revision: Revision
+    kind: str
+    shard: int = -1
+    member: bytes = b""
+    session: SessionId = NO_SESSION
+    token: Token = NO_TOKEN
+
+
+_KINDS = {ASSIGNED: "assigned", REVOKING: "revoking", FREED: "freed"}
+
+
+def moves_of(change: Change) -> list[Move]:
+    """Of one change that a watch of one assignment saw."""
+    moves: list[Move] = []
+    for event in change.events:
+        told = decode_assignment_changed(event.value).changes
+        moves += [Move(change.revision, _KINDS[each.kind], each.shard, each.member, each.session, each.token) for each in told]
+        if event.kind == ASSIGNMENT_CONFIGURED:
+            moves.append(Move(change.revision, "configured"))
+        elif event.kind == ASSIGNMENT_DELETED:
+            moves.append(Move(change.revision, "deleted"))
+    return moves
 
 
 class Ownership:

@@ -19,14 +19,16 @@ from typing import Self
 
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.lease import SessionState
 from coordnode.client.notices import Notices
-from coordnode.client.ownership import OwnedChange, Ownership
+from coordnode.client.ownership import Move, OwnedChange, Ownership, moves_of
 from coordnode.client.pump import Pump
 from coordnode.client.requests import Request, as_bytes, expect
-from coordnode.errors import BadRequest, Missing, NotHeld, SessionExpired
+from coordnode.errors import BadRequest, Missing, NotHeld, SessionExpired, TimedOut
 from coordnode.ids import NO_SESSION, SessionId, Token
 from coordnode.services.commands import (
+    SHARDS,
     AssignmentInfo,
     AssignmentPage,
     AssignmentView,
@@ -72,6 +74,10 @@ def view_request(name: bytes, stale: bool) -> Request[AssignmentView]:
 
 def page_request(prefix: bytes, after: bytes, stale: bool) -> Request[AssignmentPage]:
     return Request(ListAssignments(prefix, after), lambda result: expect(result, AssignmentPage), stale)
+
+
+def scope_of(name: bytes) -> Scope:
+    return Scope(name, name + b"\0", SHARDS)
 
 
 def no_session(name: bytes) -> BadRequest:
@@ -130,6 +136,10 @@ class Assignment:
         """Who owns what, and what is being moved."""
         return self._pump.call(view_request(self.name, stale), self._limit(timeout))
 
+    def watch(self, from_revision: int = 0) -> "MovesWatch":
+        """Every move of a shard, from a revision on (0: from now on)."""
+        return MovesWatch(self._pump, self._pump.watch(scope_of(self.name), from_revision))
+
     def owned(self) -> "OwnedShards":
         """What this session owns, from now on; only through `session.assignment`."""
         if not self._session:
@@ -138,6 +148,37 @@ class Assignment:
 
     def _limit(self, timeout: Seconds | None) -> int:
         return self._timeout_ms if timeout is None else in_ms(timeout, "timeout")
+
+
+class MovesWatch:
+    """Iterate over it for Move after Move, for ever; or take those of one revision with a time limit. Raises HistoryGone for a gap."""
+
+    def __init__(self, pump: Pump, inbox: Inbox) -> None:
+        self._pump = pump
+        self._inbox = inbox
+
+    def wait_ready(self, timeout: Seconds = 10.0) -> int:
+        """Once it is in force: the revision up to which every move has been received."""
+        inbox = self._inbox
+        self._pump.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + in_ms(timeout, "timeout"))
+        if inbox.up_to is None:
+            raise inbox.error or TimedOut("no member has taken the watch yet; try again")
+        return inbox.up_to
+
+    def take(self, timeout: Seconds | None = None) -> list[Move]:
+        """Empty: there was none in this time."""
+        until_ms = None if timeout is None else now_ms() + in_ms(timeout, "timeout")
+        change = self._pump.take_change(self._inbox)
+        while change is None and self._pump.wait_until(self._inbox.has_something, until_ms):
+            change = self._pump.take_change(self._inbox)
+        return [] if change is None else moves_of(change)
+
+    def __iter__(self) -> Iterator[Move]:
+        while True:
+            yield from self.take()
+
+    def close(self) -> None:
+        self._pump.end_watch(self._inbox)
 
 
 class OwnedShards:

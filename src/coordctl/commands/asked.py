@@ -1,0 +1,69 @@
+"""What the verbs of groups, assignments, barriers and counters share: their flags, request ids, sessions, and how bytes are shown."""
+
+import os
+from base64 import b64encode
+from collections.abc import Callable
+from typing import TypeVar
+
+from coordctl.flags import Flag, Given, whole_number
+from coordctl.local.clusters import choose
+from coordnode.errors import BadRequest, Unknown
+
+T = TypeVar("T")
+
+REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
+STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
+SESSION = Flag(("--session",), "in this session, which somebody else keeps (default: COORD_SESSION)", "N", whole_number)
+COUNT = Flag(("--count",), "end after so many", "N", whole_number)
+
+
+def name_of(given: Given, field: str) -> bytes:
+    return os.fsencode(given[field] or "")
+
+
+def text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def shown(name: str, data: bytes) -> dict[str, object]:
+    """As text where it is text, and always as base64."""
+    try:
+        as_text: str | None = data.decode()
+    except UnicodeDecodeError:
+        as_text = None
+    return {name: as_text, f"{name}_base64": b64encode(data).decode()}
+
+
+def endpoints(given: Given) -> list[str]:
+    return [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
+
+
+def session_of(given: Given) -> int:
+    """0: none is said."""
+    if "session" in given:
+        return int(given["session"])
+    said = os.environ.get("COORD_SESSION", "")
+    try:
+        return whole_number(said) if said else 0
+    except ValueError as error:
+        raise BadRequest(f"COORD_SESSION={said!r}: {error}") from None
+
+
+def must_have_session(given: Given, verb: str) -> int:
+    session = session_of(given)
+    if not session:
+        raise BadRequest(f"{verb} needs a session: give --session, or run it where COORD_SESSION is set")
+    return session
+
+
+def request_id(given: Given) -> str:
+    """One of our own makes it safe to follow a change of leaders with the same write."""
+    return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
+
+
+def surely(said: str, write: Callable[[], T]) -> T:
+    try:
+        return write()
+    except Unknown as error:
+        again = f"run it again with --request-id {said}: then it happens once"
+        raise type(error)(f"{error.sentence}; look before you try again, or {again}") from error

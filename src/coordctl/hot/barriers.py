@@ -1,0 +1,57 @@
+"""The questions behind `coordctl barrier`, but for waiting."""
+
+from typing import Any, NamedTuple
+
+from coordctl.hot import frames
+from coordctl.hot.asking import Asking
+
+ENTER, LEAVE = 90, 91  # tags of operations
+SHOW, LIST = 92, 93  # tags of reads
+CHANGED, VIEW, PAGE = 90, 91, 92  # tags of results
+
+
+class Barrier(NamedTuple):
+    name: bytes
+    round: int
+    size: int
+    inside: int
+    opened: int
+
+
+def _barrier(fields: Any) -> Barrier:
+    return Barrier(frames.unpacked(fields[0]), *fields[1:5])
+
+
+def enter(asking: Asking, session: int, name: bytes, count: int) -> tuple[int, Barrier]:
+    """(revision, the barrier as it is then)"""
+    result = asking.ask(frames.WRITE, [session, 0, 0, "", [ENTER, frames.packed(name), count]], is_safe_twice=False)
+    frames.expect(result, CHANGED)
+    return int(result[1]), _barrier(result[2])
+
+
+def leave(asking: Asking, session: int, name: bytes, *, only_waiting: bool) -> tuple[Barrier, bool]:
+    """(the barrier as it is then, whether the session stays inside, because it is open)"""
+    result = asking.ask(frames.WRITE, [session, 0, 0, "", [LEAVE, frames.packed(name), only_waiting]], is_safe_twice=False)
+    frames.expect(result, CHANGED)
+    return _barrier(result[2]), bool(result[3])
+
+
+def view(asking: Asking, name: bytes, *, stale: bool) -> tuple[Barrier | None, list[tuple[int, str]]]:
+    """(the barrier, the sessions inside with their owners); None: nobody is inside"""
+    barrier: Barrier | None = None
+    sessions: list[tuple[int, str]] = []
+    after, more = 0, True
+    while more:
+        result = asking.ask(frames.READ, [SHOW, frames.packed(name), after, 0], stale, 0, is_safe_twice=True)
+        frames.expect(result, VIEW)
+        barrier = None if result[2] is None else _barrier(result[2])
+        sessions += [(session, owner) for session, owner in result[3]]
+        more = result[4]
+        after = sessions[-1][0] if sessions else 0
+    return barrier, sessions
+
+
+def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Barrier], bool]:
+    result = asking.ask(frames.READ, [LIST, frames.packed(prefix), frames.packed(after), 0], stale, 0, is_safe_twice=True)
+    frames.expect(result, PAGE)
+    return [_barrier(fields) for fields in result[2]], result[3]

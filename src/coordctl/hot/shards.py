@@ -1,0 +1,71 @@
+"""The questions behind `coordctl shard`."""
+
+from typing import NamedTuple
+
+from coordctl.hot import frames
+from coordctl.hot.asking import Asking
+
+CREATE, CONFIGURE, DELETE = 80, 81, 82  # tags of operations
+SHOW, LIST = 84, 85  # tags of reads
+VIEW, PAGE = 80, 81  # tags of results
+
+
+class Owned(NamedTuple):
+    shard: int
+    member: bytes
+    session: int
+    token: int
+    revoke_left_ms: int | None
+
+
+class Assignment(NamedTuple):
+    name: bytes
+    group: bytes
+    shards: int
+    owned: int
+    revoking: int
+
+
+class View(NamedTuple):
+    group: bytes
+    shards: int
+    revoke_ms: int
+    owned: list[Owned]
+
+
+def create(asking: Asking, name: bytes, group: bytes, shards: int, revoke_ms: int, request_id: str) -> bool:
+    """Whether it was made now; it may be there already, the same."""
+    return _write(asking, request_id, [CREATE, frames.packed(name), frames.packed(group), shards, revoke_ms])
+
+
+def configure(asking: Asking, name: bytes, shards: int | None, revoke_ms: int | None, request_id: str) -> bool:
+    """Whether that changed anything."""
+    return _write(asking, request_id, [CONFIGURE, frames.packed(name), shards, revoke_ms])
+
+
+def delete(asking: Asking, name: bytes, request_id: str) -> bool:
+    """Whether it was there."""
+    return _write(asking, request_id, [DELETE, frames.packed(name)])
+
+
+def view(asking: Asking, name: bytes, *, stale: bool) -> View:
+    result = asking.ask(frames.READ, [SHOW, frames.packed(name)], stale, 0, is_safe_twice=True)
+    frames.expect(result, VIEW)
+    owned = []
+    for fields in result[5]:
+        shard, member, session, token = fields[:4]
+        owned.append(Owned(shard, frames.unpacked(member), session, token, fields[4] if len(fields) > 4 else None))
+    return View(frames.unpacked(result[2]), result[3], result[4], owned)
+
+
+def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Assignment], bool]:
+    read = [LIST, frames.packed(prefix), frames.packed(after), 0]
+    result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
+    frames.expect(result, PAGE)
+    return [Assignment(frames.unpacked(name), frames.unpacked(group), *rest[:3]) for name, group, *rest in result[2]], result[3]
+
+
+def _write(asking: Asking, request_id: str, operation: list[object]) -> bool:
+    result = asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)
+    frames.expect(result, frames.DONE)
+    return len(result) <= 2 or result[2] > 0
