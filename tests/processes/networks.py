@@ -4,17 +4,28 @@ import itertools
 import os
 import shutil
 import subprocess
+from functools import cache
 
 from tests.processes.members import Cluster
 
 _opened = itertools.count()
 
 
+@cache
 def why_not() -> str:
     """Empty: they can be had here."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    return "" if shutil.which("ip") else "there is no `ip` (iproute2) here"
+    if shutil.which("ip") is None:
+        return "there is no `ip` (iproute2) here"
+    networks = Networks()
+    try:
+        networks.open(1)
+    except subprocess.CalledProcessError as error:
+        return f"network namespaces cannot be made here: {error.stderr.decode().strip()}"
+    finally:
+        networks.close()
+    return ""
 
 
 class Networks:
@@ -53,7 +64,7 @@ class Networks:
         self._do(f"link set {self._mark}v{number} up")
 
     def _do(self, words: str, *, undo: str = "") -> None:
-        subprocess.run(["ip", *words.split()], check=True)
+        subprocess.run(["ip", *words.split()], check=True, capture_output=True)
         if undo:
             self._made.append(undo.split())
 
