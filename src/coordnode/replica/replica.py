@@ -37,7 +37,7 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     snapshot_entries: int = 50_000  # a snapshot is due after so many entries
     snapshot_log_bytes: int = 64 * 1024 * 1024  # or so many bytes of log
     keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
-    apply_bytes_per_turn: int = 1024 * 1024  # the rest waits for the next turn, so that no turn is long
+    apply_bytes_per_turn: int = 256 * 1024  # the rest waits for the next turn, so that no turn takes much more than 10 ms
 
 
 class Replica:
