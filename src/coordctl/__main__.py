@@ -8,7 +8,7 @@ VERBS = {
     "up": "start a durable cluster on this machine",
     "down": "stop it; the data stays unless --purge is given",
     "kv": "get, put, del, ls, cas, watch: values under keys",
-    "queue": "put, take, extend, ack, nack, ls, show, dead, redrive …: work",
+    "queue": "run, put, take, extend, ack, nack, ls, show, dead, redrive …: work",
     "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",
     "fence": "admit: the resource's side of a lock",
     "group": "ls, show, watch, join, update, leave: who is there, and what they say of themselves",

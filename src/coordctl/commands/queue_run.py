@@ -1,0 +1,103 @@
+"""`coordctl queue run`: takes one task and runs a command on it, with the task on standard input."""
+
+import os
+from collections.abc import Sequence
+
+from coordctl.commands import fast
+from coordctl.commands.lock_run import exit_code, report
+from coordctl.flags import Flag, Given, Verb, duration_ms
+from coordctl.hot import queues
+from coordctl.hot.asking import Asking
+from coordctl.local.clusters import Endpoint, choose
+from coordctl.report import plain
+from coordctl.report.exits import EXPLAINED, Kind
+from coordctl.runner import ending, outcome
+from coordctl.runner.rules import Settings
+from coordctl.runner.run import run
+from coordctl.runner.task import HeldTask, believed_ms
+from coordnode.client.clock import now_ms
+from coordnode.errors import BadRequest, CoordError, NotHeld, Unreachable
+
+RUN = Verb(
+    "queue run",
+    ("QUEUE",),
+    "Take one task and run COMMAND on it: the payload is its standard input.\n"
+    "Extended while COMMAND runs, acknowledged if it exits with 0, returned otherwise; 75 if there is none.\n"
+    "COMMAND finds COORD_QUEUE, COORD_TASK, COORD_ATTEMPT, COORD_TOKEN and COORD_DEADLINE_MS in its environment.",
+    EXPLAINED[Kind.RUNNER],
+    (
+        Flag(("--wait",), "for a task, if there is none", "30s", duration_ms),
+        Flag(("--lease",), "how long the task outlives a runner that fell silent (default: as the queue says)", "30s", duration_ms, 0),
+        Flag(("--hold-max",), "end the command after so long", "1h", duration_ms),
+        Flag(("-E", "--conflict-exit-code"), "exit code if there is no task (default: 75)", "CODE", exit_code, outcome.NOT_ACQUIRED_CODE),
+        Flag(("--leftover",), "processes that COMMAND leaves behind: wait, kill or release (default: wait)", "HOW", default="wait"),
+        Flag(("--on-lost",), "term, kill, ignore, or a command for sh; its $1 is the group (default: term)", "HOW", default="term"),
+        Flag(("--grace",), "between TERM and KILL; at most a third of the lease (default: a fifth)", "2s", duration_ms),
+        Flag(("--report",), "write outcome, token, waited_ms, held_ms and exit_code to FILE, as JSON", "FILE"),
+    ),
+    "-- COMMAND …",
+)
+
+
+def queue_run(given: Given, command: Sequence[str]) -> int:
+    if not command:
+        raise BadRequest("which command? coordctl queue run QUEUE [FLAG …] -- COMMAND …")
+    if given["leftover"] not in ("wait", "kill", "release"):
+        raise BadRequest(f"--leftover {given['leftover']!r}: choose from wait, kill, release")
+    if given.is_json():
+        raise BadRequest("standard output is the command's: --report FILE writes what -o json would")
+    if not given["queue"]:
+        raise BadRequest("the queue has no name: give 1 to 255 bytes")
+    queue, began_ms = os.fsencode(given["queue"]), now_ms()
+    try:
+        endpoints = choose(given["endpoints"], given["cluster"])[1]
+        sent_ms, lease_ms, task = _take(given, endpoints, queue)
+    except Unreachable:
+        report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
+        raise
+    if task is None:
+        if not given["quiet"]:
+            plain.note(f"coordctl: {given['queue']} has no task to run now")
+        code = given["conflict_exit_code"]
+        report(given, outcome.Outcome(outcome.NOT_ACQUIRED, code, None, now_ms() - began_ms))
+        return int(code)
+    _become_standard_input(task.payload)
+    held = HeldTask(lambda timeout_ms: Asking(endpoints, timeout_ms), queue, task, lease_ms, sent_ms + believed_ms(lease_ms))
+    policy = ending.policy(lease_ms, given["on_lost"], given["leftover"], given["grace"])
+    name = f"task {task.task} of {given['queue']}"
+    ended = run(held, command, Settings(name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0), plain.note)
+    report(given, ended)
+    return ended.exit_code
+
+
+def _take(given: Given, endpoints: list[Endpoint], queue: bytes) -> tuple[int, int, queues.Taken | None]:
+    """(when its lease began at the earliest, how long that is, the task)"""
+    if "wait" not in given:
+        sent_ms = now_ms()
+        taken, lease_ms = queues.take(fast.asking(given), queue, 1, given["lease"], f"coordctl-{os.urandom(12).hex()}")
+        return sent_ms, lease_ms, taken[0] if taken else None
+    from coordctl.operations import taking  # runs for long: it may take its time to start
+
+    addresses = [endpoint.address for endpoint in endpoints]
+    found, lease_ms = taking.take(addresses, queue, 1, given["wait"] / 1000, given["lease"], given.timeout_ms() / 1000)
+    if not found:
+        return 0, 0, None
+    sent_ms = now_ms()  # closing what waited took its time: the lease begins anew
+    try:
+        return sent_ms, queues.extend(fast.asking(given), queue, found[0].token, given["lease"], ""), queues.Taken(*found[0])
+    except NotHeld:
+        return 0, 0, None
+    except CoordError as error:
+        plain.note(f"coordctl: task {found[0].task} was taken, and its lease ends it")
+        raise error
+
+
+def _become_standard_input(payload: bytes) -> None:
+    """Not a pipe: the command may be slow, or not read at all."""
+    descriptor = os.memfd_create("task")
+    at = 0
+    while at < len(payload):
+        at += os.write(descriptor, payload[at:])
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)

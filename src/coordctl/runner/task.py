@@ -1,0 +1,122 @@
+"""A task that was taken, as the runner wants to see it: extended while the command runs, acknowledged or returned at the end.
+
+A thread of its own asks the cluster, so that neither signals nor the deadline wait for an answer. It begins once the guard is there: the
+first `poll` starts it, and the guard forks before.
+"""
+
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, Queue
+
+from coordctl.hot import queues
+from coordctl.hot.asking import Asking
+from coordctl.runner import ending, outcome
+from coordctl.runner.source import Closed, Granted, Lost, Renewed, Told
+from coordnode.client.clock import now_ms
+from coordnode.errors import CoordError, NotHeld
+
+FINISH_MS = 10_000  # to acknowledge or to return it; then its lease ends it
+RETRY_MS_MIN = 20
+
+
+def believed_ms(lease_ms: int) -> int:
+    """How long after sending an extension its answer may be relied on: 0.2 % less, for two clocks that may be wrong by 0.1 % each."""
+    return lease_ms - -(-lease_ms // 500) - 1
+
+
+class HeldTask:
+    """A Source. `ask` makes a question that is given up after so many milliseconds."""
+
+    def __init__(self, ask: Callable[[int], Asking], queue: bytes, taken: queues.Taken, lease_ms: int, until_ms: int) -> None:
+        self._ask = ask
+        self._queue = queue
+        self._token = taken.token
+        self._lease_ms = lease_ms
+        self._extend_at_ms = until_ms - lease_ms + lease_ms // 3
+        self._is_lost = False
+        environment = {
+            "COORD_QUEUE": os.fsdecode(queue),
+            "COORD_TASK": str(taken.task),
+            "COORD_ATTEMPT": str(taken.attempts),
+            "COORD_TOKEN": str(taken.token),
+            "COORD_DEADLINE_MS": str(until_ms),
+        }
+        self._told: deque[Told] = deque([Granted(taken.token, until_ms, environment)])
+        self._finish: Queue[bool] = Queue()  # whether the command succeeded
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._thread: threading.Thread | None = None
+
+    def descriptor(self) -> tuple[int, int]:
+        return self._read, select.POLLIN
+
+    def on_ready(self, now_ms: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._read, 512)
+
+    def poll(self, now_ms: int) -> list[Told]:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="coordctl task", daemon=True)
+            self._thread.start()
+        told = []
+        while self._told:
+            told.append(self._told.popleft())
+        return told
+
+    def wake_at_ms(self) -> int | None:
+        return None
+
+    def close(self, now_ms: int, *, succeeded: bool) -> None:
+        self._finish.put(succeeded)
+
+    def hang_up(self) -> None:
+        """The thread may still wait for an answer that nobody needs any more; it ends with us."""
+
+    # --- the thread ----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            left_ms = self._extend_at_ms - now_ms()
+            try:
+                succeeded = self._finish.get(timeout=min(1.0, max(0.0, left_ms / 1000)) if not self._is_lost else None)
+            except Empty:
+                if now_ms() >= self._extend_at_ms:
+                    self._extend()
+                continue
+            self._tell(self._finished(succeeded))
+            return
+
+    def _extend(self) -> None:
+        sent_ms = now_ms()
+        try:
+            lease_ms = queues.extend(self._ask(max(100, self._lease_ms // 3)), self._queue, self._token, self._lease_ms, "")
+        except NotHeld as error:
+            self._is_lost = True
+            self._tell(Lost(ending.LOST, error.sentence))
+        except CoordError:
+            self._extend_at_ms = now_ms() + max(RETRY_MS_MIN, self._lease_ms // 12)
+        else:
+            self._extend_at_ms = sent_ms + lease_ms // 3
+            self._tell(Renewed(sent_ms + believed_ms(lease_ms)))
+
+    def _finished(self, succeeded: bool) -> Closed:
+        asking, request_id = self._ask(FINISH_MS), f"coordctl-{os.urandom(12).hex()}"
+        try:
+            if succeeded:
+                queues.ack(asking, self._queue, self._token, request_id)
+            elif not self._is_lost:
+                note = "its command failed, or was ended"
+                queues.nack(asking, self._queue, self._token, request_id, delay_ms=-1, note=note, begun=True)
+        except CoordError as error:
+            if succeeded:
+                return Closed(f"{error.sentence}; the command succeeded, and its task may be given to somebody else", outcome.LOST)
+            return Closed(f"the task could not be returned, its lease ends it: {error.sentence}")
+        return Closed()
+
+    def _tell(self, told: Told) -> None:
+        self._told.append(told)
+        with suppress(BlockingIOError):
+            os.write(self._write, b"\0")

@@ -1,0 +1,94 @@
+"""`coordctl queue run`: a task on standard input, extended, acknowledged or returned, and never outlived."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from tests.processes.local import Home
+from tests.processes.runner.jobs import until
+
+
+@pytest.fixture
+def queue(shared: Home, request: pytest.FixtureRequest) -> str:
+    return f"run-{request.node.name}"
+
+
+def python(code: str) -> list[str]:
+    return ["--", sys.executable, "-c", code]
+
+
+def test_the_task_is_its_input_and_done_when_it_exits_with_0(shared: Home, queue: str) -> None:
+    data = b"to: ann\0\xff" * 20_000
+    assert shared.run("queue", "put", queue, "-", stdin=data).returncode == 0
+    code = 'import sys, os; sys.stdout.write(f\'{len(sys.stdin.buffer.read())} {os.environ["COORD_QUEUE"]} {os.environ["COORD_ATTEMPT"]}\')'
+    assert shared.ctl("queue", "run", queue, *python(code)) == f"{len(data)} {queue} 1"
+    assert shared.json("queue", "show", queue)["taken"] == 0
+    empty = shared.run("queue", "run", queue, "--", "true")
+    assert (empty.returncode, b"has no task to run now" in empty.stderr) == (75, True)
+    assert shared.run("queue", "run", queue, "-E", "9", "--wait", "100ms", "--", "true").returncode == 9
+
+
+def test_what_fails_goes_back_with_the_commands_own_code(shared: Home, queue: str) -> None:
+    shared.ctl("queue", "set", queue, "--backoff", "0s", "--retries", "1")
+    shared.ctl("queue", "put", queue, "poison")
+    assert shared.run("queue", "run", queue, *python("raise SystemExit(7)")).returncode == 7
+    report = shared.folder / "report.json"
+    assert shared.run("queue", "run", queue, "--report", str(report), "--", "no-such-command").returncode == 127
+    assert json.loads(report.read_text())["outcome"] == "not started"
+    dead = shared.json("queue", "dead", queue)
+    assert (dead["attempts"], dead["note"]) == (2, "its command failed, or was ended")
+
+
+def test_it_is_extended_for_as_long_as_the_command_runs(shared: Home, queue: str) -> None:
+    shared.ctl("queue", "put", queue, "slow")
+    assert shared.run("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(3)")).returncode == 0
+    assert shared.json("queue", "show", queue)["ready"] == 0
+
+
+def test_who_loses_its_task_is_ended_and_exits_with_79(shared: Home, queue: str) -> None:
+    shared.ctl("queue", "put", queue, "work")
+    running = shared.start("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(60)"))
+    taken = until(lambda: json.loads(shared.ctl("queue", "tasks", queue, "--state", "taken", "-o", "json", code=None) or "null"))
+    shared.ctl("queue", "nack", queue, str(taken["token"]), "--delay", "1h")
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 79
+    assert b"holds no task" in said
+    assert b"command ended (TERM)" in said
+
+
+def test_waiting_for_a_task(shared: Home, queue: str) -> None:
+    waiting = shared.start("queue", "run", queue, "--wait", "30s", "--", "cat")
+    until(lambda: queue in shared.ctl("queue", "ls", queue, code=None) and shared.json("queue", "show", queue)["waiting"])
+    shared.ctl("queue", "put", queue, "at last")
+    out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out) == (0, b"at last")
+    assert shared.json("queue", "show", queue)["taken"] == 0
+
+
+def test_a_runner_that_is_killed_leaves_its_task_to_the_lease(shared: Home, queue: str) -> None:
+    shared.ctl("queue", "set", queue, "--backoff", "0s")
+    shared.ctl("queue", "put", queue, "work")
+    running = shared.start("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(60)"))
+    until(lambda: shared.json("queue", "show", queue)["taken"] == 1)
+    running.kill()
+    running.communicate(timeout=30)
+    began = time.monotonic()
+    assert shared.ctl("queue", "run", queue, "--wait", "20s", "--", "cat") == "work"
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "q"), "which command?"),
+        (("run", "q", "-o", "json", "--", "true"), "standard output is the command's"),
+        (("run", "q", "--leftover", "keep", "--", "true"), "choose from wait, kill, release"),
+        (("run", "", "--", "true"), "the queue has no name"),
+    ],
+)
+def test_bad_input_is_named(shared: Home, arguments: tuple[str, ...], sentence: str) -> None:
+    done = shared.run("queue", *arguments)
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert sentence in done.stderr.decode()
