@@ -72,8 +72,11 @@ def hunt(bug: Planted, first: int, last: int, *, timeout_s: float = 3_600) -> Fo
     """Runs the stock command against a copy with the bug, until it is red or the range ends."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         source = pathlib.Path(folder) / "src"
-        shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOURCE, source)  # with what is compiled already, but for the file that is changed
         plant(bug, source)
+        changed = source / "coordnode" / bug.file
+        for compiled in changed.parent.glob(f"__pycache__/{changed.stem}.*"):
+            compiled.unlink()
         report = _simulate(source, first, last, timeout_s)
     if not report["red"]:
         return Found("", "", 0, report["seeds"])
