@@ -126,6 +126,9 @@ class Checks:
         log = raft.log
         reference = self._reference
         known = reference.entries
+        if raft.committed > log.last_index():
+            sentence = f"member {member} holds {raft.committed} to be committed; its log ends at {log.last_index()}"
+            raise PromiseBroken("committed-entries", sentence, (member, raft.committed, log.last_index()))
         first = max(seen.committed, int(log.base_index)) + 1
         seen.committed = raft.committed
         for index in range(first, raft.committed + 1):
