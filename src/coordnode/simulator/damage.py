@@ -88,6 +88,7 @@ class Damages:
         assert isinstance(replies, Table)
         replies.set(FLIPPED, Outcome(0, 0, b""))
         checks.flipped[victim.member] = int(machine.applied)
+        self.hurt[victim.member] = Hurt(faults.STATE_FLIPPED, victim.lives)  # it will set all aside, and then needs the others
         return True
 
     def _start_again(self, victim: SimMember) -> None:
@@ -107,7 +108,10 @@ class Damages:
         config = self._site.settled_config()
         if config is None or self._site.is_changing() or member in self.hurt or member not in config.members():
             return False
-        hurt = len([voter for voter in config.voters if voter in self.hurt])
+        flipped = self._site.checks.flipped
+        if member in flipped:
+            return False
+        hurt = len([voter for voter in config.voters if voter in self.hurt or voter in flipped])
         if member in config.voters:
             hurt += 1
         elif self.hurt:

@@ -67,6 +67,7 @@ class Recording:
         vocabulary: Vocabulary,
     ) -> None:
         self.completed = 0
+        self.refused = 0  # for certain: held against the log until the end
         self._checks = checks
         self._vocabulary = vocabulary
         self._marks = marks_
@@ -144,6 +145,8 @@ class Recording:
             if isinstance(finished.error, UNDESERVED):
                 sentence = f"{opened.function} was refused: {finished.error.sentence}"
                 raise PromiseBroken("undeserved-refusal", sentence, (opened.function, opened.argument))
+            if finished.index and finished.error.definite and opened.identity is not None and opened.function != "close-session":
+                self._check_refusal(opened, finished)
             if not finished.error.definite:
                 self._doubtful.append(opened)
             elif opened.function == "close-session":
@@ -152,6 +155,7 @@ class Recording:
                     self._claimed.pop(opened.identity, None)
             elif opened.identity is not None:
                 self._must_not_have_happened(opened.identity)
+                self.refused += 1
             return
         result = finished.result
         assert not isinstance(result, Failure)
@@ -215,6 +219,16 @@ class Recording:
         if told[1] != finished.result:
             sentence = f"{opened.function} at {place} was answered with another result than it had"
             raise PromiseBroken("exactly-once", sentence, (identity, told[1], finished.result))
+
+    def _check_refusal(self, opened: _Open, finished: Finished) -> None:
+        """What was applied and refused stands in the log with that very refusal; what the rules of its service say of it is theirs."""
+        place = (finished.index, finished.position)
+        told = self._reference.result_at(place)
+        error = finished.error
+        assert error is not None
+        if told is None or told[0] != opened.identity or not isinstance(told[1], Failure) or told[1].code != error.code:
+            sentence = f"{opened.function} was refused at {place} ({type(error).__name__}), and the log holds something else there"
+            raise PromiseBroken(AcknowledgedWrites.name, sentence, (opened.function, opened.argument, place, told))
 
     def _must_not_have_happened(self, identity: Identity) -> None:
         """A definite refusal: neither before nor later may a copy of it take effect."""

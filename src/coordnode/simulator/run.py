@@ -122,7 +122,7 @@ class _Run:
             assert member.replica is not None
             cluster.checks.compare_whole(member.replica)
         operations = cluster.recording.history()
-        self._checked = len(operations)
+        self._checked = len(operations) + cluster.recording.refused
         verdict = check_store(operations, Budget(), complete=True)
         if verdict.outcome != PASS:
             raise PromiseBroken("linearizable", verdict.reason, verdict.evidence.operation if verdict.evidence else None)

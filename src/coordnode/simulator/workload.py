@@ -29,7 +29,8 @@ from coordnode.simulator.services.service import SimService, Step
 from coordnode.simulator.vocabulary import OTHER
 from coordnode.simulator.world import SECOND, World
 
-OPERATIONS_PER_SECOND = 36
+OPERATIONS_PER_SECOND = 32
+DRAWS_MAX = 4
 BURSTS_MAX = (1, 4, 8)  # of a seed: so many operations a client asks for at a time, and at most that many share an entry and a round
 UNDER_WAY_MAX = 6  # operations of one client at a time, apart from a burst
 DEADLINE_MS = 6_000
@@ -157,18 +158,22 @@ class Workload:
             if self._operations_max and self.begun >= self._operations_max:
                 break
             self.begun += 1
-            self._ask_for_one(client)
+            if not self._ask_for_one(client):
+                self.begun -= 1
         client.poll()
 
-    def _ask_for_one(self, client: SimClient) -> None:
+    def _ask_for_one(self, client: SimClient) -> bool:
+        """A step may find nothing that it could ask for, say without a session: another one is drawn then. Whether any did."""
         chance = self.chance.random
         if chance() < self._session_share and self._change_sessions(client):
-            return
-        draw = chance() * self._mix[-1][0]
-        for bound, step in self._mix:
-            if draw < bound:
-                step(client)
-                return
+            return True
+        before = self._under_way[client.number]
+        for _ in range(DRAWS_MAX):
+            draw = chance() * self._mix[-1][0]
+            next(step for bound, step in self._mix if draw < bound)(client)
+            if self._under_way[client.number] != before:
+                return True
+        return False
 
     def call(
         self,
