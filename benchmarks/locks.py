@@ -2,7 +2,8 @@
 
     PYTHONPATH=src:. python benchmarks/locks.py [--kills 5] [--hand-overs 300] [--waiters 1000]
 
-Three members on this machine. `release` is held against a put of the same client in the same run, the long line against a short one.
+Three members on this machine. A hand-over is held against the round trip of the release
+itself, and of a put after an equal pause, in the same run; the long line against a short one.
 """
 
 import argparse
@@ -39,17 +40,18 @@ with connect(sys.argv[1]) as cluster, cluster.lock("killed", ttl=float(sys.argv[
 PLAYER = """
 import json, sys, time
 from coordnode.client.sync import connect
-taken, given = [], []
+taken, given, ended = [], [], []
 with connect(sys.argv[1]) as cluster:
     lock = cluster.lock("ball")
     for _ in range(int(sys.argv[2])):
         lock.acquire()
         taken.append((lock.token, time.monotonic()))
-        while len(cluster.locks.view("ball", stale=True).waiters) < 1 and _ + 1 < int(sys.argv[2]):
-            time.sleep(0.001)
+        time.sleep(0.02)  # the other stands in line long before this
         given.append((lock.token, time.monotonic()))
+        token = lock.token
         lock.release()
-print(json.dumps([taken, given]))
+        ended.append((token, time.monotonic()))
+print(json.dumps([taken, given, ended]))
 """
 
 
@@ -63,21 +65,25 @@ def clean_release(endpoints: str, rounds: int) -> dict[str, float]:
     players = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     taken: dict[int, float] = {}
     given: dict[int, float] = {}
+    ended: dict[int, float] = {}
     for player in players:
         said, _ = player.communicate(timeout=180)
-        for into, rows in zip((taken, given), json.loads(said), strict=True):
+        for into, rows in zip((taken, given, ended), json.loads(said), strict=True):
             into.update({token: at for token, at in rows})
     order = sorted(taken)
+    releases = [ended[token] - given[token] for token in order]
     times = [taken[later] - given[earlier] for earlier, later in pairwise(order)]
     with connect(endpoints) as cluster:
         puts = []
         for number in range(rounds):
+            time.sleep(0.02)  # as idle before as a release is
             began = time.monotonic()
             cluster.kv.put("k", str(number))
             puts.append(time.monotonic() - began)
     return {
         "hand_over_ms": ms(statistics.median(times)),
         "hand_over_p90_ms": ms(sorted(times)[len(times) * 9 // 10]),
+        "release_ms": ms(statistics.median(releases)),
         "put_ms": ms(statistics.median(puts)),
         "put_p90_ms": ms(sorted(puts)[len(puts) * 9 // 10]),
     }

@@ -71,6 +71,7 @@ class Claim:
         else:
             raise Unknown(f"the member answered with {type(result).__name__} to a request for {self.what}")
         self.asked_revision = result.revision
+        self._settle()
 
     def on_notice(self, notice: Notice) -> None:
         given, taken = (LockGiven, LockTaken) if self.is_lock else (LeadershipGiven, LeadershipTaken)
@@ -79,9 +80,9 @@ class Claim:
         elif isinstance(notice, taken) and notice.name == self.name:
             who = notice.by or "an operator"
             self._taken[notice.token] = f"{who} ended it: {notice.reason or 'no reason given'}"
-        self.settle()
+        self._settle()
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """What was told before the ticket was known is of it, too."""
         if not self.token and self.ticket in self._given:
             self.token = self._given[self.ticket]
