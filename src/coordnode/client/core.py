@@ -58,6 +58,7 @@ from coordnode.services.dialogue import (
 DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends nothing new, waits briefly for answers under way
 
 LEAVE_MS_MAX = 50
+HUNG_UP_AVOID_MS = 60  # it refuses at once, which costs nothing to see, and may be back and lead a moment later; silence costs far more
 PROBE_MS = 3_000  # watches alone: after this much silence, ask something, or a dead connection would never be noticed
 
 
@@ -250,7 +251,7 @@ class ClientCore:
         if was_leaving:
             self._route.on_not_leader(self._hint, now_ms)
         else:
-            self._route.on_unreachable(now_ms, 2 * self._request_timeout_ms)
+            self._route.on_unreachable(now_ms, HUNG_UP_AVOID_MS)
 
     def on_answer(self, member: MemberId, answer: Answer, now_ms: int) -> None:
         if member != self._route.member or self._link not in (UP, LEAVING):

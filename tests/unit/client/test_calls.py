@@ -6,6 +6,7 @@ import pytest
 
 from coordnode import errors
 from coordnode.client.actions import Connect, Disconnect, Finished
+from coordnode.client.core import HUNG_UP_AVOID_MS
 from coordnode.client.lease import SessionState
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
@@ -80,19 +81,24 @@ def test_members_that_point_at_each_other_are_slowed_down() -> None:
     assert hops < 30
 
 
-def test_a_hint_to_a_member_that_just_failed_is_not_followed() -> None:
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_hint_to_a_member_that_fell_silent_is_not_followed_to_one_that_hung_up_it_is(silent: bool) -> None:
+    """Silence costs the whole patience once more; who hung up may be back, and whoever is not refuses at once."""
     talk = Conversation()
     put(talk)
-    dead = talk.connect()
-    talk.cut()  # the plain write's outcome is unknown now
-    assert isinstance(talk.finished().error, errors.Disconnected)
+    failed = talk.connect()
     talk.asks(WriteAsk)
+    if silent:
+        talk.later(600)
+    else:
+        talk.cut()
+    talk.later(HUNG_UP_AVOID_MS)
     put(talk)
     talk.connect()
-    talk.refuse(talk.one_ask(WriteAsk), errors.NotLeader.code, leader=dead)
+    talk.refuse(talk.asks(WriteAsk)[-1], errors.NotLeader.code, leader=failed)
     talk.take(Connect)
     talk.later(300)
-    assert talk.member not in (None, dead)
+    assert (talk.member == failed) is not silent
 
 
 @pytest.mark.parametrize("code", [errors.NotReady.code, errors.Overloaded.code, errors.NoSpace.code])
