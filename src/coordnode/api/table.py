@@ -4,11 +4,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordnode.api import counters, kv, queues, sessions, watches
+from coordnode.api import barriers, counters, groups, kv, queues, sessions, shards, watches
 from coordnode.api.route import Route
 from coordnode.errors import BadRequest
 
-ROUTES: tuple[Route, ...] = (*kv.ROUTES, *sessions.ROUTES, *watches.ROUTES, *counters.ROUTES, *queues.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *kv.ROUTES,
+    *sessions.ROUTES,
+    *watches.ROUTES,
+    *counters.ROUTES,
+    *queues.ROUTES,
+    *groups.ROUTES,
+    *shards.ROUTES,
+    *barriers.ROUTES,
+)
 
 _PART = re.compile(r"\{(\w+)(\.\.\.|:id)?\}")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
