@@ -7,7 +7,6 @@ import msgspec
 from msgspec import Meta
 
 from coordnode.api.answers import expect
-from coordnode.api.kv import KvDeleted
 from coordnode.api.route import NUMBER_MAX, Asked, ListQuery, Query, Read, ReadQuery, Route, Work, Write
 from coordnode.api.values import in_query, text_of
 from coordnode.ids import Token
@@ -43,6 +42,13 @@ class ConfigureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
+
+
+class AssignmentDone(msgspec.Struct, frozen=True):
+    """`changed` 0: it was so already."""
+
+    revision: int
+    changed: int
 
 
 class ShownShard(msgspec.Struct, frozen=True):
@@ -106,7 +112,7 @@ def _release(asked: Asked[Query, ReleaseBody]) -> Work:
 
 def _show_done(asked: Asked[Query, object], result: Result) -> msgspec.Struct:
     done = expect(result, Done)
-    return KvDeleted(done.revision, done.changed, done.more)
+    return AssignmentDone(done.revision, done.changed)
 
 
 def _get(asked: Asked[ReadQuery, None]) -> Work:
@@ -141,18 +147,18 @@ ROUTES = (
     ),
     Route(
         "PUT", "/v1/assignments/{name}", "assignment-create", "Make an assignment; `changed` 0: it is there already, the same.",
-        _create, _show_done, {200: KvDeleted}, body=CreateBody, is_write=True,
+        _create, _show_done, {200: AssignmentDone}, body=CreateBody, is_write=True,
     ),
     Route(
         "POST", "/v1/assignments/{name}", "assignment-configure", "Change its number of shards, or the time to release one.",
-        _configure, _show_done, {200: KvDeleted}, body=ConfigureBody, is_write=True,
+        _configure, _show_done, {200: AssignmentDone}, body=ConfigureBody, is_write=True,
     ),
     Route(
         "DELETE", "/v1/assignments/{name}", "assignment-delete", "Delete it: every owner loses its shards at once.",
-        _delete, _show_done, {200: KvDeleted}, is_write=True,
+        _delete, _show_done, {200: AssignmentDone}, is_write=True,
     ),
     Route(
         "POST", "/v1/assignments/{name}/shards/{shard:id}/release", "shard-release", "The Coord-Session lets go of its shard.",
-        _release, _show_done, {200: KvDeleted}, body=ReleaseBody, is_write=True,
+        _release, _show_done, {200: AssignmentDone}, body=ReleaseBody, is_write=True,
     ),
 )  # fmt: skip
