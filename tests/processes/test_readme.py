@@ -31,6 +31,7 @@ def steps(page: str) -> Iterator[tuple[str, str]]:
 def masked(text: str) -> str:
     """Figures, which member leads, and the spaces that make columns of them."""
     text = re.sub(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME", text)
+    text = re.sub(r"\bops@[\w.-]+", "ops@HOST", text)
     text = re.sub(r"\bn[123] leads", "N leads", re.sub(r"leader n[123]", "leader N", text))
     rows = [re.sub(r"^n[123] +(voter|leader) +ok +0 .*$", "MEMBER", line) for line in text.splitlines()]
     text = re.sub(r"\d+(\.\d+)? ?(ms|GiB|MiB|s|m|h|d)?\b", "N", "\n".join(rows))

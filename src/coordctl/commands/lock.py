@@ -38,21 +38,25 @@ BREAK = Verb(
 
 
 def main(argv: list[str]) -> int:
+    """Those that hold something load more for it, each only its own."""
     chosen = argv[0] if argv else ""
-    return fast.dispatch("lock", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
+    if chosen in COMMANDS:
+        return fast.dispatch("lock", COMMANDS, argv)
+    if chosen == "run":
+        ours, run = _run(argv)
+        return fast.dispatch("lock", {"run": run}, ours)
+    from coordctl.commands import lock_acquire
+
+    acquire = Command(lock_acquire.ACQUIRE, lock_acquire.acquire, Kind.ACTION)
+    return fast.dispatch("lock", {"run": _run(argv)[1], "acquire": acquire, **COMMANDS}, argv)
 
 
-def _all_commands(argv: list[str]) -> dict[str, Command]:
-    """With those that hold something, and load more for it. Takes what belongs to the command that is run off `argv`."""
-    from coordctl.commands import lock_acquire, lock_run
+def _run(argv: list[str]) -> tuple[list[str], Command]:
+    """Our part of the line, and what to do with it and the rest."""
+    from coordctl.commands import lock_run
 
     ours, command = lock_run.split_command(argv)
-    argv[:] = ours
-    return {
-        "run": Command(lock_run.RUN, lambda given: lock_run.lock_run(given, command), Kind.RUNNER),
-        "acquire": Command(lock_acquire.ACQUIRE, lock_acquire.acquire, Kind.ACTION),
-        **COMMANDS,
-    }
+    return ours, Command(lock_run.RUN, lambda given: lock_run.lock_run(given, command), Kind.RUNNER)
 
 
 def _holder(one: locks.Holder) -> dict[str, object]:

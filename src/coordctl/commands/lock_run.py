@@ -13,7 +13,6 @@ from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Terms
 from coordctl.runner.held import HeldLock
 from coordctl.runner.rules import Settings
-from coordctl.runner.run import run
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Unreachable
@@ -117,7 +116,10 @@ def lock_run(given: Given, command: Sequence[str]) -> int:
     except Unreachable:
         report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
         raise
-    ended = run(HeldLock(endpoints, terms), command, settings, say)
+    held = HeldLock(endpoints, terms)
+    from coordctl.runner.run import run  # while the question is on its way
+
+    ended = run(held, command, settings, say)
     report(given, ended)
     return ended.exit_code
 

@@ -13,13 +13,12 @@ class Cgroup:
     def __bool__(self) -> bool:
         return bool(self.folder)
 
-    def join(self) -> None:
+    def add(self, pid: int) -> None:
+        """With all that it forks from now on."""
         if self.folder:
-            try:
-                with open(os.path.join(self.folder, "cgroup.procs"), "wb", buffering=0) as file:
-                    file.write(b"0")
-            except OSError:
-                pass  # the walk still finds us
+            path = os.path.join(self.folder, "cgroup.procs")
+            with suppress(OSError), open(path, "wb", buffering=0) as file:  # else the walk finds it
+                file.write(b"%d" % pid)
 
     def kill(self) -> None:
         if self.folder:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from coordctl.runner.cgroup import Cgroup
-
 FORWARDED = tuple(
     getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH") if hasattr(signal, name)
 )
@@ -46,7 +44,7 @@ class Waiting(NamedTuple):
     trouble: int  # to read from: empty once exec succeeded, else the errno
 
 
-def prepare(argv: Sequence[str], before: Inherited, cgroup: Cgroup) -> Waiting:
+def prepare(argv: Sequence[str], before: Inherited) -> Waiting:
     word_read, word_write = os.pipe()
     trouble_read, trouble_write = os.pipe()
     pid = os.fork()
@@ -54,7 +52,7 @@ def prepare(argv: Sequence[str], before: Inherited, cgroup: Cgroup) -> Waiting:
         try:
             os.close(word_write)
             os.close(trouble_read)
-            _become(argv, before, cgroup, word_read, trouble_write)
+            _become(argv, before, word_read, trouble_write)
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(word_read)
@@ -89,9 +87,8 @@ def exit_code_of(number: int) -> int:
     return NOT_FOUND if number in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
 
 
-def _become(argv: Sequence[str], before: Inherited, cgroup: Cgroup, word: int, trouble: int) -> NoReturn:
+def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> NoReturn:
     os.setpgid(0, 0)
-    cgroup.join()
     said = b""
     while not said.endswith(b"\n"):
         part = os.read(word, 65_536)

@@ -83,8 +83,13 @@ class Family:
                 os.killpg(self.command, signal.SIGKILL)
         self.signal_all(signal.SIGKILL)
 
-    def folder(self) -> str:
-        return self._cgroup.folder
+    def gather(self, cgroup: Cgroup) -> None:
+        """Into a control group, with all that they fork from now on."""
+        self._cgroup = cgroup
+        if cgroup:
+            for _ in range(2):  # those, too, that were forked meanwhile
+                for relative in self.members():
+                    cgroup.add(relative.pid)
 
     def forget(self) -> None:
         self._cgroup.remove()

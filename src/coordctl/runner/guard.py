@@ -20,6 +20,7 @@ from coordnode.client.clock import now_ms
 
 NAME = "coordctl-guard"
 STANDARD_ERROR = 2
+GATHER_MS = 50
 
 
 def run(
@@ -27,22 +28,27 @@ def run(
 ) -> None:
     """Returns when nothing of the job is left, or when it was never started."""
     _stand_apart(shares_terminal)
-    group = cgroup.make(f"coordctl-{os.getpid()}") if policy.leftover != "release" else cgroup.Cgroup("")
     timer = BootTimer()
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes), keep_inheritable=True)
-    waiting = command.prepare(argv, before, group)
+    waiting = command.prepare(argv, before)
     _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes, waiting.word, waiting.trouble), keep_inheritable=False)
-    try:
-        _Guard(channel, Warden(Family(waiting.pid, group), policy, channel.tell), waiting, timer, woken, say).serve()
-    finally:
-        group.remove()
+    warden = Warden(Family(waiting.pid, cgroup.Cgroup("")), policy, channel.tell)
+    _Guard(channel, warden, waiting, timer, woken, say, makes_group=policy.leftover != "release").serve()
 
 
 class _Guard:
     def __init__(
-        self, channel: Channel, warden: Warden, waiting: command.Waiting, timer: BootTimer, woken: int, say: Callable[[str], None]
+        self,
+        channel: Channel,
+        warden: Warden,
+        waiting: command.Waiting,
+        timer: BootTimer,
+        woken: int,
+        say: Callable[[str], None],
+        *,
+        makes_group: bool,
     ) -> None:
         self._channel = channel
         self._warden = warden
@@ -52,15 +58,18 @@ class _Guard:
         self._say = say
         self._is_started = False
         self._is_alone = False
+        self._makes_group = makes_group
+        self._gather_at_ms = 0  # 0: not at all, or done
 
     def serve(self) -> None:
         poll = select.poll()
         for descriptor in (self._channel.fileno(), self._woken, self._timer.descriptor):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
-        self._channel.tell(words.READY, self._waiting.pid, self._warden.family.folder())
+        self._channel.tell(words.READY, self._waiting.pid, "")
         while not self._warden.is_gone:
-            wake_at_ms = self._warden.wake_at_ms()
+            times = (self._warden.wake_at_ms(), self._gather_at_ms or None)
+            wake_at_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
             self._timer.set(wake_at_ms or 0)
             patience_ms = None if wake_at_ms is None else max(0, wake_at_ms - now_ms())
             ready = [descriptor for descriptor, _ in poll.poll(patience_ms)]
@@ -81,6 +90,16 @@ class _Guard:
             if self._is_started:
                 self._warden.on_children(now_ms())
                 self._warden.on_time(now_ms())
+                self._gather(now_ms())
+
+    def _gather(self, now: int) -> None:
+        """To move the first process into a new group takes the kernel some milliseconds: not worth it for a short job."""
+        if self._gather_at_ms and now >= self._gather_at_ms and not self._warden.is_gone:
+            self._gather_at_ms = 0
+            group = cgroup.make(f"coordctl-{os.getpid()}")
+            if group:
+                self._channel.tell(words.READY, self._waiting.pid, group.folder)
+                self._warden.family.gather(group)
 
     def _listen(self) -> None:
         for word, *details in self._channel.receive():
@@ -98,6 +117,7 @@ class _Guard:
         command.release(self._waiting, go)
         trouble = command.trouble(self._waiting)
         self._is_started = True
+        self._gather_at_ms = now_ms() + GATHER_MS if self._makes_group else 0
         self._channel.tell(*((words.FAILED, trouble) if trouble else (words.STARTED, self._waiting.pid)))
 
 

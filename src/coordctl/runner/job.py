@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from coordctl.runner import ending, words
+from coordctl.runner import guard as guard_process
 from coordctl.runner.cgroup import Cgroup
 from coordctl.runner.command import Inherited
 from coordctl.runner.family import Family
@@ -32,9 +33,7 @@ class Job:
         if guard == 0:
             try:
                 self._channel.close()
-                from coordctl.runner import guard as guarding
-
-                guarding.run(theirs, argv, policy, before, shares_terminal=shares_terminal, say=say)
+                guard_process.run(theirs, argv, policy, before, shares_terminal=shares_terminal, say=say)
             finally:
                 os._exit(0)
         self.guard = guard
