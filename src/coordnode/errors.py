@@ -28,7 +28,7 @@ CoordError
 │   ├── Missing            33  there is no lock, queue, group … of that name
 │   ├── Conflict           34  it exists, with other settings than these
 │   ├── Full               35  a list (of waiters, tasks, members …) has reached its bound
-│   └── Busy               36  somebody else has it, and this caller waits no longer
+│   └── Busy               36  somebody else has it, and this caller waits no longer; it is in use
 ├── Unknown                not definite
 │   ├── LeadershipLost     50  the leader lost its term while the request was under way
 │   ├── TimedOut           51

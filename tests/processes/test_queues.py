@@ -10,7 +10,7 @@ from coordnode.client import aio
 from coordnode.client.queue_words import nack_request
 from coordnode.client.queues import Task
 from coordnode.client.sync import connect
-from coordnode.errors import BadRequest, Conflict, NotHeld
+from coordnode.errors import BadRequest, Busy, NotHeld
 from coordnode.services.commands import DEAD, EQUAL, TOKEN, Compare, Put, QueueSettings
 from tests.processes.members import Cluster
 
@@ -41,7 +41,7 @@ def test_blocking(single: Cluster) -> None:
         assert [each.note for each in queue.tasks("delayed")] == ["no such street"]
         assert session.queue("mail").take(wait=0.05) == []
         assert [each.name for each in cluster.queues.list("ma")] == [b"mail"]
-        with pytest.raises(Conflict, match="1 tasks"):
+        with pytest.raises(Busy, match="1 tasks"):
             queue.delete()
         assert queue.purge() == 1
         assert queue.delete()

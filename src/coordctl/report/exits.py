@@ -4,6 +4,7 @@ from enum import Enum
 
 from coordnode.errors import (
     BadRequest,
+    Busy,
     Conflict,
     CoordError,
     Deadlock,
@@ -68,6 +69,7 @@ _OF_ACTIONS: tuple[tuple[type[CoordError], int], ...] = (
     (NoSpace, SURELY_NOT_DONE),
     (StateFull, SURELY_NOT_DONE),
     (MembershipBusy, SURELY_NOT_DONE),
+    (Busy, SURELY_NOT_DONE),
     (Deadlock, SURELY_NOT_DONE),
     (Full, SURELY_NOT_DONE),
     (WritesStopped, REFUSED),

@@ -8,7 +8,7 @@ from coordnode.errors import PromiseBroken
 
 READY, DELAYED, TAKEN, DEAD = 1, 2, 3, 4
 NACKED, LEASE_ENDED, SESSION_ENDED, GIVEN_BACK = 1, 2, 3, 4
-NOT_HELD, MISSING, CONFLICT, FULL = 31, 33, 34, 35
+NOT_HELD, MISSING, FULL = 31, 33, 35
 PASSED_OVER = (20, 53)  # the session was over, or the command too old: nothing was carried out
 
 UNKNOWN_TOKEN = -1  # given by a notice that is not told yet

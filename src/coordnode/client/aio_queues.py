@@ -9,18 +9,18 @@ from typing import Self, TypeVar
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.lease import SessionState
+from coordnode.client.notices import Notices
 from coordnode.client.queue_words import (
     Hold,
     Name,
+    Wait,
     ack_request,
     configure_request,
     delete_request,
     extend_request,
-    given_in,
     moments_ms,
     nack_request,
     note_of,
-    notices_of,
     page_request,
     purge_request,
     put_request,
@@ -33,7 +33,7 @@ from coordnode.client.queue_words import (
 )
 from coordnode.client.requests import Request, as_bytes
 from coordnode.client.tasks import Tasks
-from coordnode.errors import BadRequest, CoordError, HistoryGone, Missing, NotHeld, SessionExpired
+from coordnode.errors import BadRequest, CoordError, Missing, NotHeld, SessionExpired
 from coordnode.ids import NO_SESSION, SessionId
 from coordnode.services.commands import QueueInfo, QueueSettings, TakenTask, TaskInfo, TaskPut, TasksTaken, TaskView
 
@@ -189,33 +189,38 @@ class AsyncQueue:
     # --- in common -------------------------------------------------------------------------------------------------------
 
     async def _take(self, request: Request[TasksTaken], lease_ms: int, wait_ms: int, timeout: Seconds | None) -> "list[AsyncTask]":
-        sent_ms = now_ms()
-        taken = await self._call(request, timeout)
-        if not taken.ticket:
+        if not wait_ms or not self._session:
+            sent_ms = now_ms()
+            taken = await self._call(request, timeout)
             return await self._made(taken.tasks, taken.lease_ms, sent_ms)
-        given = await self._wait(taken, now_ms() + wait_ms)
+        wait = Wait()
+        notices = self._loop.notices(self._session, self._session_id)
+        self._loop.listen(notices, wait.on_notice, self._loop.revision + 1)
+        try:
+            sent_ms = now_ms()
+            taken = await self._call(request, timeout)
+            if not taken.ticket:
+                return await self._made(taken.tasks, taken.lease_ms, sent_ms)
+            given = await self._wait(wait, taken.ticket, notices, now_ms() + wait_ms)
+        finally:
+            notices.detach(wait.on_notice)
         return [task for one in given for task in await self._confirmed(one, lease_ms)]
 
-    async def _wait(self, taken: TasksTaken, until_ms: int) -> list[TakenTask]:
-        ticket, loop = taken.ticket, self._loop
+    async def _wait(self, wait: Wait, ticket: int, notices: Notices, until_ms: int) -> list[TakenTask]:
+        loop, gaps = self._loop, notices.gaps
+        wait.ticket = ticket
 
-        def is_lost() -> bool:
-            return loop.session_state(self._session)[0] is SessionState.LOST
+        def is_over() -> bool:
+            lost = loop.session_state(self._session)[0] is SessionState.LOST
+            return wait.given() is not None or lost or notices.gaps != gaps
 
-        inbox = loop.watch(notices_of(self._session_id), taken.revision + 1)
         try:
-            while await loop.wait_until(lambda: inbox.has_something() or is_lost(), until_ms) and not is_lost():
-                notice = given_in(loop.take_change(inbox), ticket)
-                if notice is not None:
-                    return notice.tasks
-        except HistoryGone:
-            pass  # what was missed is asked for below
+            await loop.wait_until(is_over, until_ms)
         except asyncio.CancelledError:
             await asyncio.shield(self._give_up(ticket))  # nobody wants them any more
             raise
-        finally:
-            loop.end_watch(inbox)
-        return (await self._call(stop_request(self.name, ticket), None)).tasks
+        given = wait.given()
+        return given if given is not None else (await self._call(stop_request(self.name, ticket), None)).tasks
 
     async def _give_up(self, ticket: int) -> None:
         try:

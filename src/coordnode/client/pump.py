@@ -123,6 +123,10 @@ class Pump:
             self._carry_out()
             self._wake()
 
+    def forget(self, notices: Notices, sink: Sink) -> None:
+        with self._changed:
+            notices.detach(sink)
+
     def nesting(self) -> list[SessionId]:
         """The sessions through which this thread holds something, the innermost last; the thread's own list."""
         if not hasattr(self._nested, "sessions"):

@@ -3,20 +3,16 @@
 from collections.abc import Mapping
 
 from coordnode.client.durations import Seconds, in_ms
-from coordnode.client.inboxes import Scope
 from coordnode.client.lease import believed_ms
 from coordnode.client.requests import Request, as_bytes, expect
 from coordnode.errors import BadRequest, CoordError, NotHeld
-from coordnode.ids import SessionId, Token
+from coordnode.ids import Token
 from coordnode.services.commands import (
     DEAD,
     DELAYED,
-    NOTICES,
-    QUEUES,
     READY,
     TAKEN,
     AckTask,
-    Change,
     ConfigureQueue,
     DeleteQueue,
     Done,
@@ -26,6 +22,7 @@ from coordnode.services.commands import (
     ListQueues,
     ListTasks,
     NackTask,
+    Notice,
     PurgeTasks,
     PutTask,
     QueuePage,
@@ -33,6 +30,7 @@ from coordnode.services.commands import (
     QueueView,
     RedriveTasks,
     StopTaking,
+    TakenTask,
     TakeTasks,
     TaskExtended,
     TaskPage,
@@ -41,7 +39,6 @@ from coordnode.services.commands import (
     TasksGiven,
     TasksTaken,
     TaskView,
-    decode_notice,
 )
 
 Name = str | bytes
@@ -124,17 +121,22 @@ def note_of(error: BaseException | None) -> str:
 # --- waiting -----------------------------------------------------------------------------------------------------------
 
 
-def notices_of(session: SessionId) -> Scope:
-    key = session.to_bytes(8, "big")
-    return Scope(key, key + b"\0", NOTICES)
+class Wait:
+    """One place in line, as the session's notices speak of it. They are listened to before it is asked for, so that none is missed."""
 
+    __slots__ = ("_told", "ticket")
 
-def given_in(change: Change | None, ticket: int) -> TasksGiven | None:
-    """What this change gives to who waits with that ticket."""
-    for event in change.events if change is not None else ():
-        if event.kind == QUEUES and isinstance(given := decode_notice(event.value), TasksGiven) and given.ticket == ticket:
-            return given
-    return None
+    def __init__(self) -> None:
+        self.ticket = 0  # 0: not answered yet, and a notice may come before the answer
+        self._told: dict[int, list[TakenTask]] = {}  # by ticket
+
+    def on_notice(self, notice: Notice) -> None:
+        """In whichever thread moves the bytes."""
+        if isinstance(notice, TasksGiven) and self.ticket in (0, notice.ticket):
+            self._told[notice.ticket] = notice.tasks
+
+    def given(self) -> list[TakenTask] | None:
+        return self._told.get(self.ticket)
 
 
 # --- holding -----------------------------------------------------------------------------------------------------------

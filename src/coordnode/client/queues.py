@@ -17,19 +17,19 @@ from typing import Self, TypeVar
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.lease import SessionState
+from coordnode.client.notices import Notices
 from coordnode.client.pump import Pump
 from coordnode.client.queue_words import (
     Hold,
     Name,
+    Wait,
     ack_request,
     configure_request,
     delete_request,
     extend_request,
-    given_in,
     moments_ms,
     nack_request,
     note_of,
-    notices_of,
     page_request,
     purge_request,
     put_request,
@@ -42,7 +42,7 @@ from coordnode.client.queue_words import (
 )
 from coordnode.client.requests import Request, as_bytes
 from coordnode.client.workers import Worker
-from coordnode.errors import BadRequest, CoordError, HistoryGone, Missing, NotHeld, SessionExpired
+from coordnode.errors import BadRequest, CoordError, Missing, NotHeld, SessionExpired
 from coordnode.ids import NO_SESSION, SessionId
 from coordnode.services.commands import QueueInfo, QueueSettings, TakenTask, TaskInfo, TaskPut, TasksTaken, TaskView
 
@@ -113,11 +113,7 @@ class Queue:
         """
         lease_ms = moments_ms(lease, "lease")
         request = take_request(self.name, count, bool(wait), detached, lease_ms, request_id)
-        sent_ms = now_ms()
-        taken = self._call(request, timeout)
-        if not taken.ticket:
-            return self._tasks(taken.tasks, taken.lease_ms, sent_ms)
-        return self._wait(taken, lease_ms, now_ms() + moments_ms(wait, "wait"), lambda: False)
+        return self._take(request, lease_ms, moments_ms(wait, "wait"), timeout)
 
     def worker(self, *, lease: Seconds | None = None, ttl: Seconds = 10.0) -> Worker:
         """Iterate over it: task after task, for ever. Each is extended while the body of the loop runs, acknowledged when it comes to its
@@ -169,12 +165,7 @@ class Queue:
     # --- for workers -----------------------------------------------------------------------------------------------------
 
     def next_task(self, lease_ms: int, wait_ms: int, is_stopped: Callable[[], bool]) -> "Task | None":
-        sent_ms = now_ms()
-        taken = self._call(take_request(self.name, 1, True, False, lease_ms, ""), None)
-        if taken.ticket:
-            tasks = self._wait(taken, lease_ms, now_ms() + wait_ms, is_stopped)
-        else:
-            tasks = self._tasks(taken.tasks, taken.lease_ms, sent_ms)
+        tasks = self._take(take_request(self.name, 1, True, False, lease_ms, ""), lease_ms, wait_ms, None, is_stopped)
         return tasks[0] if tasks else None
 
     def in_session(self, ttl_ms: int) -> "Queue":
@@ -190,28 +181,46 @@ class Queue:
 
     # --- in common -------------------------------------------------------------------------------------------------------
 
-    def _wait(self, taken: TasksTaken, lease_ms: int, until_ms: int, is_stopped: Callable[[], bool]) -> "list[Task]":
-        ticket, pump = taken.ticket, self._pump
+    def _take(
+        self,
+        request: Request[TasksTaken],
+        lease_ms: int,
+        wait_ms: int,
+        timeout: Seconds | None,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> "list[Task]":
+        if not wait_ms or not self._session:
+            sent_ms = now_ms()
+            taken = self._call(request, timeout)
+            return self._tasks(taken.tasks, taken.lease_ms, sent_ms)
+        wait = Wait()
+        notices = self._pump.notices(self._session, self._session_id)
+        self._pump.listen(notices, wait.on_notice, self._pump.revision + 1)
+        try:
+            sent_ms = now_ms()
+            taken = self._call(request, timeout)
+            if not taken.ticket:
+                return self._tasks(taken.tasks, taken.lease_ms, sent_ms)
+            given = self._wait(wait, taken.ticket, notices, now_ms() + wait_ms, is_stopped)
+        finally:
+            self._pump.forget(notices, wait.on_notice)
+        return [task for one in given for task in self._confirmed(one, lease_ms)]
+
+    def _wait(self, wait: Wait, ticket: int, notices: Notices, until_ms: int, is_stopped: Callable[[], bool]) -> list[TakenTask]:
+        pump, gaps = self._pump, notices.gaps
+        wait.ticket = ticket
 
         def is_over() -> bool:
-            return is_stopped() or pump.session_state(self._session)[0] is SessionState.LOST
+            lost = pump.session_state(self._session)[0] is SessionState.LOST
+            return wait.given() is not None or lost or notices.gaps != gaps or is_stopped()
 
-        given: list[TakenTask] | None = None
-        inbox = pump.watch(notices_of(self._session_id), taken.revision + 1)
         try:
-            while given is None and pump.wait_until(lambda: inbox.has_something() or is_over(), until_ms) and not is_over():
-                notice = given_in(pump.take_change(inbox), ticket)
-                given = notice.tasks if notice is not None else None
-        except HistoryGone:
-            pass  # what was missed is asked for below
+            pump.wait_until(is_over, until_ms)
         except BaseException:  # a KeyboardInterrupt above all: nobody wants them any more
             self._give_up(ticket)
             raise
-        finally:
-            pump.end_watch(inbox)
-        if given is None:
-            given = self._call(stop_request(self.name, ticket), None).tasks
-        return [task for one in given for task in self._confirmed(one, lease_ms)]
+        given = wait.given()
+        return given if given is not None else self._call(stop_request(self.name, ticket), None).tasks
 
     def _give_up(self, ticket: int) -> None:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import ClassVar
 
-from coordnode.errors import BadRequest, Conflict, CoordError, Full, Missing, NotHeld, StateFull
+from coordnode.errors import BadRequest, Busy, CoordError, Full, Missing, NotHeld, StateFull
 from coordnode.ids import NO_SESSION, SessionId
 from coordnode.services import queue_checks
 from coordnode.services.commands import (
@@ -114,9 +114,7 @@ class Queues(Service):
             return Done(context.publish(), 0)
         if sum(queue.counts) or queue.waiting:
             return failure(
-                Conflict(
-                    f"{_named(queue)} has {sum(queue.counts)} tasks and {queue.waiting} takers in line; stop those, purge it, then delete"
-                )
+                Busy(f"{_named(queue)} has {sum(queue.counts)} tasks and {queue.waiting} takers in line; stop those, purge it, then delete")
             )
         tasks.forget_keys(queue, context.settings.wake_items_max, context.cluster_ms + queue_checks.TIME_MS_MAX)
         if queue.keys:

@@ -3,10 +3,10 @@
 import pytest
 
 from coordnode.client.lease import believed_ms
-from coordnode.client.queue_words import Hold, given_in, moments_ms, note_of, tasks_request
+from coordnode.client.queue_words import Hold, Wait, moments_ms, note_of, tasks_request
 from coordnode.errors import BadRequest, NotHeld
-from coordnode.ids import Revision, SessionId, Token
-from coordnode.services.commands import LOCKS, NOTICES, QUEUES, Change, Event, LockGiven, TaskLost, TasksGiven, encode
+from coordnode.ids import Token
+from coordnode.services.commands import LockGiven, TakenTask, TaskLost, TasksGiven
 
 
 def hold() -> Hold:
@@ -44,15 +44,21 @@ def test_lost_stays_lost_and_finished_is_not_held() -> None:
     assert not finished.is_held(1_001)
 
 
-def test_a_notice_is_known_by_its_ticket() -> None:
-    def change(*notices: tuple[int, object]) -> Change:
-        return Change(Revision(3), [Event(kind, b"", encode(notice), 0, SessionId(5), NOTICES) for kind, notice in notices])
-
-    given = TasksGiven(b"mail", 7, [], 30_000)
-    told = change((LOCKS, LockGiven(b"mail", Token(7), Token(8))), (QUEUES, TaskLost(b"mail", 7, Token(7))), (QUEUES, given))
-    assert given_in(told, 7) == given
-    assert given_in(told, 8) is None
-    assert given_in(None, 7) is None
+def test_a_notice_is_known_by_its_ticket_also_when_it_comes_before_the_answer() -> None:
+    tasks = [TakenTask(7, Token(9), b"x", 1, 0)]
+    late, early = Wait(), Wait()
+    late.ticket = 3
+    for wait in (late, early):
+        for notice in (LockGiven(b"mail", Token(3), Token(8)), TaskLost(b"mail", 3, Token(3)), TasksGiven(b"mail", 4, [], 30_000)):
+            wait.on_notice(notice)
+        assert wait.given() is None
+        wait.on_notice(TasksGiven(b"mail", 3, tasks, 30_000))
+    early.ticket = 3
+    assert late.given() == early.given() == tasks
+    other = Wait()
+    other.on_notice(TasksGiven(b"mail", 3, tasks, 30_000))
+    other.ticket = 5
+    assert other.given() is None
 
 
 def test_small_words() -> None:

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import pytest
 
-from coordnode.errors import BadRequest, Conflict, CoordError, Full, Missing, NotHeld, StateFull, TooLarge
+from coordnode.errors import BadRequest, Busy, CoordError, Full, Missing, NotHeld, StateFull, TooLarge
 from coordnode.ids import SessionId, Token
 from coordnode.services.commands import (
     DEAD,
@@ -426,14 +426,14 @@ def test_the_state_is_bounded_and_an_emptied_queue_leaves_nothing() -> None:
     scene.told(Done, ConfigureQueue(b"q", QueueSettings(retries_max=0)))
     (task,) = scene.take()
     scene.told(TaskReturned, NackTask(b"q", task.token, note="no such street"))
-    scene.refused(Conflict, DeleteQueue(b"q"))
+    scene.refused(Busy, DeleteQueue(b"q"))
     assert scene.told(Done, PurgeTasks(b"q", limit=1)).more
     while scene.told(Done, PurgeTasks(b"q")).more:
         pass
     assert scene.counts() == (0, 0, 0, 1)
     scene.told(Done, PurgeTasks(b"q", dead=True))
     ticket = scene.wait(1)
-    scene.refused(Conflict, DeleteQueue(b"q"))
+    scene.refused(Busy, DeleteQueue(b"q"))
     scene.told(TasksTaken, StopTaking(b"q", ticket), 1)
     assert scene.told(Done, DeleteQueue(b"q")).changed
     assert scene.told(Done, DeleteQueue(b"q")).changed == 0
@@ -551,7 +551,7 @@ BAD: list[tuple[type[CoordError], Operation]] = [
     (BadRequest, ConfigureQueue(b"q", QueueSettings(lease_ms=1))),
     (BadRequest, ConfigureQueue(b"q", QueueSettings(retries_max=-1))),
     (BadRequest, ConfigureQueue(b"q", QueueSettings(tasks_max=0))),
-    (Conflict, DeleteQueue(b"q")),
+    (Busy, DeleteQueue(b"q")),
 ]
 
 
