@@ -86,6 +86,7 @@ class _Run:
         world.run_until(world.now_ns + HEALED_LOAD_NS)
         cluster.workload.stop()
         self._converge(cluster)
+        self._compare(cluster)  # as long as sessions and what they hold are part of the state
         self._end_sessions(cluster)
         self._converge(cluster)
         self._verdict(cluster)
@@ -113,14 +114,17 @@ class _Run:
             world.run_until(over_ns)
         cluster.session_life.overdue(world.now_ns, cluster.checks.leads_since_ns, SESSION_SLACK_NS)
 
-    def _verdict(self, cluster: Cluster) -> None:
-        left = [int(session) for session, _ in cluster.reference.machine.sessions()]
-        if left:
-            raise PromiseBroken("session-life", f"sessions {left} live on, and nobody keeps them", tuple(left))
+    def _compare(self, cluster: Cluster) -> None:
         cluster.checks.note_reference()
         for member in cluster.belonging():
             assert member.replica is not None
             cluster.checks.compare_whole(member.replica)
+
+    def _verdict(self, cluster: Cluster) -> None:
+        left = [int(session) for session, _ in cluster.reference.machine.sessions()]
+        if left:
+            raise PromiseBroken("session-life", f"sessions {left} live on, and nobody keeps them", tuple(left))
+        self._compare(cluster)
         operations = cluster.recording.history()
         self._checked = len(operations) + cluster.recording.refused
         verdict = check_store(operations, Budget(), complete=True)
