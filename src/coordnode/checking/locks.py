@@ -60,6 +60,39 @@ class _Lock:
         return all([grant.kind == SHARED for grant in self.grants])
 
 
+class GuardedResources:
+    """What exclusive locks guard: whoever believes that it holds one, by its own clock and its session's lease, writes with its token.
+
+    A resource refuses tokens below one that it has seen. Who believes rightly is never refused: that is what it is told by name.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, int] = {}  # by lock
+        self._held: dict[
+            int, dict[bytes, int]
+        ] = {}  # by session: what it was granted, and gave back neither itself nor by an operator's hand
+
+    def granted(self, session: int, name: bytes, token: int) -> None:
+        self._held.setdefault(session, {})[name] = token
+
+    def given_back(self, session: int, name: bytes) -> None:
+        self._held.get(session, {}).pop(name, None)
+
+    def closed(self, session: int) -> None:
+        """By its client, who knows. What ends it otherwise is not told here: the client must have stopped believing by then."""
+        self._held.pop(session, None)
+
+    def believes(self, session: int) -> None:
+        """Its client does, at this moment: and writes."""
+        for name, token in self._held.get(session, {}).items():
+            if token < self._seen.get(name, 0):
+                sentence = (
+                    f"session {session} believes that it holds lock {name!r} with token {token}; {self._seen[name]} has written already"
+                )
+                raise PromiseBroken("lock-resource", sentence, None)
+            self._seen[name] = token
+
+
 class LockTruth:
     def __init__(self) -> None:
         self.locks: dict[bytes, _Lock] = {}

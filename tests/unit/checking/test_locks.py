@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from coordnode.checking.elections import LEADS, PROCLAIMED, VACANT, ElectionTruth
-from coordnode.checking.locks import LockTruth
+from coordnode.checking.locks import GuardedResources, LockTruth
 from coordnode.errors import PromiseBroken
 
 X = b"x"
@@ -160,6 +160,22 @@ def raised_by(work: Callable[[], None]) -> str:
 @pytest.mark.parametrize(("work", "check"), BROKEN)
 def test_what_breaks_a_promise_is_named(work: Callable[[], None], check: str) -> None:
     assert raised_by(work) == check
+
+
+def test_who_believes_beside_another_is_refused_by_what_the_lock_guards() -> None:
+    resources = GuardedResources()
+    resources.granted(1, X, 10)
+    resources.believes(1)
+    resources.granted(2, X, 11)
+    resources.believes(1)  # the next one has not written yet
+    resources.believes(2)
+    assert raised_by(lambda: resources.believes(1)) == "lock-resource"
+    resources.given_back(1, X)
+    resources.believes(1)
+    resources.granted(3, X, 12)
+    resources.believes(3)
+    resources.closed(2)
+    resources.believes(2)
 
 
 # --- elections -----------------------------------------------------------------------------------------------------

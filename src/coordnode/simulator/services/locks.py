@@ -5,12 +5,15 @@ from typing import ClassVar
 
 import msgspec
 
-from coordnode.checking.locks import GRANTED_EVENT, LockTruth
+from coordnode.checking.locks import GRANTED_EVENT, GuardedResources, LockTruth
 from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.lease import SessionState
 from coordnode.errors import Deadlock
 from coordnode.ids import SessionId, Token
 from coordnode.services.commands import (
     EXCLUSIVE,
+    LOCK_BROKEN,
+    LOCK_RELEASED,
     LOCKS,
     NOTICES,
     SEMAPHORE,
@@ -46,6 +49,7 @@ from coordnode.simulator.vocabulary import Words, other, other_read
 
 NAMES = (b"lock/a", b"lock/b", b"lock/c")
 SEMAPHORES = ((b"permits/3", 3), (b"permits/2", 2))
+GIVEN_BACK_EVENTS = (LOCK_RELEASED, LOCK_BROKEN)
 TOGETHER_MAX = 3  # acquisitions, or releases, of one client at a time: what has a line has more than one in it
 DELAYS_MS = (0, 0, 400, 3_000)
 
@@ -63,6 +67,7 @@ class SimLocks(SimService):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._truth = LockTruth()
+        self._resources = GuardedResources()
         self._is_clean = False  # the sessions that the last command ended were closed by their clients
         self._watches: dict[int, dict[int, int]] = {}  # by client: watch -> the recording's number of it
 
@@ -125,7 +130,11 @@ class SimLocks(SimService):
             self.stage.call(client, ListLocks(limit=2))
 
     def before_step(self, client: SimClient) -> None:
-        """Everything that is told of locks, or to sessions, is watched by some."""
+        """Writes to what it believes to hold. Everything that is told of locks, or to sessions, is watched by some."""
+        now_ms = client.clock.own_ms()
+        for session, session_id in client.sessions.items():
+            if client.core.session_state(session, now_ms) in (SessionState.HELD, SessionState.UNSURE):
+                self._resources.believes(int(session_id))
         watches = self._watches.setdefault(client.number, {})
         if not watches and self.stage.chance.random() < 0.05:
             space = LOCKS if self.stage.chance.random() < 0.5 else NOTICES
@@ -203,6 +212,8 @@ class SimLocks(SimService):
         self._truth.acquired(session, asked, cluster_ms, answer)
 
     def on_session_end(self, session: int, cluster_ms: int) -> bool:
+        if self._is_clean:
+            self._resources.closed(session)
         return self._truth.session_ended(session, self._is_clean, cluster_ms)
 
     def on_changes(self, changes: Sequence[tuple[int, Sequence[EventRow]]]) -> None:
@@ -214,6 +225,10 @@ class SimLocks(SimService):
                 if space == LOCKS and kind == GRANTED_EVENT:
                     event = msgspec.msgpack.decode(value, type=LockEvent)
                     granted.append((key, int(event.number), session))
+                    if event.kind == EXCLUSIVE:
+                        self._resources.granted(session, key, int(event.number))
+                elif space == LOCKS and kind in GIVEN_BACK_EVENTS:
+                    self._resources.given_back(session, key)
                 elif space == NOTICES and kind == LOCKS:
                     notice = decode_notice(value)
                     if isinstance(notice, LockGiven):
