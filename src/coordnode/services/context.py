@@ -1,12 +1,12 @@
 """What a service sees of the command under way, and what the machine asks of a service. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any, ClassVar
 
 from coordnode.errors import CoordError, TooOld
 from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term
-from coordnode.services.commands import NOTICES, Failure, Member, Result
+from coordnode.services.commands import NOTICES, Failure, Result
 from coordnode.services.holdings import Holdings
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container
@@ -38,7 +38,6 @@ class Context:
         "holdings",
         "index",
         "lineage",
-        "members_of",
         "on_group_changed",
         "owner_of",
         "position",
@@ -48,6 +47,7 @@ class Context:
         "settings",
         "term",
         "wall_ms",
+        "weights_of",
     )
 
     def __init__(self, settings: Settings, scalars: Scalars) -> None:
@@ -68,8 +68,9 @@ class Context:
         self.owner_of: Callable[[SessionId], str]  # what an open session said of itself
         self.lineage: Callable[[SessionId], Sequence[SessionId]]  # a session, the one that waits for it, and so on
         self.root_of: Callable[[SessionId], SessionId]  # the last of that line when the session was opened
-        self.members_of: Callable[[bytes], Iterable[Member]]  # set by groups: of one group, in the order of their names
-        self.on_group_changed: Callable[[bytes], None] = lambda group: None  # set by shards: members of this group came, went or changed
+        self.weights_of: Callable[[bytes], list[tuple[bytes, SessionId, int]]]  # set by groups: who shares what is assigned over one
+        # Set by shards: members of this group came, went or changed, because that session is ending, or none.
+        self.on_group_changed: Callable[[bytes, SessionId], None] = lambda group, ending: None
 
     def emit(self, event: EventRow) -> None:
         """Part of the change that the next `publish` makes visible."""

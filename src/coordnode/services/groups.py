@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from coordnode.errors import BadRequest, Conflict, CoordError, Full, NotHeld, StateFull, TooLarge
-from coordnode.ids import Revision, SessionId
+from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.services.commands import (
     GROUPS,
     HAS_NOT,
@@ -146,13 +146,19 @@ class Groups(Service):
         self.containers = (self._groups, self._members)
         self.routes = {JoinGroup: self.join, UpdateMember: self.update, LeaveGroup: self.leave}
         self.reads = {GetGroup: self.get, ListGroups: self.page, FindMembers: self.find}
-        context.members_of = self.members_of
+        context.weights_of = self.weights_of
 
     def members_of(self, group: bytes) -> Iterator[Member]:
         """In the order of their names."""
         start = group + SEPARATOR
         for key, joined in self._members.scan(start, group + b"\1"):
             yield _member(key[len(start) :], joined)
+
+    def weights_of(self, group: bytes) -> list[tuple[bytes, SessionId, int]]:
+        """(member, session, weight) of those with any weight, in the order of their names."""
+        at = len(group) + 1
+        rows = self._members.scan(group + SEPARATOR, group + b"\1")
+        return [(key[at:], joined.session, joined.weight) for key, joined in rows if joined.weight]
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -235,7 +241,7 @@ class Groups(Service):
             self._remove(group, name, joined)
             gone.append((group, name, joined))
         for group, name, joined in gone:
-            self._tell(MEMBER_LEFT, group, name, joined)
+            self._tell(MEMBER_LEFT, group, name, joined, session)
 
     # --- reads ---------------------------------------------------------------------------------------------------------
 
@@ -295,9 +301,9 @@ class Groups(Service):
             self._groups.delete(group)
             context.scalars.state_bytes -= len(group) + GROUP_CHARGE_BYTES
 
-    def _tell(self, kind: int, group: bytes, name: bytes, joined: Joined) -> None:
+    def _tell(self, kind: int, group: bytes, name: bytes, joined: Joined, ending: SessionId = NO_SESSION) -> None:
         self.context.emit((kind, group, encode(_member(name, joined)), 0, joined.session, GROUPS))
-        self.context.on_group_changed(group)
+        self.context.on_group_changed(group, ending)
 
     def _name_for(self, group: bytes, session: SessionId) -> bytes:
         """The session's owner, as far as that is a name, and its id where it alone is taken or empty."""

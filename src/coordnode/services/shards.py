@@ -149,6 +149,8 @@ class Shards(Service):
         }
         self.reads = {GetAssignment: self.get, ListAssignments: self.page}
         context.on_group_changed = self.on_group_changed
+        self._ending = NO_SESSION  # the last one that ended, while its groups are told
+        self._balanced: Mapping[bytes, object] = {}  # assignments that were balanced without it
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -231,9 +233,11 @@ class Shards(Service):
 
     # --- what others and time bring ------------------------------------------------------------------------------------
 
-    def on_group_changed(self, group: bytes) -> None:
+    def on_group_changed(self, group: bytes, ending: SessionId) -> None:
+        """`ending`: because that session is; what it owned a share of is balanced without it already."""
         for name in self._names_of(group):
-            self._rebalance(name, self._found(name), _Moves())
+            if not (ending and ending == self._ending and name in self._balanced):
+                self._rebalance(name, self._found(name), _Moves())
 
     def on_session_end(self, session: SessionId, is_clean: bool) -> None:
         """Comes before the groups let go of its members: they get nothing any more."""
@@ -245,6 +249,7 @@ class Shards(Service):
             self._free(name, key, owned, touched.setdefault(name, _Moves()), by=session)
         for name, moves in touched.items():
             self._rebalance(name, self._found(name), moves, leaving=session)
+        self._ending, self._balanced = session, touched
 
     def due(self) -> int | None:
         first = self._due.first()
@@ -290,26 +295,27 @@ class Shards(Service):
 
     def _rebalance(self, name: bytes, assignment: Assignment, moves: "_Moves", leaving: SessionId = NO_SESSION) -> None:
         """Revokes what is too much somewhere, grants what is free, and tells of all moves."""
-        members = [member for member in self.context.members_of(assignment.group) if member.weight and member.session != leaving]
-        places = {(member.name, member.session): at for at, member in enumerate(members)}
+        members = [member for member in self.context.weights_of(assignment.group) if member[1] != leaving]
+        places = {member[:2]: at for at, member in enumerate(members)}
         kept: list[list[tuple[bytes, Owned]]] = [[] for _ in members]
-        rows = list(self._owned.scan(name + SEPARATOR, name + b"\1"))
-        for key, owned in rows:
+        taken = bytearray(max(assignment.shards, self.context.settings.shards_max))  # by shard: 1 where anybody owns it
+        for key, owned in list(self._owned.scan(name + SEPARATOR, name + b"\1")):
+            shard = key[-2] << 8 | key[-1]  # _shard_of, written out: a session's end may come by here thousands of times in one entry
+            taken[shard] = 1
             if owned.due_ms:
                 continue
             at = places.get((owned.member, owned.session))
-            if at is None or _shard_of(key) >= assignment.shards:
+            if at is None or shard >= assignment.shards:
                 self._revoke(assignment, key, owned, moves)
             else:
                 kept[at].append((key, owned))
-        wanted = quotas(assignment.shards, [member.weight for member in members], [len(each) for each in kept])
+        wanted = quotas(assignment.shards, [weight for _, _, weight in members], [len(each) for each in kept])
         for each, quota in zip(kept, wanted, strict=True):
             for key, owned in each[quota:]:
                 self._revoke(assignment, key, owned, moves)
-        taken = dict.fromkeys([_shard_of(key) for key, _ in rows])
-        free = [shard for shard in range(assignment.shards) if shard not in taken]
+        free = [shard for shard in range(assignment.shards) if not taken[shard]]
         for shard, at in hand_out(free, [quota - len(each) for quota, each in zip(wanted, kept, strict=True)]):
-            self._grant(name, shard, members[at].name, members[at].session, moves)
+            self._grant(name, shard, members[at][0], members[at][1], moves)
         self._tell(name, moves, ASSIGNMENT_MOVED)
 
     def _grant(self, name: bytes, shard: int, member: bytes, session: SessionId, moves: "_Moves") -> None:
