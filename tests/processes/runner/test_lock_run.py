@@ -79,6 +79,13 @@ def test_nesting_works_and_the_inner_environment_overrides_the_outer(shared: Hom
     assert third == first
 
 
+def test_waiting_for_what_an_outer_run_holds_is_refused_as_a_deadlock(shared: Home) -> None:
+    inner = [sys.executable, "-m", "coordctl", "lock", "run", "circle", "--", "true"]
+    done = run(shared, "circle", "--", *inner, code=75)
+    assert b"coordctl: " in done.stderr
+    assert b"circle" in done.stderr
+
+
 def test_the_command_has_a_group_of_its_own_and_the_guard_a_session(shared: Home, mark: str) -> None:
     with started(shared, "group", "--note", mark, "--", "sh", "-c", "echo $$; sleep 60", start_new_session=True) as running:
         command = int(line(running))

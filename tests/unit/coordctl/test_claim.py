@@ -1,0 +1,173 @@
+"""One claim to a lock, told without sockets: what the cluster answers comes in, what the runner is told goes out."""
+
+import json
+from base64 import b64encode
+from typing import Any
+
+from coordctl.hot.locks import Wish
+from coordctl.hot.talk import Send, Talk
+from coordctl.runner import ending, outcome
+from coordctl.runner.claim import Claim, Terms
+from coordctl.runner.source import Closed, Granted, Lost, Refused
+from coordnode.services.commands import LockGiven, LockTaken, encode
+from tests.unit.coordctl.test_talk import FIRST, NoChance
+
+TOKEN, TICKET, SESSION = 1_000, 900, 44
+NAME = b64encode(b"x").decode()
+HOLDER = [700, 8, "ops@web1", 0, 1, 1, "nightly", 0, 2_000, 0]
+LOCK = [NAME, 0, 0, 1, 1, 0, HOLDER]
+
+
+class World:
+    """A claim, its talk, and a leader that answers what it is told to."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.talk = Talk([FIRST], NoChance())
+        self.claim = Claim(self.talk, Terms(Wish("x"), 9_000, "me", 10_000)._replace(**changes), lambda: b"n" * 16, 0)
+        self.asked: list[Any] = []
+        self.turn(0)
+        self.talk.on_connected(0)
+        self.turn(0)
+
+    def turn(self, now_ms: int) -> list[Any]:
+        self.asked += [action.ask for action in self.talk.poll(now_ms) if isinstance(action, Send)]
+        told = self.claim.poll(now_ms)
+        self.asked += [action.ask for action in self.talk.poll(now_ms) if isinstance(action, Send)]
+        return told
+
+    def answer(self, result: list[Any], now_ms: int) -> list[Any]:
+        """To the oldest write or read that is not answered."""
+        ask = next(ask for ask in self.asked if ask[0] in (1, 2))
+        self.asked.remove(ask)
+        self.talk.on_answer([1, ask[1], 5, 0, result, 0], now_ms)
+        return self.turn(now_ms)
+
+    def notice(self, notice: bytes, now_ms: int) -> list[Any]:
+        watch = next(ask for ask in self.asked if ask[0] == 4)
+        revision = 20 + now_ms
+        self.talk.on_answer([4, watch[1], [[revision, [[2, "", b64encode(notice).decode(), 0, SESSION, 1]]]], revision], now_ms)
+        return self.turn(now_ms)
+
+    def open(self, first: list[Any], now_ms: int = 10) -> list[Any]:
+        return self.answer([5, SESSION, 9_000, 11, first], now_ms)
+
+
+def granted(**changes: Any) -> World:
+    world = World(**changes)
+    (told,) = world.open([30, 11, TOKEN, 1])
+    assert isinstance(told, Granted)
+    assert told.environment["COORD_TOKEN"] == str(told.token) == str(TOKEN)
+    return world
+
+
+def test_a_grant_at_once_and_one_by_notice() -> None:
+    granted()
+    world = World()
+    assert world.open([31, 11, TICKET, 0, LOCK]) == []
+    assert world.notice(encode(LockGiven(b"x", TICKET + 1, TOKEN)), 20) == [], "somebody else's ticket"
+    (told,) = world.notice(encode(LockGiven(b"x", TICKET, TOKEN)), 30)
+    assert isinstance(told, Granted)
+
+
+def test_a_grant_on_the_rest_of_a_lease_waits_for_a_renewal() -> None:
+    world = World()
+    assert world.open([31, 11, TICKET, 0, LOCK]) == []
+    assert world.notice(encode(LockGiven(b"x", TICKET, TOKEN)), 8_000) == []
+    renewal = next(ask for ask in world.asked if ask[0] == 3)
+    world.talk.on_answer([3, renewal[1], [[SESSION, 9_000]], []], 8_010)
+    (told,) = world.turn(8_010)
+    assert isinstance(told, Granted)
+    assert told.deadline_ms > 16_000
+
+
+def test_busy_names_the_holder() -> None:
+    world = World()
+    (told,) = world.open([32, 11, LOCK])
+    assert isinstance(told, Refused)
+    assert told.outcome == outcome.NOT_ACQUIRED
+    assert "held by ops@web1, for 2 s (nightly)" in told.sentence
+
+
+def test_errors_are_sorted() -> None:
+    for code, kind in ((14, outcome.WRONG), (34, outcome.WRONG), (15, outcome.NOT_PERMITTED), (32, outcome.NOT_ACQUIRED)):
+        (told,) = World().open([6, code, "why"])
+        assert (told.outcome, told.sentence) == (kind, "why")
+
+
+def test_silence_is_unreachable() -> None:
+    world = World()
+    assert world.turn(9_999) == []
+    (told,) = world.turn(10_000)
+    assert told.outcome == outcome.UNREACHABLE
+
+
+def test_losses() -> None:
+    world = granted()
+    assert world.notice(encode(LockTaken(b"x", TOKEN - 1, "why", "me")), 20) == [], "an older token"
+    world = granted()
+    assert world.notice(encode(LockTaken(b"x", TOKEN, "why", "ops")), 20) == [Lost(ending.BROKEN, "x was broken by ops: why")]
+    world = granted()
+    (told,) = world.turn(world.talk.lease.until_ms)
+    assert told.reason == ending.LOST
+
+
+def test_a_missed_break_is_found_out() -> None:
+    world = granted()
+    watch = next(ask for ask in world.asked if ask[0] == 4)
+    world.talk.on_answer([5, watch[1], 90], 30)
+    world.turn(30)
+    (told,) = world.answer([36, 12, [], False], 40)
+    assert (type(told), told.reason) == (Lost, ending.BROKEN)
+
+
+def test_an_outer_session_of_another_cluster_is_left_out() -> None:
+    world = World(parent=10**12)
+    assert world.asked[0][2][4][5] == 10**12
+    assert world.answer([6, 14, "there never was one of that number"], 5) == []
+    assert world.asked[0][2][4][5] == 0
+
+
+def record(until_ms: int) -> str:
+    return b64encode(json.dumps({"by": "ops@web1", "at_unix_ms": 0, "until_unix_ms": until_ms}).encode()).decode()
+
+
+def item(key: str, value: str) -> list[Any]:
+    return [b64encode(key.encode()).decode(), value, 1, 1, 1, 0]
+
+
+def test_once() -> None:
+    world = World(once="k", keep_ms=1_000)
+    assert world.open([30, 11, TOKEN, 1]) == []
+    (told,) = world.answer([3, 11, [item("coordctl/once/x/k", record(5_000))], False], 20)
+    assert told == Refused(outcome.DONE_BEFORE, "k was done by ops@web1, at 1970-01-01 00:00:00Z")
+
+
+def test_a_success_is_recorded_before_the_release_and_only_while_it_is_held() -> None:
+    world = World(once="k", keep_ms=1_000)
+    world.open([30, 11, TOKEN, 1])
+    (told,) = world.answer([3, 11, [item("coordctl/once/x/old", record(15))], False], 20)
+    assert isinstance(told, Granted)
+    world.claim.close(100, succeeded=True)
+    world.turn(100)
+    write = next(ask for ask in world.asked if ask[0] == 1)
+    tag, compares, (put, delete), _ = write[2][4]
+    assert (tag, compares) == (6, [[NAME, 4, 0, TOKEN]])
+    assert (put[1], delete[1]) == (item("coordctl/once/x/k", "")[0], item("coordctl/once/x/old", "")[0])
+    assert world.answer([4, 12, True, []], 110) == []
+    assert world.answer([1, 13, 1, False], 120) == [Closed()]
+    lost = World(once="k", keep_ms=1_000)
+    lost.open([30, 11, TOKEN, 1])
+    lost.answer([3, 11, [], False], 20)
+    lost.claim.close(100, succeeded=True)
+    lost.turn(100)
+    (closed,) = lost.answer([4, 12, False, []], 110)
+    assert closed.outcome == outcome.LOST
+
+
+def test_closing_gives_up_when_nobody_answers() -> None:
+    world = granted()
+    world.claim.close(100, succeeded=False)
+    assert world.turn(100) == []
+    (told,) = world.turn(20_000)
+    assert isinstance(told, Closed)
+    assert "could not be released" in told.sentence
