@@ -326,7 +326,8 @@ class Queues(Service):
         """Its places in line first: nothing is given to who is gone. Then what it took goes back, the attempt counted."""
         tasks = self._tasks
         queues: dict[bytes, Queue] = {}
-        for claim in reversed(self.context.holdings.claims(session, QUEUES)):
+        claims = self.context.holdings.claims(session, QUEUES)
+        for claim in sorted(claims, key=lambda claim: claim[:1] != b"w"):  # tasks in the order of their puts: it decides who dies
             name, number = claim[9:], int.from_bytes(claim[1:9], "big")
             queue = queues.get(name) or tasks.open(name)
             assert queue is not None

@@ -146,8 +146,8 @@ class Promised:
         settled = [*[session for session, _ in answer.alive], *answer.expired]
         for session in sessions:
             key = (term, session)
-            withdrawn, index = self._checkpoints.get(key, (False, Index(0)))
-            under_way = withdrawn and index > replica.applied
+            _, index = self._checkpoints.get(key, (False, Index(0)))
+            under_way = index > replica.applied  # the checkpoint itself, maybe: those that came before it took nothing back
             if session in settled or key in self._expiring or under_way or replica.raft.transferee:
                 self._unrenewed.pop(key, None)
                 continue

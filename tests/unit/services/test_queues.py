@@ -300,6 +300,15 @@ def test_what_a_session_had_taken_returns_when_it_ends_counted_and_backed_off() 
     assert not scene.notices(1), "who is gone is told nothing"
 
 
+def test_of_what_a_session_had_taken_the_oldest_dies_first() -> None:
+    scene = Scene(sessions=1)
+    scene.told(Done, ConfigureQueue(b"q", QueueSettings(retries_max=0, dead_max=1)))
+    old, young = scene.put("old"), scene.put("young")
+    scene.take(2, session=1)
+    scene.told(Done, CloseSession(SessionId(1)))
+    assert (scene.task(old).state, scene.task(young).state) == (DEAD, DELAYED)
+
+
 def test_who_waits_is_told_once_and_in_order() -> None:
     scene = Scene(sessions=40)
     tickets = [scene.wait(session) for session in range(1, 41)]
