@@ -105,9 +105,13 @@ class DigestReport(_Message, frozen=True, array_like=True, tag=12):
 
 
 class Heal(_Message, frozen=True, array_like=True, tag=13):
-    """The leader says that the target's state differs from the majority's at `index`: it must be rebuilt."""
+    """The leader says that the state with this digest at `index` is not the majority's: who still has it must rebuild it.
+
+    The digest names the very state that was reported: a word that comes late does not reach a member that was rebuilt meanwhile.
+    """
 
     index: Index
+    digest: int
 
 
 Message = (

@@ -34,8 +34,8 @@ class Agreement:
         if index in self._own or (index > self.newest and len(self._reports) < 2 * KEPT):
             self._reports.setdefault(index, {})[member] = digest
 
-    def judge(self, index: Index, us: MemberId, voters: tuple[MemberId, ...]) -> tuple[int, list[MemberId]]:
-        """A verdict about `index`, and the members that differ from the majority."""
+    def judge(self, index: Index, us: MemberId, voters: tuple[MemberId, ...]) -> tuple[int, list[tuple[MemberId, int]]]:
+        """A verdict about `index`, and who differs from the majority, with what it reported."""
         digest = self._own.get(index)
         reports = self._reports.get(index)
         if digest is None or not reports:
@@ -50,7 +50,7 @@ class Agreement:
         needed = len(voters) // 2 + 1
         for candidate, count in supporters.items():
             if count >= needed:
-                wrong = [member for member in sorted(said) if said[member] != candidate]
-                return (WE_DIFFER if us in wrong else AGREE), wrong
+                wrong = [(member, said[member]) for member in sorted(said) if said[member] != candidate]
+                return (WE_DIFFER if digest != candidate else AGREE), wrong
         heard_all = all(voter in said for voter in voters)
         return (NOBODY_KNOWS if heard_all else AGREE), []

@@ -233,7 +233,8 @@ class Replica:
         elif isinstance(message, DigestReport):
             self._on_digest_report(message)
         elif isinstance(message, Heal):
-            if message.term == raft.term and message.source == raft.leader and self._agreement.own(message.index) is not None:
+            is_leaders = message.term == raft.term and message.source == raft.leader
+            if is_leaders and self._agreement.own(message.index) == message.digest:
                 self._effects.failed = f"our state at index {message.index} is not the majority's"
         else:
             raft.step(message)
@@ -276,8 +277,8 @@ class Replica:
         if verdict == WE_DIFFER:
             self._effects.failed = f"our state at index {index} is not the majority's"
         elif verdict == AGREE:
-            for member in wrong:
-                self._send(Heal(self.member, member, raft.boot, raft.term, index))
+            for member, digest in wrong:
+                self._send(Heal(self.member, member, raft.boot, raft.term, index, digest))
         else:
             self.clients.stopped_at = index
 

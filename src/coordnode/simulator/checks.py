@@ -46,7 +46,6 @@ class Checks:
         self.quorums = Quorums()
         self.promised = Promised(reference)
         self.flipped: dict[MemberId, int] = {}  # whose state in memory changed by itself -> what it had applied then
-        self.once_flipped: dict[MemberId, None] = {}  # what is said to them may come late: when they are right again
         self.on_flipped_leads: Callable[[MemberId], None] = lambda member: None
         self.on_moment: Callable[[str], None] = lambda strike: None  # a fault may wait for it
         self._joint_index = Index(0)  # of the newest joint configuration that anybody wrote

@@ -88,7 +88,6 @@ class Damages:
         assert isinstance(replies, Table)
         replies.set(FLIPPED, Outcome(0, 0, b""))
         checks.flipped[victim.member] = int(machine.applied)
-        checks.once_flipped[victim.member] = None
         self.hurt[victim.member] = Hurt(faults.STATE_FLIPPED, victim.lives)  # it will set all aside, and then needs the others
         return True
 

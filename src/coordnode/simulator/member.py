@@ -245,7 +245,7 @@ class SimMember:
                 raise
             self._fall(power=False)
         except Diverged as error:
-            if self.member in self._site.checks.once_flipped:
+            if self.member in self._site.checks.flipped:
                 self._site.marks.reach(marks.DIVERGENCE_FOUND)
                 self.discard_state()
                 return

@@ -150,7 +150,7 @@ MESSAGES: list[raft.Message] = [
     raft.ConfirmAsk(B, A, 2, Term(4)),
     raft.ConfirmReply(A, B, 1, Term(4), Index(9), 2),
     raft.DigestReport(B, A, 1, Term(4), Index(64), 2**64 - 1),
-    raft.Heal(A, B, 1, Term(4), Index(64)),
+    raft.Heal(A, B, 1, Term(4), Index(64), 2**64 - 1),
 ]
 ASKS: list[d.Ask] = [
     *[d.WriteAsk(number, body) for number, body in enumerate(COMMANDS, 1)],
