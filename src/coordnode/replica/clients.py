@@ -362,7 +362,7 @@ class Clients:
             self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
             return READ_BYTES_LEAST
         try:
-            result = machine.read(read.operation)
+            result = machine.read(read.operation, now_ms=self._proposing.cluster_ms())
         except CoordError as error:
             self.answers.refuse(read.asker, error)
             return READ_BYTES_LEAST

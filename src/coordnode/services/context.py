@@ -44,6 +44,7 @@ class Context:
         "root_of",
         "scalars",
         "session",
+        "shown_ms",
         "settings",
         "term",
         "wall_ms",
@@ -58,6 +59,7 @@ class Context:
         self.term = Term(0)
         self.position = 0
         self.cluster_ms = scalars.cluster_ms
+        self.shown_ms = scalars.cluster_ms  # cluster time as answers tell it: of a read, as the leader counts it now
         self.wall_ms = 0  # to be stored and shown; no rule reads it
         self.session = NO_SESSION
         self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end

@@ -362,12 +362,12 @@ class Elections(Service):
 
     def _leader(self, led: Led) -> Leader:
         context = self.context
-        led_ms = max(0, context.scalars.cluster_ms - led.since_ms)
+        led_ms = max(0, context.shown_ms - led.since_ms)
         return Leader(led.token, led.session, context.owner_of(led.session), led.candidate, led.value, led.since_wall_ms, led_ms)
 
     def _candidate(self, key: bytes, standing: Standing) -> Candidate:
         context = self.context
-        waited_ms = max(0, context.scalars.cluster_ms - standing.since_ms)
+        waited_ms = max(0, context.shown_ms - standing.since_ms)
         owner = context.owner_of(standing.session)
         since_wall_ms = standing.since_wall_ms
         return Candidate(number_of(key), standing.session, owner, standing.candidate, standing.value, since_wall_ms, waited_ms)

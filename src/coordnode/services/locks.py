@@ -595,7 +595,7 @@ class Locks(Service):
 
     def _holder(self, key: bytes, held: Held) -> LockHolder:
         context = self.context
-        now_ms = context.scalars.cluster_ms
+        now_ms = context.shown_ms
         return LockHolder(
             number_of(key),
             held.session,
@@ -619,7 +619,7 @@ class Locks(Service):
             waiting.permits,
             waiting.note,
             waiting.since_wall_ms,
-            max(0, context.scalars.cluster_ms - waiting.since_ms),
+            max(0, context.shown_ms - waiting.since_ms),
         )
 
 

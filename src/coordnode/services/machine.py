@@ -92,7 +92,7 @@ class Machine:
         assert index == scalars.applied + 1, f"entry {index} does not follow {scalars.applied}"
         context.index = index
         context.term = term
-        context.cluster_ms = max(scalars.cluster_ms, batch.cluster_ms)
+        context.cluster_ms = context.shown_ms = max(scalars.cluster_ms, batch.cluster_ms)
         context.wall_ms = batch.wall_ms
         windows, keep, put = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put
         key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
@@ -196,13 +196,19 @@ class Machine:
         """What the leader refuses instead of proposing it; None: nothing is wrong with it."""
         return check_command(command, self.settings, self.scalars.level)
 
-    def read(self, operation: ReadOperation, items_max: int = RANGE_ITEMS_MAX, bytes_max: int = RANGE_BYTES_MAX) -> bytes:
-        """The encoded Result; nothing for a barrier. What cannot be read is answered with a Failure."""
+    def read(
+        self, operation: ReadOperation, items_max: int = RANGE_ITEMS_MAX, bytes_max: int = RANGE_BYTES_MAX, *, now_ms: int = 0
+    ) -> bytes:
+        """The encoded Result; nothing for a barrier. What cannot be read is answered with a Failure.
+
+        `now_ms`: cluster time as the leader counts it, which stands in no entry yet; by it answers tell how long something lasts.
+        """
         if operation is None:
             return b""
         error = check_operation(operation, self.settings, self.scalars.level)
         if error is not None:
             return encode(failure(error))
+        self._context.shown_ms = max(self.scalars.cluster_ms, now_ms)
         return encode(self._reads[type(operation)](operation, items_max, bytes_max))
 
     def changes(self, after: Revision, up_to: Revision) -> list[Change]:

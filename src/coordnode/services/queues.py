@@ -284,7 +284,7 @@ class Queues(Service):
         for _, number in tasks.in_state(queue, READY):
             task = tasks.get(queue, number)
             assert task is not None
-            oldest_ms = self.context.scalars.cluster_ms - task.put_ms
+            oldest_ms = self.context.shown_ms - task.put_ms
             break
         return QueueView(self.context.scalars.revision, queue.info(), oldest_ms)
 

@@ -147,7 +147,7 @@ class Sessions(Service):
             if len(found) == count:
                 return SessionPage(self.context.scalars.revision, found, True)
             name = SessionId(int.from_bytes(key, "big"))
-            open_ms = self.context.scalars.cluster_ms - session.opened_ms
+            open_ms = self.context.shown_ms - session.opened_ms
             found.append(SessionInfo(name, session.ttl_ms, session.owner, open_ms, self.keys_of(name)))
         return SessionPage(self.context.scalars.revision, found, False)
 

@@ -278,7 +278,7 @@ class Shards(Service):
             return failure(_missing(operation.name))
         found: list[OwnedShard] = []
         for key, owned in self._owned.scan(operation.name + SEPARATOR, operation.name + b"\1"):
-            left_ms = max(0, owned.due_ms - self.context.scalars.cluster_ms) if owned.due_ms else None
+            left_ms = max(0, owned.due_ms - self.context.shown_ms) if owned.due_ms else None
             found.append(OwnedShard(_shard_of(key), owned.member, owned.session, owned.token, left_ms))
         return AssignmentView(self.context.scalars.revision, assignment.group, assignment.shards, assignment.revoke_ms, found)
 

@@ -127,3 +127,18 @@ def test_what_admission_refuses_apply_refuses_too(operation: OpenSession, kind: 
     assert type(error) is kind
     assert driven.one(alone(operation)) == Failure(error.code, error.sentence)
     assert list(driven.machine.sessions()) == []
+
+
+def test_how_long_a_session_is_open_goes_on_without_entries() -> None:
+    driven = Driven()
+    driven.cluster_ms = 1_000
+    driven.apply(opening(1))
+
+    def open_ms(now_ms: int) -> int:
+        page = decode_result(driven.machine.read(ReadSessions(), now_ms=now_ms))
+        assert isinstance(page, SessionPage)
+        return page.sessions[0].open_ms
+
+    before = driven.machine.digest
+    assert [open_ms(now_ms) for now_ms in (0, 1_500, 4_000, 900)] == [0, 500, 3_000, 0]
+    assert driven.machine.digest == before
