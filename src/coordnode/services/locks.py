@@ -429,7 +429,7 @@ class Locks(Service):
             self._tickets.delete(key_of(name, held.ticket))
         self.held.delete(key)
         context.scalars.state_bytes -= _charge(name, held)
-        if why == LOCK_BROKEN and held.session:
+        if why == LOCK_BROKEN and held.session and held.own_count:  # who gave its own back has nothing to lose
             context.notify(held.session, LOCKS, encode(LockTaken(name, token, reason, by)))
         self._tell(why, name, token, held, reason, by)
         lock = self.locks.get(name)

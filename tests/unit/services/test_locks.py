@@ -413,6 +413,17 @@ def test_it_is_entered_again_only_when_asked_and_counted() -> None:
     refused(scene.do(1, Release(b"a", token)), errors.NotHeld)
 
 
+def test_who_gave_its_own_back_is_not_told_that_it_lost_it() -> None:
+    scene = Scene(1)
+    token = scene.take(1)
+    child = scene.open(parent=1)
+    assert scene.take(child, reentrant=True) == token
+    assert scene.release(1, token).what == STILL_HELD
+    scene.break_lock(reason="host retired")
+    assert scene.notices(1) == []
+    assert scene.notices(child) == [LockTaken(b"a", token, "host retired", "ann")]
+
+
 def test_a_session_below_enters_what_the_one_above_holds_a_sibling_does_not() -> None:
     scene = Scene(1)
     token = scene.take(1)
