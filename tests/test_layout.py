@@ -345,5 +345,5 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 def test_top_level_files_are_the_known_ones() -> None:
     known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
-    known = {"__init__.py", "__main__.py", "flags.py", "inventory.py", "pytest_plugin.py", "results.py"}
+    known = {"__init__.py", "__main__.py", "flags.py", "inventory.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

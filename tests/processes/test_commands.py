@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from coordctl.local import processes
-from coordctl.results import SCHEMAS
+from coordctl.results.schemas import SCHEMAS
 from coordnode.client.sync import connect
 from coordnode.errors import SessionExpired
 from tests.processes.local import Home

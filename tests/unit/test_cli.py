@@ -12,7 +12,9 @@ import pytest
 import coordctl.__main__ as coordctl
 from coordctl import commands
 from coordctl.report import exits, running
-from coordctl.results import SCHEMAS, WalRecord, WalVerified
+from coordctl.results import schemas
+from coordctl.results.schemas import SCHEMAS
+from coordctl.results.wal import WalRecord, WalVerified
 from coordnode import __version__
 from coordnode.errors import DiskFailed, HistoryError
 from coordnode.ids import ClusterId, Index, MemberId, Term, WriteId
@@ -116,6 +118,13 @@ def test_schema_of_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     for verb in SCHEMAS:
         assert call(monkeypatch, "schema", verb) == 0
         assert "$ref" in msgspec.json.decode(capsys.readouterr().out)
+
+
+def test_every_family_of_results_is_searched_for_schemas_and_no_verb_has_two() -> None:
+    files = {path.stem for path in (SOURCE / "coordctl/results").glob("*.py")} - {"__init__", "schemas"}
+    assert {family.__name__.removeprefix("coordctl.results.") for family in schemas.FAMILIES} == files
+    verbs = [verb for verb, _ in schemas.printed()]
+    assert sorted(set(verbs)) == sorted(verbs) == list(SCHEMAS)
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -10,7 +10,7 @@ from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output as output_option
 from coordctl.report.running import run
-from coordctl.results import Check
+from coordctl.results.check import Check
 from coordnode.checking.judge import MODEL_NAMES
 
 COLOURS = {"pass": screen.GREEN, "violation": screen.RED, "unknown": screen.YELLOW}

@@ -8,7 +8,7 @@ from coordctl.operations import local
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, REFUSED, Kind
 from coordctl.report.running import output, run
-from coordctl.results import Down
+from coordctl.results.local import Down
 
 
 @click.command(epilog=EXPLAINED[Kind.ACTION])

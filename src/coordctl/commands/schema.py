@@ -5,7 +5,7 @@ import click
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results import SCHEMAS
+from coordctl.results.schemas import SCHEMAS
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])

@@ -10,7 +10,7 @@ from coordctl.operations.status import status
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results import FoundMember, Status
+from coordctl.results.status import FoundMember, Status
 
 COLOURS = {"OK": screen.GREEN, "WARNING": screen.YELLOW, "CRITICAL": screen.RED, "UNKNOWN": screen.YELLOW}
 HEADINGS = ("member", "role", "state", "lag", "commit99", "fsync99", "free", "up", "version")

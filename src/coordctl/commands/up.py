@@ -10,7 +10,7 @@ from coordctl.operations import local
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results import Up
+from coordctl.results.local import Up
 
 
 @click.command(epilog=EXPLAINED[Kind.ACTION])

@@ -6,7 +6,7 @@ from coordctl.operations import wal
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results import WalRecord, WalVerified
+from coordctl.results.wal import WalRecord, WalVerified
 
 FOLDER = click.Path(exists=True, file_okay=False)
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from coordctl.results import Check, CheckEvidence
+from coordctl.results.check import Check, CheckEvidence
 from coordnode.checking.history import History, Value
 from coordnode.checking.judge import NOT_GIVEN, judge
 from coordnode.checking.linearizable import Budget, told

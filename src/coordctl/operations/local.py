@@ -9,7 +9,7 @@ from coordctl.local import clusters, fleet, processes, seen
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.fleet import Failed, Started
 from coordctl.operations import statuses
-from coordctl.results import Down, Up
+from coordctl.results.local import Down, Up
 from coordnode.errors import BadRequest
 
 NODES_DEFAULT = 3

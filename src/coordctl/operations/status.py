@@ -8,7 +8,7 @@ from coordctl.facts.members import COMMIT, SYNC, ClusterFacts, MemberFacts
 from coordctl.local import seen
 from coordctl.local.clusters import Endpoint
 from coordctl.operations import statuses
-from coordctl.results import Finding, FoundMember, Health, Status, Waited
+from coordctl.results.status import Finding, FoundMember, Health, Status, Waited
 from coordnode.errors import BadRequest
 
 ASK_SECONDS_MAX = 2.0

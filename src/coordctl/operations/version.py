@@ -2,7 +2,7 @@
 
 import platform
 
-from coordctl.results import Version
+from coordctl.results.version import Version
 from coordnode import __version__
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordctl.results import Damage, WalRecord, WalVerified
+from coordctl.results.wal import Damage, WalRecord, WalVerified
 from coordnode.errors import FolderRefused, RecordError
 from coordnode.storage.reader import LogRecord, Reader, open_reader
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from coordctl.commands.check import main
-from coordctl.results import Check
+from coordctl.results.check import Check
 
 WRITE = '{"process":0,"type":"invoke","f":"write","value":1}\n{"process":0,"type":"ok","f":"write","value":1}\n'
 GOOD = WRITE + '{"process":0,"type":"invoke","f":"read"}\n{"process":0,"type":"ok","f":"read","value":1}\n'
