@@ -10,6 +10,7 @@ VERBS = {
     "kv": "get, put, del, ls, cas, watch: values under keys",
     "queue": "run, put, take, extend, ack, nack, ls, show, dead, redrive …: work",
     "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",
+    "elect": "ls, show, observe, resign, transfer: one leads, others stand by",
     "fence": "admit: the resource's side of a lock",
     "group": "ls, show, watch, join, update, leave: who is there, and what they say of themselves",
     "shard": "ls, show, watch, create, set, delete: work shared out over a group",

@@ -190,7 +190,7 @@ def _owner(one: locks.Holder | locks.Waiter) -> str:
 
 
 def _break(given: Given) -> int:
-    from coordctl.hot.overhearing import broken
+    from coordctl.hot.overhearing import told_after_ms
 
     asking, name = fast.asking(given), given["name"]
     view = locks.read(asking, name)
@@ -204,7 +204,8 @@ def _break(given: Given) -> int:
         where = f" of cluster {cluster}" if cluster else ""
         if not screen.confirmed(f"Break {name}{where}, held by {', '.join(one.owner for one in held)}?", "--yes"):
             return REFUSED
-    told_ms = broken(asking, name, given["token"], given["reason"], who().partition(",")[0], [one.session for one in held if one.session])
+    operation = locks.break_operation(name, given["token"], given["reason"], who().partition(",")[0])
+    told_ms = told_after_ms(asking, operation, [one.session for one in held if one.session])
     tokens = [one.token for one in held]
     if given.is_json():
         plain.json_line({**fast.head("lock-break", "broken", DONE), "name": name, "tokens": tokens, "told_ms": told_ms})

@@ -92,6 +92,10 @@ def read(asking: Asking, name: str, *, stale: bool = False) -> View:
     return view_of(asking.ask(frames.READ, read_operation(name), stale, 0, is_safe_twice=True))
 
 
+def break_operation(name: str, token: int, reason: str, by: str) -> list[object]:
+    return [BREAK_TAG, packed_name(name), token, reason, by]
+
+
 def count_of_session(asking: Asking, session: int) -> int:
     """How many locks it holds or awaits; of more than one page, those of the first."""
     result = asking.ask(frames.READ, [HELD_TAG, session, "", 0, 0], False, 0, is_safe_twice=True)

@@ -1,4 +1,4 @@
-"""Breaking a lock, and finding out when its holder was told: we listen to what the leader tells the holder's session."""
+"""Taking a lock or a leadership away, and finding out when its holder was told: we listen to what the leader tells its session."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import time
 from base64 import b64encode
 from collections.abc import Sequence
 
-from coordctl.hot import frames, locks
+from coordctl.hot import frames
 from coordctl.hot.asking import Asking
 from coordctl.hot.talk import NOTICES
 from coordctl.local.clusters import host_and_port
@@ -17,12 +17,11 @@ LISTEN_SECONDS = 1.0
 SESSIONS_MAX = 32
 
 
-def broken(asking: Asking, name: str, token: int, reason: str, by: str, sessions: Sequence[int]) -> int | None:
-    """After how many milliseconds the last of these sessions was told; None: it was not within a second."""
+def told_after_ms(asking: Asking, operation: list[object], sessions: Sequence[int]) -> int | None:
+    """Does it. After how many milliseconds the last of these sessions was told; None: it was not within a second."""
     listening = _listen(asking.answered_by, sessions[:SESSIONS_MAX])
     begun = time.monotonic()
     try:
-        operation = [locks.BREAK_TAG, locks.packed_name(name), token, reason, by]
         asking.ask(frames.WRITE, [0, 0, 0, f"coordctl-{os.urandom(12).hex()}", operation], is_safe_twice=True)
         heard: list[int] = []
         while listening is not None and len(heard) < len(sessions[:SESSIONS_MAX]):
@@ -48,7 +47,7 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
     try:
         connection = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        hello = frames.frame(frames.HELLO, [0, 0, 0, 0, "coordctl lock break", __version__])
+        hello = frames.frame(frames.HELLO, [0, 0, 0, 0, "coordctl", __version__])
         connection.sendall(hello + frames.frame(frames.ASKS, [asks, 0]))
         answered: list[int] = []
         while len(answered) < len(asks):

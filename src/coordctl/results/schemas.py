@@ -9,6 +9,7 @@ from coordctl.results import (
     barrier,
     check,
     counter,
+    elect,
     fence,
     group,
     kv,
@@ -23,7 +24,7 @@ from coordctl.results import (
     wal,
 )
 
-FAMILIES = (barrier, check, counter, fence, group, kv, local, lock, queue, runner, session, shard, status, version, wal)
+FAMILIES = (barrier, check, counter, elect, fence, group, kv, local, lock, queue, runner, session, shard, status, version, wal)
 
 
 def printed() -> Iterator[tuple[str, type[msgspec.Struct]]]:

@@ -40,6 +40,7 @@ class Observed(msgspec.Struct, frozen=True):
 
     revision: Revision
     leader: LeaderChange | None
+    reason: str = ""  # for which the last one left, where that was seen to happen and nobody follows
 
 
 def view_request(name: bytes, stale: bool) -> Request[ElectionView]:
@@ -76,8 +77,8 @@ def observed_of(read: ElectionView) -> Observed:
 
 def observed_in(change: Change) -> Observed:
     event = change.events[-1]
-    leader = None if event.kind == VACANT else msgspec.msgpack.decode(event.value, type=LeaderChange)
-    return Observed(change.revision, leader)
+    told = msgspec.msgpack.decode(event.value, type=LeaderChange)
+    return Observed(change.revision, None, told.reason) if event.kind == VACANT else Observed(change.revision, told)
 
 
 class Elections:

@@ -1,0 +1,91 @@
+"""Elections as JSON has them: what is asked, and what the answers mean, for the verbs and for who leads."""
+
+from typing import Any, NamedTuple
+
+from coordctl.hot import frames
+from coordctl.hot.asking import Asking
+
+CAMPAIGN, DEPOSE = 40, 43  # tags of operations
+SHOW, LIST, CANDIDACIES = 44, 45, 46  # tags of reads
+ELECTED, QUEUED, LED_ALREADY, VIEW, PAGE, STANDING = 40, 41, 42, 44, 45, 46  # tags of results
+GIVEN, TAKEN = 40, 41  # of notices, which have tags of their own
+
+
+class Leader(NamedTuple):
+    token: int
+    session: int
+    owner: str
+    candidate: str
+    value: bytes
+    since_unix_ms: int
+    led_ms: int
+
+    @property
+    def name(self) -> str:
+        return self.candidate or self.owner or f"session {self.session}"
+
+
+class Candidate(NamedTuple):
+    ticket: int
+    session: int
+    owner: str
+    candidate: str
+    value: bytes
+    since_unix_ms: int
+    waited_ms: int
+
+    @property
+    def name(self) -> str:
+        return self.candidate or self.owner or f"session {self.session}"
+
+
+class Election(NamedTuple):
+    name: bytes
+    leader: Leader
+    candidates: int  # who wait
+
+
+class View(NamedTuple):
+    election: Election | None  # None: nobody leads, and nobody stands
+    candidates: list[Candidate]  # in the order in which they follow
+
+
+def leader_of(fields: Any) -> Leader:
+    token, session, owner, candidate, value, since_unix_ms, led_ms = fields[:7]
+    return Leader(token, session, owner, candidate, frames.unpacked(value), since_unix_ms, led_ms)
+
+
+def election_of(fields: Any) -> Election:
+    return Election(frames.unpacked(fields[0]), leader_of(fields[1]), fields[2])
+
+
+def read_operation(name: bytes, after_ticket: int = 0) -> list[object]:
+    return [SHOW, frames.packed(name), after_ticket, 0]
+
+
+def view(asking: Asking, name: bytes, *, stale: bool) -> View:
+    """With all who stand, page by page; who comes or goes meanwhile may be missing or there."""
+    found: Election | None = None
+    standing: list[Candidate] = []
+    more = True
+    while more:
+        read = read_operation(name, standing[-1].ticket if standing else 0)
+        result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
+        frames.expect(result, VIEW)
+        _, _, election, candidates, more = result[:5]
+        found = None if election is None else election_of(election)
+        for ticket, session, owner, candidate, value, since_unix_ms, waited_ms in [fields[:7] for fields in candidates]:
+            standing.append(Candidate(ticket, session, owner, candidate, frames.unpacked(value), since_unix_ms, waited_ms))
+    return View(found, standing)
+
+
+def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Election], bool]:
+    """(elections in the order of their names, whether there are more)"""
+    read = [LIST, frames.packed(prefix), frames.packed(after), 0]
+    result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
+    frames.expect(result, PAGE)
+    return [election_of(fields) for fields in result[2]], result[3]
+
+
+def depose_operation(name: bytes, token: int, to: str, reason: str, by: str) -> list[object]:
+    return [DEPOSE, frames.packed(name), token, to, reason, by]

@@ -1,0 +1,46 @@
+"""Following who leads an election, for as long as somebody reads it."""
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from coordnode.client.sync import connect
+
+
+class Leading(NamedTuple):
+    token: int
+    session: int
+    owner: str
+    candidate: str
+    value: bytes
+
+
+class Seen(NamedTuple):
+    revision: int
+    leader: Leading | None  # None: nobody leads now
+    reason: str  # why nobody does, where that was seen to happen
+
+
+class Observation:
+    def __init__(self, endpoints: list[str], name: bytes, timeout_ms: int | None) -> None:
+        self._until = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        self._cluster = connect(endpoints)
+        self._observer = self._cluster.election(name).observe()
+
+    def __iter__(self) -> Iterator[Seen]:
+        """What is, then every change; until the time is over."""
+        while True:
+            left = None if self._until is None else self._until - time.monotonic()
+            observed = None if left is not None and left <= 0 else self._observer.take(left)
+            if observed is None:
+                return
+            told = observed.leader
+            leader = None if told is None else Leading(told.token, told.session, told.owner, told.candidate, told.value)
+            yield Seen(observed.revision, leader, observed.reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._cluster.close()
