@@ -23,7 +23,6 @@ from coordnode.services.commands import (
     LESS,
     MOD_REVISION,
     NOT_EQUAL,
-    READS,
     VALUE,
     VERSION,
     Change,
@@ -46,6 +45,7 @@ from coordnode.services.commands import (
     Put,
     RaiseLevel,
     Range,
+    ReadOperation,
     Result,
     SessionOpened,
     Transaction,
@@ -220,7 +220,7 @@ class Story:
                 return ["the same state and digest" if same else "ANOTHER STATE"]
         words = [word for word in line.split(" ") if word.partition("=")[0] not in ENVELOPE]
         operation = parse_operation(" ".join(words), driven.term)
-        if isinstance(operation, READS):
+        if isinstance(operation, ReadOperation):
             return show(decode_result(machine.read(operation)))
         return self.apply(operation, line)
 

@@ -12,7 +12,6 @@ from coordnode.errors import BadRequest, PromiseBroken, TooLarge
 from coordnode.ids import SessionId
 from coordnode.services.commands import (
     KV,
-    READS,
     Change,
     ClientOperation,
     CloseSession,
@@ -113,7 +112,7 @@ class Recording:
         elif isinstance(operation, Put):
             identity = ("value", operation.value)
         else:
-            assert operation is None or isinstance(operation, READS)
+            assert isinstance(operation, ReadOperation)
         opened = self._begin(client, call, operation, session_id, identity)
         opened.stale = stale
         opened.floor = max(min_revision, 0 if stale else self._monotonic.asked(client.name))

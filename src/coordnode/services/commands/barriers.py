@@ -79,3 +79,10 @@ _info_decoder = msgspec.msgpack.Decoder(BarrierInfo)
 def decode_barrier(value: bytes) -> BarrierInfo:
     """The value of a barrier's event."""
     return _info_decoder.decode(value)
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+BarrierOperation = EnterBarrier | LeaveBarrier
+BarrierRead = GetBarrier | ListBarriers
+BarrierResult = BarrierChanged | BarrierView | BarrierPage

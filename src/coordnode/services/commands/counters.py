@@ -46,3 +46,10 @@ class CounterPage(ResultBase, frozen=True, array_like=True, gc=False, tag=96):
     revision: Revision
     counters: list[CounterInfo]
     more: bool
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+CounterOperation = AddCounter | DeleteCounter
+CounterRead = GetCounter | ListCounters
+CounterResult = CounterValue | CounterPage

@@ -182,3 +182,11 @@ class LeaderChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     candidate: str = ""
     value: bytes = b""
     reason: str = ""
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+ElectionOperation = Campaign | Proclaim | Resign | Depose
+ElectionRead = ReadElection | ListElections | ReadCandidacies
+ElectionResult = Elected | CandidateQueued | LedAlready | Resigned | ElectionView | ElectionPage | Candidacies
+ElectionNotice = LeadershipGiven | LeadershipTaken

@@ -140,3 +140,10 @@ _member_decoder = msgspec.msgpack.Decoder(Member)
 def decode_member(value: bytes) -> Member:
     """The value of a group's event: the member as it is, or was when it left. Its key is the group; the change's revision the view."""
     return _member_decoder.decode(value)
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+GroupOperation = JoinGroup | UpdateMember | LeaveGroup
+GroupRead = GetGroup | ListGroups | FindMembers
+GroupResult = GroupChanged | GroupView | GroupPage | MemberPage

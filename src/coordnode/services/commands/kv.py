@@ -98,3 +98,10 @@ class TransactionDone(ResultBase, frozen=True, array_like=True, gc=False, tag=4)
     revision: Revision
     succeeded: bool
     results: list[Done | Got]
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+KvOperation = Put | Delete | DeleteRange | Transaction | Get | Range
+KvRead = Get | Range
+KvResult = Done | Got | Page | TransactionDone

@@ -29,3 +29,8 @@ class Wake(OperationBase, frozen=True, array_like=True, gc=False, tag=23):
 
 class RaiseLevel(OperationBase, frozen=True, array_like=True, gc=False, tag=24):
     level: int
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+LeadingOperation = Expire | Checkpoint | Withdraw | Wake | RaiseLevel

@@ -205,3 +205,11 @@ class LockEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     note: str = ""
     reason: str = ""
     by: str = ""
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+LockOperation = Acquire | Release | BreakLock
+LockRead = ReadLock | ListLocks | ReadHeldLocks
+LockResult = LockGranted | LockQueued | LockBusy | LockReleased | LockView | LockPage | HeldLocks
+LockNotice = LockGiven | LockTaken

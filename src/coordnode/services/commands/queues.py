@@ -248,3 +248,13 @@ class TaskLost(NoticeBase, frozen=True, array_like=True, gc=False, tag=61):
 QUEUE_CHANGED = 0  # under the queue's name, its QueueSettings: made, or configured
 QUEUE_DELETED = 1
 TASK_DIED = 2  # under the queue's name, a TaskInfo
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+QueueOperation = (
+    PutTask | TakeTasks | AckTask | NackTask | ExtendTask | StopTaking | ConfigureQueue | RedriveTasks | PurgeTasks | DeleteQueue
+)
+QueueRead = GetQueue | ListQueues | ListTasks | GetTask
+QueueResult = TaskPut | TasksTaken | TaskExtended | TaskReturned | QueueView | QueuePage | TaskPage | TaskView
+QueueNotice = TasksGiven | TaskLost

@@ -57,3 +57,10 @@ class SessionPage(ResultBase, frozen=True, array_like=True, gc=False, tag=7):
     revision: Revision
     sessions: list[SessionInfo]
     more: bool
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+SessionOperation = OpenSession | CloseSession
+SessionRead = ReadSessions
+SessionResult = SessionOpened | SessionPage

@@ -116,3 +116,11 @@ _changed_decoder = msgspec.msgpack.Decoder(AssignmentChanged)
 
 def decode_assignment_changed(value: bytes) -> AssignmentChanged:
     return _changed_decoder.decode(value)
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+ShardOperation = CreateAssignment | ConfigureAssignment | DeleteAssignment | ReleaseShard
+ShardRead = GetAssignment | ListAssignments
+ShardResult = AssignmentView | AssignmentPage
+ShardNotice = AssignmentChanged
