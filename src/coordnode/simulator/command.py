@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from coordnode.simulator.marks import LONG_RUN_SEEDS, MARKS
 from coordnode.simulator.report import STOCK, Options, SeedReport
 from coordnode.simulator.run import run_seed
 from coordnode.simulator.shrink import shrink
+from coordnode.simulator.workers import in_workers
 
 GREEN, RED, USAGE, INTERRUPTED = 0, 2, 64, 130
 SHRINK_BUDGET_S = 60.0
@@ -109,7 +109,7 @@ def _run_all(total: "_Total", first: int, last: int, options: Options, asked: ar
     deadline = began + asked.minutes * 60 if asked.minutes else float("inf")
     shown = began
     seeds = iter(range(first, last + 1))
-    reports = _in_turn(seeds, options, deadline) if asked.jobs == 1 else _in_workers(seeds, options, deadline, asked.jobs)
+    reports = _in_turn(seeds, options, deadline) if asked.jobs == 1 else in_workers(seeds, options, deadline, asked.jobs)
     for report in reports:
         total.add(report)
         if report.broken is not None:
@@ -126,27 +126,6 @@ def _in_turn(seeds: Iterator[int], options: Options, deadline: float) -> Iterato
         if time.monotonic() >= deadline:
             return
         yield run_seed(seed, options)
-
-
-def _in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: int) -> Iterator[SeedReport]:
-    """A few seeds ahead per worker, so that stopping early costs little."""
-    with ProcessPoolExecutor(max_workers=jobs) as pool:
-        running: set[Future[SeedReport]] = set()
-        try:
-            while True:
-                while len(running) < jobs * 2 and time.monotonic() < deadline:
-                    seed = next(seeds, None)
-                    if seed is None:
-                        break
-                    running.add(pool.submit(run_seed, seed, options))
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _say(text: str) -> None:
