@@ -20,6 +20,7 @@ VERBS = {
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",
     "wait": "until the cluster is as --for says",
+    "canary": "run: does the cluster do what users need?",
     "check": "is a recorded history what the model allows?",
     "wal": "look into a member's log: dump, verify",
     "schema": "the JSON schema of a verb's -o json",

@@ -34,6 +34,11 @@ def lines(texts: Iterable[str]) -> None:
         line(text)
 
 
+def flush() -> None:
+    """For whoever reads along."""
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """For a person, beside the data."""
     sys.stderr.write(text + "\n")

@@ -7,6 +7,7 @@ import msgspec
 
 from coordctl.results import (
     barrier,
+    canary,
     check,
     counter,
     elect,
@@ -24,7 +25,7 @@ from coordctl.results import (
     wal,
 )
 
-FAMILIES = (barrier, check, counter, elect, fence, group, kv, local, lock, queue, runner, session, shard, status, version, wal)
+FAMILIES = (barrier, canary, check, counter, elect, fence, group, kv, local, lock, queue, runner, session, shard, status, version, wal)
 
 
 def printed() -> Iterator[tuple[str, type[msgspec.Struct]]]:

@@ -1,0 +1,163 @@
+"""The canary: does in small, round after round, what users do, through every member, and tells what came of it.
+
+What it writes is below `_canary/` and bound to sessions of one round: it goes with the round, and by itself when the canary is killed.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from coordctl.canary.judgement import LEVELS, OUTCOMES, Tally, judge_run
+from coordctl.canary.samples import ANSWERS, REFUSES, SILENT, Reached, Round, Sample
+from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.local.clusters import Endpoint
+from coordctl.operations import statuses
+from coordctl.operations.canary_probes import LockCycle, Through, Trip
+from coordctl.operations.interrupts import Interrupts
+from coordctl.results.canary import CanaryProbe, CanaryRound, CanaryRun, CanarySample
+from coordnode.client.sync import connect
+from coordnode.errors import BadRequest, CoordError
+
+PREFIX = "_canary/"
+INTERVAL_SECONDS_MIN = 0.1
+TTL_TIMEOUTS = 6  # a session outlives its round, in which four questions at most stand behind each other
+TTL_SECONDS_MIN = 5.0
+SAMPLES_MIN = 3
+INTERRUPTED = 130
+
+
+class Settings(NamedTuple):
+    interval_seconds: float
+    timeout_seconds: float  # of one question
+    for_seconds: float | None
+    rounds: int | None
+    samples_min: int | None  # None: three, or as many as were asked for
+
+    def check(self) -> None:
+        if self.interval_seconds < INTERVAL_SECONDS_MIN:
+            raise BadRequest(f"--interval {self.interval_seconds:g}s is too often for a canary: give {INTERVAL_SECONDS_MIN:g}s or more")
+        given = {"--timeout": self.timeout_seconds, "--for": self.for_seconds, "--count": self.rounds, "--min-samples": self.samples_min}
+        for flag, value in given.items():
+            if value is not None and value <= 0:
+                raise BadRequest(f"{flag} {value:g}: give more than 0")
+
+
+def run(name: str, endpoints: Sequence[Endpoint], settings: Settings) -> Iterator[CanaryRound | CanaryRun]:
+    """A result for each round, and one of all at the end. Ctrl-C ends it after the round that is under way."""
+    settings.check()
+    with Interrupts() as interrupts, interrupts.deferred():
+        canary = Canary(name, endpoints, settings.timeout_seconds)
+        try:
+            number, due = 0, time.monotonic()
+            until = float("inf") if settings.for_seconds is None else due + settings.for_seconds
+            while number != settings.rounds and due < until and not interrupts.wait(due - time.monotonic()):
+                number += 1
+                yield canary.round(number)
+                due = max(due + settings.interval_seconds, time.monotonic())  # what was missed is not made up for
+            yield canary.result(settings.samples_min or min(SAMPLES_MIN, settings.rounds or SAMPLES_MIN), is_cut=interrupts.is_asked)
+        finally:
+            canary.close()
+
+
+class Canary:
+    def __init__(self, name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> None:
+        self._name = name
+        self._endpoints = list(endpoints)
+        self._seconds = timeout_seconds
+        self._owner = f"canary@{socket.gethostname()}, pid {os.getpid()}"[:64]
+        self._prefix = f"{PREFIX}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}/"
+        self._ttl_ms = round(max(TTL_SECONDS_MIN, TTL_TIMEOUTS * timeout_seconds) * 1000)
+        self._cluster = connect([one.address for one in endpoints], identity=self._owner, timeout=timeout_seconds)
+        self._lock_cycle = LockCycle()
+        self._tally = Tally()
+        self._began, self._began_unix_ms = time.monotonic(), _unix_ms()
+
+    def close(self) -> None:
+        self._cluster.close()
+
+    def round(self, number: int) -> CanaryRound:
+        begun, unix_ms = time.monotonic(), _unix_ms()
+        facts = statuses.of_cluster(self._endpoints, self._seconds)
+        self._name = facts.cluster_name or self._name
+        samples = self._samples(Trip(self._prefix, self._owner, number, self._ttl_ms, self._seconds), facts)
+        judged = self._tally.add(Round(samples, tuple(_reached(facts, one) for one in facts.members)), _unix_ms())
+        return CanaryRound(
+            outcome=judged.kind,
+            exit_code=LEVELS[judged.kind],
+            cluster=self._name,
+            round=number,
+            unix_ms=unix_ms,
+            elapsed_ms=round((time.monotonic() - begun) * 1000),
+            sentence=judged.sentence,
+            samples=[_shown(sample) for sample in samples],
+        )
+
+    def _samples(self, trip: Trip, facts: ClusterFacts) -> tuple[Sample, ...]:
+        """All members at once: one that is silent keeps nobody waiting but the round."""
+        through = [Through(trip, one.shown_name, one.address) for one in facts.members]
+        address = next((one.address for one in facts.answered), facts.members[0].address)
+        with ThreadPoolExecutor(max_workers=len(through) + 1) as pool:
+            lock = pool.submit(self._lock_cycle.run, trip, self._cluster, address)
+            written = list(pool.map(Through.write, through))
+            read = list(pool.map(Through.read, through))
+            list(pool.map(Through.end, through))
+            writes = [one.written() for one in through]
+            fresh = [one.judged(sample, writes) for one, sample in zip(through, read, strict=True)]
+            return (lock.result(), *written, *fresh)
+
+    def result(self, samples_min: int, *, is_cut: bool) -> CanaryRun:
+        verdict = judge_run(self._tally, samples_min)
+        return CanaryRun(
+            outcome=OUTCOMES[verdict.level],
+            exit_code=INTERRUPTED if is_cut else verdict.level,
+            cluster=self._name,
+            sentence=verdict.sentence,
+            rounds=sum(self._tally.rounds.values()),
+            rounds_of=dict(self._tally.rounds),
+            probes=[
+                CanaryProbe(
+                    probe=probe,
+                    member=member,
+                    samples=series.count,
+                    failed=series.failed,
+                    unreached=series.unreached,
+                    p50_ms=_rounded(series.latency_ms(0.5)),
+                    p99_ms=_rounded(series.latency_ms(0.99)),
+                    last_success_unix_ms=series.last_success_unix_ms,
+                )
+                for (probe, member), series in self._tally.series.items()
+            ],
+            is_clean=self._is_clean(),
+            clean_within_ms=self._ttl_ms,
+            began_unix_ms=self._began_unix_ms,
+            elapsed_ms=round((time.monotonic() - self._began) * 1000),
+        )
+
+    def _is_clean(self) -> bool:
+        """Seen, not assumed."""
+        try:
+            return not any(self._cluster.kv.range(self._prefix, keys_only=True)) and not any(self._cluster.locks.list(self._prefix))
+        except CoordError:
+            return False
+
+
+def _reached(facts: ClusterFacts, one: MemberFacts) -> Reached:
+    how = ANSWERS if one.status is not None else REFUSES if one.trouble == "connection refused" else SILENT
+    return Reached(one.shown_name, how, facts.role(one) != "learner", one.trouble)
+
+
+def _shown(sample: Sample) -> CanarySample:
+    return CanarySample(
+        probe=sample.probe, member=sample.member, outcome=sample.outcome, ms=round(sample.milliseconds, 3), sentence=sample.sentence
+    )
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,126 @@
+"""`canary run` against real members: what it sees of healthy, hurt and lost clusters, and that nothing of it stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from coordnode.client.sync import connect
+from tests.processes.local import Home
+from tests.processes.runner.jobs import until
+from tests.processes.test_commands import valid
+
+
+def address(home: Home) -> str:
+    return str(home.members()[0]["address"])
+
+
+def left_behind(home: Home) -> list[object]:
+    with connect(address(home)) as cluster:
+        kept = [*cluster.kv.range("_canary/"), *cluster.locks.list("_canary/")]
+    sessions = [json.loads(line) for line in home.ctl("session", "ls", "-o", "json", code=None).splitlines()]
+    return [*kept, *[one for one in sessions if one["owner"].startswith("canary@")]]
+
+
+@contextmanager
+def signalled(home: Home, *members: str) -> Iterator[None]:
+    """They stand still meanwhile."""
+    pids = [home.pid(member) for member in members]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def run(home: Home, code: int, *arguments: str) -> dict[str, object]:
+    return valid(home.ctl("canary", "run", "--interval", "100ms", "-o", "json", *arguments, code=code))
+
+
+def test_a_healthy_cluster_serves_through_each_member_and_nothing_stays(shared: Home) -> None:
+    told = shared.ctl("canary", "run", "--interval", "100ms", "--count", "3", "-o", "json", "--timeout", "10s")
+    last = valid(told)
+    assert (last["outcome"], last["exit_code"], last["rounds"], last["is_clean"]) == ("ok", 0, 3, True)
+    first = json.loads(told.splitlines()[0])
+    tried = sorted((sample["probe"], sample["member"]) for sample in first["samples"])
+    assert tried == [("lock", ""), *[(probe, name) for probe in ("read", "write") for name in ("n1", "n2", "n3")]]
+    assert left_behind(shared) == []
+    lines = shared.ctl("canary", "run", "--for", "1ms", "--min-samples", "1", "--timeout", "10s").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("OK  1 round, none failed; p99 lock ")
+    assert shared.ctl("canary", "run", "-q", "--count", "1").startswith("OK  1 round")
+    assert shared.ctl("canary", "run", "-q", "--count", "1", "--min-samples", "2", code=3).startswith("UNKNOWN  too little was seen")
+
+
+def test_ctrl_c_ends_it_after_the_round_with_what_it_found(shared: Home) -> None:
+    with shared.start("canary", "run", "--interval", "100ms", "--timeout", "10s", "-o", "json") as canary:
+        assert canary.stdout is not None
+        first = canary.stdout.readline()
+        canary.send_signal(signal.SIGINT)
+        out, err = canary.communicate(timeout=60)
+    assert (canary.returncode, err) == (130, b"")
+    last = valid((first + out).decode())
+    assert (last["schema"], last["outcome"], last["exit_code"], last["is_clean"]) == ("coordctl.canary-run/1", "unknown", 130, True)
+    assert left_behind(shared) == []
+
+
+def killed_while_it_has_written(home: Home) -> bool:
+    """Whether it was killed at a moment when keys of it were there."""
+    with connect(address(home)) as cluster, cluster.kv.watch("_canary/") as watch:
+        watch.wait_ready()
+        with home.start("canary", "run", "--interval", "100ms", "--timeout", "500ms") as canary:
+            assert watch.take(60) is not None
+            canary.kill()
+            canary.communicate(timeout=60)
+        return any(cluster.kv.range("_canary/"))
+
+
+def test_what_a_killed_canary_had_written_goes_by_itself(shared: Home) -> None:
+    assert any(killed_while_it_has_written(shared) for _ in range(20))
+    until(lambda: left_behind(shared) == [], "what it wrote is there still")
+
+
+def test_it_tells_a_hurt_cluster_from_a_lost_one_and_from_one_that_it_cannot_reach(home: Home) -> None:
+    home.ctl("up")
+    leader = str(home.json("status")["leader"])
+    follower, other = (name for name in ("n1", "n2", "n3") if name != leader)
+    with signalled(home, follower):
+        hurt = run(home, 1, "--count", "1", "--timeout", "1500ms")
+        assert f"write and read through {follower}: fell silent" in str(hurt["sentence"])
+    with signalled(home, follower, leader):
+        until(lambda: not home.json("status", "--timeout", "500ms", code=None)["leader"], "somebody leads still")
+        unclear = run(home, 3, "--count", "1", "--timeout", "1s")
+        assert "the others are down, or only cut off from here" in str(unclear["sentence"])
+        assert unclear["is_clean"] is False
+    home.ctl("wait", "--for", "healthy")
+    home.kill(leader)
+    home.kill(follower)
+    until(lambda: not home.json("status", "--timeout", "500ms", code=None)["leader"], "somebody leads still")
+    lost = run(home, 2, "--count", "1", "--timeout", "1s")
+    assert str(lost["sentence"]).startswith(f"down in 1 of 1 round: {other} can be reached and cannot serve")
+    home.kill(other)
+    gone = run(home, 3, "--count", "1", "--timeout", "1s")
+    assert "their hosts answer: they look stopped" in str(gone["sentence"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--interval", "10"], "such as 10s"),
+        (["--interval", "1ms"], "too often for a canary: give 0.1s or more"),
+        (["--count", "0"], "--count 0: give more than 0"),
+        (["--min-samples", "-1"], "--min-samples -1: give more than 0"),
+        (["--timeout", "0s"], "--timeout 0: give more than 0"),
+        (["--endpoints", "nowhere"], "is not host:port"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(shared: Home, arguments: list[str], words: str) -> None:
+    done: subprocess.CompletedProcess[bytes] = shared.run("canary", "run", *arguments)
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert words in done.stderr.decode()

@@ -1,0 +1,120 @@
+"""What a canary's samples amount to: of one round, of a run of them, and whether a read was fresh."""
+
+import pytest
+
+from coordctl.canary.freshness import Write, judge_read
+from coordctl.canary.judgement import BROKEN, DEGRADED, DOWN, LATENCIES_KEPT, UNREACHABLE, WELL, Tally, judge_round, judge_run
+from coordctl.canary.samples import ANSWERS, FAILED, LOCK, OK, READ, REFUSES, SILENT, UNREACHED, WRITE, WRONG, Reached, Round, Sample
+
+NAMES = ("n1", "n2", "n3")
+TROUBLES = {ANSWERS: "", REFUSES: "connection refused", SILENT: "fell silent"}
+
+
+def round_of(*hows: str, serves: bool = True, lock: str = OK, wrong: bool = False) -> Round:
+    """Members in these states; what answers serves, or finds no leader."""
+    members = tuple(Reached(name, how, True, TROUBLES[how]) for name, how in zip(NAMES, hows, strict=True))
+    samples = [Sample(LOCK, "", lock, 5.0, "" if lock == OK else "no leader")]
+    for probe in (WRITE, READ):
+        for one in members:
+            outcome, sentence = (
+                (OK if serves else FAILED, "" if serves else "no leader") if one.how == ANSWERS else (UNREACHED, one.trouble)
+            )
+            samples.append(Sample(probe, one.member, outcome, 2.0, sentence))
+    if wrong:
+        samples[-1] = samples[-1]._replace(outcome=WRONG, sentence="an old answer")
+    return Round(tuple(samples), members)
+
+
+ALL_WELL = round_of(ANSWERS, ANSWERS, ANSWERS)
+ONE_GONE = round_of(ANSWERS, ANSWERS, REFUSES)
+LOCKS_FAIL = round_of(ANSWERS, ANSWERS, ANSWERS, lock=FAILED)
+NO_LEADER = round_of(ANSWERS, ANSWERS, ANSWERS, serves=False, lock=FAILED)
+CUT_OFF = round_of(SILENT, SILENT, SILENT, lock=UNREACHED)
+STALE = round_of(ANSWERS, ANSWERS, ANSWERS, wrong=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "words"),
+    [
+        (ALL_WELL, WELL, ""),
+        (ONE_GONE, DEGRADED, "write and read through n3: connection refused"),
+        (LOCKS_FAIL, DEGRADED, "lock: no leader"),
+        (STALE, BROKEN, "read through n3: an old answer"),
+        (NO_LEADER, DOWN, "n1, n2 and n3 can be reached and cannot serve (lock, write and read through n1, n2 and n3: no leader)"),
+        # Of three, two are needed: what answers, and what surely does not run, is proof together.
+        (round_of(ANSWERS, REFUSES, REFUSES, serves=False), DOWN, "n1 can be reached and cannot serve (write and read"),
+        (round_of(ANSWERS, REFUSES, SILENT, serves=False), DOWN, "; n2 is down"),
+        # A member that finds no leader may itself be the one that is cut off.
+        (round_of(ANSWERS, SILENT, SILENT, serves=False), UNREACHABLE, "the others are down, or only cut off from here (n2: fell silent"),
+        (CUT_OFF, UNREACHABLE, "no member can be reached from here: they are down, or only cut off from here (n1: fell silent"),
+        (round_of(REFUSES, REFUSES, REFUSES, lock=UNREACHED), UNREACHABLE, "but their hosts answer: they look stopped"),
+    ],
+)
+def test_a_round_claims_no_more_than_is_proved(found: Round, kind: str, words: str) -> None:
+    judged = judge_round(found)
+    assert judged.kind == kind
+    assert words in judged.sentence
+
+
+def test_a_learner_is_no_proof_of_a_lost_quorum() -> None:
+    found = round_of(ANSWERS, SILENT, SILENT, serves=False)
+    learner = Reached("n4", ANSWERS, False)
+    assert judge_round(found._replace(members=(*found.members, learner))).kind == UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("rounds", "level", "words"),
+    [
+        ([ALL_WELL] * 3, 0, "3 rounds, none failed; p99 lock 5.0 ms, write 2.0 ms, read 2.0 ms"),
+        ([ALL_WELL] * 2, 3, "too little was seen, 2 of at least 3 rounds"),
+        ([], 3, "too little was seen, 0 of at least 3 rounds"),
+        ([*[ALL_WELL] * 9, ONE_GONE], 1, "1 of 10 rounds not well: write and read through n3"),
+        ([*[ALL_WELL] * 9, NO_LEADER], 1, "1 of 10 rounds not well: n1, n2 and n3 can be reached"),
+        ([ALL_WELL, NO_LEADER], 2, "down in 1 of 2 rounds"),
+        ([ALL_WELL, LOCKS_FAIL], 1, "1 of 2 rounds not well"),
+        ([ALL_WELL, LOCKS_FAIL, LOCKS_FAIL], 2, "the lock cycle failed in 2 of 3 rounds: lock: no leader"),
+        ([*[ALL_WELL] * 99, STALE], 2, "a promise was broken in 1 of 100 rounds: read through n3: an old answer"),
+        ([CUT_OFF] * 5, 3, "0 of at least 3 rounds: no member can be reached from here"),
+        ([*[ALL_WELL] * 4, *[CUT_OFF] * 4], 3, "4 of 8 rounds said nothing of the cluster"),
+        ([*[ALL_WELL] * 7, CUT_OFF], 1, "1 of 8 rounds said nothing of the cluster"),
+        ([NO_LEADER, *[CUT_OFF] * 9], 2, "down in 1 of 10 rounds"),  # what was proved stands
+    ],
+)
+def test_a_run_is_as_bad_as_what_is_proved(rounds: list[Round], level: int, words: str) -> None:
+    tally = Tally()
+    for number, found in enumerate(rounds):
+        tally.add(found, number)
+    verdict = judge_run(tally, samples_min=3)
+    assert verdict.level == level
+    assert words in verdict.sentence
+
+
+def test_a_run_of_any_length_is_kept_in_bounds() -> None:
+    tally = Tally()
+    for number in range(LATENCIES_KEPT + 10):
+        tally.add(ALL_WELL if number else CUT_OFF, number)
+    writes = tally.series[WRITE, "n1"]
+    assert (writes.count, writes.unreached, writes.failed, writes.last_success_unix_ms) == (LATENCIES_KEPT + 9, 1, 0, LATENCIES_KEPT + 9)
+    assert len(writes._latencies) == LATENCIES_KEPT
+
+
+WRITES = [Write("n1", "a", "7", 20, lasts=True), Write("n2", "b", "7", 21, lasts=True), Write("n3", "c", "7", 0, lasts=False)]
+
+
+@pytest.mark.parametrize(
+    ("revision", "found", "outcome", "words"),
+    [
+        (21, {"a": "7", "b": "7"}, OK, ""),  # what nobody acknowledged may be there, or not
+        (25, {"a": "7", "b": "7", "c": "7"}, OK, ""),
+        (20, {"a": "7"}, WRONG, "answered as of revision 20, although 21 had been acknowledged through n2"),
+        (21, {"a": "7", "b": "6"}, WRONG, "b was not what had been acknowledged through n2 at revision 21"),
+        (21, {"b": "7"}, WRONG, "a was not what had been acknowledged through n1 at revision 20"),
+    ],
+)
+def test_a_read_sees_all_that_was_acknowledged(revision: int, found: dict[str, str], outcome: str, words: str) -> None:
+    assert judge_read(revision, found, WRITES) == (outcome, words)
+
+
+def test_what_went_with_its_session_accuses_nobody() -> None:
+    over = [write._replace(lasts=False) for write in WRITES]
+    assert judge_read(21, {}, over)[0] == FAILED
