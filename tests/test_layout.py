@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
-EVERYONE = {"limits", "errors", "ids"}
+EVERYONE = {"limits", "errors", "ids", "light"}
 RAFT_TYPES = {"raft.entry", "raft.messages", "raft.ready"}
 SERVICE_TYPES = {"services.commands", "services.dialogue"}
 
@@ -17,6 +17,7 @@ COORDNODE: dict[str, set[str]] = {
     "limits": set(),
     "errors": set(),
     "ids": set(),
+    "light": set(),
     "raft": set(),
     "services": {"raft.entry"},
     "replica": {"raft", "services"},
@@ -34,7 +35,7 @@ COORDNODE: dict[str, set[str]] = {
 }
 
 # What coordctl sees of coordnode.
-COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "errors", "ids"}
+COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "errors", "ids", "light"}
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
@@ -67,6 +68,7 @@ PURE_IN_CLIENT = (
     "lease",
     "ownership",
     "link",
+    "renewal",
     "requests",
     "route",
     "sessions",
@@ -343,7 +345,7 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 
 
 def test_top_level_files_are_the_known_ones() -> None:
-    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "driver.py"}
+    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "light.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
     known = {"__init__.py", "__main__.py", "flags.py", "inventory.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

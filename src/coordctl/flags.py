@@ -1,9 +1,13 @@
 """The flags that every verb takes, and the parsing for those verbs that must start fast. Flags stand anywhere up to `--`."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 TIMEOUT_MS = 10_000
 GROUP_EXITS = "Exit codes: 0 done or answered; each verb explains the others."
@@ -107,7 +111,7 @@ class Given:
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
 
-    def with_value(self, name: str, value: object) -> "Given":
+    def with_value(self, name: str, value: object) -> Given:
         return Given({**self._values, name: value})
 
     def is_json(self) -> bool:

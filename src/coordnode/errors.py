@@ -49,7 +49,12 @@ CoordError
 └── PromiseBroken          81  a checker found that the cluster did not keep a promise: which, and the evidence
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class CoordError(Exception):

@@ -1,6 +1,8 @@
 """The kinds of number that name things. A type checker keeps them apart; at run time they are ints."""
 
-from typing import NewType
+from __future__ import annotations
+
+from coordnode.light import NewType
 
 ClusterId = NewType("ClusterId", int)  # random, 1 .. 2**53 - 1, so that JSON carries it unharmed
 MemberId = NewType("MemberId", int)  # random, 1 .. 2**53 - 1; 0 means "nobody"

@@ -16,34 +16,6 @@ from coordnode.client.sync import connect
 from coordnode.errors import SessionExpired
 from tests.processes.local import Home
 
-# What `kv get` may load of ours and of others; anything heavier makes every script that uses it slower.
-HOT_OURS = {
-    "coordctl",
-    "coordctl.__main__",
-    "coordctl.commands",
-    "coordctl.commands.fast",
-    "coordctl.commands.kv",
-    "coordctl.flags",
-    "coordctl.hot",
-    "coordctl.hot.asking",
-    "coordctl.hot.frames",
-    "coordctl.hot.kv",
-    "coordctl.local",
-    "coordctl.local.clusters",
-    "coordctl.report",
-    "coordctl.report.exits",
-    "coordctl.report.plain",
-    "coordnode",
-    "coordnode.client",
-    "coordnode.client.identity",
-    "coordnode.errors",
-}
-HOT_OTHERS = {
-    *("array", "base64", "binascii", "json", "math", "pwd", "select", "selectors", "socket", "struct", "time", "typing", "zlib"),
-    *("abc", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "heapq", "itertools", "keyword", "operator"),
-    *("encodings", "re", "reprlib", "sre", "types", "weakref", "weakrefset"),
-}
-
 
 def valid(text: str) -> dict[str, object]:
     """Every line is what `coordctl schema` promises for it, with no field that is not promised."""
@@ -350,23 +322,6 @@ def test_sessions(shared: Home) -> None:
             session.check()
     assert shared.run("session", "close", "0").returncode == 64
     assert shared.run("session", "close", "123456789").returncode == 1
-
-
-# --- what a command loads --------------------------------------------------------------------------------------------
-
-
-def test_hot_verbs_load_little(shared: Home) -> None:
-    script = (
-        "import sys\nbefore = set(sys.modules)\n"
-        "from coordctl.__main__ import main\n"
-        "sys.argv = ['coordctl', 'kv', 'get', 'nothing', '-q']\n"
-        "assert main() == 1\nprint(*sorted(set(sys.modules) - before))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=shared.environment, check=True)
-    loaded = set(done.stdout.split())
-    assert {name for name in loaded if name.startswith("coord")} == HOT_OURS
-    roots = {name.partition(".")[0].lstrip("_") for name in loaded} - {"coordctl", "coordnode"}
-    assert roots <= HOT_OTHERS, roots - HOT_OTHERS
 
 
 def test_an_interrupted_command_says_so(shared: Home) -> None:

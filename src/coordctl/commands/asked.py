@@ -1,15 +1,19 @@
-"""What the verbs of groups, assignments, barriers and counters share: their flags, request ids, sessions, and how bytes are shown."""
+"""What the verbs that start fast share beside fast: their flags, request ids, sessions, and how bytes are shown."""
+
+from __future__ import annotations
 
 import os
-from base64 import b64encode
-from collections.abc import Callable
-from typing import TypeVar
 
 from coordctl.flags import Flag, Given, whole_number
 from coordctl.local.clusters import choose
 from coordnode.errors import BadRequest, Unknown
+from coordnode.light import TYPE_CHECKING
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
 STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
@@ -27,6 +31,8 @@ def text(data: bytes) -> str:
 
 def shown(name: str, data: bytes) -> dict[str, object]:
     """As text where it is text, and always as base64."""
+    from base64 import b64encode  # for those only who print JSON
+
     try:
         as_text: str | None = data.decode()
     except UnicodeDecodeError:

@@ -1,14 +1,18 @@
 """What the verbs that must start fast share: from the command line to one question, and from its outcome to an exit code."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from __future__ import annotations
 
 from coordctl.flags import Given, Verb, group_usage, parse, usage
-from coordctl.hot.asking import Asking
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from coordctl.hot.asking import Asking
 
 QUERY = EXPLAINED[Kind.QUERY]
 ACTION = EXPLAINED[Kind.ACTION]
@@ -44,6 +48,8 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
 
 
 def asking(given: Given) -> Asking:
+    from coordctl.hot.asking import Asking  # what holds something does not ask
+
     endpoints = choose(given["endpoints"], given["cluster"])[1]
     return Asking(endpoints, given.timeout_ms(), plain.note) if given["verbose"] else Asking(endpoints, given.timeout_ms())
 

@@ -1,23 +1,19 @@
 """`coordctl kv`: get, put, del, ls, cas, watch. Starts fast: neither click nor msgspec is loaded, but for watch."""
 
+from __future__ import annotations
+
 import os
 import sys
-from base64 import b64encode
-from collections.abc import Callable
-from typing import TypeVar
 
 from coordctl.commands import fast
+from coordctl.commands.asked import REQUEST_ID, STALE, request_id, shown, surely
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import kv
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, Kind
-from coordnode.errors import BadRequest, Unknown
-
-T = TypeVar("T")
-REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
-STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
+from coordnode.errors import BadRequest
 
 GET = Verb(
     "kv get",
@@ -86,19 +82,10 @@ def _value(text: str) -> bytes:
     return os.fsencode(text)
 
 
-def _shown(name: str, data: bytes) -> dict[str, object]:
-    """As text where it is text, and always as base64."""
-    try:
-        text: str | None = data.decode()
-    except UnicodeDecodeError:
-        text = None
-    return {name: text, f"{name}_base64": b64encode(data).decode()}
-
-
 def _item(item: kv.Item) -> dict[str, object]:
     return {
-        **_shown("key", item.key),
-        **_shown("value", item.value),
+        **shown("key", item.key),
+        **shown("value", item.value),
         "create_revision": item.create_revision,
         "mod_revision": item.mod_revision,
         "version": item.version,
@@ -113,7 +100,7 @@ def _get(given: Given) -> int:
     if given.is_json():
         item = _item(found.item) if found.item is not None else None
         outcome = "absent" if item is None else "found"
-        plain.json_line({**fast.head("kv-get", outcome, code), **_shown("key", key), "revision": found.revision, "item": item})
+        plain.json_line({**fast.head("kv-get", outcome, code), **shown("key", key), "revision": found.revision, "item": item})
     elif found.item is not None:
         plain.data(found.item.value)
     elif not given["quiet"]:
@@ -139,21 +126,21 @@ def _list(given: Given) -> int:
 
 
 def _put(given: Given) -> int:
-    key, value, request_id = _key(given["key"]), _value(given["value"]), _request_id(given)
-    revision = _surely(request_id, lambda: kv.put(fast.asking(given), key, value, request_id))
+    key, value, said = _key(given["key"]), _value(given["value"]), request_id(given)
+    revision = surely(said, lambda: kv.put(fast.asking(given), key, value, said))
     if given.is_json():
-        plain.json_line({**fast.head("kv-put", "done", DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+        plain.json_line({**fast.head("kv-put", "done", DONE), **shown("key", key), "revision": revision, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"revision {revision}")
     return DONE
 
 
 def _delete(given: Given) -> int:
-    key, request_id = _key(given["key"]), _request_id(given)
-    revision, existed = _surely(request_id, lambda: kv.delete(fast.asking(given), key, request_id))
+    key, said = _key(given["key"]), request_id(given)
+    revision, existed = surely(said, lambda: kv.delete(fast.asking(given), key, said))
     if given.is_json():
         outcome = "deleted" if existed else "absent"
-        plain.json_line({**fast.head("kv-del", outcome, DONE), **_shown("key", key), "revision": revision, "request_id": request_id})
+        plain.json_line({**fast.head("kv-del", outcome, DONE), **shown("key", key), "revision": revision, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"deleted at revision {revision}" if existed else "was not there")
     return DONE
@@ -162,17 +149,17 @@ def _delete(given: Given) -> int:
 def _cas(given: Given) -> int:
     if ("prev_revision" in given) + ("prev_value" in given) + bool(given["absent"]) != 1:
         raise BadRequest("give exactly one of --prev-revision, --prev-value and --absent")
-    key, value, request_id = _key(given["key"]), _value(given["value"]), _request_id(given)
+    key, value, said = _key(given["key"]), _value(given["value"]), request_id(given)
     prev_value = _value(given["prev_value"]) if "prev_value" in given else None
-    revision, was_set, there = _surely(
-        request_id,
-        lambda: kv.compare_and_set(fast.asking(given), key, value, request_id, prev_revision=given["prev_revision"], prev_value=prev_value),
+    revision, was_set, there = surely(
+        said,
+        lambda: kv.compare_and_set(fast.asking(given), key, value, said, prev_revision=given["prev_revision"], prev_value=prev_value),
     )
     code = DONE if was_set else FAILED
     if given.is_json():
         head = fast.head("kv-cas", "done" if was_set else "different", code)
         found = _item(there) if there is not None else None
-        plain.json_line({**head, **_shown("key", key), "revision": revision, "request_id": request_id, "found": found})
+        plain.json_line({**head, **shown("key", key), "revision": revision, "request_id": said, "found": found})
     elif was_set:
         if not given["quiet"]:
             plain.line(f"revision {revision}")
@@ -181,19 +168,6 @@ def _cas(given: Given) -> int:
     else:
         plain.note(f"coordctl: nothing was changed: {given['key']} was last changed at revision {there.mod_revision}")
     return code
-
-
-def _request_id(given: Given) -> str:
-    """One of our own makes it safe to follow a change of leaders with the same write."""
-    return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
-
-
-def _surely(request_id: str, write: Callable[[], T]) -> T:
-    try:
-        return write()
-    except Unknown as error:
-        again = f"run it again with --request-id {request_id}: then it happens once"
-        raise type(error)(f"{error.sentence}; read before you try again, or {again}") from error
 
 
 def _watch(given: Given) -> int:
@@ -208,14 +182,14 @@ def _watch(given: Given) -> int:
             for event in change.events:
                 if given.is_json():
                     last = event is change.events[-1]
-                    value = _shown("value", event.value)
+                    value = shown("value", event.value)
                     plain.json_line(
                         {
                             **fast.head("kv-watch", "changed", DONE),
                             "revision": change.revision,
                             "is_last_of_revision": last,
                             "kind": event.kind,
-                            **_shown("key", event.key),
+                            **shown("key", event.key),
                             **value,
                             "version": event.version,
                             "session": event.session,

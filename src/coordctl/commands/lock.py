@@ -5,7 +5,7 @@ import os
 from coordctl.commands import fast
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
-from coordctl.hot import locks, session
+from coordctl.hot import locks
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, OUTCOME_UNKNOWN, REFUSED, Kind
@@ -83,6 +83,8 @@ def _token(given: Given) -> int:
 
 
 def _renew(given: Given) -> int:
+    from coordctl.hot import session
+
     asking, token = fast.asking(given), _token(given)
     holder = _held_with(locks.read(asking, given["name"]), given["name"], token)
     ttl_ms = session.renew(asking, holder.session)
@@ -94,6 +96,8 @@ def _renew(given: Given) -> int:
 
 
 def _release(given: Given) -> int:
+    from coordctl.hot import session
+
     asking, name, token = fast.asking(given), given["name"], _token(given)
     holder = _held_with(locks.read(asking, name), name, token)
     if locks.count_of_session(asking, holder.session) != 1:

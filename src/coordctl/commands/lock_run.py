@@ -1,8 +1,9 @@
 """`coordctl lock run`, and what it shares with `lock acquire`: from flags to a claim. Loads neither click nor msgspec."""
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Callable, Sequence
 
 from coordctl.flags import TIMEOUT_MS, Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import locks
@@ -16,6 +17,10 @@ from coordctl.runner.rules import Settings
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Unreachable
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 COMMAND_SHOWN_MAX = 60  # characters of the command in the owner's record
 KEEP_MS = 7 * 86_400_000
@@ -119,6 +124,7 @@ def lock_run(given: Given, command: Sequence[str]) -> int:
     held = HeldLock(endpoints, terms)
     from coordctl.runner.run import run  # while the question is on its way
 
+    held.on_ready(now_ms())  # whoever does not lead has said so meanwhile: the leader is asked before we go on preparing
     ended = run(held, command, settings, say)
     report(given, ended)
     return ended.exit_code

@@ -1,21 +1,23 @@
 """`coordctl queue`: tasks put by some and taken by others, at least once. Starts fast, but for `take --wait`."""
 
+from __future__ import annotations
+
 import os
 import sys
-from base64 import b64encode
-from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from coordctl.commands import fast
+from coordctl.commands.asked import REQUEST_ID, STALE, request_id, shown, surely
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, one_of, whole_number
 from coordctl.hot import queues
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, REFUSED, SURELY_NOT_DONE, Kind
-from coordnode.errors import BadRequest, Unknown
+from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -36,8 +38,6 @@ def _moment_ms(text: str) -> int:
     return 0 if text in ("0s", "0ms") else duration_ms(text)
 
 
-REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
-STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
 LEASE = Flag(("--lease",), "for so long it is yours (default: as the queue says)", "30s", duration_ms, 0)
 
 SET = Verb(
@@ -176,29 +176,7 @@ def _payload(text: str) -> bytes:
     return os.fsencode(text)
 
 
-def _request_id(given: Given) -> str:
-    """One of our own makes it safe to follow a change of leaders with the same write."""
-    return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
-
-
-def _surely(request_id: str, write: Callable[[], T]) -> T:
-    try:
-        return write()
-    except Unknown as error:
-        again = f"run it again with --request-id {request_id}: then it happens once"
-        raise type(error)(f"{error.sentence}; look before you try again, or {again}") from error
-
-
 # --- what is shown ---------------------------------------------------------------------------------------------------
-
-
-def _shown(name: str, data: bytes) -> dict[str, object]:
-    """As text where it is text, and always as base64."""
-    try:
-        text: str | None = data.decode()
-    except UnicodeDecodeError:
-        text = None
-    return {name: text, f"{name}_base64": b64encode(data).decode()}
 
 
 def _text(data: bytes) -> str:
@@ -211,7 +189,7 @@ def _seconds(milliseconds: int) -> str:
 
 def _queue_fields(queue: queues.Queue) -> dict[str, object]:
     counts = {"ready": queue.ready, "delayed": queue.delayed, "taken": queue.taken, "dead": queue.dead}
-    return {**_shown("queue", queue.name), **counts, "waiting": queue.waiting, "size_bytes": queue.size, "settings": queue.settings}
+    return {**shown("queue", queue.name), **counts, "waiting": queue.waiting, "size_bytes": queue.size, "settings": queue.settings}
 
 
 def _task_fields(task: queues.Task) -> dict[str, object]:
@@ -237,32 +215,32 @@ def _task_line(task: queues.Task) -> str:
 
 
 def _set(given: Given) -> int:
-    queue, request_id, asking = _queue(given), _request_id(given), fast.asking(given)
+    queue, said, asking = _queue(given), request_id(given), fast.asking(given)
     settings = dict(queues.SETTINGS)
     found, _ = queues.page(asking, queue, b"", stale=False)
     if found and found[0].name == queue:
         settings = dict(found[0].settings)
-    said = {"lease": "lease_ms", "retries": "retries_max", "backoff": "backoff_ms", "backoff_max": "backoff_ms_max"}
-    said |= {"dead_max": "dead_max", "tasks_max": "tasks_max", "bytes_max": "bytes_max", "dedupe": "dedupe_ms"}
-    settings |= {name: given[flag] for flag, name in said.items() if flag in given}
-    changed = _surely(request_id, lambda: queues.configure(asking, queue, settings, request_id))
+    fields = {"lease": "lease_ms", "retries": "retries_max", "backoff": "backoff_ms", "backoff_max": "backoff_ms_max"}
+    fields |= {"dead_max": "dead_max", "tasks_max": "tasks_max", "bytes_max": "bytes_max", "dedupe": "dedupe_ms"}
+    settings |= {name: given[flag] for flag, name in fields.items() if flag in given}
+    changed = surely(said, lambda: queues.configure(asking, queue, settings, said))
     if given.is_json():
         head = fast.head("queue-set", "changed" if changed else "unchanged", DONE)
-        plain.json_line({**head, **_shown("queue", queue), "settings": settings, "request_id": request_id})
+        plain.json_line({**head, **shown("queue", queue), "settings": settings, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"{given['queue']}: {'set' if changed else 'was so already'}")
     return DONE
 
 
 def _put(given: Given) -> int:
-    queue, payload, request_id, asking = _queue(given), _payload(given["payload"]), _request_id(given), fast.asking(given)
-    task, is_new = _surely(
-        request_id,
+    queue, payload, said, asking = _queue(given), _payload(given["payload"]), request_id(given), fast.asking(given)
+    task, is_new = surely(
+        said,
         lambda: queues.put(
             asking,
             queue,
             payload,
-            request_id,
+            said,
             priority=given["priority"],
             delay_ms=given["delay"],
             key=os.fsencode(given["key"]),
@@ -271,14 +249,14 @@ def _put(given: Given) -> int:
     )
     if given.is_json():
         head = fast.head("queue-put", "put" if is_new else "put before", DONE)
-        plain.json_line({**head, **_shown("queue", queue), "task": task, "request_id": request_id})
+        plain.json_line({**head, **shown("queue", queue), "task": task, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"task {task}{'' if is_new else ', put before'}")
     return DONE
 
 
 def _take(given: Given) -> int:
-    queue, request_id, count = _queue(given), _request_id(given), given["count"]
+    queue, said, count = _queue(given), request_id(given), given["count"]
     if count != 1 and not given.is_json():
         raise BadRequest("more than one task at a time would run into each other: add -o json, which prints one line for each")
     taken: Sequence[queues.Taken]
@@ -291,11 +269,11 @@ def _take(given: Given) -> int:
         found, lease_ms = taking.take(endpoints, queue, count, given["wait"] / 1000, given["lease"], given.timeout_ms() / 1000)
         taken = [queues.Taken(*task) for task in found]
     else:
-        taken, lease_ms = _surely(request_id, lambda: queues.take(fast.asking(given), queue, count, given["lease"], request_id))
+        taken, lease_ms = surely(said, lambda: queues.take(fast.asking(given), queue, count, given["lease"], said))
     for task in taken:
         if given.is_json():
             fields: dict[str, object] = {"task": task.task, "token": task.token, "attempts": task.attempts, "priority": task.priority}
-            fields |= {"lease_ms": lease_ms, **_shown("queue", queue), **_shown("payload", task.payload)}
+            fields |= {"lease_ms": lease_ms, **shown("queue", queue), **shown("payload", task.payload)}
             plain.json_line({**fast.head("queue-take", "taken", DONE), **fields})
         else:
             plain.data(b"%d\n" % task.token + task.payload)
@@ -305,33 +283,33 @@ def _take(given: Given) -> int:
 
 
 def _extend(given: Given) -> int:
-    queue, token, request_id, asking = _queue(given), _number(given, "token"), _request_id(given), fast.asking(given)
-    lease_ms = _surely(request_id, lambda: queues.extend(asking, queue, token, given["lease"], request_id))
+    queue, token, said, asking = _queue(given), _number(given, "token"), request_id(given), fast.asking(given)
+    lease_ms = surely(said, lambda: queues.extend(asking, queue, token, given["lease"], said))
     if given.is_json():
         head = fast.head("queue-extend", "extended", DONE)
-        plain.json_line({**head, **_shown("queue", queue), "token": token, "lease_ms": lease_ms, "request_id": request_id})
+        plain.json_line({**head, **shown("queue", queue), "token": token, "lease_ms": lease_ms, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"yours for {_seconds(lease_ms)} from now")
     return DONE
 
 
 def _ack(given: Given) -> int:
-    queue, token, request_id, asking = _queue(given), _number(given, "token"), _request_id(given), fast.asking(given)
-    _surely(request_id, lambda: queues.ack(asking, queue, token, request_id))
+    queue, token, said, asking = _queue(given), _number(given, "token"), request_id(given), fast.asking(given)
+    surely(said, lambda: queues.ack(asking, queue, token, said))
     if given.is_json():
-        plain.json_line({**fast.head("queue-ack", "done", DONE), **_shown("queue", queue), "token": token, "request_id": request_id})
+        plain.json_line({**fast.head("queue-ack", "done", DONE), **shown("queue", queue), "token": token, "request_id": said})
     elif not given["quiet"]:
         plain.line("done")
     return DONE
 
 
 def _nack(given: Given) -> int:
-    queue, token, request_id, asking = _queue(given), _number(given, "token"), _request_id(given), fast.asking(given)
-    said = {"delay_ms": given["delay"], "note": given["note"], "begun": not given["unbegun"]}
-    state, delay_ms = _surely(request_id, lambda: queues.nack(asking, queue, token, request_id, **said))
+    queue, token, said, asking = _queue(given), _number(given, "token"), request_id(given), fast.asking(given)
+    how = {"delay_ms": given["delay"], "note": given["note"], "begun": not given["unbegun"]}
+    state, delay_ms = surely(said, lambda: queues.nack(asking, queue, token, said, **how))
     if given.is_json():
         head = fast.head("queue-nack", state, DONE)
-        plain.json_line({**head, **_shown("queue", queue), "token": token, "delay_ms": delay_ms, "request_id": request_id})
+        plain.json_line({**head, **shown("queue", queue), "token": token, "delay_ms": delay_ms, "request_id": said})
     elif not given["quiet"]:
         plain.line(f"{state} for {_seconds(delay_ms)}" if delay_ms else state)
     return DONE
@@ -360,7 +338,7 @@ def _show(given: Given) -> int:
         task, payload = queues.get(asking, queue, _number(given, "task"), stale=stale)
         if given.is_json():
             head = fast.head("queue-show-task", "found", DONE)
-            plain.json_line({**head, **_shown("queue", queue), **_task_fields(task), **_shown("payload", payload)})
+            plain.json_line({**head, **shown("queue", queue), **_task_fields(task), **shown("payload", payload)})
         elif given["payload"]:
             plain.data(payload)
         else:
@@ -393,12 +371,12 @@ def _list_dead(given: Given) -> int:
 
 
 def _print_tasks(given: Given, state: str, schema: str) -> int:
-    queue, asking, after, more, count = _queue(given), fast.asking(given), "", True, 0
+    queue, asking, after, more, count = _queue(given), fast.asking(given), b"", True, 0
     while more:
         found, more, after = queues.tasks(asking, queue, state, after, stale=bool(given["stale"]))
         for task in found:
             if given.is_json():
-                plain.json_line({**fast.head(schema, "found", DONE), **_shown("queue", queue), **_task_fields(task)})
+                plain.json_line({**fast.head(schema, "found", DONE), **shown("queue", queue), **_task_fields(task)})
             else:
                 plain.line(_task_line(task))
         count += len(found)
@@ -429,7 +407,7 @@ def _delete(given: Given) -> int:
 
 def _counted(given: Given, queue: bytes, schema: str, done: str, count: int) -> int:
     if given.is_json():
-        plain.json_line({**fast.head(schema, "done" if count else "nothing to do", DONE), **_shown("queue", queue), "count": count})
+        plain.json_line({**fast.head(schema, "done" if count else "nothing to do", DONE), **shown("queue", queue), "count": count})
     elif not given["quiet"]:
         plain.line(f"{_text(queue)}: {count} {done}" if schema != "queue-delete" else done if count else "was not there")
     return DONE

@@ -1,7 +1,8 @@
 """`coordctl queue run`: takes one task and runs a command on it, with the task on standard input."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
 
 from coordctl.commands import fast
 from coordctl.commands.lock_run import exit_code, report
@@ -14,9 +15,14 @@ from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending, outcome
 from coordctl.runner.rules import Settings
 from coordctl.runner.run import run
-from coordctl.runner.task import HeldTask, believed_ms
+from coordctl.runner.task import HeldTask
 from coordnode.client.clock import now_ms
+from coordnode.client.renewal import believed_ms
 from coordnode.errors import BadRequest, CoordError, NotHeld, Unreachable
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RUN = Verb(
     "queue run",

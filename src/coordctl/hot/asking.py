@@ -1,26 +1,30 @@
 """One question to the cluster's leader: finds it, follows it, tries again where that is safe, and knows what it does not know."""
 
+from __future__ import annotations
+
 import os
-import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
 from coordctl.hot import frames
+from coordctl.hot.bare import socket
 from coordctl.local.clusters import Endpoint, host_and_port
 from coordnode import __version__
 from coordnode.client.identity import who
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
 REFUSED_SECONDS = 1.0  # when every member has refused connections for so long, none runs
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.015, 0.12
-FIRST_BYTES_MAX = 4096  # a member takes no more from a stranger before it has answered the hello
 RETRIED = (NotReady, Overloaded, NoSpace)
 
 
 class Asking:
-    """`ask` is one ask of docs/protocol.md as JSON has it, without its request number."""
+    """`ask` is one ask of docs/protocol.md, without its request number."""
 
     def __init__(self, endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
         assert endpoints
@@ -104,10 +108,10 @@ class Asking:
         connection = self._connect(address)
         was_sent = False
         try:
-            hello = frames.frame(frames.HELLO, [0, 0, 0, 0, who(), __version__])
+            hello = frames.hello(who(), __version__)
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
-            asks = frames.frame(frames.ASKS, [[ask], patience_ms])
-            waits_for_hello = len(asks) > FIRST_BYTES_MAX
+            asks = frames.asks([ask], patience_ms)
+            waits_for_hello = len(asks) > frames.FIRST_BYTES_MAX
             was_sent = not waits_for_hello
             connection.sendall(hello if waits_for_hello else hello + asks)
             while True:

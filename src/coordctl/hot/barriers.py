@@ -1,9 +1,14 @@
 """The questions behind `coordctl barrier`, but for waiting."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 ENTER, LEAVE = 90, 91  # tags of operations
 SHOW, LIST = 92, 93  # tags of reads
@@ -19,19 +24,19 @@ class Barrier(NamedTuple):
 
 
 def _barrier(fields: Any) -> Barrier:
-    return Barrier(frames.unpacked(fields[0]), *fields[1:5])
+    return Barrier(fields[0], *fields[1:5])
 
 
 def enter(asking: Asking, session: int, name: bytes, count: int) -> tuple[int, Barrier]:
     """(revision, the barrier as it is then)"""
-    result = asking.ask(frames.WRITE, [session, 0, 0, "", [ENTER, frames.packed(name), count]], is_safe_twice=False)
+    result = asking.ask(frames.WRITE, [session, 0, 0, "", [ENTER, name, count]], is_safe_twice=False)
     frames.expect(result, CHANGED)
     return int(result[1]), _barrier(result[2])
 
 
 def leave(asking: Asking, session: int, name: bytes, *, only_waiting: bool) -> tuple[Barrier, bool]:
     """(the barrier as it is then, whether the session stays inside, because it is open)"""
-    result = asking.ask(frames.WRITE, [session, 0, 0, "", [LEAVE, frames.packed(name), only_waiting]], is_safe_twice=False)
+    result = asking.ask(frames.WRITE, [session, 0, 0, "", [LEAVE, name, only_waiting]], is_safe_twice=False)
     frames.expect(result, CHANGED)
     return _barrier(result[2]), bool(result[3])
 
@@ -42,7 +47,7 @@ def view(asking: Asking, name: bytes, *, stale: bool) -> tuple[Barrier | None, l
     sessions: list[tuple[int, str]] = []
     after, more = 0, True
     while more:
-        result = asking.ask(frames.READ, [SHOW, frames.packed(name), after, 0], stale, 0, is_safe_twice=True)
+        result = asking.ask(frames.READ, [SHOW, name, after, 0], stale, 0, is_safe_twice=True)
         frames.expect(result, VIEW)
         barrier = None if result[2] is None else _barrier(result[2])
         sessions += [(session, owner) for session, owner in result[3]]
@@ -52,6 +57,6 @@ def view(asking: Asking, name: bytes, *, stale: bool) -> tuple[Barrier | None, l
 
 
 def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Barrier], bool]:
-    result = asking.ask(frames.READ, [LIST, frames.packed(prefix), frames.packed(after), 0], stale, 0, is_safe_twice=True)
+    result = asking.ask(frames.READ, [LIST, prefix, after, 0], stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [_barrier(fields) for fields in result[2]], result[3]

@@ -1,9 +1,14 @@
-"""Elections as JSON has them: what is asked, and what the answers mean, for the verbs and for who leads."""
+"""Elections as docs/protocol.md has them: what is asked, and what the answers mean, for the verbs and for who leads."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 CAMPAIGN, DEPOSE = 40, 43  # tags of operations
 SHOW, LIST, CANDIDACIES = 44, 45, 46  # tags of reads
@@ -52,15 +57,15 @@ class View(NamedTuple):
 
 def leader_of(fields: Any) -> Leader:
     token, session, owner, candidate, value, since_unix_ms, led_ms = fields[:7]
-    return Leader(token, session, owner, candidate, frames.unpacked(value), since_unix_ms, led_ms)
+    return Leader(token, session, owner, candidate, value, since_unix_ms, led_ms)
 
 
 def election_of(fields: Any) -> Election:
-    return Election(frames.unpacked(fields[0]), leader_of(fields[1]), fields[2])
+    return Election(fields[0], leader_of(fields[1]), fields[2])
 
 
 def read_operation(name: bytes, after_ticket: int = 0) -> list[object]:
-    return [SHOW, frames.packed(name), after_ticket, 0]
+    return [SHOW, name, after_ticket, 0]
 
 
 def view(asking: Asking, name: bytes, *, stale: bool) -> View:
@@ -75,17 +80,17 @@ def view(asking: Asking, name: bytes, *, stale: bool) -> View:
         _, _, election, candidates, more = result[:5]
         found = None if election is None else election_of(election)
         for ticket, session, owner, candidate, value, since_unix_ms, waited_ms in [fields[:7] for fields in candidates]:
-            standing.append(Candidate(ticket, session, owner, candidate, frames.unpacked(value), since_unix_ms, waited_ms))
+            standing.append(Candidate(ticket, session, owner, candidate, value, since_unix_ms, waited_ms))
     return View(found, standing)
 
 
 def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Election], bool]:
     """(elections in the order of their names, whether there are more)"""
-    read = [LIST, frames.packed(prefix), frames.packed(after), 0]
+    read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [election_of(fields) for fields in result[2]], result[3]
 
 
 def depose_operation(name: bytes, token: int, to: str, reason: str, by: str) -> list[object]:
-    return [DEPOSE, frames.packed(name), token, to, reason, by]
+    return [DEPOSE, name, token, to, reason, by]

@@ -1,20 +1,26 @@
-"""The part of docs/protocol.md that a one-question client needs: frames with JSON bodies, and what is inside them."""
+"""The part of docs/protocol.md that a one-question client needs: frames with msgpack bodies, and what is inside them."""
 
-import json
-import socket
-import struct
+from __future__ import annotations
+
 import time
-from base64 import b64decode, b64encode
-from typing import Any
 from zlib import crc32
 
+from coordctl.hot.msgpack import pack, unpack
 from coordnode.errors import BY_CODE, CoordError, FrameError, Unknown
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from coordctl.hot.bare import socket
 
 MAGIC, VERSION = 0xC5, 1
 HELLO, ASKS, ANSWERS, REFUSAL = 1, 3, 4, 5
-JSON = 1
-HEADER_BYTES = 16
+MSGPACK = 0
+HEADER_BYTES, CHECKED_BYTES = 16, 12
 BODY_BYTES_MAX = 16 * 1024 * 1024 - HEADER_BYTES
+FIRST_BYTES_MAX = 4096  # a member takes no more from a stranger before it has answered the hello
 
 WRITE, READ, KEEP_ALIVE, WATCH = 1, 2, 3, 4  # tags of asks
 REPLY, ERROR, ALIVE, PUSH, GAP, PROGRESS = 1, 2, 3, 4, 5, 6  # tags of answers
@@ -23,28 +29,43 @@ LOCKS = 2  # space of an event, kind of a notice
 
 
 def frame(kind: int, content: object) -> bytes:
-    body = json.dumps(content, separators=(",", ":")).encode()
-    start = struct.pack(">BBBBII", MAGIC, VERSION, kind, JSON, len(body), crc32(body))
-    return start + struct.pack(">I", crc32(start)) + body
+    body = pack(content)
+    start = bytes((MAGIC, VERSION, kind, MSGPACK)) + len(body).to_bytes(4) + crc32(body).to_bytes(4)
+    return start + crc32(start).to_bytes(4) + body
+
+
+def hello(identity: str, build: str) -> bytes:
+    """To whichever member of whichever cluster is there."""
+    return frame(HELLO, [0, 0, 0, 0, identity, build])
+
+
+def asks(asked: Sequence[Sequence[object]], patience_ms: int) -> bytes:
+    """What is written or read is packed for itself: members pass it on as it is."""
+    whole = [[*ask[:2], pack(ask[2]), *ask[3:]] if ask[0] in (WRITE, READ) else ask for ask in asked]
+    return frame(ASKS, [whole, patience_ms])
 
 
 def body_bytes(header: bytes) -> tuple[int, int]:
     """(kind, length of the body) of a header that was not damaged."""
-    magic, version, kind, body_format, length, _ = struct.unpack(">BBBBII", header[:12])
-    if (magic, version) != (MAGIC, VERSION) or struct.unpack(">I", header[12:])[0] != crc32(header[:12]):
+    magic, version, kind, body_format = header[:4]
+    length = int.from_bytes(header[4:8])
+    if (magic, version) != (MAGIC, VERSION) or int.from_bytes(header[CHECKED_BYTES:]) != crc32(header[:CHECKED_BYTES]):
         raise FrameError("what answers there does not speak coordnode's protocol, version 1: check the endpoint")
-    if body_format != JSON or length > BODY_BYTES_MAX:
+    if body_format != MSGPACK or length > BODY_BYTES_MAX:
         raise FrameError(f"a frame of format {body_format} with {length} bytes was not asked for")
     return kind, length
 
 
 def content(header: bytes, body: bytes) -> Any:
-    if struct.unpack(">I", header[8:12])[0] != crc32(body):
+    """Results are unpacked, too; None: there is none."""
+    if int.from_bytes(header[8:CHECKED_BYTES]) != crc32(body):
         raise FrameError("a frame was damaged on its way")
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise FrameError(f"a frame is not JSON: {error}") from None
+    found = unpack(body)
+    if header[2] == ANSWERS:
+        for answer in found:
+            if answer[0] == REPLY:
+                answer[4] = unpack(answer[4]) if answer[4] else None
+    return found
 
 
 def receive(connection: socket.socket, until: float) -> tuple[int, Any]:
@@ -70,14 +91,6 @@ def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
 
 def error_of(code: int, sentence: str) -> CoordError:
     return BY_CODE.get(code, Unknown)(sentence)
-
-
-def packed(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def unpacked(text: str) -> bytes:
-    return b64decode(text)
 
 
 def expect(result: Any, tag: int) -> None:

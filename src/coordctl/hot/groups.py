@@ -1,9 +1,14 @@
 """The questions behind `coordctl group`, but for watching and staying."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 JOIN, UPDATE, LEAVE = 50, 51, 52  # tags of operations
 SHOW, LIST, FIND = 53, 54, 55  # tags of reads
@@ -28,53 +33,52 @@ class Member(NamedTuple):
 
 def _member(fields: Any) -> Member:
     name, session, data, labels, weight, joined = fields[:6]
-    return Member(frames.unpacked(name), session, frames.unpacked(data), dict(labels), weight, joined)
+    return Member(name, session, data, dict(labels), weight, joined)
 
 
 def join(asking: Asking, session: int, group: bytes, member: bytes, data: bytes, labels: dict[str, str], weight: int) -> tuple[int, bytes]:
     """(view, the member's name)"""
-    operation = [JOIN, frames.packed(group), frames.packed(member), frames.packed(data), sorted(labels.items()), weight]
+    operation = [JOIN, group, member, data, sorted(labels.items()), weight]
     return _change(asking, session, operation, is_safe_twice=False)
 
 
 def update(
     asking: Asking, session: int, group: bytes, member: bytes, data: bytes | None, labels: dict[str, str] | None, weight: int | None
 ) -> tuple[int, bytes]:
-    packed = None if data is None else frames.packed(data)
-    operation = [UPDATE, frames.packed(group), frames.packed(member), packed, None if labels is None else sorted(labels.items()), weight]
+    operation = [UPDATE, group, member, data, None if labels is None else sorted(labels.items()), weight]
     return _change(asking, session, operation, is_safe_twice=True)  # the same once more changes nothing
 
 
 def leave(asking: Asking, session: int, group: bytes, member: bytes) -> tuple[int, bytes]:
-    return _change(asking, session, [LEAVE, frames.packed(group), frames.packed(member)], is_safe_twice=False)
+    return _change(asking, session, [LEAVE, group, member], is_safe_twice=False)
 
 
 def _change(asking: Asking, session: int, operation: list[object], *, is_safe_twice: bool) -> tuple[int, bytes]:
     result = asking.ask(frames.WRITE, [session, 0, 0, "", operation], is_safe_twice=is_safe_twice)
     frames.expect(result, CHANGED)
-    return int(result[2]), frames.unpacked(result[3])
+    return int(result[2]), result[3]
 
 
 def view(asking: Asking, group: bytes, *, stale: bool) -> tuple[int, list[Member]]:
     """(view, members); view 0: there are none"""
-    result = asking.ask(frames.READ, [SHOW, frames.packed(group)], stale, 0, is_safe_twice=True)
+    result = asking.ask(frames.READ, [SHOW, group], stale, 0, is_safe_twice=True)
     frames.expect(result, VIEW)
     return int(result[2]), [_member(fields) for fields in result[3]]
 
 
 def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Group], bool]:
-    read = [LIST, frames.packed(prefix), frames.packed(after), 0]
+    read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
-    return [Group(frames.unpacked(name), *rest[:2]) for name, *rest in result[2]], result[3]
+    return [Group(name, *rest[:2]) for name, *rest in result[2]], result[3]
 
 
 def find(
     asking: Asking, prefix: bytes, requires: list[tuple[str, int, str]], after: tuple[bytes, bytes], *, stale: bool
 ) -> tuple[list[tuple[bytes, Member]], tuple[bytes, bytes] | None]:
     """(members with their groups, where the next page goes on; None: that was all)"""
-    read = [FIND, frames.packed(prefix), requires, frames.packed(after[0]), frames.packed(after[1]), 0]
+    read = [FIND, prefix, requires, after[0], after[1], 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, MEMBERS)
-    found = [(frames.unpacked(group), _member(fields)) for group, fields in result[2]]
-    return found, (frames.unpacked(result[4]), frames.unpacked(result[5])) if result[3] else None
+    found = [(group, _member(fields)) for group, fields in result[2]]
+    return found, (result[4], result[5]) if result[3] else None

@@ -1,9 +1,14 @@
 """The questions behind `coordctl kv`: what is asked, and what the answer means."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 GET_TAG, RANGE_TAG = 4, 5  # tags of reads
 PUT_TAG, DELETE_TAG, TRANSACTION_TAG = 1, 2, 6  # tags of operations
@@ -29,7 +34,7 @@ def _item(fields: Any) -> Item | None:
     if fields is None:
         return None
     key, value, create_revision, mod_revision, version, *rest = fields
-    return Item(frames.unpacked(key), frames.unpacked(value), create_revision, mod_revision, version, rest[0] if rest else 0)
+    return Item(key, value, create_revision, mod_revision, version, rest[0] if rest else 0)
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -39,14 +44,14 @@ def prefix_end(prefix: bytes) -> bytes:
 
 
 def get(asking: Asking, key: bytes, *, stale: bool, min_revision: int) -> Found:
-    result = asking.ask(frames.READ, [GET_TAG, frames.packed(key)], stale, min_revision, is_safe_twice=True)
+    result = asking.ask(frames.READ, [GET_TAG, key], stale, min_revision, is_safe_twice=True)
     frames.expect(result, frames.GOT)
     return Found(result[1], _item(result[2]))
 
 
 def page(asking: Asking, start: bytes, end: bytes, *, keys_only: bool, stale: bool) -> tuple[int, list[Item], bool]:
     """(revision, items, whether there are more)"""
-    read = [RANGE_TAG, frames.packed(start), frames.packed(end), 0, keys_only]
+    read = [RANGE_TAG, start, end, 0, keys_only]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, frames.PAGE)
     return result[1], [item for item in map(_item, result[2]) if item is not None], result[3]
@@ -54,14 +59,14 @@ def page(asking: Asking, start: bytes, end: bytes, *, keys_only: bool, stale: bo
 
 def put(asking: Asking, key: bytes, value: bytes, request_id: str) -> int:
     """The revision."""
-    result = _write(asking, request_id, [PUT_TAG, frames.packed(key), frames.packed(value)])
+    result = _write(asking, request_id, [PUT_TAG, key, value])
     frames.expect(result, frames.DONE)
     return int(result[1])
 
 
 def delete(asking: Asking, key: bytes, request_id: str) -> tuple[int, bool]:
     """(revision, whether it was there)"""
-    result = _write(asking, request_id, [DELETE_TAG, frames.packed(key)])
+    result = _write(asking, request_id, [DELETE_TAG, key])
     frames.expect(result, frames.DONE)
     return int(result[1]), len(result) <= 2 or result[2] > 0
 
@@ -70,14 +75,13 @@ def compare_and_set(
     asking: Asking, key: bytes, value: bytes, request_id: str, *, prev_revision: int | None, prev_value: bytes | None
 ) -> tuple[int, bool, Item | None]:
     """(revision, whether it was set, what was there if not); without a revision and a value: only if the key is absent."""
-    name = frames.packed(key)
     if prev_revision is not None:
-        compare: list[object] = [name, MOD_REVISION_FIELD, EQUAL, prev_revision]
+        compare: list[object] = [key, MOD_REVISION_FIELD, EQUAL, prev_revision]
     elif prev_value is not None:
-        compare = [name, VALUE_FIELD, EQUAL, 0, frames.packed(prev_value)]
+        compare = [key, VALUE_FIELD, EQUAL, 0, prev_value]
     else:
-        compare = [name, VERSION_FIELD, EQUAL, 0]
-    operation = [TRANSACTION_TAG, [compare], [[PUT_TAG, name, frames.packed(value)]], [[GET_TAG, name]]]
+        compare = [key, VERSION_FIELD, EQUAL, 0]
+    operation = [TRANSACTION_TAG, [compare], [[PUT_TAG, key, value]], [[GET_TAG, key]]]
     result = _write(asking, request_id, operation)
     frames.expect(result, frames.TRANSACTION_DONE)
     _, revision, succeeded, results = result

@@ -1,17 +1,21 @@
 """Moves the bytes of one Talk: a socket that never blocks its owner, who waits for it together with other things."""
 
+from __future__ import annotations
+
 import os
 import select
-import socket
-from collections.abc import Sequence
-from typing import Any
 
 from coordctl.hot import frames
-from coordctl.hot.asking import FIRST_BYTES_MAX
+from coordctl.hot.bare import socket
 from coordctl.hot.talk import Connect, Disconnect, Send, Talk
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
 from coordnode.errors import CoordError
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class SmallChance:
@@ -85,11 +89,18 @@ class Line:
             self._held_back.clear()
             self._socket.connect(name)
         except BlockingIOError:
+            if self._is_writable():  # a member on this machine is there at once, before its owner waits for anything
+                self.on_ready(now_ms)
             return
         except OSError as error:
             self._give_up((error.strerror or str(error)).lower(), now_ms)
             return
         self._on_connected(now_ms)
+
+    def _is_writable(self) -> bool:
+        poll = select.poll()
+        poll.register(*self.descriptor())
+        return bool(poll.poll(0))
 
     def _look_up(self, address: str) -> list[Any]:
         if address not in self._found:
@@ -101,13 +112,13 @@ class Line:
 
     def _on_connected(self, now_ms: int) -> None:
         self._is_connected = True
-        self._out += frames.frame(frames.HELLO, [0, 0, 0, 0, self._identity, __version__])
+        self._out += frames.hello(self._identity, __version__)
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
 
     def _send(self, asks: Sequence[list[object]]) -> None:
-        asked = frames.frame(frames.ASKS, [asks, 0])
-        waits = not self._is_greeted and (self._held_back or len(asked) > FIRST_BYTES_MAX)
+        asked = frames.asks(asks, 0)
+        waits = not self._is_greeted and (self._held_back or len(asked) > frames.FIRST_BYTES_MAX)
         (self._held_back if waits else self._out).extend(asked)
 
     def _flush(self, now_ms: int) -> None:

@@ -1,10 +1,16 @@
-"""Locks as JSON has them: what is asked, and what the answers mean, for the verbs and for who holds one."""
+"""Locks as docs/protocol.md has them: what is asked, and what the answers mean, for the verbs and for who holds one."""
+
+from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 ACQUIRE_TAG, RELEASE_TAG, BREAK_TAG = 30, 31, 32  # of operations
 READ_TAG, LIST_TAG, HELD_TAG = 33, 34, 35  # of reads
@@ -65,16 +71,12 @@ class Wish(NamedTuple):
     note: str = ""
 
     def operation(self) -> list[object]:
-        return [ACQUIRE_TAG, packed_name(self.name), self.kind, self.permits, self.limit, self.waits, False, self.delay_ms, self.note]
-
-
-def packed_name(name: str) -> str:
-    return frames.packed(os.fsencode(name))
+        return [ACQUIRE_TAG, os.fsencode(self.name), self.kind, self.permits, self.limit, self.waits, False, self.delay_ms, self.note]
 
 
 def lock_of(fields: Any) -> Lock:
     name, kind, limit, permits, holders, waiters, first, *_ = fields
-    return Lock(os.fsdecode(frames.unpacked(name)), kind, limit, permits, holders, waiters, None if first is None else Holder(*first[:10]))
+    return Lock(os.fsdecode(name), kind, limit, permits, holders, waiters, None if first is None else Holder(*first[:10]))
 
 
 def view_of(result: Any) -> View:
@@ -85,7 +87,7 @@ def view_of(result: Any) -> View:
 
 
 def read_operation(name: str) -> list[object]:
-    return [READ_TAG, packed_name(name), 0, 0, 0]
+    return [READ_TAG, os.fsencode(name), 0, 0, 0]
 
 
 def read(asking: Asking, name: str, *, stale: bool = False) -> View:
@@ -93,19 +95,19 @@ def read(asking: Asking, name: str, *, stale: bool = False) -> View:
 
 
 def break_operation(name: str, token: int, reason: str, by: str) -> list[object]:
-    return [BREAK_TAG, packed_name(name), token, reason, by]
+    return [BREAK_TAG, os.fsencode(name), token, reason, by]
 
 
 def count_of_session(asking: Asking, session: int) -> int:
     """How many locks it holds or awaits; of more than one page, those of the first."""
-    result = asking.ask(frames.READ, [HELD_TAG, session, "", 0, 0], False, 0, is_safe_twice=True)
+    result = asking.ask(frames.READ, [HELD_TAG, session, b"", 0, 0], False, 0, is_safe_twice=True)
     frames.expect(result, HELD)
     return len(result[2])
 
 
 def page(asking: Asking, prefix: str, after: str, *, stale: bool) -> tuple[list[Lock], bool]:
     """(locks in the order of their names, whether there are more)"""
-    operation = [LIST_TAG, packed_name(prefix), packed_name(after), 0]
+    operation = [LIST_TAG, os.fsencode(prefix), os.fsencode(after), 0]
     result = asking.ask(frames.READ, operation, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [lock_of(fields) for fields in result[2]], result[3]

@@ -1,10 +1,10 @@
 """Taking a lock or a leadership away, and finding out when its holder was told: we listen to what the leader tells its session."""
 
+from __future__ import annotations
+
 import os
 import socket
 import time
-from base64 import b64encode
-from collections.abc import Sequence
 
 from coordctl.hot import frames
 from coordctl.hot.asking import Asking
@@ -12,6 +12,10 @@ from coordctl.hot.talk import NOTICES
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
 from coordnode.errors import CoordError
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LISTEN_SECONDS = 1.0
 SESSIONS_MAX = 32
@@ -39,16 +43,16 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
     if not sessions:
         return None
     until = time.monotonic() + LISTEN_SECONDS
-    asks = []
+    asks: list[list[object]] = []
     for number, session in enumerate(sessions, 1):
         key = session.to_bytes(8)
-        asks.append([frames.WATCH, number, b64encode(key).decode(), b64encode(key + b"\0").decode(), 0, NOTICES])
+        asks.append([frames.WATCH, number, key, key + b"\0", 0, NOTICES])
     connection = None
     try:
         connection = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        hello = frames.frame(frames.HELLO, [0, 0, 0, 0, "coordctl", __version__])
-        connection.sendall(hello + frames.frame(frames.ASKS, [asks, 0]))
+        hello = frames.hello("coordctl", __version__)
+        connection.sendall(hello + frames.asks(asks, 0))
         answered: list[int] = []
         while len(answered) < len(asks):
             answered += [request for request, _ in _pushes(connection, until)]

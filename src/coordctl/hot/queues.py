@@ -1,10 +1,15 @@
 """The questions behind `coordctl queue`, but for waiting."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
 from coordnode.errors import NotHeld
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coordctl.hot.asking import Asking
 
 CONFIGURE, PUT, TAKE, EXTEND, ACK, NACK, REDRIVE, PURGE, DELETE = 60, 61, 62, 64, 65, 66, 67, 68, 69  # tags of operations
 SHOW, LIST, TASKS, TASK = 70, 71, 72, 73  # tags of reads
@@ -61,7 +66,7 @@ class Task(NamedTuple):
 
 def configure(asking: Asking, queue: bytes, settings: dict[str, int], request_id: str) -> bool:
     """Whether that changed anything."""
-    result = _write(asking, request_id, frames.DONE, [CONFIGURE, frames.packed(queue), [settings[name] for name in SETTINGS]])
+    result = _write(asking, request_id, frames.DONE, [CONFIGURE, queue, [settings[name] for name in SETTINGS]])
     return bool(result[2])
 
 
@@ -69,17 +74,17 @@ def put(
     asking: Asking, queue: bytes, payload: bytes, request_id: str, *, priority: int, delay_ms: int, key: bytes, holding: int
 ) -> tuple[int, bool]:
     """(task, whether it is a new one)"""
-    operation = [PUT, frames.packed(queue), frames.packed(payload), priority, delay_ms, frames.packed(key), holding]
+    operation = [PUT, queue, payload, priority, delay_ms, key, holding]
     result = _write(asking, request_id, TASK_PUT, operation)
     return int(result[2]), bool(result[3])
 
 
 def take(asking: Asking, queue: bytes, count: int, lease_ms: int, request_id: str) -> tuple[list[Taken], int]:
     """(tasks, the length of their leases)"""
-    result = _write(asking, request_id, TAKEN, [TAKE, frames.packed(queue), count, False, True, lease_ms])
+    result = _write(asking, request_id, TAKEN, [TAKE, queue, count, False, True, lease_ms])
     taken = []
     for number, token, payload, attempts, priority in [fields[:5] for fields in result[2]]:
-        data = frames.unpacked(payload) if payload is not None else _payload(asking, queue, number, token)
+        data = payload if payload is not None else _payload(asking, queue, number, token)
         taken.append(Taken(number, token, data, attempts, priority))
     return taken, int(result[3])
 
@@ -93,16 +98,16 @@ def _payload(asking: Asking, queue: bytes, number: int, token: int) -> bytes:
 
 def extend(asking: Asking, queue: bytes, token: int, lease_ms: int, request_id: str) -> int:
     """The length of the lease, from now on."""
-    return int(_write(asking, request_id, EXTENDED, [EXTEND, frames.packed(queue), token, lease_ms])[2])
+    return int(_write(asking, request_id, EXTENDED, [EXTEND, queue, token, lease_ms])[2])
 
 
 def ack(asking: Asking, queue: bytes, token: int, request_id: str) -> None:
-    _write(asking, request_id, frames.DONE, [ACK, frames.packed(queue), token])
+    _write(asking, request_id, frames.DONE, [ACK, queue, token])
 
 
 def nack(asking: Asking, queue: bytes, token: int, request_id: str, *, delay_ms: int, note: str, begun: bool) -> tuple[str, int]:
     """(its state, for how long that is delayed)"""
-    result = _write(asking, request_id, RETURNED, [NACK, frames.packed(queue), token, delay_ms, note, begun])
+    result = _write(asking, request_id, RETURNED, [NACK, queue, token, delay_ms, note, begun])
     return NAMES.get(result[2], "unknown"), int(result[3])
 
 
@@ -110,7 +115,7 @@ def redrive(asking: Asking, queue: bytes, task: int) -> int:
     """How many. A slice that was made twice finds less to do: nothing is redriven twice."""
     total, more = 0, True
     while more:
-        result = _write(asking, "", frames.DONE, [REDRIVE, frames.packed(queue), task, 128])
+        result = _write(asking, "", frames.DONE, [REDRIVE, queue, task, 128])
         total += result[2]
         more = result[3] and not task and result[2] > 0
     return total
@@ -119,7 +124,7 @@ def redrive(asking: Asking, queue: bytes, task: int) -> int:
 def purge(asking: Asking, queue: bytes, dead: bool) -> int:
     total, more = 0, True
     while more:
-        result = _write(asking, "", frames.DONE, [PURGE, frames.packed(queue), dead, 128])
+        result = _write(asking, "", frames.DONE, [PURGE, queue, dead, 128])
         total += result[2]
         more = result[3]
     return total
@@ -129,45 +134,45 @@ def delete(asking: Asking, queue: bytes) -> bool:
     """Whether it was there."""
     more = True
     while more:
-        result = _write(asking, "", frames.DONE, [DELETE, frames.packed(queue)])
+        result = _write(asking, "", frames.DONE, [DELETE, queue])
         more = len(result) > 3 and result[3]
     return bool(result[2])
 
 
 def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Queue], bool]:
     """(queues in the order of their names, whether there are more)"""
-    result = _read(asking, stale, PAGE, [LIST, frames.packed(prefix), frames.packed(after), 0])
+    result = _read(asking, stale, PAGE, [LIST, prefix, after, 0])
     return [_queue(fields) for fields in result[2]], result[3]
 
 
 def show(asking: Asking, queue: bytes, *, stale: bool) -> tuple[Queue, int]:
     """(the queue, for how long the task that is next has been in it)"""
-    result = _read(asking, stale, VIEW, [SHOW, frames.packed(queue)])
+    result = _read(asking, stale, VIEW, [SHOW, queue])
     return _queue(result[2]), int(result[3])
 
 
-def tasks(asking: Asking, queue: bytes, state: str, after: str, *, stale: bool) -> tuple[list[Task], bool, str]:
+def tasks(asking: Asking, queue: bytes, state: str, after: bytes, *, stale: bool) -> tuple[list[Task], bool, bytes]:
     """(tasks, whether there are more, where those begin)"""
-    result = _read(asking, stale, TASK_PAGE, [TASKS, frames.packed(queue), STATES[state], after, 0])
+    result = _read(asking, stale, TASK_PAGE, [TASKS, queue, STATES[state], after, 0])
     return [_task(fields) for fields in result[2]], result[3], result[4]
 
 
 def get(asking: Asking, queue: bytes, task: int, *, stale: bool) -> tuple[Task, bytes]:
     """(the task, its payload)"""
-    result = _read(asking, stale, TASK_VIEW, [TASK, frames.packed(queue), task])
-    return _task(result[2]), frames.unpacked(result[3])
+    result = _read(asking, stale, TASK_VIEW, [TASK, queue, task])
+    return _task(result[2]), result[3]
 
 
 def _queue(fields: Any) -> Queue:
     name, settings, *counts = fields[:8]
-    return Queue(frames.unpacked(name), dict(zip(SETTINGS, settings, strict=False)), *counts)
+    return Queue(name, dict(zip(SETTINGS, settings, strict=False)), *counts)
 
 
 def _task(fields: Any) -> Task:
     number, state, priority, attempts, size, age_ms, due_ms, token, session, failure, note, key = fields[:12]
     why = FAILURES[failure] if failure < len(FAILURES) else str(failure)
     name = NAMES.get(state, str(state))
-    return Task(number, name, priority, attempts, size, age_ms, due_ms, token, session, why, note, frames.unpacked(key))
+    return Task(number, name, priority, attempts, size, age_ms, due_ms, token, session, why, note, key)
 
 
 def _write(asking: Asking, request_id: str, tag: int, operation: list[object]) -> Any:

@@ -1,10 +1,13 @@
 """The questions behind `coordctl session`."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
 from coordnode.errors import SessionExpired, Unreachable
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from coordctl.hot.asking import Asking
 
 READ_TAG = 12  # of reads
 CLOSE_TAG = 11  # of operations

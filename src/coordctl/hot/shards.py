@@ -1,9 +1,12 @@
 """The questions behind `coordctl shard`."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
-from coordctl.hot.asking import Asking
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from coordctl.hot.asking import Asking
 
 CREATE, CONFIGURE, DELETE = 80, 81, 82  # tags of operations
 SHOW, LIST = 84, 85  # tags of reads
@@ -35,34 +38,34 @@ class View(NamedTuple):
 
 def create(asking: Asking, name: bytes, group: bytes, shards: int, revoke_ms: int, request_id: str) -> bool:
     """Whether it was made now; it may be there already, the same."""
-    return _write(asking, request_id, [CREATE, frames.packed(name), frames.packed(group), shards, revoke_ms])
+    return _write(asking, request_id, [CREATE, name, group, shards, revoke_ms])
 
 
 def configure(asking: Asking, name: bytes, shards: int | None, revoke_ms: int | None, request_id: str) -> bool:
     """Whether that changed anything."""
-    return _write(asking, request_id, [CONFIGURE, frames.packed(name), shards, revoke_ms])
+    return _write(asking, request_id, [CONFIGURE, name, shards, revoke_ms])
 
 
 def delete(asking: Asking, name: bytes, request_id: str) -> bool:
     """Whether it was there."""
-    return _write(asking, request_id, [DELETE, frames.packed(name)])
+    return _write(asking, request_id, [DELETE, name])
 
 
 def view(asking: Asking, name: bytes, *, stale: bool) -> View:
-    result = asking.ask(frames.READ, [SHOW, frames.packed(name)], stale, 0, is_safe_twice=True)
+    result = asking.ask(frames.READ, [SHOW, name], stale, 0, is_safe_twice=True)
     frames.expect(result, VIEW)
     owned = []
     for fields in result[5]:
         shard, member, session, token = fields[:4]
-        owned.append(Owned(shard, frames.unpacked(member), session, token, fields[4] if len(fields) > 4 else None))
-    return View(frames.unpacked(result[2]), result[3], result[4], owned)
+        owned.append(Owned(shard, member, session, token, fields[4] if len(fields) > 4 else None))
+    return View(result[2], result[3], result[4], owned)
 
 
 def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Assignment], bool]:
-    read = [LIST, frames.packed(prefix), frames.packed(after), 0]
+    read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
-    return [Assignment(frames.unpacked(name), frames.unpacked(group), *rest[:3]) for name, group, *rest in result[2]], result[3]
+    return [Assignment(name, group, *rest[:3]) for name, group, *rest in result[2]], result[3]
 
 
 def _write(asking: Asking, request_id: str, operation: list[object]) -> bool:

@@ -4,13 +4,11 @@ Its owner reports what happened, then carries out what `poll` returns, and calls
 asked here may safely be sent twice: opening has a nonce, writes of a session have their sequence, the rest changes nothing.
 """
 
-from base64 import b64encode
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames
 from coordnode.client.addresses import Places, parse_addresses
-from coordnode.client.lease import Lease
+from coordnode.client.renewal import Renewal
 from coordnode.client.route import Chance, Route, jittered_ms
 from coordnode.errors import (
     ClusterReplaced,
@@ -25,6 +23,11 @@ from coordnode.errors import (
     WrongCluster,
 )
 from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 ATTEMPT_MS = 600  # after so much silence another member is asked
 PROBE_MS = 5_000  # a session with a long lease is renewed as often as that, or a dead connection would hide its notices
@@ -44,14 +47,14 @@ class Disconnect(NamedTuple):
 
 
 class Send(NamedTuple):
-    ask: list[object]  # one ask of docs/protocol.md as JSON has it
+    ask: list[object]  # one ask of docs/protocol.md
 
 
 Action = Connect | Disconnect | Send
 
 
 class Answered(NamedTuple):
-    """The only outcome of a call: `result` as JSON has it, or an error that says it surely did not happen."""
+    """The only outcome of a call: `result` as docs/protocol.md has it, or an error that says it surely did not happen."""
 
     call: int
     result: Any
@@ -96,7 +99,7 @@ class _Call:
 
 class Talk:
     def __init__(self, addresses: Sequence[str], chance: Chance) -> None:
-        self.lease = Lease(0)
+        self.lease = Renewal(0)
         self.heard_ms = 0  # when a member last answered as a leader does
         self.troubles: dict[str, str] = {}  # address -> what it did last
         self._places = Places(parse_addresses(addresses))
@@ -125,12 +128,12 @@ class Talk:
 
         `parent`: a session that will not go on before this one is over.
         """
-        self.lease = Lease(ttl_ms)
+        self.lease = Renewal(ttl_ms)
         self._last_sequence = 1
         self._calls.clear()
         self._renewals.clear()
         self._watch_request = 0
-        self._opening = self._call(frames.WRITE, [OPEN_TAG, b64encode(nonce).decode(), ttl_ms, owner, first, parent], 0)
+        self._opening = self._call(frames.WRITE, [OPEN_TAG, nonce, ttl_ms, owner, first, parent], 0)
         return self._opening
 
     def write(self, operation: list[object]) -> int:
@@ -288,7 +291,7 @@ class Talk:
         if kind == frames.PUSH:
             for revision, events in fields[0]:
                 if revision >= self._watch_from:
-                    self._told += [Noticed(event[0], frames.unpacked(event[2])) for event in events]
+                    self._told += [Noticed(event[0], event[2]) for event in events]
             self._watch_from = Revision(max(self._watch_from, fields[1] + 1))
             return
         self._watch_request = 0
@@ -330,8 +333,7 @@ class Talk:
         if not self._watch_request:
             self._watch_request = self._number()
             key = self.lease.id.to_bytes(8)
-            start, end = b64encode(key).decode(), b64encode(key + b"\0").decode()
-            self._actions.append(Send([frames.WATCH, self._watch_request, start, end, self._watch_from, NOTICES]))
+            self._actions.append(Send([frames.WATCH, self._watch_request, key, key + b"\0", self._watch_from, NOTICES]))
         if now_ms >= self._renew_at_ms():
             request = self._number()
             self._renewals[request] = self._renewed_ms = now_ms

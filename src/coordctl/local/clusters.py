@@ -1,11 +1,15 @@
 """Which cluster a command speaks to: from flags, the environment, or the only local cluster. Reads and writes a cluster's description."""
 
-import json
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from coordnode.errors import BadRequest, Unreachable
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 DESCRIPTION = "cluster.json"
 FORMAT = 1
@@ -58,6 +62,8 @@ def names(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def read(folder: str) -> LocalCluster | None:
     """None: no cluster was made there."""
+    import json  # whoever names endpoints does without
+
     path = os.path.join(folder, DESCRIPTION)
     try:
         with open(path, encoding="utf-8") as file:
@@ -77,6 +83,8 @@ def _member(entry: dict[str, Any]) -> LocalMember:
 
 
 def write(cluster: LocalCluster) -> None:
+    import json
+
     members = [
         {"name": member.name, "id": member.member, "address": member.address, "pid": member.pid, "started": member.started}
         for member in cluster.members

@@ -1,6 +1,6 @@
 """Exit codes. A verb is an action, a query or a probe, and each kind has its own small set."""
 
-from enum import Enum
+from __future__ import annotations
 
 from coordnode.errors import (
     BadRequest,
@@ -22,6 +22,10 @@ from coordnode.errors import (
     Unreachable,
     WritesStopped,
 )
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 DONE = 0
 FAILED = 1  # of a query: not there, empty
@@ -37,11 +41,16 @@ INTERRUPTED = 130
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3  # of a probe, as Nagios has them
 
 
-class Kind(Enum):
-    ACTION = "action"
-    QUERY = "query"
-    PROBE = "probe"
-    RUNNER = "runner"
+class Kind(str):
+    """Of a verb; these four and no other."""
+
+    ACTION: ClassVar[Kind]
+    QUERY: ClassVar[Kind]
+    PROBE: ClassVar[Kind]
+    RUNNER: ClassVar[Kind]
+
+
+Kind.ACTION, Kind.QUERY, Kind.PROBE, Kind.RUNNER = map(Kind, ("action", "query", "probe", "runner"))
 
 
 EXPLAINED = {

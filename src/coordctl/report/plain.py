@@ -1,6 +1,5 @@
 """Printing for the verbs that must start fast: bytes, sentences, JSON, and what an error becomes. Imports next to nothing."""
 
-import json
 import sys
 
 from coordctl.report import exits
@@ -24,6 +23,8 @@ def flush() -> None:
 
 
 def json_line(value: dict[str, object]) -> None:
+    import json  # for those only who print it
+
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

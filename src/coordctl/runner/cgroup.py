@@ -1,7 +1,10 @@
 """A control group for one job, where we may make one: what is in it can be killed in one stroke, however fast it forks."""
 
+from __future__ import annotations
+
 import os
-from contextlib import suppress
+
+from coordnode.light import suppress
 
 
 class Cgroup:

@@ -1,18 +1,19 @@
 """One claim to a lock, from the question until nothing is left of it: waits, holds, notices a loss, records a success. Pure."""
 
-import json
-from collections.abc import Callable
-from enum import IntEnum
-from time import gmtime, strftime  # a number to words, no clock
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from coordctl.hot import frames, locks
+from coordctl.hot.msgpack import unpack
 from coordctl.hot.talk import Answered, Expired, Missed, Noticed, Renewed, Talk
 from coordctl.hot.talk import Told as TalkTold
-from coordctl.hot.unpack import unpack
 from coordctl.runner import ending, outcome, source
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused, Told
 from coordnode.errors import BadRequest, Conflict, CoordError, NotPermitted, TooLarge
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 REFUSED_MS = 1_000  # when every member has refused connections for so long, none runs
 LAST_LOOK_MS = 1_000  # to find out who holds it, before giving up on it
@@ -39,7 +40,9 @@ class Terms(NamedTuple):
     parent: int = 0  # the session whose command we are: it waits for us, and so for whoever we wait for
 
 
-class Phase(IntEnum):
+class Phase:
+    """Numbers: those up to HELD come in this order, and all before OVER may still become ours."""
+
     OPENING = 0
     QUEUED = 1
     LOOKING = 2  # waited long enough: who holds it?
@@ -66,7 +69,7 @@ class Claim:
         self._lock: locks.Lock | None = None  # as last seen, while we wait
         self._seen_ms = 0
         self._look_at_ms = now_ms
-        self._expired: list[str] = []  # records of older runs
+        self._expired: list[bytes] = []  # records of older runs
         self._closes_by_ms = 0
         self._told: list[Told] = []
         self._calls: dict[int, Callable[[Answered, int], None]] = {}
@@ -148,7 +151,7 @@ class Claim:
                 if kind == frames.LOCKS:
                     self._on_notice(unpack(value), now_ms)
             case Missed():
-                self._calls[self._talk.read([locks.HELD_TAG, self._talk.lease.id, "", 0, 0])] = self._on_held
+                self._calls[self._talk.read([locks.HELD_TAG, self._talk.lease.id, b"", 0, 0])] = self._on_held
 
     def _on_opened(self, answered: Answered, now_ms: int) -> None:
         first: Any = answered.result[4] if answered.error is None else None
@@ -270,7 +273,7 @@ class Claim:
         if self._terms.once:
             self.phase = Phase.ASKING_ONCE
             start = self._once_folder()
-            self._calls[self._talk.read([RANGE_TAG, packed(start), packed(start[:-1] + "0"), 0, False])] = self._on_once
+            self._calls[self._talk.read([RANGE_TAG, start, start[:-1] + b"0", 0, False])] = self._on_once
         else:
             self._on_confirmed()
 
@@ -294,37 +297,34 @@ class Claim:
 
     # --- once ------------------------------------------------------------------------------------------------------
 
-    def _once_folder(self) -> str:
-        return f"{ONCE_PREFIX}{self._name}/"
+    def _once_folder(self) -> bytes:
+        return encoded(f"{ONCE_PREFIX}{self._name}/")
 
     def _on_once(self, answered: Answered, now_ms: int) -> None:
         if answered.error is not None:
             self._refuse(answered.error)
             return
+        from coordctl.runner import once
+
         frames.expect(answered.result, frames.PAGE)
         wall_ms = now_ms + self._terms.wall_offset_ms
-        for fields in answered.result[2]:
-            key, record = frames.unpacked(fields[0]).decode(errors="surrogateescape"), _record_of(frames.unpacked(fields[1]))
+        for key, value, *_ in answered.result[2]:
+            record = once.read(value)
             if record.get("until_unix_ms", 0) <= wall_ms:
                 self._expired.append(key)
-            elif key == self._once_folder() + self._terms.once:
-                done = f"{self._terms.once} was done by {record.get('by', '?')}, at {utc(record.get('at_unix_ms', 0))}"
-                self._end(Refused(outcome.DONE_BEFORE, done))
+            elif key == self._once_folder() + encoded(self._terms.once):
+                self._end(Refused(outcome.DONE_BEFORE, once.done(self._terms.once, record)))
                 return
         self._on_confirmed()
 
     def _record(self, now_ms: int) -> list[object]:
+        from coordctl.runner import once
+
         wall_ms = now_ms + self._terms.wall_offset_ms
-        key = packed(self._once_folder() + self._terms.once)
-        record = {
-            "by": self._terms.owner,
-            "at_unix_ms": wall_ms,
-            "until_unix_ms": wall_ms + self._terms.keep_ms,
-            "token": self.token,
-        }
-        put = [PUT_TAG, key, packed(json.dumps(record))]
-        gone = [[DELETE_TAG, packed(old)] for old in self._expired[:CLEANED_MAX] if packed(old) != key]
-        return [TRANSACTION_TAG, [[packed(self._name), TOKEN_FIELD, EQUAL, self.token]], [put, *gone], []]
+        key = self._once_folder() + encoded(self._terms.once)
+        put = [PUT_TAG, key, once.written(self._terms.owner, self.token, wall_ms, wall_ms + self._terms.keep_ms)]
+        gone = [[DELETE_TAG, old] for old in self._expired[:CLEANED_MAX] if old != key]
+        return [TRANSACTION_TAG, [[encoded(self._name), TOKEN_FIELD, EQUAL, self.token]], [put, *gone], []]
 
     def _on_recorded(self, answered: Answered, now_ms: int) -> None:
         if self.phase != Phase.RECORDING:
@@ -372,17 +372,6 @@ def _token_of(lock: locks.Lock | None) -> int:
     return 0 if lock is None or lock.first is None else lock.first.token
 
 
-def packed(text: str) -> str:
-    return frames.packed(text.encode(errors="surrogateescape"))
-
-
-def _record_of(value: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(value)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def utc(unix_ms: int) -> str:
-    return strftime("%Y-%m-%d %H:%M:%SZ", gmtime(unix_ms // 1000))
+def encoded(text: str) -> bytes:
+    """As it came from the command line, whatever bytes it was."""
+    return text.encode(errors="surrogateescape")

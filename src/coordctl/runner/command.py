@@ -1,12 +1,17 @@
 """The first process of a job, from fork to exec: waits for the word to go, so that nothing but exec is left to do then."""
 
+from __future__ import annotations
+
 import errno
-import json
+import marshal
 import os
-import signal
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import NamedTuple, NoReturn
+
+from coordctl.hot.bare import signal
+from coordnode.light import TYPE_CHECKING, NamedTuple, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 FORWARDED = tuple(
     getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH") if hasattr(signal, name)
@@ -64,7 +69,7 @@ def prepare(argv: Sequence[str], before: Inherited) -> Waiting:
 
 def release(waiting: Waiting, go: Go) -> None:
     with suppress(BrokenPipeError):  # somebody killed it: its status will say so
-        os.write(waiting.word, json.dumps(go).encode() + b"\n")
+        os.write(waiting.word, marshal.dumps(tuple(go)))
     os.close(waiting.word)
 
 
@@ -89,13 +94,13 @@ def exit_code_of(number: int) -> int:
 
 def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> NoReturn:
     os.setpgid(0, 0)
+    paths = _paths(argv[0])
     said = b""
-    while not said.endswith(b"\n"):
-        part = os.read(word, 65_536)
-        if not part:
-            os._exit(0)
+    while part := os.read(word, 65_536):
         said += part
-    go = Go(*json.loads(said))
+    if not said:
+        os._exit(0)
+    go = Go(*marshal.loads(said))
     if go.terminal >= 0:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
         with suppress(OSError):  # it is gone: the command will notice
@@ -106,10 +111,28 @@ def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> 
     for number in (*FORWARDED, *SET_BY_PYTHON, *JOB_CONTROL):
         signal.signal(number, signal.SIG_IGN if number in before.ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
-    try:
-        os.execvpe(argv[0], list(argv), environment)
-    except OSError as error:
-        os.write(trouble, str(error.errno).encode())
-    except ValueError:
-        os.write(trouble, str(errno.ENOEXEC).encode())
+    os.write(trouble, b"%d" % _execute(paths, argv, environment))
     os._exit(NOT_EXECUTABLE)
+
+
+def _paths(name: str) -> list[str]:
+    """Where it may be, in the order of PATH: as os.execvpe looks for it, which loads a module first that nobody needs here."""
+    if os.path.dirname(name):
+        return [name]
+    places = [os.path.join(folder, name) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    return [path for path in places if os.path.lexists(path)]
+
+
+def _execute(paths: Sequence[str], argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Returns only if none of them can be executed: the errno."""
+    trouble = errno.ENOENT
+    for path in paths:
+        try:
+            os.execve(path, list(argv), environment)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            trouble = trouble if trouble != errno.ENOENT else error.errno or errno.ENOEXEC
+        except ValueError:
+            return errno.ENOEXEC
+    return trouble

@@ -1,6 +1,8 @@
 """When and how a job is ended: asked, given some time, then killed, and all of it before its deadline. Pure."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from coordnode.light import NamedTuple
 
 # Why a job is ended.
 LOST = "lost"  # the deadline comes near, or the cluster said so

@@ -1,12 +1,15 @@
 """The processes of one job: all that descend from us. Their signals, their deaths, and what is left of them."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import NamedTuple
+from __future__ import annotations
 
+import os
+
+from coordctl.hot.bare import signal
 from coordctl.runner.cgroup import Cgroup
+from coordnode.light import TYPE_CHECKING, NamedTuple, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Relative(NamedTuple):

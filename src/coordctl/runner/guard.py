@@ -4,12 +4,12 @@ It stands in a session of its own. Only where there is a terminal it has to shar
 its own: a command whose parent is of another session is an orphan to the terminal, and Ctrl-Z does not stop orphans.
 """
 
+from __future__ import annotations
+
 import os
 import select
-import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from coordctl.hot.bare import signal
 from coordctl.runner import cgroup, command, ending, words
 from coordctl.runner.command import FORWARDED, JOB_CONTROL, Go, Inherited
 from coordctl.runner.family import Family
@@ -17,6 +17,10 @@ from coordctl.runner.kernel import BootTimer, adopt_orphans, call_us
 from coordctl.runner.warden import Warden
 from coordctl.runner.words import Channel
 from coordnode.client.clock import now_ms
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 NAME = "coordctl-guard"
 STANDARD_ERROR = 2

@@ -24,6 +24,7 @@ class HeldLock:
 
     def on_ready(self, now_ms: int) -> None:
         self._line.on_ready(now_ms)
+        self._line.drive(now_ms)
 
     def poll(self, now_ms: int) -> list[Told]:
         self._line.drive(now_ms)

@@ -1,7 +1,8 @@
 """The runner's hand on its job: through the guard as long as that lives, and its own if somebody kills it."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Mapping, Sequence
 
 from coordctl.runner import ending, words
 from coordctl.runner import guard as guard_process
@@ -9,7 +10,12 @@ from coordctl.runner.cgroup import Cgroup
 from coordctl.runner.command import Inherited
 from coordctl.runner.family import Family
 from coordctl.runner.warden import Warden
-from coordctl.runner.words import Word
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from coordctl.runner.words import Word
 
 GUARD_DIED = "guard died"  # a notice, beside those of the guard
 
@@ -46,7 +52,7 @@ class Job:
     def start(self, environment: Mapping[str, str], terminal: int, deadline_ms: int) -> None:
         self.push_deadline(deadline_ms)
         self._is_started = True
-        self._channel.tell(words.GO, environment, terminal)
+        self._channel.tell(words.GO, dict(environment), terminal)
 
     def push_deadline(self, deadline_ms: int) -> None:
         self._deadline_ms = deadline_ms
@@ -68,9 +74,11 @@ class Job:
             self._warden.begin(reason, now_ms)
 
     def leave(self) -> None:
-        """The job is gone, or was never started: the guard sees that we left, and ends, too."""
+        """The job is gone, or was never started: the guard sees that we left, and ends, too. Whoever runs us finds nothing of us left."""
         self._channel.close()
         self._channel.is_closed = True
+        with suppress(ChildProcessError):  # reaped already, should somebody have killed it
+            os.waitpid(self.guard, 0)
 
     def receive(self, now_ms: int) -> list[Word]:
         """What happened since. Call it when the descriptor is ready, when a child died, and by `wake_at_ms`."""

@@ -1,16 +1,20 @@
 """Holds a lock for a process that is not ours: renews it as long as that lives, and lets go of it then."""
 
+from __future__ import annotations
+
 import os
 import select
-import signal
-from collections.abc import Callable
-from contextlib import suppress
 
+from coordctl.hot.bare import signal
 from coordctl.runner.command import FORWARDED
 from coordctl.runner.held import HeldLock
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused
 from coordnode.client.clock import now_ms
 from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Watched:

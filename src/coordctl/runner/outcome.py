@@ -1,8 +1,10 @@
 """How a run ended: its exit code, and what `--report` says."""
 
-import json
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
+
+from coordnode.light import NamedTuple
 
 LOST_CODE, HOLD_MAX_CODE, NOT_ACQUIRED_CODE, UNREACHABLE_CODE, NOT_PERMITTED_CODE, USAGE_CODE = 79, 124, 75, 69, 77, 64
 
@@ -41,6 +43,8 @@ def exit_code_of_status(status: int) -> int:
 
 def write(path: str, outcome: Outcome) -> None:
     """Whole or not at all."""
+    import json  # for the runs only that write it
+
     beside = f"{path}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8") as file:

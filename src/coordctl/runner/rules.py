@@ -1,10 +1,13 @@
 """What the runner does about what happens: the lease, the guard, signals and time come in, actions go out. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
 from coordctl.runner import ending, outcome, source, words
 from coordctl.runner.outcome import OUTCOMES, Outcome
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 HUP, INT, QUIT, KILLED, TERM, CONT, STOP, TSTP, TTIN, TTOU = 1, 2, 3, 9, 15, 18, 19, 20, 21, 22
 ENDS = (HUP, INT, QUIT, TERM)

@@ -1,11 +1,11 @@
 """Runs a command while a source grants what it needs: waits for both, for signals and for time, and does what the rules say."""
 
+from __future__ import annotations
+
 import os
 import select
-import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from coordctl.hot.bare import signal
 from coordctl.runner import kernel, rules
 from coordctl.runner.command import FORWARDED, Inherited, inherited
 from coordctl.runner.job import Job
@@ -14,6 +14,10 @@ from coordctl.runner.rules import Rules, Settings
 from coordctl.runner.source import Source
 from coordctl.runner.terminal import Terminal
 from coordnode.client.clock import now_ms
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def run(held: Source, argv: Sequence[str], settings: Settings, say: Callable[[str], None]) -> Outcome:

@@ -1,7 +1,11 @@
 """What a runner needs to know about the thing that is held while its command runs: a lock, an election, a task, a shard."""
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from __future__ import annotations
+
+from coordnode.light import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Granted(NamedTuple):

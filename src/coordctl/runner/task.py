@@ -4,12 +4,12 @@ A thread of its own asks the cluster, so that neither signals nor the deadline w
 first `poll` starts it, and the guard forks before.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from queue import Empty, Queue
 
 from coordctl.hot import queues
@@ -17,15 +17,15 @@ from coordctl.hot.asking import Asking
 from coordctl.runner import ending, outcome
 from coordctl.runner.source import Closed, Granted, Lost, Renewed, Told
 from coordnode.client.clock import now_ms
+from coordnode.client.renewal import believed_ms
 from coordnode.errors import CoordError, NotHeld
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FINISH_MS = 10_000  # to acknowledge or to return it; then its lease ends it
 RETRY_MS_MIN = 20
-
-
-def believed_ms(lease_ms: int) -> int:
-    """How long after sending an extension its answer may be relied on: 0.2 % less, for two clocks that may be wrong by 0.1 % each."""
-    return lease_ms - -(-lease_ms // 500) - 1
 
 
 class HeldTask:

@@ -1,11 +1,16 @@
 """The terminal while a job runs: its group in the foreground as long as it needs it, and everything as before afterwards."""
 
+from __future__ import annotations
+
 import os
-import signal
 import termios
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+
+from coordctl.hot.bare import signal
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Terminal:

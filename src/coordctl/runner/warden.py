@@ -1,13 +1,17 @@
 """Looks after one job: notices what its processes do, and ends them in time. Run by the guard, and by the runner should the guard die."""
 
-import os
-import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from __future__ import annotations
 
+import os
+
+from coordctl.hot.bare import signal
 from coordctl.runner import ending, words
 from coordctl.runner.command import FORWARDED, JOB_CONTROL, SET_BY_PYTHON
 from coordctl.runner.family import Family
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 AGAIN_MS = 20  # between two rounds of killing
 
@@ -68,7 +72,7 @@ class Warden:
             return
         left = self.family.members()
         if left:
-            self._tell(words.LEFT, left)
+            self._tell(words.LEFT, [tuple(relative) for relative in left])
         if self._policy.leftover == "release":
             self._on_gone(now_ms)
         elif self._policy.leftover == "kill":

@@ -1,8 +1,17 @@
-"""What runner and guard tell each other: lines of JSON over a socket pair."""
+"""What runner and guard tell each other: over a socket pair, as Python keeps its own code: both are one program."""
 
-import json
-import socket
-from typing import Any
+from __future__ import annotations
+
+import marshal
+
+from coordctl.hot.bare import socket
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Word = Sequence[Any]
 
 # From the runner.
 DEADLINE = "deadline"  # ms on CLOCK_BOOTTIME: the job must be gone by then
@@ -20,7 +29,7 @@ LEFT = "left"  # [[pid, name], …] of those who live on
 ENDING = "ending"  # reason
 GONE = "gone"  # ms: nothing of the job is left
 
-Word = list[Any]
+LENGTH_BYTES = 4  # before each word
 
 
 class Channel:
@@ -34,9 +43,10 @@ class Channel:
     def fileno(self) -> int:
         return self._end.fileno()
 
-    def tell(self, *word: object) -> None:
+    def tell(self, *word: Any) -> None:
+        content = marshal.dumps(word)
         try:
-            self._end.sendall(json.dumps(word).encode() + b"\n")
+            self._end.sendall(len(content).to_bytes(LENGTH_BYTES) + content)
         except OSError:
             self.is_closed = True
 
@@ -50,8 +60,12 @@ class Channel:
         if not part:
             self.is_closed = True
             return []
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        return [json.loads(line) for line in lines]
+        self._rest += part
+        words: list[Word] = []
+        while len(self._rest) >= (end := LENGTH_BYTES + int.from_bytes(self._rest[:LENGTH_BYTES])):
+            words.append(marshal.loads(self._rest[LENGTH_BYTES:end]))
+            self._rest = self._rest[end:]
+        return words
 
     def close(self) -> None:
         self._end.close()

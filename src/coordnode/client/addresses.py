@@ -4,11 +4,14 @@ The core knows members by place: 1, 2, 3 … in the order in which their address
 their ids; the hello of each connection says which id is at which place, and what other addresses there are.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
 from coordnode.errors import BadRequest
 from coordnode.ids import NOBODY, MemberId
+from coordnode.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PORT_MAX = 65_535
 

@@ -1,11 +1,18 @@
 """How a client introduces itself to operators when it is not told a name."""
 
 import os
-import socket
 
 
 def who() -> str:
-    return f"{_user()}@{socket.gethostname()}, pid {os.getpid()}"
+    return f"{_user()}@{_host()}, pid {os.getpid()}"
+
+
+def _host() -> str:
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import socket  # takes as long to load as the rest of a command, for the one thing that os says, too
+
+    return socket.gethostname()
 
 
 def _user() -> str:

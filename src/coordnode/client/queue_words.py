@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from coordnode.client.durations import Seconds, in_ms
-from coordnode.client.lease import believed_ms
+from coordnode.client.renewal import believed_ms
 from coordnode.client.requests import Request, as_bytes, expect
 from coordnode.errors import BadRequest, CoordError, NotHeld
 from coordnode.ids import Token

@@ -1,9 +1,12 @@
 """Which member is presumed to lead, and when it may be tried next. Pure."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from __future__ import annotations
 
 from coordnode.ids import NOBODY, MemberId
+from coordnode.light import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BACKOFF_MS_MIN = 20
 BACKOFF_MS_MAX = 250

@@ -79,6 +79,13 @@ def test_nesting_works_and_the_inner_environment_overrides_the_outer(shared: Hom
     assert third == first
 
 
+def test_an_inner_run_that_has_ended_leaves_nothing_of_its_own_to_the_outer(shared: Home) -> None:
+    inner = [sys.executable, "-m", "coordctl", "lock", "run"]
+    for _ in range(3):
+        assert b"behind" not in run(shared, "both", "--", *inner, "both", "--try", "--", "true", code=75).stderr
+        assert run(shared, "both", "--", *inner, "another", "--", "true").stderr == b""
+
+
 def test_waiting_for_what_an_outer_run_holds_is_refused_as_a_deadlock(shared: Home) -> None:
     inner = [sys.executable, "-m", "coordctl", "lock", "run", "circle", "--", "true"]
     done = run(shared, "circle", "--", *inner, code=75)

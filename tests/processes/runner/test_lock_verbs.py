@@ -7,37 +7,7 @@ import uuid
 
 from tests.processes.local import Home
 from tests.processes.runner.jobs import ended, line, marked, named, started, until
-from tests.processes.test_commands import HOT_OTHERS, valid
-
-# What `lock run` may load of ours, beside what `kv get` does; anything heavier makes every script that uses it slower.
-OURS = {
-    *(f"coordctl.commands.{name}" for name in ("fast", "lock", "lock_run")),
-    *(f"coordctl.hot.{name}" for name in ("asking", "frames", "line", "locks", "session", "talk", "unpack")),
-    *("coordctl", "coordctl.__main__", "coordctl.commands", "coordctl.flags", "coordctl.hot", "coordctl.local", "coordctl.local.clusters"),
-    *("coordctl.report", "coordctl.report.exits", "coordctl.report.plain", "coordctl.runner"),
-    *(
-        f"coordctl.runner.{name}"
-        for name in ("cgroup", "claim", "command", "ending", "family", "guard", "held", "job", "kernel", "outcome", "rules", "run")
-    ),
-    *(f"coordctl.runner.{name}" for name in ("source", "terminal", "warden", "words")),
-    *("coordnode", "coordnode.errors", "coordnode.ids", "coordnode.limits", "coordnode.client"),
-    *(f"coordnode.client.{name}" for name in ("addresses", "clock", "identity", "lease", "route")),
-}
-
-
-def test_lock_run_loads_little(shared: Home) -> None:
-    script = (
-        "import sys\nbefore = set(sys.modules)\n"
-        "from coordctl.__main__ import main\n"
-        "sys.argv = ['coordctl', 'lock', 'run', 'loads', '--', 'true']\n"
-        "out = sys.stdout\n"
-        "assert main() == 0\nprint(*sorted(set(sys.modules) - before), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=shared.environment, check=True)
-    loaded = set(done.stderr.split())
-    assert {name for name in loaded if name.startswith("coord")} <= OURS, loaded - OURS
-    roots = {name.partition(".")[0].lstrip("_") for name in loaded} - {"coordctl", "coordnode"}
-    assert roots <= HOT_OTHERS | {"ctypes", "signal", "termios"}, roots - HOT_OTHERS
+from tests.processes.test_commands import valid
 
 
 def test_show_and_ls(shared: Home) -> None:

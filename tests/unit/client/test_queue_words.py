@@ -2,8 +2,8 @@
 
 import pytest
 
-from coordnode.client.lease import believed_ms
 from coordnode.client.queue_words import Hold, Wait, moments_ms, note_of, tasks_request
+from coordnode.client.renewal import believed_ms
 from coordnode.errors import BadRequest, NotHeld
 from coordnode.ids import Token
 from coordnode.services.commands import LockGiven, TakenTask, TaskLost, TasksGiven

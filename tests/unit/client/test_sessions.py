@@ -7,7 +7,8 @@ import pytest
 
 from coordnode import errors
 from coordnode.client.actions import Finished, SessionChanged
-from coordnode.client.lease import Lease, SessionState, believed_ms
+from coordnode.client.lease import Lease, SessionState
+from coordnode.client.renewal import believed_ms
 from coordnode.ids import Revision, SessionId
 from coordnode.limits import CLOCK_RATE_ERROR_PPM, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN
 from coordnode.services.commands import CloseSession, Done, Failure, OpenSession, Put, SessionOpened, decode_client_command

@@ -1,7 +1,6 @@
 """One claim to a lock, told without sockets: what the cluster answers comes in, what the runner is told goes out."""
 
 import json
-from base64 import b64encode
 from typing import Any
 
 from coordctl.hot.locks import Wish
@@ -13,7 +12,7 @@ from coordnode.services.commands import LockGiven, LockTaken, encode
 from tests.unit.coordctl.test_talk import FIRST, NoChance
 
 TOKEN, TICKET, SESSION = 1_000, 900, 44
-NAME = b64encode(b"x").decode()
+NAME = b"x"
 HOLDER = [700, 8, "ops@web1", 0, 1, 1, "nightly", 0, 2_000, 0]
 LOCK = [NAME, 0, 0, 1, 1, 0, HOLDER]
 
@@ -45,7 +44,7 @@ class World:
     def notice(self, notice: bytes, now_ms: int) -> list[Any]:
         watch = next(ask for ask in self.asked if ask[0] == 4)
         revision = 20 + now_ms
-        self.talk.on_answer([4, watch[1], [[revision, [[2, "", b64encode(notice).decode(), 0, SESSION, 1]]]], revision], now_ms)
+        self.talk.on_answer([4, watch[1], [[revision, [[2, "", notice, 0, SESSION, 1]]]], revision], now_ms)
         return self.turn(now_ms)
 
     def open(self, first: list[Any], now_ms: int = 10) -> list[Any]:
@@ -127,12 +126,12 @@ def test_an_outer_session_of_another_cluster_is_left_out() -> None:
     assert world.asked[0][2][4][5] == 0
 
 
-def record(until_ms: int) -> str:
-    return b64encode(json.dumps({"by": "ops@web1", "at_unix_ms": 0, "until_unix_ms": until_ms}).encode()).decode()
+def record(until_ms: int) -> bytes:
+    return json.dumps({"by": "ops@web1", "at_unix_ms": 0, "until_unix_ms": until_ms}).encode()
 
 
-def item(key: str, value: str) -> list[Any]:
-    return [b64encode(key.encode()).decode(), value, 1, 1, 1, 0]
+def item(key: str, value: bytes) -> list[Any]:
+    return [key.encode(), value, 1, 1, 1, 0]
 
 
 def test_once() -> None:

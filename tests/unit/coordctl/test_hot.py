@@ -13,7 +13,7 @@ from coordnode.services.commands import Get, Put, SessionInfo, SessionPage, deco
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, ReadAsk, Reply, WriteAsk
 from coordnode.wire import hello as wire_hello
 from coordnode.wire.bodies import decode_asks, encode_asks
-from coordnode.wire.frames import JSON, FrameReader
+from coordnode.wire.frames import MSGPACK, FrameReader
 from tests.unit.client.member import FakeMember, not_leader
 
 
@@ -30,10 +30,10 @@ def asking(*members: FakeMember, timeout_ms: int = 5_000) -> Asking:
 def test_frames_are_those_of_the_wire_room() -> None:
     hello = wire_hello.Hello(wire_hello.ANY_CLUSTER, MemberId(0), MemberId(0), 0, "me")
     ours = frames.frame(frames.HELLO, [0, 0, 0, 0, "me", "", []])
-    assert ours == wire_hello.encode_hello(hello, JSON)
-    (theirs,) = encode_asks([ReadAsk(1, encode(Get(b"\x00key")))], JSON, 250)
-    ask = [frames.READ, 1, [kv.GET_TAG, frames.packed(b"\x00key")], False, 0]
-    assert frames.frame(frames.ASKS, [[ask], 250]) == theirs
+    assert ours == wire_hello.encode_hello(hello, MSGPACK)
+    (theirs,) = encode_asks([ReadAsk(1, encode(Get(b"\x00key")))], MSGPACK, 250)
+    ask = [frames.READ, 1, [kv.GET_TAG, b"\x00key"], False, 0]
+    assert frames.asks([ask], 250) == theirs
     (received,) = FrameReader().feed(bytes(theirs))
     assert decode_asks(received)[1] == 250
     assert frames.body_bytes(bytes(theirs[:16])) == (frames.ASKS, len(theirs) - 16)

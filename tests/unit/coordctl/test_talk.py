@@ -1,15 +1,10 @@
 """A session for a process that starts fast: retries, leaders, leases and notices, told without sockets."""
 
-from base64 import b64encode
 from typing import Any
 
-import pytest
-
 from coordctl.hot.talk import Answered, Connect, Disconnect, Expired, Missed, Noticed, Renewed, Send, Talk
-from coordctl.hot.unpack import unpack
-from coordnode.client.lease import believed_ms
-from coordnode.errors import FrameError, NotPermitted
-from coordnode.services.commands import LockGiven, LockTaken, encode
+from coordnode.client.renewal import believed_ms
+from coordnode.errors import NotPermitted
 
 FIRST, SECOND = "127.0.0.1:1", "127.0.0.1:2"
 DONE = [1, 5, 1, False]
@@ -32,9 +27,9 @@ def connected(talk: Talk, now_ms: int = 0) -> list[Any]:
 
 def opened(now_ms: int = 0) -> Talk:
     talk = Talk([FIRST, SECOND], NoChance())
-    call = talk.open(b"n" * 16, 9_000, "me", [30, "eA=="])
+    call = talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     (ask,) = connected(talk)
-    assert ask[2] == [0, 0, 0, "", [10, b64encode(b"n" * 16).decode(), 9_000, "me", [30, "eA=="], 0]]
+    assert ask[2] == [0, 0, 0, "", [10, b"n" * 16, 9_000, "me", [30, b"x"], 0]]
     talk.on_answer([1, ask[1], 7, 0, [5, 44, 9_000, 11, [30, 11, 1234, 1]], 0], now_ms)
     assert talk.told() == [Answered(call, [5, 44, 9_000, 11, [30, 11, 1234, 1]], None)]
     return talk
@@ -42,7 +37,7 @@ def opened(now_ms: int = 0) -> Talk:
 
 def test_opening_follows_the_leader_with_the_same_nonce() -> None:
     talk = Talk([FIRST, SECOND], NoChance())
-    talk.open(b"n" * 16, 9_000, "me", [30, "eA=="])
+    talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     (first,) = connected(talk)
     talk.on_hello([1, 11, 0, 0, "", "", [[12, SECOND]]])
     talk.on_answer([2, first[1], 10, "not me", True, 0, 12], 5)
@@ -56,7 +51,7 @@ def test_opening_follows_the_leader_with_the_same_nonce() -> None:
 
 def test_the_lease_counts_from_the_first_attempt() -> None:
     talk = Talk([FIRST], NoChance())
-    talk.open(b"n" * 16, 9_000, "me", [30, "eA=="])
+    talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     connected(talk, 100)
     talk.on_disconnected("hung up", 2_000)
     (again,) = connected(talk, 3_000)
@@ -68,7 +63,7 @@ def test_it_watches_its_notices_and_renews_after_a_third() -> None:
     talk = opened()
     (watch,) = asks(talk.poll(1))
     assert watch[0] == 4
-    assert watch[2:] == [b64encode((44).to_bytes(8)).decode(), b64encode((44).to_bytes(8) + b"\0").decode(), 12, 1]
+    assert watch[2:] == [(44).to_bytes(8), (44).to_bytes(8) + b"\0", 12, 1]
     assert talk.wake_at_ms() == 3_000
     (renewal,) = asks(talk.poll(3_000))
     assert renewal[0] == 3
@@ -83,7 +78,7 @@ def test_it_watches_its_notices_and_renews_after_a_third() -> None:
 def test_notices_are_told_once_across_connections() -> None:
     talk = opened()
     (watch,) = asks(talk.poll(1))
-    event = [2, "", b64encode(b"\x01").decode(), 0, 44, 1]
+    event = [2, "", b"\x01", 0, 44, 1]
     talk.on_answer([4, watch[1], [[13, [event]]], 13], 2)
     assert talk.told() == [Noticed(2, b"\x01")]
     talk.on_answer([6, 0, 20], 3)
@@ -114,7 +109,7 @@ def test_a_silent_member_is_left_and_writes_keep_their_sequence() -> None:
 
 def test_a_refusal_that_all_would_give_is_the_answer() -> None:
     talk = Talk([FIRST, SECOND], NoChance())
-    call = talk.open(b"n" * 16, 9_000, "me", [30, "eA=="])
+    call = talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     connected(talk)
     talk.on_refused(NotPermitted("not you"), 5)
     (answered,) = talk.told()
@@ -131,19 +126,3 @@ def test_closing_is_done_when_the_session_is_over() -> None:
     talk.on_answer([1, ask[1], 9, 0, [6, 20, "it is over"], 0], 3)
     assert talk.told() == [Answered(call, None, None)]
     assert (talk.poll(60_000), talk.wake_at_ms()) == ([], None), "nothing is renewed any more"
-
-
-def test_notices_are_read_as_the_services_write_them() -> None:
-    name = b"n" * 300
-    assert unpack(encode(LockGiven(name, 2**52, 7))) == [30, name, 2**52, 7]
-    assert unpack(encode(LockTaken(b"x", 70_000, "ä" * 40, "me"))) == [31, b"x", 70_000, "ä" * 40, "me"]
-    values = [None, True, False, 0, 127, 128, -1, -32, -33, 2**16, 2**40, -(2**40), "", "a" * 32, b"", [], list(range(20)), "x" * 70_000]
-    assert unpack(encode(values)) == values
-    data = encode(values)
-    for end in range(0, len(data) - 70_000):
-        with pytest.raises(FrameError):
-            unpack(data[:end])
-    with pytest.raises(FrameError, match="too many"):
-        unpack(data + b"\x00")
-    with pytest.raises(FrameError, match="not expected"):
-        unpack(b"\x80")

@@ -1,0 +1,63 @@
+"""What the commands that must start fast load: modules are most of their time. Anything more makes every script that uses them slower."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes.local import Home
+
+ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light"}
+VERB = {
+    *ANY,
+    *("coordctl.commands", "coordctl.commands.fast", "coordctl.local", "coordctl.local.clusters"),
+    *("coordctl.report", "coordctl.report.exits", "coordctl.report.plain"),
+}
+SPEAKS = {
+    *("coordctl.hot", "coordctl.hot.bare", "coordctl.hot.frames", "coordctl.hot.msgpack"),
+    *("coordnode.client", "coordnode.client.identity"),
+}
+ASKS = {*VERB, *SPEAKS, "coordctl.hot.asking"}
+KV = {*ASKS, "coordctl.commands.asked", "coordctl.commands.kv", "coordctl.hot.kv"}
+QUEUE = {*ASKS, "coordctl.commands.asked", "coordctl.commands.queue", "coordctl.hot.queues"}
+RUNNER = (
+    *("cgroup", "claim", "command", "ending", "family", "guard", "held", "job", "kernel", "outcome"),
+    *("rules", "run", "source", "terminal", "warden", "words"),
+)
+RUNS = {
+    *VERB,
+    *SPEAKS,
+    *("coordctl.commands.lock", "coordctl.commands.lock_run", "coordctl.hot.line", "coordctl.hot.locks", "coordctl.hot.talk"),
+    *("coordctl.runner", *(f"coordctl.runner.{name}" for name in RUNNER)),
+    *("coordnode.ids", "coordnode.limits", *(f"coordnode.client.{name}" for name in ("addresses", "clock", "renewal", "route"))),
+}
+# Of others: of C, but for __future__. Neither typing, re, enum, json, socket, signal nor contextlib.
+OTHERS = {"__future__", "gc", "_operator", "_socket", "zlib"}
+OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select", "termios"}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "ours", "others"),
+    [
+        ("--help", 0, ANY, OTHERS),
+        ("kv get nothing -q", 1, KV, OTHERS),
+        ("kv put started fast", 0, KV, OTHERS),
+        ("lock check nothing 1 -q", 1, {*ASKS, "coordctl.commands.lock", "coordctl.hot.locks"}, OTHERS),
+        ("queue put started fast", 0, QUEUE, OTHERS),
+        ("queue take started", 0, QUEUE, OTHERS),
+        ("lock run started -- true", 0, RUNS, OTHERS_OF_RUNS),
+    ],
+)
+def test_they_load_little(shared: Home, line: str, code: int, ours: set[str], others: set[str]) -> None:
+    script = (
+        "import sys\nbefore = set(sys.modules)\n"
+        "from coordctl.__main__ import main\n"
+        f"sys.argv = ['coordctl', *{line.split()!r}]\n"
+        f"assert main() == {code}\nprint(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    endpoints = ",".join(str(member["address"]) for member in shared.members())
+    environment = {**shared.environment, "COORD_ENDPOINTS": endpoints}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert {name for name in loaded if name.startswith("coord")} == ours
+    assert {name for name in loaded if not name.startswith("coord")} <= others
