@@ -111,11 +111,15 @@ def test_a_session_from_its_opening_to_its_end(speakers: dict[int, Speaker]) -> 
 class Stream:
     """A watch as a browser's EventSource holds it."""
 
-    def __init__(self, member: Process, target: str, last_event: int = 0) -> None:
+    def __init__(self, member: Process, target: str, last_event: int = 0, before: str = "") -> None:
+        """`before`: what is read on the same connection, sent together with it."""
         self.sock = socket.create_connection(member.address, PATIENCE_S)
         resume = f"Last-Event-ID: {last_event}\r\n" if last_event else ""
-        self.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{resume}\r\n".encode())
+        first = f"HEAD {before} HTTP/1.1\r\nHost: x\r\n\r\n" if before else ""
+        self.sock.sendall(f"{first}GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{resume}\r\n".encode())
         self.rest = b""
+        if before:
+            self._until(b"\r\n\r\n")
         head = self._until(b"\r\n\r\n").decode()
         assert "200 OK" in head.splitlines()[0], head
         assert "Content-Type: text/event-stream" in head
@@ -163,6 +167,18 @@ def test_a_stream_goes_on_where_it_stopped_at_another_member_and_over_a_new_lead
         wanted.append((said.json()["revision"], str(number)))
     assert seen + again.changes(4) == wanted
     again.close()
+
+
+def test_a_stream_may_follow_another_request_on_its_connection(single: Cluster) -> None:
+    single.start()
+    single.wait_ready()
+    stream = Stream(single.members[1], "/v1/watch?prefix=w/", before="/v1/kv")
+    speaker = Speaker(single.members[1])
+    put = speaker.ask("PUT", "/v1/kv/w/1", b"x").json()["revision"]
+    assert stream.changes(1) == [(put, "x")]
+    stream.close()
+    speaker.close()
+    assert not single.members[1].events("bug")
 
 
 def test_a_stream_that_is_not_read_holds_little_and_goes_on_in_order_or_says_where_it_cannot(single: Cluster) -> None:

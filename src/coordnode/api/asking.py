@@ -9,7 +9,7 @@ import msgspec
 from coordnode.api.route import JSON_TYPE, RAW_TYPE, Asked, Query, Route
 from coordnode.api.table import unescaped
 from coordnode.errors import BadRequest
-from coordnode.ids import Sequence, SessionId
+from coordnode.ids import NO_SESSION, Sequence, SessionId
 from coordnode.limits import REQUEST_ID_BYTES_MAX, TOKEN_MAX
 
 IDEMPOTENCY_KEY = "idempotency-key"
@@ -78,7 +78,8 @@ def ask(route: Route, path: Mapping[str, bytes], query: str, headers: Mapping[st
     except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
         raise BadRequest(f"the query: {_said(error)}") from None
     wants_raw = route.gives_raw and RAW_TYPE in headers.get("accept", "")
-    return Asked(path, asked_query, _body(route, headers, body), nonce, wants_raw)
+    session = SessionId(_number(headers, SESSION)) if route.is_write or route.takes_session else NO_SESSION
+    return Asked(path, asked_query, _body(route, headers, body), nonce, wants_raw, session)
 
 
 def _body(route: Route, headers: Mapping[str, str], body: bytes) -> Any:

@@ -14,14 +14,15 @@ from coordnode.limits import REQUEST_ID_BYTES_MAX
 
 REFS = "#/components/schemas/{name}"
 NUMBER = {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX}
-SAID = {200: "answered", 404: "there is none", 412: "the condition did not hold"}
+SAID = {200: "answered", 202: "not yet", 404: "there is none", 412: "the condition did not hold"}
+SESSION_HEADER = ("Coord-Session", NUMBER, "the session on whose behalf this is done")
 WRITE_HEADERS = (
     (
         "Idempotency-Key",
         {"type": "string", "maxLength": REQUEST_ID_BYTES_MAX, "pattern": "^[ -~]*$"},
         "with the same key this happens once, however often and to whichever member it is sent",
     ),
-    ("Coord-Session", NUMBER, "the session on whose behalf this is done"),
+    SESSION_HEADER,
     ("Coord-Sequence", NUMBER, "counts the session's writes from 1: each happens once"),
     ("Coord-Lowest-Open", NUMBER, "no sequence below this will be asked about again"),
 )
@@ -55,7 +56,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *_query_parameters(route.query), *(_headers() if route.is_write else ())],
+        "parameters": [*_path_parameters(route), *_query_parameters(route.query), *_headers(route)],
         "responses": {str(status): _answer(route, status, kind) for status, kind in route.answers.items()},
     }
     operation["responses"]["default"] = {
@@ -74,7 +75,7 @@ def _answer(route: Route, status: int, kind: type[msgspec.Struct]) -> dict[str, 
     content: dict[str, Any] = {JSON_TYPE: {"schema": _ref(kind)}}
     if route.gives_raw and status == 200:
         content[RAW_TYPE] = {"schema": {"type": "string", "format": "binary"}}
-    if route.name == "watch":
+    if route.is_stream:
         content[STREAM_TYPE] = {"schema": {"type": "string"}}
     return {
         "description": SAID[status],
@@ -105,5 +106,6 @@ def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
     return found
 
 
-def _headers() -> list[dict[str, Any]]:
-    return [{"name": name, "in": "header", "schema": schema, "description": said} for name, schema, said in WRITE_HEADERS]
+def _headers(route: Route) -> list[dict[str, Any]]:
+    taken = WRITE_HEADERS if route.is_write else (SESSION_HEADER,) if route.takes_session else ()
+    return [{"name": name, "in": "header", "schema": schema, "description": said} for name, schema, said in taken]

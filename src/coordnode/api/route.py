@@ -1,13 +1,14 @@
 """What a route is. Each service keeps a list of them in a file of its own; table.py joins the lists. Pure."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from coordnode.ids import SessionId
-from coordnode.services.commands import KV, ClientOperation, ReadOperation, Result
+from coordnode.errors import BadRequest
+from coordnode.ids import NO_SESSION, Revision, SessionId
+from coordnode.services.commands import Change, ClientOperation, ReadOperation, Result
 
 TIMEOUT_MS_MAX = 60_000
 NUMBER_MAX = 2**53 - 1  # JSON carries it unharmed
@@ -37,17 +38,46 @@ class Renew(NamedTuple):
     session: SessionId
 
 
+class Present(NamedTuple):
+    """What a watch tells before the first change, unless it goes on from a revision."""
+
+    read: ReadOperation
+    show: Callable[[Result], tuple[Revision, msgspec.Struct]]
+
+
 class Watch(NamedTuple):
     """Changes of the keys of one space in [start, end), from this revision on (0: from now on)."""
 
     start: bytes
     end: bytes
+    space: int
     from_revision: int
     wait_ms: int  # of a long poll
-    space: int = KV
+    show: Callable[[Change], msgspec.Struct]
+    show_all: Callable[[list[Any], int], msgspec.Struct]  # the answer of a long poll, with the revision to go on from
+    present: Present | None = None
 
 
-Work = Read | Write | Renew | Watch
+class Line(Protocol):
+    """Waits for something until it is had. What its session is told brings another look."""
+
+    first: Read | Write
+    session: SessionId
+    revision: Revision  # of the last result
+
+    def on_result(self, result: Result) -> Read | None:
+        """What to read once there is news; None: it is had. Raises what ended the wait."""
+
+    def show(self) -> "Plain":
+        """How it stands."""
+
+
+class Wait(NamedTuple):
+    line: Line
+    wait_ms: int
+
+
+Work = Read | Write | Renew | Watch | Wait
 
 
 # --- what a request consists of --------------------------------------------------------------------------------------
@@ -87,10 +117,14 @@ class Asked(NamedTuple, Generic[Q, B]):
     body: B
     nonce: bytes  # names this attempt, or all attempts with the same Idempotency-Key
     wants_raw: bool  # Accept asks for the bytes alone
+    session: SessionId = NO_SESSION  # the Coord-Session
 
     def number(self, name: str) -> int:
         """A part that the pattern calls a number."""
-        return int(self.path[name])
+        number = int(self.path[name])
+        if number > NUMBER_MAX:
+            raise BadRequest(f"the {name} in the path is not below 2**53")
+        return number
 
 
 class Shown(NamedTuple):
@@ -122,3 +156,10 @@ class Route(NamedTuple):
     takes_raw: bool = False  # a body that is not JSON arrives as bytes
     gives_raw: bool = False
     is_write: bool = False  # takes Idempotency-Key, or session and sequence
+    takes_session: bool = False  # as a read
+    is_stream: bool = False  # for who accepts one
+
+
+def answers_itself(asked: Asked[Any, Any], result: Result) -> Shown:
+    """The `show` of a route whose work says how it is shown."""
+    raise AssertionError("a watch and a wait have no one result")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordnode.api import barriers, counters, groups, kv, queues, sessions, shards, watches
+from coordnode.api import barriers, counters, elections, groups, kv, locks, queues, sessions, shards, watches
 from coordnode.api.route import Route
 from coordnode.errors import BadRequest
 
@@ -13,6 +13,8 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *watches.ROUTES,
     *counters.ROUTES,
+    *locks.ROUTES,
+    *elections.ROUTES,
     *queues.ROUTES,
     *groups.ROUTES,
     *shards.ROUTES,
@@ -40,7 +42,7 @@ class Found(NamedTuple):
 
 def shape(path: str) -> "re.Pattern[str]":
     """What a route's pattern matches, before anything is decoded: an encoded slash does not end a part."""
-    kinds = {None: "[^/]+", "...": ".+", ":id": "[0-9]{1,15}"}
+    kinds = {None: "[^/]+", "...": ".+", ":id": "[0-9]{1,16}"}
     parts, at = [], 0
     for part in _PART.finditer(path):
         parts.append(re.escape(path[at : part.start()]) + f"(?P<{part[1]}>{kinds[part[2]]})")

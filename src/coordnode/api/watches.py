@@ -9,23 +9,26 @@ from msgspec import Meta
 
 from coordnode.api.answers import encode
 from coordnode.api.kv import Listed, bounds_of
-from coordnode.api.route import NUMBER_MAX, TIMEOUT_MS_MAX, Asked, Query, Route, Shown, Watch, Work
+from coordnode.api.route import NUMBER_MAX, TIMEOUT_MS_MAX, Asked, Query, Route, Watch, Work, answers_itself
 from coordnode.api.values import in_query, text_of
 from coordnode.errors import BadRequest
-from coordnode.services.commands import PUT_EVENT, Change, Result
+from coordnode.services.commands import KV, PUT_EVENT, Change
 
 STREAM_TYPE = "text/event-stream"
 
 
-class WatchQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    key: Annotated[Listed, Meta(min_length=1, description="this one key; or else prefix, or start and end")] | None = None
-    prefix: Listed | None = None
-    start: Listed = ""
-    end: Listed = ""
+class WaitQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     from_revision: Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="0: from now on; a stream's Last-Event-ID goes before")] = 0
     wait_ms: Annotated[
         int, Meta(ge=0, le=TIMEOUT_MS_MAX, description="without a stream: answer after so long, with nothing if need be")
     ] = 30_000
+
+
+class WatchQuery(WaitQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    key: Annotated[Listed, Meta(min_length=1, description="this one key; or else prefix, or start and end")] | None = None
+    prefix: Listed | None = None
+    start: Listed = ""
+    end: Listed = ""
 
 
 class ShownEvent(msgspec.Struct, frozen=True):
@@ -74,19 +77,17 @@ def last_event(headers: Mapping[str, str]) -> int:
 
 def _watch(asked: Asked[WatchQuery, None]) -> Work:
     query = asked.query
-    if query.key is not None:
-        if query.prefix is not None or query.start or query.end:
-            raise BadRequest("give one of key, prefix, or start and end")
-        key = in_query(query.key)
-        return Watch(key, key + b"\0", query.from_revision, query.wait_ms)
-    return Watch(*bounds_of(query.prefix, query.start, query.end), query.from_revision, query.wait_ms)
+    if query.key is None:
+        start, end = bounds_of(query.prefix, query.start, query.end)
+    elif query.prefix is not None or query.start or query.end:
+        raise BadRequest("give one of key, prefix, or start and end")
+    else:
+        start = in_query(query.key)
+        end = start + b"\0"
+    return Watch(start, end, KV, query.from_revision, query.wait_ms, _shown, Changes)
 
 
-def _show(asked: Asked[WatchQuery, None], result: Result) -> Shown:
-    raise AssertionError("a watch has changes, not a result")
-
-
-def shown_change(change: Change) -> ShownChange:
+def _shown(change: Change) -> ShownChange:
     events = [
         ShownEvent(
             "put" if event.kind == PUT_EVENT else "delete",
@@ -112,6 +113,6 @@ ROUTES = (
     Route(
         "GET", "/v1/watch", "watch",
         "Changes in order, each once. With `Accept: text/event-stream` a stream, else one answer as soon as there is something.",
-        _watch, _show, {200: Changes}, WatchQuery,
+        _watch, answers_itself, {200: Changes}, WatchQuery, is_stream=True,
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from coordnode.net.limits import HTTP_BODY_BYTES_MAX
 
 REASONS = {
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",

@@ -8,13 +8,15 @@ import asyncio
 import traceback
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from coordnode import __version__
 from coordnode.api import openapi
 from coordnode.api.answers import shown, shown_error
 from coordnode.api.asking import Envelope, WrongType, ask, envelope_of
-from coordnode.api.route import Asked, Read, ReadQuery, Renew, Route, Watch, Work
+from coordnode.api.route import Asked, Plain, Read, ReadQuery, Renew, Route, Wait, Watch, Work, Write
 from coordnode.api.table import ROUTES, TABLE, NoSuchMethod, NoSuchPath
-from coordnode.api.watches import STREAM_TYPE, Changes, Gap, Progress, ShownChange, last_event, shown_change, stream_event
+from coordnode.api.watches import STREAM_TYPE, Gap, Progress, last_event, stream_event
 from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Scope
@@ -25,7 +27,7 @@ from coordnode.ids import ClusterId, Revision
 from coordnode.limits import KIB
 from coordnode.net.http import JSON, HttpAnswer, Request
 from coordnode.net.http_link import HttpLink
-from coordnode.services.commands import ClientCommand, ReadOperation, Result, SessionOpened, decode_result
+from coordnode.services.commands import NOTICES, ClientCommand, ReadOperation, Result, SessionOpened, decode_result
 
 CALLS_MAX = 4_096  # requests under way
 WATCHERS_MAX = 512  # of these, streams and answers that wait for changes
@@ -130,18 +132,16 @@ class Gateway:
         work = route.build(asked)
         if len(self._under_way) >= CALLS_MAX:
             raise Overloaded(f"{CALLS_MAX} requests are under way here; try again, or another member", retry_after_ms=1_000)
-        if isinstance(work, Watch):
-            if request.method == "HEAD":
-                raise NoSuchMethod("a watch has no head without its body", ("GET",))
+        if isinstance(work, Watch | Wait) and request.method == "HEAD":
+            raise NoSuchMethod("a watch has no head without its body", ("GET",))
+        if isinstance(work, Watch) or (isinstance(work, Wait) and work.wait_ms):
             if len(self._watchers) >= WATCHERS_MAX:
                 raise Overloaded(f"{WATCHERS_MAX} watches are under way here; try another member", retry_after_ms=1_000)
             self._watchers[link] = asyncio.Event()
-            serving = self._watch(link, request, asked, work)
-        else:
-            serving = self._answer(link, route, asked, work, envelope)
-        task = self._loop.create_task(serving)
+        answering = self._watch(link, request, asked, work) if isinstance(work, Watch) else self._answer(link, route, asked, work, envelope)
+        task = self._loop.create_task(answering)
         self._under_way[link] = task
-        task.add_done_callback(lambda _: self._ended(link))
+        task.add_done_callback(lambda done: self._ended(link) if self._under_way.get(link) is done else None)  # not the next one's
 
     def _ended(self, link: HttpLink) -> None:
         self._under_way.pop(link, None)
@@ -156,30 +156,55 @@ class Gateway:
 
     async def _answer(self, link: HttpLink, route: Route, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> None:
         try:
-            result, age = await self._result(asked, work, envelope)
-            answer = shown(route.show(asked, result))
-            said = HttpAnswer(*answer._replace(headers=answer.headers + age))
+            if isinstance(work, Wait):
+                said = HttpAnswer(*shown(await self._waited(asked, work, envelope)))
+            else:
+                result, age = await self._result(asked, work, envelope)
+                answer = shown(route.show(asked, result))
+                said = HttpAnswer(*answer._replace(headers=answer.headers + age))
         except CoordError as error:
             said = _refused(error)
         except Exception as error:
             said = self._bug(error)
-        self._under_way.pop(link, None)  # before the answer: the next request may come with it
+        self._ended(link)  # before the answer: the next request may come with it
         self._say(link, said)
+
+    async def _waited(self, asked: Asked[Any, Any], work: Wait, envelope: Envelope) -> Plain:
+        """Looks again when its session is told something, and once more when the time is over."""
+        line, client, until_ms = work.line, self._connected(), now_ms() + work.wait_ms
+        result, _ = await self._result(asked, line.first, envelope)
+        again = line.on_result(result)
+        key, inbox = line.session.to_bytes(8), None
+        try:
+            while again is not None and now_ms() < until_ms:
+                if inbox is None:  # what was told before the answer is in it
+                    inbox = client.watch(Scope(key, key + b"\0", NOTICES), line.revision + 1, WAITING_BYTES_MAX)
+                while not inbox.has_something() and now_ms() < until_ms:
+                    await client.wait_watch(inbox, until_ms)
+                if not _goes_on(client, inbox):
+                    client.end_watch(inbox)
+                    inbox = None
+                result, _ = await self._result(asked, again, Envelope())
+                again = line.on_result(result)
+        finally:
+            if inbox is not None:
+                client.end_watch(inbox)
+        return line.show()
 
     async def _result(self, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> tuple[Result, tuple[tuple[str, str], ...]]:
         query = asked.query
         if isinstance(work, Read):
-            assert isinstance(query, ReadQuery)
-            if query.stale:
-                encoded, age_ms = self._host.read_stale(work.operation, Revision(query.min_revision), self._identity)
+            min_revision = query.min_revision if isinstance(query, ReadQuery) else 0
+            if isinstance(query, ReadQuery) and query.stale:
+                encoded, age_ms = self._host.read_stale(work.operation, Revision(min_revision), self._identity)
                 return decode_result(encoded), (("Coord-Age-Ms", str(age_ms)),)
-            question = Question(work.operation, lambda result: result, min_revision=query.min_revision)
+            question = Question(work.operation, lambda result: result, min_revision=min_revision)
             result = await self._connected().call(question, query.timeout_ms)
         elif isinstance(work, Renew):
             ttl_ms = await self._connected().renew(work.session, query.timeout_ms)
             result = SessionOpened(work.session, ttl_ms, Revision(0))
         else:
-            assert not isinstance(work, Watch)
+            assert isinstance(work, Write)
             command = ClientCommand(*envelope, work.operation)
             result = await self._connected().submit(command, query.timeout_ms, is_safe_twice=work.is_safe_twice)
         if result is None:
@@ -199,11 +224,18 @@ class Gateway:
         inbox: Inbox | None = None
         try:
             from_revision = last_event(request.headers) + 1 if is_stream and last_event(request.headers) else work.from_revision
+            present: list[tuple[Revision, Struct]] = []
+            if work.present is not None and not from_revision:
+                result, _ = await self._result(asked, Read(work.present.read), Envelope())
+                present = [work.present.show(result)]
+                from_revision = present[0][0] + 1
             inbox = client.watch(Scope(work.start, work.end, work.space), from_revision, WAITING_BYTES_MAX)
             if is_stream:
-                await self._stream(client, inbox, link, asked.query.timeout_ms)
+                await self._stream(client, inbox, link, asked.query.timeout_ms, work, present)
+            elif present:
+                said = HttpAnswer(*shown(work.show_all([told for _, told in present], from_revision)))
             else:
-                said = HttpAnswer(*shown(await _changes(client, inbox, asked.query.timeout_ms, work.wait_ms)))
+                said = HttpAnswer(*shown(await _changes(client, inbox, asked.query.timeout_ms, work)))
         except CoordError as error:
             said = _refused(error)
         except Exception as error:
@@ -215,7 +247,9 @@ class Gateway:
         if said is not None:
             self._say(link, said)
 
-    async def _stream(self, client: Tasks, inbox: Inbox, link: HttpLink, timeout_ms: int) -> None:
+    async def _stream(
+        self, client: Tasks, inbox: Inbox, link: HttpLink, timeout_ms: int, work: Watch, present: list[tuple[Revision, Struct]]
+    ) -> None:
         """Never returns while the watch is in force. Until the head is sent an error is an answer, then an event."""
         await _in_force(client, inbox, timeout_ms)
         self._count(200)
@@ -223,10 +257,13 @@ class Gateway:
         writable = self._watchers[link]
         try:
             told, silent_until_ms = -1, now_ms() + HEARTBEAT_MS
+            for revision, what in present:
+                link.stream(stream_event("change", what, revision))
+                told = revision
             while not link.is_gone():
                 change = client.take_change(inbox)
                 if change is not None:
-                    link.stream(stream_event("change", shown_change(change), change.revision))
+                    link.stream(stream_event("change", work.show(change), change.revision))
                     told = change.revision
                 elif not inbox.has_something():
                     up_to = inbox.up_to or 0
@@ -259,15 +296,25 @@ async def _in_force(client: Tasks, inbox: Inbox, timeout_ms: int) -> None:
         await client.wait_watch(inbox, until_ms)
 
 
-async def _changes(client: Tasks, inbox: Inbox, timeout_ms: int, wait_ms: int) -> Changes:
-    until_ms = now_ms() + wait_ms
+async def _changes(client: Tasks, inbox: Inbox, timeout_ms: int, work: Watch) -> Struct:
+    until_ms = now_ms() + work.wait_ms
     await _in_force(client, inbox, timeout_ms)
     while not inbox.has_something() and now_ms() < until_ms:
         await client.wait_watch(inbox, until_ms)
-    changes: list[ShownChange] = []
+    changes: list[Struct] = []
     while inbox.has_changes() or not changes:
         change = client.take_change(inbox)  # raises what ended the watch, if there is nothing before it
         if change is None:
             break
-        changes.append(shown_change(change))
-    return Changes(changes, (inbox.up_to or 0) + 1)
+        changes.append(work.show(change))
+    return work.show_all(changes, (inbox.up_to or 0) + 1)
+
+
+def _goes_on(client: Tasks, inbox: Inbox) -> bool:
+    """Takes all that was told; false: some of it was missed, and no more comes."""
+    try:
+        while inbox.has_something() and client.take_change(inbox) is not None:
+            pass
+    except HistoryGone:
+        return False
+    return True

@@ -3,7 +3,7 @@
 import pytest
 
 from coordnode.api.asking import Envelope, WrongType, ask, envelope_of, parse_query
-from coordnode.api.route import Asked, Read, Renew, Watch, Work, Write
+from coordnode.api.route import Asked, Read, Renew, Wait, Watch, Work, Write
 from coordnode.api.table import TABLE
 from coordnode.errors import BadRequest
 from coordnode.ids import SessionId
@@ -66,8 +66,24 @@ def test_reads_renewals_and_watches() -> None:
     assert build("GET", "/v1/kv?prefix=a%ff") == Read(c.Range(b"a\xff", b"b"))
     assert build("GET", "/v1/sessions?after=3&limit=2") == Read(c.ReadSessions(SessionId(3), 2))
     assert build("POST", "/v1/sessions/4/keep-alive") == Renew(SessionId(4))
-    assert build("GET", "/v1/watch?key=a+b&from_revision=7&wait_ms=5") == Watch(b"a b", b"a b\0", 7, 5)
-    assert build("GET", "/v1/watch?prefix=a") == Watch(b"a", b"b", 0, 30_000)
+    assert build("GET", "/v1/watch?key=a+b&from_revision=7&wait_ms=5")[:5] == (b"a b", b"a b\0", c.KV, 7, 5)
+    assert build("GET", "/v1/watch?prefix=a")[:5] == (b"a", b"b", c.KV, 0, 30_000)
+    observe = build("GET", "/v1/elections/a/observe?from_revision=7")
+    assert isinstance(observe, Watch)
+    assert observe[:5] == (b"a", b"a\0", c.ELECTIONS, 7, 30_000)
+
+
+def test_waiting_needs_a_session_and_standing_in_line_a_time() -> None:
+    for target in ("/v1/locks/a/acquire", "/v1/elections/a/campaign"):
+        with pytest.raises(BadRequest, match="Coord-Session"):
+            build("POST", target, b"{}", JSON)
+        at_once = build("POST", target, b"{}", {**JSON, "coord-session": "4"})
+        later = build("POST", target, b'{"wait_ms": 5}', {**JSON, "coord-session": "4"})
+        assert isinstance(at_once, Wait)
+        assert isinstance(later, Wait)
+        waits = [line.first.operation.wait for line in (at_once.line, later.line) if isinstance(line.first, Write)]  # type: ignore[union-attr]
+        assert waits == [False, True]
+        assert (at_once.line.session, later.wait_ms) == (SessionId(4), 5)
 
 
 def test_a_body_that_is_not_json_is_the_value() -> None:
