@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VERBS = {
     "up": "start a durable cluster on this machine",
     "down": "stop it; the data stays unless --purge is given",
+    "demo": "a tour on real members, half a minute at most; nothing stays",
     "kv": "get, put, del, ls, cas, watch: values under keys",
     "queue": "run, put, take, extend, ack, nack, ls, show, dead, redrive …: work",
     "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",

@@ -107,8 +107,18 @@ def make(cluster: LocalCluster) -> LocalCluster:
 
 
 def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
-    """Starts the members that do not run."""
+    """Starts the members that do not run: all of them, or none."""
     started: list[Started] = []
+    try:
+        return _start_all(cluster, started), started
+    except BaseException:
+        for one in started:
+            one.process.kill()
+            one.process.wait()
+        raise
+
+
+def _start_all(cluster: LocalCluster, started: list[Started]) -> LocalCluster:
     members: list[LocalMember] = []
     for member in cluster.members:
         if not processes.is_running(member.pid, member.started):
@@ -119,7 +129,7 @@ def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
             member = member._replace(pid=process.pid, started=processes.started_mark(process.pid))
             started.append(Started(member, process))
         members.append(member)
-    return cluster._replace(members=tuple(members)), started
+    return cluster._replace(members=tuple(members))
 
 
 def explain_end(cluster: LocalCluster, started: Started) -> Failed:

@@ -10,6 +10,7 @@ from coordctl.results import (
     canary,
     check,
     counter,
+    demo,
     elect,
     fence,
     group,
@@ -25,7 +26,26 @@ from coordctl.results import (
     wal,
 )
 
-FAMILIES = (barrier, canary, check, counter, elect, fence, group, kv, local, lock, queue, runner, session, shard, status, version, wal)
+FAMILIES = (
+    barrier,
+    canary,
+    check,
+    counter,
+    demo,
+    elect,
+    fence,
+    group,
+    kv,
+    local,
+    lock,
+    queue,
+    runner,
+    session,
+    shard,
+    status,
+    version,
+    wal,
+)
 
 
 def printed() -> Iterator[tuple[str, type[msgspec.Struct]]]:
