@@ -41,9 +41,8 @@ from coordnode.services.commands import (
     encode,
 )
 from coordnode.services.context import Check, Context, Service, failure
-from coordnode.services.lock_checks import check_claimed, check_number, check_rows
 from coordnode.services.names import check_name, check_page, check_text, page_of
-from coordnode.services.numbered import key_of, name_of, number_of, page_of_rows, rows_of
+from coordnode.services.numbered import check_claimed, check_number, check_rows, key_of, name_of, number_of, page_of_rows, rows_of
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 

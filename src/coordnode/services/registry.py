@@ -10,7 +10,7 @@ from coordnode.services.counters import Counters
 from coordnode.services.elections import Elections
 from coordnode.services.groups import Groups
 from coordnode.services.kv import Kv
-from coordnode.services.locks import Locks
+from coordnode.services.locks.service import Locks
 from coordnode.services.queues import Queues
 from coordnode.services.sessions import Sessions
 from coordnode.services.shards import Shards

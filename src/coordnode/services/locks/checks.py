@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from coordnode.errors import BadRequest, CoordError, TooLarge
-from coordnode.ids import Token
+from coordnode.errors import BadRequest, CoordError
 from coordnode.services.commands import (
     EXCLUSIVE,
     SEMAPHORE,
@@ -17,7 +16,8 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check
 from coordnode.services.names import check_name, check_page, check_text
-from coordnode.services.state import TOKEN_MAX, Settings
+from coordnode.services.numbered import check_claimed, check_number, check_rows
+from coordnode.services.state import Settings
 
 
 def _check_acquire(operation: Acquire, settings: Settings) -> CoordError | None:
@@ -58,27 +58,6 @@ def _check_list(operation: ListLocks, settings: Settings) -> CoordError | None:
 
 def _check_held(operation: ReadHeldLocks, settings: Settings) -> CoordError | None:
     return check_claimed(operation.session, operation.after_name, operation.after_number, operation.limit, settings)
-
-
-def check_number(number: Token, what: str) -> CoordError | None:
-    if 0 < number <= TOKEN_MAX:
-        return None
-    return BadRequest(f"{what} is {number}; give one that an answer named")
-
-
-def check_rows(limit: int, *after: Token) -> CoordError | None:
-    if limit < 0 or min(after) < 0 or max(after) > TOKEN_MAX:
-        return BadRequest("a page begins after a number that the page before ended with, and its limit is not below 0")
-    return None
-
-
-def check_claimed(session: int, after_name: bytes, after_number: Token, limit: int, settings: Settings) -> CoordError | None:
-    """A page of what one session holds and awaits."""
-    if not 0 < session <= TOKEN_MAX:
-        return BadRequest(f"there is no session {session}; name one that lives")
-    if len(after_name) > settings.name_bytes_max:
-        return TooLarge(f"a page begins after a name of at most {settings.name_bytes_max} bytes, not {len(after_name)}")
-    return check_rows(limit, after_number)
 
 
 CHECKS: Mapping[type, Check] = {
