@@ -44,7 +44,8 @@ class Subscriptions:
         watch = self._watches.pop(number, None)
         if watch is None or not watch.request:
             return 0
-        del self._by_request[watch.request]
+        known = self._by_request.pop(watch.request, None)
+        assert known == number, f"watch {number} goes by request {watch.request}, and this connection knows none such"
         return watch.request
 
     def end_all(self, error: CoordError) -> list[Action]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from coordnode.checking.cluster import CommittedEntries, LogMatching, OneLeaderPerTerm, StateAgreement
-from coordnode.errors import PromiseBroken
+from coordnode.errors import CoordError, PromiseBroken
 from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import CONFIG, Config, Entry, decode_config
@@ -208,7 +208,11 @@ class Checks:
         assert replica.applied == reference.applied
         dump = machine.dump()
         self._agreement.observe(member, replica.applied, machine.digest, dump)
-        restored = type(machine).restore(machine.snapshot())
+        try:
+            restored = type(machine).restore(machine.snapshot())
+        except CoordError as error:
+            sentence = f"what a snapshot of member {member} holds is refused by its own restoring: {error.sentence}"
+            raise PromiseBroken("snapshot", sentence, (replica.applied,)) from error
         if restored.digest != machine.digest or restored.dump() != dump:
             raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from coordnode.driver import Driver
-from coordnode.errors import DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
+from coordnode.errors import CoordError, DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
 from coordnode.ids import MemberId
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import ConfirmReply, Heartbeat, Message, VoteReply
@@ -239,10 +239,10 @@ class SimMember:
         except DiskFailed:
             self._site.marks.reach(marks.FSYNC_FAILED)
             self._fall(power=False)
-        except Rotten:
+        except Rotten as error:
             # Found while it ran: it must start again to see what is whole.
             if not self.claims.rot_injected:
-                raise
+                raise PromiseBroken("rot-only-where-injected", f"member {self.member} finds rot: {error.sentence}") from error
             self._fall(power=False)
         except Diverged as error:
             if self.member in self._site.checks.flipped:
@@ -250,6 +250,12 @@ class SimMember:
                 self.discard_state()
                 return
             raise PromiseBroken("state-agreement", f"member {self.member} finds that it diverged: {error.sentence}") from error
+        except PromiseBroken:
+            raise
+        except CoordError as error:
+            # Its own word that it cannot go on: a real one would end here, and no fault is the cause.
+            sentence = f"member {self.member} ends by itself with {type(error).__name__}: {error.sentence}"
+            raise PromiseBroken("stops-only-for-cause", sentence) from error
 
     def _fall(self, *, power: bool) -> None:
         down_ns = self._cut_down_ns if self._cut_down_ns >= 0 else 200 * MILLISECOND

@@ -59,7 +59,8 @@ class _Run:
         try:
             self._phases()
         except PromiseBroken as error:
-            return self._broken(error.check_name, error.sentence, _lines(error.evidence))
+            cause = _trace(error.__cause__) if error.__cause__ is not None else ()
+            return self._broken(error.check_name, error.sentence, (*_lines(error.evidence), *cause))
         except AssertionError as error:
             return self._broken("assertion", f"{_place(error)}: {error}", _trace(error))
         except Exception as error:
