@@ -25,7 +25,7 @@ class BarrierRounds:
     name: ClassVar[str] = "barrier-rounds"
 
     def __init__(self) -> None:
-        self._rounds: dict[bytes, _Round] = {}
+        self.rounds: dict[bytes, _Round] = {}
         self._numbers: dict[int, None] = {}
         self._expected: list[list[tuple[int, bytes, Shown]]] = []  # of the command under way: one list for each revision
 
@@ -34,12 +34,12 @@ class BarrierRounds:
             raise PromiseBroken(self.name, "a barrier opened or was over, and nobody was told", tuple(self._expected))
 
     def entered(self, session: int, name: bytes, count: int, answer: Shown) -> None:
-        found = self._rounds.get(name)
+        found = self.rounds.get(name)
         if found is None:
             if answer[0] in self._numbers:
                 self._broken(f"{name!r} begins round {answer[0]}, which another one was", answer)
             self._numbers[answer[0]] = None
-            found = self._rounds[name] = _Round(answer[0], count)
+            found = self.rounds[name] = _Round(answer[0], count)
         if session in found.inside or found.is_open or found.count != count:
             self._broken(f"session {session} entered {name!r} for {count}, which stands at {found.shown()}", answer)
         found.inside[session] = None
@@ -49,7 +49,7 @@ class BarrierRounds:
         self._must_show(name, found, answer)
 
     def left(self, session: int, name: bytes, only_waiting: bool, is_inside: bool, answer: Shown) -> None:
-        found = self._rounds.get(name)
+        found = self.rounds.get(name)
         if found is None or session not in found.inside or is_inside is not (only_waiting and found.is_open):
             self._broken(f"session {session} left {name!r} ({only_waiting}, {is_inside}), which stands so", found and found.shown())
         assert found is not None
@@ -59,7 +59,7 @@ class BarrierRounds:
 
     def refused(self, session: int, name: bytes, count: int, code: int) -> None:
         """`count` 0: it wanted to leave."""
-        found = self._rounds.get(name)
+        found = self.rounds.get(name)
         inside = found is not None and session in found.inside
         may_be = {
             NOT_HELD: not inside,
@@ -72,7 +72,7 @@ class BarrierRounds:
     def ended(self, session: int) -> bool:
         """Whether watches must be told."""
         events: list[list[tuple[int, bytes, Shown]]] = []
-        for name, found in list(self._rounds.items()):
+        for name, found in list(self.rounds.items()):
             if session in found.inside:
                 self._remove(session, name, found, events)
         if events:
@@ -87,7 +87,7 @@ class BarrierRounds:
     def _remove(self, session: int, name: bytes, found: _Round, events: list[list[tuple[int, bytes, Shown]]]) -> None:
         del found.inside[session]
         if not found.inside:
-            del self._rounds[name]
+            del self.rounds[name]
             if found.is_open:
                 events.append([(OVER, name, found.shown())])
 

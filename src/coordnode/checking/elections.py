@@ -47,6 +47,9 @@ class ElectionTruth:
     def candidates(self, name: bytes) -> list[str]:
         return [one.candidate for one in self.lines.get(name, [])]
 
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return [(name, one.number) for name, one in self.leaders.items()]
+
     # --- what the log says ---------------------------------------------------------------------------------------------
 
     def campaigned(self, session: int, name: bytes, value: bytes, candidate: str, wait: bool, answer: tuple[Any, ...]) -> None:

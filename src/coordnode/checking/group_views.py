@@ -21,7 +21,7 @@ class GroupViews:
     name: ClassVar[str] = "group-views"
 
     def __init__(self) -> None:
-        self._groups: dict[bytes, dict[bytes, Member]] = {}
+        self.groups: dict[bytes, dict[bytes, Member]] = {}
         self._numbers: dict[bytes, list[int]] = {}  # by group: of all its views, also those with nobody
         self._views: dict[bytes, list[tuple[Member, ...]]] = {}  # likewise: who was in it
         self._expected: list[list[Event]] = []  # of the command under way: one list for each revision
@@ -35,7 +35,7 @@ class GroupViews:
 
     def joined(self, session: int, group: bytes, asked: bytes, about: tuple[bytes, Any, int], member: bytes, view: int, now: int) -> None:
         """`now`: the revision that the answer names."""
-        there = self._groups.get(group, {}).get(member)
+        there = self.groups.get(group, {}).get(member)
         if there is not None or (asked and asked != member):
             self._broken(f"session {session} was told that it is {member!r} of {group!r}; there is {there}", (asked, view))
         self._must_be_newest(group, view, now)
@@ -57,7 +57,7 @@ class GroupViews:
         self._expected.append([(LEFT, group, old)])
 
     def refused(self, session: int, group: bytes, member: bytes, code: int) -> None:
-        there = self._groups.get(group, {}).get(member)
+        there = self.groups.get(group, {}).get(member)
         if code == CONFLICT and member and there is None:
             self._broken(f"session {session} was refused to be {member!r} of {group!r}: nobody is", code)
         if code == NOT_HELD and there is not None and there[1] == session:
@@ -65,7 +65,7 @@ class GroupViews:
 
     def ended(self, session: int) -> bool:
         """Whether it was a member of anything."""
-        gone = [(LEFT, group, each) for group, members in self._groups.items() for each in members.values() if each[1] == session]
+        gone = [(LEFT, group, each) for group, members in self.groups.items() for each in members.values() if each[1] == session]
         if gone:
             self._expected.append(sorted(gone))
         return bool(gone)
@@ -76,7 +76,7 @@ class GroupViews:
         if sorted(events) != sorted(expected):
             self._broken(f"revision {revision} tells of {events}; it changed {expected}", revision)
         for kind, group, member in events:
-            members = self._groups.setdefault(group, {})
+            members = self.groups.setdefault(group, {})
             if kind == LEFT:
                 del members[member[0]]
             else:
@@ -100,6 +100,9 @@ class GroupViews:
         if members != truth or number > up_to or (truth and number != newest):
             self._broken(f"a client believes in view {number} of {group!r} with {members}, having heard all up to {up_to}", (newest, truth))
 
+    def view_of(self, group: bytes) -> int:
+        return self._numbers[group][-1]
+
     # --- what these share ----------------------------------------------------------------------------------------------
 
     def _at(self, group: bytes, revision: int) -> tuple[int, tuple[Member, ...]]:
@@ -110,7 +113,7 @@ class GroupViews:
         return numbers[place], self._views[group][place] if group in self._views else ()
 
     def _held(self, session: int, group: bytes, member: bytes) -> Member:
-        old = self._groups.get(group, {}).get(member)
+        old = self.groups.get(group, {}).get(member)
         if old is None or old[1] != session:
             self._broken(f"session {session} changed member {member!r} of {group!r}, which is not its own", old)
         assert old is not None

@@ -119,6 +119,10 @@ class LockTruth:
         lock = self.locks.get(name)
         return [] if lock is None else [grant.token for grant in lock.grants] + [waiter.ticket for waiter in lock.line]
 
+    def tokens(self) -> list[tuple[bytes, int]]:
+        """Of all grants that last."""
+        return [(name, grant.token) for name, lock in self.locks.items() for grant in lock.grants if grant.session]
+
     # --- what the log says ---------------------------------------------------------------------------------------------
 
     def opened(self, session: int, parent: int) -> None:

@@ -306,6 +306,13 @@ class QueueLedger:
                     return f"task {task.number} of queue {name!r} waits since {self._now_ms} ms for {task.due_ms} ms"
         return ""
 
+    def numbers(self, name: bytes) -> list[int]:
+        queue = self.queues.get(name)
+        return list(queue.tasks) if queue is not None else []
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return [(name, task.token) for name, queue in self.queues.items() for task in queue.tasks.values() if task.state == TAKEN]
+
     # --- in common -------------------------------------------------------------------------------------------------------------
 
     def _queue(self, name: bytes, rules: Rules | None = None) -> _Queue:

@@ -244,6 +244,18 @@ class ShardOwners:
         if table != truth:
             self._not_one_owner(f"{name!r} was read at {revision} as {table}", truth)
 
+    def listed(self) -> list[tuple[bytes, bytes, int, int, int]]:
+        """(name, group, shards, owned, to be released) of each there is now."""
+        known = [(name, each) for name, each in sorted(self._assignments.items()) if name != self._deleted]
+        return [
+            (name, each.group, each.shards, len(each.owned), sum([owned.due_ms >= 0 for owned in each.owned.values()]))
+            for name, each in known
+        ]
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        """As transactions ask for them, of all that are owned."""
+        return [(b"%s/%d" % (name, shard), owned.token) for name, each in self._assignments.items() for shard, owned in each.owned.items()]
+
     def _note(self, name: bytes, revision: int) -> None:
         owned = self._assignments[name].owned
         table = tuple([(shard, one.member, one.session, one.token, one.due_ms >= 0) for shard, one in sorted(owned.items())])

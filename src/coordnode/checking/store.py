@@ -24,22 +24,24 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from coordnode.checking.counters import Counters
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
 from coordnode.checking.others import Others
 from coordnode.checking.parts import Answer, Changes, Key, Part
 
 NAME: Final = "coordnode"
 OPENED: Final = -1  # as the session of a first command's key: the session that is being opened
-READS: Final = frozenset({"get", "range", "barrier", "other-read"})
+READS: Final = frozenset({"get", "range", "barrier", "other-read", "get-counter", "list-counters"})
 END_SESSIONS: Final = "end-sessions"
 
 Item = tuple[Key, Value, int, int, int, int]
 
+_TOKEN: Final = 4  # Compare.field: whether a token is live, which the store does not know
 _FIELDS: Final = {1: 3, 2: 2, 3: 4}  # Compare.field → its place in an item
 _NO_ITEM: Final[Item] = (None, None, 0, 0, 0, 0)
 
 
-PARTS: Final[tuple[type[Part], ...]] = (Others,)
+PARTS: Final[tuple[type[Part], ...]] = (Others, Counters)
 """What the store has beside keys. A new service's part is its own file in checking/ and one line here."""
 
 
@@ -177,9 +179,11 @@ class Store:
             items = [(item[0], nothing, *item[2:]) for item in items]
         return (self.revision, tuple(items), first + count < last), {}
 
-    def _transaction(self, argument: Any, _result: Any) -> Answer:
+    def _transaction(self, argument: Any, result: Any) -> Answer:
         compares, then, otherwise = argument
-        succeeded = all(self._holds(compare) for compare in compares)
+        succeeded = all(self._holds(compare) for compare in compares if compare[1] != _TOKEN)
+        if succeeded and result is not UNSEEN and any([compare[1] == _TOKEN for compare in compares]):
+            succeeded = result[1]
         changes: Changes = {}
         results: list[Value] = []
         revision = self.revision + 1

@@ -41,6 +41,7 @@ LOCK_DELAY_PASSED = "lock-delay passed"
 DEADLOCK_REFUSED = "deadlock refused"
 LEADER_FOLLOWED = "candidate followed a leader"
 LEADERSHIP_HANDED_OVER = "leadership handed over by name"
+STALE_TOKEN_REFUSED = "stale token found stale"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -84,6 +85,7 @@ MARKS = (
     DEADLOCK_REFUSED,
     LEADER_FOLLOWED,
     LEADERSHIP_HANDED_OVER,
+    STALE_TOKEN_REFUSED,
 )
 
 LONG_RUN_SEEDS = 300

@@ -245,6 +245,10 @@ class Recording:
     def newest_seen(self, key: bytes) -> Item | None:
         return self._seen_items.get(key)
 
+    def is_newest(self, index: int) -> bool:
+        """Nothing is committed since: what the truths of services say now, they said then."""
+        return index == self._reference.applied
+
     def newest_revision(self, client: SimClient) -> int:
         return self._monotonic.asked(client.name)
 

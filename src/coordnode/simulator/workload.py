@@ -212,6 +212,9 @@ class Workload:
         usable = [session.opening for session in self._sessions[client.number] if session.usable]
         return usable[int(self.chance.random() * len(usable))] if usable else 0
 
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return [token for service in self._services for token in service.tokens()]
+
     def write(self, client: SimClient, operation: ClientOperation) -> int:
         """Deduplicated by a session where there is one, by a request id else."""
         session = self.usable_session(client)

@@ -3,18 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from coordnode.checking import shown as truths
 from coordnode.checking.barrier_rounds import BarrierRounds, Shown
+from coordnode.client.actions import Finished
 from coordnode.services.commands import (
     BARRIER_OPENED,
     BARRIERS,
     BarrierChanged,
     BarrierInfo,
+    BarrierPage,
+    BarrierView,
     Command,
     EnterBarrier,
     Failure,
     GetBarrier,
     LeaveBarrier,
     ListBarriers,
+    ReadOperation,
     Result,
     decode_barrier,
 )
@@ -43,9 +48,10 @@ class SimBarriers(SimService):
         super().__init__(stage)
         self._chance = stage.chance
         self._rounds = BarrierRounds()
+        self._reads: dict[tuple[int, int], ReadOperation] = {}  # by client and call
 
     def steps(self) -> Mapping[Step, int]:
-        return {self._enter: 4, self._leave: 4, self._read: 1}
+        return {self._enter: 4, self._leave: 4, self._read: 2}
 
     def _name(self) -> bytes:
         return list(COUNTS)[int(self._chance.random() * len(COUNTS))]
@@ -63,7 +69,20 @@ class SimBarriers(SimService):
             self.stage.call(client, LeaveBarrier(self._name(), self._chance.random() < 0.3), session=session)
 
     def _read(self, client: SimClient) -> None:
-        self.stage.call(client, GetBarrier(self._name()) if self._chance.random() < 0.7 else ListBarriers())
+        operation: ReadOperation = GetBarrier(self._name()) if self._chance.random() < 0.7 else ListBarriers()
+        self._reads[client.number, self.stage.call(client, operation)] = operation
+
+    def on_finished(self, client: SimClient, finished: Finished) -> None:
+        operation, result, rounds = self._reads.pop((client.number, finished.call), None), finished.result, self._rounds
+        if operation is None or not self.stage.recording.is_newest(finished.index):
+            return
+        if isinstance(operation, GetBarrier) and isinstance(result, BarrierView):
+            info = None if result.barrier is None else shown(result.barrier)
+            seen = (info, tuple([int(session) for session, _ in result.sessions]))
+            truths.must_be(f"barrier {operation.name!r}", seen, truths.barrier(rounds, operation.name))
+        elif isinstance(operation, ListBarriers) and isinstance(result, BarrierPage):
+            listed = (tuple([(each.name, shown(each)) for each in result.barriers]), result.more)
+            truths.must_be("the list of barriers", listed, truths.barriers(rounds))
 
     # --- what must have happened -----------------------------------------------------------------------------------
 

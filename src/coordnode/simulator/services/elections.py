@@ -5,16 +5,22 @@ from typing import ClassVar
 
 import msgspec
 
+from coordnode.checking import shown
 from coordnode.checking.elections import VACANT, ElectionTruth, Told
+from coordnode.client.actions import Finished
 from coordnode.ids import SessionId, Token
 from coordnode.services.commands import (
     ELECTIONS,
     NOTICES,
     Campaign,
+    Candidacies,
     CandidateQueued,
     Command,
     Depose,
     Elected,
+    ElectionInfo,
+    ElectionPage,
+    ElectionView,
     Failure,
     LeaderChange,
     LeadershipGiven,
@@ -25,6 +31,7 @@ from coordnode.services.commands import (
     Proclaim,
     ReadCandidacies,
     ReadElection,
+    ReadOperation,
     Resign,
     Resigned,
     Result,
@@ -55,9 +62,10 @@ class SimElections(SimService):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._truth = ElectionTruth()
+        self._reads: dict[tuple[int, int], ReadOperation] = {}  # by client and call
 
     def steps(self) -> Mapping[Step, int]:
-        return {self._campaign: 7, self._proclaim: 4, self._resign: 6, self._depose: 1, self._read: 1}
+        return {self._campaign: 7, self._proclaim: 4, self._resign: 6, self._depose: 1, self._read: 2}
 
     def first_command(self, client: SimClient) -> Campaign:
         return self._draw(client)
@@ -110,12 +118,32 @@ class SimElections(SimService):
     def _read(self, client: SimClient) -> None:
         chance = self.stage.chance.random
         session = self.stage.usable_session(client)
+        operation: ReadOperation
         if session and chance() < 0.3:
-            self.stage.call(client, ReadCandidacies(SessionId(client.sessions[session])))
+            operation = ReadCandidacies(SessionId(client.sessions[session]))
         elif chance() < 0.5:
-            self.stage.call(client, ReadElection(self._name(), limit=3), stale=chance() < 0.3)
+            operation = ReadElection(self._name(), limit=int(chance() * 3))
         else:
-            self.stage.call(client, ListElections(limit=2))
+            operation = ListElections(limit=int(chance() * 2))
+        self._reads[client.number, self.stage.call(client, operation, stale=chance() < 0.3)] = operation
+
+    def on_finished(self, client: SimClient, finished: Finished) -> None:
+        operation, result, truth = self._reads.pop((client.number, finished.call), None), finished.result, self._truth
+        if operation is None or not self.stage.recording.is_newest(finished.index):
+            return
+        if isinstance(operation, ReadElection) and isinstance(result, ElectionView):
+            line = tuple([(int(one.ticket), int(one.session), one.candidate, one.value) for one in result.candidates])
+            seen = (_info(result.election), (line, result.more))
+            shown.must_be(f"election {operation.name!r}", seen, shown.election(truth, operation.name, operation.limit))
+        elif isinstance(operation, ListElections) and isinstance(result, ElectionPage):
+            listed = (tuple([_info(info) for info in result.elections]), result.more)
+            shown.must_be("the list of elections", listed, shown.elections(truth, operation.limit))
+        elif isinstance(operation, ReadCandidacies) and isinstance(result, Candidacies):
+            claims = (tuple([(each.name, int(each.token), int(each.ticket)) for each in result.candidacies]), result.more)
+            shown.must_be(f"what session {operation.session} stands for", claims, shown.candidacies(truth, int(operation.session)))
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return self._truth.tokens()
 
     # --- the truth -----------------------------------------------------------------------------------------------------
 
@@ -175,3 +203,10 @@ class SimElections(SimService):
         if truth.handed_over:
             self.stage.marks.reach(marks.LEADERSHIP_HANDED_OVER)
         truth.followed = truth.handed_over = 0
+
+
+def _info(info: ElectionInfo | None) -> object:
+    if info is None:
+        return None
+    leader = info.leader
+    return info.name, int(leader.token), int(leader.session), leader.candidate, leader.value, info.candidates

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from coordnode.checking import shown
 from coordnode.checking.group_views import GroupViews
 from coordnode.checking.group_views import Member as Truth
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
@@ -10,17 +11,22 @@ from coordnode.client.views import Assembly, View
 from coordnode.services.commands import (
     GROUPS,
     HAS,
+    HAS_NOT,
     IS,
+    IS_NOT,
     Command,
     Failure,
     FindMembers,
     GetGroup,
     GroupChanged,
+    GroupPage,
     GroupView,
     JoinGroup,
     LeaveGroup,
     ListGroups,
     Member,
+    MemberPage,
+    ReadOperation,
     Require,
     Result,
     UpdateMember,
@@ -73,9 +79,10 @@ class SimGroups(SimService):
         self._views = GroupViews()
         self._watched: dict[int, _Watched] = {}  # by client
         self._reads: dict[tuple[int, int], bytes] = {}  # by client and call: of which group
+        self._searches: dict[tuple[int, int], ReadOperation] = {}  # likewise: over all of them
 
     def steps(self) -> Mapping[Step, int]:
-        return {self._join: 5, self._update: 3, self._leave: 2, self._view: 2, self._find: 1}
+        return {self._join: 5, self._update: 3, self._leave: 2, self._view: 2, self._find: 2}
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
@@ -90,7 +97,7 @@ class SimGroups(SimService):
         session = self.stage.usable_session(client)
         if session:
             name = b"" if chance() < 0.1 else self._member()
-            labels = (("zone", "eu" if chance() < 0.5 else "us"),)
+            labels = (("zone", "eu" if chance() < 0.5 else "us"),) if chance() < 0.8 else ()
             self.stage.call(client, JoinGroup(self._group(), name, b"%d" % self.stage.begun, labels, int(chance() * 4)), session=session)
 
     def _update(self, client: SimClient) -> None:
@@ -111,8 +118,19 @@ class SimGroups(SimService):
         self._reads[client.number, self.stage.call(client, GetGroup(group), stale=self._chance.random() < 0.3)] = group
 
     def _find(self, client: SimClient) -> None:
-        require = Require("zone", IS, "eu") if self._chance.random() < 0.5 else Require("zone", HAS)
-        self.stage.call(client, FindMembers(b"group/", [require]) if self._chance.random() < 0.7 else ListGroups(b"group/"))
+        chance = self._chance.random
+        require = Require("zone", (IS, IS_NOT, HAS, HAS_NOT)[int(chance() * 4)], "eu")
+        found: ReadOperation = FindMembers(b"group/", [require], limit=int(chance() * 4)) if chance() < 0.7 else ListGroups(b"group/")
+        self._searches[client.number, self.stage.call(client, found)] = found
+
+    def _on_found(self, operation: ReadOperation, result: object) -> None:
+        if isinstance(operation, FindMembers) and isinstance(result, MemberPage):
+            seen = (tuple([(each.group, truth(each.member)) for each in result.members]), result.more)
+            requires = [(each.key, each.relation, each.value) for each in operation.requires]
+            shown.must_be(f"who meets {requires}", seen, shown.members(self._views, requires, operation.limit))
+        elif isinstance(operation, ListGroups) and isinstance(result, GroupPage):
+            listed = (tuple([(each.name, int(each.view), each.members) for each in result.groups]), result.more)
+            shown.must_be("the list of groups", listed, shown.groups(self._views))
 
     # --- views that clients put together ---------------------------------------------------------------------------
 
@@ -130,6 +148,9 @@ class SimGroups(SimService):
 
     def on_finished(self, client: SimClient, finished: Finished) -> None:
         result = finished.result
+        search = self._searches.pop((client.number, finished.call), None)
+        if search is not None and self.stage.recording.is_newest(finished.index):
+            self._on_found(search, result)
         read = self._reads.pop((client.number, finished.call), None)
         if read is not None and isinstance(result, GroupView):
             self._views.read(read, int(result.revision), int(result.view), tuple(map(truth, result.members)))

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import msgspec
 
+from coordnode.checking import shown
 from coordnode.checking.locks import GRANTED_EVENT, GuardedResources, LockTruth
-from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.lease import SessionState
 from coordnode.errors import Deadlock
 from coordnode.ids import SessionId, Token
@@ -24,17 +25,22 @@ from coordnode.services.commands import (
     Command,
     Done,
     Failure,
+    HeldLocks,
     ListLocks,
     LockBusy,
     LockEvent,
     LockGiven,
     LockGranted,
+    LockInfo,
+    LockPage,
     LockQueued,
     LockReleased,
     LockTaken,
+    LockView,
     OpenSession,
     ReadHeldLocks,
     ReadLock,
+    ReadOperation,
     Release,
     Result,
     SessionOpened,
@@ -70,9 +76,10 @@ class SimLocks(SimService):
         self._resources = GuardedResources()
         self._is_clean = False  # the sessions that the last command ended were closed by their clients
         self._watches: dict[int, dict[int, int]] = {}  # by client: watch -> the recording's number of it
+        self._reads: dict[tuple[int, int], ReadOperation] = {}  # by client and call
 
     def steps(self) -> Mapping[Step, int]:
-        return {self._acquire: 16, self._release: 14, self._release_wrong: 1, self._break: 1, self._read: 2}
+        return {self._acquire: 16, self._release: 14, self._release_wrong: 1, self._break: 1, self._read: 3}
 
     def first_command(self, client: SimClient) -> Acquire:
         return self._draw(wait=True)
@@ -122,12 +129,34 @@ class SimLocks(SimService):
     def _read(self, client: SimClient) -> None:
         chance = self.stage.chance.random
         session = self.stage.usable_session(client)
+        operation: ReadOperation
         if session and chance() < 0.3:
-            self.stage.call(client, ReadHeldLocks(SessionId(client.sessions[session])))
-        elif chance() < 0.5:
-            self.stage.call(client, ReadLock(NAMES[int(chance() * len(NAMES))], limit=3), stale=chance() < 0.3)
+            operation = ReadHeldLocks(SessionId(client.sessions[session]))
+        elif chance() < 0.6:
+            names = [*NAMES, *[name for name, _ in SEMAPHORES]]
+            operation = ReadLock(names[int(chance() * len(names))], limit=int(chance() * 3))
         else:
-            self.stage.call(client, ListLocks(limit=2))
+            operation = ListLocks(limit=int(chance() * 4))
+        self._reads[client.number, self.stage.call(client, operation, stale=chance() < 0.3)] = operation
+
+    def on_finished(self, client: SimClient, finished: Finished) -> None:
+        operation, result, truth = self._reads.pop((client.number, finished.call), None), finished.result, self._truth
+        if operation is None or not self.stage.recording.is_newest(finished.index):
+            return
+        if isinstance(operation, ReadLock) and isinstance(result, LockView):
+            holders = [(int(one.token), int(one.session), one.kind, one.permits, one.count if one.session else 0) for one in result.holders]
+            line = [(int(one.ticket), int(one.session), one.kind, one.permits) for one in result.waiters]
+            seen = (_info(result.lock), (tuple(holders), result.more_holders), (tuple(line), result.more_waiters))
+            shown.must_be(f"lock {operation.name!r}", seen, shown.lock(truth, operation.name, operation.limit))
+        elif isinstance(operation, ListLocks) and isinstance(result, LockPage):
+            listed = (tuple([_info(info) for info in result.locks]), result.more)
+            shown.must_be("the list of locks", listed, shown.locks(truth, operation.limit))
+        elif isinstance(operation, ReadHeldLocks) and isinstance(result, HeldLocks):
+            held = (tuple([(each.name, int(each.token), int(each.ticket), each.count) for each in result.locks]), result.more)
+            shown.must_be(f"what session {operation.session} holds of locks", held, shown.held(truth, int(operation.session)))
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return self._truth.tokens()
 
     def before_step(self, client: SimClient) -> None:
         """Writes to what it believes to hold. Everything that is told of locks, or to sessions, is watched by some."""
@@ -247,6 +276,10 @@ class SimLocks(SimService):
             if count:
                 self.stage.marks.reach(mark)
         truth.handed_over = truth.delays = truth.entered = truth.broken = truth.deadlocks = 0
+
+
+def _info(info: LockInfo | None) -> object:
+    return None if info is None else (info.name, info.kind, info.limit, info.permits, info.holders, info.waiters)
 
 
 def _is_judged(result: object) -> bool:

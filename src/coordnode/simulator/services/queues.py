@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from coordnode.checking.queue_ledger import Asked, Given, QueueLedger, Rules
+from coordnode.checking import shown
+from coordnode.checking.queue_ledger import Asked, Counts, Given, QueueLedger, Rules
 from coordnode.client.actions import Finished
 from coordnode.ids import Token
 from coordnode.services.commands import (
@@ -24,18 +25,24 @@ from coordnode.services.commands import (
     NackTask,
     PurgeTasks,
     PutTask,
+    QueueInfo,
+    QueuePage,
     QueueSettings,
     QueueView,
+    ReadOperation,
     RedriveTasks,
     Result,
     StopTaking,
     TakenTask,
     TakeTasks,
     TaskExtended,
+    TaskInfo,
+    TaskPage,
     TaskPut,
     TaskReturned,
     TasksGiven,
     TasksTaken,
+    TaskView,
     Wake,
     decode_notice,
 )
@@ -69,6 +76,14 @@ def rules_of(settings: QueueSettings) -> Rules:
 USUAL = rules_of(QueueSettings())
 
 
+def _counts(info: QueueInfo) -> Counts:
+    return info.ready, info.delayed, info.taken, info.dead, info.waiting, info.size
+
+
+def _task(info: TaskInfo) -> tuple[int, ...]:
+    return info.task, info.state, info.priority, info.attempts, info.size, int(info.token), int(info.session)
+
+
 def given_of(tasks: Sequence[TakenTask]) -> list[Given]:
     return [Given(task.task, int(task.token), task.payload, task.attempts, task.priority) for task in tasks]
 
@@ -97,7 +112,7 @@ class SimQueues(SimService):
         self._ledger = QueueLedger()
         self._known: list[tuple[bytes, Token]] = []  # tokens that were given lately, stale ones among them
         self._tickets: list[tuple[bytes, int]] = []
-        self._reads: dict[tuple[int, int], bytes] = {}  # by client and call: the queue that was asked about
+        self._reads: dict[tuple[int, int], ReadOperation] = {}  # by client and call
 
     def steps(self) -> Mapping[Step, int]:
         return {
@@ -177,18 +192,34 @@ class SimQueues(SimService):
     def _read(self, client: SimClient) -> None:
         name = self._name()
         if self._chance.random() < 0.7:
-            call = self.stage.call(client, GetQueue(name), stale=self._chance.random() < 0.3)
-            self._reads[client.number, call] = name
+            operation: ReadOperation = GetQueue(name)
+        elif self._pick(2):
+            operation = ListTasks(name, 1 + self._pick(4))
         else:
-            self.stage.call(client, ListTasks(name, 1 + self._pick(4)) if self._pick(2) else ListQueues())
+            numbers = self._ledger.numbers(name)
+            operation = GetTask(name, numbers[self._pick(len(numbers))]) if numbers and self._pick(2) else ListQueues()
+        self._reads[client.number, self.stage.call(client, operation, stale=self._chance.random() < 0.3)] = operation
 
     def on_finished(self, client: SimClient, finished: Finished) -> None:
-        name = self._reads.pop((client.number, finished.call), None)
+        operation = self._reads.pop((client.number, finished.call), None)
         result = finished.result
-        if name is not None and isinstance(result, QueueView):
-            info = result.queue
-            counts = (info.ready, info.delayed, info.taken, info.dead, info.waiting, info.size)
-            self._ledger.shown(name, finished.index, counts)
+        if isinstance(operation, GetQueue) and isinstance(result, QueueView):
+            self._ledger.shown(operation.queue, finished.index, _counts(result.queue))
+        if operation is None or not self.stage.recording.is_newest(finished.index):
+            return
+        if isinstance(operation, ListQueues) and isinstance(result, QueuePage):
+            listed = (tuple([(each.name, _counts(each), rules_of(each.settings)) for each in result.queues]), result.more)
+            shown.must_be("the list of queues", listed, shown.queues(self._ledger))
+        elif isinstance(operation, ListTasks) and isinstance(result, TaskPage):
+            tasks = (tuple([_task(each) for each in result.tasks]), result.more)
+            what = f"tasks of {operation.queue!r} in state {operation.state}"
+            shown.must_be(what, tasks, shown.tasks(self._ledger, operation.queue, operation.state))
+        elif isinstance(operation, GetTask) and isinstance(result, TaskView):
+            seen = (_task(result.task), result.payload)
+            shown.must_be(f"task {operation.task} of {operation.queue!r}", seen, shown.task(self._ledger, operation.queue, operation.task))
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return self._ledger.tokens()
 
     def why_not_quiet(self, client: SimClient) -> str:
         return self._ledger.unsettled(LEASE_MS_MAX)

@@ -47,6 +47,10 @@ class Stage(Protocol):
         """The client's own number of one that is open; 0: it has none."""
         ...
 
+    def tokens(self) -> list[tuple[bytes, int]]:
+        """All that are live, as the services' truths say, each with the name under which a transaction asks for it."""
+        ...
+
     def new_value(self, client: SimClient) -> bytes:
         """Never written twice, so that a value read names its write."""
         ...
@@ -76,6 +80,10 @@ class SimService:
 
     def on_watch(self, client: SimClient, seen: WatchEvents | WatchGapSeen | WatchFailed) -> None:
         """May be another service's watch."""
+
+    def tokens(self) -> list[tuple[bytes, int]]:
+        """Its own part of Stage.tokens."""
+        return []
 
     def why_not_quiet(self, client: SimClient) -> str:
         """With nothing asked any more: what this client should have been told and was not, in words."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from coordnode.checking import shown
 from coordnode.checking.shard_owners import Move, ShardOwners, Table
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.services.commands import (
@@ -10,6 +11,7 @@ from coordnode.services.commands import (
     MEMBER_LEFT,
     NOTICES,
     SHARDS,
+    AssignmentPage,
     AssignmentView,
     Command,
     ConfigureAssignment,
@@ -65,6 +67,7 @@ class SimShards(SimService):
         self._is_wake = False  # the command that on_changes speaks of
         self._owners = ShardOwners(Settings().wake_items_max)
         self._reads: dict[tuple[int, int], bytes] = {}  # by client and call: of which assignment
+        self._lists: dict[tuple[int, int], None] = {}  # by client and call
         self._seen: dict[bytes, list[OwnedShard]] = {}  # who was the owner when anybody looked last
         self._notices: dict[int, tuple[int, int]] = {}  # by client: watch, and the recording's number of it
 
@@ -112,7 +115,7 @@ class SimShards(SimService):
         self._reads[client.number, self.stage.call(client, GetAssignment(name), stale=self._chance.random() < 0.2)] = name
 
     def _list(self, client: SimClient) -> None:
-        self.stage.call(client, ListAssignments(b"jobs/"))
+        self._lists[client.number, self.stage.call(client, ListAssignments(b"jobs/"))] = None
 
     # --- what clients hear -----------------------------------------------------------------------------------------
 
@@ -139,7 +142,15 @@ class SimShards(SimService):
             recording.unwatched(number)
         del self._notices[client.number]
 
+    def tokens(self) -> list[tuple[bytes, int]]:
+        return self._owners.tokens()
+
     def on_finished(self, client: SimClient, finished: Finished) -> None:
+        was_list = (client.number, finished.call) in self._lists
+        self._lists.pop((client.number, finished.call), None)
+        if was_list and isinstance(finished.result, AssignmentPage) and self.stage.recording.is_newest(finished.index):
+            rows = [(each.name, each.group, each.shards, each.owned, each.revoking) for each in finished.result.assignments]
+            shown.must_be("the list of assignments", (tuple(rows), finished.result.more), shown.assignments(self._owners))
         name = self._reads.pop((client.number, finished.call), None)
         if name is None or not isinstance(finished.result, AssignmentView):
             return
