@@ -177,12 +177,11 @@ class Kv(Service):
     # --- handlers ------------------------------------------------------------------------------------------------------
 
     def put(self, operation: Put) -> Result:
-        """The plain case, by far the most frequent, without a draft: nothing about it is bound."""
-        key = operation.key
+        return self._put_drafted(operation) if operation.bound else self.put_plain(operation.key, operation.value)
+
+    def put_plain(self, key: bytes, value: bytes) -> Result:
+        """By far the most frequent: nothing about it is bound, so it goes without a draft."""
         old = self.keys.get(key)
-        if operation.bound or (old is not None and old.session):
-            return self._put_drafted(operation)
-        value = operation.value
         context = self.context
         scalars = context.scalars
         revision: Revision = scalars.revision + 1  # type: ignore[assignment]  # calling a NewType costs as much as a dictionary
@@ -190,14 +189,17 @@ class Kv(Service):
             version = 1
             grown = len(key) + len(value) + KEY_CHARGE_BYTES
             new = Stored(value, revision, revision, 1, NO_SESSION)
+        elif old.session:
+            return self._put_drafted(Put(key, value))
         else:
             version = old.version + 1
             grown = len(value) - len(old.value)
             new = Stored(value, old.create_revision, revision, version, NO_SESSION)
-        if grown > 0 and scalars.state_bytes + grown > context.settings.state_bytes_max:
-            return failure(_state_full(grown, scalars.state_bytes, context.settings.state_bytes_max))
+        if grown:
+            if grown > 0 and scalars.state_bytes + grown > context.settings.state_bytes_max:
+                return failure(_state_full(grown, scalars.state_bytes, context.settings.state_bytes_max))
+            scalars.state_bytes += grown
         self.keys.set(key, new)
-        scalars.state_bytes += grown
         scalars.revision = revision
         context.changes.append((revision, ((PUT_EVENT, key, value, version, NO_SESSION),)))
         return Done(revision)

@@ -94,7 +94,7 @@ class Machine:
         context.term = term
         context.cluster_ms = context.shown_ms = max(scalars.cluster_ms, batch.cluster_ms)
         context.wall_ms = batch.wall_ms
-        windows, keep, put = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put
+        windows, keep, put_plain = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put_plain
         key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
         outcomes: list[Outcome] = []
         for position, command in enumerate(batch.commands):
@@ -107,14 +107,19 @@ class Machine:
             if kept is not None:
                 outcomes.append(kept)
                 continue
-            context.position = position
-            context.session = session
             operation = command.operation
-            if type(operation) is Put and 0 < len(operation.key) <= key_bytes_max and len(operation.value) <= value_bytes_max:
-                # check_operation, written out for what most commands are.
-                outcome = Outcome(index, position, encode(put(operation)))
+            if (
+                type(operation) is Put
+                and not operation.bound
+                and 0 < len(key := operation.key) <= key_bytes_max
+                and len(value := operation.value) <= value_bytes_max
+            ):
+                # check_operation, written out for what most commands are. It asks nothing of the context but the batch's part.
+                outcome = Outcome(index, position, encode(put_plain(key, value)))
                 keep(window, session, sequence, lowest_open, outcome)
             else:
+                context.position = position
+                context.session = session
                 error = check_envelope(command, self.settings)
                 result = failure(error) if error is not None else self._execute(operation)
                 outcome = Outcome(index, position, encode(result))

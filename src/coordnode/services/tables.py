@@ -194,8 +194,10 @@ class Table(Container[bytes, Leaf]):
             self._insert(bucket, key, leaf)
             return
         bucket.leaves[place] = leaf
-        bucket.unhashed[key] = place
-        self._unsettled[bucket] = None
+        unhashed = bucket.unhashed
+        if not unhashed:
+            self._unsettled[bucket] = None
+        unhashed[key] = place
         self._changes += 1
         if self._changes >= SETTLE_CHANGES:
             self._settle()

@@ -27,10 +27,11 @@ _rows_decoder = msgspec.msgpack.Decoder(list[tuple[SessionId, int, int | Outcome
 
 
 class Window:
-    __slots__ = ("bytes", "epoch", "floor", "floor_hashed", "replies")
+    __slots__ = ("bytes", "epoch", "floor", "floor_hashed", "replies", "round")
 
     def __init__(self, epoch: int, floor: int, floor_hashed: int, replies: dict[int, Outcome], size: int) -> None:
         self.epoch = epoch
+        self.round = 0  # of settling, in which it was last changed; then it is in `_touched`, and belongs to no snapshot
         self.floor = floor  # sequences below were answered once, and their replies are gone
         self.floor_hashed = floor_hashed  # the floor that the digest has; 0: none yet
         self.replies = replies  # by sequence, all >= floor
@@ -40,7 +41,7 @@ class Window:
 class Windows(Container[int, int | Outcome]):
     """The digest has the replies of entries up to `_settled`: those that come and go between two settlings are never hashed."""
 
-    __slots__ = ("_bytes_max", "_entries_max", "_scalars", "_settled", "_touched", "_unsettled", "windows")
+    __slots__ = ("_bytes_max", "_entries_max", "_round", "_scalars", "_settled", "_touched", "_unsettled", "windows")
 
     def __init__(self, settings: Settings, scalars: Scalars) -> None:
         super().__init__(WINDOWS_ID)
@@ -48,15 +49,15 @@ class Windows(Container[int, int | Outcome]):
         self._bytes_max = settings.dedupe_bytes_max
         self._scalars = scalars
         self._settled = scalars.applied
+        self._round = 1  # grows with each settling
         self._touched: dict[SessionId, None] = {}  # since then
         self._unsettled = 0  # commands since then
         self.windows: dict[SessionId, Window] = {}  # in the order of session ids, as these only grow
 
     def open(self, session: SessionId) -> Window:
         assert session not in self.windows
-        self.windows[session] = window = Window(self._epoch, 1, 0, {}, 0)
-        self._touched[session] = None
-        return window
+        self.windows[session] = Window(self._epoch, 1, 0, {}, 0)
+        return self._touch(session)
 
     def close(self, session: SessionId) -> None:
         window = self._owned(session)
@@ -68,26 +69,27 @@ class Windows(Container[int, int | Outcome]):
 
     def keep(self, window: Window, session: SessionId, sequence: Sequence, lowest_open: Sequence, outcome: Outcome) -> None:
         """The reply to a command of this open session, whose window this is; then raises the floor as the client and the bounds want."""
-        if window.epoch != self._epoch:
-            window = self._owned(session)
-        self._touched[session] = None
+        if window.round != self._round:
+            window = self._touch(session)
         replies = window.replies
         replies[sequence] = outcome
         grown = len(outcome.result)
-        window.bytes += grown
-        grown += REPLY_CHARGE_BYTES
         floor = window.floor
-        if lowest_open == floor + 1 and (gone := replies.get(floor)) is not None and gone.index > self._settled:
+        if lowest_open == floor + 1 and (gone := replies.pop(floor, None)) is not None:
             # _raise_floor, written out for the reply that is only just too old to be asked for: every command passes here.
-            del replies[floor]
             window.floor = lowest_open
-            size = len(gone.result)
-            window.bytes -= size
-            grown -= size + REPLY_CHARGE_BYTES
-        elif lowest_open > floor:
-            self._raise_floor(window, session, lowest_open)
-        if grown:
+            if gone.index <= self._settled:
+                self._hashed -= self._hash(session, floor, gone)
+            grown -= len(gone.result)
+            if not grown:
+                return  # one came and one went: no bound is nearer than before
+            window.bytes += grown
             self._scalars.state_bytes += grown
+        else:
+            window.bytes += grown
+            self._scalars.state_bytes += grown + REPLY_CHARGE_BYTES
+            if lowest_open > floor:
+                self._raise_floor(window, session, lowest_open)
         while len(replies) > self._entries_max or window.bytes > self._bytes_max:
             lowest = window.floor if window.floor in replies else min(replies)
             self._raise_floor(window, session, lowest + 1)
@@ -111,6 +113,13 @@ class Windows(Container[int, int | Outcome]):
                     self._hashed -= self._hash(session, sequence, outcome)
         window.bytes -= size
         self._scalars.state_bytes -= size + REPLY_CHARGE_BYTES * count
+
+    def _touch(self, session: SessionId) -> Window:
+        """The session's window, to be changed: once in a round."""
+        window = self._owned(session)
+        window.round = self._round
+        self._touched[session] = None
+        return window
 
     def _owned(self, session: SessionId) -> Window:
         """The session's window, copied first when a snapshot may need it as it is."""
@@ -140,12 +149,17 @@ class Windows(Container[int, int | Outcome]):
                     break
                 self._hashed += self._hash(session, sequence, outcome)
         self._touched.clear()
+        self._round += 1
         self._settled = applied
         self._unsettled = 0
 
     def digest(self) -> int:
         self._settle(self._scalars.applied)
         return super().digest()
+
+    def freeze(self) -> Iterator[bytes]:
+        self._settle(self._scalars.applied)
+        return super().freeze()
 
     def _hash(self, session: int, sequence: int, leaf: int | Outcome) -> int:
         return row_hash(WINDOWS_ID, encode_row((session, sequence, leaf)))
