@@ -1,4 +1,4 @@
-"""`coordctl elect`: ls, show, observe, resign, transfer: one leads, others stand by. Starts fast, but for observe."""
+"""`coordctl elect`: run, ls, show, observe, resign, transfer: one leads, others stand by. Starts fast, but for observe."""
 
 import os
 
@@ -50,7 +50,17 @@ TRANSFER = Verb(
 
 
 def main(argv: list[str]) -> int:
-    return fast.dispatch("elect", COMMANDS, argv)
+    chosen = argv[0] if argv else ""
+    return fast.dispatch("elect", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
+
+
+def _all_commands(argv: list[str]) -> dict[str, Command]:
+    """With the one that loads more. Takes what belongs to the command that is run off `argv`."""
+    from coordctl.commands import elect_run, lock_run
+
+    ours, command = lock_run.split_command(argv)
+    argv[:] = ours
+    return {"run": Command(elect_run.RUN, lambda given: elect_run.elect_run(given, command), Kind.RUNNER), **COMMANDS}
 
 
 def _fields(one: elections.Leader | elections.Candidate) -> dict[str, object]:

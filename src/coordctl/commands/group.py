@@ -1,4 +1,4 @@
-"""`coordctl group`: ls, show, watch, join, update, leave: who is there. Starts fast, but for watching and staying."""
+"""`coordctl group`: run, ls, show, watch, join, update, leave: who is there. Starts fast, but for watching and staying."""
 
 import os
 import sys
@@ -16,6 +16,7 @@ TTL_MS = 10_000
 DATA = Flag(("--data",), "what others shall know of it: an address, a version; - and @FILE as for kv put", "TEXT")
 LABELS = Flag(("--labels",), "to be found by: key=value, more with commas", "LIST")
 WEIGHT = Flag(("--weight",), "its share of what is assigned over the group; 0: none (default 1)", "N", whole_number)
+ABOUT = (DATA, LABELS, WEIGHT)
 
 LIST = Verb(
     "group ls",
@@ -33,20 +34,30 @@ JOIN = Verb(
     "when that session ends. Else it is a member\nas long as this command runs: TERM lets it leave and exit with 0.\nExits "
     "with 75 if the name is taken.",
     ACTION,
-    (DATA, LABELS, WEIGHT, SESSION, Flag(("--ttl",), "of its own session: so long after a crash it is still a member", "10s", duration_ms)),
+    (*ABOUT, SESSION, Flag(("--ttl",), "of its own session: so long after a crash it is still a member", "10s", duration_ms)),
 )
 UPDATE = Verb(
     "group update",
     ("GROUP", "MEMBER"),
     "Change what a member says of itself; what is not said stays as it is, --labels are replaced as a whole.",
     ACTION,
-    (DATA, LABELS, WEIGHT, SESSION),
+    (*ABOUT, SESSION),
 )
 LEAVE = Verb("group leave", ("GROUP", "MEMBER"), "Leave a group that was joined with the same session.", ACTION, (SESSION,))
 
 
 def main(argv: list[str]) -> int:
-    return fast.dispatch("group", COMMANDS, argv)
+    chosen = argv[0] if argv else ""
+    return fast.dispatch("group", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
+
+
+def _all_commands(argv: list[str]) -> dict[str, Command]:
+    """With the one that loads more. Takes what belongs to the command that is run off `argv`."""
+    from coordctl.commands import group_run, lock_run
+
+    ours, command = lock_run.split_command(argv)
+    argv[:] = ours
+    return {"run": Command(group_run.RUN, lambda given: group_run.group_run(given, command), Kind.RUNNER), **COMMANDS}
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -76,6 +87,11 @@ def _labels(given: Given) -> dict[str, str] | None:
             raise BadRequest(f"--labels: {key} is given twice; give each key once")
         labels[key] = value
     return labels
+
+
+def about(given: Given) -> tuple[bytes, dict[str, str], int]:
+    """What a member that joins says of itself: data, labels, weight."""
+    return _data(given) or b"", _labels(given) or {}, 1 if given["weight"] is None else given["weight"]
 
 
 def _where(given: Given) -> list[tuple[str, int, str]]:
@@ -196,19 +212,15 @@ def _join_as_said(given: Given) -> int:
     session = session_of(given)
     if not session:
         return _stay(given)
-    weight = 1 if given["weight"] is None else given["weight"]
-    asking = fast.asking(given)
-    about = (_data(given) or b"", _labels(given) or {}, weight)
-    view, member = groups.join(asking, session, name_of(given, "group"), name_of(given, "member"), *about)
+    view, member = groups.join(fast.asking(given), session, name_of(given, "group"), name_of(given, "member"), *about(given))
     return _changed(given, "group-join", "joined", session, view, member)
 
 
 def _stay(given: Given) -> int:
     from coordctl.operations.membership import Staying  # runs for long: it may take its time to start
 
-    weight = 1 if given["weight"] is None else given["weight"]
-    about = (_data(given) or b"", _labels(given) or {}, weight, (given["ttl"] or TTL_MS) / 1000)
-    with Staying(endpoints(given), name_of(given, "group"), name_of(given, "member"), *about) as staying:
+    ttl_seconds = (given["ttl"] or TTL_MS) / 1000
+    with Staying(endpoints(given), name_of(given, "group"), name_of(given, "member"), *about(given), ttl_seconds) as staying:
         _changed(given, "group-join", "joined", staying.session, staying.view, staying.name)
         plain.flush()
         view = staying.wait()
@@ -219,8 +231,8 @@ def _update(given: Given) -> int:
     if given["data"] is None and given["labels"] is None and given["weight"] is None:
         raise BadRequest("nothing is to be changed: give --data, --labels or --weight")
     session = must_have_session(given, "group update")
-    about = (_data(given), _labels(given), given["weight"])
-    view, member = groups.update(fast.asking(given), session, name_of(given, "group"), name_of(given, "member"), *about)
+    changed = (_data(given), _labels(given), given["weight"])
+    view, member = groups.update(fast.asking(given), session, name_of(given, "group"), name_of(given, "member"), *changed)
     return _changed(given, "group-update", "updated", session, view, member)
 
 

@@ -1,4 +1,7 @@
-"""`coordctl lock run`, and what it shares with `lock acquire`: from flags to a claim. Loads neither click nor msgspec."""
+"""`coordctl lock run`, and what it shares with `lock acquire` and the other runners: from flags to a claim.
+
+Loads neither click nor msgspec.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from coordctl.report import plain
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Terms
-from coordctl.runner.held import HeldLock
+from coordctl.runner.held import HeldClaim
 from coordctl.runner.rules import Settings
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
@@ -21,6 +24,9 @@ from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from coordctl.local.clusters import Endpoint
+    from coordctl.runner.claim import Wish
 
 COMMAND_SHOWN_MAX = 60  # characters of the command in the owner's record
 KEEP_MS = 7 * 86_400_000
@@ -47,13 +53,25 @@ def permits(text: str) -> tuple[int, int]:
     return int(count), int(limit)
 
 
+TTL = Flag(("--ttl",), "how long it outlives a holder that fell silent (default: 10s)", "10s", duration_ms, 10_000)
+WAITING = (
+    Flag(("--try",), "do not wait"),
+    Flag(("--wait",), "give up after so long (default: never)", "30s", duration_ms),
+)
 HOW = (
-    Flag(("--ttl",), "how long the lock outlives a holder that fell silent (default: 10s)", "10s", duration_ms, 10_000),
+    TTL,
     Flag(("--shared",), "beside others that share it: many readers, or one writer"),
     Flag(("--permits",), "so many of the permits of a semaphore, such as 1/3", "N/LIMIT", permits),
     Flag(("--note",), "shown to others", "TEXT", default=""),
-    Flag(("--try",), "do not wait"),
-    Flag(("--wait",), "give up after so long (default: never)", "30s", duration_ms),
+    *WAITING,
+)
+HOLD_MAX = Flag(("--hold-max",), "end the command after so long", "1h", duration_ms)
+NOT_ACQUIRED = Flag(("-E", "--conflict-exit-code"), "exit code if not acquired (default: 75)", "CODE", exit_code, outcome.NOT_ACQUIRED_CODE)
+ENDING = (
+    Flag(("--leftover",), "processes that COMMAND leaves behind: wait, kill or release (default: wait)", "HOW", default="wait"),
+    Flag(("--on-lost",), "term, kill, ignore, or a command for sh; its $1 is the group (default: term)", "HOW", default="term"),
+    Flag(("--grace",), "between TERM and KILL; at most a third of the lease (default: a fifth)", "2s", duration_ms),
+    Flag(("--report",), "write outcome, token, waited_ms, held_ms and exit_code to FILE, as JSON", "FILE"),
 )
 
 RUN = Verb(
@@ -64,14 +82,11 @@ RUN = Verb(
     EXPLAINED[Kind.RUNNER],
     (
         *HOW,
-        Flag(("--hold-max",), "end the command after so long", "1h", duration_ms),
-        Flag(("-E", "--conflict-exit-code"), "exit code if not acquired (default: 75)", "CODE", exit_code, outcome.NOT_ACQUIRED_CODE),
+        HOLD_MAX,
+        NOT_ACQUIRED,
         Flag(("--once",), "only if no run with KEY has succeeded yet; else exit with 0", "KEY"),
         Flag(("--keep",), "for so long a success under --once is remembered (default: 7d)", "7d", days_ms, KEEP_MS),
-        Flag(("--leftover",), "processes that COMMAND leaves behind: wait, kill or release (default: wait)", "HOW", default="wait"),
-        Flag(("--on-lost",), "term, kill, ignore, or a command for sh; its $1 is the group (default: term)", "HOW", default="term"),
-        Flag(("--grace",), "between TERM and KILL; at most a third of --ttl (default: a fifth)", "2s", duration_ms),
-        Flag(("--report",), "write outcome, token, waited_ms, held_ms and exit_code to FILE, as JSON", "FILE"),
+        *ENDING,
     ),
     "-- COMMAND …",
 )
@@ -85,49 +100,65 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:end]), list(argv[end + 1 :])
 
 
-def terms_of(given: Given, command: Sequence[str], *, once: str = "", keep_ms: int = 0) -> Terms:
+def terms_of(given: Given, command: Sequence[str]) -> Terms:
     if given["shared"] and "permits" in given:
         raise BadRequest("--shared and --permits exclude each other: a semaphore with one permit each shares, too")
-    if given["try"] and "wait" in given:
-        raise BadRequest("--try and --wait exclude each other")
     count, limit = given["permits"] or (1, 0)
     kind = locks.SEMAPHORE if limit else locks.SHARED if given["shared"] else locks.EXCLUSIVE
+    wish = locks.Wish(given["name"], kind, count, limit, waits=not given["try"], note=given["note"])
+    return claimed(given, command, wish)
+
+
+def claimed(given: Given, command: Sequence[str], wish: Wish) -> Terms:
+    """How it is claimed, by the flags that all have."""
+    if wish.comes_with_opening and given["try"] and "wait" in given:
+        raise BadRequest("--try and --wait exclude each other")
     shown = " ".join(command)
     shown = shown if len(shown) <= COMMAND_SHOWN_MAX else shown[: COMMAND_SHOWN_MAX - 1] + "…"
     owner = f'{who()} "{shown}"' if shown else who()
-    wish = locks.Wish(given["name"], kind, count, limit, waits=not given["try"], note=given["note"])
     timeout_ms = given["timeout"] or TIMEOUT_MS
-    wait_ms = given["wait"] or given["timeout"]  # --timeout bounds all but the command's life
+    wait_ms = (given["wait"] if wish.comes_with_opening else None) or given["timeout"]  # --timeout bounds all but the command's life
     wall_offset_ms = time.time_ns() // 1_000_000 - now_ms()
     owner = owner.encode(errors="replace").decode()  # the command may be any bytes
     outer = os.environ.get("COORD_SESSION", "")
     parent = int(outer) if outer.isascii() and outer.isdigit() else 0
-    return Terms(wish, given["ttl"], owner, timeout_ms, wait_ms, bool(given["verbose"]), once, keep_ms, wall_offset_ms, parent)
+    return Terms(wish, given["ttl"], owner, timeout_ms, wait_ms, bool(given["verbose"]), "", 0, wall_offset_ms, parent)
 
 
 def lock_run(given: Given, command: Sequence[str]) -> int:
+    check(given, command, RUN)
+    return run_claimed(given, command, terms_of(given, command)._replace(once=given["once"] or "", keep_ms=given["keep"]))
+
+
+def check(given: Given, command: Sequence[str], verb: Verb) -> None:
+    """What every runner asks for."""
     if not command:
-        raise BadRequest("which command? coordctl lock run NAME [FLAG …] -- COMMAND …")
+        raise BadRequest(f"which command? coordctl {verb.name} {' '.join(verb.arguments)} [FLAG …] -- COMMAND …")
     if given["leftover"] not in ("wait", "kill", "release"):
         raise BadRequest(f"--leftover {given['leftover']!r}: choose from wait, kill, release")
     if given.is_json():
         raise BadRequest("standard output is the command's: --report FILE writes what -o json would")
-    terms = terms_of(given, command, once=given["once"] or "", keep_ms=given["keep"])
+
+
+def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
     policy = ending.policy(terms.ttl_ms, given["on_lost"], given["leftover"], given["grace"])
     settings = Settings(terms.wish.name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0)
     say: Callable[[str], None] = plain.note
-    try:
-        endpoints = choose(given["endpoints"], given["cluster"])[1]
-    except Unreachable:
-        report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
-        raise
-    held = HeldLock(endpoints, terms)
+    held = HeldClaim(endpoints(given), terms)
     from coordctl.runner.run import run  # while the question is on its way
 
     held.on_ready(now_ms())  # whoever does not lead has said so meanwhile: the leader is asked before we go on preparing
     ended = run(held, command, settings, say)
     report(given, ended)
     return ended.exit_code
+
+
+def endpoints(given: Given) -> list[Endpoint]:
+    try:
+        return choose(given["endpoints"], given["cluster"])[1]
+    except Unreachable:
+        report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
+        raise
 
 
 def report(given: Given, ended: outcome.Outcome) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coordctl.commands import fast
-from coordctl.commands.lock_run import exit_code, report
+from coordctl.commands.lock_run import ENDING, HOLD_MAX, check, exit_code, report
 from coordctl.flags import Flag, Given, Verb, duration_ms
 from coordctl.hot import queues
 from coordctl.hot.asking import Asking
@@ -34,24 +34,16 @@ RUN = Verb(
     (
         Flag(("--wait",), "for a task, if there is none", "30s", duration_ms),
         Flag(("--lease",), "how long the task outlives a runner that fell silent (default: as the queue says)", "30s", duration_ms, 0),
-        Flag(("--hold-max",), "end the command after so long", "1h", duration_ms),
+        HOLD_MAX,
         Flag(("-E", "--conflict-exit-code"), "exit code if there is no task (default: 75)", "CODE", exit_code, outcome.NOT_ACQUIRED_CODE),
-        Flag(("--leftover",), "processes that COMMAND leaves behind: wait, kill or release (default: wait)", "HOW", default="wait"),
-        Flag(("--on-lost",), "term, kill, ignore, or a command for sh; its $1 is the group (default: term)", "HOW", default="term"),
-        Flag(("--grace",), "between TERM and KILL; at most a third of the lease (default: a fifth)", "2s", duration_ms),
-        Flag(("--report",), "write outcome, token, waited_ms, held_ms and exit_code to FILE, as JSON", "FILE"),
+        *ENDING,
     ),
     "-- COMMAND …",
 )
 
 
 def queue_run(given: Given, command: Sequence[str]) -> int:
-    if not command:
-        raise BadRequest("which command? coordctl queue run QUEUE [FLAG …] -- COMMAND …")
-    if given["leftover"] not in ("wait", "kill", "release"):
-        raise BadRequest(f"--leftover {given['leftover']!r}: choose from wait, kill, release")
-    if given.is_json():
-        raise BadRequest("standard output is the command's: --report FILE writes what -o json would")
+    check(given, command, RUN)
     if not given["queue"]:
         raise BadRequest("the queue has no name: give 1 to 255 bytes")
     queue, began_ms = os.fsencode(given["queue"]), now_ms()

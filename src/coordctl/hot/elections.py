@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from coordctl.hot import frames
+from coordctl.hot.locks import seconds
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,6 +51,51 @@ class Election(NamedTuple):
     name: bytes
     leader: Leader
     candidates: int  # who wait
+
+
+class Wish:
+    """Implements runner.claim.Wish."""
+
+    verb, held, broken = "elect", "led", "ended"
+    space = frames.ELECTIONS
+    granted, queued, busy, standing = ELECTED, QUEUED, LED_ALREADY, STANDING
+    given, taken = GIVEN, TAKEN
+    is_token = comes_with_opening = True
+    is_conflict_busy = False
+
+    def __init__(self, name: str, value: bytes, candidate: str, *, waits: bool = True) -> None:
+        self.name = name
+        self.waits = waits
+        self._value = value
+        self._candidate = candidate
+
+    def operation(self) -> list[object]:
+        return [CAMPAIGN, os.fsencode(self.name), self._value, self._candidate, self.waits]
+
+    def read(self) -> list[object]:
+        return read_operation(os.fsencode(self.name))
+
+    def read_standing(self, session: int) -> list[object]:
+        return [CANDIDACIES, session, b"", 0, 0]
+
+    def had_by(self, fields: Any) -> Leader:
+        return leader_of(fields)
+
+    def had_now(self, result: Any) -> Leader | None:
+        frames.expect(result, VIEW)
+        return None if result[2] is None else election_of(result[2]).leader
+
+    def who(self, had: Leader, extra_ms: int = 0) -> str:
+        return f"led by {had.name}, for {seconds(had.led_ms + extra_ms)}"
+
+    def token(self, had: Leader) -> int:
+        return had.token
+
+    def environment(self, token: int) -> dict[str, str]:
+        return {"COORD_ELECTION": self.name, "COORD_TOKEN": str(token)}
+
+    def on_granted(self, result: Any) -> None:
+        """Nothing that the token does not say."""
 
 
 class View(NamedTuple):

@@ -25,7 +25,7 @@ FIRST_BYTES_MAX = 4096  # a member takes no more from a stranger before it has a
 WRITE, READ, KEEP_ALIVE, WATCH = 1, 2, 3, 4  # tags of asks
 REPLY, ERROR, ALIVE, PUSH, GAP, PROGRESS = 1, 2, 3, 4, 5, 6  # tags of answers
 DONE, GOT, PAGE, TRANSACTION_DONE, OPENED, FAILURE, SESSIONS = 1, 2, 3, 4, 5, 6, 7  # tags of results
-LOCKS = 2  # space of an event, kind of a notice
+LOCKS, ELECTIONS, GROUPS, SHARDS = 2, 3, 4, 6  # spaces of events, kinds of notices
 
 
 def frame(kind: int, content: object) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from coordctl.hot import frames
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +36,50 @@ class Member(NamedTuple):
 def _member(fields: Any) -> Member:
     name, session, data, labels, weight, joined = fields[:6]
     return Member(name, session, data, dict(labels), weight, joined)
+
+
+class Wish:
+    """Implements runner.claim.Wish: to be a member, which is so at once or not at all."""
+
+    verb, held, broken = "group", "joined", "left"
+    space = frames.GROUPS
+    granted = CHANGED
+    queued = busy = standing = given = taken = -1  # it is told nothing
+    is_token = comes_with_opening = waits = False
+    is_conflict_busy = True  # the name is somebody's: later it may be free
+
+    def __init__(self, group: str, member: bytes, data: bytes, labels: dict[str, str], weight: int) -> None:
+        self.name = group
+        self.member = member
+        self._about = (data, sorted(labels.items()), weight)
+
+    def operation(self) -> list[object]:
+        return [JOIN, os.fsencode(self.name), self.member, *self._about]
+
+    def read(self) -> list[object]:
+        raise AssertionError("nobody waits for it")
+
+    def read_standing(self, session: int) -> list[object]:
+        """As long as the session."""
+        return []
+
+    def had_by(self, fields: Any) -> object:
+        raise AssertionError("nobody waits for it")
+
+    def had_now(self, result: Any) -> object | None:
+        raise AssertionError("nobody waits for it")
+
+    def who(self, had: object, extra_ms: int = 0) -> str:
+        raise AssertionError("nobody waits for it")
+
+    def token(self, had: object) -> int:
+        raise AssertionError("nobody waits for it")
+
+    def environment(self, token: int) -> dict[str, str]:
+        return {"COORD_GROUP": self.name, "COORD_MEMBER": os.fsdecode(self.member), "COORD_VIEW": str(token)}
+
+    def on_granted(self, result: Any) -> None:
+        self.member = result[3]
 
 
 def join(asking: Asking, session: int, group: bytes, member: bytes, data: bytes, labels: dict[str, str], weight: int) -> tuple[int, bytes]:

@@ -61,17 +61,48 @@ class View(NamedTuple):
     waiters: list[Waiter]
 
 
-class Wish(NamedTuple):
-    name: str
-    kind: int = EXCLUSIVE
-    permits: int = 1
-    limit: int = 0
-    waits: bool = True
-    delay_ms: int = 0
-    note: str = ""
+class Wish:
+    """Implements runner.claim.Wish."""
+
+    verb, held, broken = "lock", "held", "broken"
+    space = frames.LOCKS
+    granted, queued, busy, standing = GRANTED, QUEUED, BUSY, HELD
+    given, taken = GIVEN, TAKEN
+    is_token = comes_with_opening = True
+    is_conflict_busy = False  # it is there with other settings
+
+    def __init__(self, name: str, kind: int = EXCLUSIVE, permits: int = 1, limit: int = 0, *, waits: bool = True, note: str = "") -> None:
+        self.name = name
+        self.waits = waits
+        self._how = (kind, permits, limit)
+        self._note = note
 
     def operation(self) -> list[object]:
-        return [ACQUIRE_TAG, os.fsencode(self.name), self.kind, self.permits, self.limit, self.waits, False, self.delay_ms, self.note]
+        return [ACQUIRE_TAG, os.fsencode(self.name), *self._how, self.waits, False, 0, self._note]
+
+    def read(self) -> list[object]:
+        return read_operation(self.name)
+
+    def read_standing(self, session: int) -> list[object]:
+        return [HELD_TAG, session, b"", 0, 0]
+
+    def had_by(self, fields: Any) -> Lock:
+        return lock_of(fields)
+
+    def had_now(self, result: Any) -> Lock | None:
+        return view_of(result).lock
+
+    def who(self, had: Lock, extra_ms: int = 0) -> str:
+        return who_holds(had, extra_ms)
+
+    def token(self, had: Lock) -> int:
+        return 0 if had.first is None else had.first.token
+
+    def environment(self, token: int) -> dict[str, str]:
+        return {"COORD_LOCK": self.name, "COORD_TOKEN": str(token)}
+
+    def on_granted(self, result: Any) -> None:
+        """Nothing that the token does not say."""
 
 
 def lock_of(fields: Any) -> Lock:

@@ -123,7 +123,7 @@ class Talk:
 
     # --- what the owner wants --------------------------------------------------------------------------------------
 
-    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object], parent: int = 0) -> int:
+    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0) -> int:
         """Opens the session, with a first operation in it. Again with another nonce: another session, the old one is forgotten.
 
         `parent`: a session that will not go on before this one is over.

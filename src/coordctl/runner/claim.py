@@ -1,15 +1,17 @@
-"""One claim to a lock, from the question until nothing is left of it: waits, holds, notices a loss, records a success. Pure."""
+"""One claim to a lock, a leadership or a membership, from the question until nothing is left of it: waits, holds, notices a loss, records
+a success. Pure.
+"""
 
 from __future__ import annotations
 
-from coordctl.hot import frames, locks
+from coordctl.hot import frames
 from coordctl.hot.msgpack import unpack
 from coordctl.hot.talk import Answered, Expired, Missed, Noticed, Renewed, Talk
 from coordctl.hot.talk import Told as TalkTold
 from coordctl.runner import ending, outcome, source
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused, Told
 from coordnode.errors import BadRequest, Conflict, CoordError, NotPermitted, TooLarge
-from coordnode.light import TYPE_CHECKING, NamedTuple
+from coordnode.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +27,54 @@ CLEANED_MAX = 16  # records of older runs that one run takes away
 TRANSACTION_TAG, PUT_TAG, DELETE_TAG, RANGE_TAG, TOKEN_FIELD, EQUAL = 6, 1, 2, 5, 4, 0
 
 
+class Wish(Protocol):
+    """What is claimed. The numbers are tags of docs/protocol.md, whose fields have the same order for each service."""
+
+    name: str
+    waits: bool
+    verb: str  # of coordctl
+    held: str  # "still held": in words
+    broken: str  # "was broken by": in words
+    is_token: bool  # what it is granted with
+    is_conflict_busy: bool  # a Conflict may go by; else it is the caller's mistake
+    comes_with_opening: bool  # of the session
+    space: int  # of what is told to the session
+    granted: int  # revision, token
+    queued: int  # revision, ticket, how many are ahead, who has it
+    busy: int  # revision, who has it
+    given: int  # told: name, ticket, token
+    taken: int  # told: name, token, reason, by whom
+    standing: int  # revision, [[name, token or 0, ticket], …]
+
+    def operation(self) -> list[object]: ...
+
+    def on_granted(self, result: Any) -> None: ...
+
+    def environment(self, token: int) -> dict[str, str]:
+        """Of the command."""
+
+    def read(self) -> list[object]:
+        """Who has it."""
+
+    def read_standing(self, session: int) -> list[object]:
+        """What a session has and waits for; empty: what it has once lasts as long as the session."""
+
+    def had_by(self, fields: Any) -> Any:
+        """Who has it, as `queued` and `busy` say it."""
+
+    def had_now(self, result: Any) -> Any | None:
+        """Who has it, as a read says it."""
+
+    def who(self, had: Any, extra_ms: int = 0) -> str:
+        """As the end of "NAME is …". `extra_ms`: that was said so long ago."""
+
+    def token(self, had: Any) -> int: ...
+
+
 class Terms(NamedTuple):
     """How it is claimed."""
 
-    wish: locks.Wish
+    wish: Wish
     ttl_ms: int
     owner: str
     timeout_ms: int  # without an answer from the cluster
@@ -66,7 +112,7 @@ class Claim:
         self._nonce = nonce
         self._began_ms = now_ms
         self._ticket = 0
-        self._lock: locks.Lock | None = None  # as last seen, while we wait
+        self._had: Any = None  # by whom, as last seen, while we wait
         self._seen_ms = 0
         self._look_at_ms = now_ms
         self._expired: list[bytes] = []  # records of older runs
@@ -121,10 +167,15 @@ class Claim:
     def _name(self) -> str:
         return self._terms.wish.name
 
+    @property
+    def _wish(self) -> Wish:
+        return self._terms.wish
+
     def _open(self) -> None:
         self.phase = Phase.OPENING
         terms = self._terms
-        number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, terms.wish.operation(), terms.parent)
+        first = terms.wish.operation() if terms.wish.comes_with_opening else None
+        number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, first, terms.parent)
         self._calls = {number: self._on_opened}
 
     def _on_talk(self, told: TalkTold, now_ms: int) -> None:
@@ -148,10 +199,11 @@ class Claim:
                 elif self.phase in (Phase.RECORDING, Phase.CLOSING):
                     self._on_session_over()
             case Noticed(kind, value):
-                if kind == frames.LOCKS:
+                if kind == self._wish.space:
                     self._on_notice(unpack(value), now_ms)
             case Missed():
-                self._calls[self._talk.read([locks.HELD_TAG, self._talk.lease.id, b"", 0, 0])] = self._on_held
+                if read := self._wish.read_standing(self._talk.lease.id):
+                    self._calls[self._talk.read(read)] = self._on_standing
 
     def _on_opened(self, answered: Answered, now_ms: int) -> None:
         first: Any = answered.result[4] if answered.error is None else None
@@ -162,18 +214,34 @@ class Claim:
             self._refuse(answered.error)
         elif self.phase == Phase.CLOSING:
             self._close(now_ms)
-        elif first[0] == locks.GRANTED:
+        elif first is None:
+            self._calls[self._talk.write(self._wish.operation())] = self._on_asked
+        else:
+            self._on_first(first, now_ms)
+
+    def _on_asked(self, answered: Answered, now_ms: int) -> None:
+        if self.phase != Phase.OPENING:
+            return
+        if answered.error is not None:
+            self._refuse(answered.error)
+        else:
+            self._on_first(answered.result, now_ms)
+
+    def _on_first(self, first: Any, now_ms: int) -> None:
+        wish = self._wish
+        if first[0] == wish.granted:
+            wish.on_granted(first)
             self._on_token(first[2], now_ms)
-        elif first[0] == locks.QUEUED:
+        elif first[0] == wish.queued:
             self.phase = Phase.QUEUED
             self._ticket = first[2]
-            self._lock, self._seen_ms = locks.lock_of(first[4]), now_ms
+            self._had, self._seen_ms = wish.had_by(first[4]), now_ms
             self._look_at_ms = now_ms
             if self._terms.tells_news:
                 ahead = f"; {first[3]} wait before us" if first[3] else ""
-                self._told.append(News(f"{self._name} is {locks.who_holds(self._lock)}{ahead}"))
-        elif first[0] == locks.BUSY:
-            self._lock, self._seen_ms = locks.lock_of(first[2]), now_ms
+                self._told.append(News(f"{self._name} is {wish.who(self._had)}{ahead}"))
+        elif first[0] == wish.busy:
+            self._had, self._seen_ms = wish.had_by(first[2]), now_ms
             self._refuse_busy(now_ms)
         else:
             frames.expect(first, frames.FAILURE)
@@ -199,29 +267,31 @@ class Claim:
 
     def _look(self, now_ms: int) -> None:
         self._look_at_ms = now_ms
-        self._calls[self._talk.read(locks.read_operation(self._name))] = self._on_view
+        self._calls[self._talk.read(self._wish.read())] = self._on_view
 
     def _on_view(self, answered: Answered, now_ms: int) -> None:
-        seen = locks.view_of(answered.result).lock if answered.error is None else None
-        before, self._lock = self._lock, seen or self._lock
+        wish = self._wish
+        seen = wish.had_now(answered.result) if answered.error is None else None
+        before, self._had = self._had, seen or self._had
         self._seen_ms = now_ms if seen else self._seen_ms
         if self.phase == Phase.LOOKING:
             self._refuse_busy(now_ms)
-        elif self.phase == Phase.QUEUED and seen is not None and _token_of(seen) != _token_of(before):
-            self._told.append(News(f"{self._name} is {locks.who_holds(seen)}"))
+        elif self.phase == Phase.QUEUED and seen is not None and (before is None or wish.token(seen) != wish.token(before)):
+            self._told.append(News(f"{self._name} is {wish.who(seen)}"))
 
     def _refuse_busy(self, now_ms: int) -> None:
-        is_now = locks.who_holds(self._lock, now_ms - self._seen_ms) if self._lock is not None else "not free"
+        is_now = self._wish.who(self._had, now_ms - self._seen_ms) if self._had is not None else "not free"
         if self._terms.wish.waits:
             first, remedy = f"{self._name} is still {is_now}", "wait longer with --wait"
         else:
             first, remedy = f"{self._name} is {is_now}", "wait with --wait 1m"
-        queue = f"{remedy}; see the queue with: coordctl lock show {self._name}"
+        queue = f"{remedy}; see the queue with: coordctl {self._wish.verb} show {self._name}"
         self._end(Refused(outcome.NOT_ACQUIRED, f"{first}\n          {queue}"))
 
     def _refuse(self, error: CoordError) -> None:
         kind = outcome.NOT_ACQUIRED
-        if isinstance(error, BadRequest | TooLarge | Conflict):
+        is_busy = isinstance(error, Conflict) and self._wish.is_conflict_busy
+        if isinstance(error, BadRequest | TooLarge | Conflict) and not is_busy:
             kind = outcome.WRONG
         elif isinstance(error, NotPermitted):
             kind = outcome.NOT_PERMITTED
@@ -241,21 +311,21 @@ class Claim:
     # --- granted ---------------------------------------------------------------------------------------------------
 
     def _on_notice(self, notice: list[Any], now_ms: int) -> None:
-        if notice[0] == locks.GIVEN and notice[2] == self._ticket and self.phase in (Phase.QUEUED, Phase.LOOKING):
+        if notice[0] == self._wish.given and notice[2] == self._ticket and self.phase in (Phase.QUEUED, Phase.LOOKING):
             self._on_token(notice[3], now_ms)
-        elif notice[0] == locks.TAKEN and notice[2] == self.token and self.token:
+        elif notice[0] == self._wish.taken and notice[2] == self.token and self.token:
             by, reason = notice[4] or "an operator", f": {notice[3]}" if notice[3] else ""
-            self._lose(ending.BROKEN, f"{self._name} was broken by {by}{reason}", now_ms)
+            self._lose(ending.BROKEN, f"{self._name} was {self._wish.broken} by {by}{reason}", now_ms)
 
-    def _on_held(self, answered: Answered, now_ms: int) -> None:
+    def _on_standing(self, answered: Answered, now_ms: int) -> None:
         """Notices were missed: what do we hold and wait for?"""
         if answered.error is not None:
             return
-        frames.expect(answered.result, locks.HELD)
+        frames.expect(answered.result, self._wish.standing)
         numbers = {(token, ticket) for _, token, ticket, *_ in answered.result[2]}
         tokens = [token for token, ticket in sorted(numbers) if token]
         if self.token and self.token not in tokens:
-            self._lose(ending.BROKEN, f"{self._name} was broken, or ended otherwise, while we could not hear of it", now_ms)
+            self._lose(ending.BROKEN, f"{self._name} was {self._wish.broken}, or lost otherwise, while we could not hear of it", now_ms)
         elif not self.token and tokens and self.phase in (Phase.QUEUED, Phase.LOOKING):
             self._on_token(tokens[0], now_ms)
 
@@ -281,12 +351,11 @@ class Claim:
         self.phase = Phase.HELD
         lease = self._talk.lease
         environment = {
-            "COORD_LOCK": self._name,
-            "COORD_TOKEN": str(self.token),
+            **self._wish.environment(self.token),
             "COORD_SESSION": str(lease.id),
             "COORD_DEADLINE_MS": str(lease.until_ms),
         }
-        self._told.append(Granted(self.token, lease.until_ms, environment))
+        self._told.append(Granted(self.token if self._wish.is_token else None, lease.until_ms, environment))
 
     def _lose(self, reason: str, sentence: str, now_ms: int) -> None:
         if self.phase == Phase.HELD:
@@ -366,10 +435,6 @@ class Claim:
         if was_recording:
             said = f"the command succeeded, but whether that was recorded is not known ({why})"
         self._told.append(Closed(said, outcome.UNREACHABLE if was_recording else ""))
-
-
-def _token_of(lock: locks.Lock | None) -> int:
-    return 0 if lock is None or lock.first is None else lock.first.token
 
 
 def encoded(text: str) -> bytes:

@@ -10,7 +10,7 @@ from coordctl.runner.source import Told
 from coordnode.client.clock import now_ms
 
 
-class HeldLock:
+class HeldClaim:
     """A Source. Asks at once: what the runner prepares meanwhile costs no time."""
 
     def __init__(self, endpoints: list[Endpoint], terms: Terms) -> None:

@@ -7,7 +7,7 @@ import select
 
 from coordctl.hot.bare import signal
 from coordctl.runner.command import FORWARDED
-from coordctl.runner.held import HeldLock
+from coordctl.runner.held import HeldClaim
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused
 from coordnode.client.clock import now_ms
 from coordnode.errors import BadRequest
@@ -30,7 +30,7 @@ class Watched:
         return bool(_ready({self.descriptor: select.POLLIN}, 0))
 
 
-def wait(held: HeldLock, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
+def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
     """None: the process ended first."""
     while True:
         for told in held.poll(now_ms()):
@@ -43,13 +43,13 @@ def wait(held: HeldLock, watched: Watched | None, say: Callable[[str], None]) ->
         _turn(held, {} if watched is None else {watched.descriptor: select.POLLIN})
 
 
-def let_go(held: HeldLock) -> None:
+def let_go(held: HeldClaim) -> None:
     held.close(now_ms(), succeeded=False)
     while not any(isinstance(told, Closed) for told in held.poll(now_ms())):
         _turn(held, {})
 
 
-def leave_behind(held: HeldLock, watched: Watched) -> int:
+def leave_behind(held: HeldClaim, watched: Watched) -> int:
     """The pid of the keeper, which has the connection from here on."""
     pid = os.fork()
     if pid == 0:
@@ -60,7 +60,7 @@ def leave_behind(held: HeldLock, watched: Watched) -> int:
     return pid
 
 
-def _keep(held: HeldLock, watched: Watched) -> None:
+def _keep(held: HeldClaim, watched: Watched) -> None:
     os.setsid()
     os.chdir("/")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -81,7 +81,7 @@ def _keep(held: HeldLock, watched: Watched) -> None:
         let_go(held)
 
 
-def _turn(held: HeldLock, others: dict[int, int]) -> list[int]:
+def _turn(held: HeldClaim, others: dict[int, int]) -> list[int]:
     """Those of the others that are ready."""
     descriptor, interest = held.descriptor()
     wake_at_ms = held.wake_at_ms()

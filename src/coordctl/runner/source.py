@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Granted(NamedTuple):
     """It is ours, and stays so until `deadline_ms` if nothing is renewed."""
 
-    token: int
+    token: int | None  # None: it has none
     deadline_ms: int
     environment: Mapping[str, str]
 
