@@ -80,7 +80,7 @@ def _run(argv: list[str]) -> int:
         return DONE
     if rest and rest[0] == "--version":
         return _run(["version", *leading])
-    sys.stderr.write(f"coordctl: {_unknown(rest[0]) if rest else 'which verb?'}\n\n{_help()}")
+    sys.stderr.write(_unknown(rest[0]) if rest else f"coordctl: which verb?\n\n{_help()}")
     return USAGE
 
 
@@ -97,10 +97,9 @@ def _help() -> str:
 
 
 def _unknown(verb: str) -> str:
-    from difflib import get_close_matches
+    from coordctl.flags import near
 
-    near = get_close_matches(verb, VERBS, n=1)
-    return f"no verb {verb}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"coordctl: no verb {verb}{near(verb, VERBS)}\n          see coordctl --help\n"
 
 
 def program() -> NoReturn:

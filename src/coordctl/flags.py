@@ -6,7 +6,7 @@ from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 TIMEOUT_MS = 10_000
@@ -35,7 +35,7 @@ def duration_ms(text: str) -> int:
     number = text.rstrip("abcdefghijklmnopqrstuvwxyzµ")
     unit = text[len(number) :]
     if unit not in UNITS_MS or not number.replace(".", "", 1).isdigit():
-        raise ValueError(f"a number with its unit is needed ({', '.join(UNITS_MS)}), such as 10s")
+        raise ValueError(f"a number above 0 with its unit is needed ({', '.join(UNITS_MS)}), such as 10s")
     milliseconds = round(float(number) * UNITS_MS[unit])
     if milliseconds < 1:
         raise ValueError("give more than 0ms")
@@ -143,7 +143,7 @@ def parse(verb: Verb, argv: Sequence[str]) -> Given:
         name, equals, value = text.partition("=")
         flag = by_name.get(name)
         if flag is None:
-            raise BadRequest(f"no flag {name}{_near(name, by_name)}")
+            raise BadRequest(f"no flag {name}{near(name, by_name)}")
         if not flag.metavar:
             if equals:
                 raise BadRequest(f"{name} takes no value")
@@ -171,16 +171,21 @@ def _take_arguments(verb: Verb, arguments: list[str], values: dict[str, Any]) ->
         elif name.startswith("["):
             values[field] = None
         else:
-            raise BadRequest(f"{name} is missing: coordctl {verb.name} {' '.join(verb.arguments)}")
+            raise BadRequest(f"{name} is missing: {_shape(verb)}")
     if arguments:
-        raise BadRequest(f"{arguments[0]!r} is too much: coordctl {verb.name} {' '.join(verb.arguments)}")
+        raise BadRequest(f"{arguments[0]!r} is too much: {_shape(verb)}")
 
 
-def _near(name: str, known: dict[str, Flag]) -> str:
+def _shape(verb: Verb) -> str:
+    return " ".join(("coordctl", verb.name, *verb.arguments, *(("[FLAG …]", verb.tail) if verb.tail else ())))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What to add to "there is no such": the one that was meant, as far as that can be guessed."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    found = get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def usage(verb: Verb) -> str:

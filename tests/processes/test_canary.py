@@ -107,6 +107,7 @@ def test_it_tells_a_hurt_cluster_from_a_lost_one_and_from_one_that_it_cannot_rea
     home.kill(other)
     gone = run(home, 3, "--count", "1", "--timeout", "1s")
     assert "their hosts answer: they look stopped" in str(gone["sentence"])
+    assert gone["is_clean"] is True  # nothing was ever sent
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,9 @@ def test_all_of_them_killed_at_once_lose_nothing_that_was_acknowledged(home: Hom
     home.ctl("kv", "put", "k", "v")
     home.kill("n1", "single")
     assert home.run("health").returncode == 3
-    status = home.json("status", code=69)
+    status = valid(home.ctl("status", "-o", "json", code=69))
     assert status["outcome"] == "unreachable"
+    assert [one["seen_unix_s"] is not None for one in status["members"]] == [True]  # type: ignore[attr-defined]
     home.ctl("up", "-c", "single")
     assert home.ctl("kv", "get", "k") == "v"
     assert b"has 1 members, not 3" in home.run("up", "-c", "single", "--nodes", "3").stderr
@@ -83,6 +84,7 @@ def test_a_member_that_cannot_start_is_named_with_its_log(home: Home) -> None:
     assert failed.returncode == 1
     assert b"n1 ended with code 1" in failed.stderr
     assert b"is another process there?" in failed.stderr
+    assert b'"event"' not in failed.stderr  # where the member says why, in words, its events are noise
     identity = home.folder / "mine" / "n1" / "identity"
     kept = identity.read_bytes()
     identity.unlink()

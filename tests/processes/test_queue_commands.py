@@ -136,7 +136,7 @@ def test_waiting_ends_with_a_task_or_with_75(shared: Home, queue: str) -> None:
     [
         (("put", "", "x"), 64, "the queue has no name"),
         (("put", "q", "x", "--priority", "300"), 64, "priority cannot be 300"),
-        (("put", "q", "x", "--delay", "10"), 64, "a number with its unit is needed"),
+        (("put", "q", "x", "--delay", "10"), 64, "a number above 0 with its unit is needed"),
         (("put", "q", "x", "--holding", "7"), 1, "token 7 is not held any more"),
         (("take", "no-such-queue"), 1, "there is no queue no-such-queue"),
         (("take", "no-such-queue", "--count", "2"), 64, "add -o json"),

@@ -92,7 +92,7 @@ def test_usage_is_64(arguments: list[str], monkeypatch: pytest.MonkeyPatch, caps
 
 def test_a_near_miss_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     call(monkeypatch, "versoin")
-    assert "did you mean version?" in capsys.readouterr().err
+    assert capsys.readouterr().err == "coordctl: no verb versoin; did you mean version?\n          see coordctl --help\n"
 
 
 @pytest.mark.parametrize(

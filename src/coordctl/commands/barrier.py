@@ -40,7 +40,8 @@ def _enter(given: Given) -> int:
         count = whole_number(given["count"])
     except ValueError as error:
         raise BadRequest(f"COUNT {given['count']!r}: {error}") from None
-    wait_seconds = given["wait"] / 1000 if "wait" in given else None
+    wait_ms = given["wait"] or given["timeout"]  # whoever bounds the whole command bounds the wait
+    wait_seconds = wait_ms / 1000 if wait_ms else None
     if session:
         is_open = _enter_in(given, session, name, count, wait_seconds)
     else:

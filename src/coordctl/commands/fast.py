@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordctl.flags import Given, Verb, group_usage, parse, usage
+from coordctl.flags import Given, Verb, group_usage, near, parse, usage
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, EXPLAINED, Kind
@@ -29,7 +29,7 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
         if argv and argv[0] in ("-h", "--help", "help"):
             plain.text(group_usage(name, [command.verb for command in commands.values()]))
             return DONE
-        return plain.wrong_usage(f"no verb {name} {argv[0]}" if argv else f"{name} what?", name)
+        return plain.wrong_usage(f"no verb {name} {argv[0]}{near(argv[0], commands)}" if argv else f"{name} what?", name)
     verb, run, kind = commands[argv[0]]
     debug = "--debug" in argv
     try:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ATTEMPT_MS = 600  # after so much silence another member is asked
+ATTEMPT_MS_MIN = 300  # a third of the shortest lease that a cluster grants, about
 PROBE_MS = 5_000  # a session with a long lease is renewed as often as that, or a dead connection would hide its notices
 OPEN_TAG, CLOSE_TAG = 10, 11
 NOTICES = 1
@@ -364,7 +365,8 @@ class Talk:
         return min(self.lease.ask_at_ms, self._renewed_ms + PROBE_MS)
 
     def _patience_ms(self) -> int:
-        return min(ATTEMPT_MS, self.lease.ttl_ms // 3) if self.lease.ttl_ms else ATTEMPT_MS
+        """A member that is asked for a lease of no time at all is still given the time to refuse it."""
+        return min(ATTEMPT_MS, max(ATTEMPT_MS_MIN, self.lease.ttl_ms // 3)) if self.lease.ttl_ms else ATTEMPT_MS
 
     def _follow(self, leader: int, now_ms: int) -> None:
         if self._link == UP:

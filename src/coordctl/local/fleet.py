@@ -136,6 +136,7 @@ def explain_end(cluster: LocalCluster, started: Started) -> Failed:
     """Of a member that ended right after it was started."""
     path = log_path(cluster, started.member)
     words = processes.tail(path, 4)
+    words = [line for line in words if not line.startswith("{")] or words  # why it ended, in words; events only where it had none left
     shown = "".join(f"\n          {line[:300]}" for line in words)
     return Failed(f"{started.member.name} ended with code {started.process.returncode}; the end of its log, {path}:{shown}")
 

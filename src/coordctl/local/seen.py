@@ -10,7 +10,11 @@ from coordctl.local.clusters import state_folder
 
 
 def path_of(cluster: int) -> str:
-    return os.path.join(state_folder(), "seen", f"{cluster}.json")
+    return os.path.join(_folder(), f"{cluster}.json")
+
+
+def _folder() -> str:
+    return os.path.join(state_folder(), "seen")
 
 
 def note(cluster: int, answered: Sequence[int]) -> dict[int, int]:
@@ -21,6 +25,16 @@ def note(cluster: int, answered: Sequence[int]) -> dict[int, int]:
     if fresh != seen:
         _write(path_of(cluster), fresh)
     return fresh
+
+
+def of_members(members: Sequence[int]) -> dict[int, int]:
+    """What was written down of the cluster that one of these is of: ids of members are not given twice."""
+    with suppress(OSError):
+        for name in sorted(os.listdir(_folder())):
+            found = _read(os.path.join(_folder(), name))
+            if any(member in found for member in members):
+                return found
+    return {}
 
 
 def forget(cluster: int) -> None:

@@ -45,7 +45,10 @@ def _findings(found: Sequence[judgement.Finding]) -> list[Finding]:
 
 
 def _seen(facts: ClusterFacts) -> dict[int, int]:
-    return seen.note(facts.cluster, [one.member for one in facts.answered]) if facts.cluster else {}
+    """When nobody answers, nobody says which cluster it is, but we may know whom we asked."""
+    if facts.cluster:
+        return seen.note(facts.cluster, [one.member for one in facts.answered])
+    return seen.of_members([one.member for one in facts.members])
 
 
 def _member(facts: ClusterFacts, one: MemberFacts, last_seen: dict[int, int]) -> FoundMember:

@@ -164,8 +164,9 @@ def test_no_cluster_is_told_apart_and_does_not_hang(shared: Home) -> None:
 
 WRONG = [
     (["x"], "which command?"),
+    (["x", "--ttl", "1ms", "--", "true"], "TTL is 1 ms; give 1000 to"),
     (["--", "true"], "NAME is missing"),
-    (["x", "echo", "hi"], "too much"),
+    (["x", "echo", "hi"], "'echo' is too much: coordctl lock run NAME [FLAG …] -- COMMAND …"),
     (["x", "--ttl", "0s", "--", "true"], "--ttl"),
     (["x", "--ttl", "-5s", "--", "true"], "--ttl"),
     (["x", "--ttl", "10", "--", "true"], "10s"),
