@@ -1,56 +1,72 @@
-"""`coordctl lock run x -- true` beside `etcdctl lock x true`, in pairs, each against three members of its own on this machine.
+"""`coordctl lock run x -- true` beside `etcdctl lock x true`, in turn, each against three members of its own on this machine.
 
-    python benchmarks/lock_command.py [--pairs 40]
+    pip install . && python benchmarks/lock_command.py [--rounds 40]
 
-Compiled as an installed command is. Only the ratio travels between machines.
+The installed commands are measured, those beside the Python that runs this unless --coordctl names another. Only the ratio travels between
+machines; on one that is busy with other things even that does not, and --first puts both clusters and commands before all else (as root).
 """
 
 import argparse
-import compileall
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from harness import SOURCE, coordnode, etcd, needs, scratch
+from harness import coordnode, etcd, needs, scratch
+
+OURS, THEIRS = "coordctl lock run", "etcdctl lock"
 
 
 def once(command: Sequence[str], environment: dict[str, str]) -> float:
     begun = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - begun) * 1000
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    took = (time.perf_counter() - begun) * 1000
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    return took
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--coordctl", default=str(Path(sys.executable).parent / "coordctl"))
+    parser.add_argument("--first", action="store_true")
     given = parser.parse_args()
-    needs("etcd", "etcdctl")
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    compileall.compile_dir(SOURCE, quiet=1)
+    needs("etcd", "etcdctl", given.coordctl)
+    interpreter = Path(given.coordctl).read_text(encoding="utf-8").partition("\n")[0].removeprefix("#!")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"ETCDCTL_API": "3"}
+    if given.first:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
     with scratch(None) as folder:
         (folder / "ours").mkdir()
         (folder / "theirs").mkdir()
         with coordnode(folder / "ours", folder) as ours, etcd(folder / "theirs") as theirs:
-            endpoints = ",".join(member.address for member in ours.members)
-            run = [given.python, "-m", "coordctl", "lock", "run", "x", "--endpoints", endpoints, "--", "true"]
-            lock = ["etcdctl", "--endpoints", ",".join(member.address for member in theirs.members), "lock", "x", "true"]
-            bare = [given.python, "-c", "pass"]
-            took: dict[str, list[float]] = {"coordctl lock run": [], "etcdctl lock": [], "bare python": []}
-            for command in (run, lock, bare):
+            endpoints = ["--endpoints", ",".join(member.address for member in ours.members)]
+            etcdctl = [str(shutil.which("etcdctl")), "--endpoints", ",".join(member.address for member in theirs.members)]
+            commands = {
+                OURS: [given.coordctl, "lock", "run", "x", *endpoints, "--", "true"],
+                THEIRS: [*etcdctl, "lock", "x", "true"],
+                "coordctl kv put": [given.coordctl, "kv", "put", "x", "y", *endpoints],
+                "etcdctl put": [*etcdctl, "put", "x", "y"],
+                "coordctl kv get": [given.coordctl, "kv", "get", "x", *endpoints],
+                "etcdctl get": [*etcdctl, "get", "x"],
+                "coordctl --help": [given.coordctl, "--help"],
+                "python -c pass": [interpreter, "-c", "pass"],
+            }
+            took: dict[str, list[float]] = {name: [] for name in commands}
+            for command in commands.values():
                 once(command, environment)
-            for _ in range(given.pairs):
-                for name, command in zip(took, (run, lock, bare), strict=True):
+            for _ in range(given.rounds):
+                for name, command in commands.items():
                     took[name].append(once(command, environment))
     for name, times in took.items():
         print(f"{name:18} median {statistics.median(times):6.1f} ms   least {min(times):6.1f} ms")
-    pairs = zip(took["coordctl lock run"], took["etcdctl lock"], strict=True)
-    print(f"ratio of medians   {statistics.median(took['coordctl lock run']) / statistics.median(took['etcdctl lock']):.2f}")
-    print(f"median of ratios   {statistics.median(ours / theirs for ours, theirs in pairs):.2f}")
+    ratios = [ours / theirs for ours, theirs in zip(took[OURS], took[THEIRS], strict=True)]
+    print(f"{OURS} / {THEIRS}: median of ratios {statistics.median(ratios):.2f}, ratio of least {min(took[OURS]) / min(took[THEIRS]):.2f}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from tests.processes.local import Home
+from tests.processes.local import SOURCE, Home
 
+PROGRAM = str(SOURCE.parent / "bin" / "coordctl")
 ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light"}
 VERB = {
     *ANY,
@@ -49,15 +50,16 @@ OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select", "termios"}
     ],
 )
 def test_they_load_little(shared: Home, line: str, code: int, ours: set[str], others: set[str]) -> None:
-    script = (
-        "import sys\nbefore = set(sys.modules)\n"
-        "from coordctl.__main__ import main\n"
-        f"sys.argv = ['coordctl', *{line.split()!r}]\n"
-        f"assert main() == {code}\nprint(*sorted(set(sys.modules) - before), file=sys.stderr)"
-    )
+    """In every process that there is until the end, a guard too."""
     endpoints = ",".join(str(member["address"]) for member in shared.members())
     environment = {**shared.environment, "COORD_ENDPOINTS": endpoints}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
-    loaded = set(done.stderr.splitlines()[-1].split())
-    assert {name for name in loaded if name.startswith("coord")} == ours
-    assert {name for name in loaded if not name.startswith("coord")} <= others
+
+    def loaded(*arguments: str, code: int = 0) -> set[str]:
+        command = [sys.executable, "-X", "importtime", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == code, done.stderr
+        return {words.rpartition("|")[2].strip() for words in done.stderr.splitlines() if words.startswith("import time:")}
+
+    names = loaded(PROGRAM, *line.split(), code=code) - loaded("-c", "pass")
+    assert {name for name in names if name.startswith("coord")} == ours
+    assert {name for name in names if not name.startswith("coord")} <= others

@@ -12,6 +12,9 @@ import pytest
 light: ModuleType = importlib.import_module("coordnode.light")  # as it runs: to a type checker it is typing's own
 
 BODY = """
+from __future__ import annotations
+
+
 class Point(NamedTuple):
     x: int
     y: int = 2

@@ -16,20 +16,20 @@ from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Terms
 from coordctl.runner.held import HeldClaim
-from coordctl.runner.rules import Settings
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Unreachable
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from coordctl.local.clusters import Endpoint
     from coordctl.runner.claim import Wish
 
 COMMAND_SHOWN_MAX = 60  # characters of the command in the owner's record
 KEEP_MS = 7 * 86_400_000
+LOADED_MEANWHILE = ("rules", "kernel", "job", "run")  # while the question is on its way; between any two, what came back is heard
 
 
 def days_ms(text: str) -> int:
@@ -141,14 +141,16 @@ def check(given: Given, command: Sequence[str], verb: Verb) -> None:
 
 
 def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
+    held = HeldClaim(endpoints(given), terms)
+    for module in LOADED_MEANWHILE:
+        __import__(f"coordctl.runner.{module}")
+        held.look()
+    from coordctl.runner.rules import Settings
+    from coordctl.runner.run import run
+
     policy = ending.policy(terms.ttl_ms, given["on_lost"], given["leftover"], given["grace"])
     settings = Settings(terms.wish.name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0)
-    say: Callable[[str], None] = plain.note
-    held = HeldClaim(endpoints(given), terms)
-    from coordctl.runner.run import run  # while the question is on its way
-
-    held.on_ready(now_ms())  # whoever does not lead has said so meanwhile: the leader is asked before we go on preparing
-    ended = run(held, command, settings, say)
+    ended = run(held, command, settings, plain.note)
     report(given, ended)
     return ended.exit_code
 

@@ -19,17 +19,22 @@ class HeldClaim:
         self.claim = Claim(self.talk, terms, lambda: os.urandom(16), now_ms())
         self._line.drive(now_ms())
 
+    def look(self) -> None:
+        """For an owner with other things to do before it polls: who does not lead says so, and the leader is asked at once."""
+        self._line.on_ready(now_ms())
+        self._line.drive(now_ms())
+
     def descriptor(self) -> tuple[int, int]:
         return self._line.descriptor()
 
     def on_ready(self, now_ms: int) -> None:
         self._line.on_ready(now_ms)
-        self._line.drive(now_ms)
 
     def poll(self, now_ms: int) -> list[Told]:
-        self._line.drive(now_ms)
+        """What is told is acted on before more is asked: a command starts before its session's notices are watched."""
         told = self.claim.poll(now_ms)
-        self._line.drive(now_ms)
+        if not told:
+            self._line.drive(now_ms)
         return told
 
     def wake_at_ms(self) -> int | None:

@@ -14,7 +14,9 @@ from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from coordctl.runner.source import Told
 
 
 class Watched:
@@ -33,7 +35,7 @@ class Watched:
 def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
     """None: the process ended first."""
     while True:
-        for told in held.poll(now_ms()):
+        for told in _heard(held):
             if isinstance(told, Granted | Refused):
                 return told
             if isinstance(told, News):
@@ -45,7 +47,7 @@ def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -
 
 def let_go(held: HeldClaim) -> None:
     held.close(now_ms(), succeeded=False)
-    while not any(isinstance(told, Closed) for told in held.poll(now_ms())):
+    while not any(isinstance(told, Closed) for told in _heard(held)):
         _turn(held, {})
 
 
@@ -73,12 +75,17 @@ def _keep(held: HeldClaim, watched: Watched) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     while True:
-        if any(isinstance(told, Lost) for told in held.poll(now_ms())):
+        if any(isinstance(told, Lost) for told in _heard(held)):
             break
         if _turn(held, {watched.descriptor: select.POLLIN, woken: select.POLLIN}):
             break
     with suppress(OSError):
         let_go(held)
+
+
+def _heard(held: HeldClaim) -> Iterator[Told]:
+    while heard := held.poll(now_ms()):
+        yield from heard
 
 
 def _turn(held: HeldClaim, others: dict[int, int]) -> list[int]:

@@ -67,9 +67,13 @@ class _Running:
             if word[0] == "started":
                 self._group = word[1]
             self._do(self._rules.on_word(word, now), now)
-        for told in self._source.poll(now):
-            self._do(self._rules.on_told(told, now), now)
+        self._hear_source(now)
         self._do(self._rules.on_time(now), now)
+
+    def _hear_source(self, now: int) -> None:
+        while heard := self._source.poll(now):
+            for told in heard:
+                self._do(self._rules.on_told(told, now), now)
 
     def _wake_at_ms(self) -> int | None:
         times = [self._source.wake_at_ms(), self._job.wake_at_ms(), self._rules.wake_at_ms()]
@@ -98,8 +102,7 @@ class _Running:
                     self._terminal.take_back(with_modes=with_modes)
                 case rules.Close(succeeded):
                     self._source.close(now, succeeded=succeeded)
-                    for told in self._source.poll(now):
-                        self._do(self._rules.on_told(told, now), now)
+                    self._hear_source(now)
                 case rules.Say(sentence):
                     self._say(f"coordctl: {sentence}")
                 case rules.Exit(outcome):

@@ -54,7 +54,7 @@ Told = Granted | Renewed | Lost | Refused | News | Closed
 
 
 class Source(Protocol):
-    """Times are on client.clock. The runner calls `poll` after whatever else it calls, and by `wake_at_ms`."""
+    """Times are on client.clock. The runner calls `poll` after whatever else it calls, and by `wake_at_ms`: until that tells nothing."""
 
     def descriptor(self) -> tuple[int, int]:
         """(file descriptor, what to poll it for); (-1, 0): none now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import termios
 
 from coordctl.hot.bare import signal
 from coordnode.light import TYPE_CHECKING, suppress
@@ -58,6 +57,8 @@ class Terminal:
         self._is_lent = False
         self._set_foreground(os.getpgrp())
         if with_modes and self._modes:
+            import termios
+
             self._quietly(lambda: termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._modes))
 
     def close(self) -> None:
@@ -73,6 +74,8 @@ class Terminal:
 
     def _remember(self) -> None:
         if not self._modes:
+            import termios  # for a terminal only
+
             with suppress(termios.error):
                 self._modes = termios.tcgetattr(self._terminal)
 
@@ -81,6 +84,8 @@ class Terminal:
 
     def _quietly(self, change: Callable[[], None]) -> bool:
         """From the background, too: whoever blocks TTOU is not stopped for it. False: the terminal is gone, or that group is."""
+        import termios
+
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
         try:
             change()
