@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 EVERYONE = {"limits", "errors", "ids", "light"}
-RAFT_TYPES = {"raft.entry", "raft.messages", "raft.ready"}
+RAFT_TYPES = {"raft.blobs", "raft.entry", "raft.messages", "raft.ready"}
 SERVICE_TYPES = {"services.commands", "services.dialogue"}
 
 # Room of coordnode -> the rooms (or single modules) of coordnode that it may import, besides itself and EVERYONE.
@@ -19,11 +19,11 @@ COORDNODE: dict[str, set[str]] = {
     "ids": set(),
     "light": set(),
     "raft": set(),
-    "services": {"raft.entry"},
+    "services": {"raft.blobs", "raft.entry"},
     "replica": {"raft", "services"},
     "wire": RAFT_TYPES | SERVICE_TYPES,
     "checking": set(),
-    "storage": {"wire", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
+    "storage": {"wire", "services.commands.records", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
     "net": {"wire", *RAFT_TYPES, *SERVICE_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),

@@ -18,6 +18,7 @@ VERBS = {
     "demo": "a tour on real members, half a minute at most; nothing stays",
     "kv": "get, put, del, ls, cas, watch: values under keys",
     "queue": "run, put, take, extend, ack, nack, ls, show, dead, redrive …: work",
+    "journal": "append, read, tail, trim, ls, show, set, delete: durable logs",
     "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",
     "elect": "run, ls, show, observe, resign, transfer: one leads, others stand by",
     "fence": "admit: the resource's side of a lock",

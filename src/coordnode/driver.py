@@ -2,7 +2,7 @@
 
 The node and the simulator both run this very code, so the order itself is under test:
 
-    send_now → write (its send_after waits inside it) → apply → replies → snapshot work
+    send_now → write (its send_after waits inside it) → apply → replies → bytes of journals → snapshot work
 
 A message that may only leave after a write is inside that Write: storage hands the Write back when it is durable
 and only then does `on_written` send what was waiting.
@@ -13,10 +13,11 @@ from typing import Protocol
 
 from coordnode.errors import Diverged
 from coordnode.ids import Index, Term
+from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Message
 from coordnode.raft.ready import ChunkWanted, Write
-from coordnode.replica.effects import Effects, StoreChunk, StoreSlice
+from coordnode.replica.effects import Effects, RecordsWanted, StoreChunk, StoreSlice
 from coordnode.replica.events import Events, Persisted
 from coordnode.services.dialogue import Answer
 
@@ -41,9 +42,13 @@ class Network(Protocol):
 
 class Storage(Protocol):
     """Two lanes. The log's lane is one ordered queue; each Write comes back by `on_written` once durable.
-    The snapshot lane's completions come back as events of the replica."""
+    The snapshot lane's completions come back as events of the replica; it carries out in order, too."""
 
     def submit(self, write: Write) -> None: ...
+
+    def store_blobs(self, writes: Sequence[BlobWrite]) -> None: ...
+
+    def read_records(self, work: RecordsWanted) -> None: ...
 
     def store_slice(self, work: StoreSlice) -> None: ...
 
@@ -84,6 +89,10 @@ class Driver:
                 network.answer(connection, replies)
         for connection in effects.close:
             network.close(connection)
+        if effects.store_blobs:
+            storage.store_blobs(effects.store_blobs)
+        for records in effects.read_records:
+            storage.read_records(records)
         if effects.store_slice is not None:
             storage.store_slice(effects.store_slice)
         for chunk in effects.store_chunks:

@@ -22,11 +22,15 @@ INFLIGHT_BYTES_MAX = 16 * MIB
 UNCOMMITTED_BYTES_MAX = 64 * MIB  # the leader refuses proposals beyond this
 WAITING_READS_MAX = 65_536
 READ_BYTES_PER_TURN = 8 * MIB  # a turn answers no more reads after the one that reaches this; stale reads have as much again
+FETCHES_MAX = 64  # reads of journals that wait for the disk
 READ_BYTES_LEAST = 1 * KIB  # what even an empty answer counts: it takes its time, too
 
 SLICE_BYTES_MAX = 256 * KIB  # a snapshot slice ends with the item that reaches this
 SLICE_BYTES_HARD_MAX = SLICE_BYTES_MAX + 2 * COMMAND_BYTES_MAX
 SNAPSHOT_UNSYNCED_BYTES_MAX = 4 * MIB  # more would stall the WAL's fdatasync
+SLICE_BLOBS_MAX = 8_192  # blobs listed in one slice
+BLOB_PIECE_BYTES = 512 * KIB  # of a blob, on its way to another member
+RECORDS_READ_BYTES_MAX = 1 * MIB  # a read of a journal ends with the batch that reaches this
 
 SESSION_TTL_MS_MIN = 1_000
 SESSION_TTL_MS_MAX = 86_400_000
@@ -45,6 +49,10 @@ assert COMMAND_BYTES_MAX < BATCH_BYTES_MAX
 assert BATCH_BYTES_MAX + COMMAND_BYTES_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX < FRAME_BYTES_MAX
+assert SLICE_BLOBS_MAX * 32 <= SLICE_BYTES_MAX
+assert BLOB_PIECE_BYTES <= SLICE_BYTES_HARD_MAX
+assert BLOB_PIECE_BYTES <= SNAPSHOT_UNSYNCED_BYTES_MAX
+assert RECORDS_READ_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX
 assert APPEND_BYTES_MAX <= INFLIGHT_BYTES_MAX
 assert RANGE_BYTES_MAX < READ_BYTES_PER_TURN
 assert APPEND_BYTES_MAX + BATCH_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX

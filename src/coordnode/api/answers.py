@@ -76,7 +76,7 @@ def status_of(error: CoordError) -> int:
 def shown_error(error: CoordError, status: int = 0) -> Shown:
     """`status`: what HTTP itself calls it, where it has a name for it."""
     name = BY_CODE.get(error.code, type(error)).__name__
-    floor = error.floor if isinstance(error, HistoryGone) else msgspec.UNSET
+    floor = error.floor if isinstance(error, HistoryGone) and error.floor else msgspec.UNSET
     body = encode(Error(error.code, name, error.sentence, error.definite, error.retry_after_ms, floor))
     headers = (("Retry-After", str(-(-error.retry_after_ms // 1000))),) if error.retry_after_ms else ()
     return Shown(status or status_of(error), JSON_TYPE, body + b"\n", headers)

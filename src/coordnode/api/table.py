@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordnode.api import barriers, counters, elections, groups, kv, locks, queues, sessions, shards, watches
+from coordnode.api import barriers, counters, elections, groups, journals, kv, locks, queues, sessions, shards, watches
 from coordnode.api.route import Route
 from coordnode.errors import BadRequest
 
@@ -16,6 +16,7 @@ ROUTES: tuple[Route, ...] = (
     *locks.ROUTES,
     *elections.ROUTES,
     *queues.ROUTES,
+    *journals.ROUTES,
     *groups.ROUTES,
     *shards.ROUTES,
     *barriers.ROUTES,

@@ -21,6 +21,7 @@ from coordnode.client.aio_counters import AsyncCounters
 from coordnode.client.aio_elections import AsyncElection, AsyncElections
 from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
 from coordnode.client.aio_held import LostCallback
+from coordnode.client.aio_journals import AsyncJournal, AsyncJournals
 from coordnode.client.aio_locks import AsyncLock, AsyncLocks
 from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
 from coordnode.client.aio_shards import AsyncAssignment, AsyncAssignments
@@ -55,6 +56,7 @@ class Cluster:
         self.assignments = AsyncAssignments(tasks, timeout_ms)
         self.barriers = AsyncBarriers(tasks, timeout_ms)
         self.queues = AsyncQueues(tasks, timeout_ms)
+        self.journals = AsyncJournals(tasks, timeout_ms)
         self.locks = AsyncLocks(tasks, timeout_ms)
         self.elections = AsyncElections(tasks, timeout_ms)
 
@@ -107,6 +109,10 @@ class Cluster:
     def queue(self, name: str | bytes) -> AsyncQueue:
         """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
         return AsyncQueue(self._tasks, self._timeout_ms, name)
+
+    def journal(self, name: str | bytes) -> AsyncJournal:
+        """To append to, to read and to follow; through a session, its appends happen exactly once however often they are sent."""
+        return AsyncJournal(self._tasks, self._timeout_ms, name)
 
     async def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -230,6 +236,10 @@ class Session:
     def queue(self, name: str | bytes) -> AsyncQueue:
         """What is taken through it goes back when the session ends."""
         return AsyncQueue(self._tasks, self._timeout_ms, name, self._number, self.id)
+
+    def journal(self, name: str | bytes) -> AsyncJournal:
+        """What is appended through it is appended exactly once, however often it is sent."""
+        return AsyncJournal(self._tasks, self._timeout_ms, name, self._number)
 
     @property
     def state(self) -> SessionState:

@@ -25,6 +25,7 @@ from coordnode.client.groups import Group, Groups
 from coordnode.client.held import LostCallback
 from coordnode.client.identity import who
 from coordnode.client.inboxes import Inbox, Scope
+from coordnode.client.journals import Journal, Journals
 from coordnode.client.lease import SessionState
 from coordnode.client.locks import Lock, Locks, acquire_operation
 from coordnode.client.pump import Pump
@@ -54,6 +55,7 @@ class Cluster:
         self.assignments = Assignments(pump, timeout_ms)
         self.barriers = Barriers(pump, timeout_ms)
         self.queues = Queues(pump, timeout_ms)
+        self.journals = Journals(pump, timeout_ms)
         self.locks = Locks(pump, timeout_ms)
         self.elections = Elections(pump, timeout_ms)
 
@@ -106,6 +108,10 @@ class Cluster:
     def queue(self, name: str | bytes) -> Queue:
         """To put, and to work; to wait for tasks, or to have them go back when a session ends, go through a session."""
         return Queue(self._pump, self._timeout_ms, name)
+
+    def journal(self, name: str | bytes) -> Journal:
+        """To append to, to read and to follow; through a session, its appends happen exactly once however often they are sent."""
+        return Journal(self._pump, self._timeout_ms, name)
 
     def barrier(self, *, timeout: Seconds | None = None) -> None:
         """Returns once the cluster confirmed that it leads and serves."""
@@ -228,6 +234,10 @@ class Session:
     def queue(self, name: str | bytes) -> Queue:
         """What is taken through it goes back when the session ends."""
         return Queue(self._pump, self._timeout_ms, name, self._number, self.id)
+
+    def journal(self, name: str | bytes) -> Journal:
+        """What is appended through it is appended exactly once, however often it is sent."""
+        return Journal(self._pump, self._timeout_ms, name, self._number)
 
     @property
     def state(self) -> SessionState:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
 from coordnode.raft.messages import Message
-from coordnode.replica.events import ChunkRead, ChunkStored, Events, Persisted, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.events import (
+    ChunkRead,
+    ChunkStored,
+    Events,
+    Persisted,
+    RecordsFound,
+    SliceStored,
+    SnapshotFailed,
+    SnapshotLoaded,
+    SnapshotStored,
+)
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, UnwatchAsk
 
 ASKS_PER_TURN = 1_024  # more wait for the next turn, so that none is long; a frame is never split
@@ -87,6 +97,9 @@ class Inbox:
 
     def on_chunk_stored(self, stored: ChunkStored) -> None:
         self._events.chunks_stored.append(stored)
+
+    def on_records_found(self, found: RecordsFound) -> None:
+        self._events.records_found.append(found)
 
     def on_snapshot_loaded(self, loaded: SnapshotLoaded) -> None:
         waiting = self._events.snapshot_loaded

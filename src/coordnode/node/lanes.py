@@ -6,17 +6,18 @@ neither room needs a lock.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol
 
-from coordnode.errors import DiskFull, Superseded
+from coordnode.errors import DiskFull, Rotten, Superseded
 from coordnode.ids import Index
+from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
-from coordnode.replica.effects import StoreChunk, StoreSlice
-from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
+from coordnode.replica.events import ChunkRead, ChunkStored, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.replica.known import Known
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
@@ -36,6 +37,9 @@ class Committed(NamedTuple):
     ended_ns: int
 
 
+Stored = SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded | RecordsFound
+
+
 class Owner(Protocol):
     """Whose lanes these are. All of this is called in the loop's thread."""
 
@@ -43,7 +47,7 @@ class Owner(Protocol):
 
     def on_space(self, space_ok: bool) -> None: ...
 
-    def on_stored(self, event: SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded) -> None: ...
+    def on_stored(self, event: Stored) -> None: ...
 
     def on_lane_failed(self, error: BaseException) -> None: ...
 
@@ -193,6 +197,17 @@ class SnapshotLane(_Lane):
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._loading: tuple[SnapshotMeta, Iterator[bytes]] | None = None
 
+    def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        self._queue.put(lambda: self._store_blobs(writes))
+
+    def on_tick(self) -> None:
+        """What a full disk kept from being written is tried again."""
+        if self._snapshots.journals.is_behind() and self._queue.empty():
+            self.store_blobs(())
+
+    def read_records(self, work: RecordsWanted) -> None:
+        self._queue.put(lambda: self._tell(self._owner.on_stored, self._snapshots.read_records(work)))
+
     def store_slice(self, work: StoreSlice) -> None:
         self._queue.put(lambda: self._store_slice(work))
 
@@ -219,6 +234,10 @@ class SnapshotLane(_Lane):
             if work is not None:
                 work()
 
+    def _store_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        with suppress(DiskFull):  # kept, and tried again
+            self._snapshots.store_blobs(writes)
+
     def _store_slice(self, work: StoreSlice) -> None:
         began = time.monotonic()
         try:
@@ -237,9 +256,14 @@ class SnapshotLane(_Lane):
         self._tell(self._owner.on_stored, ChunkStored(work.source, work.meta, next_number, complete))
 
     def _read_chunk(self, work: ChunkWanted) -> None:
-        found = self._snapshots.read_slice(work.meta, work.number)
+        rotten = ""
+        found = None
+        try:
+            found = self._snapshots.read_slice(work.meta, work.number)
+        except Rotten as error:
+            rotten = error.sentence
         if found is None:
-            read = ChunkRead(work.target, work.meta, work.number, False, b"", False)
+            read = ChunkRead(work.target, work.meta, work.number, False, b"", False, rotten)
         else:
             read = ChunkRead(work.target, work.meta, work.number, found[1], found[0])
         self._tell(self._owner.on_stored, read)
@@ -277,6 +301,8 @@ class Lanes:
         self._store = snapshots
         self.submit = self.log.submit
         self.release_before = self.log.release_before
+        self.store_blobs = self.snapshots.store_blobs
+        self.read_records = self.snapshots.read_records
         self.store_slice = self.snapshots.store_slice
         self.store_chunk = self.snapshots.store_chunk
         self.read_chunk = self.snapshots.read_chunk

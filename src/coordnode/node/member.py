@@ -29,7 +29,7 @@ from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
-from coordnode.node.lanes import Committed, Lanes
+from coordnode.node.lanes import Committed, Lanes, Stored
 from coordnode.node.leaving import Leaving
 from coordnode.node.observer import Observer
 from coordnode.node.recovery import Opened
@@ -38,7 +38,7 @@ from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
 from coordnode.raft.state import FOLLOWER
-from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.events import ChunkRead, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
@@ -312,6 +312,7 @@ class Member:
         try:
             self.inbox.on_tick()
             self.lanes.log.on_tick(self.replica.known())
+            self.lanes.snapshots.on_tick()
             self.clients.sweep(self._loop.time())
             self.door.sweep()
             self._turn()
@@ -353,7 +354,7 @@ class Member:
         self.inbox.on_space(space_ok)
         self._soon()
 
-    def on_stored(self, event: SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded) -> None:
+    def on_stored(self, event: Stored) -> None:
         inbox = self.inbox
         if isinstance(event, SnapshotLoaded):
             inbox.on_snapshot_loaded(event)
@@ -371,6 +372,8 @@ class Member:
             inbox.on_snapshot_failed(event)
         elif isinstance(event, ChunkRead):
             inbox.on_chunk_read(event)
+        elif isinstance(event, RecordsFound):
+            inbox.on_records_found(event)
         else:
             if event.complete:
                 self.telemetry.emit("installed", of_index=event.meta.index)

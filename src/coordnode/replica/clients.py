@@ -2,6 +2,8 @@
 
 from typing import cast
 
+import msgspec
+
 from coordnode.errors import (
     BadRequest,
     CoordError,
@@ -10,17 +12,20 @@ from coordnode.errors import (
     NotLeader,
     NotReady,
     Overloaded,
+    Rotten,
     TimedOut,
 )
 from coordnode.ids import NOBODY, Index, Revision, SessionId
-from coordnode.limits import READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
+from coordnode.limits import FETCHES_MAX, READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
 from coordnode.raft.core import Raft
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise, has_space_quorum
 from coordnode.replica.answers import Answers, Asker
 from coordnode.replica.clock import Clock
+from coordnode.replica.effects import RecordsWanted
+from coordnode.replica.events import RecordsFound
 from coordnode.replica.leases import Leases
-from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
+from coordnode.replica.pending import Fetch, KeepAlive, Pending, Proposal, Read, WatchStart
 from coordnode.replica.proposing import Proposing
 from coordnode.replica.watching import Watching
 from coordnode.services.commands import (
@@ -32,11 +37,13 @@ from coordnode.services.commands import (
     Outcome,
     RaiseLevel,
     ReadOperation,
+    ReadRecords,
     SessionOpened,
     Wake,
     Withdraw,
     decode_read,
     decode_result,
+    encode,
 )
 from coordnode.services.dialogue import (
     Ask,
@@ -72,6 +79,9 @@ class Clients:
         self._identities: dict[int, str] = {}
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
+        self.wanted: list[RecordsWanted] = []  # this turn's reads of bytes that lie in files
+        self._fetching: dict[int, Fetch] = {}  # by number
+        self._fetches = 0
         self._has_space: bool | None = None  # have the members with room on disk a quorum? None: not asked in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
@@ -249,6 +259,9 @@ class Clients:
             answers.refuse(asker, LeadershipLost("the leader lost its term before this was committed; it may have happened or not"))
         for asker in pending.drop_reads():
             answers.refuse(asker, self._not_leader())
+        for fetch in self._fetching.values():
+            answers.refuse(fetch.asker, self._not_leader())
+        self._fetching.clear()
         for asker in self._watching.end_all():
             answers.refuse(asker, self._not_leader())
         if raft.leader == NOBODY:
@@ -361,6 +374,8 @@ class Clients:
         if machine.revision < read.min_revision:
             self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
             return READ_BYTES_LEAST
+        if machine.needs_bytes(read.operation):
+            return self._fetch(machine, read)
         try:
             result = machine.read(read.operation, now_ms=self._proposing.cluster_ms())
         except CoordError as error:
@@ -368,6 +383,34 @@ class Clients:
             return READ_BYTES_LEAST
         self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
         return READ_BYTES_LEAST + len(result)
+
+    def _fetch(self, machine: Machine, read: Read) -> int:
+        """What it says was true at this moment, however long the files take."""
+        located = machine.locate(read.operation)
+        if isinstance(located, bytes):
+            self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, located))
+            return READ_BYTES_LEAST
+        if len(self._fetching) >= FETCHES_MAX:
+            self.answers.refuse(read.asker, Overloaded("too many reads wait for the disk; try again", retry_after_ms=self._tick_ms))
+            return READ_BYTES_LEAST
+        operation = cast(ReadRecords, read.operation)
+        self._fetches += 1
+        self._fetching[self._fetches] = Fetch(read.asker, machine.applied, located.answer)
+        self.wanted.append(RecordsWanted(self._fetches, located.blob, operation.offset, operation.limit, operation.bytes_max))
+        return READ_BYTES_LEAST
+
+    def on_records_found(self, found: RecordsFound, *, can_heal: bool) -> None:
+        """`can_heal`: other members could give back what is rotten here."""
+        fetch = self._fetching.pop(found.number, None)
+        if fetch is None:
+            return  # deposed meanwhile: the asker was told to go elsewhere
+        if not found.problem:
+            result = encode(msgspec.structs.replace(fetch.answer, frames=found.frames))
+            self.answers.give(fetch.asker[0], Reply(fetch.asker[1], fetch.applied, 0, result))
+        elif found.is_rotten and not can_heal:
+            self.answers.refuse(fetch.asker, Rotten(f"{found.problem}; no other voters could give it back: restore from a backup"))
+        else:
+            self.answers.refuse(fetch.asker, NotReady(f"{found.problem}; try again", retry_after_ms=self._tick_ms))
 
     def _renew(self, machine: Machine, request: int, sessions: list[SessionId]) -> KeepAliveReply:
         alive: list[tuple[SessionId, int]] = []

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from coordnode.ids import Index, MemberId
+from coordnode.raft.blobs import Blob, BlobWrite
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Message
 from coordnode.raft.ready import ChunkWanted, Write
@@ -32,6 +33,16 @@ class StoreChunk(msgspec.Struct):
     data: bytes
 
 
+class RecordsWanted(msgspec.Struct, frozen=True):
+    """Read frames of a journal, for a client; answered with RecordsFound of the same number."""
+
+    number: int
+    blob: Blob
+    offset: int
+    limit: int
+    bytes_max: int
+
+
 EMPTY: Mapping[int, Sequence[Answer]] = MappingProxyType({})
 
 
@@ -41,6 +52,8 @@ class Effects(msgspec.Struct):
     send_applied: Sequence[Message] = ()  # what members tell each other of their states
     to_clients: Mapping[int, Sequence[Answer]] = EMPTY  # by connection: one write to each socket per turn
     close: Sequence[int] = ()  # connections to cut off
+    store_blobs: Sequence[BlobWrite] = ()  # what apply wants to have written beside the state; before a slice of a snapshot of it
+    read_records: Sequence[RecordsWanted] = ()  # from what was written, this turn's writes included
     store_slice: StoreSlice | None = None
     store_chunks: Sequence[StoreChunk] = ()
     read_chunks: Sequence[ChunkWanted] = ()

@@ -35,7 +35,8 @@ class SnapshotFailed(msgspec.Struct):
 
 
 class ChunkRead(msgspec.Struct):
-    """A slice of our stored snapshot, for a peer. `found` False: that snapshot is gone or rotten."""
+    """A slice of our stored snapshot, for a peer. `found` False: that snapshot is gone or rotten. `rotten`: a blob is that it stands
+    on, in words; no other snapshot of ours could help."""
 
     target: MemberId
     meta: SnapshotMeta
@@ -43,6 +44,7 @@ class ChunkRead(msgspec.Struct):
     last: bool
     data: bytes
     found: bool = True
+    rotten: str = ""
 
 
 class ChunkStored(msgspec.Struct):
@@ -60,6 +62,15 @@ class SnapshotLoaded(msgspec.Struct):
     meta: SnapshotMeta
     slices: list[bytes]
     last: bool
+
+
+class RecordsFound(msgspec.Struct):
+    """Frames of a journal that a client asked for. `problem`: why there are none; `is_rotten`: they are not what was written."""
+
+    number: int
+    frames: bytes
+    problem: str = ""
+    is_rotten: bool = False
 
 
 class Events(msgspec.Struct):
@@ -80,6 +91,7 @@ class Events(msgspec.Struct):
     chunks_read: list[ChunkRead] = []
     chunks_stored: list[ChunkStored] = []
     snapshot_loaded: SnapshotLoaded | None = None
+    records_found: list[RecordsFound] = []
     space_ok: bool | None = None  # storage says whether data-adding commands have room here; None: unchanged
 
     def has_snapshot_news(self) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from coordnode.ids import Index, SessionId
 from coordnode.replica.answers import NO_ASKER, Asker
-from coordnode.services.commands import Batch, ReadOperation
+from coordnode.services.commands import Batch, ReadOperation, RecordsRead
 from coordnode.services.dialogue import WatchAsk
 
 
@@ -35,6 +35,14 @@ class KeepAlive(msgspec.Struct):
 class WatchStart(msgspec.Struct):
     asker: Asker
     ask: WatchAsk
+
+
+class Fetch(msgspec.Struct):
+    """A read that waits for the files."""
+
+    asker: Asker
+    applied: Index
+    answer: RecordsRead
 
 
 Waiting = Read | KeepAlive | WatchStart

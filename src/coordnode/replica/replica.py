@@ -8,21 +8,24 @@ A turn has both steps, so that messages and the write leave before what was comm
 
 import random
 from collections import deque
+from contextlib import suppress
 
 import msgspec
 
-from coordnode.errors import RecordError
+from coordnode.errors import CoordError, RecordError
 from coordnode.ids import NOBODY, Index, MemberId
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
+from coordnode.raft.progress import REPLICATE
+from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Ready
 from coordnode.raft.state import LEADER, Timing
 from coordnode.replica.agreement import AGREE, WE_DIFFER, Agreement
 from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
 from coordnode.replica.effects import Effects, StoreChunk
-from coordnode.replica.events import Events
+from coordnode.replica.events import Events, RecordsFound
 from coordnode.replica.known import NOTHING, Known
 from coordnode.replica.snapshotting import SnapshotMaker
 from coordnode.services.commands import decode_batch
@@ -112,6 +115,8 @@ class Replica:
                 clients.tick()
         if events.has_snapshot_news():
             self._on_snapshot_events(events)
+        for found in events.records_found:
+            self._on_records_found(found)
         for connection, identity in events.opened:
             clients.on_opened(connection, identity)
         for connection, ask in events.asks:
@@ -137,6 +142,8 @@ class Replica:
             self._ticked = False
             self._report_digest()
         self._maybe_snapshot()
+        if clients.wanted:
+            effects.read_records, clients.wanted = clients.wanted, []
         effects.to_clients = clients.answers.take()
 
     def _carry(self, ready: Ready) -> None:
@@ -183,6 +190,7 @@ class Replica:
                 self._agreement.checkpoint(entry.index, machine.digest)
         if to_apply:
             self._effects.again = True
+        self._effects.store_blobs = machine.take_blobs()
 
     def _apply_entry(self, machine: Machine, entry: Entry) -> None:
         self.applied = entry.index
@@ -282,6 +290,30 @@ class Replica:
         else:
             self.clients.stopped_at = index
 
+    # --- rot in what the state stands on ---------------------------------------------------------------------------
+
+    def _on_records_found(self, found: RecordsFound) -> None:
+        if found.is_rotten:
+            self._on_rot(found.problem)
+        self.clients.on_records_found(found, can_heal=bool(self._other_voters()))
+
+    def _other_voters(self) -> list[MemberId]:
+        return [voter for voter in sorted({*self.raft.config.voters, *self.raft.config.outgoing}) if voter != self.member]
+
+    def _on_rot(self, problem: str) -> None:
+        """What is regained from others is whole. Only a leader gives its state up for that, and only while all other voters have
+        everything: so two members never do so at the same time. Before that, another one leads if it can."""
+        raft = self.raft
+        if raft.role != LEADER:
+            return
+        others = self._other_voters()
+        whole = [member for member in others if raft.progress[member].state == REPLICATE and raft.progress[member].match >= raft.committed]
+        if whole == others and has_quorum(raft.config, lambda member: member != self.member):
+            self._effects.failed = f"{problem}; all other voters have everything"
+        elif whole:
+            with suppress(CoordError):  # one is under way
+                raft.transfer(whole[0])
+
     # --- snapshots -------------------------------------------------------------------------------------------------
 
     def _on_snapshot_events(self, events: Events) -> None:
@@ -300,6 +332,9 @@ class Replica:
             self._kept_bytes = raft.log.bytes - raft.log.bytes_after(meta.index)
             self._effects.release_before = Index(raft.log.base_index + 1)
         for chunk in events.chunks_read:
+            if chunk.rotten:
+                self._on_rot(chunk.rotten)
+                continue
             if not chunk.found and raft.snapshot == chunk.meta:
                 maker.due = True
             raft.on_chunk_read(chunk.target, chunk.meta, chunk.number, chunk.last, chunk.data, chunk.found)

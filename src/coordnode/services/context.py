@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from coordnode.errors import CoordError, TooOld
 from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term
-from coordnode.services.commands import NOTICES, Failure, Result
+from coordnode.raft.blobs import Blob, BlobWrite
+from coordnode.services.commands import NOTICES, Failure, RecordsRead, Result
 from coordnode.services.holdings import Holdings
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container
@@ -23,6 +24,18 @@ Handler = Callable[[Any], Result]
 Check = Callable[[Any, Settings], CoordError | None]
 Reader = Callable[[Any, int, int], Result]  # (operation, items_max, bytes_max)
 
+
+class Located(NamedTuple):
+    """Where the records that a read asks for lie, and what is to be answered besides."""
+
+    blob: Blob
+    offset: int
+    next: int  # the offset behind the last record of that blob
+    answer: RecordsRead  # without the frames
+
+
+Locator = Callable[[Any], Located | Result]
+
 _pack_session = Struct(">Q").pack
 
 
@@ -31,6 +44,7 @@ class Context:
 
     __slots__ = (
         "_events",
+        "blobs",
         "changes",
         "cluster_ms",
         "end_session",
@@ -63,6 +77,7 @@ class Context:
         self.wall_ms = 0  # to be stored and shown; no rule reads it
         self.session = NO_SESSION
         self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end
+        self.blobs: list[BlobWrite] = []  # what is to be written outside of the state; whoever drives the machine takes it
         self._events: list[EventRow] = []
         # Set by the machine:
         self.execute: Callable[[Any], Result]  # check and carry out an operation inside this command
@@ -107,6 +122,7 @@ class Service:
         self.containers: Containers = ()
         self.routes: Mapping[type, Handler] = {}
         self.reads: Mapping[type, Reader] = {}
+        self.locators: Mapping[type, Locator] = {}  # reads whose answers need bytes that are not in the containers
 
     def on_session_end(self, session: SessionId, is_clean: bool) -> None:
         """Let go of what the session held; `is_clean`: its client closed it, knowing that it is over.
@@ -117,6 +133,10 @@ class Service:
     def due(self) -> int | None:
         """The cluster_ms at which the next thing falls due; None: nothing ever does."""
         return None
+
+    def blobs(self) -> Sequence[Blob]:
+        """The bytes outside of its containers that they stand on, in the order of ids."""
+        return ()
 
     def on_wake(self) -> None:
         """Do what has fallen due at context.cluster_ms, at most settings.wake_items_max things; emit, but do not publish."""

@@ -3,7 +3,8 @@
 batch ─→ retry? ─→ checks ─→ service ─→ result ─→ kept for retries ─→ outcome
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from coordnode.errors import CoordError, TooOld, UnknownFormat
 from coordnode.ids import ClusterId, Index, Revision, SessionId, Term, Token
 from coordnode.limits import RANGE_BYTES_MAX, RANGE_ITEMS_MAX
+from coordnode.raft.blobs import Blob, BlobWrite, decode_list, encode_lists, is_list
 from coordnode.services import snapshot
 from coordnode.services.admission import check_command, check_envelope, check_operation
 from coordnode.services.commands import (
@@ -29,7 +31,7 @@ from coordnode.services.commands import (
     Wake,
     encode,
 )
-from coordnode.services.context import Containers, Context, Handler, Reader, Service, failure
+from coordnode.services.context import Containers, Context, Handler, Located, Locator, Reader, Service, failure
 from coordnode.services.history import History
 from coordnode.services.kv import Kv
 from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
@@ -65,9 +67,11 @@ class Machine:
         self._routes: dict[type, Handler] = {Wake: self._wake, RaiseLevel: self._raise_level}
         self.containers: dict[int, Container[Any, Any]] = {}  # all replicated state but settings and scalars, by container id
         self._reads: dict[type, Reader] = {}
+        self._locators: dict[type, Locator] = {}
         for service in self._services:
             self._routes.update(service.routes)
             self._reads.update(service.reads)
+            self._locators.update(service.locators)
         owned: list[Containers] = [service.containers for service in self._services]
         owned += [self._requests.containers, context.holdings.containers, self._history.containers]
         for containers in owned:
@@ -216,6 +220,28 @@ class Machine:
         self._context.shown_ms = max(self.scalars.cluster_ms, now_ms)
         return encode(self._reads[type(operation)](operation, items_max, bytes_max))
 
+    def needs_bytes(self, operation: ReadOperation) -> bool:
+        """Its answer needs bytes that are not in the state: `locate` says which."""
+        return type(operation) in self._locators
+
+    def locate(self, operation: ReadOperation) -> Located | bytes:
+        """Where the bytes are; the encoded Result where none are needed."""
+        found = check_operation(operation, self.settings, self.scalars.level)
+        located = self._locators[type(operation)](operation) if found is None else failure(found)
+        return located if isinstance(located, Located) else encode(located)
+
+    def take_blobs(self) -> Sequence[BlobWrite]:
+        """What was applied since the last call wants to have written outside of the state, in order."""
+        blobs = self._context.blobs
+        if not blobs:
+            return ()
+        self._context.blobs = []
+        return blobs
+
+    def blobs(self) -> list[Blob]:
+        """All bytes outside of the state that it stands on, in the order of ids."""
+        return [blob for service in self._services for blob in service.blobs()]
+
     def changes(self, after: Revision, up_to: Revision) -> list[Change]:
         """The changes with after < revision <= up_to; after + 1 must not be below the floor."""
         return self._history.changes(after, up_to)
@@ -301,7 +327,8 @@ class Machine:
         """Slices of the state as it is now, each made when it is asked for. What is applied meanwhile does not show."""
         digest = self.digest
         frozen = [(number, container.freeze()) for number, container in sorted(self.containers.items())]
-        return snapshot.slices(snapshot.encode_header(self.settings, self.scalars), digest, frozen)
+        rows = snapshot.slices(snapshot.encode_header(self.settings, self.scalars), digest, frozen)
+        return chain(rows, encode_lists(self.blobs()))
 
     @staticmethod
     def restore(slices: Iterable[bytes], supported_level: int = SUPPORTED_LEVEL) -> "Machine":
@@ -319,8 +346,14 @@ class Restorer:
         self._machine: Machine | None = None
         self._trailer: snapshot.Trailer | None = None
         self._rows = 0
+        self._blobs: list[Blob] = []
+        self._lists_due = False
 
     def feed(self, data: bytes) -> None:
+        if is_list(data):
+            blobs, self._lists_due = decode_list(data)
+            self._blobs += blobs
+            return
         try:
             for section in snapshot.decode_slice(data):
                 self._take(section)
@@ -335,6 +368,8 @@ class Restorer:
             raise snapshot.damaged(f"it holds {self._rows} rows, {trailer.rows} were written")
         if machine.digest != trailer.digest:
             raise snapshot.damaged(f"its digest is {machine.digest:016x}, {trailer.digest:016x} was written")
+        if self._lists_due or self._blobs != machine.blobs():
+            raise snapshot.damaged(f"it lists {len(self._blobs)} blobs, and not those that its rows stand on")
         return machine
 
     def _take(self, section: snapshot.Section) -> None:

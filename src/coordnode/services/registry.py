@@ -9,6 +9,7 @@ from coordnode.services.context import Check, Service
 from coordnode.services.counters import Counters
 from coordnode.services.elections import Elections
 from coordnode.services.groups import Groups
+from coordnode.services.journals import Journals
 from coordnode.services.kv import Kv
 from coordnode.services.locks.service import Locks
 from coordnode.services.queues import Queues
@@ -17,7 +18,7 @@ from coordnode.services.shards import Shards
 
 SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
-OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Barriers, Queues)
+OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Barriers, Queues, Journals)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those: shards before their groups."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}

@@ -150,7 +150,7 @@ class Shards(Service):
         self.reads = {GetAssignment: self.get, ListAssignments: self.page}
         context.on_group_changed = self.on_group_changed
         self._ending = NO_SESSION  # the last one that ended, while its groups are told
-        self._balanced: Mapping[bytes, object] = {}  # assignments that were balanced without it
+        self._balanced: Mapping[bytes, None] = {}  # assignments that were balanced without it
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class Shards(Service):
             self._free(name, key, owned, touched.setdefault(name, _Moves()), by=session)
         for name, moves in touched.items():
             self._rebalance(name, self._found(name), moves, leaving=session)
-        self._ending, self._balanced = session, touched
+        self._ending, self._balanced = session, dict.fromkeys(touched)
 
     def due(self) -> int | None:
         first = self._due.first()

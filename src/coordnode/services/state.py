@@ -61,6 +61,10 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     session_tasks_max: int = 1_024  # tasks that one session holds, and places in line that it has
     queue_waiters_max: int = 10_000  # places in line before one queue
     barrier_count_max: int = 10_000  # sessions
+    journal_batch_bytes_max: int = 1_048_576  # records of one append, and what says where they end
+    journal_batch_records_max: int = 65_536
+    journal_bytes_min: int = 4_096  # no journal has a smaller bound
+    journals_bytes_max: int = 68_719_476_736  # the bounds of all journals together
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -77,6 +81,7 @@ class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=T
     history_count: int = 0
     history_bytes: int = 0
     history_floor: Revision = Revision(1)  # the first revision whose changes are all still here
+    journals_bytes: int = 0  # the bounds of all journals together
 
 
 def scalars_hash(settings: Settings, scalars: Scalars) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.calls import AdministrativeAsk
+from coordnode.errors import PromiseBroken
 from coordnode.ids import ClusterId, Index, MemberId, SessionId, Term
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.messages import Message
@@ -32,6 +33,7 @@ from coordnode.simulator.vocabulary import Vocabulary
 from coordnode.simulator.workload import Workload
 from coordnode.simulator.world import MILLISECOND, SECOND, World
 from coordnode.storage.block import Identity
+from coordnode.storage.journals import blob_path
 from coordnode.storage.recovery import Genesis, Recovered, create_folder
 from coordnode.storage.wal import Settings as WalSettings
 from coordnode.wire.bodies import decode_messages, encode_messages
@@ -192,6 +194,8 @@ class Cluster:
                 return f"member {number} applied {replica.applied} of {applied}, its log ends at {raft.log.last_index()}"
             if raft.lost_entries:
                 return f"member {number} has not regained what it lost"
+            if not member.is_done_writing():
+                return f"member {number} still writes beside its log"
         return self.workload.why_not_quiet()
 
     # --- Site of the members ---------------------------------------------------------------------------------------
@@ -249,6 +253,24 @@ class Cluster:
 
     def flip_state(self, victim: Victim) -> bool:
         return self.damages.flip_state(self.members[victim.member])
+
+    def rot_journal(self, victim: Victim, draw: int) -> bool:
+        return self.damages.rot_journal(self.members[victim.member], draw)
+
+    def on_rot_found(self, member: SimMember) -> None:
+        self.marks.reach(marks.JOURNAL_ROT_FOUND)
+
+    def check_journals(self, member: SimMember) -> None:
+        """Its files hold what was told: all that its state stands on, but for what rotted and was not found."""
+        replica = member.replica
+        assert replica is not None
+        assert replica.machine is not None
+        for blob in replica.machine.blobs():
+            path = blob_path(blob.id)
+            found = member.disk.open(path).read(0, blob.size) if member.disk.exists(path) else b""
+            if found != self.reference.blobs[blob.id][: blob.size] and blob.id not in member.rotten:
+                sentence = f"member {member.member} has {len(found)} bytes of blob {blob.id}, or others than were told"
+                raise PromiseBroken("journal-files", sentence, (blob, len(found)))
 
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         return self.damages.rot(kind, self.members[victim.member], draw, down_ns)

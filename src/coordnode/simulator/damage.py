@@ -24,6 +24,7 @@ HEALED_MARKS = {
 
 
 FLIPPED = b"\xfeflipped"  # no request id and no nonce
+LOOK_EVERY_NS = 200 * MILLISECOND
 FALLS_AGAIN_NS_MIN = 5 * MILLISECOND
 FALLS_AGAIN_NS_SPREAD = 200 * MILLISECOND
 
@@ -52,6 +53,7 @@ class Damages:
         self.hurt: dict[MemberId, Hurt] = {}
         self._site = site
         self._chance = site.world.stream("rot")
+        self._look_again_ns = 0
 
     def rot(self, kind: str, victim: SimMember, draw: int, down_ns: int) -> bool:
         """In a running member, found at its next start; or in one that is down just then. Either way it starts again soon."""
@@ -90,6 +92,33 @@ class Damages:
         checks.flipped[victim.member] = int(machine.applied)
         self.hurt[victim.member] = Hurt(faults.STATE_FLIPPED, victim.lives)  # it will set all aside, and then needs the others
         return True
+
+    def rot_journal(self, victim: SimMember, draw: int) -> bool:
+        """Not found by a start: until the blob is whole again or gone, nobody else is hurt."""
+        replica = victim.replica
+        config = self._site.settled_config()
+        if replica is None or replica.machine is None or config is None or len(config.voters) < 3 or self._site.is_changing():
+            return False
+        if self.hurt or self._site.checks.flipped or victim.member not in config.voters:
+            return False
+        victim.disk.settle()
+        blob = rot.rot_blob(victim.disk, replica.machine.blobs(), self._chance)
+        if blob:
+            victim.rotten[blob] = None
+            self.hurt[victim.member] = Hurt(faults.ROT_JOURNAL, victim.lives)
+        return bool(blob)
+
+    def _look_at_journals(self, member: SimMember) -> None:
+        replica = member.replica
+        if replica is None or replica.machine is None or self._site.world.now_ns < self._look_again_ns:
+            return
+        self._look_again_ns = self._site.world.now_ns + LOOK_EVERY_NS
+        known = {blob.id: blob for blob in replica.machine.blobs()}
+        for number in list(member.rotten):
+            if number not in known or rot.is_blob_whole(member.disk, known[number]):
+                del member.rotten[number]
+        if not member.rotten and not replica.raft.lost_entries and replica.raft.hard_durable:
+            del self.hurt[member.member]
 
     def _start_again(self, victim: SimMember) -> None:
         hurt = self.hurt.get(victim.member)
@@ -154,6 +183,9 @@ class Damages:
     def look(self, member: SimMember) -> None:
         """After one of its turns: it is healed once it started since, has its state, and regained what it lost."""
         hurt = self.hurt.get(member.member)
+        if hurt is not None and hurt.kind == faults.ROT_JOURNAL:
+            self._look_at_journals(member)
+            return
         if hurt is None or member.lives == hurt.lives or member.state != UP:
             return
         replica = member.replica

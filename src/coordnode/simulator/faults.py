@@ -31,6 +31,7 @@ ROT_RECORD = "rot in the last record"
 ROT_HARD_STATE = "rot in one hard state copy"
 ROT_SNAPSHOT = "rot in the newest snapshot"
 ROT_ANYWHERE = "rot anywhere"
+ROT_JOURNAL = "rot in a journal"
 HARD_STATE_LOST = "rot in both hard state copies"
 STATE_FLIPPED = "state of one member changed by itself"
 FSYNC_FAILS = "failing fsync"
@@ -116,6 +117,7 @@ KINDS: dict[str, _Kind] = {
     ANSWERS_LOST: _Kind(0.4, 4, (300, 5_500), (0, 1_000_000)),
     STALLED_ASKS: _Kind(0.5, 10, (200, 4_000), (0, 1_000_000)),
     STALLED_ANSWERS: _Kind(0.4, 8, (100, 2_500), (0, 1_000_000)),
+    ROT_JOURNAL: _Kind(0.4, 8, (0, 0), (0, 1_000_000_000), 0.8),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

@@ -67,6 +67,10 @@ class Cluster(Protocol):
         """Its state in memory is not what the log made any more. False: it leads, or others are hurt."""
         ...
 
+    def rot_journal(self, victim: Victim, draw: int) -> bool:
+        """In a running member, found when somebody reads there. False: it has none, or others are hurt."""
+        ...
+
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         """False: nothing there may rot now without a majority being hurt."""
         ...
@@ -322,6 +326,9 @@ class Injector:
     def _rot(self, fault: Fault, victim: Victim) -> bool:
         return self._cluster.rot(fault.kind, victim, fault.amount, fault.lasting_ms * MILLISECOND)
 
+    def _rot_journal(self, fault: Fault, victim: Victim) -> bool:
+        return self._cluster.rot_journal(victim, fault.amount)
+
     def _flip_state(self, fault: Fault, victim: Victim) -> bool:
         return self._cluster.flip_state(victim)
 
@@ -411,4 +418,5 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.ANSWERS_LOST: Injector._lose_answers,
     faults.STALLED_ASKS: Injector._stall,
     faults.STALLED_ANSWERS: Injector._stall,
+    faults.ROT_JOURNAL: Injector._rot_journal,
 }

@@ -6,13 +6,15 @@ is in flight, and a crash may cut it anywhere.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from coordnode.errors import DiskFull, Superseded
+from coordnode.errors import DiskFull, Rotten, Superseded
 from coordnode.ids import Index
+from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
-from coordnode.replica.effects import StoreChunk, StoreSlice
+from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
 from coordnode.replica.events import ChunkRead, ChunkStored, Events, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.replica.known import Known
 from coordnode.simulator import marks
@@ -68,7 +70,7 @@ class Lanes:
         self._release_before = Index(0)
         self._space_ok = True
         self._was_full = False
-        self._snapshot_work: deque[Callable[[], Callable[[], None]]] = deque()
+        self._snapshot_work: deque[tuple[Callable[[], Callable[[], None]], int]] = deque()  # and how long the lane rests after it
         self._snapshot_busy = False
 
     # --- the log's lane --------------------------------------------------------------------------------------------
@@ -86,6 +88,8 @@ class Lanes:
 
     def tick(self, known: Known) -> None:
         """Once per tick of the member: with nothing to write, the mark says so, and spare segments are prepared."""
+        if self._snapshots.journals.is_behind() and not self._snapshot_busy:
+            self.store_blobs(())
         if self._busy or self._queue:
             self._idle_ticks = 0
             return
@@ -162,6 +166,12 @@ class Lanes:
 
     # --- the snapshot lane -----------------------------------------------------------------------------------------
 
+    def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        self._enqueue(lambda: self._store_blobs(writes), pace_ns=0)
+
+    def read_records(self, work: RecordsWanted) -> None:
+        self._enqueue(lambda: self._read_records(work), pace_ns=0)
+
     def store_slice(self, work: StoreSlice) -> None:
         self._enqueue(lambda: self._store_slice(work))
 
@@ -174,15 +184,20 @@ class Lanes:
     def load_snapshot(self, meta: SnapshotMeta) -> None:
         self._enqueue(lambda: self._load(meta, self._snapshots.load(meta)))
 
-    def _enqueue(self, work: Callable[[], Callable[[], None]]) -> None:
-        self._snapshot_work.append(work)
+    def is_quiet(self) -> bool:
+        """Nothing waits to be written beside the log."""
+        return not self._snapshot_busy and not self._snapshots.journals.is_behind()
+
+    def _enqueue(self, work: Callable[[], Callable[[], None]], *, pace_ns: int | None = None) -> None:
+        self._snapshot_work.append((work, self._pace_ns if pace_ns is None else pace_ns))
         if not self._snapshot_busy:
             self._next_snapshot_work()
 
     def _next_snapshot_work(self) -> None:
         self._snapshot_busy = True
-        tell = self._snapshot_work.popleft()()
-        self._host.after(self._disk.take_cost_ns() + self._pace_ns, self._snapshot_work_done, tell)
+        work, pace_ns = self._snapshot_work.popleft()
+        tell = work()
+        self._host.after(self._disk.take_cost_ns() + pace_ns, self._snapshot_work_done, tell)
 
     def _snapshot_work_done(self, tell: Callable[[], None]) -> None:
         self._disk.settle()
@@ -192,6 +207,15 @@ class Lanes:
             self._next_snapshot_work()
         else:
             self._snapshot_busy = False
+
+    def _store_blobs(self, writes: Sequence[BlobWrite]) -> Callable[[], None]:
+        with suppress(DiskFull):
+            self._snapshots.store_blobs(writes)
+        return lambda: None
+
+    def _read_records(self, work: RecordsWanted) -> Callable[[], None]:
+        found = self._snapshots.read_records(work)
+        return lambda: self._host.inbox.records_found.append(found)
 
     def _store_slice(self, work: StoreSlice) -> Callable[[], None]:
         self._host.on_snapshotting(work.meta)
@@ -206,19 +230,27 @@ class Lanes:
     def _store_chunk(self, work: StoreChunk) -> Callable[[], None]:
         if work.number:
             self._host.on_receiving()
+        received = self._snapshots.pieces_received
         try:
             next_number, complete = self._snapshots.store_chunk(work)
         except DiskFull:
             next_number, complete = 0, False
-        if next_number > work.number + 1 and not complete:
+        if self._snapshots.pieces_received > received:
+            self._marks.reach(marks.JOURNAL_RECEIVED)
+        elif next_number > work.number + 1 and not complete:
             self._marks.reach(marks.SNAPSHOT_RESUMED)
         stored = ChunkStored(work.source, work.meta, next_number, complete)
         return lambda: self._host.inbox.chunks_stored.append(stored)
 
     def _read_chunk(self, work: ChunkWanted) -> Callable[[], None]:
-        found = self._snapshots.read_slice(work.meta, work.number)
+        rotten = ""
+        found = None
+        try:
+            found = self._snapshots.read_slice(work.meta, work.number)
+        except Rotten as error:
+            rotten = error.sentence
         if found is None:
-            read = ChunkRead(work.target, work.meta, work.number, False, b"", False)
+            read = ChunkRead(work.target, work.meta, work.number, False, b"", False, rotten)
         else:
             read = ChunkRead(work.target, work.meta, work.number, found[1], found[0])
         return lambda: self._host.inbox.chunks_read.append(read)
@@ -237,7 +269,7 @@ class Lanes:
         except Superseded:
             return lambda: None  # the newer one was asked for meanwhile
         if not last:
-            self._snapshot_work.append(lambda: self._load(meta, slices))
+            self._snapshot_work.append((lambda: self._load(meta, slices), self._pace_ns))
         return lambda: self._tell_loaded(meta, loaded, last=last)
 
     def _tell_loaded(self, meta: SnapshotMeta, loaded: list[bytes], *, last: bool) -> None:

@@ -42,6 +42,11 @@ DEADLOCK_REFUSED = "deadlock refused"
 LEADER_FOLLOWED = "candidate followed a leader"
 LEADERSHIP_HANDED_OVER = "leadership handed over by name"
 STALE_TOKEN_REFUSED = "stale token found stale"
+JOURNAL_RETAINED = "old records of a journal dropped for new ones"
+JOURNAL_READER_TOO_SLOW = "reader of a journal told that records are gone"
+JOURNAL_DELETED = "reader of a journal told that it is deleted"
+JOURNAL_ROT_FOUND = "rot in a journal found, and the state regained from others"
+JOURNAL_RECEIVED = "bytes of a journal received with a snapshot"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -86,6 +91,11 @@ MARKS = (
     LEADER_FOLLOWED,
     LEADERSHIP_HANDED_OVER,
     STALE_TOKEN_REFUSED,
+    JOURNAL_RETAINED,
+    JOURNAL_READER_TOO_SLOW,
+    JOURNAL_DELETED,
+    JOURNAL_ROT_FOUND,
+    JOURNAL_RECEIVED,
 )
 
 LONG_RUN_SEEDS = 300

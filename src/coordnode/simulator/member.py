@@ -55,6 +55,10 @@ class Site(Protocol):
 
     def on_opened(self, member: "SimMember", recovered: Recovered) -> None: ...
 
+    def on_rot_found(self, member: "SimMember") -> None:
+        """In a journal, while it runs: it gives its state up."""
+        ...
+
     def on_ended(self, member: "SimMember") -> None:
         """Its process did; the host closes its connections."""
         ...
@@ -81,6 +85,7 @@ class SimMember:
         site.checks.quorums.add(identity.member, self.claims)
         self.replica: Replica | None = None
         self.lives = 0
+        self.rotten: dict[int, None] = {}  # blobs of journals that rot was put into, and that were not seen whole since
         self._site = site
         self._world = site.world
         self._chance = site.world.stream(f"member {identity.member}")
@@ -104,6 +109,9 @@ class SimMember:
 
     def is_serving(self) -> bool:
         return self.state in (UP, PAUSED)
+
+    def is_done_writing(self) -> bool:
+        return self._lanes is not None and self._lanes.is_quiet()
 
     def leads(self) -> bool:
         return self.state == UP and self.replica is not None and self.replica.raft.role == LEADER
@@ -247,6 +255,10 @@ class SimMember:
         except Diverged as error:
             if self.member in self._site.checks.flipped:
                 self._site.marks.reach(marks.DIVERGENCE_FOUND)
+                self.discard_state()
+                return
+            if self.rotten:
+                self._site.on_rot_found(self)
                 self.discard_state()
                 return
             raise PromiseBroken("state-agreement", f"member {self.member} finds that it diverged: {error.sentence}") from error

@@ -9,6 +9,7 @@ from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.promises import ExactlyOnce, SessionLife, WatchOrder
 from coordnode.errors import PromiseBroken, SessionExpired, TooOld
 from coordnode.ids import Index, Revision, SessionId, Term
+from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import BATCH, Entry
 from coordnode.services.commands import (
     Batch,
@@ -91,6 +92,7 @@ class Reference:
         self.entries: list[Entry] = []  # entries[i].index == 1 + i
         self.decoded: dict[tuple[Term, Index], Batch] = {}  # what somebody wrote and nobody has applied yet
         self.digests: list[int] = [self.machine.digest]  # by index
+        self.blobs: dict[int, bytearray] = {}  # what every member's file of that blob must begin with
         self.commands = 0
         self.on_effect: Callable[[tuple[int, int], int, Command, Result], None] = lambda *_what: None  # services have checks of their own
         self._left_ms: dict[int, int | None] = {}  # by session: what the entry under way says is left of its lease; None: all
@@ -125,6 +127,7 @@ class Reference:
             raise PromiseBroken("cluster-time", sentence, (entry.index, entry.term))
         before = machine.revision
         outcomes = machine.apply(entry.index, entry.term, batch)
+        self._write_blobs(machine.take_blobs())
         self.digests.append(machine.digest)
         if machine.revision > before:
             self._note_changes(before)
@@ -133,6 +136,15 @@ class Reference:
             revision = self._note_command(entry, position, command, outcome, revision, now_ns)
         if self._left_ms:
             self._check_leases(entry)
+
+    def _write_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        for write in writes:
+            content = self.blobs.setdefault(write.blob, bytearray())
+            if write.position != len(content):
+                sentence = f"blob {write.blob} has {len(content)} bytes, and is written to at {write.position}"
+                raise PromiseBroken("journal-files", sentence, (write.blob, write.position, len(content)))
+            for part in write.parts:
+                content += part
 
     def _check_leases(self, entry: Entry) -> None:
         for session, ttl_ms, remaining_ms in self.machine.leases():

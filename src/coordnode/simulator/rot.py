@@ -3,13 +3,17 @@
 Never touches what storage could not prove: the last batch before its mark is, to any reader, a torn tail.
 """
 
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
+from zlib import crc32
 
+from coordnode.raft.blobs import Blob
 from coordnode.simulator.disk import SimDisk
 from coordnode.storage.block import HEAD_BYTES, Identity
 from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.identity import IDENTITY_FILE
+from coordnode.storage.journals import blob_path
 from coordnode.storage.mark import MARK_FILE, read_mark
 from coordnode.storage.record import BATCH, HEADER_BYTES
 from coordnode.storage.scan import Began, Found, walk
@@ -75,6 +79,23 @@ def rot_anywhere(disk: SimDisk, identity: Identity, rng: Random) -> Hit | None:
     if kind == 4:
         return rot_newest_snapshot(disk, rng)
     return rot_mark(disk, rng)
+
+
+def rot_blob(disk: SimDisk, blobs: Sequence[Blob], rng: Random) -> int:
+    """A byte that is durable and that the state stands on. The blob's id; 0: there is none."""
+    known = [blob for blob in blobs if disk.exists(blob_path(blob.id))]
+    places = [(blob, min(blob.size, len(disk.durable_bytes(blob_path(blob.id))))) for blob in known]
+    places = [(blob, size) for blob, size in places if size]
+    if not places:
+        return 0
+    blob, size = places[int(rng.random() * len(places))]
+    disk.rot(blob_path(blob.id), int(rng.random() * size), rng)
+    return blob.id
+
+
+def is_blob_whole(disk: SimDisk, blob: Blob) -> bool:
+    path = blob_path(blob.id)
+    return disk.exists(path) and crc32(disk.open(path).read(0, blob.size)) == blob.checksum
 
 
 def rot_identity(disk: SimDisk, rng: Random) -> Hit:

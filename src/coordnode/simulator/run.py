@@ -120,6 +120,7 @@ class _Run:
         for member in cluster.belonging():
             assert member.replica is not None
             cluster.checks.compare_whole(member.replica)
+            cluster.check_journals(member)
 
     def _verdict(self, cluster: Cluster) -> None:
         left = [int(session) for session, _ in cluster.reference.machine.sessions()]

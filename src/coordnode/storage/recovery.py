@@ -22,6 +22,7 @@ from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk
 from coordnode.storage.hard_state import HardStateFiles, newest_copy
 from coordnode.storage.identity import FORMATTING_FILE, IDENTITY_FILE, LOCK_FILE, check_folder, is_untouched, read_identity, write_identity
+from coordnode.storage.journals import JOURNAL_FOLDER
 from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.record import Record
 from coordnode.storage.scan import Rot, walk
@@ -94,13 +95,13 @@ def _accept_made(disk: Disk, identity: Identity) -> None:
 
 def _format(disk: Disk, identity: Identity, genesis: Genesis | None, settings: Settings) -> None:
     """Whatever an interrupted attempt left is removed first."""
-    for folder in (WAL_FOLDER, SNAPSHOT_FOLDER):
+    for folder in (WAL_FOLDER, SNAPSHOT_FOLDER, JOURNAL_FOLDER):
         for name in disk.list(folder):
             disk.unlink(f"{folder}/{name}")
     for name in disk.list(""):
-        if name not in (WAL_FOLDER, SNAPSHOT_FOLDER, LOCK_FILE, FORMATTING_FILE, "lost+found"):
+        if name not in (WAL_FOLDER, SNAPSHOT_FOLDER, JOURNAL_FOLDER, LOCK_FILE, FORMATTING_FILE, "lost+found"):
             disk.unlink(name)
-    for folder in (WAL_FOLDER, SNAPSHOT_FOLDER):
+    for folder in (WAL_FOLDER, SNAPSHOT_FOLDER, JOURNAL_FOLDER):
         disk.make_folder(folder)
     disk.sync_folder("")
     chain = 0
@@ -166,6 +167,7 @@ def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: b
         return wal.chain_at(index)
 
     snapshots = SnapshotStore(disk, expected, chain_at)
+    snapshots.journals.make_folder()
     metas, rotten = snapshots.find()
     report += rotten
     if discard_state:

@@ -5,13 +5,14 @@ slice    magic, number, bytes, crc of the data, crc of this header; the data; pa
 footer   a slice header with its own magic: count of slices, checksum over all slice headers
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
 from coordnode.errors import DiskFailed, RecordError
 from coordnode.limits import SLICE_BYTES_HARD_MAX
+from coordnode.raft.blobs import Blob, decode_list, is_list
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.storage.block import HEAD_BYTES, Identity, seal, unseal
 from coordnode.storage.disk import DiskFile
@@ -131,6 +132,22 @@ def read_slice(file: DiskFile, part: Slice) -> bytes:
     if len(data) != part.size or crc32(data) != part.data_crc:
         raise RecordError(f"slice {part.number} at offset {part.offset} does not match its checksum")
     return data
+
+
+def read_lists(file: DiskFile, slices: Sequence[Slice]) -> tuple[list[Blob], bool]:
+    """The blobs that the last of these slices list, and whether slices with more may follow."""
+    lists: list[bytes] = []
+    for part in reversed(slices):
+        data = read_slice(file, part)
+        if not is_list(data):
+            break
+        lists.append(data)
+    blobs: list[Blob] = []
+    more = True
+    for data in reversed(lists):
+        found, more = decode_list(data)
+        blobs += found
+    return blobs, more
 
 
 def read_slices(file: DiskFile, contents: Contents) -> Iterator[bytes]:

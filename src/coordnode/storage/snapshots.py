@@ -1,10 +1,13 @@
 """Snapshots on disk: made slice by slice beside, put in place as a whole; received ones survive a restart half-way.
 
-Two whole ones are kept: the older serves a peer that is still reading it, and is what remains when the newer one rots.
+Two whole ones are kept: the older serves a peer that is still reading it, and is what remains when the newer one rots. A snapshot is
+in place only with all blobs that its last slices list; what none of those kept lists goes. On the way to another member the pieces
+of these blobs follow its slices, and are counted on from them; who has a blob already asks for the next that it has not.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -12,10 +15,13 @@ import msgspec
 from coordnode.errors import CoordError, DiskFailed, DiskFull, RecordError, Rotten, Superseded
 from coordnode.ids import Index
 from coordnode.limits import SNAPSHOT_UNSYNCED_BYTES_MAX
+from coordnode.raft.blobs import Blob, BlobWrite, Pieces, decode_list, is_list
 from coordnode.raft.entry import SnapshotMeta
-from coordnode.replica.effects import StoreChunk, StoreSlice
+from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
+from coordnode.replica.events import RecordsFound
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk, DiskFile
+from coordnode.storage.journals import JournalFiles
 from coordnode.storage.snapshot_file import (
     Contents,
     Slice,
@@ -24,6 +30,7 @@ from coordnode.storage.snapshot_file import (
     encode_header,
     encode_slice,
     read_contents,
+    read_lists,
     read_slice,
 )
 
@@ -49,6 +56,8 @@ class _Growing:
         self.slices = contents.slices
         self.checksum = contents.checksum
         self.end = contents.end
+        self.blobs, self.lists_due = read_lists(file, self.slices)
+        self.wanted: Wanted | None = None  # with all slices here: what is missing of the blobs
 
     def append(self, data: bytes) -> None:
         encoded = encode_slice(len(self.slices), data)
@@ -59,6 +68,9 @@ class _Growing:
         self.slices.append(part)
         self.checksum = add_to_checksum(self.checksum, part)
         self.end += len(encoded)
+        if is_list(data):
+            blobs, self.lists_due = decode_list(data)
+            self.blobs += blobs
 
     def complete(self, disk: Disk) -> None:
         self.file.write(self.end, encode_footer(len(self.slices), self.checksum))
@@ -68,13 +80,48 @@ class _Growing:
         self.file.close()
 
 
+class Wanted:
+    """Which pieces of blobs a received snapshot still lacks."""
+
+    def __init__(self, blobs: Sequence[Blob], journals: JournalFiles) -> None:
+        self.pieces = Pieces(blobs)
+        self._journals = journals
+        self._missing = deque(number for number, blob in enumerate(blobs) if not journals.is_whole(blob))
+        self.next = self._first()  # the piece that is wanted next; as many as there are: none
+
+    def _first(self) -> int:
+        return self.pieces.first_of(self._missing[0]) if self._missing else self.pieces.count
+
+    def is_over(self) -> bool:
+        return not self._missing
+
+    def take(self, piece: int, data: bytes) -> None:
+        """The wanted one. A blob that is not what was listed once all of it is here is wanted anew."""
+        number, position, size = self.pieces.place_of(piece)
+        blob = self.pieces.blobs[number]
+        if len(data) != size:
+            return
+        self._journals.write_piece(blob, position, data)
+        if position + size < blob.size:
+            self.next += 1
+            return
+        if self._journals.is_whole(blob):
+            self._missing.popleft()
+        self.next = self._first()
+
+
 class Whole:
     """A complete snapshot whose slices were all verified when it was found or made."""
 
-    def __init__(self, meta: SnapshotMeta, slices: list[Slice]) -> None:
+    def __init__(self, meta: SnapshotMeta, slices: list[Slice], blobs: Sequence[Blob]) -> None:
         self.meta = meta
         self.slices = slices
+        self.pieces = Pieces(blobs)
         self.path = snapshot_path(meta, "snap")
+
+    def count(self) -> int:
+        """Of slices and pieces."""
+        return len(self.slices) + self.pieces.count
 
 
 class SnapshotStore:
@@ -85,6 +132,8 @@ class SnapshotStore:
         self._disk = disk
         self._identity = identity
         self._chain_at = chain_at
+        self.journals = JournalFiles(disk)
+        self.pieces_received = 0  # of blobs, since the start
         self._whole: list[Whole] = []  # newest first
         self._making: _Growing | None = None
         self._parts: list[_Growing] = []  # the one that grew last is last
@@ -126,12 +175,13 @@ class SnapshotStore:
             making.append(work.data)
             if not work.last:
                 return None
+            self.journals.sync()
             making.complete(self._disk)
         except DiskFull:
             self._abandon_making()
             raise
         self._making = None
-        self._add(Whole(making.meta, making.slices))
+        self._add(Whole(making.meta, making.slices, making.blobs))
         return making.meta
 
     def abandon(self) -> None:
@@ -154,23 +204,40 @@ class SnapshotStore:
     def _store_chunk(self, work: StoreChunk) -> tuple[int, bool]:
         for whole in self._whole:
             if whole.meta == work.meta:
-                return len(whole.slices), True
+                return whole.count(), True
         part = self._part(work.meta, begin=work.number == 0)
         if part is None:
             return 0, False
-        if work.number != len(part.slices):
-            return len(part.slices), False
         try:
-            part.append(work.data)
-            if not work.last:
-                return len(part.slices), False
+            wanted = self._take(part, work)
+            if wanted is not None:
+                return wanted, False
             part.complete(self._disk)
         except DiskFull:
             self._drop_part(part)
             raise
         self._parts.remove(part)
-        self._add(Whole(part.meta, part.slices))
-        return len(part.slices), True
+        whole = Whole(part.meta, part.slices, part.blobs)
+        self._add(whole)
+        return whole.count(), True
+
+    def _take(self, part: _Growing, work: StoreChunk) -> int | None:
+        """What is wanted next; None: all of it is here."""
+        if part.lists_due:
+            if work.number != len(part.slices):
+                return len(part.slices)
+            part.append(work.data)
+            if work.last and not part.blobs:
+                return None
+            if part.lists_due:
+                return len(part.slices)
+        slices = len(part.slices)
+        if part.wanted is None:
+            part.wanted = Wanted(part.blobs, self.journals)
+        if not part.wanted.is_over() and work.number == slices + part.wanted.next:
+            part.wanted.take(work.number - slices, work.data)
+            self.pieces_received += 1
+        return None if part.wanted.is_over() else slices + part.wanted.next
 
     def _part(self, meta: SnapshotMeta, *, begin: bool) -> _Growing | None:
         """The partial snapshot of that meta: the one that grows, or what a restart left of it, or a new one."""
@@ -213,17 +280,35 @@ class SnapshotStore:
         part.file.close()
         self._unlink_if_there(part.path)
 
+    # --- what journals write and read --------------------------------------------------------------------------------
+
+    def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        """DiskFull: the rest is written as soon as there is room."""
+        self._guarded(lambda: self.journals.store(writes))
+
+    def read_records(self, wanted: RecordsWanted) -> RecordsFound:
+        try:
+            frames = self._guarded(lambda: self.journals.read(wanted.blob, wanted.offset, wanted.limit, wanted.bytes_max))
+        except (DiskFull, Rotten) as error:
+            return RecordsFound(wanted.number, b"", error.sentence, isinstance(error, Rotten))
+        return RecordsFound(wanted.number, frames)
+
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
-        """A slice, and whether it is the last. None: that snapshot is gone or rotten."""
+        """A slice or piece, and whether it is the last. None: that snapshot is gone or rotten. Rotten: a blob is, and no other
+        snapshot of this member could help."""
         return self._guarded(lambda: self._read_slice(meta, number))
 
     def _read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
         for whole in self._whole:
-            if whole.meta == meta and number < len(whole.slices):
+            if whole.meta == meta and number < whole.count():
+                last = number == whole.count() - 1
+                if number >= len(whole.slices):
+                    blob, position, size = whole.pieces.place_of(number - len(whole.slices))
+                    return self.journals.read_piece(whole.pieces.blobs[blob], position, size), last
                 try:
-                    return read_slice(self._open(whole.path), whole.slices[number]), number == len(whole.slices) - 1
+                    return read_slice(self._open(whole.path), whole.slices[number]), last
                 except (RecordError, FileNotFoundError) as error:
                     self._found_rot(whole, error)
                     return None
@@ -293,11 +378,15 @@ class SnapshotStore:
         file = self._disk.open(path, past_cache=True)
         try:
             contents = read_contents(file, self._identity)
+            blobs, _ = read_lists(file, contents.slices)
         finally:
             file.close()
         if not contents.complete:
             raise RecordError(contents.problem)
-        whole = Whole(contents.meta, contents.slices)
+        problem = next((problem for blob in blobs if (problem := self.journals.check(blob))), "")
+        if problem:
+            raise RecordError(problem)
+        whole = Whole(contents.meta, contents.slices, blobs)
         if whole.path != path:
             raise RecordError(f"holds the snapshot {whole.path}")
         return whole
@@ -326,10 +415,22 @@ class SnapshotStore:
         for name in parts[:-PARTS_MAX]:
             disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
         disk.sync_folder(SNAPSHOT_FOLDER)
+        self._forget_blobs()
+
+    def _forget_blobs(self) -> None:
+        """With no snapshot at all every blob stays: one that is received may list it."""
+        if not self._whole:
+            return
+        gone = self.journals.unlisted([whole.pieces.blobs for whole in self._whole], self._whole[0].meta.index)
+        if gone:
+            # No snapshot that lists them may come back with a power loss.
+            self._disk.sync_folder(SNAPSHOT_FOLDER)
+            self.journals.remove(gone)
 
     def close(self) -> None:
         self._failed = self._failed or "the snapshots are closed"
         self._close_reading()
+        self.journals.close()
         for part in self._parts:
             part.file.close()
         if self._making is not None:
@@ -358,6 +459,7 @@ class SnapshotStore:
             match = _NAME.fullmatch(name)
             if match and match[4] == "part" and int(match[1]) <= whole.meta.index:
                 self._disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+        self._forget_blobs()
 
     def _unlink_if_there(self, path: str) -> None:
         if self._disk.exists(path):

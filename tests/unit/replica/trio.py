@@ -38,7 +38,7 @@ class Trio:
                 entries=[],
                 commit_hint=Index(0),
                 rng=random.Random(member),
-                supported_level=2,
+                supported_level=max(level, 2),
             )
             for member in MEMBERS
         }

@@ -14,6 +14,7 @@ from coordnode.services.commands import (
     AckTask,
     Acquire,
     AddCounter,
+    AppendRecords,
     BreakLock,
     Campaign,
     Checkpoint,
@@ -21,11 +22,13 @@ from coordnode.services.commands import (
     Command,
     Compare,
     ConfigureAssignment,
+    ConfigureJournal,
     ConfigureQueue,
     CreateAssignment,
     Delete,
     DeleteAssignment,
     DeleteCounter,
+    DeleteJournal,
     DeleteQueue,
     DeleteRange,
     Depose,
@@ -51,10 +54,12 @@ from coordnode.services.commands import (
     StopTaking,
     TakeTasks,
     Transaction,
+    TrimJournal,
     UpdateMember,
     Wake,
     Withdraw,
 )
+from coordnode.services.commands.records import pack_sizes
 from coordnode.services.machine import TOKEN_SECONDS_SHIFT
 
 from .driven import CREATED_UNIX_S, alone
@@ -199,7 +204,16 @@ def barrier(life: Life) -> Operation:
     return life.chance.choice([enter, enter, leave])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue, barrier)
+def journal(life: Life) -> Operation:
+    chance = life.chance
+    name = b"journal-%d" % chance.randrange(2)
+    records = [chance.randbytes(chance.choice([9, 9, 40])) for _ in range(chance.randrange(1, 20))]
+    append = AppendRecords(name, len(records), b"".join(records), pack_sizes(records))
+    others = [TrimJournal(name, chance.randrange(200)), ConfigureJournal(name, chance.choice([4_096, 9_000])), DeleteJournal(name)]
+    return chance.choice([append, append, append, append, *others])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue, barrier, journal)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

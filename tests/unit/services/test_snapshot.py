@@ -14,8 +14,10 @@ from coordnode.services import snapshot
 from coordnode.services.commands import (
     Acquire,
     AddCounter,
+    AppendRecords,
     Batch,
     CloseSession,
+    ConfigureJournal,
     CreateAssignment,
     EnterBarrier,
     Expire,
@@ -158,6 +160,7 @@ def test_no_field_of_any_row_is_missing_from_digest_or_snapshot() -> None:
     newest = driven.machine.scalars.session_next - 1
     driven.apply(alone(PutTask(b"served", b"now", key=b"once")), in_session(newest, 2, TakeTasks(b"waited-for", wait=True)))
     driven.apply(in_session(newest, 3, TakeTasks(b"waited", wait=True)), alone(PutTask(b"waited", b"given")))
+    driven.apply(alone(ConfigureJournal(b"z", 4_096)), *[alone(AppendRecords(b"z", 1, bytes(600)))] * 2)
     machine = driven.machine
     digest = machine.digest
     assert loaded(machine, machine.containers[1], list(machine.containers[1].items())).digest == digest

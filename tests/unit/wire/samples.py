@@ -53,6 +53,10 @@ OPERATIONS: list[c.ClientOperation] = [
     c.DeleteQueue(b"mail"),
     c.EnterBarrier(b"step", 3),
     c.LeaveBarrier(b"step", True),
+    c.AppendRecords(b"audit", 2, b"onethree", b"\3\0\0\0\5\0\0\0"),
+    c.TrimJournal(b"audit", 2**52),
+    c.ConfigureJournal(b"audit", 1_000_000),
+    c.DeleteJournal(b"audit"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
@@ -75,6 +79,9 @@ CANDIDATE = c.Candidate(Token(8), SessionId(100), "you@web2", "web2", b"10.0.0.2
 ELECTION = c.ElectionInfo(b"primary", LEADER, 1)
 READS += [c.encode(c.GetQueue(b"mail")), c.encode(c.ListQueues(b"m", b"ma", 5))]
 READS += [c.encode(c.ListTasks(b"mail", c.DEAD, b"\4\0", 5)), c.encode(c.GetTask(b"mail", 2**51))]
+READS += [c.encode(c.ReadRecords(b"audit", 2**52, 5, 1_000)), c.encode(c.GetJournal(b"audit"))]
+READS += [c.encode(c.ListJournals(b"a", b"au", 5))]
+JOURNAL = c.JournalInfo(b"audit", 1_000_000, 7, 2**52, 900_000)
 QUEUE = c.QueueInfo(b"mail", c.QueueSettings(), 1, 2, 3, 4, 5, 6_000)
 TAKEN = c.TakenTask(2**51, Token(2**52), b"to: you", 2, -1)
 TASK = c.TaskInfo(2**51, c.TAKEN, -1, 2, 7, 1_500, 800, Token(2**52), SessionId(99), c.NACKED, "no such street", b"letter 7")
@@ -123,6 +130,10 @@ RESULTS: list[c.Result] = [
     c.QueuePage(Revision(9), [QUEUE], True),
     c.TaskPage(Revision(9), [TASK], True, b"\3\0"),
     c.TaskView(Revision(9), TASK, b"to: you"),
+    c.RecordsAppended(Revision(9), 7, 9),
+    c.JournalView(Revision(9), JOURNAL),
+    c.JournalPage(Revision(9), [JOURNAL], True),
+    c.RecordsRead(Revision(9), 7, 9, b"frames"),
 ]
 NOTICES: list[c.Notice] = [
     c.LockGiven(b"nightly", Token(6), Token(7)),

@@ -17,6 +17,7 @@ from coordnode.services.commands.counters import *
 from coordnode.services.commands.elections import *
 from coordnode.services.commands.events import *
 from coordnode.services.commands.groups import *
+from coordnode.services.commands.journals import *
 from coordnode.services.commands.kv import *
 from coordnode.services.commands.leading import *
 from coordnode.services.commands.locks import *
@@ -34,6 +35,7 @@ ClientOperation = (
     | LockOperation
     | ElectionOperation
     | QueueOperation
+    | JournalOperation
 )
 Operation = ClientOperation | LeadingOperation
 ReadOperation = (
@@ -47,6 +49,7 @@ ReadOperation = (
     | LockRead
     | ElectionRead
     | QueueRead
+    | JournalRead
 )
 Result = (
     Failure
@@ -59,6 +62,7 @@ Result = (
     | LockResult
     | ElectionResult
     | QueueResult
+    | JournalResult
 )
 Notice = LockNotice | ElectionNotice | ShardNotice | QueueNotice
 """The value of an event in the space of notices; the event's kind is the space of the service that tells it."""

@@ -5,6 +5,7 @@ from coordnode.simulator.services.counters import SimCounters
 from coordnode.simulator.services.elections import SimElections
 from coordnode.simulator.services.groups import SimGroups
 from coordnode.simulator.services.guarded import SimGuarded
+from coordnode.simulator.services.journals import SimJournals
 from coordnode.simulator.services.kv import SimKv
 from coordnode.simulator.services.locks import SimLocks
 from coordnode.simulator.services.queues import SimQueues
@@ -23,5 +24,6 @@ SERVICES: tuple[type[SimService], ...] = (
     SimElections,
     SimCounters,
     SimGuarded,
+    SimJournals,
 )
 """In the order in which they draw: appending one leaves the draws of the others as they were."""
