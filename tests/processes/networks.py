@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 
 from tests.processes.members import Cluster
@@ -62,6 +63,11 @@ class Networks:
 
     def heal(self, number: int) -> None:
         self._do(f"link set {self._mark}v{number} up")
+
+    def part(self, number: int, others: Iterable[int]) -> None:
+        """It reaches these members no more, and so they do not get through to it; everybody else does."""
+        for other in others:
+            self._do(f"-n {self._mark}n{number} route add blackhole {self._prefix}.{10 + other}/32")
 
     def _do(self, words: str, *, undo: str = "") -> None:
         subprocess.run(["ip", *words.split()], check=True, capture_output=True)

@@ -6,11 +6,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from coordnode.client.sync import connect
 from tests.processes.local import Home
+from tests.processes.members import Cluster
+from tests.processes.networks import Networks, why_not
 from tests.processes.runner.jobs import until
 from tests.processes.test_commands import valid
 
@@ -108,6 +111,28 @@ def test_it_tells_a_hurt_cluster_from_a_lost_one_and_from_one_that_it_cannot_rea
     gone = run(home, 3, "--count", "1", "--timeout", "1s")
     assert "their hosts answer: they look stopped" in str(gone["sentence"])
     assert gone["is_clean"] is True  # nothing was ever sent
+
+
+def test_a_member_that_answers_us_but_does_not_reach_the_leader_fails(home: Home, tmp_path: Path) -> None:
+    if why_not():
+        pytest.skip(why_not())
+    networks = Networks()
+    cluster = Cluster(tmp_path / "members", hosts=networks.open(3))
+    try:
+        networks.put_inside(cluster)
+        cluster.start()
+        cluster.wait_ready()
+        leader = cluster.leader().member
+        parted = min(number for number in cluster.members if number != leader)
+        networks.part(parted, [number for number in cluster.members if number != parted])
+        until(lambda: not cluster.members[parted].is_ready(), "it finds the leader still")
+        found = run(home, 1, "--count", "1", "--timeout", "2s", "--endpoints", ",".join(cluster.contacts.values()))
+        amiss = [(one["probe"], one["samples"], one["failed"]) for one in found["probes"] if one["failed"] or one["unreached"]]  # type: ignore[attr-defined]
+        assert amiss == [("write", 1, 1), ("read", 1, 1)]
+        assert f"write and read through member {parted}: " in str(found["sentence"])
+    finally:
+        cluster.end()
+        networks.close()
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ class Canary:
     def _samples(self, trip: Trip, facts: ClusterFacts) -> tuple[Sample, ...]:
         """All members at once: one that is silent keeps nobody waiting but the round."""
         through = [Through(trip, one.shown_name, one.address) for one in facts.members]
-        address = next((one.address for one in facts.answered), facts.members[0].address)
+        # The lock is the cluster's: a member that fails alone, fails where it is asked itself.
+        leading = [one.address for one in facts.answered if one.status is facts.leader_status]
+        address = (leading or [one.address for one in facts.members])[0]
         with ThreadPoolExecutor(max_workers=len(through) + 1) as pool:
             lock = pool.submit(self._lock_cycle.run, trip, self._cluster, address)
             written = list(pool.map(Through.write, through))
