@@ -1,6 +1,6 @@
 """docs/guarantees.md cannot rot: every test, check, story, fault and mark that it names exists, and every promise names some.
 
-Nor can docs/simulator.md: its commands and tests exist.
+Nor can docs/simulator.md: its commands and tests exist; nor the tests that docs/lock-run.md names.
 """
 
 import ast
@@ -149,3 +149,11 @@ def test_the_simulators_page_names_only_tests_and_checks_that_exist() -> None:
     assert [path for path in paths if not (ROOT / path).is_file()] == []
     (check,) = re.findall(r"^red +seed \d+ at [\d.]+ s: ([\w-]+):", SIMULATOR, re.MULTILINE)
     assert check in checks()
+
+
+def test_the_runners_page_names_only_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "lock-run.md").read_text(encoding="utf-8")
+    named = A_TEST.findall(page)
+    assert len(named) > 15
+    missing = [f"{path}::{name}" for path, name in named if name not in functions_of(TESTS / "processes" / "runner" / path)]
+    assert missing == []

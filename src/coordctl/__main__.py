@@ -23,7 +23,7 @@ VERBS = {
     "elect": "run, ls, show, observe, resign, transfer: one leads, others stand by",
     "fence": "admit: the resource's side of a lock",
     "group": "run, ls, show, watch, join, update, leave: who is there, and what they say of themselves",
-    "shard": "ls, show, watch, create, set, delete: work shared out over a group",
+    "shard": "run, ls, show, watch, create, set, delete: work shared out over a group",
     "barrier": "enter, leave, show, ls: going on together",
     "counter": "get, add, ls, del: numbers that many add to",
     "session": "ls, show, close: who is connected",

@@ -50,17 +50,11 @@ TRANSFER = Verb(
 
 
 def main(argv: list[str]) -> int:
-    chosen = argv[0] if argv else ""
-    return fast.dispatch("elect", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
-
-
-def _all_commands(argv: list[str]) -> dict[str, Command]:
-    """With the one that loads more. Takes what belongs to the command that is run off `argv`."""
+    if argv and argv[0] in COMMANDS:
+        return fast.dispatch("elect", COMMANDS, argv)
     from coordctl.commands import elect_run, lock_run
 
-    ours, command = lock_run.split_command(argv)
-    argv[:] = ours
-    return {"run": Command(elect_run.RUN, lambda given: elect_run.elect_run(given, command), Kind.RUNNER), **COMMANDS}
+    return fast.dispatch("elect", lock_run.with_run(COMMANDS, argv, elect_run.RUN, elect_run.elect_run), argv)
 
 
 def _fields(one: elections.Leader | elections.Candidate) -> dict[str, object]:

@@ -47,17 +47,11 @@ LEAVE = Verb("group leave", ("GROUP", "MEMBER"), "Leave a group that was joined 
 
 
 def main(argv: list[str]) -> int:
-    chosen = argv[0] if argv else ""
-    return fast.dispatch("group", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
-
-
-def _all_commands(argv: list[str]) -> dict[str, Command]:
-    """With the one that loads more. Takes what belongs to the command that is run off `argv`."""
+    if argv and argv[0] in COMMANDS:
+        return fast.dispatch("group", COMMANDS, argv)
     from coordctl.commands import group_run, lock_run
 
-    ours, command = lock_run.split_command(argv)
-    argv[:] = ours
-    return {"run": Command(group_run.RUN, lambda given: group_run.group_run(given, command), Kind.RUNNER), **COMMANDS}
+    return fast.dispatch("group", lock_run.with_run(COMMANDS, argv, group_run.RUN, group_run.group_run), argv)
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

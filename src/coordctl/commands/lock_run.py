@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from coordctl.commands.fast import Command
 from coordctl.flags import TIMEOUT_MS, Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import locks
 from coordctl.local.clusters import choose
@@ -22,7 +23,7 @@ from coordnode.errors import BadRequest, Unreachable
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from coordctl.local.clusters import Endpoint
     from coordctl.runner.claim import Wish
@@ -98,6 +99,15 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         return list(argv), []
     end = argv.index("--")
     return list(argv[:end]), list(argv[end + 1 :])
+
+
+def with_run(
+    commands: Mapping[str, Command], argv: list[str], verb: Verb, run: Callable[[Given, Sequence[str]], int]
+) -> dict[str, Command]:
+    """Beside those that load less. Takes what belongs to the command that is run off `argv`."""
+    ours, command = split_command(argv)
+    argv[:] = ours
+    return {"run": Command(verb, lambda given: run(given, command), Kind.RUNNER), **commands}
 
 
 def terms_of(given: Given, command: Sequence[str]) -> Terms:

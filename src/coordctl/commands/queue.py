@@ -138,17 +138,11 @@ DELETE = Verb("queue delete", ("QUEUE",), "Delete an empty queue.\nIt is no erro
 
 
 def main(argv: list[str]) -> int:
-    chosen = argv[0] if argv else ""
-    return fast.dispatch("queue", COMMANDS if chosen in COMMANDS else _all_commands(argv), argv)
-
-
-def _all_commands(argv: list[str]) -> dict[str, Command]:
-    """With the one that loads more. Takes what belongs to the command that is run off `argv`."""
+    if argv and argv[0] in COMMANDS:
+        return fast.dispatch("queue", COMMANDS, argv)
     from coordctl.commands import lock_run, queue_run
 
-    ours, command = lock_run.split_command(argv)
-    argv[:] = ours
-    return {"run": Command(queue_run.RUN, lambda given: queue_run.queue_run(given, command), Kind.RUNNER), **COMMANDS}
+    return fast.dispatch("queue", lock_run.with_run(COMMANDS, argv, queue_run.RUN, queue_run.queue_run), argv)
 
 
 # --- what was given --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`coordctl shard`: ls, show, watch, create, set, delete: shards over the members of a group. Starts fast, but for watch."""
+"""`coordctl shard`: run, ls, show, watch, create, set, delete: shards over the members of a group. Starts fast, but for watch."""
 
 from coordctl.commands import fast
 from coordctl.commands.asked import COUNT, REQUEST_ID, STALE, endpoints, name_of, request_id, surely, text
@@ -39,7 +39,11 @@ DELETE = Verb(
 
 
 def main(argv: list[str]) -> int:
-    return fast.dispatch("shard", COMMANDS, argv)
+    if argv and argv[0] in COMMANDS:
+        return fast.dispatch("shard", COMMANDS, argv)
+    from coordctl.commands import lock_run, shard_run
+
+    return fast.dispatch("shard", lock_run.with_run(COMMANDS, argv, shard_run.RUN, shard_run.shard_run), argv)
 
 
 def _list(given: Given) -> int:

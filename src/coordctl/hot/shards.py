@@ -6,9 +6,11 @@ from coordctl.hot import frames
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from coordctl.hot.asking import Asking
 
-CREATE, CONFIGURE, DELETE = 80, 81, 82  # tags of operations
+CREATE, CONFIGURE, DELETE, RELEASE = 80, 81, 82, 83  # tags of operations
 SHOW, LIST = 84, 85  # tags of reads
 VIEW, PAGE = 80, 81  # tags of results
 
@@ -51,8 +53,19 @@ def delete(asking: Asking, name: bytes, request_id: str) -> bool:
     return _write(asking, request_id, [DELETE, name])
 
 
+def release_operation(name: bytes, shard: int, token: int) -> list[object]:
+    return [RELEASE, name, shard, token]
+
+
+def read_operation(name: bytes) -> list[object]:
+    return [SHOW, name]
+
+
 def view(asking: Asking, name: bytes, *, stale: bool) -> View:
-    result = asking.ask(frames.READ, [SHOW, name], stale, 0, is_safe_twice=True)
+    return view_of(asking.ask(frames.READ, read_operation(name), stale, 0, is_safe_twice=True))
+
+
+def view_of(result: Any) -> View:
     frames.expect(result, VIEW)
     owned = []
     for fields in result[5]:

@@ -4,7 +4,7 @@
                                       │ lines over a socket pair
                      ending (pure) <- guard            a forked process above the command: its family, its deadline
 
-May import of coordctl nothing but results, and of coordnode: client.clock, errors. Promises: no process of a job outlives the deadline
+May import of coordctl nothing but results, and of coordnode: client, errors, ids. Promises: no process of a job outlives the deadline
 of what it holds, whoever of runner and guard is killed; what is held is let go of only once the job is gone; nothing is printed
 here, sentences go to whoever called.
 """

@@ -119,6 +119,7 @@ class Claim:
         self._closes_by_ms = 0
         self._told: list[Told] = []
         self._calls: dict[int, Callable[[Answered, int], None]] = {}
+        self._listener: Callable[[TalkTold], None] | None = None
         self._open()
 
     # --- what the runner asks --------------------------------------------------------------------------------------
@@ -126,6 +127,8 @@ class Claim:
     def poll(self, now_ms: int) -> list[Told]:
         for heard in self._talk.told():
             self._on_talk(heard, now_ms)
+            if self._listener is not None:
+                self._listener(heard)
         if self.phase < Phase.HELD:
             self._wait(now_ms)
         elif self.phase == Phase.HELD and now_ms >= self._talk.lease.until_ms:
@@ -134,6 +137,10 @@ class Claim:
             self._on_closed_too_late()
         told, self._told = self._told, []
         return told
+
+    def listen(self, listener: Callable[[TalkTold], None]) -> None:
+        """To all that the session is told: it may be about more than what is claimed."""
+        self._listener = listener
 
     def wake_at_ms(self) -> int | None:
         if self.phase < Phase.HELD:

@@ -9,6 +9,7 @@ LOST = "lost"  # the deadline comes near, or the cluster said so
 BROKEN = "broken"  # an operator took away what it holds
 ORPHANED = "orphaned"  # its runner died
 HOLD_MAX = "hold-max"
+REVOKED = "revoked"  # somebody else waits for what it holds
 LEFT = "left"  # the command has ended, and what it left behind shall end, too
 LOSSES = (LOST, BROKEN)
 

@@ -99,6 +99,9 @@ class Rules:
             return [Push(told.deadline_ms)]
         if isinstance(told, source.Lost):
             return self._on_lost(told)
+        if isinstance(told, source.Revoked):
+            said = [Say(f"{told.sentence}; its command is ended")] if told.sentence else []
+            return [*said, End(ending.REVOKED)] if self.phase == RUNNING else []
         if isinstance(told, source.Refused):
             return self._on_refused(told, now_ms)
         if isinstance(told, source.Closed):

@@ -27,6 +27,12 @@ class Lost(NamedTuple):
     sentence: str
 
 
+class Revoked(NamedTuple):
+    """Somebody else shall have it, who waits until we let go: the command is ended, and that is no loss."""
+
+    sentence: str
+
+
 class Refused(NamedTuple):
     """It will not be ours: `outcome` is one of outcome.OUTCOMES, the sentence says why and what to do."""
 
@@ -50,7 +56,7 @@ class Closed(NamedTuple):
     outcome: str = ""
 
 
-Told = Granted | Renewed | Lost | Refused | News | Closed
+Told = Granted | Renewed | Lost | Revoked | Refused | News | Closed
 
 
 class Source(Protocol):

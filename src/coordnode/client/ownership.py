@@ -6,6 +6,7 @@ changes nothing.
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from coordnode.ids import NO_SESSION, Revision, SessionId, Token
 from coordnode.services.commands import (
@@ -20,6 +21,7 @@ from coordnode.services.commands import (
     Notice,
     ShardChange,
     decode_assignment_changed,
+    decode_notice,
 )
 
 NO_TOKEN = Token(0)
@@ -36,6 +38,15 @@ class OwnedChange:
     kind: str
     shard: int
     token: Token
+
+
+class Row(NamedTuple):
+    """Who owns a shard, in a read."""
+
+    shard: int
+    session: SessionId
+    token: Token
+    is_revoked: bool
 
 
 @dataclass(slots=True)
@@ -86,9 +97,17 @@ class Ownership:
         if isinstance(notice, AssignmentChanged) and notice.name == self.name:
             self._noted.extend([change for change in notice.changes if change.session == self._session])
 
+    def on_told(self, notice: bytes) -> None:
+        """As it came over the wire."""
+        self.on_notice(decode_notice(notice))
+
     def on_read(self, view: AssignmentView | None) -> None:
         """None: there is no such assignment."""
         rows = view.owned if view is not None else []
+        self.on_rows([Row(row.shard, row.session, row.token, row.revoke_left_ms is not None) for row in rows])
+
+    def on_rows(self, rows: list[Row]) -> None:
+        """All that are owned, by whomever."""
         mine = {row.shard: row for row in rows if row.session == self._session}
         self._newest = max([self._newest, *[row.token for row in rows]])
         for shard, owned in list(self._owned.items()):
@@ -97,7 +116,7 @@ class Ownership:
         for shard, row in mine.items():
             if shard not in self._owned:
                 self._gain(shard, row.token)
-            if row.revoke_left_ms is not None:
+            if row.is_revoked:
                 self._revoke(shard, row.token)
 
     def has_something(self) -> bool:
