@@ -111,7 +111,9 @@ def test_the_entry_point_loads_next_to_nothing() -> None:
     script = "import sys; before = set(sys.modules); import coordctl.__main__; print(*sorted(set(sys.modules) - before))"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment).stdout.split()
-    assert loaded == ["coordctl", "coordctl.__main__"]
+    ours = [name for name in loaded if name.startswith("coord")]
+    assert ours == ["coordctl", "coordctl.__main__", "coordnode", "coordnode.light"]
+    assert {*loaded} - {*ours} <= {"__future__", "_collections", "_operator", "gc"}
 
 
 def test_schema_of_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
