@@ -59,6 +59,7 @@ class Context:
         "scalars",
         "session",
         "settings",
+        "settle",
         "shown_ms",
         "term",
         "wall_ms",
@@ -82,12 +83,13 @@ class Context:
         # Set by the machine:
         self.execute: Callable[[Any], Result]  # check and carry out an operation inside this command
         self.end_session: Callable[[SessionId, bool], None]  # every service lets go of it; whether its client closed it
+        self.settle: Callable[[], None]  # after the last session that this command ends
         self.owner_of: Callable[[SessionId], str]  # what an open session said of itself
         self.lineage: Callable[[SessionId], Sequence[SessionId]]  # a session, the one that waits for it, and so on
         self.root_of: Callable[[SessionId], SessionId]  # the last of that line when the session was opened
         self.weights_of: Callable[[bytes], list[tuple[bytes, SessionId, int]]]  # set by groups: who shares what is assigned over one
-        # Set by shards: members of this group came, went or changed, because that session is ending, or none.
-        self.on_group_changed: Callable[[bytes, SessionId], None] = lambda group, ending: None
+        # Set by shards: members of this group came, went or changed; because their session is ending, and `settle` comes, or not.
+        self.on_group_changed: Callable[[bytes, bool], None] = lambda group, is_ending: None
 
     def emit(self, event: EventRow) -> None:
         """Part of the change that the next `publish` makes visible."""
@@ -129,6 +131,9 @@ class Service:
 
         Emit, but do not publish: all services together make one revision.
         """
+
+    def settle(self) -> None:
+        """Do what one command's ended sessions leave to be done, once for all of them; emit, but do not publish."""
 
     def due(self) -> int | None:
         """The cluster_ms at which the next thing falls due; None: nothing ever does."""

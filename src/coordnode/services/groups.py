@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from coordnode.errors import BadRequest, Conflict, CoordError, Full, NotHeld, StateFull, TooLarge
-from coordnode.ids import NO_SESSION, Revision, SessionId
+from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import (
     GROUPS,
     HAS_NOT,
@@ -232,16 +232,12 @@ class Groups(Service):
         return GroupChanged(revision, revision, operation.member)
 
     def on_session_end(self, session: SessionId, is_clean: bool) -> None:
-        """All of its members are gone before anybody is told: nothing is assigned to one of them on the way."""
-        gone: list[tuple[bytes, bytes, Joined]] = []
         for claimed in self.context.holdings.claims(session, GROUPS):
             group, _, name = claimed.partition(SEPARATOR)
             joined = self._members.get(claimed)
             assert joined is not None
             self._remove(group, name, joined)
-            gone.append((group, name, joined))
-        for group, name, joined in gone:
-            self._tell(MEMBER_LEFT, group, name, joined, session)
+            self._tell(MEMBER_LEFT, group, name, joined, is_ending=True)
 
     # --- reads ---------------------------------------------------------------------------------------------------------
 
@@ -301,9 +297,9 @@ class Groups(Service):
             self._groups.delete(group)
             context.scalars.state_bytes -= len(group) + GROUP_CHARGE_BYTES
 
-    def _tell(self, kind: int, group: bytes, name: bytes, joined: Joined, ending: SessionId = NO_SESSION) -> None:
+    def _tell(self, kind: int, group: bytes, name: bytes, joined: Joined, *, is_ending: bool = False) -> None:
         self.context.emit((kind, group, encode(_member(name, joined)), 0, joined.session, GROUPS))
-        self.context.on_group_changed(group, ending)
+        self.context.on_group_changed(group, is_ending)
 
     def _name_for(self, group: bytes, session: SessionId) -> bytes:
         """The session's owner, as far as that is a name, and its id where it alone is taken or empty."""

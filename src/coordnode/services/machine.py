@@ -54,6 +54,7 @@ class Machine:
         context = Context(settings, scalars)
         context.execute = self._execute
         context.end_session = self._end_session
+        context.settle = self._settle
         self._context = context
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
@@ -182,6 +183,10 @@ class Machine:
     def _end_session(self, session: SessionId, is_clean: bool) -> None:
         for service in self._services:
             service.on_session_end(session, is_clean)
+
+    def _settle(self) -> None:
+        for service in self._services:
+            service.settle()
 
     def _wake(self, operation: Wake) -> Result:
         for service in self._services:

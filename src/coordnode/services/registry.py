@@ -19,7 +19,7 @@ from coordnode.services.shards import Shards
 SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
 
 OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Barriers, Queues, Journals)
-"""All but the two that the machine knows by name. Told of ended sessions in this order, after those: shards before their groups."""
+"""All but the two that the machine knows by name. Told of ended sessions in this order, after those."""
 
 COMMAND_LEVELS: dict[type, int] = {Wake: 1, RaiseLevel: 1}
 """Which feature level an operation needs: below it every member refuses it alike, whatever its build."""

@@ -193,7 +193,7 @@ class Sessions(Service):
     def close(self, operation: CloseSession) -> Result:
         if self.get(operation.session) is None:
             return failure(session_over(operation.session))
-        self._end(operation.session, True)
+        self._end(operation.session, is_clean=True, is_last=True)
         return Done(self.context.scalars.revision)
 
     def expire(self, operation: Expire) -> Result:
@@ -202,12 +202,10 @@ class Sessions(Service):
             return failure(BadRequest(f"an expiry of term {operation.term} stands in an entry of term {self.context.term}: it is void"))
         if (error := self._check_count(len(operation.sessions))) is not None:
             return failure(error)
-        ended = 0
-        for session in operation.sessions:
-            if self.get(session) is not None:
-                self._end(session, False)
-                ended += 1
-        return Done(self.context.scalars.revision, ended)
+        over = [session for session in dict.fromkeys(operation.sessions) if self.get(session) is not None]
+        for session in over:
+            self._end(session, is_clean=False, is_last=session == over[-1])
+        return Done(self.context.scalars.revision, len(over))
 
     def checkpoint(self, operation: Checkpoint) -> Result:
         if (error := self._check_count(len(operation.remaining_ms))) is not None:
@@ -237,11 +235,13 @@ class Sessions(Service):
             return None
         return TooLarge(f"one entry names at most {count_max} sessions, not {count}; send the rest in another")
 
-    def _end(self, session: SessionId, is_clean: bool) -> None:
-        """Every service lets go of it, and all that this changes is one revision."""
+    def _end(self, session: SessionId, *, is_clean: bool, is_last: bool) -> None:
+        """Every service lets go of it, and all that this changes is one revision; that of the last one has what all of them leave to do."""
         found = self.get(session)
         assert found is not None
         self.context.end_session(session, is_clean)
+        if is_last:
+            self.context.settle()
         self.context.publish()
         self.windows.close(session)
         self.nonces.delete(found.nonce)

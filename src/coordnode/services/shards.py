@@ -149,8 +149,7 @@ class Shards(Service):
         }
         self.reads = {GetAssignment: self.get, ListAssignments: self.page}
         context.on_group_changed = self.on_group_changed
-        self._ending = NO_SESSION  # the last one that ended, while its groups are told
-        self._balanced: Mapping[bytes, None] = {}  # assignments that were balanced without it
+        self._unsettled: dict[bytes, _Moves] = {}  # assignments that sessions ended by this command had to do with
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
@@ -233,23 +232,25 @@ class Shards(Service):
 
     # --- what others and time bring ------------------------------------------------------------------------------------
 
-    def on_group_changed(self, group: bytes, ending: SessionId) -> None:
-        """`ending`: because that session is; what it owned a share of is balanced without it already."""
+    def on_group_changed(self, group: bytes, is_ending: bool) -> None:
         for name in self._names_of(group):
-            if not (ending and ending == self._ending and name in self._balanced):
+            if is_ending:
+                self._unsettled.setdefault(name, _Moves())
+            else:
                 self._rebalance(name, self._found(name), _Moves())
 
     def on_session_end(self, session: SessionId, is_clean: bool) -> None:
-        """Comes before the groups let go of its members: they get nothing any more."""
-        touched: dict[bytes, _Moves] = {}
         for key in self.context.holdings.claims(session, SHARDS):
             owned = self._owned.get(key)
             assert owned is not None
             name = _name_of(key)
-            self._free(name, key, owned, touched.setdefault(name, _Moves()), by=session)
-        for name, moves in touched.items():
-            self._rebalance(name, self._found(name), moves, leaving=session)
-        self._ending, self._balanced = session, dict.fromkeys(touched)
+            self._free(name, key, owned, self._unsettled.setdefault(name, _Moves()), by=session)
+
+    def settle(self) -> None:
+        """A whole group may end at once, and to balance is to look at all of its members and shards."""
+        unsettled, self._unsettled = self._unsettled, {}
+        for name, moves in unsettled.items():
+            self._rebalance(name, self._found(name), moves)
 
     def due(self) -> int | None:
         first = self._due.first()
@@ -293,14 +294,14 @@ class Shards(Service):
 
     # --- moving shards -------------------------------------------------------------------------------------------------
 
-    def _rebalance(self, name: bytes, assignment: Assignment, moves: "_Moves", leaving: SessionId = NO_SESSION) -> None:
+    def _rebalance(self, name: bytes, assignment: Assignment, moves: "_Moves") -> None:
         """Revokes what is too much somewhere, grants what is free, and tells of all moves."""
-        members = [member for member in self.context.weights_of(assignment.group) if member[1] != leaving]
+        members = self.context.weights_of(assignment.group)
         places = {member[:2]: at for at, member in enumerate(members)}
         kept: list[list[tuple[bytes, Owned]]] = [[] for _ in members]
         taken = bytearray(max(assignment.shards, self.context.settings.shards_max))  # by shard: 1 where anybody owns it
         for key, owned in list(self._owned.scan(name + SEPARATOR, name + b"\1")):
-            shard = key[-2] << 8 | key[-1]  # _shard_of, written out: a session's end may come by here thousands of times in one entry
+            shard = key[-2] << 8 | key[-1]  # _shard_of, written out
             taken[shard] = 1
             if owned.due_ms:
                 continue

@@ -1,11 +1,13 @@
 """Assignments: one owner at a time whatever happens, balanced once it is quiet, and what is refused without a trace."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from coordnode.errors import BadRequest, Conflict, CoordError, Full, Missing, NotHeld, SessionExpired, StateFull
-from coordnode.ids import SessionId, Token
+from coordnode.ids import SessionId, Term, Token
+from coordnode.services import shards
 from coordnode.services.commands import (
     ASSIGNED,
     EQUAL,
@@ -23,6 +25,7 @@ from coordnode.services.commands import (
     CreateAssignment,
     DeleteAssignment,
     Done,
+    Expire,
     GetAssignment,
     GroupChanged,
     JoinGroup,
@@ -296,6 +299,30 @@ def test_bounds() -> None:
     assert getattr(driven.one(alone(CreateAssignment(b"most", b"web", 1))), "code", None) == Full.code
     assert getattr(driven.one(alone(CreateAssignment(b"most", b"db", 100))), "code", None) == StateFull.code
     assert getattr(driven.one(alone(ConfigureAssignment(b"jobs", 100))), "code", None) == StateFull.code
+
+
+def test_sessions_that_end_in_one_command_are_balanced_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    driven = with_four_shards(sessions=9)
+    driven.apply(alone(CreateAssignment(b"more", b"web", 30, 1000)))
+    for session in range(2, 10):
+        joined(driven, session)
+    looked: list[int] = []
+    quotas = shards.quotas
+
+    def counted(count: int, weights: Sequence[int], loads: Sequence[int]) -> list[int]:
+        looked.append(len(weights))
+        return quotas(count, weights, loads)
+
+    monkeypatch.setattr(shards, "quotas", counted)
+    before = driven.machine.revision
+    assert driven.one(alone(Expire(Term(1), [SessionId(session) for session in range(1, 9)]))) == Done(driven.machine.revision, 8)
+    assert looked == [1, 1], "each assignment once, for the one member that is left"
+    for name, count in ((b"jobs", 4), (b"more", 30)):
+        assert [row.session for row in owned(driven, name)] == [9] * count
+    assert driven.machine.revision == before + 8
+    looked.clear()
+    assert driven.one(alone(Expire(Term(1), [SessionId(1), SessionId(9), SessionId(9)]))) == Done(driven.machine.revision, 1)
+    assert (looked, owned(driven)) == ([0, 0], [])
 
 
 def test_lists() -> None:
