@@ -25,7 +25,9 @@ def test_a_description_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert made.endpoints() == [Endpoint("127.0.0.1:1000", 5, "n1"), Endpoint("127.0.0.1:1001", 6, "n2")]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', '{"format": 1, "members": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "{} {}", "nul", '{"a": }', '{"format": 1}', '{"format": 9}', '{"format": 1, "members": 3}']
+)
 def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
     made = make(tmp_path, "one", 1000)
     Path(made.folder, "cluster.json").write_text(text)
