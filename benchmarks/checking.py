@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from random import Random
 
+from coordnode.checking.catalogue import MODELS
 from coordnode.checking.certificate import verify
 from coordnode.checking.cluster import CommittedEntries, StateAgreement
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, History, Operation
 from coordnode.checking.judge import judge
 from coordnode.checking.linearizable import Budget
-from coordnode.checking.models import MODELS
 from coordnode.checking.promises import ExactlyOnce, RevisionMonotonic
 from coordnode.checking.reading import parse_history
 from coordnode.checking.store import NAME, Store

@@ -11,18 +11,27 @@ from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output as output_option
 from coordctl.report.running import run
 from coordctl.results.check import Check
+from coordnode.checking.catalogue import MODELS
 from coordnode.checking.judge import MODEL_NAMES
 
 COLOURS = {"pass": screen.GREEN, "violation": screen.RED, "unknown": screen.YELLOW}
 
 
-@click.command(name="check", epilog=EXPLAINED[Kind.PROBE])
+ASKED = "\n".join([f"  {name:<14}{', '.join(sorted(kind.functions))}" for name, kind in MODELS.items()])
+MODELS_TOLD = f"""\b
+Models, and the functions that their histories name; docs/checking.md says what each takes and answers:
+  {"coordnode":<14}our own store, with revisions and sessions
+{ASKED}
+"""
+
+
+@click.command(name="check", epilog=f"{MODELS_TOLD}\n{EXPLAINED[Kind.PROBE]}")
 @click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", required=True, type=click.Choice(MODEL_NAMES), help="What the clients talked to; coordnode: our own store.")
+@click.option("--model", required=True, metavar="MODEL", type=click.Choice(MODEL_NAMES), help="What the clients talked to; see below.")
 @click.option("--initial", metavar="JSON", help="What the object held at first; default: nil, 0, or nothing.")
 @click.option("--complete", is_flag=True, help="With coordnode: the history holds all that changed anything, with its place.")
 @click.option("--timeout", "seconds_max", type=DURATION, default="5m", show_default=True, help="After this long the answer is unknown.")
-@click.option("--memory-max", "bytes_max", type=SIZE, default="1GiB", show_default=True, help="For the search; beyond it: unknown.")
+@click.option("--memory-max", "bytes_max", type=SIZE, default="1GiB", show_default=True, help="If it grows by more: unknown.")
 @output_option
 def check(history: Path, model: str, initial: str | None, complete: bool, seconds_max: float, bytes_max: float, output: str) -> int:
     """Judge a recorded HISTORY: could an object of that model have answered so?

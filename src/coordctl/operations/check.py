@@ -14,17 +14,23 @@ from coordnode.errors import BadRequest, HistoryError
 
 EXIT_CODES = {"pass": 0, "violation": 2, "unknown": 3}
 LAST_OPERATIONS = 12  # of the shortest impossible beginning, those that are shown
-STATE_BYTES = 300  # what one remembered configuration of the search takes, about
 
 
 def check(path: Path, model: str, initial: str | None, complete: bool, seconds_max: float, bytes_max: float) -> Check:
+    import psutil  # not before it is needed: 30 ms
+
     begin = time.monotonic()
+    process = psutil.Process()
     try:
         history = parse_history(path.read_bytes())
     except HistoryError as error:
         raise HistoryError(f"{path}: {error.sentence}") from None
     first = NOT_GIVEN if initial is None else _initial(initial)
-    budget = Budget(states_max=max(1, int(bytes_max / STATE_BYTES)), out_of_time=lambda: time.monotonic() - begin > seconds_max)
+    read_bytes = process.memory_info().rss
+    budget = Budget(
+        out_of_time=lambda: time.monotonic() - begin > seconds_max,
+        out_of_memory=lambda: process.memory_info().rss - read_bytes > bytes_max,
+    )
     verdict = judge(history, model, budget, first, complete)
     return _result(path, history, verdict, time.monotonic() - begin)
 

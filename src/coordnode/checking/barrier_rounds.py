@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from coordnode.checking.barrier_model import Round
 from coordnode.errors import PromiseBroken
 
 OPENED, OVER = 0, 1
@@ -10,22 +11,11 @@ NOT_HELD, CONFLICT, FULL = 31, 34, 35
 Shown = tuple[int, int, int, bool]  # (round, count, inside, whether it is open)
 
 
-class _Round:
-    def __init__(self, number: int, count: int) -> None:
-        self.number = number
-        self.count = count
-        self.inside: dict[int, None] = {}
-        self.is_open = False
-
-    def shown(self) -> Shown:
-        return self.number, self.count, len(self.inside), self.is_open
-
-
 class BarrierRounds:
     name: ClassVar[str] = "barrier-rounds"
 
     def __init__(self) -> None:
-        self.rounds: dict[bytes, _Round] = {}
+        self.rounds: dict[bytes, Round] = {}
         self._numbers: dict[int, None] = {}
         self._expected: list[list[tuple[int, bytes, Shown]]] = []  # of the command under way: one list for each revision
 
@@ -39,12 +29,11 @@ class BarrierRounds:
             if answer[0] in self._numbers:
                 self._broken(f"{name!r} begins round {answer[0]}, which another one was", answer)
             self._numbers[answer[0]] = None
-            found = self.rounds[name] = _Round(answer[0], count)
-        if session in found.inside or found.is_open or found.count != count:
+            found = Round(answer[0], count)
+        if not found.may_enter(session, count):
             self._broken(f"session {session} entered {name!r} for {count}, which stands at {found.shown()}", answer)
-        found.inside[session] = None
-        if len(found.inside) == count:
-            found.is_open = True
+        found = self.rounds[name] = found.with_one(session)
+        if found.is_open:
             self._expected.append([(OPENED, name, found.shown())])
         self._must_show(name, found, answer)
 
@@ -54,7 +43,7 @@ class BarrierRounds:
             self._broken(f"session {session} left {name!r} ({only_waiting}, {is_inside}), which stands so", found and found.shown())
         assert found is not None
         if not is_inside:
-            self._remove(session, name, found, self._expected)
+            found = self._remove(session, name, found, self._expected)
         self._must_show(name, found, answer)
 
     def refused(self, session: int, name: bytes, count: int, code: int) -> None:
@@ -84,14 +73,15 @@ class BarrierRounds:
         if sorted(events) != sorted(expected):
             self._broken(f"revision {revision} tells of {events}; there was {expected}", revision)
 
-    def _remove(self, session: int, name: bytes, found: _Round, events: list[list[tuple[int, bytes, Shown]]]) -> None:
-        del found.inside[session]
-        if not found.inside:
+    def _remove(self, session: int, name: bytes, found: Round, events: list[list[tuple[int, bytes, Shown]]]) -> Round:
+        left = self.rounds[name] = found.without(session)
+        if not left.inside:
             del self.rounds[name]
-            if found.is_open:
-                events.append([(OVER, name, found.shown())])
+            if left.is_open:
+                events.append([(OVER, name, left.shown())])
+        return left
 
-    def _must_show(self, name: bytes, found: _Round, answer: Shown) -> None:
+    def _must_show(self, name: bytes, found: Round, answer: Shown) -> None:
         if answer != found.shown():
             self._broken(f"{name!r} was said to stand at {answer}; it stands at {found.shown()}", answer)
 

@@ -5,17 +5,17 @@ loses what it holds at a moment that nobody saw: whoever records adds `lost` wit
 heard of. A model of a mutex alone would prove too little: after a lost lease the old holder still runs. So the lock guards a resource,
 which asks for tokens.
 
-    lock, rwlock, semaphore, election    → state (claims, highest token, …)
+    lock, rwlock, semaphore, election, shards    → state (claims, highest token, …)
 """
 
 from collections.abc import Hashable
 from typing import Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, shown
+from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
 
-NOBODY_KNOWS: Final = 0  # the token of a claim whose outcome was not told
+NOBODY_KNOWS: Final = 0  # the token of a claim whose outcome was not told; where it may be learnt, minus the highest one before it
 
 Claims = tuple[tuple[int, Hashable], ...]  # (token, what is claimed), in their order
 
@@ -37,7 +37,7 @@ class _Claimed(OneObject):
             if not self.fits(claims, argument):
                 return ILLEGAL
             if result is UNSEEN:
-                return ((*claims, (NOBODY_KNOWS, argument)), highest, *rest)
+                return ((*claims, (-highest if self.learns else NOBODY_KNOWS, argument)), highest, *rest)
             assert isinstance(result, int)
             return ((*claims, (result, argument)), result, *rest) if result > highest else ILLEGAL
         kept = _without(claims, argument)
@@ -50,6 +50,13 @@ class _Claimed(OneObject):
 
     def other(self, state: tuple[Claims, int], function: str, argument: Value, result: Value) -> Hashable:
         raise NotImplementedError
+
+    def shown(self, state: Hashable) -> str:
+        assert isinstance(state, tuple)
+        claims, highest, *rest = state
+        held = [f"{shown(what)} by {'a token that was not told' if token <= NOBODY_KNOWS else f'token {token}'}" for token, what in claims]
+        guarded = f", the resource has {shown(rest[1])} of token {rest[0]}" if rest else ""
+        return f"{', '.join(held) or 'nothing'} held, highest token {highest}{guarded}"
 
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
@@ -69,7 +76,7 @@ def _is_token(value: Value) -> bool:
 def _without(claims: Claims, token: Value) -> Claims:
     """Without the first of that token; None names one that nobody was told of."""
     for at, (held, _) in enumerate(claims):
-        if held == (token or NOBODY_KNOWS):
+        if held == token if token else held <= NOBODY_KNOWS:
             return claims[:at] + claims[at + 1 :]
     return claims
 
@@ -81,6 +88,7 @@ class FencedLock(_Claimed):
     name = "lock"
     functions = frozenset({"acquire", "release", "lost", "write", "read"})
     pairs = frozenset({"write"})
+    refuses = frozenset({"release", "write"})
     initial: Hashable = ((), 0, 0, None)
 
     def fits(self, claims: Claims, argument: Value) -> bool:
@@ -110,6 +118,7 @@ class ReaderWriterLock(_Claimed):
 
     name = "rwlock"
     functions = frozenset({"acquire", "release", "lost"})
+    refuses = frozenset({"release"})
     reads: frozenset[str] = frozenset()
 
     def fits(self, claims: Claims, argument: Value) -> bool:
@@ -126,6 +135,7 @@ class Semaphore(_Claimed):
 
     name = "semaphore"
     functions = frozenset({"acquire", "release", "lost"})
+    refuses = frozenset({"release"})
     pairs = frozenset({"acquire"})
     reads: frozenset[str] = frozenset()
 
@@ -152,6 +162,7 @@ class Leadership(_Claimed):
     name = "election"
     functions = frozenset({"campaign", "resign", "lost", "proclaim", "observe"})
     pairs = frozenset({"proclaim"})
+    refuses = frozenset({"resign", "proclaim"})
     reads = frozenset({"observe"})
     claiming = "campaign"
     ending = "resign"
@@ -169,3 +180,43 @@ class Leadership(_Claimed):
         if result is not UNSEEN and result is not leads:
             return ILLEGAL
         return (((token, value),), highest) if leads else state
+
+
+class ShardOwners(_Claimed):
+    """own shard → token, release token → whether it was owned, lost token, and owners → ((shard, token), …), in any order."""
+
+    name = "shards"
+    functions = frozenset({"own", "release", "lost", "owners"})
+    reads = frozenset({"owners"})
+    learns = frozenset({"owners"})
+    refuses = frozenset({"release"})
+    claiming = "own"
+
+    def fits(self, claims: Claims, argument: Value) -> bool:
+        return all([shard != argument for _, shard in claims])
+
+    def other(self, state: tuple[Claims, int], function: str, argument: Value, result: Value) -> Hashable:
+        """Tokens that were not told are learnt: each is above those given before it, and below those given later."""
+        if result is UNSEEN:
+            return state
+        claims, highest = state
+        assert isinstance(result, tuple)
+        tokens = dict(result)
+        if len(tokens) != len(result) or len(tokens) != len(claims):
+            return ILLEGAL
+        seen: list[tuple[int, Hashable]] = []
+        for told, shard in claims:
+            token = tokens.get(shard, NOBODY_KNOWS)
+            may_be = token == told if told > NOBODY_KNOWS else -told < token and (token < highest or highest == -told)
+            if not may_be or (seen and seen[-1][0] >= token):
+                return ILLEGAL
+            seen.append((token, shard))
+        return tuple(seen), max([highest, *[token for token, _ in seen]])
+
+    def check_shape(self, operation: Operation) -> None:
+        super().check_shape(operation)
+        result = operation.result
+        if operation.function != "owners" or operation.kind != OK:
+            return
+        if not isinstance(result, tuple) or not all([is_pair(one) and _is_token(one[1]) for one in result]):
+            raise BadRequest(f"model shards: owners gives pairs of shard and token, not {shown(result)}")

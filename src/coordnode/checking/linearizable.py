@@ -16,23 +16,34 @@ from coordnode.checking.history import FAILED, OK, Operation
 from coordnode.checking.models import ILLEGAL, Model, shown
 from coordnode.checking.verdict import BY_SEARCH, PASS, UNKNOWN, VIOLATION, Evidence, Verdict
 
-SLICE_STEPS: Final = 2_000  # of one partition before the next one has its turn
+SLICE_WORK: Final = 1_000  # of one partition before the next one has its turn: steps of the model, and what is compared between them
 
 
 class Budget(msgspec.Struct, frozen=True):
+    """Looked at between slices of work. The shell has a clock and knows what the process takes; this room knows neither."""
+
     steps_max: int = 1 << 62
-    states_max: int = 5_000_000  # configurations remembered, all partitions together: some 200 bytes each
-    out_of_time: Callable[[], bool] = lambda: False  # the shell looks at a clock; this room has none
+    out_of_time: Callable[[], bool] = lambda: False
+    out_of_memory: Callable[[], bool] = lambda: False
+
+    def spent(self, steps: int) -> str:
+        """Which part of it is used up; "" while there is some left."""
+        if steps >= self.steps_max:
+            return f"undecided after {steps} steps"
+        if self.out_of_memory():
+            return "undecided when the memory was used up"
+        return "undecided when the time was up" if self.out_of_time() else ""
 
 
 class _Placeable:
     """An operation as the search sees it."""
 
-    __slots__ = ("argument", "bit", "function", "only_looks", "operation", "result")
+    __slots__ = ("argument", "bit", "function", "learns", "only_looks", "operation", "result")
 
-    def __init__(self, operation: Operation, bit: int, only_looks: bool) -> None:
+    def __init__(self, operation: Operation, bit: int, only_looks: bool, learns: bool) -> None:
         self.operation = operation
         self.only_looks = only_looks  # whatever the state, it leaves it as it is
+        self.learns = learns  # it does, where nothing is left to learn from it
         self.bit = bit
         self.function = operation.function
         self.argument = operation.argument
@@ -52,10 +63,12 @@ class Search:
         self._model = model
         self._spans = spans
         self.steps = 0
-        self.states = 0
+        self.states = 0  # configurations remembered
+        self._compared = 0
         self.outcome = UNKNOWN
         self.order: list[Operation] = []  # of a pass
-        self.stuck = 0  # the furthest return that any order reached
+        self.stuck = -1  # the furthest return that any order reached
+        self._stuck_state: Hashable = None  # to what one of these came
         self._returning: list[_Placeable] = []
         self._open: list[tuple[_Placeable, ...]] = []  # at each return: the known outcomes that are under way
         self._optional_classes: list[list[_Placeable]] = []  # unknown outcomes that differ only in their invocation
@@ -83,14 +96,16 @@ class Search:
                 bits_free.append(under_way.pop(number).bit)
             elif operation.kind == OK:
                 bit = bits_free.pop() if bits_free else 1 << len(under_way)
-                looks = operation.function in self._model.reads or operation.result is False
-                under_way[number] = _Placeable(operation, bit, looks)
+                learns = operation.function in self._model.learns
+                is_refused = operation.result is False and operation.function in self._model.refuses
+                looks = is_refused or (operation.function in self._model.reads and not learns)
+                under_way[number] = _Placeable(operation, bit, looks, learns)
             else:
                 which = classes.setdefault((operation.function, operation.argument), len(classes))
                 if which == len(self._optional_classes):
                     self._optional_classes.append([])
                     self._optional_invoked.append([])
-                self._optional_classes[which].append(_Placeable(operation, optional_bit, False))
+                self._optional_classes[which].append(_Placeable(operation, optional_bit, only_looks=False, learns=False))
                 self._optional_invoked[which].append(len(self._returning))
                 optional_bit <<= 1
 
@@ -102,7 +117,7 @@ class Search:
         order: list[_Placeable] = []
         bits = used = at = 0
         state = self._model.initial
-        steps_next = SLICE_STEPS
+        work_next = SLICE_WORK
         while True:
             while at < len(returning) and bits & returning[at].bit:
                 bits ^= returning[at].bit
@@ -111,7 +126,8 @@ class Search:
                 self.outcome = PASS
                 self.order = [placed.operation for placed in order]
                 return
-            self.stuck = max(self.stuck, at)
+            if at > self.stuck:
+                self.stuck, self._stuck_state = at, state
             target = returning[at]
             candidates: list[_Candidate] = []
             for placeable in self._open[at]:
@@ -121,7 +137,7 @@ class Search:
                 following = step(state, placeable.function, placeable.argument, placeable.result)
                 if following is ILLEGAL:
                     continue
-                if placeable.only_looks:
+                if placeable.only_looks or (placeable.learns and following == state):
                     bits |= placeable.bit
                     order.append(placeable)
                 else:
@@ -142,8 +158,8 @@ class Search:
             bits, used, state, chosen = left.pop()
             del order[placed_count:]
             order.append(chosen)
-            if self.steps >= steps_next:
-                steps_next = self.steps + SLICE_STEPS
+            if self.steps + self._compared >= work_next:
+                work_next = self.steps + self._compared + SLICE_WORK
                 yield
 
     def _is_new(self, remembered: dict[tuple[int, int, Hashable], list[int]], key: tuple[int, int, Hashable], used: int) -> bool:
@@ -152,6 +168,7 @@ class Search:
             remembered[key] = [used]
             self.states += 1
             return True
+        self._compared += len(smallest)
         for mask in smallest:
             if mask & used == mask:
                 return False
@@ -164,6 +181,7 @@ class Search:
     def _optional_candidates(self, at: int, used: int, state: Hashable) -> list[_Candidate]:
         """Of outcomes that differ only in their invocation, the earliest unused one stands for all."""
         found: list[_Candidate] = []
+        self._compared += len(self._optional_classes)
         for members, invoked in zip(self._optional_classes, self._optional_invoked, strict=True):
             for placeable, invoked_at in zip(members, invoked, strict=True):
                 if invoked_at > at:
@@ -181,7 +199,7 @@ class Search:
         operation = self._returning[self.stuck].operation
         end = next(latest for _, latest, other in self._spans if other is operation)
         prefix = tuple([other for earliest, _, other in self._spans if earliest <= end])
-        return Evidence(operation, partition, prefix=prefix)
+        return Evidence(operation, partition, before=self._model.shown(self._stuck_state), prefix=prefix)
 
 
 def search(model: Model, operations: Sequence[Operation], budget: Budget) -> Verdict:
@@ -210,10 +228,11 @@ def search_spans(model: Model, spans: Sequence[Span], budget: Budget, method: st
             outcome, evidence = VIOLATION, one.evidence(partition)
             where = "" if partition is None else f" of key {shown(partition)}"
             reason = f"no order explains the first {len(evidence.prefix)} operations{where}: {told(evidence.operation)} finds no place"
+            reason += f"; the furthest order comes before it to: {evidence.before}"
             break
         if one.outcome == UNKNOWN:
             waiting.append((partition, one, running))
-        spent = _spent(budget, steps, states) if waiting else ""
+        spent = budget.spent(steps) if waiting else ""
         if spent:
             outcome, reason = UNKNOWN, f"{spent}; {len(waiting)} of {len(searches)} partitions are open"
             break
@@ -229,15 +248,6 @@ def search_spans(model: Model, spans: Sequence[Span], budget: Budget, method: st
         evidence=evidence,
         certificate=tuple(tuple(one.order) for one in searches.values()) if outcome == PASS else (),
     )
-
-
-def _spent(budget: Budget, steps: int, states: int) -> str:
-    """Which part of the budget is used up; "" while there is some left."""
-    if steps >= budget.steps_max:
-        return f"undecided after {steps} steps"
-    if states >= budget.states_max:
-        return f"undecided with {states} configurations in memory"
-    return "undecided when the time was up" if budget.out_of_time() else ""
 
 
 def told(operation: Operation) -> str:

@@ -30,7 +30,18 @@ class Model(Protocol):
 
     @property
     def reads(self) -> frozenset[str]:
-        """Functions that never change the state."""
+        """Functions that only look."""
+        ...
+
+    @property
+    def refuses(self) -> frozenset[str]:
+        """Functions whose result False says that they were refused and left the state as it was."""
+        ...
+
+    @property
+    def learns(self) -> frozenset[str]:
+        """Those reads whose answer may settle what the state leaves open, such as a number that nobody was told. One that settles
+        nothing, being legal now, must be legal at no later state in which it would settle something."""
         ...
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable: ...
@@ -43,6 +54,10 @@ class Model(Protocol):
         """Those that the model judges; refuses, by name, functions and arguments that it does not know."""
         ...
 
+    def shown(self, state: Hashable) -> str:
+        """The state in words, within a line."""
+        ...
+
 
 class OneObject:
     """What the models of one single object share."""
@@ -51,7 +66,12 @@ class OneObject:
     functions: frozenset[str]
     pairs: frozenset[str] = frozenset()  # functions whose argument is a pair
     reads: frozenset[str] = frozenset({"read"})
+    refuses: frozenset[str] = frozenset()
+    learns: frozenset[str] = frozenset()
     initial: Hashable
+
+    def shown(self, state: Hashable) -> str:
+        return f"{state!r:.80}"
 
     def partition(self, operation: Operation) -> Hashable:
         return None
@@ -106,6 +126,7 @@ class CasRegister(Register):
     name = "cas-register"
     functions = frozenset({"read", "write", "cas"})
     pairs = frozenset({"cas"})
+    refuses = frozenset({"cas"})
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable:
         if function != "cas":
@@ -121,10 +142,10 @@ def _compare_and_set(state: Hashable, expected: Hashable, following: Hashable, r
 
 
 class Counter(OneObject):
-    """add a number, read the sum."""
+    """add a number (its result is not looked at), add-get a number → the sum with it, read → the sum."""
 
     name = "counter"
-    functions = frozenset({"read", "add"})
+    functions = frozenset({"read", "add", "add-get"})
 
     def __init__(self, initial: int = 0) -> None:
         self.initial: Hashable = initial
@@ -134,50 +155,13 @@ class Counter(OneObject):
             return state if result is UNSEEN or result == state else ILLEGAL
         assert isinstance(state, int)
         assert isinstance(argument, int)
-        return state + argument
+        following = state + argument
+        return following if function == "add" or result is UNSEEN or result == following else ILLEGAL
 
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
-        if operation.function == "add" and not isinstance(operation.argument, int):
-            raise BadRequest(f"model {self.name}: add needs a whole number, not {shown(operation.argument)}")
-
-
-class SetFull(OneObject):
-    """add an element, read them all; every read counts."""
-
-    name = "set-full"
-    functions = frozenset({"read", "add"})
-
-    def __init__(self, initial: tuple[Hashable, ...] = ()) -> None:
-        self.initial: Hashable = frozenset(initial)
-
-    def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable:
-        assert isinstance(state, frozenset)
-        if function == "add":
-            return state | {argument}
-        if result is UNSEEN:
-            return state
-        assert isinstance(result, tuple)
-        return state if len(result) == len(state) and state == frozenset(result) else ILLEGAL
-
-    def check_shape(self, operation: Operation) -> None:
-        super().check_shape(operation)
-        if operation.function == "read" and operation.kind == OK and not isinstance(operation.result, tuple):
-            raise BadRequest(f"model {self.name}: a read gives a collection, not {shown(operation.result)}")
-
-
-class LastReadSet(SetFull):
-    """add an element; only the last read counts: nothing acknowledged is missing, nothing is there that nobody added."""
-
-    name = "set"
-
-    def relevant(self, operations: Sequence[Operation]) -> list[Operation]:
-        checked = super().relevant(operations)
-        last = None
-        for operation in checked:
-            if operation.function == "read" and operation.kind == OK:
-                last = operation
-        return [operation for operation in checked if operation.function != "read" or operation is last]
+        if operation.function != "read" and not isinstance(operation.argument, int):
+            raise BadRequest(f"model {self.name}: {operation.function} needs a whole number, not {shown(operation.argument)}")
 
 
 class Mutex(OneObject):
@@ -201,6 +185,7 @@ class KeyValue(OneObject):
     functions = frozenset({"get", "put", "append", "delete", "cas"})
     pairs = functions
     reads = frozenset({"get"})
+    refuses = frozenset({"cas"})
 
     def __init__(self, initial: Hashable = "") -> None:
         self.initial = initial
@@ -235,76 +220,3 @@ class KeyValue(OneObject):
             raise BadRequest(f"model kv: append needs a text, not {shown(operation.argument)}")
         if operation.function == "get" and operation.kind == OK and not is_pair(operation.result):
             raise BadRequest(f"model kv: a get gives (key, value), not {shown(operation.result)}")
-
-
-class WorkQueue(OneObject):
-    """Tasks taken at least once: put (value, priority), take → (value, token) or None, ack and nack a token → True, or "stale".
-
-    Values are put once. A task that was taken may come back at any time, for its lease may have ended: it is then given before whatever
-    was put behind it, or stays away for its back-off. `read` gives the values that are not acknowledged.
-    """
-
-    name = "queue"
-    functions = frozenset({"put", "take", "ack", "nack", "read"})
-    pairs = frozenset({"put"})
-    initial: Hashable = ((), (), 0, 0)  # ready, away, puts so far, the newest token
-
-    def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable:
-        assert isinstance(state, tuple)
-        ready, away, count, newest = state
-        if function == "put":
-            assert isinstance(argument, tuple)
-            value, priority = argument
-            return tuple(sorted([*ready, (-priority, count, value)])), away, count + 1, newest
-        if function == "take":
-            return self._take(state, result)
-        if function == "read":
-            there = [task[2] for task in ready] + [task[2] for task, _ in away]
-            return state if result is UNSEEN or (isinstance(result, tuple) and sorted(result) == sorted(there)) else ILLEGAL
-        held = [task for task, token in away if token == argument]
-        if result == "stale" or (result is UNSEEN and not held):
-            return ready, _without(away, argument), count, newest  # its lease may have ended; from now on it surely has
-        if not held:
-            return ILLEGAL
-        if function == "ack":
-            away = tuple([one for one in away if one[0] != held[0]])
-        return ready, _without(away, argument), count, newest
-
-    def _take(self, state: tuple[Value, ...], result: Value) -> Hashable:
-        ready, away, count, newest = state
-        assert isinstance(ready, tuple)
-        assert isinstance(away, tuple)
-        assert isinstance(newest, int)
-        if result is UNSEEN:
-            return (ready[1:], (*away, (ready[0], 0)), count, newest) if ready else state
-        if result is None:
-            return ILLEGAL if ready else state
-        assert isinstance(result, tuple)
-        value, token = result
-        if not isinstance(token, int) or token <= newest:
-            return ILLEGAL
-        if ready and ready[0][2] == value:
-            return ready[1:], (*away, (ready[0], token)), count, token
-        back = [task for task, _ in away if task[2] == value]
-        if not back or (ready and ready[0] < back[0]):
-            return ILLEGAL
-        return ready, (*[one for one in away if one[0] != back[0]], (back[0], token)), count, token
-
-    def check_shape(self, operation: Operation) -> None:
-        super().check_shape(operation)
-        argument, result = operation.argument, operation.result
-        if operation.function == "put" and not (is_pair(argument) and isinstance(argument[1], int)):  # type: ignore[index]
-            raise BadRequest(f"model queue: put needs (value, priority), not {shown(argument)}")
-        if operation.kind == OK and operation.function == "take" and result is not None and not is_pair(result):
-            raise BadRequest(f"model queue: a take gives (value, token) or nothing, not {shown(result)}")
-        if operation.kind == OK and operation.function == "read" and not isinstance(result, tuple):
-            raise BadRequest(f"model queue: a read gives a collection, not {shown(result)}")
-        if operation.kind == OK and operation.function in ("ack", "nack") and result not in (True, "stale"):
-            raise BadRequest(f'model queue: {operation.function} gives true or "stale", not {shown(result)}')
-        if operation.function in ("ack", "nack") and not isinstance(argument, int):
-            raise BadRequest(f"model queue: {operation.function} needs a token, not {shown(argument)}")
-
-
-def _without(away: tuple[tuple[Value, int], ...], token: Value) -> tuple[tuple[Value, int], ...]:
-    """That token holds nothing any more; whether its task is back nobody knows."""
-    return tuple([(task, 0 if held == token else held) for task, held in away])

@@ -21,7 +21,7 @@ from coordnode.checking.verdict import BY_WITNESS, BY_WITNESS_SEARCH, PASS, VIOL
 from coordnode.checking.verdict import UNKNOWN as UNDECIDED
 from coordnode.checking.witness import has_witness, one_place_twice, placed_order, real_time_broken, returns_from
 
-_CLOCK_EVERY_STEPS: Final = 4096
+_SLICE_STEPS: Final = 4096  # between two looks at the budget
 
 _Before = list[tuple[Any, Item | None]]
 _Hidden = tuple[int, Operation]  # an operation that may fill a revision, and its number; _NOBODY: a session that ends
@@ -108,20 +108,27 @@ class _Replay:
 
     def run(self, budget: Budget, count: int) -> Verdict:
         rank = 0
+        steps_next = min(_SLICE_STEPS, budget.steps_max)
         while rank < len(self._order):
+            if self._steps >= steps_next:
+                steps_next = self._steps + _SLICE_STEPS
+                spent = budget.spent(self._steps)
+                if not spent:
+                    continue
+                reason = f"{spent}; {len(self._choices)} revisions that no reply claims are filled by one guess or another"
+                return Verdict(UNDECIDED, reason, NAME, BY_WITNESS_SEARCH, operations=count, steps=self._steps)
             operation = self._order[rank]
             self._steps += 1
-            if self._steps % _CLOCK_EVERY_STEPS == 0 and (self._steps >= budget.steps_max or budget.out_of_time()):
-                reason = f"undecided after {self._steps} steps, with {len(self._choices)} revisions that no reply claims"
-                return Verdict(UNDECIDED, reason, NAME, BY_WITNESS_SEARCH, operations=count, steps=self._steps)
             expected, changes = self._store.answer(operation)
             if operation.kind != OK or expected == operation.result or expected is UNSEEN:
-                self._commit(operation, changes)
-                rank += 1
-                continue
+                if not self._choices or not self._is_contradicted_later(changes):
+                    self._commit(operation, changes)
+                    rank += 1
+                    continue
+                expected = "another item than the one that was seen of it later"
             if rank > self._furthest:
                 self._furthest = rank
-                self._wrong = shown(expected)
+                self._wrong = expected if isinstance(expected, str) else shown(expected)
             if not self._complete and self._store.revision < revision_of(operation):
                 self._choices.append(_Choice(rank, len(self._certificate), self._candidates(rank)))
             following = self._next_choice() if self._choices and self._may_depend_on_choice(operation) else None
@@ -131,6 +138,11 @@ class _Replay:
         method = BY_WITNESS_SEARCH if self._choices else BY_WITNESS
         reason = "the order of the log explains every operation"
         return Verdict(PASS, reason, NAME, method, count, steps=self._steps, certificate=(tuple(self._certificate),))
+
+    def _is_contradicted_later(self, changes: Changes) -> bool:
+        """Whether what a known outcome leaves behind is not what was seen of it: found here, a wrong guess costs little."""
+        assert self._clues is not None
+        return self._clues.contradict(changes, self._store.revision + 1)
 
     def _commit(self, operation: Operation, changes: Changes) -> None:
         before = self._store.commit(operation, changes)
@@ -175,15 +187,17 @@ class _Replay:
             self._clues = Clues(self._order, [operation for _, operation in self._hidden])
         assert self._clues is not None
         revision = self._store.revision + 1
-        fitting: list[tuple[int, _Hidden]] = []
+        fitting: list[tuple[tuple[int, int], _Hidden]] = []
         invoked_before = bisect_right(self._hidden_invoked, self._returns[rank])
         for number, operation in (*self._hidden[:invoked_before], *self._session_ends()):
             if number in self._used:
                 continue
             self._steps += 1
             _, changes = self._store.answer(operation)
+            if number == _NOBODY and self._clues.outlives(operation.argument[0], revision):  # type: ignore[index]
+                continue
             if changes and not self._clues.rules_out(changes, revision):
-                fitting.append((self._clues.wanted_by(changes, revision), (number, operation)))
+                fitting.append((self._clues.appeal(changes, revision), (number, operation)))
         fitting.sort(key=lambda one: one[0])  # what is wanted soonest is tried first
         return [candidate for _, candidate in reversed(fitting)]
 

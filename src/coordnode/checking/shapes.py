@@ -172,6 +172,12 @@ def _bound(function: str, argument: Any) -> Sequence[Any]:
             return ()
 
 
+def sessions_used(operation: Operation) -> Sequence[int]:
+    """Sessions that an operation which took effect found alive: those that it surely bound a key to."""
+    argument: Any = operation.argument
+    return (argument[2],) if operation.function == "put" and argument[2] > 0 else ()
+
+
 def puts_asked(operation: Operation) -> Sequence[tuple[Any, Any]]:
     """Keys and values that it could put."""
     return _puts_asked(operation.function, operation.argument)

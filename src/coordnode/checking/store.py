@@ -328,6 +328,12 @@ def keys_absent(operation: Operation) -> Sequence[Key]:
             return ()
 
 
+def keys_deleted(operation: Operation) -> Sequence[Key]:
+    """Keys that an operation of known outcome says to have deleted alone; of a transaction it is not told."""
+    result: Any = operation.result
+    return (operation.argument,) if operation.function == "delete" and result[1] else ()
+
+
 def items_seen(operation: Operation) -> Sequence[Item]:
     """The items that the reply showed."""
     result: Any = operation.result

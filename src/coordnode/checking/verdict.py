@@ -22,6 +22,7 @@ class Evidence(msgspec.Struct, frozen=True):
     partition: Value = None  # the key it belongs to, where the model treats keys apart
     other: Operation | None = None  # the one it collides with
     expected: str = ""  # what the model would have answered there, when there is one answer
+    before: str = ""  # the state that an order came to and that does not allow it, where orders were searched
     prefix: tuple[Operation, ...] = ()  # the shortest beginning of the (partition's) history that cannot be explained
 
 

@@ -70,9 +70,11 @@ def check_witness(model: Model, operations: Sequence[Operation], budget: Budget)
         state = states.get(partition, initial)
         following = step(state, operation.function, operation.argument, operation.result)
         if following is ILLEGAL and operation.kind == OK:
-            reason = f"in the order of the log, {told(operation)} is impossible at index {operation.index}: the state was {state!r:.80}"
+            reason = (
+                f"in the order of the log, {told(operation)} is impossible at index {operation.index}: the state was {model.shown(state)}"
+            )
             prefix = tuple([before for before in order[: number + 1] if partition_of(before) == partition])
-            evidence = Evidence(operation, partition, expected=f"{state!r:.80}", prefix=prefix)
+            evidence = Evidence(operation, partition, expected=model.shown(state), prefix=prefix)
             return Verdict(VIOLATION, reason, model.name, BY_WITNESS, len(order), len(states), number + 1, evidence=evidence)
         if following is not ILLEGAL:
             states[partition] = following

@@ -1,6 +1,7 @@
 """`coordctl check`: its exit codes, what it prints, and that it never shows a traceback."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,9 @@ import pytest
 
 from coordctl.commands.check import main
 from coordctl.results.check import Check
+from coordnode.checking.catalogue import MODELS
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "checking.md"
 
 WRITE = '{"process":0,"type":"invoke","f":"write","value":1}\n{"process":0,"type":"ok","f":"write","value":1}\n'
 GOOD = WRITE + '{"process":0,"type":"invoke","f":"read"}\n{"process":0,"type":"ok","f":"read","value":1}\n'
@@ -45,7 +49,7 @@ def test_no_time_is_unknown(history: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([str(history), "--model", "kv", "--timeout", "0s"]) == 3
     assert "time was up" in capsys.readouterr().out
     assert main([str(history), "--model", "kv", "--memory-max", "1B"]) == 3
-    assert "in memory" in capsys.readouterr().out
+    assert "memory was used up" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,16 @@ def test_a_file_that_says_another_model_is_pointed_out(history: Path, capsys: py
     history.write_text('{"history":1,"model":"kv"}\n' + GOOD)
     assert main([str(history), "--model", "register"]) == 0
     assert "the file says that it is of model 'kv'" in capsys.readouterr().out
+
+
+def test_help_and_page_name_every_model_and_its_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert list(rows) == [*MODELS, "coordnode"]
+    before = ""
+    for name, kind in MODELS.items():
+        assert re.search(rf"^ +{name} +{', '.join(sorted(kind.functions))}$", told, re.MULTILINE), name
+        words = rows[name].replace("the same", before)
+        assert [one for one in kind.functions if f"`{one}`" not in words] == [], name
+        before = words

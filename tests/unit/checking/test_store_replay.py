@@ -9,6 +9,7 @@ from coordnode.checking.replay import check_store
 from coordnode.checking.shapes import relevant
 from coordnode.checking.store import OPENED, Store
 from coordnode.checking.verdict import PASS, VIOLATION
+from coordnode.checking.verdict import UNKNOWN as UNDECIDED
 from tests.unit.checking.brute_force import store_explains, with_fields
 
 KEYS = (b"a", b"b")
@@ -185,3 +186,74 @@ def test_doubt_elsewhere_does_not_blur_a_violation() -> None:
     operations.append(Operation(1, "get", b"k", (60, (b"k", b"v", 2, 2, 1, 0)), 900, 905, OK, 100))
     verdict = check_store(operations, Budget(steps_max=50_000))
     assert verdict.outcome == VIOLATION, verdict.reason
+
+
+def hopeless() -> list[Operation]:
+    """Twenty revisions that nobody claims, forty writes that may fill them, and a key that is gone though nothing can have deleted it."""
+    operations = [Operation(9, "put", (b"x%d" % number, b"y", 0), UNSEEN, 0, FOREVER, UNKNOWN) for number in range(40)]
+    operations += [with_fields(put(2 * number + 2, 2 * number + 2), index=NO_PLACE) for number in range(20)]
+    operations.append(Operation(1, "get", b"k", (40, None), 900, 905, OK))
+    operations.append(Operation(2, "delete-range", (b"k", b"l", 9), UNSEEN, 906, FOREVER, UNKNOWN))
+    return operations
+
+
+def test_each_budget_ends_in_unknown_with_its_reason() -> None:
+    steps = check_store(hopeless(), Budget(steps_max=20_000))
+    assert (steps.outcome, "undecided after" in steps.reason) == (UNDECIDED, True)
+    assert steps.steps < 30_000
+    looks = iter(range(1000))
+    late = check_store(hopeless(), Budget(out_of_time=lambda: next(looks) > 5))
+    assert (late.outcome, "the time was up" in late.reason) == (UNDECIDED, True)
+    looks = iter(range(1000))
+    large = check_store(hopeless(), Budget(out_of_memory=lambda: next(looks) > 5))
+    assert (large.outcome, "the memory was used up" in large.reason) == (UNDECIDED, True)
+    assert "revisions that no reply claims" in large.reason
+
+
+def busy(random: Random, count: int, unknown: float) -> list[Operation]:
+    """Ten clients write, delete and read fifty keys, a third of them bound to sessions that end unseen; no reply names its place."""
+    store = Store()
+    operations: list[Operation] = []
+    free_at = [0] * 10
+    sessions = list(range(1, 20))
+    for number in range(1, count + 1):
+        moment = 100 * number
+        process = random.randrange(10)
+        invoked = max(free_at[process] + 1, moment - random.randrange(1000))
+        if invoked > moment:
+            continue
+        if random.random() < 0.02 and len(sessions) > 1:
+            ended = Operation(0, "end-sessions", (sessions.pop(random.randrange(len(sessions))),), UNSEEN, 0, FOREVER, UNKNOWN)
+            store.commit(ended, store.answer(ended)[1])
+            sessions.append(number + 20)
+        key = b"k%d" % random.randrange(50)
+        session = random.choice(sessions) if random.random() < 0.3 else 0
+        function, argument = random.choice(
+            [
+                ("get", key),
+                ("get", key),
+                ("put", (key, b"v%d" % number, session)),
+                ("put", (key, b"v%d" % number, session)),
+                ("delete", key),
+            ]
+        )
+        asked = Operation(process, function, argument, UNSEEN, invoked, FOREVER, UNKNOWN)
+        expected, changes = store.answer(asked)
+        if function != "get" and random.random() < unknown:
+            if random.random() < 0.5:
+                store.commit(asked, changes)
+            operations.append(with_fields(asked, process=number + 10))
+            continue
+        store.commit(asked, changes)
+        free_at[process] = moment + random.randrange(100)
+        operations.append(Operation(process, function, argument, expected, invoked, free_at[process], OK))
+    return sorted(operations, key=lambda operation: operation.invoked)
+
+
+def test_many_unknown_outcomes_and_ended_sessions_are_sorted_out_by_what_was_seen() -> None:
+    """A thousand operations each, a tenth of the writes unknown: what was seen of the keys leaves little to guess."""
+    for seed in range(5):
+        operations = busy(Random(seed), 1500, 0.1)
+        verdict = check_store(relevant(operations), Budget(steps_max=200_000))
+        assert verdict.outcome == PASS, (seed, verdict.reason)
+        assert verify(None, operations, verdict.certificate) == ""

@@ -1,0 +1,80 @@
+"""The queue as clients see it: at least once, in the order of priorities and puts. Pure."""
+
+from collections.abc import Hashable
+
+from coordnode.checking.history import OK, UNSEEN, Operation, Value
+from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.errors import BadRequest
+
+
+class WorkQueue(OneObject):
+    """Tasks taken at least once: put (value, priority), take → (value, token) or None, ack and nack a token → True, or "stale".
+
+    Values are put once. A task that was taken may come back at any time, for its lease may have ended: it is then given before whatever
+    was put behind it, or stays away for its back-off. `read` gives the values that are not acknowledged.
+    """
+
+    name = "queue"
+    functions = frozenset({"put", "take", "ack", "nack", "read"})
+    pairs = frozenset({"put"})
+    initial: Hashable = ((), (), 0, 0)  # ready, away, puts so far, the newest token
+
+    def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable:
+        assert isinstance(state, tuple)
+        ready, away, count, newest = state
+        if function == "put":
+            assert isinstance(argument, tuple)
+            value, priority = argument
+            return tuple(sorted([*ready, (-priority, count, value)])), away, count + 1, newest
+        if function == "take":
+            return self._take(state, result)
+        if function == "read":
+            there = [task[2] for task in ready] + [task[2] for task, _ in away]
+            return state if result is UNSEEN or (isinstance(result, tuple) and sorted(result) == sorted(there)) else ILLEGAL
+        held = [task for task, token in away if token == argument]
+        if result == "stale" or (result is UNSEEN and not held):
+            return ready, _without(away, argument), count, newest  # its lease may have ended; from now on it surely has
+        if not held:
+            return ILLEGAL
+        if function == "ack":
+            away = tuple([one for one in away if one[0] != held[0]])
+        return ready, _without(away, argument), count, newest
+
+    def _take(self, state: tuple[Value, ...], result: Value) -> Hashable:
+        ready, away, count, newest = state
+        assert isinstance(ready, tuple)
+        assert isinstance(away, tuple)
+        assert isinstance(newest, int)
+        if result is UNSEEN:
+            return (ready[1:], (*away, (ready[0], 0)), count, newest) if ready else state
+        if result is None:
+            return ILLEGAL if ready else state
+        assert isinstance(result, tuple)
+        value, token = result
+        if not isinstance(token, int) or token <= newest:
+            return ILLEGAL
+        if ready and ready[0][2] == value:
+            return ready[1:], (*away, (ready[0], token)), count, token
+        back = [task for task, _ in away if task[2] == value]
+        if not back or (ready and ready[0] < back[0]):
+            return ILLEGAL
+        return ready, (*[one for one in away if one[0] != back[0]], (back[0], token)), count, token
+
+    def check_shape(self, operation: Operation) -> None:
+        super().check_shape(operation)
+        argument, result = operation.argument, operation.result
+        if operation.function == "put" and not (is_pair(argument) and isinstance(argument[1], int)):  # type: ignore[index]
+            raise BadRequest(f"model queue: put needs (value, priority), not {shown(argument)}")
+        if operation.kind == OK and operation.function == "take" and result is not None and not is_pair(result):
+            raise BadRequest(f"model queue: a take gives (value, token) or nothing, not {shown(result)}")
+        if operation.kind == OK and operation.function == "read" and not isinstance(result, tuple):
+            raise BadRequest(f"model queue: a read gives a collection, not {shown(result)}")
+        if operation.kind == OK and operation.function in ("ack", "nack") and result not in (True, "stale"):
+            raise BadRequest(f'model queue: {operation.function} gives true or "stale", not {shown(result)}')
+        if operation.function in ("ack", "nack") and not isinstance(argument, int):
+            raise BadRequest(f"model queue: {operation.function} needs a token, not {shown(argument)}")
+
+
+def _without(away: tuple[tuple[Value, int], ...], token: Value) -> tuple[tuple[Value, int], ...]:
+    """That token holds nothing any more; whether its task is back nobody knows."""
+    return tuple([(task, 0 if held == token else held) for task, held in away])

@@ -1,0 +1,84 @@
+"""Sessions and the keys that live with them, as clients see it. Pure.
+
+When a session ends by itself nobody sees it: whoever records adds `lost` with it, of unknown outcome, from when its holder was last
+told that it lives. A history without that says that it did not end by itself, however silent its holder was.
+"""
+
+from collections.abc import Hashable
+
+from coordnode.checking.history import OK, UNSEEN, Operation, Value
+from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.errors import BadRequest
+
+Keys = tuple[tuple[Hashable, Hashable, int], ...]  # (key, value, bit of its session; 0: of none), sorted by when each was first used
+
+
+class Sessions(OneObject):
+    """open → session, renew session → whether it lived, close session → whether it did, lost session; bind (session, (key, value)) →
+    whether it lived, put (key, value), delete key → whether it was there, get key → value. A key goes with the session it was bound to
+    last, and not before."""
+
+    name = "session"
+    functions = frozenset({"open", "renew", "close", "lost", "bind", "put", "delete", "get"})
+    pairs = frozenset({"bind", "put"})
+    reads = frozenset({"get", "renew"})
+    refuses = frozenset({"bind", "close", "delete"})
+    initial: Hashable = (0, 0, ())  # bits of all sessions so far, of those that live, keys
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable:
+        assert isinstance(state, tuple)
+        opened, living, keys = state
+        if function == "open":
+            if result is UNSEEN:
+                return state  # nobody knows its number, so nobody can use it
+            bit = self._bit(result)
+            return ILLEGAL if opened & bit else (opened | bit, living | bit, keys)
+        if function in ("get", "put", "delete"):
+            return self._unbound(state, function, argument, result)
+        bit = self._bit(argument[0] if function == "bind" else argument)  # type: ignore[index]  # a pair, by its shape
+        if not living & bit:
+            return state if result is False or (result is UNSEEN and function != "lost") else ILLEGAL
+        if result is False:
+            return ILLEGAL
+        if function == "renew":
+            return state
+        if function == "bind":
+            return opened, living, self._with(keys, argument[1], bit)  # type: ignore[index]
+        return opened, living & ~bit, tuple([one for one in keys if one[2] != bit])
+
+    def _unbound(self, state: tuple[int, int, Keys], function: str, argument: Value, result: Value) -> Hashable:
+        opened, living, keys = state
+        if function == "put":
+            return opened, living, self._with(keys, argument, 0)
+        there = [one for one in keys if one[0] == argument]
+        if function == "get":
+            return state if result is UNSEEN or result == (there[0][1] if there else None) else ILLEGAL
+        if result is not UNSEEN and result is not bool(there):
+            return ILLEGAL
+        return (opened, living, tuple([one for one in keys if one[0] != argument])) if there else state
+
+    def _with(self, keys: Keys, bound: Value, bit: int) -> Keys:
+        assert isinstance(bound, tuple)
+        key, value = bound
+        return tuple(sorted([*[one for one in keys if one[0] != key], (key, value, bit)], key=lambda one: self._bit(one[0])))
+
+    def _bit(self, one: Hashable) -> int:
+        return 1 << self._numbers.setdefault(one, len(self._numbers))
+
+    def shown(self, state: Hashable) -> str:
+        assert isinstance(state, tuple)
+        living = [one for one, number in self._numbers.items() if state[1] >> number & 1]
+        return f"sessions {shown(tuple(living))}, keys {shown(tuple([(key, value) for key, value, _ in state[2]]))}"
+
+    def check_shape(self, operation: Operation) -> None:
+        super().check_shape(operation)
+        function, argument, result, told = operation.function, operation.argument, operation.result, operation.kind == OK
+        if function == "open" and told and result is None:
+            raise BadRequest("model session: open gives a session, not nothing")
+        if function == "bind" and not is_pair(argument[1]):  # type: ignore[index]
+            raise BadRequest(f"model session: bind needs (session, (key, value)), not {shown(argument)}")
+        if function in ("renew", "close", "bind", "delete") and told and not isinstance(result, bool):
+            raise BadRequest(f"model session: {function} is answered with true or false, not {shown(result)}")
