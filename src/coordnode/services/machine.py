@@ -6,6 +6,7 @@ batch ─→ retry? ─→ checks ─→ service ─→ result ─→ kept for r
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -330,10 +331,11 @@ class Machine:
 
     def snapshot(self) -> Iterator[bytes]:
         """Slices of the state as it is now, each made when it is asked for. What is applied meanwhile does not show."""
-        digest = self.digest
+        return chain(self.slices(self.digest), encode_lists(self.blobs()))
+
+    def slices(self, digest: int) -> Iterator[bytes]:
         frozen = [(number, container.freeze()) for number, container in sorted(self.containers.items())]
-        rows = snapshot.slices(snapshot.encode_header(self.settings, self.scalars), digest, frozen)
-        return chain(rows, encode_lists(self.blobs()))
+        return snapshot.slices(snapshot.encode_header(self.settings, self.scalars), digest, frozen)
 
     @staticmethod
     def restore(slices: Iterable[bytes], supported_level: int = SUPPORTED_LEVEL) -> "Machine":
@@ -351,6 +353,7 @@ class Restorer:
         self._machine: Machine | None = None
         self._trailer: snapshot.Trailer | None = None
         self._rows = 0
+        self._checksum = 0  # of all slices
         self._blobs: list[Blob] = []
         self._lists_due = False
 
@@ -359,6 +362,7 @@ class Restorer:
             blobs, self._lists_due = decode_list(data)
             self._blobs += blobs
             return
+        self._checksum = crc32(data, self._checksum)
         try:
             for section in snapshot.decode_slice(data):
                 self._take(section)
@@ -372,10 +376,22 @@ class Restorer:
         if self._rows != trailer.rows:
             raise snapshot.damaged(f"it holds {self._rows} rows, {trailer.rows} were written")
         if machine.digest != trailer.digest:
+            self._check_build(machine, trailer.digest)
             raise snapshot.damaged(f"its digest is {machine.digest:016x}, {trailer.digest:016x} was written")
         if self._lists_due or self._blobs != machine.blobs():
             raise snapshot.damaged(f"it lists {len(self._blobs)} blobs, and not those that its rows stand on")
         return machine
+
+    def _check_build(self, machine: Machine, digest: int) -> None:
+        """Equal states give equal slices. If ours differ from those that were read, our rows have other fields than the writer's: all
+        members find the same, and what all of them took for a wrong state would be given up by all."""
+        checksum = 0
+        for data in machine.slices(digest):
+            checksum = crc32(data, checksum)
+        if checksum != self._checksum:
+            raise UnknownFormat(
+                "the snapshot has fields that this build lacks, or lacks some of its own: another build wrote it; run that one"
+            )
 
     def _take(self, section: snapshot.Section) -> None:
         if self._trailer is not None:

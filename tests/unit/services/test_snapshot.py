@@ -289,6 +289,19 @@ def test_an_unknown_format_is_refused_before_the_rest_is_understood(monkeypatch:
         Machine.restore([piece])
 
 
+def test_what_another_build_wrote_is_told_from_what_went_wrong_in_memory() -> None:
+    """The bytes of neither are damaged. The state of one is wrong; of the other every member would say so, and all would give it up."""
+    machine = lived(7, 12).machine
+    (piece,) = machine.snapshot()
+    header, *rows, trailer = msgspec.msgpack.decode(piece)
+    trailer[1][0][0] ^= 1  # the digest
+    with pytest.raises(RecordError, match="its digest is"):
+        Machine.restore([msgspec.msgpack.encode([header, *rows, trailer])])
+    del header[1][0][1][-1]  # the newest setting, which an older build did not know
+    with pytest.raises(UnknownFormat, match="another build wrote it; run that one"):
+        Machine.restore([msgspec.msgpack.encode([header, *rows, trailer])])
+
+
 def test_windows_out_of_order_are_refused() -> None:
     machine = Driven().machine
     reply = (1, 0, b"")
