@@ -81,13 +81,15 @@ def test_each_verb_explains_its_exit_codes(verb: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["nonsense"], ["version", "--nonsense"], ["-o", "xml", "version"], ["wal", "dump"], ["wal", "undo"]]
+    "arguments",
+    [[], ["nonsense"], ["version", "--nonsense"], ["-o", "xml", "version"], ["wal", "dump"], ["wal", "undo"], ["wal"], ["canary"]],
 )
 def test_usage_is_64(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, *arguments) == 64
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("coordctl: ")
+    assert "Usage:" not in captured.err
 
 
 def test_a_near_miss_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from coordctl.local.clusters import choose
 from coordctl.operations import canary
 from coordctl.report import screen
 from coordctl.report.exits import DONE, Kind
-from coordctl.report.running import output, run
+from coordctl.report.running import output, run_group
 from coordctl.results.canary import CanaryRound, CanaryRun
 
 COLOURS = {
@@ -86,8 +86,4 @@ VERBS = {"run": (run_command, Kind.PROBE)}
 
 
 def main(argv: list[str]) -> int:
-    if argv and argv[0] in VERBS:
-        command, kind = VERBS[argv[0]]
-        return run(command, argv[1:], f"canary {argv[0]}", kind)
-    commands = {name: command for name, (command, _) in VERBS.items()}
-    return run(click.Group("canary", commands, help="Does the cluster do what users need?", epilog=EPILOG), argv, "canary", Kind.PROBE)
+    return run_group(VERBS, argv, "canary", "Does the cluster do what users need?", EPILOG)

@@ -5,7 +5,7 @@ import click
 from coordctl.operations import wal
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, Kind
-from coordctl.report.running import output, run
+from coordctl.report.running import output, run_group
 from coordctl.results.wal import WalRecord, WalVerified
 
 FOLDER = click.Path(exists=True, file_okay=False)
@@ -70,12 +70,4 @@ def _lines_of(found: WalVerified) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    if argv and argv[0] in VERBS:
-        command, kind = VERBS[argv[0]]
-        return run(command, argv[1:], f"wal {argv[0]}", kind)
-    return run(
-        click.Group("wal", {name: command for name, (command, _) in VERBS.items()}, help="Look into a member's log."),
-        argv,
-        "wal",
-        Kind.QUERY,
-    )
+    return run_group(VERBS, argv, "wal", "Look into a member's log.")

@@ -149,7 +149,7 @@ class _Tour:
         holder = Holder(number, name, endpoints, self._about_lock)
         self.holders.append(holder)
         holder.queue_up()
-        self._seen(f"{name} in line", lambda: self._line()[-1:] == [name])
+        self._seen(f"{name} in line", lambda: self._is_last(holder))
         if number == 1:
             self._seen(f"{name} holding it", lambda: self._token_of(holder))
         return holder
@@ -204,6 +204,10 @@ class _Tour:
         assert self._looker is not None
         view = self._looker.locks.view(LOCK)
         return [*[one.owner for one in view.holders], *[one.owner for one in view.waiters]]
+
+    def _is_last(self, holder: Holder) -> bool:
+        self._must(not holder.trouble, f"{holder.name} did not get the lock: {holder.trouble}")
+        return self._line()[-1:] == [holder.name]
 
     def _look(self, holder: Holder, waiting: list[Holder]) -> None:
         assert self._looker is not None

@@ -1,6 +1,6 @@
 """Runs one parsed verb: whatever happens in it becomes one sentence and an exit code of the verb's kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -26,6 +26,17 @@ def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind
         raise
     except Exception as error:
         return plain.failed(kind, error, name=name, debug=debug)
+
+
+def run_group(verbs: Mapping[str, tuple[click.Command, exits.Kind]], argv: Sequence[str], name: str, about: str, ends: str = "") -> int:
+    """A verb that has verbs of its own, each of its own kind."""
+    if not argv:
+        return plain.wrong_usage(f"{name} what?", name)
+    if argv[0] in verbs:
+        command, kind = verbs[argv[0]]
+        return run(command, argv[1:], f"{name} {argv[0]}", kind)
+    group = click.Group(name, {verb: command for verb, (command, _) in verbs.items()}, help=about, epilog=ends)
+    return run(group, argv, name, exits.Kind.QUERY)
 
 
 def _undeclared(command: click.Command) -> list[str]:
