@@ -7,7 +7,10 @@
     apply    every member applies every entry
     record   every member encodes every entry as a WAL record
 
-Parts can be left out to see what the others cost. With --budget-us the exit code says whether the best run kept within it.
+Parts can be left out to see what the others cost. What is counted is the time of the processor that this process had, as a member's
+interpreter is set, in the best of some runs; with --budget-us the exit code says whether that kept within it. All runs do the same, so the
+second figure takes the best time of each batch: what a run costs that nothing else on the machine disturbs. Three members' states of
+10,000 keys do not fit into a core's caches: who shares these makes it slower even so.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from collections import deque
 from zlib import crc32
 
 from coordnode.ids import ClusterId, Index, MemberId, Sequence, SessionId, Term
+from coordnode.node.tuning import tune_interpreter
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, Config, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Message
@@ -34,7 +38,7 @@ SESSIONS = 20
 OPEN_REQUESTS = 10  # of one client at a time
 FIRST_INDEX = Index(1)
 COMPACT_EVERY = 64  # batches; as a member does after a snapshot, so that the log in memory stays short
-RUNS = 3
+RUNS = 7
 
 
 class Member:
@@ -153,27 +157,30 @@ def make_bodies(batches: int) -> list[list[bytes]]:
     return made
 
 
-def measure(made: list[list[bytes]], parts: list[str], members: int, window: int) -> float:
-    """Seconds for all batches, `window` of them proposed before the answers are looked at."""
+def measure(made: list[list[bytes]], parts: list[str], members: int, window: int) -> list[float]:
+    """Seconds for each batch, `window` of them proposed before the answers are looked at."""
     cluster = Cluster(members, parts)
     leader = cluster.leader
     gc.collect()
-    began = time.perf_counter()
+    seconds: list[float] = []
+    began = time.process_time()
     for number, bodies in enumerate(made):
         leader.propose(bodies, number)
         leader.turn([], cluster.network)
-        if number % window == window - 1:
+        is_last = number == len(made) - 1
+        is_compacting = number % COMPACT_EVERY == COMPACT_EVERY - 1
+        if number % window == window - 1 or is_compacting or is_last:
             cluster.settle()
-        if number % COMPACT_EVERY == COMPACT_EVERY - 1:
-            cluster.settle()
+        if is_compacting:
             for member in cluster.members.values():
                 member.compact()
-    cluster.settle()
-    took = time.perf_counter() - began
+        now = time.process_time()
+        seconds.append(now - began)
+        began = now
     assert leader.raft.committed == leader.raft.log.last_index()
     if "apply" in parts and "decode" in parts:
         assert leader.machine.applied == leader.raft.committed
-    return took
+    return seconds
 
 
 def main() -> None:
@@ -191,10 +198,14 @@ def main() -> None:
     if "apply" in parts and "decode" not in parts:
         parser.error("--parts: nothing can be applied that is not decoded")
     made = make_bodies(arguments.batches)
-    best = min(measure(made, parts, arguments.members, arguments.window) for _ in range(RUNS))
+    tune_interpreter()
+    runs = [measure(made, parts, arguments.members, arguments.window) for _ in range(RUNS)]
     commands = arguments.batches * BATCH_COMMANDS
-    us = best / commands * 1e6
-    print(f"{'+'.join(parts)}: {us:.2f} us per command for {arguments.members} members, {best / arguments.batches * 1e6:.0f} us per batch")
+    us = min(sum(run) for run in runs) / commands * 1e6
+    undisturbed_us = sum(min(batch) for batch in zip(*runs, strict=True)) / commands * 1e6
+    print(
+        f"{'+'.join(parts)}: {us:.2f} us per command for {arguments.members} members, {undisturbed_us:.2f} by the best time of each batch"
+    )
     if arguments.budget_us and us > arguments.budget_us:
         sys.exit(f"more than {arguments.budget_us} us per command")
 

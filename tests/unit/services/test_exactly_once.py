@@ -102,6 +102,18 @@ def test_the_window_is_bounded_by_bytes() -> None:
     assert driven.machine._sessions.windows.windows[1].bytes == 0  # type: ignore[index]
 
 
+def test_bytes_are_counted_while_one_reply_takes_anothers_place() -> None:
+    driven = Driven(dedupe_bytes_max=1000)
+    driven.apply(opening(1), alone(Put(b"big", b"x" * 300)))
+    for sequence in range(1, 5):
+        driven.apply(in_session(1, sequence, Put(b"a", b""), 1))
+    window = driven.machine._sessions.windows.windows[1]  # type: ignore[index]
+    for sequence in range(5, 9):
+        driven.apply(in_session(1, sequence, Get(b"big"), sequence - 3))
+        assert window.bytes == sum([len(reply.result) for reply in window.replies.values()])
+    assert sorted(window.replies) == [6, 7, 8], "the client may still ask for four, and three fill the window"
+
+
 def test_without_a_sequence_nothing_is_remembered_but_the_session_must_live() -> None:
     driven = Driven()
     driven.apply(opening(1))
