@@ -32,12 +32,11 @@ def run(
 ) -> None:
     """Returns when nothing of the job is left, or when it was never started."""
     _stand_apart(shares_terminal)
-    timer = BootTimer()
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-    _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes), keep_inheritable=True)
     waiting = command.prepare(argv, before)
-    _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes, waiting.word, waiting.trouble), keep_inheritable=False)
+    timer = BootTimer()
+    _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes, waiting.word, waiting.trouble))
     warden = Warden(Family(waiting.pid, cgroup.Cgroup("")), policy, channel.tell)
     _Guard(channel, warden, waiting, timer, woken, say, makes_group=policy.leftover != "release").serve()
 
@@ -136,11 +135,11 @@ def _stand_apart(shares_terminal: bool) -> None:
     call_us(NAME)
 
 
-def _let_go_of_others(ours: Sequence[int], *, keep_inheritable: bool) -> None:
-    """The runner's connection; and, once the command has its own, whatever somebody else may wait to see closed."""
+def _let_go_of_others(ours: Sequence[int]) -> None:
+    """The runner's connection; and, now that the command has its own, whatever somebody else may wait to see closed."""
     for descriptor in _open_descriptors():
         with suppress(OSError):
-            if descriptor not in ours and not (keep_inheritable and os.get_inheritable(descriptor)):
+            if descriptor not in ours:
                 if descriptor > STANDARD_ERROR:
                     os.close(descriptor)
                 elif descriptor < STANDARD_ERROR:

@@ -8,15 +8,13 @@ import select
 from coordctl.hot.bare import signal
 from coordctl.runner.command import FORWARDED
 from coordctl.runner.held import HeldClaim
-from coordctl.runner.source import Closed, Granted, Lost, News, Refused
+from coordctl.runner.source import Closed, Granted, Lost, News, Refused, heard
 from coordnode.client.clock import now_ms
 from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from coordctl.runner.source import Told
+    from collections.abc import Callable
 
 
 class Watched:
@@ -35,7 +33,7 @@ class Watched:
 def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
     """None: the process ended first."""
     while True:
-        for told in _heard(held):
+        for told in heard(held, now_ms()):
             if isinstance(told, Granted | Refused):
                 return told
             if isinstance(told, News):
@@ -47,7 +45,7 @@ def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -
 
 def let_go(held: HeldClaim) -> None:
     held.close(now_ms(), succeeded=False)
-    while not any(isinstance(told, Closed) for told in _heard(held)):
+    while not any(isinstance(told, Closed) for told in heard(held, now_ms())):
         _turn(held, {})
 
 
@@ -75,17 +73,12 @@ def _keep(held: HeldClaim, watched: Watched) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     while True:
-        if any(isinstance(told, Lost) for told in _heard(held)):
+        if any(isinstance(told, Lost) for told in heard(held, now_ms())):
             break
         if _turn(held, {watched.descriptor: select.POLLIN, woken: select.POLLIN}):
             break
     with suppress(OSError):
         let_go(held)
-
-
-def _heard(held: HeldClaim) -> Iterator[Told]:
-    while heard := held.poll(now_ms()):
-        yield from heard
 
 
 def _turn(held: HeldClaim, others: dict[int, int]) -> list[int]:

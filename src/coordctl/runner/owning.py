@@ -17,7 +17,7 @@ from coordctl.runner.outcome import OUTCOMES, Outcome
 from coordctl.runner.rules import Settings
 from coordctl.runner.run import run
 from coordctl.runner.shard import HeldShard
-from coordctl.runner.source import Closed, Granted, Lost, Refused, Renewed
+from coordctl.runner.source import Closed, Granted, Lost, Refused, Renewed, heard
 from coordctl.runner.words import Channel
 from coordnode.client.clock import now_ms
 from coordnode.client.ownership import OwnedChange, Ownership, Row
@@ -147,7 +147,7 @@ class Owning:
             self._hear(now)
 
     def _hear(self, now: int) -> None:
-        for told in self._held.poll(now):
+        for told in heard(self._held, now):
             match told:
                 case Granted(_, deadline_ms, environment):
                     self._environment = dict(environment)

@@ -11,7 +11,7 @@ from coordctl.runner.command import FORWARDED, Inherited, inherited
 from coordctl.runner.job import Job
 from coordctl.runner.outcome import Outcome
 from coordctl.runner.rules import Rules, Settings
-from coordctl.runner.source import Source
+from coordctl.runner.source import Source, heard
 from coordctl.runner.terminal import Terminal
 from coordnode.client.clock import now_ms
 from coordnode.light import TYPE_CHECKING, suppress
@@ -28,7 +28,6 @@ class _Running:
     def __init__(self, held: Source, argv: Sequence[str], settings: Settings, say: Callable[[str], None]) -> None:
         self._source = held
         self._say = say
-        self._command_name = argv[0]
         self._group = 0  # of the command
         self._outcome: Outcome | None = None
         self._rules = Rules(settings, now_ms())
@@ -71,9 +70,8 @@ class _Running:
         self._do(self._rules.on_time(now), now)
 
     def _hear_source(self, now: int) -> None:
-        while heard := self._source.poll(now):
-            for told in heard:
-                self._do(self._rules.on_told(told, now), now)
+        for told in heard(self._source, now):
+            self._do(self._rules.on_told(told, now), now)
 
     def _wake_at_ms(self) -> int | None:
         times = [self._source.wake_at_ms(), self._job.wake_at_ms(), self._rules.wake_at_ms()]

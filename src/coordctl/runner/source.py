@@ -5,7 +5,7 @@ from __future__ import annotations
 from coordnode.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class Granted(NamedTuple):
@@ -59,8 +59,13 @@ class Closed(NamedTuple):
 Told = Granted | Renewed | Lost | Revoked | Refused | News | Closed
 
 
+def heard(source: Source, now_ms: int) -> Iterator[Told]:
+    while told := source.poll(now_ms):
+        yield from told
+
+
 class Source(Protocol):
-    """Times are on client.clock. The runner calls `poll` after whatever else it calls, and by `wake_at_ms`: until that tells nothing."""
+    """Times are on client.clock. After whatever else is called, and by `wake_at_ms`, `poll` is, until it tells nothing."""
 
     def descriptor(self) -> tuple[int, int]:
         """(file descriptor, what to poll it for); (-1, 0): none now."""
