@@ -22,6 +22,7 @@ INFLIGHT_BYTES_MAX = 16 * MIB
 UNCOMMITTED_BYTES_MAX = 64 * MIB  # the leader refuses proposals beyond this
 WAITING_READS_MAX = 65_536
 READ_BYTES_PER_TURN = 8 * MIB  # a turn answers no more reads after the one that reaches this; stale reads have as much again
+BLOBS_UNWRITTEN_BYTES_MAX = 16 * MIB  # of journals, applied and not written yet: beyond this nothing more is applied
 FETCHES_MAX = 64  # reads of journals that wait for the disk
 READ_BYTES_LEAST = 1 * KIB  # what even an empty answer counts: it takes its time, too
 

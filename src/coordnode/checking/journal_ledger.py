@@ -7,6 +7,7 @@ from typing import NamedTuple
 from coordnode.errors import PromiseBroken
 
 GONE, MISSING = 27, 33
+_HEAD_BYTES = 28  # of each append
 
 
 class Shown(NamedTuple):
@@ -27,6 +28,8 @@ class _Told(NamedTuple):
 class JournalLedger:
     def __init__(self) -> None:
         self._told: dict[bytes, list[_Told]] = {}
+        self._widest: dict[bytes, int] = {}  # the largest bound it had since it was made: its parts are an eighth of that, and one append
+        self._largest: dict[bytes, int] = {}  # append to it
         self._index = 0
 
     def begin(self, index: int) -> None:
@@ -57,7 +60,7 @@ class JournalLedger:
             raise PromiseBroken("journal-retains", f"{name!r} was trimmed up to {before}, and shows {shown}", (known, shown))
 
     def changed(self, name: bytes, shown: Shown, grown: int) -> None:
-        """What watches are told. `grown`: bytes that this command appended, boundaries and checksums not counted; -1: it trimmed."""
+        """What watches are told. `grown`: bytes that this command appended, checksums not counted; -1: it did something else."""
         known = self._newest(name)
         before = known.shown or Shown(shown.bytes_max, 0, 0, 0)
         if shown.next != len(known.records):
@@ -66,12 +69,18 @@ class JournalLedger:
             raise PromiseBroken("journal-retains", f"{name!r} goes from {before} to {shown}", (before, shown))
         if shown.size > shown.bytes_max:
             raise PromiseBroken("journal-bound", f"{name!r} holds more than it may: {shown}", (before, shown))
-        if shown.first > before.first and grown >= 0 and before.bytes_max and before.size + 2 * grown + 64 <= shown.bytes_max:
-            raise PromiseBroken("journal-retains", f"{name!r} drops records although there is room: {before}, {shown}", (before, shown))
+        widest = self._widest[name] = max(self._widest.get(name, 0), shown.bytes_max)
+        largest = self._largest[name] = max(self._largest.get(name, 0), grown + _HEAD_BYTES)
+        if grown >= 0 and shown.first > before.first:
+            if before.size + grown + _HEAD_BYTES <= shown.bytes_max:
+                raise PromiseBroken("journal-retains", f"{name!r} drops records although there is room: {before}, {shown}", (before, shown))
+            if shown.size < shown.bytes_max - widest // 8 - 2 * largest:
+                raise PromiseBroken("journal-retains", f"{name!r} drops more than it must: {before}, {shown}", (before, shown))
         self._told.setdefault(name, []).append(_Told(self._index, known.records, shown))
 
     def deleted(self, name: bytes) -> None:
         self._told.setdefault(name, []).append(_Told(self._index, [], None))
+        self._widest.pop(name, None)
 
     # --- what is read ----------------------------------------------------------------------------------------------------
 

@@ -58,9 +58,15 @@ class Part(NamedTuple):
 
 
 def append_request(name: bytes, records: Sequence[Name], request_id: str) -> Request[RecordsAppended]:
-    batch = list(map(as_bytes, records))
-    operation = AppendRecords(name, len(batch), b"".join(batch), pack_sizes(batch))
-    return Request(operation, lambda result: expect(result, RecordsAppended), request_id=request_id)
+    batch: Sequence[bytes]
+    try:
+        data, batch = b"".join(records), records  # type: ignore[arg-type, assignment]
+    except TypeError:  # text among them
+        batch = list(map(as_bytes, records))
+        data = b"".join(batch)
+    return Request(
+        AppendRecords(name, len(batch), data, pack_sizes(batch)), lambda result: expect(result, RecordsAppended), request_id=request_id
+    )
 
 
 def read_request(name: bytes, offset: int, limit: int) -> Request[Part]:

@@ -7,6 +7,7 @@ from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
 from coordnode.raft.messages import Message
 from coordnode.replica.events import (
+    BlobsWritten,
     ChunkRead,
     ChunkStored,
     Events,
@@ -92,14 +93,17 @@ class Inbox:
     def on_snapshot_failed(self, failed: SnapshotFailed) -> None:
         self._events.snapshot_failed = failed
 
-    def on_chunk_read(self, read: ChunkRead) -> None:
-        self._events.chunks_read.append(read)
+    def on_read(self, read: ChunkRead | RecordsFound) -> None:
+        if isinstance(read, ChunkRead):
+            self._events.chunks_read.append(read)
+        else:
+            self._events.records_found.append(read)
 
     def on_chunk_stored(self, stored: ChunkStored) -> None:
         self._events.chunks_stored.append(stored)
 
-    def on_records_found(self, found: RecordsFound) -> None:
-        self._events.records_found.append(found)
+    def on_blobs_written(self, written: BlobsWritten) -> None:
+        self._events.blobs_written = written
 
     def on_snapshot_loaded(self, loaded: SnapshotLoaded) -> None:
         waiting = self._events.snapshot_loaded

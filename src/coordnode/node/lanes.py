@@ -17,7 +17,16 @@ from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
-from coordnode.replica.events import ChunkRead, ChunkStored, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.events import (
+    BlobsWritten,
+    ChunkRead,
+    ChunkStored,
+    RecordsFound,
+    SliceStored,
+    SnapshotFailed,
+    SnapshotLoaded,
+    SnapshotStored,
+)
 from coordnode.replica.known import Known
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
@@ -37,7 +46,7 @@ class Committed(NamedTuple):
     ended_ns: int
 
 
-Stored = SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded | RecordsFound
+Stored = SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded | RecordsFound | BlobsWritten
 
 
 class Owner(Protocol):
@@ -195,6 +204,7 @@ class SnapshotLane(_Lane):
         super().__init__("snapshots", post, owner)
         self._snapshots = snapshots
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._told_written = 0
         self._loading: tuple[SnapshotMeta, Iterator[bytes]] | None = None
 
     def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
@@ -233,6 +243,10 @@ class SnapshotLane(_Lane):
             work = self._queue.get()
             if work is not None:
                 work()
+            written = self._snapshots.journals.written_bytes
+            if written != self._told_written:
+                self._told_written = written
+                self._tell(self._owner.on_stored, BlobsWritten(written))
 
     def _store_blobs(self, writes: Sequence[BlobWrite]) -> None:
         with suppress(DiskFull):  # kept, and tried again

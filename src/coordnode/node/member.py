@@ -38,7 +38,7 @@ from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
 from coordnode.raft.state import FOLLOWER
-from coordnode.replica.events import ChunkRead, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.events import BlobsWritten, ChunkRead, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
@@ -356,6 +356,8 @@ class Member:
 
     def on_stored(self, event: Stored) -> None:
         inbox = self.inbox
+        if isinstance(event, BlobsWritten):
+            return inbox.on_blobs_written(event)  # whatever turn comes next is soon enough
         if isinstance(event, SnapshotLoaded):
             inbox.on_snapshot_loaded(event)
         elif isinstance(event, SliceStored):
@@ -370,10 +372,8 @@ class Member:
         elif isinstance(event, SnapshotFailed):
             self.telemetry.emit("snapshot_failed", of_index=event.meta.index)
             inbox.on_snapshot_failed(event)
-        elif isinstance(event, ChunkRead):
-            inbox.on_chunk_read(event)
-        elif isinstance(event, RecordsFound):
-            inbox.on_records_found(event)
+        elif isinstance(event, ChunkRead | RecordsFound):
+            inbox.on_read(event)
         else:
             if event.complete:
                 self.telemetry.emit("installed", of_index=event.meta.index)

@@ -36,6 +36,9 @@ class BlobWrite(msgspec.Struct, frozen=True):
     position: int
     parts: Sequence[bytes]
 
+    def size(self) -> int:
+        return sum(map(len, self.parts))
+
 
 class _List(msgspec.Struct, frozen=True, array_like=True):
     blobs: list[Blob]

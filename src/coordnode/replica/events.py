@@ -73,6 +73,12 @@ class RecordsFound(msgspec.Struct):
     is_rotten: bool = False
 
 
+class BlobsWritten(msgspec.Struct, gc=False):
+    """Of all bytes that were ever to be written beside the log, so many are."""
+
+    total: int
+
+
 class Events(msgspec.Struct):
     """What came in since the last turn."""
 
@@ -92,6 +98,7 @@ class Events(msgspec.Struct):
     chunks_stored: list[ChunkStored] = []
     snapshot_loaded: SnapshotLoaded | None = None
     records_found: list[RecordsFound] = []
+    blobs_written: BlobsWritten | None = None  # the newest one covers the older ones
     space_ok: bool | None = None  # storage says whether data-adding commands have room here; None: unchanged
 
     def has_snapshot_news(self) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from coordnode.errors import CoordError, RecordError
 from coordnode.ids import NOBODY, Index, MemberId
+from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
@@ -88,6 +89,8 @@ class Replica:
         self._unproven = known.applied > 0  # whether the state has not come as far again yet
         self._effects = Effects()  # of the turn under way
         self._ticked = False
+        self._unwritten = 0  # bytes of journals that were handed on, less those that are written
+        self._written = 0
 
     # --- one turn --------------------------------------------------------------------------------------------------
 
@@ -115,6 +118,9 @@ class Replica:
                 clients.tick()
         if events.has_snapshot_news():
             self._on_snapshot_events(events)
+        if events.blobs_written is not None:
+            self._unwritten -= events.blobs_written.total - self._written
+            self._written = events.blobs_written.total
         for found in events.records_found:
             self._on_records_found(found)
         for connection, identity in events.opened:
@@ -171,9 +177,9 @@ class Replica:
     # --- applying --------------------------------------------------------------------------------------------------
 
     def _apply_committed(self) -> None:
-        """Committed entries, in order, as many as one turn should carry."""
+        """Committed entries, in order, as many as one turn should carry; none while the disk is too far behind."""
         machine = self.machine
-        if machine is None:
+        if machine is None or self._unwritten > BLOBS_UNWRITTEN_BYTES_MAX:
             return
         to_apply = self._to_apply
         budget = self.config.apply_bytes_per_turn
@@ -190,7 +196,9 @@ class Replica:
                 self._agreement.checkpoint(entry.index, machine.digest)
         if to_apply:
             self._effects.again = True
-        self._effects.store_blobs = machine.take_blobs()
+        self._effects.store_blobs = blobs = machine.take_blobs()
+        if blobs:
+            self._unwritten += sum([blob.size() for blob in blobs])
 
     def _apply_entry(self, machine: Machine, entry: Entry) -> None:
         self.applied = entry.index

@@ -88,7 +88,9 @@ def _check_append(operation: AppendRecords, settings: Settings) -> CoordError | 
     if not 0 < count <= settings.journal_batch_records_max:
         return BadRequest(f"an append has from 1 to {settings.journal_batch_records_max} records, not {count}")
     if size > settings.journal_batch_bytes_max:
-        return TooLarge(f"{count} records take {size} bytes, at most {settings.journal_batch_bytes_max}; append fewer at a time")
+        return TooLarge(
+            f"an append of {size} bytes is too large, at most {settings.journal_batch_bytes_max}; append fewer records at a time"
+        )
     if not sizes_add_up(count, operation.sizes, len(operation.data)):
         return BadRequest(f"the sizes of {count} records do not add up to the {len(operation.data)} bytes that came")
     return check_name("journal", operation.journal, settings)
@@ -181,7 +183,7 @@ class Journals(Service):
         size = FRAME_HEAD_BYTES + len(sizes) + len(data)
         if size > journal.bytes_max // 2:
             return failure(
-                TooLarge(f"{count} records take {size} bytes, more than half of what {_shown(name)} may hold; append fewer at a time")
+                TooLarge(f"an append of {size} bytes is more than half of what {_shown(name)} may hold; append fewer records at a time")
             )
         if first + count > OFFSET_MAX:
             return failure(StateFull(f"{_shown(name)} has had its last offset; begin another journal"))

@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_un
     journal_batch_bytes_max: int = 1_048_576  # records of one append, and what says where they end
     journal_batch_records_max: int = 65_536
     journal_bytes_min: int = 4_096  # no journal has a smaller bound
-    journals_bytes_max: int = 68_719_476_736  # the bounds of all journals together
+    journals_bytes_max: int = 1_099_511_627_776  # the bounds of all journals together
 
 
 class Scalars(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):

@@ -117,7 +117,7 @@ KINDS: dict[str, _Kind] = {
     ANSWERS_LOST: _Kind(0.4, 4, (300, 5_500), (0, 1_000_000)),
     STALLED_ASKS: _Kind(0.5, 10, (200, 4_000), (0, 1_000_000)),
     STALLED_ANSWERS: _Kind(0.4, 8, (100, 2_500), (0, 1_000_000)),
-    ROT_JOURNAL: _Kind(0.4, 8, (0, 0), (0, 1_000_000_000), 0.8),
+    ROT_JOURNAL: _Kind(0.4, 8, (0, 0), (0, 1_000_000_000), 1.0),
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from zlib import crc32
 
 from coordnode.errors import DiskFailed, RecordError, Rotten, UnknownFormat
@@ -29,6 +30,32 @@ _NAME = re.compile(r"(\d{20})\.blob")
 
 def blob_path(blob: int) -> str:
     return f"{JOURNAL_FOLDER}/{blob:020d}.blob"
+
+
+def problem_at_first_sight(disk: Disk, blob: Blob) -> str:
+    """Empty: none."""
+    path = blob_path(blob.id)
+    if not disk.exists(path):
+        return f"the file {path} is missing"
+    size = disk.size(path)
+    return f"the file {path} has {size} bytes, {blob.size} were durable" if size < blob.size else ""
+
+
+def matches(disk: Disk, blob: Blob) -> bool:
+    """Its bytes, on the device and not as the kernel remembers them, are what was written."""
+    try:
+        file = disk.open(blob_path(blob.id), past_cache=True)
+    except FileNotFoundError:
+        return False
+    checksum = 0
+    try:
+        for start in range(0, blob.size, VERIFY_BYTES):
+            checksum = crc32(file.read(start, min(VERIFY_BYTES, blob.size - start)), checksum)
+    except DiskFailed:
+        return False
+    finally:
+        file.close()
+    return checksum == blob.checksum
 
 
 class _Places:
@@ -59,6 +86,7 @@ class JournalFiles:
         self._files: dict[int, DiskFile] = {}  # the one that was used last is last
         self._places: dict[int, _Places] = {}
         self._waiting: deque[BlobWrite] = deque()  # not written yet: the disk was full
+        self.written_bytes = 0  # of what was to be stored, since the start
         self._dirty: dict[int, None] = {}  # written and not synced: they are open
         self._dirty_bytes = 0
         self._names_due = True  # files that an earlier life made, too
@@ -84,16 +112,16 @@ class JournalFiles:
         waiting = self._waiting
         while waiting:
             first = waiting[0]
-            parts, count, end = list(first.parts), 1, first.position + sum(map(len, first.parts))
+            parts, count, end = list(first.parts), 1, first.position + first.size()
             self._note(first)
             while count < len(waiting) and waiting[count].blob == first.blob and waiting[count].position == end:
                 parts += waiting[count].parts
-                end += sum(map(len, waiting[count].parts))
+                end += waiting[count].size()
                 self._note(waiting[count])
                 count += 1
             self._write(first.blob, first.position, b"".join(parts))
             for _ in range(count):
-                waiting.popleft()
+                self.written_bytes += waiting.popleft().size()
 
     def _note(self, write: BlobWrite) -> None:
         places = self._places.setdefault(write.blob, _Places())
@@ -197,11 +225,7 @@ class JournalFiles:
 
     def check(self, blob: Blob) -> str:
         """What is wrong with it at first sight; empty: nothing. Its bytes are looked at when they are read or sent."""
-        path = blob_path(blob.id)
-        if not self._disk.exists(path):
-            return f"the file {path} is missing"
-        size = self._disk.size(path)
-        return f"the file {path} has {size} bytes, {blob.size} were durable" if size < blob.size else ""
+        return problem_at_first_sight(self._disk, blob)
 
     def is_whole(self, blob: Blob) -> bool:
         """Whether all its bytes are durable, and what was written: by this life or an earlier one, which may not have synced them. Past
@@ -211,16 +235,7 @@ class JournalFiles:
         if file is None or self.check(blob):
             return False
         file.datasync()
-        device = self._disk.open(blob_path(blob.id), past_cache=True)
-        checksum = 0
-        try:
-            for start in range(0, blob.size, VERIFY_BYTES):
-                checksum = crc32(device.read(start, min(VERIFY_BYTES, blob.size - start)), checksum)
-        except DiskFailed:
-            return False
-        finally:
-            device.close()
-        return checksum == blob.checksum
+        return matches(self._disk, blob)
 
     def read_piece(self, blob: Blob, position: int, size: int) -> bytes:
         """Raises Rotten when it is not there, or, for the first piece, when the blob as a whole is not what was written."""
@@ -255,6 +270,14 @@ class JournalFiles:
     def _found(self) -> list[int]:
         matches = [_NAME.fullmatch(name) for name in self._disk.list(JOURNAL_FOLDER)]
         return [int(match[1]) for match in matches if match]
+
+    def bytes_used(self) -> int:
+        """May be asked from another thread."""
+        used = 0
+        for blob in self._found():
+            with suppress(FileNotFoundError):  # it went meanwhile
+                used += self._disk.size(blob_path(blob))
+        return used
 
     def close(self) -> None:
         for file in self._files.values():

@@ -6,16 +6,18 @@ from typing import NamedTuple
 import msgspec
 
 from coordnode.errors import Damaged, DiskFailed, RecordError
+from coordnode.raft.blobs import Blob
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk, RealDisk
 from coordnode.storage.hard_state import HARD_STATE_FILES, Copy, read_copies
 from coordnode.storage.identity import IDENTITY_FILE, IdentityFound, read_identity
+from coordnode.storage.journals import blob_path, matches, problem_at_first_sight
 from coordnode.storage.mark import Mark, read_mark
 from coordnode.storage.record import KIND_NAMES
 from coordnode.storage.scan import Began, Ended, Found, Rot, chain_segments, walk
 from coordnode.storage.segment import Header, read_segments
-from coordnode.storage.snapshot_file import read_contents
+from coordnode.storage.snapshot_file import read_contents, read_lists
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
 
 OK = "ok"
@@ -29,6 +31,10 @@ REMEDY_LOG = (
 )
 REMEDY_HARD_STATE_ONE = "start the member again: it uses the other copy and writes this one anew"
 REMEDY_HARD_STATE_BOTH = "the member is not that voter any more: remove it from the cluster and add it under a new id, with an empty folder"
+REMEDY_JOURNAL = (
+    "a member that leads and reads there regains it from the others, or hands the lead to one that has it; with one voter alone: restore "
+    "from a backup, or go on without these records"
+)
 REMEDY_SNAPSHOT = "start the member again: it sets the file aside and falls back to an older snapshot or to the other members"
 
 
@@ -130,7 +136,7 @@ class Reader:
                 yield LogRecord(sight.segment.number, sight.segment.path, sight.offset, "end", verdict, "")
 
     def verify(self) -> Report:
-        """The log, the hard state, the mark and every snapshot."""
+        """The log, the hard state, the mark, every snapshot, and the bytes of journals that the newest one lists."""
         report = self._verify_log()
         for _ in range(LOOKS_MAX - 1):
             if not report.damages:
@@ -139,7 +145,7 @@ class Reader:
             before = [(damage.path, damage.offset) for damage in report.damages]
             kept = [damage for damage in again.damages if (damage.path, damage.offset) in before]
             report = again._replace(damages=kept, verdict=ROT if kept else TORN_TAIL)
-        damages = report.damages + self._other_damages()
+        damages = report.damages + self._other_damages() + self._journal_damages()
         return report._replace(damages=damages, verdict=ROT if damages else report.verdict)
 
     def _walk(self) -> Iterator[Began | Found | Rot | Ended]:
@@ -188,6 +194,29 @@ class Reader:
             remedy = "if this surely is the member's own folder, start it once with `adopt`"
             damages.append(Damage(IDENTITY_FILE, 0, str(error), remedy))
         return damages
+
+    def _journal_damages(self) -> list[Damage]:
+        """What came after the newest snapshot stands in the log, too."""
+        for name in reversed(self._disk.list(SNAPSHOT_FOLDER)):
+            path = f"{SNAPSHOT_FOLDER}/{name}"
+            found = self._snapshot(path, verify=False)
+            if not name.endswith(".snap") or not found.complete:
+                continue
+            file = self._disk.open(path, past_cache=True)
+            try:
+                blobs, _ = read_lists(file, read_contents(file, verify=False).slices)
+            except (Damaged, DiskFailed):
+                continue
+            finally:
+                file.close()
+            problems = [(blob, self._blob_problem(blob)) for blob in blobs]
+            damages = [Damage(blob_path(blob.id), 0, problem, REMEDY_JOURNAL) for blob, problem in problems if problem]
+            return damages if self._disk.exists(path) else []  # a running member may have gone on meanwhile
+        return []
+
+    def _blob_problem(self, blob: Blob) -> str:
+        problem = problem_at_first_sight(self._disk, blob)
+        return problem or ("" if matches(self._disk, blob) else f"its first {blob.size} bytes do not match their checksum")
 
     def _snapshot(self, path: str, *, verify: bool) -> SnapshotFound:
         try:

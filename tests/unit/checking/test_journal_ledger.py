@@ -43,6 +43,15 @@ def test_a_true_story_passes() -> None:
     ledger.changed(NAME, Shown(4_096, 1, 1, 0), 4_090)
 
 
+def test_a_drop_leaves_what_need_not_go() -> None:
+    ledger = JournalLedger()
+    ledger.appended(NAME, [A] * 100, 0, 100)
+    ledger.changed(NAME, Shown(80_000, 0, 100, 79_900), 1_000)
+    ledger.changed(NAME, Shown(80_000, 20, 100, 70_000), 1_000)
+    with pytest.raises(PromiseBroken, match="more than it must"):
+        ledger.changed(NAME, Shown(80_000, 40, 100, 49_000), 10_000 - 28 + 1)
+
+
 LIES: list[tuple[str, Callable[[JournalLedger], None]]] = [
     ("journal-offsets", lambda ledger: ledger.appended(NAME, [A], 4, 5)),
     ("journal-offsets", lambda ledger: ledger.appended(NAME, [A], 3, 5)),

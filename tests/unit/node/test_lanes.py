@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -10,11 +11,24 @@ import pytest
 from coordnode.errors import DiskFailed, DiskFull
 from coordnode.ids import Index, MemberId, Term, WriteId
 from coordnode.node.lanes import IDLE_LOOK_TICKS, SLICES_PER_TURN, Committed, Lanes
+from coordnode.raft.blobs import Blob, BlobWrite
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.ready import ChunkWanted, Write
-from coordnode.replica.effects import StoreChunk, StoreSlice
-from coordnode.replica.events import ChunkRead, ChunkStored, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
+from coordnode.replica.events import (
+    BlobsWritten,
+    ChunkRead,
+    ChunkStored,
+    RecordsFound,
+    SliceStored,
+    SnapshotFailed,
+    SnapshotLoaded,
+    SnapshotStored,
+)
 from coordnode.replica.known import NOTHING, Known
+from coordnode.services.commands.records import encode_head
+from coordnode.simulator.disk import SimDisk
+from coordnode.storage.journals import JOURNAL_FOLDER, JournalFiles
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
 
@@ -60,6 +74,9 @@ class FakeWal:
 
 class FakeSnapshots:
     def __init__(self) -> None:
+        self.disk = SimDisk(Random(1))
+        self.disk.make_folder(JOURNAL_FOLDER)
+        self.journals = JournalFiles(self.disk)
         self.error: Exception | None = None
         self.slices = [b"%d" % number for number in range(SLICES_PER_TURN + 1)]
 
@@ -80,6 +97,12 @@ class FakeSnapshots:
 
     def load(self, meta: SnapshotMeta) -> Iterator[bytes]:
         return iter(self.slices)
+
+    def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
+        self.journals.store(writes)
+
+    def read_records(self, wanted: RecordsWanted) -> RecordsFound:
+        return RecordsFound(wanted.number, self.journals.read(wanted.blob, wanted.offset, wanted.limit, wanted.bytes_max))
 
     def close(self) -> None:
         pass
@@ -251,6 +274,26 @@ def test_the_snapshots_lane_tells_what_became_of_each_slice(stage: Stage) -> Non
     owner.step()
     owner.step()
     assert owner.stored[-2:] == [SnapshotFailed(META), ChunkStored(MemberId(2), META, 0, False)]
+
+
+def test_what_a_full_disk_keeps_from_being_written_is_tried_again_and_told_once_it_is(stage: Stage) -> None:
+    lanes, owner, disk = stage.lanes, stage.owner, stage.snapshots.disk
+    frame = encode_head(0, 2, b"", b"ab") + b"ab"
+    lanes.store_blobs([BlobWrite(7, 0, (frame,))])
+    lanes.read_records(RecordsWanted(1, Blob(7, len(frame), 0), 1, 0, 0))
+    owner.step()
+    owner.step()
+    assert owner.stored == [BlobsWritten(len(frame)), RecordsFound(1, frame)]
+    lanes.snapshots.on_tick()
+    assert _is_quiet(owner)
+    disk.capacity = disk._used
+    more = encode_head(2, 1, b"", b"c") + b"c"
+    lanes.store_blobs([BlobWrite(7, len(frame), (more,))])
+    assert _is_quiet(owner), "nothing is written: nothing is told"
+    disk.capacity = None
+    lanes.snapshots.on_tick()
+    owner.step()
+    assert owner.stored[-1] == BlobsWritten(len(frame) + len(more))
 
 
 def test_a_snapshot_is_read_back_only_as_fast_as_it_is_taken(stage: Stage) -> None:

@@ -1,13 +1,13 @@
 """Reads whose bytes lie in files: what is answered, what is not, and what a leader does about rot."""
 
 from coordnode.errors import NotLeader, NotReady, Overloaded, Rotten
-from coordnode.ids import MemberId
-from coordnode.limits import FETCHES_MAX
+from coordnode.ids import MemberId, Sequence, SessionId
+from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX, FETCHES_MAX
 from coordnode.raft.messages import TakeOver
 from coordnode.replica.effects import Effects, RecordsWanted
-from coordnode.replica.events import RecordsFound
-from coordnode.services.commands import AppendRecords, ReadRecords, RecordsAppended, RecordsRead, decode_result, encode
-from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply
+from coordnode.replica.events import BlobsWritten, RecordsFound
+from coordnode.services.commands import AppendRecords, Command, ReadRecords, RecordsAppended, RecordsRead, decode_result, encode
+from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply, WriteAsk
 from tests.unit.replica.trio import MEMBERS, Trio
 
 
@@ -91,6 +91,25 @@ def test_what_could_not_be_written_yet_is_asked_for_again() -> None:
     trio.found(leader, problem="no space left")
     assert trio.error(request) == NotReady.code
     assert not trio.failed
+
+
+def test_nothing_more_is_applied_while_the_disk_is_too_far_behind() -> None:
+    trio = Reading()
+    leader = trio.leader()
+    replica = trio.replicas[leader]
+    data = bytes(1_000_000)
+    for _ in range(BLOBS_UNWRITTEN_BYTES_MAX // len(data) + 1):
+        body = encode(Command(SessionId(0), Sequence(0), Sequence(0), "", AppendRecords(b"audit", 1, data)))
+        trio.ask(leader, WriteAsk, body)
+        trio.settle()
+    behind = trio.ask(leader, WriteAsk, encode(Command(SessionId(0), Sequence(0), Sequence(0), "", AppendRecords(b"audit", 1, b"x"))))
+    trio.settle()
+    assert (1, behind) not in trio.answers
+    assert replica.raft.committed > replica.applied
+    trio.inbox[leader].blobs_written = BlobsWritten(len(data))
+    trio.settle()
+    assert isinstance(trio.answer(behind), Reply)
+    assert replica.raft.committed == replica.applied
 
 
 def test_a_leader_gives_up_its_state_only_while_all_others_have_everything() -> None:

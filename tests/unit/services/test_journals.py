@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_add_up_changes_nothing() -> None:
         ConfigureJournal(AUDIT, 4_095),
     ]
     assert [code(kept.ask(operation)) for operation in wrong] == [BadRequest.code] * len(wrong)
-    large = [AppendRecords(AUDIT, 1, bytes(1_048_577)), ConfigureJournal(AUDIT, 2**37)]
+    large = [AppendRecords(AUDIT, 1, bytes(1_048_577)), ConfigureJournal(AUDIT, 2**41)]
     assert [code(kept.ask(operation)) for operation in large] == [TooLarge.code] * 2
     kept.machine.scalars.applied -= len(wrong) + len(large)
     assert kept.machine.dump() == before

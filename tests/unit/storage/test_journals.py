@@ -21,6 +21,7 @@ from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
 from coordnode.services.commands.records import encode_head, pack_sizes, records_in
 from coordnode.simulator.disk import PowerLost, SimDisk
 from coordnode.storage.journals import INDEX_BYTES, JOURNAL_FOLDER, JournalFiles, blob_path
+from coordnode.storage.reader import REMEDY_JOURNAL, Reader
 from coordnode.storage.recovery import Recovered
 from coordnode.storage.snapshots import SnapshotStore
 from tests.unit.storage.lives import entry, meta_at, new_disk, reopen
@@ -269,6 +270,27 @@ def test_a_snapshot_whose_bytes_are_missing_is_not_whole() -> None:
     again = reopen(disk)
     assert again.snapshot is None or again.snapshot.index < 10
     assert any("is missing" in line for line in again.report)
+
+
+def test_whoever_looks_from_outside_finds_damage_and_changes_nothing() -> None:
+    disk = new_disk()
+    found = reopen(disk)
+    commit_all(found, disk, 20)
+    blob = Filled(blob_id(Index(5), 0))
+    found.snapshots.store_blobs([blob.write(records(0, 3))])
+    make(found.snapshots, 10, [blob.named()])
+    found.snapshots.store_blobs([blob.write(records(3, 3))])
+    disk.settle()
+    before = disk.operations
+    assert Reader(disk).verify().damages == []
+    assert disk.operations == before
+    path = blob_path(blob.blob)
+    disk.rot(path, 40, Random(1))
+    (damage,) = Reader(disk).verify().damages
+    assert (damage.path, damage.remedy) == (path, REMEDY_JOURNAL)
+    disk.unlink(path)
+    (damage,) = Reader(disk).verify().damages
+    assert "is missing" in damage.reason
 
 
 def test_reads_answer_with_what_is_wrong_in_words() -> None:

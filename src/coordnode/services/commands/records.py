@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 def pack_sizes(records: Sequence[bytes]) -> bytes:
     """Empty: all have the same size."""
     sizes = list(map(len, records))
-    return b"" if len(set(sizes)) <= 1 else pack(f"<{len(sizes)}I", *sizes)
+    return b"" if not sizes or sizes.count(sizes[0]) == len(sizes) else pack(f"<{len(sizes)}I", *sizes)
 
 
 def sizes_add_up(count: int, sizes: bytes, data_bytes: int) -> bool:

@@ -36,8 +36,8 @@ NAMES = (b"audit", b"trail")
 BOUNDS = (8_192, 8_192, 30_000, 200_000)
 BATCH_MAX = 12
 RECORD_BYTES_MAX = 330  # a whole batch must fit into half of the smallest
-LIMITS = (0, 0, 1, 5)
-BYTES_MAX = (0, 0, 300, 4_000)
+LIMITS = (0, 0, 0, 0, 1, 5)  # mostly all that one answer holds: rot is found by who reads there
+BYTES_MAX = (0, 0, 0, 0, 300, 4_000)
 
 
 def shown_of(info: JournalInfo) -> Shown:
@@ -68,7 +68,7 @@ class SimJournals(SimService):
         self._reads: dict[tuple[int, int], tuple[ReadRecords, bool]] = {}  # by client and call; whether it follows
 
     def steps(self) -> Mapping[Step, int]:
-        return {self._append: 6, self._follow: 3, self._jump: 2, self._configure: 1, self._tidy: 1}
+        return {self._append: 6, self._follow: 3, self._jump: 3, self._configure: 1, self._tidy: 1}
 
     # --- what clients ask --------------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class SimJournals(SimService):
         match operation, result:
             case AppendRecords(), RecordsAppended():
                 frame = encode_head(0, operation.count, operation.sizes, operation.data) + operation.sizes + operation.data
-                self._grown = len(operation.data)
+                self._grown = len(operation.sizes) + len(operation.data)
                 ledger.appended(operation.journal, records_in(frame, 0), result.first, result.next)
             case TrimJournal(), JournalView():
                 ledger.trimmed(operation.journal, operation.before, shown_of(result.journal))
