@@ -20,7 +20,7 @@ VERBS = {
     "queue": "run, put, take, extend, ack, nack, ls, show, dead, redrive …: work",
     "journal": "append, read, tail, trim, ls, show, set, delete: durable logs",
     "lock": "run, acquire, renew, release, check, ls, show, break: one at a time",
-    "elect": "run, ls, show, observe, resign, transfer: one leads, others stand by",
+    "elect": "run, ls, show, observe, proclaim, resign, transfer: one leads, others stand by",
     "fence": "admit: the resource's side of a lock",
     "group": "run, ls, show, watch, join, update, leave: who is there, and what they say of themselves",
     "shard": "run, ls, show, watch, create, set, delete: work shared out over a group",

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.processes.members import PATIENCE_S, Cluster, wait_until
+from tests.processes.members import PATIENCE_S, Cluster, Process, wait_until
 from tests.processes.test_http import Said, Speaker, Stream
 
 
@@ -18,12 +18,12 @@ def session(one: Speaker, owner: str, ttl_ms: int = 60_000) -> str:
     return str(one.ask("POST", "/v1/sessions", {"ttl_ms": ttl_ms, "owner": owner}).json()["session"])
 
 
-def meanwhile(single: Cluster, method: str, target: str, body: dict[str, Any] | None, of: str) -> Callable[[], Said]:
+def meanwhile(member: Process, method: str, target: str, body: dict[str, Any] | None, of: str) -> Callable[[], Said]:
     """Asked on a connection of its own; call it for the answer."""
     said: list[Said] = []
 
     def ask() -> None:
-        speaker = Speaker(single.members[1])
+        speaker = Speaker(member)
         said.append(speaker.ask(method, target, body, Coord_Session=of))
         speaker.close()
 
@@ -54,7 +54,7 @@ def test_a_lock_is_had_awaited_and_released(single: Cluster) -> None:
     shown = one.ask("GET", "/v1/locks/a%2Fb").json()
     assert ([(row["owner"], row["token"], row["note"]) for row in shown["holders"]]) == [("ann", token, "nightly")]
     assert [(row["owner"], row["ticket"]) for row in shown["waiters"]] == [("bob", ticket)]
-    waiting = meanwhile(single, "GET", f"/v1/locks/a%2Fb/waiters/{ticket}?wait_ms=60000", None, bob)
+    waiting = meanwhile(single.members[1], "GET", f"/v1/locks/a%2Fb/waiters/{ticket}?wait_ms=60000", None, bob)
     assert one.ask("POST", "/v1/locks/a%2Fb/release", {"token": token}, Coord_Session=bob).status == 409, "it is not bob's"
     left = one.ask("POST", "/v1/locks/a%2Fb/release", {"token": token}, Coord_Session=ann).json()
     assert (left["outcome"], left["token"]) == ("released", token)
@@ -77,7 +77,7 @@ def test_readers_semaphores_leaving_the_line_and_breaking(single: Cluster) -> No
         assert one.ask("POST", "/v1/locks/table/acquire", {"kind": "shared"}, Coord_Session=who).status == 200
     ticket = one.ask("POST", "/v1/locks/table/acquire", {"wait_ms": 1}, Coord_Session=eve).json()["ticket"]
     assert one.ask("POST", "/v1/locks/table/release", {"token": ticket}, Coord_Session=eve).json()["outcome"] == "left"
-    waiting = meanwhile(single, "POST", "/v1/locks/table/acquire", {"wait_ms": 60_000}, eve)
+    waiting = meanwhile(single.members[1], "POST", "/v1/locks/table/acquire", {"wait_ms": 60_000}, eve)
     wait_until(lambda: one.ask("GET", "/v1/locks/table").json()["waiters"] or None, "eve stands in line")
     broken = one.ask("POST", "/v1/locks/table/break", {"reason": "host retired", "by": "ops"}).json()
     assert (broken["ended"], broken["more"]) == (2, False)
@@ -102,6 +102,24 @@ def test_a_session_that_ends_while_it_waits_is_told(single: Cluster) -> None:
     one.close()
 
 
+def test_a_wait_goes_on_over_a_new_leader(cluster: Cluster) -> None:
+    cluster.start()
+    cluster.wait_ready()
+    leader = cluster.leader()
+    others = [member for number, member in cluster.members.items() if number != leader.member]
+    one = Speaker(others[0])
+    ann, bob = session(one, "ann"), session(one, "bob")
+    token = one.ask("POST", "/v1/locks/x/acquire", {}, Coord_Session=ann).json()["token"]
+    waiting = meanwhile(others[1], "POST", "/v1/locks/x/acquire", {"wait_ms": 60_000}, bob)
+    wait_until(lambda: one.ask("GET", "/v1/locks/x").json()["waiters"] or None, "bob stands in line")
+    leader.kill()
+    left = one.ask("POST", "/v1/locks/x/release?timeout_ms=30000", {"token": token}, Coord_Session=ann, Coord_Sequence="2")
+    assert left.status == 200
+    had = waiting()
+    assert (had.status, had.json()["token"] > token) == (200, True)
+    one.close()
+
+
 def test_an_election_is_led_handed_over_and_observed(single: Cluster) -> None:
     one = begun(single)
     nobody = one.ask("GET", "/v1/elections/primary/observe").json()
@@ -118,7 +136,7 @@ def test_an_election_is_led_handed_over_and_observed(single: Cluster) -> None:
     assert one.ask("POST", "/v1/elections/primary/proclaim", {"token": led["token"], "value": "a:81"}, Coord_Session=ann).status == 200
     assert leader(stream) == ("a", "a:81", led["token"])
     assert one.ask("POST", "/v1/elections/primary/proclaim", {"token": 5, "value": "x"}, Coord_Session=ann).status == 409
-    bob_waits = meanwhile(single, "POST", "/v1/elections/primary/campaign", {"candidate": "b", "wait_ms": 60_000}, bob)
+    bob_waits = meanwhile(single.members[1], "POST", "/v1/elections/primary/campaign", {"candidate": "b", "wait_ms": 60_000}, bob)
     wait_until(lambda: one.ask("GET", "/v1/elections/primary").json()["candidates"] or None, "bob stands")
     ticket = one.ask("POST", "/v1/elections/primary/campaign", {"candidate": "e", "wait_ms": 1}, Coord_Session=eve).json()["ticket"]
     shown = one.ask("GET", "/v1/elections/primary").json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from coordctl.flags import Flag, Given, whole_number
 from coordctl.local.clusters import choose
@@ -23,6 +24,16 @@ COUNT = Flag(("--count",), "end after so many", "N", whole_number)
 
 def name_of(given: Given, field: str) -> bytes:
     return os.fsencode(given[field] or "")
+
+
+def content(text: str) -> bytes:
+    """As it is; `-`: standard input; `@FILE`: what is in the file."""
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        with open(text[1:], "rb") as file:
+            return file.read()
+    return os.fsencode(text)
 
 
 def text(data: bytes) -> str:

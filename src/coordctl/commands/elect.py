@@ -1,9 +1,9 @@
-"""`coordctl elect`: run, ls, show, observe, resign, transfer: one leads, others stand by. Starts fast, but for observe."""
+"""`coordctl elect`: run, ls, show, observe, proclaim, resign, transfer: one leads, others stand by. Starts fast, but for observe."""
 
 import os
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, STALE, endpoints, name_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, content, endpoints, must_have_session, name_of, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import elections
@@ -30,6 +30,14 @@ OBSERVE = Verb(
     "newest is told once it answers again.",
     QUERY,
     (COUNT,),
+)
+PROCLAIM = Verb(
+    "elect proclaim",
+    ("VALUE", "[NAME]", "[TOKEN]"),
+    "Give others another value to read of the leader with this token, which is the leader still. - and @FILE as for kv put.\nInside of "
+    "`elect run`, NAME, TOKEN and session come from the environment.",
+    ACTION,
+    (SESSION,),
 )
 RESIGN = Verb(
     "elect resign",
@@ -128,17 +136,33 @@ def _observe(given: Given) -> int:
     return DONE
 
 
-def _resign(given: Given) -> int:
+def _leadership(given: Given) -> tuple[str, int]:
+    """(election, token), as given or as `elect run` says it."""
     name = given["name"] or os.environ.get("COORD_ELECTION", "")
     if not name:
         raise BadRequest("which election? give NAME and TOKEN, or run it inside of `elect run`")
     said = given["token"] or (os.environ.get("COORD_TOKEN") if name == os.environ.get("COORD_ELECTION") else None)
     if not said:
-        raise BadRequest(f"which leadership? give its TOKEN, too: coordctl elect resign {name} TOKEN")
+        raise BadRequest(f"which leadership? give its TOKEN, too; `coordctl elect show {name}` shows it")
     try:
-        token = whole_number(said)
+        return name, whole_number(said)
     except ValueError as error:
         raise BadRequest(f"token {said!r}: {error}; `coordctl elect show {name}` shows it") from None
+
+
+def _proclaim(given: Given) -> int:
+    name, token = _leadership(given)
+    session, value = must_have_session(given, "elect proclaim"), content(given["value"])
+    revision = elections.proclaim(fast.asking(given), session, os.fsencode(name), token, value)
+    if given.is_json():
+        plain.json_line({**fast.head("elect-proclaim", "proclaimed", DONE), "name": name, "token": token, "revision": revision})
+    elif not given["quiet"]:
+        plain.line(f"{name}: proclaimed at revision {revision}")
+    return DONE
+
+
+def _resign(given: Given) -> int:
+    name, token = _leadership(given)
     return _end(given.with_value("name", name), "elect-resign", token, "")
 
 
@@ -177,6 +201,7 @@ COMMANDS = {
     "ls": Command(LIST, _list, Kind.QUERY),
     "show": Command(SHOW, _show, Kind.QUERY),
     "observe": Command(OBSERVE, _observe, Kind.QUERY),
+    "proclaim": Command(PROCLAIM, _proclaim, Kind.ACTION),
     "resign": Command(RESIGN, _resign, Kind.ACTION),
     "transfer": Command(TRANSFER, _transfer, Kind.ACTION),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from coordctl.commands.asked import content
 from coordctl.commands.lock_run import ENDING, HOLD_MAX, NOT_ACQUIRED, TTL, WAITING, check, claimed, run_claimed
 from coordctl.flags import Flag, Given, Verb
 from coordctl.hot import elections
@@ -20,7 +21,7 @@ RUN = Verb(
     "COMMAND finds COORD_ELECTION, COORD_TOKEN, COORD_SESSION and COORD_DEADLINE_MS in its environment. -v tells who leads meanwhile.",
     EXPLAINED[Kind.RUNNER],
     (
-        Flag(("--value",), "what others read of the leader: an address, say", "TEXT", default=""),
+        Flag(("--value",), "what others read of the leader: an address, say; - and @FILE as for kv put", "TEXT", default=""),
         Flag(("--candidate",), "the name by which others hand over to it (default: this host's)", "NAME"),
         TTL,
         *WAITING,
@@ -35,5 +36,5 @@ RUN = Verb(
 def elect_run(given: Given, command: Sequence[str]) -> int:
     check(given, command, RUN)
     candidate = os.uname().nodename if given["candidate"] is None else given["candidate"]
-    wish = elections.Wish(given["name"], os.fsencode(given["value"]), candidate, waits=not given["try"])
+    wish = elections.Wish(given["name"], content(given["value"]), candidate, waits=not given["try"])
     return run_claimed(given, command, claimed(given, command, wish))

@@ -1,10 +1,7 @@
 """`coordctl group`: run, ls, show, watch, join, update, leave: who is there. Starts fast, but for watching and staying."""
 
-import os
-import sys
-
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, SESSION, STALE, endpoints, must_have_session, name_of, session_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, content, endpoints, must_have_session, name_of, session_of, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import groups
@@ -58,15 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def _data(given: Given) -> bytes | None:
-    said = given["data"]
-    if said is None:
-        return None
-    if said == "-":
-        return sys.stdin.buffer.read()
-    if said.startswith("@"):
-        with open(said[1:], "rb") as file:
-            return file.read()
-    return os.fsencode(said)
+    return None if given["data"] is None else content(given["data"])
 
 
 def _labels(given: Given) -> dict[str, str] | None:

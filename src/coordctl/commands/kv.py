@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from coordctl.commands import fast
-from coordctl.commands.asked import REQUEST_ID, STALE, request_id, shown, surely
+from coordctl.commands.asked import REQUEST_ID, STALE, content, request_id, shown, surely
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import kv
@@ -73,15 +72,6 @@ def _key(text: str) -> bytes:
     return os.fsencode(text)
 
 
-def _value(text: str) -> bytes:
-    if text == "-":
-        return sys.stdin.buffer.read()
-    if text.startswith("@"):
-        with open(text[1:], "rb") as file:
-            return file.read()
-    return os.fsencode(text)
-
-
 def _item(item: kv.Item) -> dict[str, object]:
     return {
         **shown("key", item.key),
@@ -126,7 +116,7 @@ def _list(given: Given) -> int:
 
 
 def _put(given: Given) -> int:
-    key, value, said = _key(given["key"]), _value(given["value"]), request_id(given)
+    key, value, said = _key(given["key"]), content(given["value"]), request_id(given)
     revision = surely(said, lambda: kv.put(fast.asking(given), key, value, said))
     if given.is_json():
         plain.json_line({**fast.head("kv-put", "done", DONE), **shown("key", key), "revision": revision, "request_id": said})
@@ -149,8 +139,8 @@ def _delete(given: Given) -> int:
 def _cas(given: Given) -> int:
     if ("prev_revision" in given) + ("prev_value" in given) + bool(given["absent"]) != 1:
         raise BadRequest("give exactly one of --prev-revision, --prev-value and --absent")
-    key, value, said = _key(given["key"]), _value(given["value"]), request_id(given)
-    prev_value = _value(given["prev_value"]) if "prev_value" in given else None
+    key, value, said = _key(given["key"]), content(given["value"]), request_id(given)
+    prev_value = content(given["prev_value"]) if "prev_value" in given else None
     revision, was_set, there = surely(
         said,
         lambda: kv.compare_and_set(fast.asking(given), key, value, said, prev_revision=given["prev_revision"], prev_value=prev_value),

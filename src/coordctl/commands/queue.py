@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from coordctl.commands import fast
-from coordctl.commands.asked import REQUEST_ID, STALE, request_id, shown, surely
+from coordctl.commands.asked import REQUEST_ID, STALE, content, request_id, shown, surely
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, one_of, whole_number
 from coordctl.hot import queues
@@ -161,15 +160,6 @@ def _number(given: Given, name: str) -> int:
         raise BadRequest(f"{name} {given[name]!r}: {error}") from None
 
 
-def _payload(text: str) -> bytes:
-    if text == "-":
-        return sys.stdin.buffer.read()
-    if text.startswith("@"):
-        with open(text[1:], "rb") as file:
-            return file.read()
-    return os.fsencode(text)
-
-
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +217,7 @@ def _set(given: Given) -> int:
 
 
 def _put(given: Given) -> int:
-    queue, payload, said, asking = _queue(given), _payload(given["payload"]), request_id(given), fast.asking(given)
+    queue, payload, said, asking = _queue(given), content(given["payload"]), request_id(given), fast.asking(given)
     task, is_new = surely(
         said,
         lambda: queues.put(

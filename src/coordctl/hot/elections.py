@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from coordctl.hot.asking import Asking
 
-CAMPAIGN, DEPOSE = 40, 43  # tags of operations
+CAMPAIGN, PROCLAIM, DEPOSE = 40, 41, 43  # tags of operations
 SHOW, LIST, CANDIDACIES = 44, 45, 46  # tags of reads
 ELECTED, QUEUED, LED_ALREADY, VIEW, PAGE, STANDING = 40, 41, 42, 44, 45, 46  # tags of results
 GIVEN, TAKEN = 40, 41  # of notices, which have tags of their own
@@ -138,6 +138,14 @@ def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[l
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [election_of(fields) for fields in result[2]], result[3]
+
+
+def proclaim(asking: Asking, session: int, name: bytes, token: int, value: bytes) -> int:
+    """The revision."""
+    operation = [PROCLAIM, name, token, value]
+    result = asking.ask(frames.WRITE, [session, 0, 0, "", operation], is_safe_twice=True)  # the same once more changes nothing
+    frames.expect(result, frames.DONE)
+    return int(result[1])
 
 
 def depose_operation(name: bytes, token: int, to: str, reason: str, by: str) -> list[object]:

@@ -68,6 +68,15 @@ class ElectionObserved(msgspec.Struct, frozen=True, kw_only=True):
     reason: str  # why nobody does, where that was seen to happen
 
 
+class ElectionProclaimed(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.elect-proclaim/1"]
+    outcome: Literal["proclaimed"]
+    exit_code: Literal[0]
+    name: str
+    token: int
+    revision: int
+
+
 class ElectionEnded(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["ended"]
     exit_code: Literal[0]

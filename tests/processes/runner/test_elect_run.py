@@ -56,6 +56,16 @@ def test_who_is_told_to_hand_over_ends_its_command_with_79(shared: Home, name: s
     assert marked(token) == []
 
 
+def test_a_command_may_proclaim_what_it_has_become(shared: Home, name: str) -> None:
+    ours = f'"{sys.executable}" -m coordctl elect'
+    code = f"echo ready >value; {ours} proclaim @value -o json; {ours} show $COORD_ELECTION -o json"
+    proclaimed, shown = shared.ctl(*ELECT, name, "--value", "starting", "--", "sh", "-c", code).splitlines()
+    assert valid(proclaimed)["outcome"] == "proclaimed"
+    leader = valid(shown)["leader"]
+    assert isinstance(leader, dict)
+    assert (leader["value"], leader["token"]) == ("ready\n", valid(proclaimed)["token"])
+
+
 def test_a_command_may_resign_for_itself(shared: Home, name: str) -> None:
     code = f'"{sys.executable}" -m coordctl elect resign --reason done; sleep 60'
     done = shared.run(*ELECT, name, "--", "sh", "-c", code)

@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,19 +21,22 @@ exec 9>"$DIR/$COORD_SHARD.lock"
 flock -n 9 || echo "$COORD_SHARD $COORD_TOKEN" >>"$DIR/two-owners"
 test -z "$STUBBORN" || trap '' TERM
 echo "$COORD_SHARD $COORD_TOKEN $COORD_MEMBER"
-sleep 600 $COORD_TOKEN & setsid sleep 600 $COORD_TOKEN & wait; sleep 600 $COORD_TOKEN
+sleep 600 $MARK & setsid sleep 600 $MARK & wait; sleep 600 $MARK
 """
 
 
 @pytest.fixture
-def name(shared: Home, request: pytest.FixtureRequest) -> str:
-    return f"run-{request.node.name[:40]}-{uuid.uuid4().hex[:6]}"
+def name(shared: Home, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of an assignment that is gone afterwards: others look at all there are."""
+    named = f"run-{request.node.name[:40]}-{uuid.uuid4().hex[:6]}"
+    yield named
+    shared.ctl("shard", "delete", named, "--yes")
 
 
 def made(shared: Home, name: str, shards: int, revoke: str = "10s") -> dict[str, str]:
     shared.ctl("shard", "create", name, f"{name}-workers", str(shards), "--revoke", revoke)
     (shared.folder / name).mkdir()
-    return {"DIR": str(shared.folder / name)}
+    return {"DIR": str(shared.folder / name), "MARK": str(uuid.uuid4().int % 10**12)}
 
 
 def owners(shared: Home, name: str) -> dict[int, str]:
@@ -51,11 +56,11 @@ def begun(process: "subprocess.Popen[bytes]", count: int) -> dict[int, int]:
 
 def test_shards_move_as_workers_come_go_and_are_killed_and_never_have_two_owners(shared: Home, name: str) -> None:
     environment = made(shared, name, 4)
-    one = [name, "a", "--ttl", "3s", "--", "sh", "-c", WORKS]
-    with started(shared, *one, verb=RUN, environment=environment) as a:
+    how = ["--ttl", "3s", "--leftover", "kill", "--", "sh", "-c", WORKS]
+    with started(shared, name, "a", *how, verb=RUN, environment=environment) as a:
         first = begun(a, 4)
         assert sorted(first) == [0, 1, 2, 3]
-        with started(shared, name, "b", "--ttl", "3s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as b:
+        with started(shared, name, "b", *how, verb=RUN, environment=environment) as b:
             moved = begun(b, 2)
             assert all(token > first[shard] for shard, token in moved.items())
             assert owners(shared, name) == {shard: "b" if shard in moved else "a" for shard in range(4)}
@@ -68,8 +73,7 @@ def test_shards_move_as_workers_come_go_and_are_killed_and_never_have_two_owners
         assert owners(shared, name) == {}, "it has let go of all of them"
         _, said = ended(a)
         assert "goes to somebody else; its command is ended" in said
-    for token in (*first.values(), *moved.values(), *rest.values()):
-        assert marked(str(token)) == []
+    assert marked(environment["MARK"]) == []
     assert not (shared.folder / name / "two-owners").exists()
 
 
@@ -94,15 +98,40 @@ def test_a_command_that_ends_by_itself_ends_the_run_with_its_code(shared: Home, 
     assert shared.run("group", "show", f"{name}-workers").returncode == 1, "it has left"
 
 
+HEARS = """
+import os, signal, time
+def heard(number, frame):
+    os.write(1, b"%s %d x\\n" % (os.environ["COORD_SHARD"].encode(), number))
+for number in (signal.SIGHUP, signal.SIGUSR1):
+    signal.signal(number, heard)
+os.write(1, b"%s 0 x\\n" % os.environ["COORD_SHARD"].encode())
+while True:
+    time.sleep(60)
+"""
+
+
+def test_signals_go_to_all_commands_once_and_it_cannot_be_suspended(shared: Home, name: str) -> None:
+    made(shared, name, 2)
+    with started(shared, name, "--ttl", "2s", "--", sys.executable, "-c", HEARS, verb=RUN) as owner:
+        assert begun(owner, 2) == {0: 0, 1: 0}
+        owner.send_signal(signal.SIGTSTP)
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):  # had one come twice, it would stand before the next
+            owner.send_signal(number)
+            assert begun(owner, 2) == {0: number, 1: number}
+        owner.send_signal(signal.SIGINT)
+        code, said = ended(owner)
+        assert code == 130, said
+
+
 def test_killing_the_runner_of_one_shard_ends_the_run_with_79(shared: Home, name: str) -> None:
     environment = made(shared, name, 2)
     with started(shared, name, "--ttl", "2s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
-        tokens = begun(owner, 2).values()
-        assert all(marked(str(token)) for token in tokens)
+        begun(owner, 2)
+        until(lambda: len(marked(environment["MARK"])) == 4)
         os.kill(children(owner.pid)[0], signal.SIGKILL)
         code, said = ended(owner)
         assert (code, "the runner of shard" in said) == (79, True), said
-        assert [marked(str(token)) for token in tokens] == [[], []]
+        assert marked(environment["MARK"]) == []
 
 
 def test_losing_the_session_ends_all_commands_with_79(shared: Home, name: str) -> None:
