@@ -22,20 +22,20 @@ ASKS = {*VERB, *SPEAKS, "coordctl.hot.asking"}
 KV = {*ASKS, "coordctl.commands.asked", "coordctl.commands.kv", "coordctl.hot.kv"}
 CHECKS = {*ASKS, "coordctl.commands.lock", "coordctl.commands.lock_verbs", "coordctl.hot.locks"}
 QUEUE = {*ASKS, "coordctl.commands.asked", "coordctl.commands.queue", "coordctl.hot.queues"}
-RUNNER = (
-    *("cgroup", "claim", "command", "ending", "family", "guard", "held", "job", "kernel", "outcome"),
-    *("rules", "run", "source", "terminal", "warden", "words"),
-)
-RUNS = {
+CLAIMS = {
     *VERB,
     *SPEAKS,
     *("coordctl.commands.lock", "coordctl.commands.lock_run", "coordctl.hot.line", "coordctl.hot.locks", "coordctl.hot.talk"),
-    *("coordctl.runner", *(f"coordctl.runner.{name}" for name in RUNNER)),
+    *("coordctl.runner", *(f"coordctl.runner.{name}" for name in ("claim", "command", "ending", "held", "outcome", "source"))),
     *("coordnode.ids", "coordnode.limits", *(f"coordnode.client.{name}" for name in ("addresses", "clock", "renewal", "route"))),
 }
+KEEPS = {*CLAIMS, "coordctl.commands.lock_acquire", "coordctl.runner.keeper"}
+GUARDS = ("cgroup", "family", "guard", "job", "kernel", "rules", "run", "terminal", "warden", "words")
+RUNS = {*CLAIMS, *(f"coordctl.runner.{name}" for name in GUARDS)}
+WORKS = {*QUEUE, *RUNS, "coordctl.commands.queue_run", "coordctl.runner.task"} - {"coordctl.commands.lock"}
 # Of others: of C, but for __future__. Neither typing, re, enum, json, socket, signal nor contextlib.
 OTHERS = {"__future__", "gc", "_json", "_operator", "_socket", "zlib"}
-OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select", "termios"}
+OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select"}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,10 @@ OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select", "termios"}
         ("lock check nothing 1 -q", 1, CHECKS, OTHERS),
         ("queue put started fast", 0, QUEUE, OTHERS),
         ("queue take started", 0, QUEUE, OTHERS),
+        ("queue put started again", 0, QUEUE, OTHERS),
+        ("queue run started -- true", 0, WORKS, {*OTHERS_OF_RUNS, "_queue"}),
         ("lock run started -- true", 0, RUNS, OTHERS_OF_RUNS),
+        ("lock acquire acquired --ttl 1s", 0, KEEPS, OTHERS_OF_RUNS),
     ],
 )
 def test_they_load_little(shared: Home, line: str, code: int, ours: set[str], others: set[str]) -> None:

@@ -12,14 +12,19 @@ def main(argv: list[str]) -> int:
     if chosen == "run":
         ours, run = _run(argv)
         return fast.dispatch("lock", {"run": run}, ours)
+    if chosen == "acquire":
+        return fast.dispatch("lock", {"acquire": _acquire()}, argv)
     from coordctl.commands.lock_verbs import COMMANDS
 
     if chosen in COMMANDS:
         return fast.dispatch("lock", COMMANDS, argv)
+    return fast.dispatch("lock", {"run": _run(argv)[1], "acquire": _acquire(), **COMMANDS}, argv)
+
+
+def _acquire() -> Command:
     from coordctl.commands import lock_acquire
 
-    acquire = Command(lock_acquire.ACQUIRE, lock_acquire.acquire, Kind.ACTION)
-    return fast.dispatch("lock", {"run": _run(argv)[1], "acquire": acquire, **COMMANDS}, argv)
+    return Command(lock_acquire.ACQUIRE, lock_acquire.acquire, Kind.ACTION)
 
 
 def _run(argv: list[str]) -> tuple[list[str], Command]:
