@@ -200,6 +200,7 @@ class Owning:
         if pid == 0:
             code = 1
             try:
+                ours.close()  # or it would not see that we died
                 code = self._run_one(theirs, shard, token, deadline_ms)
             finally:
                 os._exit(code)
@@ -210,7 +211,7 @@ class Owning:
         """In a process of its own, and a group of its own: Ctrl-C reaches its command through the owner, once."""
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
-        for other in self._runners.values():  # else they would not see that the owner died
+        for other in self._runners.values():  # nor would they
             other.channel.close()
         self._held.hang_up()
         os.close(self._woken)

@@ -73,6 +73,7 @@ def test_shards_move_as_workers_come_go_and_are_killed_and_never_have_two_owners
         assert owners(shared, name) == {}, "it has let go of all of them"
         _, said = ended(a)
         assert "goes to somebody else; its command is ended" in said
+        assert "the run that owns its shard was killed; its command is ended" in said, "at once, not only when the lease is over"
     assert marked(environment["MARK"]) == []
     assert not (shared.folder / name / "two-owners").exists()
 
@@ -136,7 +137,7 @@ def test_killing_the_runner_of_one_shard_ends_the_run_with_79(shared: Home, name
 
 def test_losing_the_session_ends_all_commands_with_79(shared: Home, name: str) -> None:
     environment = made(shared, name, 2)
-    with started(shared, name, "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
+    with started(shared, name, "--ttl", "2s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
         begun(owner, 2)
         rows = valid(shared.ctl("shard", "show", name, "-o", "json"))["owned"]
         shared.ctl("session", "close", str(rows[0]["session"]))  # type: ignore[index]
