@@ -6,7 +6,7 @@ this project's own JSON lines, which begin with {"history": 1, "model": …} and
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,10 +18,12 @@ from coordnode.errors import HistoryError
 VERSION: Final = 1  # of this project's own format
 NUMBER_MAX: Final = 1 << 62  # process, index and position
 
-_LOG_LINE: Final = re.compile(r"INFO\s+\S+\s+-\s+(\S+)\s+:(\S+)\s+:(\S+)\s+(.*)")
+_LOG_LINE: Final = re.compile(r"[^\"]{0,200}?\bINFO\b.{0,200}?\bjepsen[.\w]{0,60}(?:\s+-|:)\s+(\S+)\s+:(\S+)\s+:(\S+)\s*(.*)")
+_HEAD_LINES: Final = 50  # one of so many is an event, if they are a log of Jepsen's
 _COMPLETIONS: Final = {"ok": OK, "fail": FAILED, "info": UNKNOWN}
 _CONTAINERS: Final = (list, dict)
 _json_decoder: Final = msgspec.json.Decoder()
+_array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False):
@@ -37,13 +39,13 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
 def parse_history(data: bytes) -> History:
     """Whatever its format."""
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise HistoryError(f"line {data.count(10, 0, error.start) + 1}: not UTF-8 text") from None
     head = text.lstrip()
     if not head:
         raise HistoryError("line 1: the history is empty")
-    if head.startswith("INFO"):
+    if head.startswith("INFO") or any([_LOG_LINE.match(line) for line in head.split("\n", _HEAD_LINES)[:_HEAD_LINES]]):
         return parse_jepsen_log(text)
     if re.match(r'\[?\s*\{\s*"', head) or head.startswith("[]"):
         return parse_json(text)
@@ -78,9 +80,9 @@ def _log_events(text: str) -> Iterator[_Event]:
             values = [value for _, value in read_forms(match[4])]
         except HistoryError as error:
             raise HistoryError(f"line {number}: the value {match[4][:40]!r} cannot be read ({error.sentence})") from None
-        if len(values) != 1:
+        if len(values) > 1 and match[2] == "invoke":
             raise HistoryError(f"line {number}: one value is needed, there are {len(values)}")
-        yield _event(number, {"process": int(match[1][:20]), "type": match[2], "f": match[3], "value": values[0]})
+        yield _event(number, {"process": int(match[1][:20]), "type": match[2], "f": match[3], "value": values[0] if values else None})
 
 
 def _edn_events(text: str) -> Iterator[_Event]:
@@ -109,21 +111,36 @@ def _json_events(text: str, head: dict[str, str]) -> Iterator[_Event]:
 
 def _json_objects(text: str) -> Iterator[tuple[int, object]]:
     if text.lstrip().startswith("["):
-        events = _json(text, 1)
-        assert isinstance(events, list)
-        yield from enumerate(events, start=1)
+        yield from _json_array(text)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line and not line.isspace():
             yield number, _json(line, number)
 
 
-def _json(text: str, line: int) -> object:
+def _json_array(text: str) -> Iterator[tuple[int, object]]:
+    """Its elements, each with the line on which it begins."""
+    data = text.encode()
+    at, line = 0, 1
+    for raw in _json(data, 1, _array_decoder):  # type: ignore[attr-defined]
+        element = bytes(raw)
+        begin = data.index(element, at)
+        line += data.count(b"\n", at, begin)
+        yield line, _json(element, line)
+        line += element.count(b"\n")
+        at = begin + len(element)
+
+
+def _json(text: str | bytes, line: int, decoder: msgspec.json.Decoder[Any] = _json_decoder) -> object:
+    """`line`: where the text begins."""
     try:
-        return _json_decoder.decode(text)
+        return decoder.decode(text)
     except RecursionError:
         raise HistoryError(f"line {line}: nested deeper than {DEPTH_MAX}") from None
     except (msgspec.DecodeError, ValueError) as error:
+        place = re.search(r"\(byte (\d+)\)", str(error))
+        before = text[: int(place[1])] if place else text[:0]
+        line += before.count("\n") if isinstance(before, str) else before.count(b"\n")
         raise HistoryError(f"line {line}: not JSON: {str(error)[:120]}") from None
 
 
@@ -144,7 +161,7 @@ def _frozen(value: object, line: int, depth: int = 0) -> Value:
 
 
 def _event(line: int, fields: "dict[str, Value] | Map") -> _Event:
-    kind, function = fields.get("type"), fields.get("f")
+    kind, function = [name.removeprefix(":") if isinstance(name, str) else name for name in (fields.get("type"), fields.get("f"))]
     if kind not in ("invoke", "ok", "fail", "info"):
         raise HistoryError(f"line {line}: type is {shown(kind)}; it must be invoke, ok, fail or info")
     if not isinstance(function, str):

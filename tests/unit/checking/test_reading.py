@@ -37,7 +37,23 @@ JSON_ARRAY = b"""[{"process":0,"type":"invoke","f":"write","value":3,"index":0},
 {"process":2,"type":"invoke","f":"read"},{"process":2,"type":"fail","f":"read"},{"process":3,"type":"invoke","f":"read","value":null}]"""
 
 
-@pytest.mark.parametrize("data", [LOG, EDN, JSON_ARRAY], ids=["log", "edn", "json"])
+STAMPED_LOG = b"""2026-01-02 03:04:05,678{GMT}\tINFO\t[jepsen test runner] jepsen.core: Running test
+2026-01-02 03:04:05,679{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:invoke\t:write\t3
+2026-01-02 03:04:05,680{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:invoke\t:cas\t[0 1]
+2026-01-02 03:04:05,681{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:ok\t:write\t3
+2026-01-02 03:04:05,682{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:info\t:cas\t[0 1]\t:timed-out
+2026-01-02 03:04:05,683{GMT}\tWARN\t[jepsen worker 1] jepsen.core - Process 1 indeterminate
+2026-01-02 03:04:05,684{GMT}\tINFO\t[jepsen worker 2] jepsen.util: 2\t:invoke\t:read\tnil
+2026-01-02 03:04:05,685{GMT}\tINFO\t[jepsen worker 2] jepsen.util: 2\t:fail\t:read\tnil\t:timed-out
+2026-01-02 03:04:05,686{GMT}\tINFO\t[jepsen worker 3] jepsen.util: 3\t:invoke\t:read
+"""
+
+RECORDS = b"\xef\xbb\xbf" + EDN.replace(b"{:process 0, :type", b"#jepsen.history.Op{:time 7, :process 0, :type").replace(b"\n", b"\r\n")
+COLONS = JSON_ARRAY.replace(b'"invoke"', b'":invoke"').replace(b'"f":"', b'"f":":')
+FORMATS = {"log": LOG, "log with times": STAMPED_LOG, "edn": EDN, "edn records": RECORDS, "json": JSON_ARRAY, "json keywords": COLONS}
+
+
+@pytest.mark.parametrize("data", FORMATS.values(), ids=FORMATS)
 def test_formats_say_the_same(data: bytes) -> None:
     operations = parse_history(data).operations
     told = [(one.process, one.function, one.argument, one.result, one.kind) for one in operations]
@@ -105,6 +121,8 @@ BAD = [
     (b"INFO  jepsen.util - 0\t:invoke\t:cas\t0 1", "line 1: one value is needed, there are 2"),
     (b'{"history":2}', "line 1: version 2 of the history format; this build reads 1"),
     (b'{"history":1}\n{"process":0', "line 2: not JSON"),
+    (b'[{"process":0,\n"type":"invoke","f":"read"},\n\n{"process":0,"type":"invoke","f":"read"}]', "line 4: process 0 invokes while"),
+    (b'[{"process":0,"type":"invoke","f":"read"},\n{"process":0,"type":?}]', "line 2: not JSON"),
     (b'{"history":1}\n[]', "line 2: a history is made of objects"),
     (b'{"process":0,"type":"invoke","f":"read","value":' + b"[" * 3000 + b"]" * 3000 + b"}", "line 1: nested deeper than 64"),
     (b'{"process":0,"type":"invoke","f":"read","value":' + b"[" * 100 + b"]" * 100 + b"}", "line 1: nested deeper than 64"),
