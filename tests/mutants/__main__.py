@@ -28,7 +28,7 @@ def main() -> int:
     def run(job: tuple[Planted, tuple[int, int]]) -> Found:
         return hunt(job[0], *job[1])
 
-    jobs = [(bug, seeds) for bug in bugs for seeds in ranges]
+    jobs = [(bug, seeds) for seeds in ranges for bug in bugs]
     with ThreadPoolExecutor(asked.jobs) as pool:
         for (bug, seeds), found in zip(jobs, pool.map(run, jobs), strict=True):
             if found.is_named:

@@ -23,7 +23,8 @@ class Promised:
         self.newest_term = Term(0)  # of all that had a leader
         self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
         self._reference = reference
-        self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId]]] = {}  # by connection and request: the newest term, when
+        # By connection and request: the newest term then, when, for which sessions, and what was committed.
+        self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId], int]] = {}
         self._rounds: dict[tuple[Term, int], int] = {}  # when the first heartbeat left that carries it
         self._pushed: dict[tuple[int, int], int] = {}  # by connection and request of a watch: what it was told of last
         self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
@@ -36,13 +37,13 @@ class Promised:
         self._rounds.setdefault((term, number), now_ns)
 
     def arrived(self, connection: int, asks: Sequence[Ask], now_ns: int) -> None:
-        asked = self._asked
+        asked, committed = self._asked, self._reference.applied
         for ask in asks:
             if type(ask) is ReadAsk:
                 if not ask.stale:
-                    asked[connection, ask.request] = (self.newest_term, now_ns, ())
+                    asked[connection, ask.request] = (self.newest_term, now_ns, (), committed)
             elif type(ask) is KeepAliveAsk:
-                asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions)
+                asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions, committed)
         if len(asked) > ASKS_KEPT:
             for key in list(asked)[: ASKS_KEPT // 2]:
                 del asked[key]
@@ -79,10 +80,11 @@ class Promised:
             asked = self._asked.pop((connection, answer.request), None)
             if asked is None:
                 continue
-            asked_in, asked_ns, sessions = asked
+            asked_in, asked_ns, sessions, committed = asked
             if type(answer) is Reply:
                 self._check_term(replica, asked_in, "a read")
                 self._check_round(replica, asked_ns, "a read")
+                self._check_index(replica, answer, committed)
             elif type(answer) is KeepAliveReply:
                 self._check_term(replica, asked_in, "a keep-alive")
                 self._check_round(replica, asked_ns, "a keep-alive")
@@ -115,6 +117,12 @@ class Promised:
                 f"began at {begun_ns}",
                 (replica.member, raft.term, raft.round, confirmed),
             )
+
+    def _check_index(self, replica: Replica, answer: Reply, committed: int) -> None:
+        """Whatever was committed when it was asked is in the state that it is answered from."""
+        if answer.index < committed:
+            sentence = f"member {replica.member} answers a read at index {answer.index}; when it was asked, {committed} was committed"
+            raise PromiseBroken("read-index", sentence, (answer.index, committed, replica.raft.committed))
 
     def _check_push(self, connection: int, push: WatchPush) -> None:
         name = connection, push.request
