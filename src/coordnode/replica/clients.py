@@ -18,6 +18,7 @@ from coordnode.errors import (
 from coordnode.ids import NOBODY, Index, Revision, SessionId
 from coordnode.limits import FETCHES_MAX, READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
 from coordnode.raft.core import Raft
+from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise, has_space_quorum
 from coordnode.replica.answers import Answers, Asker
@@ -225,9 +226,13 @@ class Clients:
                 known = f"knows levels up to {peer.level_max}" if peer.level_max else "has not been heard of yet"
                 raise LevelMissing(f"member {member} {known}; upgrade every member before raising the level to {level}")
 
-    def on_config_applied(self, index: Index) -> None:
-        if self._raft.config.is_joint():
-            return
+    def on_config_applied(self, index: Index, config: Config) -> None:
+        """A joint one is only half of the change: until the next is committed, whoever is removed is still needed."""
+        if not config.is_joint():
+            self._answer_changes(index)
+
+    def _answer_changes(self, index: Index) -> None:
+        """The configuration at this index is committed, and no joint one."""
         pending = self._pending
         for wanted, asker in pending.configs:
             if wanted <= index:
@@ -255,6 +260,9 @@ class Clients:
         self.serving = False
         self._leases = Leases()
         answers, pending = self.answers, self._pending
+        index, config = raft.configs[-1]
+        if index <= raft.committed and not config.is_joint():
+            self._answer_changes(index)  # a leader that leaves with the change is none any more when it would apply it
         for asker in pending.drop_all():
             answers.refuse(asker, LeadershipLost("the leader lost its term before this was committed; it may have happened or not"))
         for asker in pending.drop_reads():

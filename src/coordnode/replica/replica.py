@@ -16,7 +16,7 @@ from coordnode.errors import CoordError, RecordError
 from coordnode.ids import NOBODY, Index, MemberId
 from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX
 from coordnode.raft.core import Raft
-from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta
+from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta, decode_config
 from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
 from coordnode.raft.progress import REPLICATE
 from coordnode.raft.quorum import has_quorum
@@ -212,7 +212,7 @@ class Replica:
             return
         machine.skip(entry.index)
         if entry.kind != NOOP:
-            clients.on_config_applied(entry.index)
+            clients.on_config_applied(entry.index, decode_config(entry.data))
         elif self.raft.role == LEADER and entry.term == self.raft.term:
             clients.begin_serving()
 

@@ -96,8 +96,8 @@ class Checks:
             self._on_committed(replica.member, raft, seen)
         if replica.applied != seen.applied or replica.machine is not seen.machine:
             self._on_applied(replica, seen)
-        if self.promised.said_over:
-            self.promised.check_said_over()
+        if self.promised.said_over or self.promised.said_changed:
+            self.promised.check_said()
 
     def _on_leader(self, replica: Replica) -> None:
         raft = replica.raft

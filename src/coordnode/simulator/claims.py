@@ -49,6 +49,7 @@ class Claims:
     """Of one member, over all of its lives."""
 
     __slots__ = (
+        "_acknowledged",
         "_log",
         "_member",
         "ever_lost",
@@ -64,6 +65,7 @@ class Claims:
 
     def __init__(self, member: MemberId) -> None:
         self._member = member
+        self._acknowledged = (Term(0), Index(0))  # in which term of this life, and up to where
         self._log = DurableLog(0, [])
         self.hard_state: HardState | None = None  # None: never started
         self.under_way: list[Write] = []  # handed to the disk, not said to be durable
@@ -76,6 +78,17 @@ class Claims:
         self.rotten_paths: dict[str, None] = {}  # files that were ever damaged: what nobody needs any more stays rotten there
 
     # --- while it runs ---------------------------------------------------------------------------------------------
+
+    def wrote(self, write: Write, term: Term) -> None:
+        """It hands this to its disk, in that term: whose leader counts on what was acknowledged to it."""
+        told_in, told = self._acknowledged
+        kept = write.truncate_from - 1 if write.truncate_from else write.reset_to.index if write.reset_to is not None else told
+        if told_in == term and kept < told:
+            raise PromiseBroken(
+                "acknowledged-kept",
+                f"member {self._member} undoes what follows {kept}; it has acknowledged entries up to {told} in this very term {term}",
+                (write.truncate_from, write.reset_to),
+            )
 
     def written(self, writes: Sequence[Write]) -> None:
         """Storage said that these are durable."""
@@ -145,6 +158,8 @@ class Claims:
                 f"member {self._member} acknowledged entries up to {message.match}; durable is {self._log.last_index()}",
                 (message, self._log.last_index()),
             )
+        told_in, told = self._acknowledged
+        self._acknowledged = (message.term, max(told, message.match) if told_in == message.term else message.match)
 
     def holds(self, index: Index, term: Term | None) -> bool:
         """Its disk has that entry, or a snapshot in its place."""
@@ -205,6 +220,7 @@ class Claims:
         self._log = DurableLog(base, list(recovered.entries))
         self.ever_lost = self.ever_lost or found.lost_entries
         self.under_way = []
+        self._acknowledged = (Term(0), Index(0))
         self.rot_injected = False
 
     def _check_hard_state(self, found: HardState) -> None:

@@ -364,6 +364,8 @@ class SimMember:
     # --- what its storage does -------------------------------------------------------------------------------------
 
     def wrote(self, write: Write) -> None:
+        assert self.replica is not None
+        self.claims.wrote(write, self.replica.raft.term)
         self._site.checks.wrote(self.member, write)
         if write.reset_to is not None:
             self._site.marks.reach(marks.SNAPSHOT_INSTALLED)

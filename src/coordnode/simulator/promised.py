@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, SessionId, Term
 from coordnode.raft.core import Raft
-from coordnode.raft.entry import BATCH, Entry
+from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, decode_config
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
-from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, WatchPush
+from coordnode.services.dialogue import Answer, Ask, ConfigAsk, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, TransferAsk, WatchPush
 from coordnode.simulator.reference import Reference
 
 UNRENEWED_MAX = 6  # half of what a client sends before it gives up
@@ -22,9 +22,11 @@ class Promised:
     def __init__(self, reference: Reference) -> None:
         self.newest_term = Term(0)  # of all that had a leader
         self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
+        self.said_changed: list[tuple[Config, Index]] = []  # configurations likewise, and where they are said to be in force
         self._reference = reference
         # By connection and request: the newest term then, when, for which sessions, and what was committed.
         self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId], int]] = {}
+        self._administrative: dict[tuple[int, int], TransferAsk | ConfigAsk] = {}  # by connection and request
         self._rounds: dict[tuple[Term, int], int] = {}  # when the first heartbeat left that carries it
         self._pushed: dict[tuple[int, int], int] = {}  # by connection and request of a watch: what it was told of last
         self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
@@ -42,6 +44,8 @@ class Promised:
             if type(ask) is ReadAsk:
                 if not ask.stale:
                     asked[connection, ask.request] = (self.newest_term, now_ns, (), committed)
+            elif type(ask) is TransferAsk or type(ask) is ConfigAsk:
+                self._administrative[connection, ask.request] = ask
             elif type(ask) is KeepAliveAsk:
                 asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions, committed)
         if len(asked) > ASKS_KEPT:
@@ -77,6 +81,9 @@ class Promised:
             if type(answer) is WatchPush:
                 self._check_push(connection, answer)
                 continue
+            administrative = self._administrative.pop((connection, answer.request), None)
+            if administrative is not None and type(answer) is Reply:
+                self._check_done(replica, administrative, answer)
             asked = self._asked.pop((connection, answer.request), None)
             if asked is None:
                 continue
@@ -124,6 +131,23 @@ class Promised:
             sentence = f"member {replica.member} answers a read at index {answer.index}; when it was asked, {committed} was committed"
             raise PromiseBroken("read-index", sentence, (answer.index, committed, replica.raft.committed))
 
+    def _check_done(self, replica: Replica, ask: TransferAsk | ConfigAsk, answer: Reply) -> None:
+        """An operator is told that it is done: whom it named leads, or what it named is committed, and not only half of it."""
+        if type(ask) is TransferAsk:
+            if replica.raft.leader != ask.target:
+                sentence = f"member {replica.member} says that it handed over to {ask.target}, and {replica.raft.leader} leads"
+                raise PromiseBroken("handed-over", sentence, (ask, answer))
+            return
+        assert type(ask) is ConfigAsk
+        self.said_changed.append((ask.config, Index(answer.index)))
+
+    def _check_changed(self, asked: Config, index: Index) -> None:
+        newest = next((entry for entry in reversed(self._reference.entries[:index]) if entry.kind == CONFIG), None)
+        config = decode_config(newest.data) if newest is not None else Config()
+        if config.is_joint() or [*config.voters] != sorted({*asked.voters}) or [*config.learners] != sorted({*asked.learners}):
+            sentence = f"an operator is told at {index} that the members are changed as asked; the newest configuration there is another"
+            raise PromiseBroken("members-changed", sentence, (asked, config))
+
     def _check_push(self, connection: int, push: WatchPush) -> None:
         name = connection, push.request
         told = self._pushed.get(name, 0)
@@ -164,8 +188,11 @@ class Promised:
                 sentence = f"member {replica.member} answers {count} keep-alives and neither renews nor ends session {session}"
                 raise PromiseBroken("renewed-when-asked", sentence, (replica.member, term, session))
 
-    def check_said_over(self) -> None:
+    def check_said(self) -> None:
         """After the turn: whatever the member had committed in it is known by now."""
+        for asked, index in self.said_changed:
+            self._check_changed(asked, index)
+        self.said_changed.clear()
         for session in self.said_over:
             if not self._reference.is_over(int(session)):
                 raise PromiseBroken("session-life", f"a client is told that session {session} is over, and it lives", session)

@@ -275,6 +275,39 @@ def test_a_membership_change_is_answered_when_it_is_over(trio: Trio) -> None:
     assert not config.is_joint()
 
 
+def _until_answered(trio: Trio, request: int) -> None:
+    for _ in range(50):
+        if (1, request) in trio.answers:
+            return
+        for member in MEMBERS:
+            if (1, request) not in trio.answers:
+                trio.turn(member)
+    raise AssertionError("no answer")
+
+
+def test_a_membership_change_is_not_answered_while_its_last_step_may_be_undone(trio: Trio) -> None:
+    leader = trio.leader()
+    rest = tuple(member for member in MEMBERS if member != MEMBERS[0]) if leader != MEMBERS[0] else MEMBERS[:2]
+    request = trio.ask(leader, ConfigAsk, Config(voters=rest))
+    _until_answered(trio, request)
+    raft = trio.replicas[leader].raft
+    assert not raft.config.is_joint()
+    assert raft.configs[-1][0] <= raft.committed, "whoever is removed is still needed"
+
+
+def test_a_leader_that_leaves_with_the_change_answers_it_none_the_less(trio: Trio) -> None:
+    leader = trio.leader()
+    rest = tuple(member for member in MEMBERS if member != leader)
+    request = trio.ask(leader, ConfigAsk, Config(voters=rest))
+    _until_answered(trio, request)
+    answer = trio.answer(request)
+    assert isinstance(answer, Reply), answer
+    raft = trio.replicas[leader].raft
+    assert raft.role != LEADER
+    assert (raft.configs[-1][0], raft.config.voters) == (answer.index, rest)
+    assert answer.index <= raft.committed
+
+
 def test_the_level_is_raised_only_when_everybody_can() -> None:
     trio = Trio(level=1)
     leader = trio.leader()
