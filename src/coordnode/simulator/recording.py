@@ -22,6 +22,7 @@ from coordnode.services.commands import (
     Put,
     ReadOperation,
     SessionOpened,
+    Transaction,
 )
 from coordnode.services.commands import Operation as Command
 from coordnode.simulator import marks
@@ -35,7 +36,7 @@ from coordnode.simulator.world import MILLISECOND, World
 WatchedChange = tuple[int, tuple[tuple[object, ...], ...]]
 
 
-UNDESERVED = (BadRequest, TooLarge)  # the workload asks for nothing that could be refused like this
+UNDESERVED = (BadRequest, TooLarge)  # but for what deserves it, the workload asks for nothing that could be refused like this
 
 
 class _Open:
@@ -141,7 +142,7 @@ class Recording:
         self.completed += 1
         opened = self._open.pop((client.number, finished.call))
         if finished.error is not None:
-            if isinstance(finished.error, UNDESERVED):
+            if isinstance(finished.error, UNDESERVED) and not _deserves_refusal(opened.operation):
                 sentence = f"{opened.function} was refused: {finished.error.sentence}"
                 raise PromiseBroken("undeserved-refusal", sentence, (opened.function, opened.argument))
             if finished.index and finished.error.definite and opened.identity is not None and opened.function != "close-session":
@@ -158,6 +159,9 @@ class Recording:
             return
         result = finished.result
         assert not isinstance(result, Failure)
+        if _deserves_refusal(opened.operation):
+            sentence = f"{opened.function} was done, and one of its operations binds a key to no session"
+            raise PromiseBroken("transaction-whole", sentence, (opened.function, opened.argument, result))
         if opened.function == "close-session":
             self._closed(opened)
             return
@@ -328,6 +332,14 @@ class Recording:
         if operation.function == "open-session" and isinstance(argument, tuple) and argument[0] == OTHER:
             return msgspec.structs.replace(operation, argument=(OTHER, (self.raised[place], argument[1])))
         return operation
+
+
+def _deserves_refusal(operation: Command | ReadOperation) -> bool:
+    """Whichever branch it takes: the workload asks for this only outside of sessions."""
+    if not isinstance(operation, Transaction):
+        return False
+    branches = (operation.then, operation.otherwise)
+    return all([any([isinstance(step, Put) and step.bound for step in steps]) for steps in branches])
 
 
 def _placed(opened: _Open, place: tuple[int, int], returned: int) -> Operation:

@@ -103,6 +103,7 @@ class SimKv(SimService):
             self._get: 24,
             self._compare_and_set: 12,
             self._transaction: 6,
+            self._transaction_refused: 1,
             self._delete: 7,
             self._range: 5,
             self._put_bound: 6,
@@ -174,6 +175,12 @@ class SimKv(SimService):
         if second != first:
             then.append(Delete(second) if chance() < 0.4 else Put(second, self._stage.new_value(client)))
         self._stage.write(client, Transaction([compare], then, [Get(first), Put(self._key(), self._stage.new_value(client))]))
+
+    def _transaction_refused(self, client: SimClient) -> None:
+        """By its last operation, which binds a key and has no session: nothing of the others may stay."""
+        puts: list[Put | Delete | Get] = [Put(self._key(), self._stage.new_value(client)), Delete(self._key())]
+        puts.append(Put(self._bound_key(), self._stage.new_value(client), True))
+        self._stage.call(client, Transaction([], puts, puts), request_id=f"{client.name}-refused-{self._stage.begun}")
 
     def _compare_numbers(self, key: bytes) -> Compare:
         """Close to what the key holds, so that each relation and each mix-up of fields shows."""
