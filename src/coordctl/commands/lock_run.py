@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from coordctl.local.clusters import Endpoint
-    from coordctl.runner.claim import Wish
+    from coordctl.runner.wish import Wish
 
 COMMAND_SHOWN_MAX = 60  # characters of the command in the owner's record
 KEEP_MS = 7 * 86_400_000

@@ -54,7 +54,7 @@ class Election(NamedTuple):
 
 
 class Wish:
-    """Implements runner.claim.Wish."""
+    """Implements runner.wish.Wish."""
 
     verb, held, broken = "elect", "led", "ended"
     space = frames.ELECTIONS

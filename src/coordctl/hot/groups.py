@@ -39,7 +39,7 @@ def _member(fields: Any) -> Member:
 
 
 class Wish:
-    """Implements runner.claim.Wish: to be a member, which is so at once or not at all."""
+    """Implements runner.wish.Wish: to be a member, which is so at once or not at all."""
 
     verb, held, broken = "group", "joined", "left"
     space = frames.GROUPS

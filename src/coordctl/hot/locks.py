@@ -62,7 +62,7 @@ class View(NamedTuple):
 
 
 class Wish:
-    """Implements runner.claim.Wish."""
+    """Implements runner.wish.Wish."""
 
     verb, held, broken = "lock", "held", "broken"
     space = frames.LOCKS

@@ -11,11 +11,13 @@ from coordctl.hot.talk import Told as TalkTold
 from coordctl.runner import ending, outcome, source
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused, Told
 from coordnode.errors import BadRequest, Conflict, CoordError, NotPermitted, TooLarge
-from coordnode.light import TYPE_CHECKING, NamedTuple, Protocol
+from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from coordctl.runner.wish import Wish
 
 REFUSED_MS = 1_000  # when every member has refused connections for so long, none runs
 LAST_LOOK_MS = 1_000  # to find out who holds it, before giving up on it
@@ -25,50 +27,6 @@ ONCE_PREFIX = "coordctl/once/"
 CLEANED_MAX = 16  # records of older runs that one run takes away
 
 TRANSACTION_TAG, PUT_TAG, DELETE_TAG, RANGE_TAG, TOKEN_FIELD, EQUAL = 6, 1, 2, 5, 4, 0
-
-
-class Wish(Protocol):
-    """What is claimed. The numbers are tags of docs/protocol.md, whose fields have the same order for each service."""
-
-    name: str
-    waits: bool
-    verb: str  # of coordctl
-    held: str  # "still held": in words
-    broken: str  # "was broken by": in words
-    is_token: bool  # what it is granted with
-    is_conflict_busy: bool  # a Conflict may go by; else it is the caller's mistake
-    comes_with_opening: bool  # of the session
-    space: int  # of what is told to the session
-    granted: int  # revision, token
-    queued: int  # revision, ticket, how many are ahead, who has it
-    busy: int  # revision, who has it
-    given: int  # told: name, ticket, token
-    taken: int  # told: name, token, reason, by whom
-    standing: int  # revision, [[name, token or 0, ticket], …]
-
-    def operation(self) -> list[object]: ...
-
-    def on_granted(self, result: Any) -> None: ...
-
-    def environment(self, token: int) -> dict[str, str]:
-        """Of the command."""
-
-    def read(self) -> list[object]:
-        """Who has it."""
-
-    def read_standing(self, session: int) -> list[object]:
-        """What a session has and waits for; empty: what it has once lasts as long as the session."""
-
-    def had_by(self, fields: Any) -> Any:
-        """Who has it, as `queued` and `busy` say it."""
-
-    def had_now(self, result: Any) -> Any | None:
-        """Who has it, as a read says it."""
-
-    def who(self, had: Any, extra_ms: int = 0) -> str:
-        """As the end of "NAME is …". `extra_ms`: that was said so long ago."""
-
-    def token(self, had: Any) -> int: ...
 
 
 class Terms(NamedTuple):

@@ -1,14 +1,15 @@
-"""One claim to a lock, told without sockets: what the cluster answers comes in, what the runner is told goes out."""
+"""One claim, told without sockets: what the cluster answers comes in, what the runner is told goes out."""
 
 import json
 from typing import Any
 
+from coordctl.hot import elections, groups
 from coordctl.hot.locks import Wish
 from coordctl.hot.talk import Send, Talk
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Claim, Terms
 from coordctl.runner.source import Closed, Granted, Lost, Refused
-from coordnode.services.commands import LockGiven, LockTaken, encode
+from coordnode.services.commands import LeadershipGiven, LeadershipTaken, LockGiven, LockTaken, encode
 from tests.unit.coordctl.test_talk import FIRST, NoChance
 
 TOKEN, TICKET, SESSION = 1_000, 900, 44
@@ -41,13 +42,13 @@ class World:
         self.talk.on_answer([1, ask[1], 5, 0, result, 0], now_ms)
         return self.turn(now_ms)
 
-    def notice(self, notice: bytes, now_ms: int) -> list[Any]:
+    def notice(self, notice: bytes, now_ms: int, kind: int = 2) -> list[Any]:
         watch = next(ask for ask in self.asked if ask[0] == 4)
         revision = 20 + now_ms
-        self.talk.on_answer([4, watch[1], [[revision, [[2, "", notice, 0, SESSION, 1]]]], revision], now_ms)
+        self.talk.on_answer([4, watch[1], [[revision, [[kind, "", notice, 0, SESSION, 1]]]], revision], now_ms)
         return self.turn(now_ms)
 
-    def open(self, first: list[Any], now_ms: int = 10) -> list[Any]:
+    def open(self, first: list[Any] | None, now_ms: int = 10) -> list[Any]:
         return self.answer([5, SESSION, 9_000, 11, first], now_ms)
 
 
@@ -170,3 +171,55 @@ def test_closing_gives_up_when_nobody_answers() -> None:
     (told,) = world.turn(20_000)
     assert isinstance(told, Closed)
     assert "could not be released" in told.sentence
+
+
+# --- leaderships and memberships -------------------------------------------------------------------------------------
+
+ELECTION = [NAME, b"v", "me", True]
+LEADER = [700, 8, "ops@web1", "web1", b"", 0, 2_000]
+
+
+def leadership(**changes: Any) -> World:
+    return World(wish=elections.Wish("x", b"v", "me"), **changes)
+
+
+def test_a_leadership_is_stood_for_told_and_taken_away() -> None:
+    world = leadership(tells_news=True)
+    (opening,) = [ask for ask in world.asked if ask[0] == 1]
+    assert opening[2][4][4] == [40, *ELECTION]
+    (news,) = world.open([41, 11, TICKET, 0, LEADER])
+    assert news.sentence == "x is led by web1, for 2 s"
+    assert world.notice(encode(LockGiven(b"x", TICKET, TOKEN)), 20) == [], "a lock of that name"
+    (told,) = world.notice(encode(LeadershipGiven(b"x", TICKET, TOKEN)), 30, kind=3)
+    assert (told.token, told.environment["COORD_ELECTION"], told.environment["COORD_TOKEN"]) == (TOKEN, "x", str(TOKEN))
+    lost = world.notice(encode(LeadershipTaken(b"x", TOKEN, "upgrade", "ops")), 40, kind=3)
+    assert lost == [Lost(ending.BROKEN, "x was ended by ops: upgrade")]
+
+
+def test_who_leads_is_named_to_who_does_not_wait() -> None:
+    world = World(wish=elections.Wish("x", b"", "", waits=False))
+    (told,) = world.open([42, 11, LEADER])
+    assert (told.outcome, told.sentence.splitlines()[0]) == (outcome.NOT_ACQUIRED, "x is led by web1, for 2 s")
+    assert told.sentence.endswith("see the queue with: coordctl elect show x")
+
+
+def test_a_membership_is_joined_once_the_session_is_open_and_has_no_token() -> None:
+    world = World(wish=groups.Wish("web", b"", b"data", {"zone": "eu"}, 1))
+    assert world.open(None) == []
+    (joining,) = [ask for ask in world.asked if ask[0] == 1]
+    assert joining[2][4] == [50, b"web", b"", b"data", [("zone", "eu")], 1]
+    (told,) = world.answer([50, 12, 7, b"me"], 20)
+    assert told.token is None
+    assert {name: told.environment[name] for name in ("COORD_GROUP", "COORD_MEMBER", "COORD_VIEW")} == {
+        "COORD_GROUP": "web",
+        "COORD_MEMBER": "me",
+        "COORD_VIEW": "7",
+    }
+    assert "COORD_TOKEN" not in told.environment
+
+
+def test_a_conflict_is_a_name_that_is_taken_or_other_settings() -> None:
+    world = World(wish=groups.Wish("web", b"me", b"", {}, 1))
+    world.open(None)
+    assert world.answer([6, 34, "me is there"], 20) == [Refused(outcome.NOT_ACQUIRED, "me is there")]
+    assert World().open([6, 34, "other settings"]) == [Refused(outcome.WRONG, "other settings")]
