@@ -1,5 +1,6 @@
 """`lock run` at a terminal: a real shell with job control on a real pty, typed at."""
 
+import os
 import signal
 import termios
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.processes.local import Home
-from tests.processes.runner.jobs import groups, is_alive, marked, named, until
+from tests.processes.runner.jobs import children, groups, is_alive, marked, named, until
 from tests.processes.runner.shell import Shell
 
 
@@ -171,3 +172,37 @@ def test_a_shell_that_hangs_up_takes_the_command_with_it(shell: Shell, shared: H
     until(lambda: not is_alive(command))
     until(lambda: marked(mark) == [])
     assert shared.run("lock", "run", "tty/j", "--try", "--", "true").returncode == 0, "released, not left to its lease"
+
+
+HEARS = (
+    "import os,signal,time\n"
+    "def heard(number, frame):\n    os.write(1, b'shard %s heard %d\\n' % (os.environ['COORD_SHARD'].encode(), number))\n"
+    "for number in (signal.SIGINT, signal.SIGUSR1):\n    signal.signal(number, heard)\n"
+    "os.write(1, b'shard %s heard 0\\n' % os.environ['COORD_SHARD'].encode())\n"
+    "while True:\n    time.sleep(60)\n"
+)
+
+
+def test_control_c_reaches_each_command_of_a_run_of_shards_exactly_once(shell: Shell, shared: Home, mark: str) -> None:
+    shared.ctl("shard", "create", mark, f"{mark}-workers", "2")
+    script = shared.folder / "hears-shards.py"
+    script.write_text(HEARS)
+    shell.type(f'coordctl shard run {mark} -- "$PYTHON" {script}')
+
+    def both() -> set[str]:
+        return {shell.expect(r"shard (\d heard \d+)\n")[1] for _ in range(2)}
+
+    assert both() == {"0 heard 0", "1 heard 0"}
+    found = marked(mark)
+    owner = next(pid for pid in found if not any(pid in children(other) for other in found))
+    shell.press("Z")  # it would lose all it owns
+    for _ in range(2):
+        shell.press("C")
+        assert both() == {f"{shard} heard {signal.SIGINT:d}" for shard in range(2)}
+        os.kill(owner, signal.SIGUSR1)
+        assert both() == {f"{shard} heard {signal.SIGUSR1:d}" for shard in range(2)}, "had it come twice, it would stand before"
+    os.kill(owner, signal.SIGTERM)
+    shell.prompt()
+    shell.type("echo code $?")
+    shell.expect("code 143\n")
+    shared.ctl("shard", "delete", mark, "--yes")
