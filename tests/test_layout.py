@@ -62,7 +62,9 @@ COORDCTL: dict[str, set[str]] = {
 PURE_IN_CLIENT = (
     "actions",
     "addresses",
+    "agenda",
     "calls",
+    "connection",
     "core",
     "inboxes",
     "lease",

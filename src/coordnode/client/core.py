@@ -11,26 +11,20 @@ connection: the one last asked for with Connect, until it is disconnected from e
 
 import random
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from typing import get_args
 
 from coordnode.client import calls
-from coordnode.client.actions import (
-    Action,
-    Connect,
-    Disconnect,
-    Finished,
-    Send,
-    SessionChanged,
-)
+from coordnode.client.actions import Action, Connect, Disconnect, Finished, Send, SessionChanged
+from coordnode.client.agenda import Agenda
 from coordnode.client.calls import AdministrativeAsk, Call
+from coordnode.client.connection import DOWN, UP, Connection
 from coordnode.client.lease import SessionState
 from coordnode.client.route import Route, jittered_ms
 from coordnode.client.sessions import NEVER, Session, Sessions
 from coordnode.client.subscriptions import Subscriptions
-from coordnode.errors import CoordError, Disconnected, NotLeader, Overloaded, SessionExpired, TimedOut, Unknown
-from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
-from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX
+from coordnode.errors import CoordError, Disconnected, NotLeader, SessionExpired, TimedOut, Unknown
+from coordnode.ids import NO_SESSION, MemberId, Revision, SessionId
+from coordnode.limits import CLIENT_OUTSTANDING_MAX
 from coordnode.services.commands import (
     KV,
     ClientCommand,
@@ -55,12 +49,7 @@ from coordnode.services.dialogue import (
     WatchProgress,
 )
 
-DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends nothing new, waits briefly for answers under way
-
-LEAVE_MS_MAX = 50
-HUNG_UP_AVOID_MS = 60  # it refuses at once, which costs nothing to see, and may be back and lead a moment later; silence costs far more
 _READS = frozenset(get_args(ReadOperation))  # asked at every call; isinstance would walk the whole list, at 9 us for a write
-PROBE_MS = 3_000  # watches alone: after this much silence, ask something, or a dead connection would never be noticed
 
 
 class ClientCore:
@@ -79,23 +68,10 @@ class ClientCore:
         self._actions: list[Action] = []
         self._last_number = 0  # of calls, sessions, watches and requests alike
 
-        self._link = DOWN
-        self._link_since_ms = 0
-        self._hint: MemberId = NOBODY
-        self._waiting_since_ms: int | None = None  # something is unanswered, and nothing was heard since
-        self._heard_ms = 0
-        self._usual_ms = 0  # how long answers take of late, the slow ones counted
-
-        self._calls: dict[int, Call] = {}
-        self._ready: list[int] = []  # heap: calls to send now, in the order they were asked
-        self._later: list[tuple[int, int]] = []  # heap: (not before, call)
-        self._deadlines: list[tuple[int, int]] = []  # heap: (deadline, call); may name calls that are finished
-        self._outstanding: dict[int, Call] = {}  # request -> call, in the order of sending
-
+        self._calls = Agenda()
         self._sessions = Sessions()
-        self._renewals: dict[int, int] = {}  # request of a keep-alive -> when it was sent
-
         self._watches = Subscriptions(rng)
+        self._connection = Connection(self._route, self._sessions, self._watches, request_timeout_ms)
 
     # --- what the owner wants --------------------------------------------------------------------------------------
 
@@ -185,8 +161,9 @@ class ClientCore:
 
     def give_up(self, call: int) -> None:
         """Nobody waits for it any more; its Finished says what is known by now."""
-        if call in self._calls:
-            self._end(self._calls[call], TimedOut("given up"))
+        found = self._calls.get(call)
+        if found is not None:
+            self._end(found, TimedOut("given up"))
 
     def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = KV) -> int:
         number = self._number()
@@ -213,7 +190,7 @@ class ClientCore:
 
     def end_all(self, error: CoordError, now_ms: int) -> None:
         """It makes no sense to go on: no call will ever be answered."""
-        for call in list(self._calls.values()):
+        for call in list(self._calls):
             if call.id in self._calls:
                 self._end(call, error)
         self._actions += self._watches.end_all(error)
@@ -223,7 +200,7 @@ class ClientCore:
         """How long the callers of these wait at most; 0: not known."""
         patience_ms = 0
         for ask in asks:
-            call = self._outstanding.get(ask.request)
+            call = self._connection.calls.get(ask.request)
             if call is None:
                 return 0
             patience_ms = max(patience_ms, call.deadline_ms - now_ms)
@@ -236,50 +213,38 @@ class ClientCore:
         self._route.on_members(members)
 
     def on_connected(self, member: MemberId, now_ms: int) -> None:
-        if self._link == CONNECTING and member == self._route.member:
-            self._link = UP
+        if self._connection.on_connected(member, now_ms):
             self._sessions.on_connected()
-            self._heard_ms = now_ms
-            self._waiting_since_ms = None
             self._watches.on_connected(now_ms)
 
     def on_disconnected(self, member: MemberId, now_ms: int) -> None:
         """Also when the connection could not be made."""
-        if self._link == DOWN or member != self._route.member:
-            return
-        was_leaving = self._link == LEAVING
-        self._forget_link("the connection ended", now_ms)
-        if was_leaving:
-            self._route.on_not_leader(self._hint, now_ms)
-        else:
-            self._route.on_unreachable(now_ms, HUNG_UP_AVOID_MS)
+        if self._connection.on_disconnected(member, now_ms):
+            self._on_connection_over("the connection ended", now_ms)
 
     def on_answer(self, member: MemberId, answer: Answer, now_ms: int) -> None:
-        if member != self._route.member or self._link not in (UP, LEAVING):
+        if not self._connection.is_from(member):
             return
-        self._heard_ms = now_ms
-        if self._waiting_since_ms is not None:
-            self._waiting_since_ms = now_ms
-        call = self._outstanding.pop(answer.request, None)
+        self._connection.on_heard(now_ms)
+        call = self._connection.calls.pop(answer.request, None)
         if call is not None:
-            self._usual_ms = max(now_ms - call.sent_ms, self._usual_ms - self._usual_ms // 8)
+            self._connection.on_answered(call.sent_ms, now_ms)
             self._on_call_answer(call, answer, now_ms)
-        elif answer.request in self._renewals:
+        elif answer.request in self._connection.renewals:
             self._on_renewal_answer(answer, now_ms)
         elif isinstance(answer, WatchProgress):
             self._actions += self._watches.on_progress(answer.up_to)
         elif self._watches.has_request(answer.request):
             if isinstance(answer, ErrorReply) and answer.code == NotLeader.code:
-                self._leave(answer.leader, now_ms)
+                self._connection.on_not_leader(answer.leader, now_ms)
             self._actions += self._watches.on_answer(answer, now_ms)
-        if not self._outstanding and not self._renewals:
-            self._waiting_since_ms = None
+        self._connection.maybe_at_rest()
 
     def poll(self, now_ms: int) -> list[Action]:
         self._judge_sessions(now_ms)
         self._expire_calls(now_ms)
         self._steer(now_ms)
-        if self._link == UP:
+        if self._connection.state == UP:
             self._renew_sessions(now_ms)
             for ask in self._watches.due(now_ms, self._number):
                 self._send(ask)
@@ -292,24 +257,18 @@ class ClientCore:
     def wake_at_ms(self) -> int | None:
         """When poll must be called at the latest if nothing else happens; None: never."""
         times = []
-        if self._deadlines:
-            times.append(self._deadlines[0][0])
+        if (late_at_ms := self._calls.late_at_ms()) is not None:
+            times.append(late_at_ms)
         if self._sessions:
             times.append(self._sessions.look_at_ms())
-        if self._link == DOWN:
-            if self._has_work():
-                times.append(self._route.try_at_ms)
-        elif self._link == CONNECTING:
-            times.append(self._link_since_ms + self._request_timeout_ms)
-        elif self._link == LEAVING:
-            times.append(self._link_since_ms + LEAVE_MS_MAX)
-        else:
-            if self._later:
-                times.append(self._later[0][0])
+        if self._connection.state == UP:
+            if (send_at_ms := self._calls.send_at_ms()) is not None:
+                times.append(send_at_ms)
             if self._watches.due_at_ms is not None:
                 times.append(self._watches.due_at_ms)
-            times.append(self._hang_up_at_ms())
             times.append(self._sessions.ask_at_ms())
+        if self._connection.state != DOWN or self._has_work():
+            times.append(self._connection.wake_at_ms())
         return min((time for time in times if time < NEVER), default=None)
 
     # --- calls -----------------------------------------------------------------------------------------------------
@@ -319,15 +278,7 @@ class ClientCore:
         return self._last_number
 
     def _new_call(self, now_ms: int, deadline_ms: int) -> Call:
-        if len(self._calls) >= CLIENT_CALLS_MAX:
-            raise Overloaded(f"{CLIENT_CALLS_MAX} calls of this client are not finished yet")
-        call = Call(self._number(), deadline_ms)
-        self._calls[call.id] = call
-        heappush(self._deadlines, (max(deadline_ms, now_ms), call.id))
-        if len(self._deadlines) > 2 * len(self._calls) + 64:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._calls]
-            heapify(self._deadlines)
-        return call
+        return self._calls.add(self._number(), now_ms, deadline_ms)
 
     def _enqueue(self, call: Call) -> None:
         if call.session:
@@ -339,22 +290,17 @@ class ClientCore:
                 session.waiting.append(call.id)
                 return
             call.sequence = session.take_sequence(call.id)
-        heappush(self._ready, call.id)
+        self._calls.send_now(call)
 
     def _admit_waiting(self, session: Session) -> None:
         while session.waiting and session.has_room():
             call = self._calls.get(session.waiting.popleft())
             if call is not None:
                 call.sequence = session.take_sequence(call.id)
-                heappush(self._ready, call.id)
+                self._calls.send_now(call)
 
     def _send_calls(self, now_ms: int) -> None:
-        while self._later and self._later[0][0] <= now_ms:
-            heappush(self._ready, heappop(self._later)[1])
-        while self._ready and len(self._outstanding) < CLIENT_OUTSTANDING_MAX:
-            call = self._calls.get(heappop(self._ready))
-            if call is None:
-                continue
+        while len(self._connection.calls) < CLIENT_OUTSTANDING_MAX and (call := self._calls.next_to_send(now_ms)) is not None:
             session_id, lowest_open = NO_SESSION, 0
             if call.session:
                 session = self._sessions.get(call.session)
@@ -363,8 +309,8 @@ class ClientCore:
             request = self._number()
             ask = call.ask(request, session_id, lowest_open)
             call.on_sent(request, now_ms)
-            self._outstanding[request] = call
-            self._wait_for_answer(now_ms)
+            self._connection.calls[request] = call
+            self._connection.on_asked(now_ms)
             self._send(ask)
 
     def _on_call_answer(self, call: Call, answer: Answer, now_ms: int) -> None:
@@ -410,7 +356,7 @@ class ClientCore:
     def _on_refused(self, call: Call, answer: ErrorReply, now_ms: int) -> None:
         error = calls.error_of(answer.code, answer.sentence)
         if isinstance(error, NotLeader):
-            self._leave(answer.leader, now_ms)
+            self._connection.on_not_leader(answer.leader, now_ms)
         if call.on_error(answer):
             self._retry(call, answer.retry_after_ms, now_ms, at_once=isinstance(error, NotLeader))
             return
@@ -427,23 +373,21 @@ class ClientCore:
 
     def _retry(self, call: Call, retry_after_ms: int, now_ms: int, *, at_once: bool) -> None:
         if at_once:
-            heappush(self._ready, call.id)
+            self._calls.send_now(call)
         else:
             delay_ms = max(retry_after_ms, jittered_ms(self._rng, call.attempts - 1))
-            heappush(self._later, (now_ms + delay_ms, call.id))
+            self._calls.send_later(call, now_ms + delay_ms)
 
     def _expire_calls(self, now_ms: int) -> None:
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            call = self._calls.get(heappop(self._deadlines)[1])
-            if call is not None:
-                self._end(call, TimedOut("the deadline passed"))
+        while (call := self._calls.next_too_late(now_ms)) is not None:
+            self._end(call, TimedOut("the deadline passed"))
 
     def _end(self, call: Call, error: CoordError) -> None:
-        self._outstanding.pop(call.request, None)
+        self._connection.calls.pop(call.request, None)
         self._finish(call, call.ended(error))
 
     def _finish(self, call: Call, error: CoordError | None, finished: Finished | None = None) -> None:
-        del self._calls[call.id]
+        self._calls.remove(call)
         if call.closes and (error is None or isinstance(error, SessionExpired)):
             self._lose(call.closes, "closed")
             error = finished = None
@@ -466,10 +410,10 @@ class ClientCore:
         self._enqueue(call)
 
     def _on_renewal_answer(self, answer: Answer, now_ms: int) -> None:
-        sent_ms = self._renewals.pop(answer.request)
+        sent_ms = self._connection.renewals.pop(answer.request)
         if isinstance(answer, ErrorReply):
             if answer.code == NotLeader.code:
-                self._leave(answer.leader, now_ms)
+                self._connection.on_not_leader(answer.leader, now_ms)
             return
         if isinstance(answer, KeepAliveReply):
             self._route.on_progress()
@@ -490,8 +434,8 @@ class ClientCore:
         sessions = self._sessions.due(now_ms)
         if sessions:
             request = self._number()
-            self._renewals[request] = now_ms
-            self._wait_for_answer(now_ms)
+            self._connection.renewals[request] = now_ms
+            self._connection.on_asked(now_ms)
             self._send(KeepAliveAsk(request, sessions))
 
     def _lose(self, number: int, reason: str) -> None:
@@ -499,13 +443,13 @@ class ClientCore:
         if session is None:
             return
         self._actions.append(SessionChanged(number, session.lease.id, SessionState.LOST, 0, reason))
-        for call in [self._calls.get(number), *[call for call in self._calls.values() if call.session == number]]:
+        for call in [self._calls.get(number), *[call for call in self._calls if call.session == number]]:
             if call is not None:
                 self._end(call, SessionExpired(f"the session is lost: {reason}"))
 
     def _release(self, session: Session, now_ms: int) -> None:
         """Lost by our own clock: the cluster may keep it a little longer, and others wait for what it holds."""
-        if len(self._calls) < CLIENT_CALLS_MAX:
+        if not self._calls.is_full():
             call = self._new_call(now_ms, now_ms + session.lease.ttl_ms)
             call.internal = True
             self._close(call, session.lease.id)
@@ -516,68 +460,28 @@ class ClientCore:
         return bool(self._calls or self._sessions or self._watches)
 
     def _steer(self, now_ms: int) -> None:
-        if self._link == UP and now_ms >= self._hang_up_at_ms():
-            if self._waiting_since_ms is None:
-                self._probe(now_ms)
-            else:
-                self._give_up_link("the member fell silent", now_ms)
-        elif self._link == CONNECTING and now_ms >= self._link_since_ms + self._request_timeout_ms:
-            self._give_up_link("the member could not be reached", now_ms)
-        elif self._link == LEAVING and (not self._outstanding or now_ms >= self._link_since_ms + LEAVE_MS_MAX):
-            self._actions.append(Disconnect(self._route.member))
-            self._forget_link("the member does not lead", now_ms)
-            self._route.on_not_leader(self._hint, now_ms)
-        if self._link == DOWN and self._has_work() and now_ms >= self._route.try_at_ms:
-            self._link = CONNECTING
-            self._link_since_ms = now_ms
+        connection, member = self._connection, self._route.member
+        if connection.wants_probe(now_ms):
+            self._probe(now_ms)
+        elif why := connection.maybe_end(now_ms):
+            self._actions.append(Disconnect(member))
+            self._on_connection_over(why, now_ms)
+        if connection.state == DOWN and self._has_work() and connection.maybe_begin(now_ms):
             self._actions.append(Connect(self._route.member))
-
-    def _hang_up_at_ms(self) -> int:
-        """When this connection is presumed dead, or, with watches alone, is asked whether it is."""
-        if self._waiting_since_ms is None:
-            return self._heard_ms + PROBE_MS if self._watches else NEVER
-        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(self._request_timeout_ms)
-        if self._outstanding:
-            oldest = next(iter(self._outstanding.values()))
-            # A member that is busy answers later and later; to leave it, and ask again what it works on, makes it busier.
-            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * max(self._request_timeout_ms, self._usual_ms))
-        return hang_up_at_ms
 
     def _probe(self, now_ms: int) -> None:
         call = self._new_call(now_ms, now_ms + 2 * self._request_timeout_ms)
         call.internal = True
         call.retry_safe = True
         call.body = encode(None)
-        self._heard_ms = now_ms
+        self._connection.on_probed(now_ms)
         self._enqueue(call)
 
-    def _leave(self, leader: MemberId, now_ms: int) -> None:
-        if self._link != LEAVING:
-            self._link = LEAVING
-            self._link_since_ms = now_ms
-            self._hint = NOBODY
-        if leader != NOBODY:
-            self._hint = leader
-
-    def _give_up_link(self, why: str, now_ms: int) -> None:
-        self._actions.append(Disconnect(self._route.member))
-        self._forget_link(why, now_ms)
-        self._route.on_unreachable(now_ms, 2 * self._request_timeout_ms)
-
-    def _forget_link(self, why: str, now_ms: int) -> None:
-        self._link = DOWN
-        self._waiting_since_ms = None
-        lost = list(self._outstanding.values())
-        self._outstanding.clear()
-        self._renewals.clear()
+    def _on_connection_over(self, why: str, now_ms: int) -> None:
         self._watches.on_disconnected()
-        for call in lost:
+        for call in self._connection.take_lost():
             if call.id in self._calls:
                 self._retry_or_end(call, Disconnected(why), now_ms)
-
-    def _wait_for_answer(self, now_ms: int) -> None:
-        if self._waiting_since_ms is None:
-            self._waiting_since_ms = now_ms
 
     def _send(self, ask: Ask) -> None:
         self._actions.append(Send(self._route.member, ask))

@@ -6,7 +6,7 @@ import pytest
 
 from coordnode import errors
 from coordnode.client.actions import Connect, Disconnect, Finished
-from coordnode.client.core import HUNG_UP_AVOID_MS
+from coordnode.client.connection import HUNG_UP_AVOID_MS
 from coordnode.client.lease import SessionState
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
