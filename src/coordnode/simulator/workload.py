@@ -8,6 +8,7 @@ from coordnode.client.actions import Finished, SessionChanged, WatchEvents, Watc
 from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
 from coordnode.services.commands import (
+    SHARDS,
     ClientOperation,
     CloseSession,
     Command,
@@ -23,7 +24,7 @@ from coordnode.simulator.client import SimClient
 from coordnode.simulator.connections import Connections
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
-from coordnode.simulator.reference import POSITIONS
+from coordnode.simulator.reference import POSITIONS, EventRow
 from coordnode.simulator.services import SERVICES
 from coordnode.simulator.services.service import SimService, Step
 from coordnode.simulator.vocabulary import OTHER
@@ -44,6 +45,9 @@ BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several 
 BULKY_BYTES_MAX = 60_000
 SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
 BARRIER_WEIGHT = 1
+
+
+Changes = Sequence[tuple[int, Sequence[EventRow]]]
 
 
 class _Session:
@@ -79,6 +83,7 @@ class Workload:
         self._stopping = False
         self._value = 0
         self._revision = 0  # of the newest command that the reference told of
+        self._ended: dict[int, None] = {}  # sessions
         self._sessions: dict[int, list[_Session]] = {}
         self._under_way: dict[int, int] = {}  # by client: operations
         self._services: list[SimService] = [kind(self) for kind in SERVICES]
@@ -312,23 +317,26 @@ class Workload:
         for service in self._services:
             service.on_effect(place, cluster_ms, command, result)
         operation = command.operation
-        if isinstance(result, Done) and isinstance(operation, CloseSession | Expire):
-            self._on_ended([operation.session] if isinstance(operation, CloseSession) else operation.sessions, cluster_ms)
         before = self._revision
         self._revision = int(getattr(result, "revision", before))
-        self.recording.raised[place] = self._revision - before
-        if self._revision == before:
-            return
         changes = [(revision, self.recording.told_at(revision)) for revision in range(before + 1, self._revision + 1)]
+        if isinstance(result, Done) and isinstance(operation, CloseSession | Expire):
+            self._on_ended([operation.session] if isinstance(operation, CloseSession) else operation.sessions, cluster_ms, changes)
+        self.recording.raised[place] = self._revision - before
+        if not changes:
+            return
         for service in self._services:
             service.on_changes(changes)
         if isinstance(operation, Wake):
             self.recording.others.append(_unseen(OTHER, None, place))
 
-    def _on_ended(self, sessions: Sequence[SessionId], cluster_ms: int) -> None:
+    def _on_ended(self, sessions: Sequence[SessionId], cluster_ms: int, changes: Changes) -> None:
         told = [int(session) for session in sessions if any([service.on_session_end(session, cluster_ms) for service in self._services])]
-        if told:
-            self.recording.ended_others += told
+        ended = [int(session) for session in sessions if session not in self._ended]
+        self._ended.update(dict.fromkeys(ended))
+        if ended and ended[-1] not in told and any([row[5] == SHARDS for _, rows in changes[-1:] for row in rows]):
+            told.append(ended[-1])  # what the ends of all of them leave to be balanced is told with the last
+        self.recording.ended_others += told
 
 
 def _unseen(function: str, argument: object, place: tuple[int, int]) -> Operation:
