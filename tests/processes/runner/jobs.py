@@ -1,5 +1,6 @@
 """Runs of `coordctl lock run` as a test sees them: started, waited for, and nothing of them left behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -110,3 +111,16 @@ def ended(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
 def line(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().decode().rstrip("\n")
+
+
+def valid_report(path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(path.read_text())
+    assert sorted(found) == ["exit_code", "held_ms", "outcome", "schema", "token", "waited_ms"]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    found = children(pid)
+    for each in found:
+        found += children(each)
+    return found

@@ -4,7 +4,6 @@ import os
 import signal
 import termios
 import time
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -21,11 +20,6 @@ def shell(shared: Home) -> Iterator[Shell]:
     made.prompt()
     yield made
     made.close()
-
-
-@pytest.fixture
-def mark() -> str:
-    return uuid.uuid4().hex
 
 
 COUNTS = (

@@ -1,5 +1,6 @@
 """Sessions that take turns at locks and elections, for tests that read like a conversation."""
 
+from coordnode import errors
 from coordnode.ids import Sequence, SessionId, Term, Token
 from coordnode.services.commands import (
     ELECTIONS,
@@ -14,6 +15,7 @@ from coordnode.services.commands import (
     Elected,
     Event,
     Expire,
+    Failure,
     LockGranted,
     LockQueued,
     LockReleased,
@@ -125,3 +127,10 @@ class Scene:
         rows = [(number, list(container.items())) for number, container in sorted(self.machine.containers.items()) if number != 3]
         scalars = self.machine.scalars
         return repr((rows, scalars.revision, scalars.token_next, scalars.history_count)).encode()
+
+
+def refused(result: object, kind: type[errors.CoordError], *words: str) -> None:
+    assert isinstance(result, Failure), result
+    assert result.code == kind.code, result
+    for word in words:
+        assert word in result.sentence
