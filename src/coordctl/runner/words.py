@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 
 from coordctl.hot.bare import socket
-from coordnode.light import TYPE_CHECKING
+from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +44,10 @@ class Channel:
         return self._end.fileno()
 
     def tell(self, *word: Any) -> None:
+        """If the other side has ended, that is found out by whoever listens, after all that it has said before."""
         content = marshal.dumps(word)
-        try:
+        with suppress(OSError):
             self._end.sendall(len(content).to_bytes(LENGTH_BYTES) + content)
-        except OSError:
-            self.is_closed = True
 
     def receive(self) -> list[Word]:
         try:
