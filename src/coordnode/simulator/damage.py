@@ -14,6 +14,7 @@ from coordnode.simulator.member import DOWN, UP, SimMember
 from coordnode.simulator.rot import Hit
 from coordnode.simulator.world import MILLISECOND, World
 from coordnode.storage.hard_state import HARD_STATE_FILES
+from coordnode.storage.journals import blob_path
 from coordnode.storage.recovery import Recovered
 
 HEALED_MARKS = {
@@ -115,7 +116,8 @@ class Damages:
         self._look_again_ns = self._site.world.now_ns + LOOK_EVERY_NS
         known = {blob.id: blob for blob in replica.machine.blobs()}
         for number in list(member.rotten):
-            if number not in known or rot.is_blob_whole(member.disk, known[number]):
+            is_whole = number in known and rot.is_blob_whole(member.disk, known[number])
+            if is_whole or not member.disk.exists(blob_path(number)):  # a snapshot may list it for longer than the state
                 del member.rotten[number]
         if not member.rotten and not replica.raft.lost_entries and replica.raft.hard_durable:
             del self.hurt[member.member]
