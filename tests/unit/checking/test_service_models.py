@@ -90,6 +90,7 @@ WRONG: dict[str, tuple[str, list[Asked], str]] = {
     "a number goes back as it begins anew": ("group", [*TWO[:1], ("leave", ("g", "m"), 4), ("join", ("g", ("m", "1")), 4)], "join"),
     "a member too many": ("group", [*TWO, ("leave", ("g", "m"), 6), ("read", ("g", None), (6, (("m", "1"), ("n", "2"))))], "read"),
     "an old view": ("group", [*TWO, ("read", ("g", None), (3, (("m", "1"),)))], "read"),
+    "a view of nobody": ("group", [*TWO[:1], ("leave", ("g", "m"), 4), ("read", ("g", None), (4, ()))], "read"),
     "two of one name": ("group", [*TWO, ("join", ("g", ("m", "9")), 6)], "join"),
     "one view of two numbers": (
         "group",
