@@ -89,6 +89,7 @@ class Replica:
         self._unproven = known.applied > 0  # whether the state has not come as far again yet
         self._effects = Effects()  # of the turn under way
         self._ticked = False
+        self._gives_up = ""  # why our state is to be regained from others: said once this turn's messages and write are on their way
         self._unwritten = 0  # bytes of journals that were handed on, less those that are written
         self._written = 0
 
@@ -148,6 +149,7 @@ class Replica:
             self._ticked = False
             self._report_digest()
         self._maybe_snapshot()
+        effects.failed = effects.failed or self._gives_up
         if clients.wanted:
             effects.read_records, clients.wanted = clients.wanted, []
         effects.to_clients = clients.answers.take()
@@ -251,7 +253,7 @@ class Replica:
         elif isinstance(message, Heal):
             is_leaders = message.term == raft.term and message.source == raft.leader
             if is_leaders and self._agreement.own(message.index) == message.digest:
-                self._effects.failed = f"our state at index {message.index} is not the majority's"
+                self._gives_up = f"our state at index {message.index} is not the majority's"
         else:
             raft.step(message)
 
@@ -291,7 +293,7 @@ class Replica:
         raft = self.raft
         verdict, wrong = self._agreement.judge(index, self.member, raft.config.voters)
         if verdict == WE_DIFFER:
-            self._effects.failed = f"our state at index {index} is not the majority's"
+            self._gives_up = f"our state at index {index} is not the majority's"
         elif verdict == AGREE:
             for member, digest in wrong:
                 self._send(Heal(self.member, member, raft.boot, raft.term, index, digest))
@@ -317,7 +319,7 @@ class Replica:
         others = self._other_voters()
         whole = [member for member in others if raft.progress[member].state == REPLICATE and raft.progress[member].match >= raft.committed]
         if whole == others and has_quorum(raft.config, lambda member: member != self.member):
-            self._effects.failed = f"{problem}; all other voters have everything"
+            self._gives_up = f"{problem}; all other voters have everything"
         elif whole:
             with suppress(CoordError):  # one is under way
                 raft.transfer(whole[0])
