@@ -115,6 +115,11 @@ class LockTruth:
             found += [(name, waiter.ticket) for waiter in lock.line if waiter.session == session]
         return found
 
+    def is_inside(self, session: int, name: bytes) -> bool:
+        """It holds the lock, be it by a grant that others entered too and that outlives it."""
+        lock = self.locks.get(name)
+        return lock is not None and any(session in grant.count for grant in lock.grants)
+
     def numbers(self, name: bytes) -> list[int]:
         lock = self.locks.get(name)
         return [] if lock is None else [grant.token for grant in lock.grants] + [waiter.ticket for waiter in lock.line]

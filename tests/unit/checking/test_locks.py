@@ -46,6 +46,16 @@ def test_a_hand_over_by_the_rules_is_green() -> None:
     assert not locks.locks
 
 
+def test_who_gave_its_own_back_is_not_inside_though_those_below_it_are() -> None:
+    locks = truth(1)
+    locks.opened(2, 1)
+    acquire(locks, 1, "granted", 10, 1)
+    locks.told([(X, 10, 1)], [], [])
+    locks.acquired(2, (X, 0, 1, 0, True, True, 0), 0, ("granted", 10, 2))
+    locks.released(1, X, 10, ("released", 2, 10, 1))
+    assert (locks.is_inside(1, X), locks.is_inside(2, X)) == (False, True)
+
+
 def grants_the_second() -> None:
     locks = held_and_awaited()
     acquire(locks, 4, "granted", 20, 1)

@@ -210,7 +210,10 @@ class SimLocks(SimService):
                 answer = ("released", result.what, int(result.token), result.count)
             elif not _is_judged(result):
                 return
-            self._truth.released(int(command.session), operation.name, int(operation.number), answer)
+            session, name = int(command.session), operation.name
+            self._truth.released(session, name, int(operation.number), answer)
+            if not self._truth.is_inside(session, name):  # though those below it may be, and no event says that anything is over
+                self._resources.given_back(session, name)
         elif isinstance(operation, BreakLock):
             if isinstance(result, Done) or _is_judged(result):
                 self._truth.was_broken(operation.name, int(operation.token), result.changed if isinstance(result, Done) else -1)
