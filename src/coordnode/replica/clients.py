@@ -26,6 +26,7 @@ from coordnode.replica.clock import Clock
 from coordnode.replica.effects import RecordsWanted
 from coordnode.replica.events import RecordsFound
 from coordnode.replica.leases import Leases
+from coordnode.replica.missed import Missed
 from coordnode.replica.pending import Fetch, KeepAlive, Pending, Proposal, Read, WatchStart
 from coordnode.replica.proposing import Proposing
 from coordnode.replica.watching import Watching
@@ -77,6 +78,7 @@ class Clients:
         self._proposing = Proposing(raft, self.answers, self._pending, clock)
         self._leases = Leases()
         self._watching = Watching()
+        self._missed = Missed()
         self._identities: dict[int, str] = {}
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
@@ -248,8 +250,7 @@ class Clients:
         self.serving = True
         self._proposing.continue_cluster_clock(machine.cluster_ms)
         self._leases = Leases()
-        for session, ttl_ms, remaining_ms in machine.leases():
-            self._leases.grant(session, ttl_ms, ttl_ms if remaining_ms is None else remaining_ms, self._clock.lease_ms)
+        self._leases.grant_all(machine.leases(), self._clock.lease_ms)
 
     def on_role_changed(self) -> None:
         raft = self._raft
@@ -259,6 +260,7 @@ class Clients:
         # We do not lead: nothing that waits here can be answered with knowledge.
         self.serving = False
         self._leases = Leases()
+        self._missed.forget()
         answers, pending = self.answers, self._pending
         index, config = raft.configs[-1]
         if index <= raft.committed and not config.is_joint():
@@ -285,6 +287,7 @@ class Clients:
         """While serving: ends what is due, and brings due time into the log."""
         machine = self.machine
         assert machine is not None
+        self._missed.forget()
         proposing = self._proposing
         expire, checkpoint = self._leases.due(self._clock.lease_ms)
         if expire:
@@ -333,7 +336,7 @@ class Clients:
         if isinstance(operation, OpenSession):
             result = decode_result(outcome.result)
             if isinstance(result, SessionOpened) and machine.has_session(result.session):  # a retry may find one that is over
-                self._leases.grant(result.session, result.ttl_ms, result.ttl_ms, self._clock.lease_ms)
+                self._leases.grant(result.session, result.ttl_ms, self._clock.lease_ms)
         elif isinstance(operation, CloseSession | Expire):
             ended = operation.sessions if isinstance(operation, Expire) else [operation.session]
             for session in ended:
@@ -439,7 +442,7 @@ class Clients:
             if ask.start_revision < machine.history_floor:
                 self.answers.give(connection, WatchGap(ask.request, machine.history_floor))
                 return
-            missed = machine.changes(Revision(ask.start_revision - 1), revision)
+            missed = self._missed.of(machine, ask)
         # Those who watch already are told of this turn's changes before the common mark moves.
         self._push_watches(machine)
         self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))

@@ -4,6 +4,7 @@ The clock given here stands still while the process is not scheduled (see Replic
 """
 
 import heapq
+from collections.abc import Iterable
 
 from coordnode.ids import Index, SessionId
 from coordnode.limits import EXPIRE_SESSIONS_MAX
@@ -31,17 +32,24 @@ class Leases:
     def __len__(self) -> int:
         return len(self._leases)
 
-    def grant(self, session: SessionId, ttl_ms: int, remaining_ms: int, now_ms: int) -> None:
-        """A new session, or one that a new leader found: its whole TTL, or what a checkpoint left of it.
+    def grant(self, session: SessionId, ttl_ms: int, now_ms: int) -> None:
+        """A new session. One that is known is left alone: a repeated open is no sign of life, and must not undo a proposed Expire."""
+        if session not in self._leases:
+            heapq.heappush(self._due, self._begin(session, ttl_ms, None, now_ms))
 
-        One that is known already is left alone: a repeated open is no sign of life, and must not undo a proposed Expire.
-        """
-        if session in self._leases:
-            return
-        lease = _Lease(ttl_ms, now_ms + remaining_ms, checkpointed=remaining_ms < ttl_ms)
+    def grant_all(self, found: Iterable[tuple[SessionId, int, int | None]], now_ms: int) -> None:
+        """Those that a new leader found: (session, ttl_ms, what a checkpoint left of it). In one go: no turn may take long, and there
+        may be a hundred thousand."""
+        self._due = [self._begin(session, ttl_ms, remaining_ms, now_ms) for session, ttl_ms, remaining_ms in found]
+        heapq.heapify(self._due)
+
+    def _begin(self, session: SessionId, ttl_ms: int, remaining_ms: int | None, now_ms: int) -> tuple[int, SessionId]:
+        """When it is to be looked at."""
+        left_ms = ttl_ms if remaining_ms is None else remaining_ms
+        lease = _Lease(ttl_ms, now_ms + left_ms, checkpointed=left_ms < ttl_ms)
         lease.checkpoint_at = max(lease.checkpoint_at, now_ms)
         self._leases[session] = lease
-        heapq.heappush(self._due, (min(lease.checkpoint_at, lease.deadline), session))
+        return min(lease.checkpoint_at, lease.deadline), session
 
     def end(self, session: SessionId) -> None:
         self._leases.pop(session, None)

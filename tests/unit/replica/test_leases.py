@@ -13,7 +13,7 @@ TTL_MS = 4_000
 def test_one_expiry_names_at_most_a_thousand_sessions_and_none_is_forgotten() -> None:
     leases = Leases()
     for number in range(1, 2_501):
-        leases.grant(SessionId(number), TTL_MS, TTL_MS, 0)
+        leases.grant(SessionId(number), TTL_MS, 0)
     ended: list[SessionId] = []
     sizes = []
     while True:
@@ -30,11 +30,11 @@ def test_one_expiry_names_at_most_a_thousand_sessions_and_none_is_forgotten() ->
 def test_nothing_renews_a_session_once_its_expiry_is_proposed() -> None:
     leases = Leases()
     for number in (1, 2):
-        leases.grant(SessionId(number), TTL_MS, TTL_MS, 0)
+        leases.grant(SessionId(number), TTL_MS, 0)
     assert leases.renew(SessionId(2), TTL_MS - 1, Index(0)) == TTL_MS
     assert leases.due(TTL_MS) == ([1], []), "its first look comes at the deadline, so nothing is checkpointed"
     assert leases.renew(SessionId(1), TTL_MS, Index(0)) is None
-    leases.grant(SessionId(1), TTL_MS, TTL_MS, TTL_MS)
+    leases.grant(SessionId(1), TTL_MS, TTL_MS)
     assert leases.renew(SessionId(1), TTL_MS, Index(0)) is None, "an opening that is repeated is no sign of life"
     assert leases.renew(SessionId(2), TTL_MS, Index(0)) == TTL_MS
 
@@ -42,7 +42,7 @@ def test_nothing_renews_a_session_once_its_expiry_is_proposed() -> None:
 def test_nothing_renews_a_session_until_what_withdrew_its_checkpoint_is_applied() -> None:
     """Not even the keep-alive that came before the checkpoint: it is confirmed while the withdrawal of a later one is under way."""
     leases = Leases()
-    leases.grant(SessionId(1), TTL_MS, TTL_MS, 0)
+    leases.grant(SessionId(1), TTL_MS, 0)
     assert leases.due(TTL_MS // 2) == ([], [(1, TTL_MS // 2)])
     assert leases.renew(SessionId(1), TTL_MS // 2, Index(8)) is None
     leases.withdrawing(SessionId(1), Index(9))

@@ -1,0 +1,47 @@
+"""What watches missed before they begin here: read from the history once for all that come in the same moments. Pure.
+
+After a change of leaders thousands of watches go on at nearly the same revision. Each would look through the same changes.
+"""
+
+from bisect import bisect_right
+
+from coordnode.ids import Revision
+from coordnode.services.commands import Change
+from coordnode.services.dialogue import WatchAsk
+from coordnode.services.machine import Machine
+
+
+class Missed:
+    def __init__(self) -> None:
+        self._after = Revision(0)  # changes of after < revision <= up_to are here; none: nothing is
+        self._up_to = Revision(0)
+        self._changes: list[Change] = []
+        self._of_key: dict[tuple[int, bytes], list[Change]] = {}  # by (space, key) of their events
+
+    def of(self, machine: Machine, ask: WatchAsk) -> list[Change]:
+        """Every change from ask.start_revision up to now that may concern this watch, in order; others may be among them."""
+        after = Revision(ask.start_revision - 1)
+        if after >= machine.revision:
+            return []
+        if not self._changes or after < self._after:
+            self.forget()
+            self._after = self._up_to = after
+        if self._up_to < machine.revision:
+            self._add(machine.changes(self._up_to, machine.revision))
+            self._up_to = machine.revision
+        found = self._of_key.get((ask.space, ask.start), []) if ask.end == ask.start + b"\0" else self._changes
+        return found[bisect_right(found, after, key=lambda change: change.revision) :]
+
+    def _add(self, changes: list[Change]) -> None:
+        self._changes += changes
+        of_key = self._of_key
+        for change in changes:
+            for event in change.events:
+                touching = of_key.setdefault((event.space, event.key), [])
+                if not touching or touching[-1] is not change:
+                    touching.append(change)
+
+    def forget(self) -> None:
+        """Memory is not held for longer than a crowd needs."""
+        self._changes = []
+        self._of_key = {}

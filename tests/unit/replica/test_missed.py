@@ -1,0 +1,63 @@
+"""What watches missed is read once for all that come together, and for each it is what the history says."""
+
+import random
+
+from coordnode.ids import NO_SESSION, Revision
+from coordnode.replica.missed import Missed
+from coordnode.replica.watching import Watching
+from coordnode.services.commands import COUNTERS, KV, Change, Event
+from coordnode.services.dialogue import WatchAsk
+
+KEYS = [b"a", b"b", b"c", b"d"]
+
+
+class History:
+    """Stands for the machine, of which nothing else is asked."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._changes: list[Change] = []
+        self.read = 0
+
+    @property
+    def revision(self) -> Revision:
+        return Revision(len(self._changes))
+
+    def grow(self) -> None:
+        for _ in range(self._chance.randrange(4)):
+            events = [Event(0, key, b"", 0, NO_SESSION, space) for key in KEYS for space in (KV, COUNTERS) if self._chance.random() < 0.3]
+            self._changes.append(Change(Revision(len(self._changes) + 1), events))
+
+    def changes(self, after: Revision, up_to: Revision) -> list[Change]:
+        self.read += up_to - after
+        return self._changes[after:up_to]
+
+
+def told(ask: WatchAsk, missed: list[Change], revision: Revision) -> object:
+    return Watching().begin(1, ask, missed, revision)
+
+
+def test_each_watch_is_told_what_the_history_says() -> None:
+    chance = random.Random(7)
+    for _ in range(300):
+        history, missed = History(chance), Missed()
+        for number in range(30):
+            history.grow()
+            if chance.random() < 0.1:
+                missed.forget()
+            key = chance.choice(KEYS)
+            end = chance.choice([key + b"\0", b"", b"c"])
+            ask = WatchAsk(number, key, end, Revision(1 + chance.randrange(history.revision + 2)), chance.choice([KV, COUNTERS]))
+            found = missed.of(history, ask)  # type: ignore[arg-type]
+            whole = history.changes(Revision(ask.start_revision - 1), history.revision)
+            assert told(ask, found, history.revision) == told(ask, whole, history.revision)
+
+
+def test_a_crowd_reads_each_change_once() -> None:
+    chance = random.Random(8)
+    history, missed = History(chance), Missed()
+    while history.revision < 50:
+        history.grow()
+    for number in range(1_000):
+        missed.of(history, WatchAsk(number, b"a", b"a\0", Revision(2 + number % 40), KV))  # type: ignore[arg-type]
+    assert history.read == history.revision - 1
