@@ -117,7 +117,8 @@ class AsyncHeld:
     async def _wait(self, claim: Claim, wait_ms: int | None) -> None:
         until_ms = None if wait_ms is None else now_ms() + wait_ms
         while not claim.token and not self._why_lost(claim):
-            if not await self._tasks.wait_until(lambda: bool(claim.token or self._why_lost(claim)) or self._has_gap(claim), until_ms):
+            told = self._notices
+            if not await self._tasks.wait_until(lambda: bool(claim.token or self._why_lost(claim)) or self._has_gap(claim), until_ms, told):
                 assert wait_ms is not None
                 raise claim.busy(wait_ms)
             await self._make_good(claim)
@@ -131,7 +132,7 @@ class AsyncHeld:
         """Until it is lost, or given back (which cancels this)."""
         while not self._why_lost(claim):
             try:
-                await self._tasks.wait_until(lambda: bool(self._why_lost(claim)) or self._has_gap(claim), None)
+                await self._tasks.wait_until(lambda: bool(self._why_lost(claim)) or self._has_gap(claim), None, self._notices)
             except BadRequest:  # the client is closed, and the lease ends by itself
                 return
             with suppress(CoordError):

@@ -30,6 +30,7 @@ class Subscriptions:
         self._rng = rng
         self._watches: dict[int, _Watch] = {}
         self._by_request: dict[int, int] = {}  # of this connection
+        self._to_ask: dict[int, None] = {}  # those that are not asked for on this connection
         self.due_at_ms: int | None = None  # when a watch wants to be asked for
 
     def __bool__(self) -> bool:
@@ -37,11 +38,13 @@ class Subscriptions:
 
     def add(self, number: int, space: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int) -> None:
         self._watches[number] = _Watch(space, start, end, start_revision)
+        self._to_ask[number] = None
         self._due_by(now_ms)
 
     def remove(self, number: int) -> int:
         """The request to take back; 0: none is in force."""
         watch = self._watches.pop(number, None)
+        self._to_ask.pop(number, None)
         if watch is None or not watch.request:
             return 0
         known = self._by_request.pop(watch.request, None)
@@ -52,6 +55,7 @@ class Subscriptions:
         ended: list[Action] = [WatchFailed(number, error) for number in self._watches]
         self._watches.clear()
         self._by_request.clear()
+        self._to_ask.clear()
         return ended
 
     def has_request(self, request: int) -> bool:
@@ -63,19 +67,21 @@ class Subscriptions:
 
     def on_disconnected(self) -> None:
         self._by_request.clear()
-        for watch in self._watches.values():
+        for number, watch in self._watches.items():
             watch.request = 0
             watch.in_force = False
+            self._to_ask[number] = None
 
     def due(self, now_ms: int, new_request: Callable[[], int]) -> list[WatchAsk]:
         if self.due_at_ms is None or now_ms < self.due_at_ms:
             return []
         self.due_at_ms = None
         asks = []
-        for number, watch in self._watches.items():
-            if watch.request:
-                continue
+        waiting, self._to_ask = self._to_ask, {}
+        for number in waiting:
+            watch = self._watches[number]
             if now_ms < watch.try_at_ms:
+                self._to_ask[number] = None
                 self._due_by(watch.try_at_ms)
                 continue
             watch.request = new_request()
@@ -102,6 +108,7 @@ class Subscriptions:
             retry_after_ms = answer.retry_after_ms if isinstance(answer, ErrorReply) else 0
             watch.try_at_ms = now_ms + max(retry_after_ms, jittered_ms(self._rng, 1))
             self._due_by(watch.try_at_ms)
+        self._to_ask[number] = None
         return []
 
     def on_progress(self, up_to: Revision) -> list[Action]:

@@ -34,8 +34,7 @@ class Tasks:
         self._timer: asyncio.TimerHandle | None = None
         self._connection: _Connection | None = None
         self._outcomes: dict[int, asyncio.Future[Finished]] = {}
-        self._waiters: set[asyncio.Future[None]] = set()  # of those who wait for anything to happen
-        self._watchers: dict[Receiver, asyncio.Future[None]] = {}  # of those who wait for their own watch alone
+        self._waiters: dict[Receiver | None, set[asyncio.Future[None]]] = {}  # of those who wait for what is told there; None: for anything
         self._reasons: dict[int, str] = {}  # session -> why it was lost
         self._inboxes: dict[int, Receiver] = {}
         self._notices: dict[int, Notices] = {}  # by our number of the session
@@ -150,34 +149,38 @@ class Tasks:
         inbox.end()
         self._carry_out()
 
-    async def wait_until(self, is_done: Callable[[], bool], until_ms: int | None) -> bool:
-        """Whether it became true in time; None: waits until it does."""
+    async def wait_until(self, is_done: Callable[[], bool], until_ms: int | None, told: Receiver | None = None) -> bool:
+        """Whether it became true in time; None: waits until it does. `told`: nothing brings it about but what is told there, or the loss
+        of that session: whatever else happens wakes nobody who waits so, and thousands may."""
         self._carry_out()
         while not is_done():
             if self._is_closed:
                 raise BadRequest("the client is closed")
-            wait_ms = SLEEP_MS_MAX if until_ms is None else min(until_ms - now_ms(), SLEEP_MS_MAX)
-            if wait_ms <= 0:
+            wait_ms = None if until_ms is None else until_ms - now_ms()
+            if told is None:
+                wait_ms = SLEEP_MS_MAX if wait_ms is None else min(wait_ms, SLEEP_MS_MAX)
+            if wait_ms is not None and wait_ms <= 0:
                 return False
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.add(waiter)
-            try:
-                await asyncio.wait([waiter], timeout=wait_ms / 1000)
-            finally:
-                self._waiters.discard(waiter)
+            await self._sleep(told, wait_ms)
         return True
 
     async def wait_watch(self, inbox: Inbox, until_ms: int) -> None:
-        """Until something is told about this watch, or until then; whatever else happens wakes nobody who waits here."""
+        """Until something is told about this watch, or until then."""
         self._carry_out()
         wait_ms = min(until_ms - now_ms(), SLEEP_MS_MAX)
-        if wait_ms <= 0 or self._is_closed:
-            return
-        self._watchers[inbox] = waiter = self._loop.create_future()
+        if wait_ms > 0 and not self._is_closed:
+            await self._sleep(inbox, wait_ms)
+
+    async def _sleep(self, told: Receiver | None, wait_ms: int | None) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        waiters = self._waiters.setdefault(told, set())
+        waiters.add(waiter)
         try:
-            await asyncio.wait([waiter], timeout=wait_ms / 1000)
+            await asyncio.wait([waiter], timeout=None if wait_ms is None else wait_ms / 1000)
         finally:
-            self._watchers.pop(inbox, None)
+            waiters.discard(waiter)
+            if not waiters and self._waiters.get(told) is waiters:
+                del self._waiters[told]
 
     async def close(self) -> None:
         """Sessions that are still open are left to their TTL; waiting callers are told."""
@@ -189,7 +192,8 @@ class Tasks:
         self._hang_up()
         if self._timer is not None:
             self._timer.cancel()
-        self._tell_waiters()
+        for told in list(self._waiters):
+            self._wake(told)
 
     def _open_link(self) -> Link:
         if self._is_closed:
@@ -246,20 +250,21 @@ class Tasks:
             if future is not None and not future.done():
                 future.set_result(event)
         elif isinstance(event, SessionChanged):
+            notices = self._notices.get(event.session)
             if event.state is SessionState.LOST:
                 self._reasons[event.session] = event.reason
                 self._end_notices(event.session)
+            if notices is not None:
+                self._wake(notices)
         elif isinstance(event, WatchEvents | WatchGapSeen | WatchFailed):
             inbox = self._inboxes.get(event.watch)
             if inbox is not None:
                 inbox.on_event(event)
-                watcher = self._watchers.get(inbox)
-                if watcher is not None and not watcher.done():
-                    watcher.set_result(None)
-        self._tell_waiters()
+                self._wake(inbox)
+        self._wake(None)
 
-    def _tell_waiters(self) -> None:
-        for waiter in self._waiters:
+    def _wake(self, told: Receiver | None) -> None:
+        for waiter in self._waiters.get(told, ()):
             if not waiter.done():
                 waiter.set_result(None)
 

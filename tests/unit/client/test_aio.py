@@ -54,6 +54,30 @@ def test_keys_and_values() -> None:
     run(story)
 
 
+def test_who_waits_for_its_own_is_not_woken_by_what_others_are_told() -> None:
+    class Silent:
+        def on_event(self, event: object) -> None: ...
+
+    async def story(_member: FakeMember, cluster: aio.Cluster) -> None:
+        looks = 0
+
+        def look() -> bool:
+            nonlocal looks
+            looks += 1
+            return False
+
+        waits = [asyncio.create_task(cluster._tasks.wait_until(look, None, Silent())) for _ in range(50)]
+        for number in range(20):
+            await cluster.kv.put(f"p/{number}", "x")
+        assert looks == 50
+        await cluster.close()
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+        assert {str(error) for error in ended} == {"the client is closed"}
+        assert looks == 100
+
+    run(story)
+
+
 def test_on_the_loop_that_members_run_on() -> None:
     uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed on this system")
 
