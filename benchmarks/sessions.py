@@ -1,13 +1,15 @@
-"""Very many sessions on three members: opened, kept alive through deaths of the leader, and what each costs a member in memory.
+"""Very many sessions with a lock each on three members: taken, kept through deaths of the leader, and what each costs a member in memory.
 
     PYTHONPATH=src:. python benchmarks/sessions.py --sessions 100000 --connections 100 --processes 4 --seconds 300 --kills 2
 
-Each client process holds its share of connections, each connection its share of sessions, renewed by as few frames as the client
-makes of it. A session that its client loses is a failure, and the exit code says so.
+Each client process holds its share of connections, each connection its share of locks, taken one by one as users do: a session of
+its own, a watch for what it is told, a guard. Renewed by as few frames as the client makes of it. A lock that is lost is a failure,
+and the exit code says so.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -17,26 +19,29 @@ from pathlib import Path
 from typing import Any
 
 from coordnode.client import aio
-from coordnode.client.actions import SessionState
+from coordnode.client.aio_locks import AsyncLock
 from coordnode.errors import CoordError
 from tests.processes.members import SOURCE, Cluster
 
 OPENING_AT_ONCE = 100  # of one connection
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
+LOOKS = 10  # of a client process, until it has looked at all of its sessions: looking at 100,000 at once takes from all others
 DOWN_SECONDS = 5.0  # between a leader's death and its return
 
 
 # --- a client process ------------------------------------------------------------------------------------------------
 
 
-async def hold(endpoints: str, connections: int, sessions: int, ttl: float) -> None:
+async def hold(endpoints: str, name: str, connections: int, sessions: int, ttl: float) -> None:
     """Says what it holds, line by line, until its input ends."""
     clusters = [await aio.connect(endpoints, timeout=60) for _ in range(connections)]
-    held: list[aio.Session] = []
+    held: list[AsyncLock] = []
+    numbers = itertools.count()
 
     async def open_some(cluster: aio.Cluster, count: int) -> None:
         for _ in range(count):
-            held.append(await cluster.session(ttl))
+            lock = cluster.lock(f"{name}/{next(numbers)}", ttl=ttl)
+            held.append(await asyncio.create_task(lock.acquire()))  # what one task takes is below what it holds already
 
     began = time.monotonic()
     shares = [sessions // connections + (number < sessions % connections) for number in range(connections)]
@@ -50,18 +55,20 @@ async def hold(endpoints: str, connections: int, sessions: int, ttl: float) -> N
     tightest_ms = int(ttl * 1000)
     loop = asyncio.get_running_loop()
     ended = loop.run_in_executor(None, sys.stdin.read)
+    look = 0
     while not ended.done():
-        tightest_ms = min(tightest_ms, *[session.remaining_ms for session in held])
+        tightest_ms = min([tightest_ms, *[lock.remaining_ms for lock in held[look % LOOKS :: LOOKS]]])
+        look += 1
         await asyncio.wait([ended], timeout=LOOK_SECONDS)
-    lost = [session for session in held if session.state not in (SessionState.HELD, SessionState.UNSURE)]
+    lost = [lock for lock in held if not lock.is_held]
     print(json.dumps({"held": len(held) - len(lost), "lost": len(lost), "tightest_ms": tightest_ms}), flush=True)
     for cluster in clusters:
         await cluster.close()
 
 
 class Holder:
-    def __init__(self, endpoints: str, connections: int, sessions: int, ttl: float) -> None:
-        command = [sys.executable, __file__, "--hold", endpoints, str(connections), str(sessions), str(ttl)]
+    def __init__(self, endpoints: str, name: str, connections: int, sessions: int, ttl: float) -> None:
+        command = [sys.executable, __file__, "--hold", endpoints, name, str(connections), str(sessions), str(ttl)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
         )
@@ -104,14 +111,14 @@ def run(arguments: argparse.Namespace, folder: Path) -> int:
         for number in range(arguments.processes):
             connections = arguments.connections // arguments.processes + (number < arguments.connections % arguments.processes)
             sessions = arguments.sessions // arguments.processes + (number < arguments.sessions % arguments.processes)
-            holders.append(Holder(endpoints, connections, sessions, arguments.ttl))
+            holders.append(Holder(endpoints, f"lock/{number}", connections, sessions, arguments.ttl))
         opened = [holder.line() for holder in holders]
         count = sum(one["opened"] for one in opened)
         slowest = max(one["seconds"] for one in opened)
-        print(f"{count} sessions opened in {slowest:.1f} s, {count / slowest:,.0f} a second", flush=True)
+        print(f"{count} locks taken in {slowest:.1f} s, {count / slowest:,.0f} a second", flush=True)
         cluster.wait_equal()
         grown = [memory_bytes(one.pid) - earlier for one, earlier in zip(running, before, strict=True)]
-        print("memory for each session on a member: " + ", ".join(f"{bytes_ / count:,.0f} B" for bytes_ in grown), flush=True)
+        print("memory for each, with its session, on a member: " + ", ".join(f"{bytes_ / count:,.0f} B" for bytes_ in grown), flush=True)
         pause = arguments.seconds / (arguments.kills + 1)
         for number in range(arguments.kills):
             time.sleep(pause - DOWN_SECONDS * (number > 0))
@@ -138,7 +145,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> int:
 def main() -> int:
     if len(sys.argv) > 1 and sys.argv[1] == "--hold":
         try:
-            asyncio.run(hold(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])))
+            asyncio.run(hold(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])))
         except CoordError as error:
             print(error, file=sys.stderr)
             return 1
