@@ -137,7 +137,11 @@ def judge_run(tally: Tally, samples_min: int) -> Verdict:
         last = tally.trouble[DOWN if rounds[DOWN] else DEGRADED]
         return Verdict(1, f"{rounds[DOWN] + rounds[DEGRADED]} of {counted} not well: {last}")
     if seen < samples_min:
-        why = f": {tally.trouble[UNREACHABLE]}" if rounds[UNREACHABLE] else ""
+        why = (
+            f": {tally.trouble[UNREACHABLE]}"
+            if rounds[UNREACHABLE]
+            else "; run for longer, with a shorter --interval, or ask for less: --min-samples"
+        )
         return Verdict(3, f"too little was seen, {seen} of at least {samples_min} rounds{why}")
     if rounds[UNREACHABLE]:
         level = 3 if 2 * rounds[UNREACHABLE] >= total else 1
