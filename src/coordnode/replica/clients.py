@@ -287,7 +287,7 @@ class Clients:
         """While serving: ends what is due, and brings due time into the log."""
         machine = self.machine
         assert machine is not None
-        self._missed.forget()
+        self._missed.tick()
         proposing = self._proposing
         expire, checkpoint = self._leases.due(self._clock.lease_ms)
         if expire:

@@ -44,7 +44,7 @@ def test_each_watch_is_told_what_the_history_says() -> None:
         for number in range(30):
             history.grow()
             if chance.random() < 0.1:
-                missed.forget()
+                missed.tick()
             key = chance.choice(KEYS)
             end = chance.choice([key + b"\0", b"", b"c"])
             ask = WatchAsk(number, key, end, Revision(1 + chance.randrange(history.revision + 2)), chance.choice([KV, COUNTERS]))
@@ -59,5 +59,11 @@ def test_a_crowd_reads_each_change_once() -> None:
     while history.revision < 50:
         history.grow()
     for number in range(1_000):
-        missed.of(history, WatchAsk(number, b"a", b"a\0", Revision(2 + number % 40), KV))  # type: ignore[arg-type]
+        missed.of(history, WatchAsk(number, b"a", b"a\0", Revision(2 + number * 7 % 40), KV))  # type: ignore[arg-type]
+        if number % 100 == 0:
+            missed.tick()
     assert history.read == history.revision - 1
+    missed.tick()
+    missed.tick()
+    missed.of(history, WatchAsk(0, b"a", b"a\0", Revision(2), KV))  # type: ignore[arg-type]
+    assert history.read == 2 * (history.revision - 1), "nobody came between two ticks"
