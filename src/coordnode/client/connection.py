@@ -30,6 +30,7 @@ class Connection:
         self._waiting_since_ms: int | None = None  # something is unanswered, and nothing was heard since
         self._heard_ms = 0
         self._usual_ms = 0  # how long answers take of late, the slow ones counted
+        self._patient_until_ms = 0  # until then nobody is silent: it is we who did not listen
 
     # --- what happened ---------------------------------------------------------------------------------------------
 
@@ -65,6 +66,10 @@ class Connection:
         """A call, after that time."""
         self._usual_ms = max(now_ms - sent_ms, self._usual_ms - self._usual_ms // 8)
 
+    def on_late(self, now_ms: int) -> None:
+        """Our owner did not come in time: what it did not read yet is no silence of the member's."""
+        self._patient_until_ms = now_ms + self._request_timeout_ms
+
     def maybe_at_rest(self) -> None:
         if not self.calls and not self.renewals:
             self._waiting_since_ms = None
@@ -94,7 +99,7 @@ class Connection:
         """Why it is over now; "" when it is not."""
         if self.state == UP and self._waiting_since_ms is not None and now_ms >= self.hang_up_at_ms():
             why = "the member fell silent"
-        elif self.state == CONNECTING and now_ms >= self._since_ms + self._request_timeout_ms:
+        elif self.state == CONNECTING and now_ms >= self._unreachable_at_ms():
             why = "the member could not be reached"
         elif self.state == LEAVING and (not self.calls or now_ms >= self._since_ms + LEAVE_MS_MAX):
             self._go_on(now_ms)
@@ -117,18 +122,21 @@ class Connection:
             return self.hang_up_at_ms()
         if self.state == DOWN:
             return self._route.try_at_ms
-        return self._since_ms + (LEAVE_MS_MAX if self.state == LEAVING else self._request_timeout_ms)
+        return self._since_ms + LEAVE_MS_MAX if self.state == LEAVING else self._unreachable_at_ms()
 
     def hang_up_at_ms(self) -> int:
         """When this connection is presumed dead, or, with watches alone, is asked whether it is."""
         if self._waiting_since_ms is None:
             return self._heard_ms + PROBE_MS if self._watches else NEVER
-        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(self._request_timeout_ms)
+        # A member that is busy answers later and later; to leave it, and ask again what it works on, makes it busier.
+        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(max(self._request_timeout_ms, 2 * self._usual_ms))
         if self.calls:
             oldest = next(iter(self.calls.values()))
-            # A member that is busy answers later and later; to leave it, and ask again what it works on, makes it busier.
             hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * max(self._request_timeout_ms, self._usual_ms))
-        return hang_up_at_ms
+        return max(hang_up_at_ms, self._patient_until_ms)
+
+    def _unreachable_at_ms(self) -> int:
+        return max(self._since_ms + max(self._request_timeout_ms, self._usual_ms), self._patient_until_ms)
 
     # --- it is over ------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ from coordnode.services.dialogue import (
     WatchProgress,
 )
 
+LATE_MS = 50  # an owner that calls `poll` so much after its time had no time to listen either
 _READS = frozenset(get_args(ReadOperation))  # asked at every call; isinstance would walk the whole list, at 9 us for a write
 
 
@@ -66,6 +67,7 @@ class ClientCore:
         self._route = Route(members, rng)
         self._request_timeout_ms = request_timeout_ms
         self._actions: list[Action] = []
+        self._due_ms = NEVER  # when `poll` must have been called again
         self._last_number = 0  # of calls, sessions, watches and requests alike
 
         self._calls = Agenda()
@@ -241,6 +243,8 @@ class ClientCore:
         self._connection.maybe_at_rest()
 
     def poll(self, now_ms: int) -> list[Action]:
+        if now_ms >= self._due_ms + LATE_MS:
+            self._connection.on_late(now_ms)
         self._judge_sessions(now_ms)
         self._expire_calls(now_ms)
         self._steer(now_ms)
@@ -252,6 +256,8 @@ class ClientCore:
         self._judge_sessions(now_ms)
         actions = self._actions
         self._actions = []
+        due_ms = self.wake_at_ms()
+        self._due_ms = NEVER if due_ms is None else due_ms
         return actions
 
     def wake_at_ms(self) -> int | None:

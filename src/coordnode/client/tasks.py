@@ -260,7 +260,8 @@ class Tasks:
             inbox = self._inboxes.get(event.watch)
             if inbox is not None:
                 inbox.on_event(event)
-                self._wake(inbox)
+                if not (isinstance(inbox, Notices) and isinstance(event, WatchEvents) and not event.changes):
+                    self._wake(inbox)  # how far a session has been told, when it was told nothing, is no news to anybody
         self._wake(None)
 
     def _wake(self, told: Receiver | None) -> None:

@@ -309,6 +309,44 @@ def test_a_silent_member_is_left() -> None:
     assert len(talk.asks(WriteAsk)) == 2
 
 
+def test_who_did_not_come_to_listen_takes_no_silence_for_the_members() -> None:
+    talk = Conversation()
+    put(talk, request_id="once")
+    silent = talk.connect()
+    talk.now_ms += 5_000  # a loop that was busy with other things; what came meanwhile is not read yet
+    talk.poll()
+    assert talk.take(Disconnect) == []
+    talk.later(599)
+    assert talk.take(Disconnect) == []
+    talk.later(1)
+    assert talk.take(Disconnect) == [Disconnect(silent)]
+
+
+def test_nor_for_that_of_one_it_is_about_to_reach() -> None:
+    talk = Conversation()
+    put(talk, deadline_ms=60_000)
+    (first,) = talk.take(Connect)
+    talk.now_ms += 5_000
+    talk.poll()
+    assert talk.take(Connect) == []
+    talk.core.on_connected(first.member, talk.now_ms)
+    talk.poll()
+    assert len(talk.asks(WriteAsk)) == 1
+
+
+def test_a_member_that_has_become_slow_is_given_more_time() -> None:
+    talk = Conversation()
+    put(talk, request_id="slow", deadline_ms=60_000)
+    slow = talk.connect()
+    talk.later(500)
+    talk.done(talk.one_ask(WriteAsk))
+    put(talk, request_id="slower", deadline_ms=60_000)
+    talk.later(999)
+    assert talk.take(Disconnect) == []
+    talk.later(1)
+    assert talk.take(Disconnect) == [Disconnect(slow)]
+
+
 def test_a_member_that_answers_others_but_not_this_is_left_too() -> None:
     talk = Conversation()
     put(talk, request_id="once", deadline_ms=60_000)
