@@ -36,7 +36,7 @@ enum {
     KEYS_OF_CONNECTION = 10,
     OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
-    SESSION_TTL_MS = 600000,
+    SESSION_TTL_MS = 3600000, // nothing renews them: longer than any run
     LATENCY_US_MAX = 4000000,
     CONNECT_SECONDS_MAX = 10,
     IDLE_MS_MAX = 10000,  // without a single reply
