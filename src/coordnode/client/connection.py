@@ -63,7 +63,7 @@ class Connection:
             self._waiting_since_ms = now_ms
 
     def on_answered(self, sent_ms: int, now_ms: int) -> None:
-        """A call, after that time."""
+        """A call or a keep-alive, asked at that time."""
         self._usual_ms = max(now_ms - sent_ms, self._usual_ms - self._usual_ms // 8)
 
     def on_late(self, now_ms: int) -> None:
@@ -136,7 +136,7 @@ class Connection:
         return max(hang_up_at_ms, self._patient_until_ms)
 
     def _unreachable_at_ms(self) -> int:
-        return max(self._since_ms + max(self._request_timeout_ms, self._usual_ms), self._patient_until_ms)
+        return max(self._since_ms + self._request_timeout_ms, self._patient_until_ms)
 
     # --- it is over ------------------------------------------------------------------------------------------------
 

@@ -417,6 +417,7 @@ class ClientCore:
 
     def _on_renewal_answer(self, answer: Answer, now_ms: int) -> None:
         sent_ms = self._connection.renewals.pop(answer.request)
+        self._connection.on_answered(sent_ms, now_ms)
         if isinstance(answer, ErrorReply):
             if answer.code == NotLeader.code:
                 self._connection.on_not_leader(answer.leader, now_ms)
