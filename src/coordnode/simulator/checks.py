@@ -84,13 +84,13 @@ class Checks:
         if configs.agreed[replica.member] is not raft.config:
             configs.check(raft)
         if raft.role == LEADER:
-            if raft.boots != seen.boots:
-                self.quorums.on_restarts(raft, seen.boots)
             if raft.term != seen.leads:
                 seen.leads = raft.term
                 self._on_leader(replica)
             elif raft.committed > seen.committed:
-                self.quorums.on_committed(raft, seen.last_index)
+                self.quorums.on_committed(raft, seen.last_index, seen.boots)
+            if raft.boots != seen.boots:
+                self.quorums.on_restarts(raft, seen.boots)
             seen.last_index = raft.log.last_index()
         if raft.committed > seen.committed:
             self._on_committed(replica.member, raft, seen)

@@ -40,8 +40,8 @@ class Quorums:
             sentence = f"member {raft.member} takes entry {index} of term {term} for durable, and its disk does not have it"
             raise PromiseBroken("persisted-is-durable", sentence, (index, term, raft.log.last_index()))
 
-    def on_committed(self, raft: Raft, last_index_before: Index) -> None:
-        """It led before this turn, too, and its log ended there; in this turn its commit index moved."""
+    def on_committed(self, raft: Raft, last_index_before: Index, boots_before: dict[MemberId, int]) -> None:
+        """It led before this turn, too, its log ended there, and of these starts it had heard; in this turn its commit index moved."""
         index, term = raft.committed, raft.term
         found = raft.log.term_at(index)
         if found != term:
@@ -50,15 +50,15 @@ class Quorums:
         position, config = self.configs.up_to(raft, last_index_before)
         if config.is_joint() and not raft.config.is_joint() and position <= index:
             # The joint entry was committed in this turn, by both majorities, and left at once: what follows needs the new one alone.
-            self._check(raft, config, position)
+            self._check(raft, config, position, boots_before)
             config = raft.config
-        self._check(raft, config, index)
+        self._check(raft, config, index, boots_before)
 
-    def _check(self, raft: Raft, config: Config, index: Index) -> None:
+    def _check(self, raft: Raft, config: Config, index: Index, boots: dict[MemberId, int]) -> None:
         term = raft.log.term_at(index)
         assert term is not None
         for voters in _majorities(config):
-            holding = [voter for voter in voters if self._holds(raft, voter, index, term)]
+            holding = [voter for voter in voters if self._holds(boots, voter, index, term)]
             if 2 * len(holding) <= len(voters):
                 raise PromiseBroken(
                     "committed-by-quorum",
@@ -83,10 +83,11 @@ class Quorums:
                     (raft.term, boot, peer.match),
                 )
 
-    def _holds(self, raft: Raft, member: MemberId, index: Index, term: Term) -> bool:
-        """What a member lost to rot since counts as long as this leader has not heard of the start that found it."""
+    def _holds(self, boots: dict[MemberId, int], member: MemberId, index: Index, term: Term) -> bool:
+        """What a member lost to rot since counts as long as the leader had not heard of the start that found it. It may hear of that
+        later in the very turn in which it commits; what it counts on from then on, `on_restarts` looks at."""
         claims = self._claims[member]
-        return claims.holds(index, term) or (claims.ever_lost and raft.boots.get(member, 0) < claims.boot())
+        return claims.holds(index, term) or (claims.ever_lost and boots.get(member, 0) < claims.boot())
 
 
 def _majorities(config: Config) -> list[tuple[MemberId, ...]]:
