@@ -34,7 +34,7 @@ def masked(text: str) -> str:
     text = re.sub(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME", text)
     text = re.sub(r"\bops@[\w.-]+", "ops@HOST", text)
     text = re.sub(r"\bn[123] leads", "N leads", re.sub(r"leader n[123]", "leader N", text))
-    rows = [re.sub(r"^n[123] +(voter|leader) +ok +0 .*$", "MEMBER", line) for line in text.splitlines()]
+    rows = [re.sub(r"^n[123] +(voter|leader) +ok +\d+ .*$", "MEMBER", line) for line in text.splitlines()]
     # Of exit codes each digit counts.
     text = re.sub(r"(?<![\d.])(?<![Ee]xit )\d+(\.\d+)? ?(ms|GiB|MiB|s|m|h|d)?\b", "N", "\n".join(rows))
     return re.sub(r" +", " ", text)

@@ -13,11 +13,12 @@ from coordnode.errors import BadRequest
 
 ASK_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.05
+COMPARISONS_MAX = 10
 LEVEL_NAMES = ("ok", "warning", "critical", "unknown")
 
 
 def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Status:
-    facts = statuses.of_cluster(endpoints, min(timeout_seconds, ASK_SECONDS_MAX), with_metrics=True)
+    facts = _compared(endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
     found = judgement.findings(facts)
     digest, digest_index = facts.digests()
     last_seen = _seen(facts)
@@ -38,6 +39,17 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         sources_asked=len(facts.members),
         unix_ms=time.time_ns() // 1_000_000,
     )
+
+
+def _compared(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterFacts:
+    """Members answer at slightly different moments: until two states at one index can be compared they are asked again, a few times."""
+    until = time.monotonic() + timeout_seconds
+    for _ in range(COMPARISONS_MAX):
+        facts = statuses.of_cluster(endpoints, timeout_seconds, with_metrics=True)
+        if facts.digests()[0] != "unknown" or not facts.answered or time.monotonic() + PAUSE_SECONDS >= until:
+            break
+        time.sleep(PAUSE_SECONDS)
+    return facts
 
 
 def _findings(found: Sequence[judgement.Finding]) -> list[Finding]:
@@ -79,7 +91,7 @@ def _rounded(milliseconds: float | None) -> float | None:
 
 
 def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Health:
-    facts = statuses.of_cluster(endpoints, min(timeout_seconds, ASK_SECONDS_MAX), with_metrics=True)
+    facts = _compared(endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
     found = judgement.findings(facts)
     level = judgement.level(found)
     digest, digest_index = facts.digests()

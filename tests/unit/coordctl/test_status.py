@@ -1,0 +1,35 @@
+"""What `status` makes of members that answer at slightly different moments."""
+
+import pytest
+
+from coordctl.facts.members import ClusterFacts
+from coordctl.operations import status, statuses
+from tests.unit.coordctl.test_judgement import said
+
+APART = [said(1, "leader"), said(2, applied=49, digest_index=47), said(3)]
+TOGETHER = [said(1, "leader"), said(2), said(3)]
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *answers: list[statuses.MemberFacts]) -> list[int]:
+    """Each question gets the next answer, the last one for ever; the list grows by one for each question."""
+    questions: list[int] = []
+
+    def of_cluster(*_: object, **__: object) -> ClusterFacts:
+        questions.append(len(questions))
+        return ClusterFacts(answers[min(len(questions), len(answers)) - 1])
+
+    monkeypatch.setattr(statuses, "of_cluster", of_cluster)
+    monkeypatch.setattr(status, "PAUSE_SECONDS", 0)
+    return questions
+
+
+def test_members_that_were_between_two_states_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = asked(monkeypatch, APART, APART, TOGETHER)
+    assert status.status("local", [], 2).digest == "equal"
+    assert len(questions) == 3
+
+
+def test_states_that_never_can_be_compared_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = asked(monkeypatch, APART)
+    assert status.health("local", [], 2).digest == "unknown"
+    assert len(questions) == status.COMPARISONS_MAX
