@@ -25,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, *answers: list[statuses.MemberFacts])
 
 def test_members_that_were_between_two_states_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     questions = asked(monkeypatch, APART, APART, TOGETHER)
-    assert status.status("local", [], 2).digest == "equal"
+    assert status.health("local", [], 2).digest == "equal"
     assert len(questions) == 3
 
 
