@@ -33,6 +33,7 @@ from coordnode.services.commands import decode_batch
 from coordnode.services.machine import Machine, Restorer
 
 SNAPSHOT_RETRY_MS = 5_000  # after one could not be made, most likely because the disk is full
+REPORT_AGAIN_TICKS = 25  # between two reports of the same digest: a second
 
 
 class ReplicaConfig(msgspec.Struct, frozen=True):
@@ -85,6 +86,7 @@ class Replica:
         self._kept_bytes = 0  # of the log: what stays behind the newest snapshot for members that lag
         self._agreement = Agreement()
         self._reported = Index(0)
+        self._report_ticks = 0  # since we reported it
         self._known = known
         self._unproven = known.applied > 0  # whether the state has not come as far again yet
         self._effects = Effects()  # of the turn under way
@@ -275,12 +277,17 @@ class Replica:
         return newest, self._agreement.own(newest)
 
     def _report_digest(self) -> None:
+        """Again and again: a report, or the word that answers it, may be lost, and the next checkpoint may be days away."""
         raft = self.raft
         newest = self._agreement.newest
         digest = self._agreement.own(newest)
-        if newest <= self._reported or digest is None or raft.leader == NOBODY or not raft.hard_durable:
+        if digest is None or raft.leader == NOBODY or not raft.hard_durable:
+            return
+        if newest <= self._reported and self._report_ticks < REPORT_AGAIN_TICKS:
+            self._report_ticks += 1
             return
         self._reported = newest
+        self._report_ticks = 0
         if raft.role == LEADER:
             self._judge(newest)
         else:

@@ -6,8 +6,10 @@ import pytest
 from coordnode.errors import BadRequest, LeadershipLost, LevelMissing, NoSpace, NotLeader, NotReady, WritesStopped
 from coordnode.ids import MemberId, Revision
 from coordnode.raft.entry import Config
+from coordnode.raft.messages import DigestReport, Heal, Message
 from coordnode.raft.state import LEADER
 from coordnode.replica.events import Events
+from coordnode.replica.replica import REPORT_AGAIN_TICKS
 from coordnode.services.commands import Command, Delete, Done, Get, Got, Put, decode_result, encode
 from coordnode.services.dialogue import (
     ConfigAsk,
@@ -348,6 +350,23 @@ def test_a_follower_that_differs_is_told_to_heal(trio: Trio) -> None:
     for number in range(6):
         trio.write(Put(b"n", b"%d" % number))
         trio.tick(3)
+    assert list(trio.failed) == [wrong]
+
+
+@pytest.mark.parametrize("lost", [DigestReport, Heal])
+def test_a_report_that_was_lost_is_made_again_though_nothing_is_written(trio: Trio, lost: type[Message]) -> None:
+    trio.write(Put(b"k", b"right"))
+    trio.tick(3)
+    wrong = next(member for member in MEMBERS if member != trio.leader())
+    corrupt(trio, wrong, b"wrong")
+    trio.lost = (lost,)
+    for number in range(6):
+        trio.write(Put(b"n", b"%d" % number))
+    trio.tick(3)
+    trio.lost = ()
+    trio.tick(3)
+    assert not trio.failed
+    trio.tick(REPORT_AGAIN_TICKS)
     assert list(trio.failed) == [wrong]
 
 

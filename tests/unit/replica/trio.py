@@ -45,6 +45,7 @@ class Trio:
         self.inbox = {member: Events() for member in MEMBERS}
         self.answers: dict[tuple[int, int], list[Answer]] = {}
         self.cut: list[MemberId] = []  # neither sends nor receives
+        self.lost: tuple[type[Message], ...] = ()  # what never arrives
         self.failed: dict[MemberId, str] = {}
         self.now_ms = 1_000
         self.request = 0
@@ -73,7 +74,7 @@ class Trio:
 
     def _send(self, source: MemberId, messages: list[Message]) -> None:
         for message in messages:
-            if source not in self.cut and message.target not in self.cut:
+            if source not in self.cut and message.target not in self.cut and not isinstance(message, self.lost):
                 self.inbox[message.target].messages.append(message)
 
     def settle(self, rounds: int = 8) -> None:
