@@ -1,10 +1,15 @@
-// Puts or linearizable gets against a running cluster: C connections with N outstanding on each, every reply checked.
+// Load against a running cluster: C connections with N outstanding on each, every reply checked.
 //
-//     load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get        ENDPOINTS: host:port,host:port
+//     load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS KIND [RATE]        ENDPOINTS: host:port,host:port
+//
+// KIND: put; get (linearizable); cas (the value compared, then put: one transaction); pair (a lock of its own for each
+// outstanding one, acquired and then released: two requests). With a RATE the loop is open: so many requests a second leave at
+// equal distances, spread over the connections, whatever is outstanding, and a time counts from when its request was due.
 //
 // One thread over epoll. Each connection says hello and opens a session of its own (docs/protocol.md); a put has a key of 16
 // bytes, a value of 64, a sequence and the lowest open one. A reply counts when both checksums of its frame are right and it
-// says what the request wanted; requests that leave together share a frame, as the client library's do. Prints one JSON object; what it cost itself is part of it. benchmarks/harness.py compiles it.
+// says what the request wanted; requests that leave together share a frame, as the client library's do. Prints one JSON object;
+// what it cost itself is part of it, and `writes`: how far the cluster's revision must have gone on.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -26,13 +32,14 @@
 
 enum { HELLO = 1, ASKS = 3, ANSWERS = 4, REFUSAL = 5 };  // kinds of frames
 enum { REPLY = 1, ERROR_REPLY = 2 };                     // tags of answers
-enum { DONE = 1, GOT = 2, SESSION_OPENED = 5 };          // tags of results
+enum { DONE = 1, GOT = 2, DECIDED = 4, SESSION_OPENED = 5, GRANTED = 30, RELEASED = 33 };  // tags of results
 enum {
     HEADER_BYTES = 16,
     KEY_BYTES = 16,
     VALUE_BYTES = 64,
     IN_BYTES = 1 << 18,
-    WINDOW = 1 << 14,       // sequences of one connection that may be open or wait for a lower one
+    ASK_BYTES_MAX = 288,
+    WINDOW = 1 << 12,       // sequences of one connection that may be open or wait for a lower one
     KEYS_OF_CONNECTION = 10,
     OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
@@ -42,21 +49,38 @@ enum {
     IDLE_MS_MAX = 10000,  // without a single reply
 };
 
+typedef enum { PUT, GET, CAS, ACQUIRE, RELEASE } Kind;
+
+// A request, ready but for its numbers and keys.
+typedef struct {
+    uint8_t bytes[ASK_BYTES_MAX];
+    size_t size, request_at, sequence_at, lowest_open_at, token_at, key_at[2];
+    int keys;
+} Ask;
+
+typedef struct {
+    uint64_t due_ns;  // 0: not open
+    uint64_t token;   // what was acquired and is to be released
+    Kind kind;
+    uint32_t key;
+} Request;
+
 typedef struct {
     int descriptor;
     uint32_t number, sequence, lowest_open;
-    bool is_greeted;
+    uint64_t session;
     uint8_t *in;
     size_t in_bytes;
-    uint8_t ask[192];  // a request, ready but for the numbers and the key
-    size_t ask_bytes, request_at, sequence_at, lowest_open_at, key_at;
-    uint64_t sent_ns[WINDOW];  // 0: not open
+    Request requests[WINDOW];  // by sequence
+    Request next[OUTSTANDING_MAX];
+    int next_count;
 } Connection;
 
-static bool reads;
-static uint64_t until_ns, done, open_requests;
-static uint32_t *latencies;  // how many replies took so many microseconds
-static uint8_t out[HEADER_BYTES + 8 + OUTSTANDING_MAX * 192];
+static bool is_open_loop;
+static uint64_t until_ns, done, writes, open_requests, total_us;
+static uint32_t *latencies;  // how many took so many microseconds
+static Ask asks[RELEASE + 1];
+static uint8_t value[VALUE_BYTES], out[HEADER_BYTES + 8 + OUTSTANDING_MAX * ASK_BYTES_MAX];
 
 static void fail(const char *what, const char *detail) {
     fprintf(stderr, "load: %s%s%s\n", what, *detail ? ": " : "", detail);
@@ -262,37 +286,50 @@ static uint64_t greet(Connection *connection) {
     return 0;
 }
 
-static void prepare(Connection *connection, uint64_t session) {
-    uint8_t value[VALUE_BYTES], key[KEY_BYTES] = {0}, command[160], *at;
-    for (int place = 0; place < VALUE_BYTES; place++) value[place] = (uint8_t)place;
-    size_t sequence_at = 0, lowest_open_at = 0, key_at;
-    if (reads) {
-        at = put_small(put_array(command, 2), 4);
-        key_at = (size_t)(at - command) + 2;
-        at = put_bytes(at, key, KEY_BYTES);
-    } else {
-        at = put_number(put_array(command, 5), session);
-        sequence_at = (size_t)(at - command) + 1;
-        at = put_number(at, FIRST_SEQUENCE);
-        lowest_open_at = (size_t)(at - command) + 1;
-        at = put_number(at, FIRST_SEQUENCE);
-        at = put_small(put_array(put_small(at, 0xA0), 4), 1);
-        key_at = (size_t)(at - command) + 2;
-        at = put_bytes(put_bytes(at, key, KEY_BYTES), value, VALUE_BYTES);
-        at = put_small(at, 0xC2);  // not bound
+static uint8_t *put_key(Ask *ask, uint8_t *at) {
+    ask->key_at[ask->keys++] = (size_t)(at - ask->bytes) + 2;
+    return put_bytes(at, (uint8_t[KEY_BYTES]){0}, KEY_BYTES);
+}
+
+static uint8_t *put_put(Ask *ask, uint8_t *at) {
+    at = put_key(ask, put_small(put_array(at, 4), 1));
+    return put_small(put_bytes(at, value, VALUE_BYTES), 0xC2);  // not bound
+}
+
+static uint8_t *put_operation(Ask *ask, uint8_t *at, Kind kind) {
+    if (kind == PUT) return put_put(ask, at);
+    if (kind == CAS) {
+        at = put_array(put_array(put_small(put_array(at, 4), 6), 1), 5);
+        at = put_small(put_small(put_small(put_key(ask, at), 0), 0), 0);  // its value is equal, no number
+        at = put_array(put_bytes(at, value, VALUE_BYTES), 1);
+        return put_array(put_put(ask, at), 0);
     }
-    const size_t command_bytes = (size_t)(at - command);
-    at = put_small(put_array(connection->ask, reads ? 5 : 3), reads ? 2 : 1);
-    connection->request_at = (size_t)(at - connection->ask) + 1;
-    at = put_number(at, FIRST_SEQUENCE);
-    const size_t command_at = (size_t)(at - connection->ask) + 2;
-    at = put_bytes(at, command, command_bytes);
-    if (reads) at = put_small(put_small(at, 0xC2), 0);  // not stale, at any revision
-    connection->ask_bytes = (size_t)(at - connection->ask);
-    connection->sequence_at = command_at + sequence_at;
-    connection->lowest_open_at = command_at + lowest_open_at;
-    connection->key_at = command_at + key_at;
-    connection->sequence = connection->lowest_open = FIRST_SEQUENCE;
+    at = put_key(ask, put_small(put_array(at, kind == ACQUIRE ? 9 : 3), kind == ACQUIRE ? 30 : 31));
+    if (kind == RELEASE) {
+        ask->token_at = (size_t)(at - ask->bytes) + 1;
+        return put_number(at, UINT64_MAX);
+    }
+    memcpy(at, "\0\1\0\xc3\xc2\0\xa0", 7);  // exclusive, one permit, no limit, wait, not again, no delay, no note
+    return at + 7;
+}
+
+static void prepare(Ask *ask, Kind kind) {
+    uint8_t *at = put_small(put_array(ask->bytes, kind == GET ? 5 : 3), kind == GET ? 2 : 1);
+    ask->request_at = (size_t)(at - ask->bytes) + 1;
+    uint8_t *command = put_number(at, FIRST_SEQUENCE);
+    at = command + 2;
+    if (kind == GET) {
+        at = put_key(ask, put_small(put_array(at, 2), 4));
+    } else {
+        at = put_number(put_array(at, 5), UINT64_MAX);
+        ask->sequence_at = (size_t)(at - ask->bytes) + 1;
+        at = put_number(at, FIRST_SEQUENCE);
+        ask->lowest_open_at = (size_t)(at - ask->bytes) + 1;
+        at = put_operation(ask, put_small(put_number(at, FIRST_SEQUENCE), 0xA0), kind);  // no request id
+    }
+    command[0] = 0xC4, command[1] = (uint8_t)(at - command - 2);
+    if (kind == GET) at = put_small(put_small(at, 0xC2), 0);  // not stale, at any revision
+    ask->size = (size_t)(at - ask->bytes);
 }
 
 // --- the load --------------------------------------------------------------------------------------------------------
@@ -302,59 +339,103 @@ static void set_key(uint8_t *at, uint32_t connection, uint32_t key) {
     for (int place = 5; place >= 0; place--, connection /= 10) at[place] = (uint8_t)('0' + connection % 10);
 }
 
-static void send_requests(Connection *connection, int count, uint64_t now) {
+static void write_u64(uint8_t *at, uint64_t number) {
+    write_u32(at, (uint32_t)(number >> 32)), write_u32(at + 4, (uint32_t)number);
+}
+
+static uint8_t *write_ask(Connection *connection, uint8_t *at, Request request) {
+    const uint32_t sequence = connection->sequence++;
+    Request *place = &connection->requests[sequence % WINDOW];
+    if (sequence - connection->lowest_open >= WINDOW || place->due_ns) fail("a request was never answered while thousands after it were", "");
+    *place = request;
+    Ask *ask = &asks[request.kind];
+    write_u32(ask->bytes + ask->request_at, sequence);
+    if (request.kind != GET) {
+        write_u64(ask->bytes + ask->sequence_at - 9, connection->session);
+        write_u32(ask->bytes + ask->sequence_at, sequence);
+        write_u32(ask->bytes + ask->lowest_open_at, connection->lowest_open);
+    }
+    if (request.kind == RELEASE) write_u64(ask->bytes + ask->token_at, request.token);
+    for (int key = 0; key < ask->keys; key++) set_key(ask->bytes + ask->key_at[key], connection->number, request.key);
+    memcpy(at, ask->bytes, ask->size);
+    return at + ask->size;
+}
+
+// All that stands in `next`, in one frame.
+static void send_next(Connection *connection) {
+    if (!connection->next_count) return;
     uint8_t *at = put_array(out + HEADER_BYTES, 2);
     *at++ = 0xDC;
-    *at++ = (uint8_t)(count >> 8), *at++ = (uint8_t)count;
-    for (int request = 0; request < count; request++) {
-        const uint32_t sequence = connection->sequence++;
-        uint64_t *sent = &connection->sent_ns[sequence % WINDOW];
-        if (sequence - connection->lowest_open >= WINDOW || *sent) fail("a request was never answered while thousands after it were", "");
-        *sent = now;
-        write_u32(connection->ask + connection->request_at, sequence);
-        if (!reads) {
-            write_u32(connection->ask + connection->sequence_at, sequence);
-            write_u32(connection->ask + connection->lowest_open_at, connection->lowest_open);
-        }
-        set_key(connection->ask + connection->key_at, connection->number, sequence % KEYS_OF_CONNECTION);
-        memcpy(at, connection->ask, connection->ask_bytes);
-        at += connection->ask_bytes;
-    }
+    *at++ = (uint8_t)(connection->next_count >> 8), *at++ = (uint8_t)connection->next_count;
+    for (int place = 0; place < connection->next_count; place++) at = write_ask(connection, at, connection->next[place]);
     at = put_small(at, 0);  // no patience said
     seal(out, ASKS, (size_t)(at - out));
     send_all(connection->descriptor, out, (size_t)(at - out));
-    open_requests += (uint64_t)count;
+    open_requests += (uint64_t)connection->next_count;
+    connection->next_count = 0;
 }
 
-static void check_result(Reader result) {
+static void ask_next(Connection *connection, Request request) { connection->next[connection->next_count++] = request; }
+
+// A put or get of the key whose turn it is; an acquire has the same key in each turn of its own.
+static Request first_of(Connection *connection, Kind kind, uint64_t due_ns) {
+    const uint32_t turn = connection->sequence + (uint32_t)connection->next_count;
+    return (Request){due_ns, 0, kind, turn % KEYS_OF_CONNECTION};
+}
+
+static void check_item(Reader *result) {
+    take_array(result);
+    take_nested(result);
+    const Reader got = take_nested(result);
+    if (got.end - got.at != VALUE_BYTES || memcmp(got.at, value, VALUE_BYTES)) fail("a get got another value than was put", "");
+}
+
+// The token that was granted, or 0.
+static uint64_t check_result(Kind kind, Reader result) {
+    static const uint64_t wanted[] = {[PUT] = DONE, [GET] = GOT, [CAS] = DECIDED, [ACQUIRE] = GRANTED, [RELEASE] = RELEASED};
     take_array(&result);
     const uint64_t tag = take_number(&result), revision = take_number(&result);
-    if (!revision || tag != (reads ? GOT : DONE)) fail(reads ? "a get was not answered with what it got" : "a put was not done", "");
-    if (!reads && take_number(&result) != 1) fail("a put changed nothing", "");
+    if (!revision || tag != wanted[kind]) fail("a request was answered with what it did not want", "");
+    if (kind == PUT && take_number(&result) != 1) fail("a put changed nothing", "");
+    if (kind == GET) check_item(&result);
+    if (kind == CAS && *take(&result, 1) != 0xC3) fail("a comparison did not hold", "");
+    if (kind == RELEASE && take_number(&result) != 0) fail("a release did not end the grant", "");
+    return kind == ACQUIRE ? take_number(&result) : 0;
 }
 
 static void on_answer(Connection *connection, Reader *body, uint64_t now) {
     uint64_t fields = take_array(body);
-    const uint64_t tag = take_number(body), request = take_number(body);
+    const uint64_t tag = take_number(body), answered = take_number(body);
     if (tag == ERROR_REPLY) fail("a request was refused", "is it the leader's overload or a new leader? begin again");
     if (tag != REPLY || fields < 5) fail("an answer of another kind", "");
     take_number(body), take_number(body);
-    check_result(take_nested(body));
+    const Reader result = take_nested(body);
     for (fields -= 5; fields; fields--) skip(body);
-    const uint32_t sequence = (uint32_t)request;
-    uint64_t *sent = &connection->sent_ns[sequence % WINDOW];
-    if (sequence - connection->lowest_open >= WINDOW || sequence >= connection->sequence || !*sent) fail("nothing like this was asked", "");
-    const uint64_t took_us = (now - *sent) / 1000;
-    latencies[took_us < LATENCY_US_MAX ? took_us : LATENCY_US_MAX]++;
-    *sent = 0;
-    while (connection->lowest_open < connection->sequence && !connection->sent_ns[connection->lowest_open % WINDOW])
+    const uint32_t sequence = (uint32_t)answered;
+    const Request request = connection->requests[sequence % WINDOW];
+    if (sequence - connection->lowest_open >= WINDOW || sequence >= connection->sequence || !request.due_ns) fail("nothing like this was asked", "");
+    const uint64_t token = check_result(request.kind, result);
+    connection->requests[sequence % WINDOW].due_ns = 0;
+    while (connection->lowest_open < connection->sequence && !connection->requests[connection->lowest_open % WINDOW].due_ns)
         connection->lowest_open++;
-    done++, open_requests--;
+    writes += request.kind != GET, open_requests--;
+    if (request.kind == ACQUIRE) {
+        ask_next(connection, (Request){request.due_ns, token, RELEASE, request.key});
+        return;
+    }
+    const uint64_t took_us = (now - request.due_ns) / 1000;
+    latencies[took_us < LATENCY_US_MAX ? took_us : LATENCY_US_MAX]++;
+    total_us += took_us, done++;
+    if (is_open_loop || now >= until_ns) return;
+    if (request.kind == RELEASE)
+        ask_next(connection, (Request){now, 0, ACQUIRE, request.key});
+    else
+        ask_next(connection, first_of(connection, request.kind, now));
 }
 
 static void on_readable(Connection *connection) {
     if (!receive(connection)) fail("the member closed a connection", "");
-    const uint64_t now = now_ns(), answered = done;
+    const uint64_t now = now_ns();
     size_t used = 0;
     uint8_t kind;
     Reader body;
@@ -363,8 +444,59 @@ static void on_readable(Connection *connection) {
         for (uint64_t left = take_array(&body); left; left--) on_answer(connection, &body, now);
     }
     forget(connection, used);
-    if (now >= until_ns) return;
-    if (done > answered) send_requests(connection, (int)(done - answered), now);
+    send_next(connection);
+}
+
+// Until then at the latest, or 0: until something can be read, which it must within seconds.
+static void read_some(int poll, uint64_t wait_until_ns) {
+    struct epoll_event events[256];
+    struct timespec wait = {IDLE_MS_MAX / 1000, 0};
+    if (wait_until_ns) {
+        const uint64_t now = now_ns(), left = wait_until_ns > now ? wait_until_ns - now : 0;
+        wait = (struct timespec){(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+    }
+    const int count = epoll_pwait2(poll, events, 256, &wait, NULL);
+    if (count == 0 && !wait_until_ns) fail("no reply for seconds", "");
+    for (int place = 0; place < count; place++) on_readable(events[place].data.ptr);
+}
+
+static void drain(int poll) {
+    while (open_requests) read_some(poll, 0);
+}
+
+// Every key has its value before it is read or compared.
+static void fill(int poll, Connection **all, int connections) {
+    for (int number = 0; number < connections; number++) {
+        for (int key = 0; key < KEYS_OF_CONNECTION; key++) ask_next(all[number], first_of(all[number], PUT, now_ns()));
+        send_next(all[number]);
+    }
+    drain(poll);
+}
+
+static void run_closed(int poll, Connection **all, int connections, int outstanding, Kind kind) {
+    for (int number = 0; number < connections; number++) {
+        for (uint32_t place = 0; place < (uint32_t)outstanding; place++) {
+            const Request first = first_of(all[number], kind, now_ns());
+            ask_next(all[number], kind == ACQUIRE ? (Request){first.due_ns, 0, kind, place} : first);
+        }
+        send_next(all[number]);
+    }
+    drain(poll);
+}
+
+static void run_open(int poll, Connection **all, int connections, double rate, Kind kind) {
+    const uint64_t began_ns = now_ns();
+    uint64_t sent = 0, due_ns = began_ns;
+    while (due_ns < until_ns) {
+        while (due_ns <= now_ns() && due_ns < until_ns) {
+            Connection *connection = all[sent % (uint64_t)connections];
+            ask_next(connection, first_of(connection, kind, due_ns));
+            send_next(connection);
+            due_ns = began_ns + (uint64_t)((double)++sent * 1e9 / rate);
+        }
+        read_some(poll, due_ns);
+    }
+    drain(poll);
 }
 
 static double latency_ms(double share) {
@@ -379,13 +511,14 @@ static double cpu_seconds(void) {
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static Connection *connect_to(const char *host, const char *port, uint32_t number, uint64_t *session) {
+static Connection *connect_to(const char *host, const char *port, uint32_t number) {
     Connection *connection = calloc(1, sizeof *connection);
     if (!connection || !(connection->in = malloc(IN_BYTES))) fail("no memory", "");
     connection->number = number;
+    connection->sequence = connection->lowest_open = FIRST_SEQUENCE;
     connection->descriptor = dial(host, port);
-    *session = connection->descriptor < 0 ? 0 : greet(connection);
-    if (*session) return connection;
+    connection->session = connection->descriptor < 0 ? 0 : greet(connection);
+    if (connection->session) return connection;
     if (connection->descriptor >= 0) close(connection->descriptor);
     free(connection->in);
     free(connection);
@@ -393,7 +526,7 @@ static Connection *connect_to(const char *host, const char *port, uint32_t numbe
 }
 
 // The member that opens a session leads; everything goes there.
-static Connection *find_leader(char *endpoints, char **host, char **port, uint64_t *session) {
+static Connection *find_leader(char *endpoints, char **host, char **port) {
     const uint64_t give_up_ns = now_ns() + CONNECT_SECONDS_MAX * 1000000000ull;
     char *hosts[16], *ports[16], *rest = endpoints, *one;
     int count = 0;
@@ -404,7 +537,7 @@ static Connection *find_leader(char *endpoints, char **host, char **port, uint64
     }
     while (now_ns() < give_up_ns) {
         for (int place = 0; place < count; place++) {
-            Connection *connection = connect_to(*host = hosts[place], *port = ports[place], 0, session);
+            Connection *connection = connect_to(*host = hosts[place], *port = ports[place], 0);
             if (connection) return connection;
         }
         usleep(50000);
@@ -413,44 +546,53 @@ static Connection *find_leader(char *endpoints, char **host, char **port, uint64
     return NULL;
 }
 
+static Kind parse_kind(const char *name) {
+    static const char *const names[] = {[PUT] = "put", [GET] = "get", [CAS] = "cas", [ACQUIRE] = "pair"};
+    for (Kind kind = PUT; kind <= ACQUIRE; kind++)
+        if (!strcmp(name, names[kind])) return kind;
+    fail("put, get, cas or pair, not", name);
+    return PUT;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 6) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get");
+    if (argc != 6 && argc != 7) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair [RATE]");
     const int connections = atoi(argv[2]), outstanding = atoi(argv[3]);
-    const double seconds = atof(argv[4]);
-    reads = strcmp(argv[5], "get") == 0;
-    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || (!reads && strcmp(argv[5], "put")))
-        fail("usage", "at least one connection, 1 to 512 outstanding, some seconds, put or get");
+    const double seconds = atof(argv[4]), rate = argc == 7 ? atof(argv[6]) : 0;
+    const Kind kind = parse_kind(argv[5]);
+    is_open_loop = argc == 7;
+    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || (is_open_loop && (rate <= 0 || kind == ACQUIRE)))
+        fail("usage", "at least one connection, 1 to 512 outstanding, some seconds; a rate for put, get and cas");
+    prctl(PR_SET_TIMERSLACK, 1ul);  // a request leaves when it is due
     latencies = calloc(LATENCY_US_MAX + 1, sizeof *latencies);
     Connection **all = calloc((size_t)connections, sizeof *all);
     if (!latencies || !all) fail("no memory", "");
+    for (int place = 0; place < VALUE_BYTES; place++) value[place] = (uint8_t)place;
+    for (Kind each = PUT; each <= RELEASE; each++) prepare(&asks[each], each);
     char *host, *port;
-    uint64_t session;
     const int poll = epoll_create1(EPOLL_CLOEXEC);
     for (int number = 0; number < connections; number++) {
-        all[number] = number ? connect_to(host, port, (uint32_t)number, &session) : find_leader(argv[1], &host, &port, &session);
+        all[number] = number ? connect_to(host, port, (uint32_t)number) : find_leader(argv[1], &host, &port);
         if (!all[number]) fail("the leader opened no session for every connection", "");
-        prepare(all[number], session);
-        fcntl(all[number]->descriptor, F_SETFL, 0);
         struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = all[number]};
         if (epoll_ctl(poll, EPOLL_CTL_ADD, all[number]->descriptor, &wanted)) fail("epoll", strerror(errno));
     }
+    if (kind == GET || kind == CAS) fill(poll, all, connections);
+    memset(latencies, 0, (LATENCY_US_MAX + 1) * sizeof *latencies);
+    done = total_us = 0;
     const double cpu_before = cpu_seconds();
     const uint64_t began_ns = now_ns();
     until_ns = began_ns + (uint64_t)(seconds * 1e9);
-    for (int number = 0; number < connections; number++)
-        send_requests(all[number], outstanding, now_ns());
-    struct epoll_event events[256];
-    while (open_requests) {
-        const int count = epoll_wait(poll, events, 256, IDLE_MS_MAX);
-        if (count == 0) fail("no reply for seconds", "");
-        for (int place = 0; place < count; place++) on_readable(events[place].data.ptr);
-    }
+    if (is_open_loop)
+        run_open(poll, all, connections, rate, kind);
+    else
+        run_closed(poll, all, connections, outstanding, kind);
     const double took = (double)(now_ns() - began_ns) / 1e9, cpu = cpu_seconds() - cpu_before;
     uint32_t longest_us = LATENCY_US_MAX;
     while (longest_us && !latencies[longest_us]) longest_us--;
-    printf("{\"per_second\": %.0f, \"done\": %llu, \"seconds\": %.3f, ", (double)done / took, (unsigned long long)done, took);
-    printf("\"ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", latency_ms(0.5), latency_ms(0.9), latency_ms(0.99),
-           (double)longest_us / 1000);
+    printf("{\"per_second\": %.0f, \"done\": %llu, \"writes\": %llu, \"seconds\": %.3f, ", (double)done / took, (unsigned long long)done,
+           (unsigned long long)writes, took);
+    printf("\"ms\": {\"mean\": %.3f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", (double)total_us / (double)done / 1000,
+           latency_ms(0.5), latency_ms(0.9), latency_ms(0.99), (double)longest_us / 1000);
     printf("\"generator\": {\"cpu_share\": %.2f, \"us_per_request\": %.2f}}\n", cpu / took, cpu / (double)done * 1e6);
     return 0;
 }
