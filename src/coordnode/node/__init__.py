@@ -8,5 +8,6 @@ sends and no slow disk stops the loop for longer than one turn; the process ends
     recovery   opens a folder, builds the replica            leaving    SIGTERM: hand over, then go
     inbox      what came in since the last turn              status     what HTTP shows
     telemetry  the closed catalogue of events                metrics    counters and histograms
-    observer   breakdowns of slow commits and elections      tuning     garbage collector, thread switches, file limit
+    observer   roles and elections, what turns take          tuning     garbage collector, thread switches, file limit
+    commits    where the time of a leader's commits goes     round_trips  of heartbeats, member by member
 """

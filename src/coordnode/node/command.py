@@ -9,9 +9,10 @@ from coordnode.config import KEYS, NodeConfig, load
 from coordnode.errors import ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.net.limits import Limits
 from coordnode.node import status
+from coordnode.node.clock import wall_ms
 from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
 from coordnode.node.log_file import LogFile
-from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member, wall_ms
+from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import limits, new_loop, raise_file_limit, tune_interpreter

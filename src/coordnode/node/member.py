@@ -27,6 +27,7 @@ from coordnode.net.door import Door, Ours
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
+from coordnode.node.clock import now_ms, wall_ms
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
 from coordnode.node.lanes import Committed, Lanes, Stored
@@ -54,14 +55,6 @@ HELD_ASKS_MAX = 512
 class Outcome(NamedTuple):
     kind: str
     sentence: str = ""
-
-
-def now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Member:
@@ -302,6 +295,7 @@ class Member:
         tick_s = self.config.tick_ms / 1_000
         late_s = self._loop.time() - self._tick_at_s
         self._tick_at_s = max(self._tick_at_s, self._loop.time() - tick_s) + tick_s
+        self.observer.late_ticks.observe(max(0, int(late_s * 1e9)))
         if late_s > 2 * tick_s:
             self.telemetry.emit("late_tick", late_ms=int(late_s * 1_000))
             self._tick_handle = self._loop.call_later(0.001, self._ticked)
@@ -419,6 +413,7 @@ class Member:
             self._soon()
 
     def on_peer_up(self, member: MemberId, build: str) -> None:
+        self.observer.round_trips.on_connection(member)
         self.telemetry.emit("peer_up", peer=member, build=build)
 
     def on_peer_lost(self, member: MemberId, why: str) -> None:
@@ -428,6 +423,7 @@ class Member:
 
     def _on_connection_ended(self, member: MemberId) -> None:
         """Ours to it, or its to us. When neither is left its process most likely ended: no need to wait for its silence."""
+        self.observer.round_trips.on_connection(member)
         if self._outcome is None and not self.peers.is_connected(member) and not self.door.is_connected(member):
             self.inbox.on_peer_gone(member)
             self._soon()
@@ -442,6 +438,7 @@ class Member:
 
     def _on_member_hello(self, hello: Hello) -> None:
         """A member without state knows nobody: whoever connects to it says where the members are."""
+        self.observer.round_trips.on_connection(hello.member)
         if not self.replica.raft.config.members():
             self._connect([member for member, _ in hello.contacts], dict(hello.contacts))
         self.peers.poke(hello.member)

@@ -1,7 +1,9 @@
 """Counters and histograms of one process, and their Prometheus text. Cheap to feed: no locks, no labels to look up."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from coordnode.ids import MemberId
 
 NS = 1_000_000_000
 DURATION_BOUNDS_NS = tuple(
@@ -52,15 +54,24 @@ class Text:
             self._lines.append(f'{name}{{{label}="{escaped}"}} {value}')
 
     def durations(self, name: str, help_text: str, durations: Durations) -> None:
-        assert name.endswith("_seconds")
         self._head(name, "histogram", help_text)
+        self._buckets(name, "", durations)
+
+    def durations_by_peer(self, name: str, help_text: str, by_peer: Mapping[MemberId, Durations]) -> None:
+        self._head(name, "histogram", help_text)
+        for peer, durations in sorted(by_peer.items()):
+            self._buckets(name, f'peer="{peer}"', durations)
+
+    def _buckets(self, name: str, label: str, durations: Durations) -> None:
+        assert name.endswith("_seconds")
+        before, alone = (f"{label},", f"{{{label}}}") if label else ("", "")
         so_far = 0
         for bound_ns, count in zip(DURATION_BOUNDS_NS, durations.counts, strict=False):
             so_far += count
-            self._lines.append(f'{name}_bucket{{le="{bound_ns / NS:g}"}} {so_far}')
-        self._lines.append(f'{name}_bucket{{le="+Inf"}} {durations.count}')
-        self._lines.append(f"{name}_sum {durations.sum_ns / NS:.9f}")
-        self._lines.append(f"{name}_count {durations.count}")
+            self._lines.append(f'{name}_bucket{{{before}le="{bound_ns / NS:g}"}} {so_far}')
+        self._lines.append(f'{name}_bucket{{{before}le="+Inf"}} {durations.count}')
+        self._lines.append(f"{name}_sum{alone} {durations.sum_ns / NS:.9f}")
+        self._lines.append(f"{name}_count{alone} {durations.count}")
 
     def _head(self, name: str, kind: str, help_text: str) -> None:
         assert name.startswith("coordnode_")

@@ -1,13 +1,13 @@
-"""Looks at the replica after each turn and tells what changed: roles, elections, slow commits with their breakdown. Decides nothing."""
+"""Looks at the replica after each turn and tells what changed: roles, elections, what commits and members take. Decides nothing."""
 
-from collections import deque
 from collections.abc import Callable
 
+from coordnode.node.commits import Commits
 from coordnode.node.lanes import Committed
 from coordnode.node.metrics import Durations
+from coordnode.node.round_trips import RoundTrips
 from coordnode.node.telemetry import Telemetry
 from coordnode.raft.entry import Config
-from coordnode.raft.messages import AppendReply
 from coordnode.raft.state import CANDIDATE, LEADER, PRE_CANDIDATE, ROLE_NAMES
 from coordnode.replica.effects import Effects
 from coordnode.replica.events import Events
@@ -15,29 +15,12 @@ from coordnode.replica.replica import Replica
 
 MS = 1_000_000
 SLOW_TURN_NS = 50 * MS
-COMMITS_WATCHED_MAX = 256  # under way at a time; more go unwatched
-
-
-class _Commit:
-    """Entries that were proposed in one turn, on their way."""
-
-    __slots__ = ("asked_ns", "began_ns", "durable_ns", "entry_bytes", "index", "peers_ns", "proposed_ns")
-
-    def __init__(self, index: int, asked_ns: int, proposed_ns: int, entry_bytes: int) -> None:
-        self.index = index
-        self.asked_ns = asked_ns
-        self.proposed_ns = proposed_ns
-        self.entry_bytes = entry_bytes
-        self.began_ns = 0  # when the log's thread took it
-        self.durable_ns = 0
-        self.peers_ns: dict[int, int] = {}  # member -> from being proposed to its acknowledgement
 
 
 class Observer:
     def __init__(self, replica: Replica, telemetry: Telemetry, slow_commit_ms: int, on_config: Callable[[Config], None]) -> None:
         self._replica = replica
         self._telemetry = telemetry
-        self._slow_commit_ns = slow_commit_ms * MS
         self._on_config = on_config
         self._config: Config | None = None
         self._role = -1
@@ -48,23 +31,16 @@ class Observer:
         self._elected_ns = 0
         self._lost_entries = False
         self._stopped_at = 0
-        self._commits: deque[_Commit] = deque()
-        self.commits = Durations()  # from the first ask of a turn to its answers
+        self.commits = Commits(telemetry, slow_commit_ms)
+        self.round_trips = RoundTrips()
         self.turns = Durations()
         self.syncs = Durations()
+        self.late_ticks = Durations()  # how late each was: the loop was busy, or the process not run
         self.elections = 0
 
     def on_committed(self, committed: Committed) -> None:
         self.syncs.observe(committed.ended_ns - committed.began_ns)
-        if not self._commits:
-            return
-        index = committed.writes[-1].last_index
-        for commit in self._commits:
-            if commit.index > index:
-                break
-            if not commit.durable_ns:
-                commit.began_ns = committed.began_ns
-                commit.durable_ns = committed.ended_ns
+        self.commits.on_committed(committed)
 
     def turned(self, events: Events, effects: Effects, asked_ns: int, began_ns: int, ended_ns: int) -> None:
         took_ns = ended_ns - began_ns
@@ -79,7 +55,8 @@ class Observer:
             self._config = raft.config
             self._on_config(raft.config)
         if raft.role == LEADER:
-            self._follow_commits(events, effects, asked_ns, began_ns, ended_ns)
+            self.commits.turned(events, effects, asked_ns, began_ns, ended_ns, replica.applied)
+            self.round_trips.turned(events, effects, began_ns)
             if not self._serving and replica.clients.serving:
                 self._on_serving(ended_ns)
         if events.ticked:
@@ -101,7 +78,8 @@ class Observer:
                 self._elected_ns = now_ns
             if role != LEADER:
                 self._serving = False
-                self._commits.clear()
+                self.commits.clear()
+                self.round_trips.clear()
         self._role = role
         self._leader = raft.leader
         self._telemetry.emit("role", role=ROLE_NAMES[role], leader=raft.leader)
@@ -134,42 +112,3 @@ class Observer:
             self._stopped_at = stopped_at
             if stopped_at:
                 self._telemetry.emit("writes_stopped", at_index=stopped_at)
-
-    # --- commits ---------------------------------------------------------------------------------------------------
-
-    def _follow_commits(self, events: Events, effects: Effects, asked_ns: int, began_ns: int, ended_ns: int) -> None:
-        commits = self._commits
-        if commits:
-            for message in events.messages:
-                if type(message) is AppendReply and message.accepted:
-                    match, source = message.match, message.source
-                    for commit in commits:
-                        if commit.index > match:
-                            break
-                        if source not in commit.peers_ns:
-                            commit.peers_ns[source] = began_ns - commit.proposed_ns
-        write = effects.write
-        if write is not None and write.entries and len(commits) < COMMITS_WATCHED_MAX:
-            size = sum(len(entry.data) for entry in write.entries)
-            commits.append(_Commit(write.last_index, asked_ns or began_ns, began_ns, size))
-        applied = self._replica.applied
-        while commits and commits[0].index <= applied:
-            commit = commits.popleft()
-            total_ns = ended_ns - commit.asked_ns
-            self.commits.observe(total_ns)
-            if total_ns > self._slow_commit_ns:
-                self._tell_slow(commit, total_ns, ended_ns - began_ns)
-
-    def _tell_slow(self, commit: _Commit, total_ns: int, apply_ns: int) -> None:
-        durable = commit.durable_ns != 0
-        self._telemetry.emit(
-            "slow_commit",
-            total_ms=total_ns // MS,
-            queue_ms=(commit.proposed_ns - commit.asked_ns) // MS,
-            wait_ms=(commit.began_ns - commit.proposed_ns) // MS if durable else -1,
-            fsync_ms=(commit.durable_ns - commit.began_ns) // MS if durable else -1,
-            peers_ms={str(member): ns // MS for member, ns in sorted(commit.peers_ns.items())},
-            apply_ms=apply_ns // MS,
-            commit_index=commit.index,
-            commands_bytes=commit.entry_bytes,
-        )

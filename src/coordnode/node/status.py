@@ -1,13 +1,16 @@
 """What HTTP shows of a member: health, readiness with reasons, metrics, status."""
 
 import json
+import time
 from typing import Any
 
 from coordnode import __version__
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
+from coordnode.node.commits import PARTS
 from coordnode.node.member import Member
 from coordnode.node.metrics import CONTENT_TYPE, Text
+from coordnode.node.tuning import loop_waited_seconds
 from coordnode.raft.state import LEADER, ROLE_NAMES
 from coordnode.replica.needs import needs
 from coordnode.services.registry import SUPPORTED_LEVEL
@@ -149,9 +152,22 @@ def metrics(member: Member) -> bytes:
     text.gauge("coordnode_revision", "revision of the state", machine.revision if machine is not None else 0)
     text.gauge("coordnode_state_bytes", "replicated state, as its bound counts it", machine.state_bytes if machine is not None else 0)
     text.counter("coordnode_elections_won_total", "elections that this member won since its start", observer.elections)
-    text.durations("coordnode_commit_seconds", "from the first ask of a turn to its answers, on the leader", observer.commits)
+    commits = observer.commits
+    text.durations("coordnode_commit_seconds", "from the first ask of a turn to its answers, on the leader", commits.total)
+    for part, durations in commits.parts.items():
+        text.durations(f"coordnode_commit_{part}_seconds", f"of a commit: {PARTS[part]}", durations)
+    acknowledged = "from proposing to a peer's acknowledgement, where that came before the answers, on the leader"
+    text.durations_by_peer("coordnode_peer_acknowledged_seconds", acknowledged, commits.acknowledged)
+    round_trip = "from a heartbeat to its answer, which waits for no disk, on the leader"
+    text.durations_by_peer("coordnode_peer_round_trip_seconds", round_trip, observer.round_trips.by_peer)
     text.durations("coordnode_sync_seconds", "write and fdatasync of one group of log writes", observer.syncs)
     text.durations("coordnode_turn_seconds", "turns of the loop", observer.turns)
+    text.durations("coordnode_tick_late_seconds", "how late each tick was: the loop was busy, or not run", observer.late_ticks)
+    text.counter("coordnode_cpu_seconds_total", "CPU used by all threads", time.process_time())
+    text.counter("coordnode_loop_cpu_seconds_total", "CPU used by the loop's thread", time.thread_time())
+    waited = loop_waited_seconds()
+    if waited is not None:
+        text.counter("coordnode_loop_cpu_wait_seconds_total", "the loop's thread could have run, and others had the CPU", waited)
     text.gauge("coordnode_client_connections", "connected clients", clients.connections)
     text.counter("coordnode_connections_accepted_total", "connections accepted, of every kind", clients.accepted)
     text.counter("coordnode_client_asks_total", "asks from clients", clients.asks)

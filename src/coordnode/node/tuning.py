@@ -1,4 +1,4 @@
-"""What the interpreter and the system are set to before the first turn."""
+"""What the interpreter and the system are set to before the first turn, and what the system grants since."""
 
 import asyncio
 import gc
@@ -36,6 +36,15 @@ def raise_file_limit() -> int:
     except (OSError, ValueError):
         return soft
     return wanted
+
+
+def loop_waited_seconds() -> float | None:
+    """So long the first thread, which is the loop's, was ready to run and did not; None: this system does not count it."""
+    try:
+        with open("/proc/self/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1_000_000_000
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def limits(connections_wanted: int, pending_bytes_max: int, files_max: int) -> Limits:

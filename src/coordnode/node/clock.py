@@ -1,0 +1,11 @@
+"""The two clocks of a member: one that only goes on, for its own time, and the one on the wall."""
+
+import time
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
