@@ -24,7 +24,7 @@ REFERENCE = MemberId(0)  # whom the checks name when a member differs from the r
 class Seen:
     """How far one life of one member was looked at."""
 
-    __slots__ = ("applied", "boots", "committed", "last_index", "leads", "machine", "persisted")
+    __slots__ = ("applied", "boots", "committed", "last_index", "leads", "machine", "persisted", "round")
 
     def __init__(self) -> None:
         self.applied = -1
@@ -34,6 +34,7 @@ class Seen:
         self.last_index = Index(0)  # of its log, while it led
         self.persisted = Index(0)
         self.machine: object = None
+        self.round = 0  # of reads, while it led
 
 
 class Checks:
@@ -80,6 +81,8 @@ class Checks:
         if raft.persisted != seen.persisted:
             seen.persisted = raft.persisted
             self.quorums.on_persisted(raft)
+        if raft.rounds and raft.rounds[-1][0] != seen.round:
+            self._on_round(raft, seen)
         configs = self.quorums.configs
         if configs.agreed[replica.member] is not raft.config:
             configs.check(raft)
@@ -121,6 +124,13 @@ class Checks:
             return entry.term, entry
 
         self._committed.observe_leader(replica.member, raft.term, log.base_index + 1, log.last_index(), entry_at)
+
+    def _on_round(self, raft: Raft, seen: Seen) -> None:
+        """Reads that wait for it are answered from a state that has whatever this leader knew to be committed when it began."""
+        seen.round, index, _ = raft.rounds[-1]
+        if raft.term == seen.leads and index < seen.committed:
+            sentence = f"member {raft.member} begins to confirm reads at index {index}; it knows {seen.committed} to be committed"
+            raise PromiseBroken("read-index", sentence, (raft.member, raft.term, seen.round, index, seen.committed))
 
     def _on_committed(self, member: MemberId, raft: Raft, seen: Seen) -> None:
         log = raft.log
