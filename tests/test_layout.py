@@ -35,7 +35,8 @@ COORDNODE: dict[str, set[str]] = {
 }
 
 # What coordctl sees of coordnode.
-COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "errors", "ids", "light"}
+# config: an inventory's settings are those of its members, checked by the same table.
+COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
@@ -44,7 +45,7 @@ COORDCTL: dict[str, set[str]] = {
     "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "results"},
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
-    "transport": {"results"},
+    "transport": {"inventory", "results"},
     "runner": {"hot", "local"},
     "chaos": {"steps", "facts", "transport", "engines", "inventory", "results"},
     "logs": {"facts", "transport", "results"},
@@ -52,7 +53,7 @@ COORDCTL: dict[str, set[str]] = {
     "engines": {"transport", "inventory", "results"},
     "hot": {"local"},
     "local": set(),
-    "inventory": set(),
+    "inventory": {"flags"},
     "flags": set(),
     "results": set(),
     "report": {"results", "flags"},
@@ -349,5 +350,5 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 def test_top_level_files_are_the_known_ones() -> None:
     known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "light.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
-    known = {"__init__.py", "__main__.py", "flags.py", "inventory.py", "pytest_plugin.py"}
+    known = {"__init__.py", "__main__.py", "flags.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

@@ -31,6 +31,7 @@ VERBS = {
     "health": "the same as one judgement, for monitoring",
     "wait": "until the cluster is as --for says",
     "canary": "run: does the cluster do what users need?",
+    "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "check": "is a recorded history what the model allows?",
     "wal": "look into a member's log: dump, verify",
     "schema": "the JSON schema of a verb's -o json",

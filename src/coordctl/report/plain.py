@@ -5,6 +5,8 @@ import sys
 from coordctl.report import exits
 from coordnode.errors import CoordError
 
+EXTRAS = {"paramiko": "ssh", "cryptography": "ssh"}  # package -> what it comes with
+
 
 def data(content: bytes) -> None:
     sys.stdout.buffer.write(content)
@@ -41,6 +43,9 @@ def failed(kind: exits.Kind, error: Exception, *, name: str, debug: bool) -> int
         traceback.print_exc(file=sys.stderr)
     if isinstance(error, CoordError):
         note(f"coordctl: {error.sentence}")
+    elif isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        note(f"coordctl: {name} needs {error.name}, which is not installed: pip install 'coordctl[{EXTRAS[error.name]}]'")
+        return exits.UNKNOWN if kind is exits.Kind.PROBE else exits.FAILED
     elif isinstance(error, OSError):
         note(f"coordctl: {error.filename or name}: {error.strerror or error}")
     else:

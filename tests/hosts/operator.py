@@ -1,0 +1,41 @@
+"""An operator: a home of its own with an inventory of the hosts, and what was typed there."""
+
+from pathlib import Path
+
+from coordctl.inventory import places
+from coordctl.inventory.model import Inventory
+from coordctl.inventory.pins import read as read_pins
+from coordctl.transport.ssh import SshTransport
+from coordctl.transport.ssh_config import Target, targets
+from tests.hosts.fleet import USER, Hosts
+from tests.processes.local import Home
+
+
+class Operator(Home):
+    def __init__(self, folder: Path, hosts: Hosts, name: str = "fleet") -> None:
+        super().__init__(folder)
+        self.hosts = hosts
+        self.path = folder / f"{name}.toml"
+        self.write()
+
+    def write(self, *, user: str = USER, sudo: bool = True, top: str = "", host: dict[int, str] | None = None, count: int = 0) -> None:
+        """`host`: more lines of that host's table."""
+        lines = [f'name = "{self.path.stem}"', 'environment = "staging"', top, "[ssh]", f'user = "{user}"', f'key = "{self.hosts.key}"']
+        lines += [f"sudo = {str(sudo).lower()}", f'config = "{self.folder / "ssh_config"}"']
+        for number in range(1, (count or self.hosts.count) + 1):
+            lines += [f"[hosts.n{number}]", f'address = "{self.hosts.address(number)}"', (host or {}).get(number, "")]
+        self.path.write_text("\n".join(lines) + "\n")
+        (self.folder / "ssh_config").touch()
+
+    def trust(self, *arguments: str, code: int = 0) -> str:
+        return self.ctl("inventory", "trust", "--yes", *arguments, code=code)
+
+    def inventory(self) -> Inventory:
+        return places.chosen(str(self.path))
+
+    def target(self, number: int) -> Target:
+        inventory = self.inventory()
+        return targets(inventory, read_pins(inventory.beside("known_hosts")))[number - 1]
+
+    def connect(self, number: int) -> SshTransport:
+        return SshTransport(self.target(number), 20)

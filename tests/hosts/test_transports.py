@@ -1,0 +1,91 @@
+"""One suite for every transport: over SSH, on this machine, and played again from a record of either."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordctl.transport import recorded
+from coordctl.transport.audit import Audit, Audited
+from coordctl.transport.base import HostFailed, Script, Transport, must_run
+from coordctl.transport.local import LocalTransport
+from coordctl.transport.pool import on_all
+from coordctl.transport.recorded import RecordedTransport, Recorder, Said
+from tests.hosts.operator import Operator
+
+SCRIPT = Script("three streams", "cat <<'END'\nstdout 'é'\nEND\necho stderr >&2\nexit 3\n")
+LONG = Script("long", "head -c 3000000 /dev/zero | tr '\\0' x; head -c 100000 /dev/zero | tr '\\0' y >&2")
+
+
+def exercise(transport: Transport, path: str) -> None:
+    assert transport.run(SCRIPT, 10)[:] == (3, "stdout 'é'\n", "stderr\n")
+    with pytest.raises(HostFailed, match=f"{transport.host}: three streams ended with code 3: stderr"):
+        must_run(transport, SCRIPT, 10)
+    ran = transport.run(LONG, 10)
+    assert (len(ran.stdout), len(ran.stderr)) == (3_000_000, 100_000)
+    content = bytes(range(256)) * 20_000
+    transport.put(content, path, 10)
+    seen = transport.run(Script("look", f"wc -c < {path}; stat -c %a {path}; rm {path}"), 10)
+    assert seen.stdout.split() == [str(len(content)), "600"]
+
+
+def test_here(tmp_path: Path) -> None:
+    record: list[Said] = []
+    exercise(Recorder(LocalTransport("here"), record), str(tmp_path / "put"))
+    exercise(RecordedTransport("here", list(recorded.read(recorded.written(record)))), str(tmp_path / "put"))
+    with pytest.raises(HostFailed, match="here: the record has no answer to more"):
+        RecordedTransport("here", record).run(Script("more", ""), 1)
+
+
+@pytest.fixture
+def trusted(operator: Operator) -> Iterator[Operator]:
+    operator.trust()
+    yield operator
+
+
+def test_over_ssh(trusted: Operator) -> None:
+    transport = trusted.connect(1)
+    exercise(transport, "/home/ops/put")
+    # 49 ms each without TCP_NODELAY: its effect is beyond doubt, and a busy machine's is not.
+    began = time.monotonic()
+    for _ in range(10):
+        transport.run(Script("nothing", ""), 10)
+    assert time.monotonic() - began < 5
+    transport.close()
+
+
+def test_the_socket_waits_for_no_acknowledgement(trusted: Operator) -> None:
+    import socket
+
+    from coordctl.transport import ssh
+
+    connection = ssh._socket(trusted.target(1), [], time.monotonic() + 10)
+    assert isinstance(connection, socket.socket)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
+
+
+def test_everything_sent_is_written_down_but_for_what_is_secret(trusted: Operator, tmp_path: Path) -> None:
+    audit = Audit(str(tmp_path / "audit"), "fleet", "test", "because")
+    transport = Audited(trusted.connect(1), audit)
+    transport.run(SCRIPT, 10)
+    transport.run(Script("key", "echo hidden-words", is_secret=True), 10)
+    transport.put(b"12345", "/tmp/put", 10)
+    transport.close()
+    lines = (tmp_path / "audit" / "fleet.jsonl").read_text()
+    assert [word in lines for word in ("three streams", '"code": 3', "because", "/tmp/put", "hidden-words")] == [True] * 4 + [False]
+    assert [path.read_text() for path in (tmp_path / "audit" / "scripts").iterdir()] == [SCRIPT.text]
+
+
+def test_one_that_hangs_holds_up_nobody_else() -> None:
+    def work(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    found = on_all([("n1", 0.0), ("n2", 60.0), *[(f"n{number}", 0.0) for number in range(3, 40)]], work, 0.1)
+    assert isinstance(found["n2"], HostFailed)
+    assert found["n2"].sentence == "n2: it was not done after 0.1 s"
+    assert [name for name, one in found.items() if isinstance(one, HostFailed)] == ["n2"]
+    with pytest.raises(ZeroDivisionError):
+        on_all([("n1", 0)], lambda number: 1 / number, 1)
