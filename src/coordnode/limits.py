@@ -11,7 +11,6 @@ RANGE_BYTES_MAX = 1 * MIB  # a page ends with the item that reaches this
 REQUEST_ID_BYTES_MAX = 128
 
 COMMAND_BYTES_MAX = 2 * MIB  # one client command, encoded
-BATCH_COMMANDS_MAX = 2048  # commands of one raft entry
 BATCH_BYTES_MAX = 4 * MIB
 APPEND_BYTES_MAX = 4 * MIB  # entries of one Append; one entry always travels, whatever its size
 FRAME_HEADER_BYTES = 16
@@ -35,7 +34,8 @@ RECORDS_READ_BYTES_MAX = 1 * MIB  # a read of a journal ends with the batch that
 
 SESSION_TTL_MS_MIN = 1_000
 SESSION_TTL_MS_MAX = 86_400_000
-EXPIRE_SESSIONS_MAX = 1_000  # sessions named by one Expire entry
+EXPIRE_SESSIONS_MAX = 1_000  # sessions that one Expire, Checkpoint or Withdraw may name
+EXPIRE_SESSIONS_PER_ENTRY = 64  # that a leader names in one Expire: each takes as long as many puts
 CLOCK_RATE_ERROR_PPM = 1_000  # clocks run between 0.999 and 1.001 of true rate
 TICK_ADVANCE_TICKS_MAX = 2  # a late tick moves the lease clock by at most this many ticks
 
@@ -47,6 +47,7 @@ TOKEN_MAX = 2**53 - 1
 
 assert KEY_BYTES_MAX + VALUE_BYTES_MAX < COMMAND_BYTES_MAX
 assert COMMAND_BYTES_MAX < BATCH_BYTES_MAX
+assert EXPIRE_SESSIONS_PER_ENTRY <= EXPIRE_SESSIONS_MAX
 assert BATCH_BYTES_MAX + COMMAND_BYTES_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX < FRAME_BYTES_MAX

@@ -1,6 +1,7 @@
 """What a member does for clients: it serves them while it leads, and says who leads while it does not. Pure."""
 
-from typing import cast
+from collections.abc import Iterator
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -16,7 +17,13 @@ from coordnode.errors import (
     TimedOut,
 )
 from coordnode.ids import NOBODY, Index, Revision, SessionId
-from coordnode.limits import FETCHES_MAX, READ_BYTES_LEAST, READ_BYTES_PER_TURN, WAITING_READS_MAX
+from coordnode.limits import (
+    EXPIRE_SESSIONS_PER_ENTRY,
+    FETCHES_MAX,
+    READ_BYTES_LEAST,
+    READ_BYTES_PER_TURN,
+    WAITING_READS_MAX,
+)
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
@@ -63,9 +70,11 @@ from coordnode.services.dialogue import (
 )
 from coordnode.services.machine import Machine
 
+Item = TypeVar("Item")
+
 
 class Clients:
-    def __init__(self, raft: Raft, clock: Clock, tick_ms: int) -> None:
+    def __init__(self, raft: Raft, clock: Clock, tick_ms: int, entry_work_max: int) -> None:
         self._raft = raft
         self._clock = clock
         self._tick_ms = tick_ms
@@ -75,7 +84,7 @@ class Clients:
         self.current_ms = 0  # when this follower last knew itself to have everything committed
         self.answers = Answers()
         self._pending = Pending()
-        self._proposing = Proposing(raft, self.answers, self._pending, clock)
+        self._proposing = Proposing(raft, self.answers, self._pending, clock, entry_work_max)
         self._leases = Leases()
         self._watching = Watching()
         self._missed = Missed()
@@ -162,14 +171,23 @@ class Clients:
         """Answered after a round that begins now; sessions with a checkpoint first withdraw it through the log."""
         leases = self._leases
         withdraw = [session for session in sessions if leases.is_checkpointed(session)]
-        if withdraw:
-            self._proposing.flush()
-            self._proposing.collect_own(Withdraw(withdraw))
-            index = self._proposing.flush()
+        for some in parts(withdraw, self._sessions_named()):
+            index = self._propose_own(Withdraw(some))
             if index:
-                for session in withdraw:
+                for session in some:
                     leases.withdrawing(session, index)
         self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions)))
+
+    def _sessions_named(self) -> int:
+        """As many as apply takes in one command."""
+        assert self.machine is not None
+        return self.machine.settings.expire_sessions_max
+
+    def _propose_own(self, operation: Withdraw | Expire) -> Index:
+        """In an entry of its own, behind what was collected before; 0: it was refused."""
+        self._proposing.flush()
+        self._proposing.collect_own(operation)
+        return self._proposing.flush()
 
     def _answer_stale(self, asker: Asker, ask: ReadAsk, identity: str) -> None:
         result, age_ms = self.read_stale(decode_read(ask.body), ask.min_revision, identity)
@@ -290,12 +308,11 @@ class Clients:
         self._missed.tick()
         proposing = self._proposing
         expire, checkpoint = self._leases.due(self._clock.lease_ms)
-        if expire:
-            proposing.collect_own(Expire(self._raft.term, expire))
-        if checkpoint:
-            proposing.collect_own(Checkpoint(checkpoint))
-        if expire and not proposing.flush():
-            self._leases.not_expired(expire)  # nothing can be proposed now: the next tick tries again
+        for some in parts(expire, min(self._sessions_named(), EXPIRE_SESSIONS_PER_ENTRY)):
+            if not self._propose_own(Expire(self._raft.term, some)):
+                self._leases.not_expired(some)  # nothing can be proposed now: the next tick tries again
+        for noted in parts(checkpoint, self._sessions_named()):
+            proposing.collect_own(Checkpoint(noted))
         due = machine.due()
         if due is not None and proposing.is_empty() and due <= proposing.cluster_ms():
             proposing.collect_own(Wake())
@@ -452,3 +469,9 @@ class Clients:
         if self._watching.is_behind(revision):
             for connection, push in self._watching.push(machine.changes(self._watching.told(), revision), revision):
                 self.answers.give(connection, push)
+
+
+def parts(items: list[Item], count_max: int) -> Iterator[list[Item]]:
+    """In order, as few as can be."""
+    for start in range(0, len(items), count_max):
+        yield items[start : start + count_max]

@@ -2,22 +2,24 @@
 
 from coordnode.errors import CoordError
 from coordnode.ids import Index, Sequence, SessionId
-from coordnode.limits import BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, COMMAND_BYTES_MAX
+from coordnode.limits import BATCH_BYTES_MAX, COMMAND_BYTES_MAX
 from coordnode.raft.core import Raft
 from coordnode.replica.answers import NO_ASKER, Answers, Asker
 from coordnode.replica.clock import Clock
 from coordnode.replica.pending import Pending, Proposal
-from coordnode.services.commands import Batch, CloseSession, Command, Expire, OpenSession, Operation, encode, splice_batch
+from coordnode.services.commands import Batch, CloseSession, Command, Expire, OpenSession, Operation, Put, encode, splice_batch
+from coordnode.services.work import work_of
 
 CHANGES_SESSIONS = (OpenSession, CloseSession, Expire)
 
 
 class Proposing:
-    def __init__(self, raft: Raft, answers: Answers, pending: Pending, clock: Clock) -> None:
+    def __init__(self, raft: Raft, answers: Answers, pending: Pending, clock: Clock, entry_work_max: int) -> None:
         self._raft = raft
         self._answers = answers
         self._pending = pending
         self._clock = clock
+        self._entry_work_max = entry_work_max  # in plain puts
         self._cluster_base = 0  # cluster_ms == _cluster_base + (lease clock - _lease_base)
         self._lease_base = 0
         self._begin()
@@ -27,6 +29,7 @@ class Proposing:
         self._commands: list[Command] = []
         self._askers: list[Asker] = []
         self._bytes = 0
+        self._work = 0
         self._changes_sessions = False
 
     def continue_cluster_clock(self, cluster_ms: int) -> None:
@@ -41,13 +44,16 @@ class Proposing:
         return not self._bodies
 
     def collect(self, body: bytes, command: Command, asker: Asker) -> None:
-        if len(self._bodies) >= BATCH_COMMANDS_MAX or self._bytes + len(body) > BATCH_BYTES_MAX:
+        operation = command.operation
+        work = 1 if type(operation) is Put else work_of(operation)
+        if self._bodies and (self._work + work > self._entry_work_max or self._bytes + len(body) > BATCH_BYTES_MAX):
             self.flush()
         self._bodies.append(body)
         self._commands.append(command)
         self._askers.append(asker)
         self._bytes += len(body)
-        if type(command.operation) in CHANGES_SESSIONS:
+        self._work += work
+        if type(operation) in CHANGES_SESSIONS:
             self._changes_sessions = True
 
     def collect_own(self, operation: Operation, asker: Asker = NO_ASKER) -> None:

@@ -31,6 +31,7 @@ from coordnode.replica.known import NOTHING, Known
 from coordnode.replica.snapshotting import SnapshotMaker
 from coordnode.services.commands import decode_batch
 from coordnode.services.machine import Machine, Restorer
+from coordnode.services.work import BYTES_WEIGHT
 
 SNAPSHOT_RETRY_MS = 5_000  # after one could not be made, most likely because the disk is full
 REPORT_AGAIN_TICKS = 25  # between two reports of the same digest: a second
@@ -42,7 +43,8 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     snapshot_entries: int = 50_000  # a snapshot is due after so many entries
     snapshot_log_bytes: int = 64 * 1024 * 1024  # or so many bytes of log
     keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
-    apply_bytes_per_turn: int = 256 * 1024  # the rest waits for the next turn, so that no turn takes much more than 10 ms
+    entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
+    apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
 
 
 class Replica:
@@ -73,7 +75,7 @@ class Replica:
         )
         self.raft.level_max = supported_level
         self._clock = Clock(config.tick_ms)
-        self.clients = Clients(self.raft, self._clock, config.tick_ms)
+        self.clients = Clients(self.raft, self._clock, config.tick_ms, config.entry_work_max)
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
         self.applied = Index(0)
 
@@ -186,8 +188,8 @@ class Replica:
         if machine is None or self._unwritten > BLOBS_UNWRITTEN_BYTES_MAX:
             return
         to_apply = self._to_apply
-        budget = self.config.apply_bytes_per_turn
-        while to_apply and budget > 0:
+        work, until = 0, machine.work + self.config.apply_work_per_turn
+        while to_apply and machine.work + work < until:
             entry = to_apply.popleft()
             assert entry.index == self.applied + 1, f"entry {entry.index} follows applied {self.applied}"
             try:
@@ -195,7 +197,7 @@ class Replica:
             except Exception as error:
                 error.add_note(f"while applying entry {entry.index} of term {entry.term} on member {self.member}")
                 raise
-            budget -= len(entry.data) + 64
+            work += 1 + len(entry.data) // BYTES_WEIGHT
             if entry.index % machine.settings.digest_every == 0:
                 self._agreement.checkpoint(entry.index, machine.digest)
         if to_apply:

@@ -81,7 +81,7 @@ class Context:
         self.blobs: list[BlobWrite] = []  # what is to be written outside of the state; whoever drives the machine takes it
         self._events: list[EventRow] = []
         # Set by the machine:
-        self.execute: Callable[[Any], Result]  # check and carry out an operation inside this command
+        self.execute: Callable[[Any], Result]  # carry out an operation inside this command, with which it was checked
         self.end_session: Callable[[SessionId, bool], None]  # every service lets go of it; whether its client closed it
         self.settle: Callable[[], None]  # after the last session that this command ends
         self.owner_of: Callable[[SessionId], str]  # what an open session said of itself

@@ -39,9 +39,11 @@ from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
 from coordnode.services.requests import Requests
 from coordnode.services.sessions import Session, Sessions, session_over
 from coordnode.services.state import Scalars, Settings, scalars_hash
-from coordnode.services.tables import DIGEST_MODULUS, Container
+from coordnode.services.tables import DIGEST_MODULUS, SETTLE_CHANGES, Container
 from coordnode.services.windows import SEQUENCE_MAX
+from coordnode.services.work import work_of
 
+CHANGES_PER_PUT = 4  # hashed in the time that a put takes
 TOKEN_SECONDS_SHIFT = 20  # 2**20 tokens for each second of the cluster's life: far more than it can grant
 
 
@@ -53,10 +55,11 @@ class Machine:
         self.scalars = scalars
         self.supported_level = supported_level
         context = Context(settings, scalars)
-        context.execute = self._execute
+        context.execute = self._carry_out
         context.end_session = self._end_session
         context.settle = self._settle
         self._context = context
+        self.work = 0  # what was applied since the start, counted in plain puts
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
         self._kv = Kv(context)
@@ -103,6 +106,7 @@ class Machine:
         windows, keep, put_plain = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put_plain
         key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
         outcomes: list[Outcome] = []
+        work = self.work
         for position, command in enumerate(batch.commands):
             session, sequence, lowest_open = command.session, command.sequence, command.lowest_open
             window = windows.get(session)
@@ -126,6 +130,7 @@ class Machine:
             else:
                 context.position = position
                 context.session = session
+                self.work += work_of(operation)
                 error = check_envelope(command, self.settings)
                 result = failure(error) if error is not None else self._execute(operation)
                 outcome = Outcome(index, position, encode(result))
@@ -139,6 +144,9 @@ class Machine:
         scalars.cluster_ms = context.cluster_ms
         scalars.applied = index
         self._sessions.windows.maybe_settle(index, len(outcomes))
+        if self.work != work:
+            self._maybe_settle()
+        self.work += len(outcomes)
         return outcomes
 
     def skip(self, index: Index) -> None:
@@ -161,6 +169,7 @@ class Machine:
         operation = command.operation
         if type(operation) is OpenSession and (opened := self._sessions.find_opened(operation.nonce)) is not None:
             return opened
+        self.work += work_of(operation)
         outcome = Outcome(context.index, position, encode(self._execute(operation)))
         if command.request_id:
             self._requests.keep(command.request_id, outcome)
@@ -177,9 +186,21 @@ class Machine:
             )
         return None
 
+    def _maybe_settle(self) -> None:
+        """Each table sees to it that not too much of it waits to be hashed. What is no put changes many of them: so that all together
+        do not take too long, either, when the digest is asked for."""
+        changes = sum([container.unhashed() for container in self.containers.values()])
+        if changes >= SETTLE_CHANGES:
+            for container in self.containers.values():
+                container.settle()
+            self.work += changes // CHANGES_PER_PUT
+
     def _execute(self, operation: Operation) -> Result:
         error = check_operation(operation, self.settings, self.scalars.level)
-        return failure(error) if error is not None else self._routes[type(operation)](operation)
+        return failure(error) if error is not None else self._carry_out(operation)
+
+    def _carry_out(self, operation: Operation) -> Result:
+        return self._routes[type(operation)](operation)
 
     def _end_session(self, session: SessionId, is_clean: bool) -> None:
         for service in self._services:

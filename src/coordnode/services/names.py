@@ -25,7 +25,7 @@ def check_text(what: str, text: str, bytes_max: int) -> CoordError | None:
     size = len(text.encode())
     if size > bytes_max:
         return TooLarge(f"the {what} has {size} bytes, at most {bytes_max}; shorten it")
-    if not all([" " <= letter != "\x7f" for letter in text]):
+    if text and (min(text) < " " or "\x7f" in text):
         return BadRequest(f"the {what} has a control character in it; write one line")
     return None
 

@@ -62,6 +62,13 @@ class Container(Generic[Key, Leaf]):
         """Takes in an encoded list of rows that follow those taken in before, and counts them; RecordError: they are out of order."""
         raise NotImplementedError
 
+    def unhashed(self) -> int:
+        """Changes whose rows `digest` or `freeze` would have to hash now; `settle` hashes them."""
+        return 0
+
+    def settle(self) -> None:
+        pass
+
     def digest(self) -> int:
         return self._hashed & _MASK
 
@@ -200,18 +207,19 @@ class Table(Container[bytes, Leaf]):
         unhashed[key] = place
         self._changes += 1
         if self._changes >= SETTLE_CHANGES:
-            self._settle()
+            self.settle()
 
     def _insert(self, bucket: _Bucket, key: bytes, leaf: Leaf) -> None:
-        at = bisect_left(bucket.keys, key)
+        keys = bucket.keys
+        at = len(keys) if not keys or keys[-1] < key else bisect_left(keys, key)  # mostly last: numbers only grow
         bucket.unhashed[key] = bucket.insert(at, key, leaf, 0)
         self._unsettled[bucket] = None
         self._changes += 1
         self.count += 1
-        if len(bucket.keys) > BUCKET_ITEMS_MAX:
+        if len(keys) > BUCKET_ITEMS_MAX:
             self._split(key, at)
         if self._changes >= SETTLE_CHANGES:
-            self._settle()
+            self.settle()
 
     def delete(self, key: bytes) -> bool:
         self._found_key = None
@@ -229,18 +237,21 @@ class Table(Container[bytes, Leaf]):
             self._bounds[0] = b""
         return True
 
-    def _settle(self) -> None:
+    def unhashed(self) -> int:
+        return self._changes
+
+    def settle(self) -> None:
         for bucket in self._unsettled:
             self._hashed += bucket.settle(self.id)
         self._unsettled = {}
         self._changes = 0
 
     def digest(self) -> int:
-        self._settle()
+        self.settle()
         return super().digest()
 
     def freeze(self) -> Iterator[bytes]:
-        self._settle()
+        self.settle()
         return super().freeze()
 
     def first(self) -> tuple[bytes, Leaf] | None:

@@ -398,7 +398,8 @@ def _draw_replica_config(chance: Callable[[], float]) -> ReplicaConfig:
         snapshot_entries=snapshot_entries,
         snapshot_log_bytes=4096 * KIB,
         keep_entries=(2, 20, 100)[int(chance() * 3)],
-        apply_bytes_per_turn=(2 * KIB, 1024 * KIB)[int(chance() * 2)],
+        entry_work_max=(16, 1024)[int(chance() * 2)],
+        apply_work_per_turn=(16, 8192)[int(chance() * 2)],
     )
 
 
@@ -409,4 +410,5 @@ def _draw_machine_settings(chance: Callable[[], float]) -> MachineSettings:
         history_group_count_max=(4, 64)[int(chance() * 2)],
         dedupe_entries_max=(16, 1024)[int(chance() * 2)],
         digest_every=(8, 64)[int(chance() * 2)],
+        expire_sessions_max=(1, 1_000)[int(chance() * 2)],
     )
