@@ -4,9 +4,10 @@ import difflib
 import os
 import re
 import tomllib
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from coordnode.errors import ConfigRefused
 from coordnode.limits import KIB, MIB, TOKEN_MAX
@@ -60,6 +61,21 @@ class NodeConfig:
 
     connections_max: int = 10_000
     pending_bytes_max: int = 64 * MIB  # asks of all clients that are not answered yet
+
+
+OWN = ("folder", "member", "name", "listen", "advertise", "http_listen", "log_file", "log_bytes_max", "adopt")  # differ between members
+
+
+class Told(TypedDict):
+    config_hash: str
+    settings: dict[str, object]
+
+
+def told_settings(config: NodeConfig) -> Told:
+    """Of the settings that the members of a cluster share: a hash of all, and those that are not the defaults."""
+    shared = {field.name: (getattr(config, field.name), field.default) for field in fields(config) if field.name not in OWN}
+    digest = zlib.crc32(repr([(name, value) for name, (value, _) in shared.items()]).encode())
+    return Told(config_hash=f"{digest:08x}", settings={name: value for name, (value, default) in shared.items() if value != default})
 
 
 # --- values as people write them -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordnode.config import KEYS, Listen, NodeConfig, load
+from coordnode.config import KEYS, Listen, NodeConfig, load, told_settings
 from coordnode.errors import ConfigRefused
 
 FOLDER = ("--folder", "/data")
@@ -112,3 +112,12 @@ def test_every_setting_says_what_it_is() -> None:
     for key in KEYS.values():
         assert key.help
         assert not key.help.endswith(".")
+
+
+def test_members_with_the_same_settings_have_the_same_hash_wherever_they_run() -> None:
+    one, other = (told_settings(NodeConfig(folder=where, name=where, listen=Listen(where, 1))) for where in ("a", "b"))
+    assert one == other
+    assert one["settings"] == {}
+    different = told_settings(NodeConfig(folder="a", slow_commit_ms=50))
+    assert different["config_hash"] != one["config_hash"]
+    assert different["settings"] == {"slow_commit_ms": 50}

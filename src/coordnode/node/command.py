@@ -14,7 +14,7 @@ from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
 from coordnode.node.log_file import LogFile
 from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member
 from coordnode.node.recovery import open_member
-from coordnode.node.telemetry import Telemetry
+from coordnode.node.telemetry import FLIGHT_BYTES_MAX, FLIGHT_FILE, Telemetry
 from coordnode.node.tuning import limits, new_loop, raise_file_limit, tune_interpreter
 
 REOPENS_MAX = 3  # after rot or divergence; each makes the next start smaller, so more would only hide a dying disk
@@ -69,6 +69,8 @@ def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits) -> int:
         discard_state = False
         for _ in range(REOPENS_MAX):
             opened = open_member(config, rng, discard_state=discard_state)
+            if telemetry.record is None:  # the folder is ours from here on
+                telemetry.record = _flight_recorder(config.folder)
             outcome = Member(config, opened, loop, telemetry, rng, bounds, status.answer).run()
             if outcome.kind not in (DIVERGED, ROTTEN):
                 break
@@ -85,6 +87,13 @@ def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits) -> int:
         say(outcome.sentence)
         return FAILED
     return DONE
+
+
+def _flight_recorder(folder: str) -> Callable[[bytes], object] | None:
+    try:
+        return LogFile(os.path.join(folder, FLIGHT_FILE), FLIGHT_BYTES_MAX).write
+    except OSError:  # a member that can serve is not kept from it by what would tell about it
+        return None
 
 
 def _log_writer(config: NodeConfig) -> Callable[[bytes], object]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from coordnode import __version__
 from coordnode.client.addresses import Address as DialAddress
 from coordnode.client.addresses import parse_address
-from coordnode.config import Listen, NodeConfig
+from coordnode.config import Listen, NodeConfig, told_settings
 from coordnode.driver import Driver
 from coordnode.errors import BadRequest, CoordError, Disconnected, Diverged, Rotten
 from coordnode.ids import MemberId, Revision
@@ -101,6 +101,7 @@ class Member:
         self._driver = Driver(self.replica, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, limits)
+        self.observer.pulse.follow(self.clients.traffic, told_settings(config)["config_hash"])
         ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
         self._show = show
         self.gateway = Gateway(loop, self, opened.identity.cluster, f"http at member {opened.identity.member}")
@@ -122,6 +123,7 @@ class Member:
             "started",
             name=self.name,
             build=__version__,
+            **told_settings(self.config),
             python=platform.python_version(),
             pid=self.pid,
             boot=raft.boot,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from coordnode.node.commits import Commits
 from coordnode.node.lanes import Committed
 from coordnode.node.metrics import Durations
+from coordnode.node.pulse import Pulse
 from coordnode.node.round_trips import RoundTrips
 from coordnode.node.telemetry import Telemetry
 from coordnode.raft.entry import Config
@@ -37,6 +38,7 @@ class Observer:
         self.syncs = Durations()
         self.late_ticks = Durations()  # how late each was: the loop was busy, or the process not run
         self.elections = 0
+        self.pulse = Pulse(replica, telemetry, self)
 
     def on_committed(self, committed: Committed) -> None:
         self.syncs.observe(committed.ended_ns - committed.began_ns)
@@ -61,6 +63,7 @@ class Observer:
                 self._on_serving(ended_ns)
         if events.ticked:
             self._look_for_trouble()
+            self.pulse.maybe_tell(ended_ns)
 
     # --- roles -----------------------------------------------------------------------------------------------------
 

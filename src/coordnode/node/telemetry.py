@@ -8,23 +8,61 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 INFO, WARNING, ERROR = "info", "warning", "error"
 WAITING_MAX = 10_000  # events that are not written yet; more are counted and dropped
-REPEATS_PER_SECOND_MAX = 10  # of one kind; more are counted and dropped
+REPEATS_PER_SECOND_MAX = 10  # of one kind in the log; more are counted and dropped
+RECORDED_PER_SECOND_MAX = 1_000  # of one kind in the flight recorder
+FLIGHT_FILE = "flight.log"  # in the member's folder
+FLIGHT_BYTES_MAX = 2 * 1024 * 1024  # of each of its two files: an hour and more of an ordinary day
 
 
 class Kind(NamedTuple):
     level: str
     fields: tuple[str, ...]
     meaning: str
+    is_detail: bool = False  # for the flight recorder alone
 
+
+PULSE: dict[str, str] = {
+    "build": "version",
+    "config_hash": "as in started",
+    "role": "of this member",
+    "leader": "that it knows",
+    "took_ms": "length of this second; longer when the process was not run",
+    "commits": "answered by this leader",
+    "commit_ms": "their mean",
+    "commit_worst_ms": "upper bound of the slowest",
+    "syncs": "groups of log writes",
+    "sync_ms": "mean of write and fdatasync",
+    "sync_worst_ms": "upper bound of the slowest",
+    "turns": "of the loop",
+    "turn_ms": "their mean",
+    "turn_worst_ms": "upper bound of the slowest",
+    "late_worst_ms": "how late a tick was",
+    "round_trip_ms": "from a heartbeat to its answer, by peer, on the leader",
+    "behind": "log entries that a peer has not acknowledged, by peer, on the leader",
+    "connections": "clients",
+    "asks": "from clients",
+    "cpu_ms": "used by this process",
+    "waited_ms": "its loop could have run, and others had the CPU",
+    "rss_kib": "memory",
+    "files": "open descriptors",
+    "pressure": "share of the last 10 s in which something on this host waited for cpu, io, memory, in percent",
+    "host_free_kib": "memory that is available on this host",
+}
+PULSE_FIELDS = tuple(PULSE)
 
 CATALOGUE: dict[str, Kind] = {
     # life
-    "started": Kind(INFO, ("name", "build", "python", "pid", "boot", "loop", "entries", "snapshot_index"), "the folder is open and locked"),
+    "started": Kind(
+        INFO,
+        ("name", "build", "config_hash", "settings", "python", "pid", "boot", "loop", "entries", "snapshot_index"),
+        "the folder is open and locked; the hash is of all settings that members share, and those that are no defaults are listed",
+    ),
     "folder": Kind(WARNING, ("report",), "what opening the folder found and did, one event for each sentence"),
     "listening": Kind(INFO, ("address", "http_address", "advertise"), "connections are accepted from now on"),
     "restored": Kind(INFO, ("took_ms", "revision"), "the state is rebuilt from the snapshot; entries behind it follow"),
@@ -47,6 +85,8 @@ CATALOGUE: dict[str, Kind] = {
     "peer_up": Kind(INFO, ("peer", "build"), "our connection to a member stands"),
     "peer_lost": Kind(WARNING, ("peer", "reason"), "our connection to a member ended"),
     "peer_refused": Kind(ERROR, ("peer", "reason"), "a member will not have us, or is not who it should be"),
+    "peer_silent": Kind(WARNING, ("peer",), "a member does not answer the leader's heartbeats, whether or not a connection stands"),
+    "peer_heard": Kind(INFO, ("peer", "silent_ms"), "it answers again"),
     # storage
     "space_low": Kind(ERROR, ("free_bytes",), "little disk is free: writes that add data are refused until there is more"),
     "space_back": Kind(INFO, ("free_bytes",), "there is room again"),
@@ -62,6 +102,8 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "slow_turn": Kind(WARNING, ("took_ms", "messages", "asks"), "one turn of the loop took long"),
     "late_tick": Kind(WARNING, ("late_ms",), "the process was not scheduled, or the loop was busy, for so long"),
+    # every second
+    "pulse": Kind(INFO, PULSE_FIELDS, "how the last second was", is_detail=True),
     # bugs
     "bug": Kind(ERROR, ("error", "trace"), "an unexpected error was met while serving one connection, which was closed"),
     "events_dropped": Kind(WARNING, ("count",), "so many events could not be written"),
@@ -91,11 +133,24 @@ def document() -> str:
         f"More than {REPEATS_PER_SECOND_MAX} of one kind in a second are counted instead of written. Times are in milliseconds; -1: not",
         "known yet.",
         "",
+        "## The flight recorder",
+        "",
+        f"The same events, up to {RECORDED_PER_SECOND_MAX} of one kind in a second, and a `pulse` each second are also written to",
+        f"`{FLIGHT_FILE}` in the member's folder: two files of {FLIGHT_BYTES_MAX >> 20} MiB at most, an hour and more of an ordinary",
+        "day. What was written is in the kernel's hands: it survives `kill -9`. Nothing is synced for it.",
+        "",
+        "| field of a pulse | what |",
+        "|---|---|",
+        *[f"| {name} | {meaning} |" for name, meaning in PULSE.items()],
+        "",
+        "## The catalogue",
+        "",
         "| event | level | its own fields | meaning |",
         "|---|---|---|---|",
     ]
     for name, kind in CATALOGUE.items():
-        lines.append(f"| {name} | {kind.level} | {', '.join(kind.fields)} | {kind.meaning} |")
+        fields = "above" if kind.fields is PULSE_FIELDS else ", ".join(kind.fields)
+        lines.append(f"| {name} | {kind.level} | {fields} | {kind.meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,9 +184,10 @@ class Telemetry:
         self.member = 0
         self.place: Callable[[], tuple[int, int]] = lambda: (0, 0)  # (term, applied index) at this moment
         self.dropped = 0
+        self.record: Callable[[bytes], object] | None = None  # the flight recorder
         self._write = write
         self._clock = HybridClock(wall_ms)
-        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, bool] | None] = SimpleQueue()  # (line, whether it is for the log, too)
         self._told_dropped = 0
         self._second: dict[str, tuple[int, int]] = {}  # kind -> (second, how many in it)
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
@@ -141,33 +197,43 @@ class Telemetry:
         kind = CATALOGUE[event]
         assert tuple(fields) == kind.fields, f"{event} is {kind.fields}, not {tuple(fields)}"
         wall_ms, hlc = self._clock.now()
-        if self._is_too_many(event, wall_ms):
+        count = self._count(event, wall_ms)
+        has_room = self._queue.qsize() < WAITING_MAX
+        for_log = has_room and not kind.is_detail and count <= REPEATS_PER_SECOND_MAX
+        if not for_log and not kind.is_detail:
             self.dropped += 1
+        if not for_log and not (has_room and self.record is not None and count <= RECORDED_PER_SECOND_MAX):
             return
-        if self.dropped > self._told_dropped and event != "events_dropped":
-            count, self._told_dropped = self.dropped - self._told_dropped, self.dropped
-            self.emit("events_dropped", count=count)
+        if for_log and self.dropped > self._told_dropped and event != "events_dropped":
+            dropped, self._told_dropped = self.dropped - self._told_dropped, self.dropped
+            self.emit("events_dropped", count=dropped)
         term, index = self.place()
         values = (utc(wall_ms), hlc, kind.level, event, self.cluster, self.member, term, index)
         record = dict(zip(COMMON, values, strict=True)) | fields
-        self._queue.put(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        self._queue.put((json.dumps(record, separators=(",", ":")).encode() + b"\n", for_log))
 
-    def _is_too_many(self, event: str, wall_ms: int) -> bool:
+    def _count(self, event: str, wall_ms: int) -> int:
+        """How many of this kind there were in this second, with this one."""
         second, count = self._second.get(event, (0, 0))
         if wall_ms // 1_000 != second:
             second, count = wall_ms // 1_000, 0
         self._second[event] = (second, count + 1)
-        return count >= REPEATS_PER_SECOND_MAX or self._queue.qsize() >= WAITING_MAX
+        return count + 1
 
     def _run(self) -> None:
         while True:
-            line = self._queue.get()
-            if line is None:
+            found = self._queue.get()
+            if found is None:
                 return
-            try:
-                self._write(line)
-            except OSError:
-                self.dropped += 1
+            line, for_log = found
+            if self.record is not None:
+                with suppress(OSError):  # where the disk is full the log says so
+                    self.record(line)
+            if for_log:
+                try:
+                    self._write(line)
+                except OSError:
+                    self.dropped += 1
 
     def close(self, seconds: float = 1.0) -> None:
         self._queue.put(None)

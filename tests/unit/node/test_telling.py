@@ -11,7 +11,17 @@ import pytest
 from coordnode.ids import Index, MemberId, Term
 from coordnode.node.leaving import HAND_OVER_MS_MAX, LINGER_MS_MAX, Leaving, best_successor
 from coordnode.node.metrics import Durations, Text
-from coordnode.node.telemetry import CATALOGUE, COMMON, REPEATS_PER_SECOND_MAX, HybridClock, Telemetry, document, utc
+from coordnode.node.telemetry import (
+    CATALOGUE,
+    COMMON,
+    PULSE,
+    RECORDED_PER_SECOND_MAX,
+    REPEATS_PER_SECOND_MAX,
+    HybridClock,
+    Telemetry,
+    document,
+    utc,
+)
 from coordnode.raft.entry import Config, HardState, SnapshotMeta
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.replica import Replica, ReplicaConfig
@@ -87,6 +97,29 @@ def test_a_kind_that_repeats_without_end_is_counted_and_not_written() -> None:
     events = log.events()
     assert [event["event"] for event in events].count("regained") == REPEATS_PER_SECOND_MAX + 1
     assert [event["count"] for event in events if event["event"] == "events_dropped"] == [7]
+
+
+def test_the_flight_recorder_keeps_what_the_log_only_counts() -> None:
+    log = Log()
+    recorded: list[bytes] = []
+    log.telemetry.record = recorded.append
+    for _ in range(RECORDED_PER_SECOND_MAX + 7):
+        log.telemetry.emit("regained")
+    log.telemetry.emit("pulse", **dict.fromkeys(PULSE, 0))
+    assert [event["event"] for event in log.events()] == ["regained"] * REPEATS_PER_SECOND_MAX
+    assert [json.loads(line)["event"] for line in recorded] == [*["regained"] * RECORDED_PER_SECOND_MAX, "pulse"]
+    assert log.telemetry.dropped == RECORDED_PER_SECOND_MAX + 7 - REPEATS_PER_SECOND_MAX  # a pulse that the log does not take is none
+
+
+def test_a_flight_recorder_whose_disk_is_full_keeps_nothing_from_the_log() -> None:
+    log = Log()
+
+    def full(line: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    log.telemetry.record = full
+    log.telemetry.emit("regained")
+    assert [event["event"] for event in log.events()] == ["regained"]
 
 
 def test_a_reader_that_hangs_does_not_stop_the_member() -> None:
