@@ -18,20 +18,22 @@ Told = tuple[int, bytes, int, int, str, bytes]  # kind, election, token, session
 
 
 class Candidate:
-    __slots__ = ("candidate", "number", "session", "ticket", "value")
+    __slots__ = ("candidate", "number", "session", "since_ms", "ticket", "value")
 
-    def __init__(self, number: int, session: int, candidate: str, value: bytes) -> None:
+    def __init__(self, number: int, session: int, candidate: str, value: bytes, since_ms: int) -> None:
         self.number = number  # the token of who leads (0: not told yet), the ticket of who stands
         self.ticket = number
         self.session = session
         self.candidate = candidate
         self.value = value
+        self.since_ms = since_ms  # it leads, or stands
 
 
 class ElectionTruth:
     def __init__(self) -> None:
         self.leaders: dict[bytes, Candidate] = {}
         self.lines: dict[bytes, list[Candidate]] = {}
+        self.now_ms = 0  # of the last command, as the cluster counts
         self.followed = self.handed_over = 0  # how often: the next in line, one that was named
         self._token = self._ticket = 0  # the newest
         self._expected: list[tuple[int, bytes, Candidate | None]] = []  # what observers must be told of the last command
@@ -60,14 +62,14 @@ class ElectionTruth:
             self._expect(
                 answer[0] == "elected", f"session {session} stands for {name!r}, which nobody leads, and is answered {answer}", name
             )
-            self._lead(name, Candidate(answer[1], session, candidate, value))
+            self._lead(name, Candidate(answer[1], session, candidate, value, self.now_ms))
         elif wait:
             right = answer[0] == "queued" and answer[2] == len(line)
             self._expect(right, f"session {session} stands for {name!r} behind {len(line)} and is answered {answer}", name)
             if answer[1] <= max(self._token, self._ticket):
                 raise PromiseBroken("election-tokens", f"ticket {answer[1]} was given out after {max(self._token, self._ticket)}", None)
             self._ticket = answer[1]
-            line.append(Candidate(answer[1], session, candidate, value))
+            line.append(Candidate(answer[1], session, candidate, value, self.now_ms))
         else:
             right = answer == ("led", leader.session)
             self._expect(right, f"session {session} will not wait to lead {name!r} and is answered {answer}", name)
@@ -175,6 +177,7 @@ class ElectionTruth:
         following = next((one for one in line if one.candidate == to), line[0]) if to else line[0]
         line.remove(following)
         following.number = 0
+        following.since_ms = self.now_ms
         self.handed_over += bool(to)
         self.followed += not to
         self._elected.append((name, following))

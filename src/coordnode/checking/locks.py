@@ -20,28 +20,32 @@ ENDED_EVENTS: Final = {2: "released", 4: "lost", 5: "broken", 6: "delay over"}
 
 
 class Grant:
-    __slots__ = ("count", "delay_ms", "due_ms", "kind", "permits", "session", "ticket", "token")
+    __slots__ = ("count", "delay_ms", "due_ms", "kind", "note", "permits", "session", "since_ms", "ticket", "token")
 
-    def __init__(self, token: int, session: int, kind: int, permits: int, delay_ms: int, ticket: int) -> None:
+    def __init__(self, token: int, session: int, kind: int, permits: int, delay_ms: int, ticket: int, note: str, since_ms: int) -> None:
         self.token = token
         self.session = session  # 0: lost, kept closed until due_ms
         self.kind = kind
         self.permits = permits
         self.delay_ms = delay_ms
         self.ticket = ticket
+        self.note = note
+        self.since_ms = since_ms
         self.due_ms = 0
         self.count: dict[int, int] = {session: 1}  # by session: how often it must release it
 
 
 class Waiter:
-    __slots__ = ("delay_ms", "kind", "permits", "session", "ticket")
+    __slots__ = ("delay_ms", "kind", "note", "permits", "session", "since_ms", "ticket")
 
-    def __init__(self, ticket: int, session: int, kind: int, permits: int, delay_ms: int) -> None:
+    def __init__(self, ticket: int, session: int, kind: int, permits: int, delay_ms: int, note: str, since_ms: int) -> None:
         self.ticket = ticket
         self.session = session
         self.kind = kind
         self.permits = permits
         self.delay_ms = delay_ms
+        self.note = note
+        self.since_ms = since_ms
 
 
 class _Lock:
@@ -97,6 +101,7 @@ class LockTruth:
     def __init__(self) -> None:
         self.locks: dict[bytes, _Lock] = {}
         self.parents: dict[int, int] = {}  # of sessions that are open
+        self.now_ms = 0  # of the last command, as the cluster counts
         self.deadlocks = self.delays = self.handed_over = self.broken = self.entered = 0  # how often they were seen
         self._token = self._ticket = 0  # the newest
         self._at_once: list[tuple[bytes, int, int]] = []  # name, token and session of who was granted by the last command's answer
@@ -133,7 +138,9 @@ class LockTruth:
     def opened(self, session: int, parent: int) -> None:
         self.parents[session] = parent
 
-    def acquired(self, session: int, asked: tuple[bytes, int, int, int, bool, bool, int], now_ms: int, answer: tuple[Any, ...]) -> None:
+    def acquired(
+        self, session: int, asked: tuple[bytes, int, int, int, bool, bool, int], now_ms: int, answer: tuple[Any, ...], note: str = ""
+    ) -> None:
         """asked: name, kind, permits, limit, wait, reentrant, delay_ms; answer: ("granted", token, count), ("queued", ticket, ahead),
         ("busy",), ("deadlock",), ("refused",) for another kind or what cannot be entered."""
         name, kind, permits, limit, wait, reentrant, delay_ms = asked
@@ -160,7 +167,7 @@ class LockTruth:
         if not lock.line and lock.fits(kind, permits):
             self._expect("granted", what, name, answer)
             self._at_once.append((name, answer[1], session))
-            lock.grants.append(Grant(answer[1], session, kind, permits, delay_ms, 0))
+            lock.grants.append(Grant(answer[1], session, kind, permits, delay_ms, 0, note, now_ms))
         elif wait:
             self._expect("queued", what, name, answer)
             if answer[1] <= max(self._token, self._ticket):
@@ -170,7 +177,7 @@ class LockTruth:
                 raise PromiseBroken(
                     "lock-answer", f"{what}: {answer[2]} are said to wait before it, not {len(lock.line)}", self._evidence(name)
                 )
-            lock.line.append(Waiter(answer[1], session, kind, permits, delay_ms))
+            lock.line.append(Waiter(answer[1], session, kind, permits, delay_ms, note, now_ms))
         else:
             self._expect("busy", what, name, answer)
 
@@ -364,7 +371,8 @@ class LockTruth:
             return
         while lock.line and lock.fits(lock.line[0].kind, lock.line[0].permits):
             waiter = lock.line.pop(0)
-            lock.grants.append(Grant(0, waiter.session, waiter.kind, waiter.permits, waiter.delay_ms, waiter.ticket))
+            grant = Grant(0, waiter.session, waiter.kind, waiter.permits, waiter.delay_ms, waiter.ticket, waiter.note, self.now_ms)
+            lock.grants.append(grant)
             self._due.append((name, waiter))
         if not lock.line and not lock.grants:
             del self.locks[name]

@@ -49,10 +49,12 @@ class Rules(NamedTuple):
 
 
 class _Task:
-    def __init__(self, number: int, payload: bytes, priority: int) -> None:
+    def __init__(self, number: int, payload: bytes, priority: int, key: bytes, put_ms: int) -> None:
         self.number = number
         self.payload = payload
         self.priority = priority
+        self.key = key
+        self.put_ms = put_ms
         self.attempts = 0
         self.state = READY
         self.due_ms = 0
@@ -143,7 +145,7 @@ class QueueLedger:
             raise PromiseBroken("queue-order", f"task {number} of {name!r} is put after one with a higher number", list(queue.tasks))
         if queue.live() >= queue.rules.tasks_max or queue.size() + len(payload) > queue.rules.bytes_max:
             raise PromiseBroken("queue-bounded", f"{name!r} takes in more than it may", (queue.rules, queue.counts()))
-        task = queue.tasks[number] = _Task(number, payload, priority)
+        task = queue.tasks[number] = _Task(number, payload, priority, key, self._now_ms)
         if delay_ms:
             task.state, task.due_ms = DELAYED, self._now_ms + delay_ms
         if key and queue.rules.dedupe_ms:

@@ -10,6 +10,7 @@ from coordnode.checking.barrier_rounds import BarrierRounds
 from coordnode.checking.elections import Candidate, ElectionTruth
 from coordnode.checking.group_views import GroupViews
 from coordnode.checking.locks import EXCLUSIVE, SHARED, Grant, LockTruth
+from coordnode.checking.presence import Presence
 from coordnode.checking.queue_ledger import READY, TAKEN, QueueLedger
 from coordnode.checking.shard_owners import ShardOwners
 from coordnode.errors import PromiseBroken
@@ -32,8 +33,23 @@ def token_must_be(what: str, *, taken_for_live: bool, lasts: bool) -> None:
         raise PromiseBroken("token-live", sentence, None)
 
 
+def times_must_agree(what: str, times: Iterable[tuple[int, int]], earliest_ms: int, latest_ms: int) -> None:
+    """(since when by the truth, for how long as it was read): they must name one moment, and one that can have been that of the read."""
+    moments = sorted({since_ms + lasted_ms for since_ms, lasted_ms in times})
+    if len(moments) > 1 or (moments and not earliest_ms <= moments[0] <= latest_ms):
+        sentence = f"{what} is shown to last until {moments}; it was read between {earliest_ms} and {latest_ms}"
+        raise PromiseBroken("read-shows-truth", sentence, tuple(times))
+
+
 def page(rows: Sequence[Any], limit: int) -> Page:
     return (tuple(rows[:limit]), len(rows) > limit) if limit else (tuple(rows), False)
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------------
+
+
+def sessions(truth: Presence, after: int, limit: int) -> Page:
+    return page([(session, one.owner, one.ttl_ms) for session, one in sorted(truth.sessions.items()) if session > after], limit)
 
 
 # --- locks -----------------------------------------------------------------------------------------------------------------
@@ -44,8 +60,8 @@ def lock(truth: LockTruth, name: bytes, limit: int) -> tuple[Any, Page, Page]:
     found = truth.locks.get(name)
     if found is None:
         return None, ((), False), ((), False)
-    holders = [(grant.token, grant.session, grant.kind, grant.permits, _count(grant)) for grant in found.grants]
-    line = [(waiter.ticket, waiter.session, waiter.kind, waiter.permits) for waiter in found.line]
+    holders = [(grant.token, grant.session, grant.kind, grant.permits, _count(grant), grant.note) for grant in found.grants]
+    line = [(waiter.ticket, waiter.session, waiter.kind, waiter.permits, waiter.note) for waiter in found.line]
     return _lock_info(truth, name), page(holders, limit), page(line, limit)
 
 
@@ -171,5 +187,11 @@ def task(truth: QueueLedger, name: bytes, number: int) -> tuple[Any, bytes] | No
     return (_task(found), found.payload) if found is not None else None
 
 
-def _task(found: Any) -> tuple[int, ...]:
-    return found.number, found.state, found.priority, found.attempts, len(found.payload), found.token, found.session
+def task_times(truth: QueueLedger, name: bytes, number: int, age_ms: int, due_ms: int) -> list[tuple[int, int]]:
+    """For `times_must_agree`: since it was put, and until it is due where that is not over."""
+    found = truth.queues[name].tasks[number]
+    return [(found.put_ms, age_ms), *([(found.due_ms - due_ms, 0)] if due_ms else [])]
+
+
+def _task(found: Any) -> tuple[Any, ...]:
+    return found.number, found.state, found.priority, found.attempts, len(found.payload), found.token, found.session, found.key

@@ -273,7 +273,7 @@ class Tasks:
             yield key[skipped:], number
 
     def info(self, number: int, task: Task) -> TaskInfo:
-        now_ms = self._context.cluster_ms
+        now_ms = self._context.shown_ms
         return TaskInfo(
             number,
             task.state,

@@ -10,6 +10,7 @@ from coordnode.client.actions import Finished, SessionChanged, WatchEvents
 from coordnode.client.lease import SessionState
 from coordnode.errors import BadRequest, PromiseBroken, TooLarge
 from coordnode.ids import SessionId
+from coordnode.limits import CLOCK_RATE_ERROR_PPM
 from coordnode.services.commands import (
     KV,
     Change,
@@ -252,6 +253,11 @@ class Recording:
     def is_newest(self, index: int) -> bool:
         """Nothing is committed since: what the truths of services say now, they said then."""
         return index == self._reference.applied
+
+    def read_between_ms(self) -> tuple[int, int]:
+        """What cluster time can have been when the newest state was read: it never runs faster than the fastest clock."""
+        passed_ms = self._world.now_ns // MILLISECOND
+        return int(self._reference.machine.cluster_ms), passed_ms + passed_ms * CLOCK_RATE_ERROR_PPM // 1_000_000 + 1
 
     def newest_revision(self, client: SimClient) -> int:
         return self._monotonic.asked(client.name)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
+from coordnode.checking.presence import Presence
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
@@ -15,6 +16,7 @@ from coordnode.services.commands import (
     Done,
     Expire,
     FirstOperation,
+    OpenSession,
     ReadOperation,
     Result,
     SessionOpened,
@@ -77,6 +79,7 @@ class Workload:
         self.clients: list[SimClient] = []
         self.chance = chance
         self.recording = recording
+        self.presence = Presence()
         self.marks = marks
         self._world = world
         self._operations_max = operations_max
@@ -314,6 +317,9 @@ class Workload:
 
     def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
         """Told by the reference, in the order of the log."""
+        self.presence.now_ms = cluster_ms
+        if isinstance(result, SessionOpened) and isinstance(command.operation, OpenSession):
+            self.presence.opened(int(result.session), command.operation.owner, result.ttl_ms)
         for service in self._services:
             service.on_effect(place, cluster_ms, command, result)
         operation = command.operation
@@ -331,6 +337,8 @@ class Workload:
             self.recording.others.append(_unseen(OTHER, None, place))
 
     def _on_ended(self, sessions: Sequence[SessionId], cluster_ms: int, changes: Changes) -> None:
+        for session in sessions:
+            self.presence.ended(int(session))
         told = [int(session) for session in sessions if any([service.on_session_end(session, cluster_ms) for service in self._services])]
         ended = [int(session) for session in sessions if session not in self._ended]
         self._ended.update(dict.fromkeys(ended))

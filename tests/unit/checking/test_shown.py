@@ -9,6 +9,7 @@ from coordnode.checking.group_views import JOINED, GroupViews
 from coordnode.checking.history import OK, Operation, Value
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.locks import LockTruth
+from coordnode.checking.presence import Presence
 from coordnode.checking.replay import check_store
 from coordnode.checking.verdict import PASS
 from coordnode.errors import PromiseBroken
@@ -18,7 +19,7 @@ def locks() -> LockTruth:
     truth = LockTruth()
     for session in (1, 2, 3):
         truth.opened(session, 0)
-    truth.acquired(1, (b"a", 0, 1, 0, True, False, 0), 0, ("granted", 10, 1))
+    truth.acquired(1, (b"a", 0, 1, 0, True, False, 0), 0, ("granted", 10, 1), "nightly")
     truth.acquired(2, (b"a", 1, 1, 0, True, False, 0), 0, ("queued", 11, 0))
     truth.acquired(3, (b"a", 0, 1, 0, True, False, 0), 0, ("queued", 12, 1))
     truth.acquired(2, (b"b", 2, 2, 3, True, False, 0), 0, ("granted", 13, 1))
@@ -27,7 +28,7 @@ def locks() -> LockTruth:
 
 def test_what_is_read_of_a_lock() -> None:
     info = (b"a", 0, 0, 1, 1, 2)
-    assert shown.lock(locks(), b"a", 1) == (info, (((10, 1, 0, 1, 1),), False), (((11, 2, 1, 1),), True))
+    assert shown.lock(locks(), b"a", 1) == (info, (((10, 1, 0, 1, 1, "nightly"),), False), (((11, 2, 1, 1, ""),), True))
     assert shown.locks(locks(), 0) == ((info, (b"b", 2, 3, 2, 1, 0)), False)
     assert shown.lock(locks(), b"c", 0) == (None, ((), False), ((), False))
 
@@ -93,3 +94,21 @@ def test_counters_are_replayed_in_the_order_of_the_log() -> None:
 
 def test_watches_are_told_of_counters_by_their_names() -> None:
     assert Counters(lambda key: None).event_key(("counters", b"a")) == b"a"
+
+
+def test_who_is_there() -> None:
+    truth = Presence()
+    truth.opened(2, "you@web2", 4_000)
+    truth.opened(1, "you@web1", 5_000)
+    assert shown.sessions(truth, 0, 1) == (((1, "you@web1", 5_000),), True)
+    assert shown.sessions(truth, 1, 0) == (((2, "you@web2", 4_000),), False)
+    truth.ended(2)
+    assert (truth.owner_of(1), truth.owner_of(2)) == ("you@web1", "")
+
+
+def test_times_that_are_shown_name_one_moment_in_which_the_read_can_have_been() -> None:
+    shown.times_must_agree("it", [(100, 50), (140, 10)], 150, 150)
+    shown.times_must_agree("it", [], 150, 150)
+    for times in ([(100, 50), (140, 11)], [(100, 49)], [(100, 51)]):
+        with pytest.raises(PromiseBroken, match="was read between 150 and 150"):
+            shown.times_must_agree("it", times, 150, 150)

@@ -82,8 +82,8 @@ class Scene(Driven):
         self.cluster_ms = at_ms
         self.told(Done, Wake())
 
-    def read(self, operation: ReadOperation) -> Result:
-        return decode_result(self.machine.read(operation))
+    def read(self, operation: ReadOperation, now_ms: int = 0) -> Result:
+        return decode_result(self.machine.read(operation, now_ms=now_ms))
 
     def info(self, queue: bytes = b"q") -> QueueInfo:
         view = self.read(GetQueue(queue))

@@ -35,6 +35,7 @@ from coordnode.services.commands import (
     TaskPut,
     TaskReturned,
     TasksTaken,
+    TaskView,
     Transaction,
     TransactionDone,
 )
@@ -47,6 +48,19 @@ def test_higher_priorities_first_and_in_one_priority_the_first_put() -> None:
     for payload, priority in (("c", 0), ("a", 5), ("e", -128), ("d", 0), ("b", 5), ("top", 127)):
         scene.put(payload, priority=priority)
     assert scene.payloads() == [b"top", b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_how_old_a_task_is_and_when_it_is_due_go_on_without_entries() -> None:
+    scene = Scene()
+    scene.cluster_ms = 1_000
+    number = scene.put("a", delay_ms=5_000)
+
+    def times(now_ms: int) -> tuple[int, int]:
+        view = scene.read(GetTask(b"q", number), now_ms)
+        assert isinstance(view, TaskView)
+        return view.task.age_ms, view.task.due_ms
+
+    assert [times(now_ms) for now_ms in (0, 1_500, 4_000, 9_000)] == [(0, 5_000), (500, 4_500), (3_000, 2_000), (8_000, 0)]
 
 
 def test_a_returned_task_keeps_its_place() -> None:

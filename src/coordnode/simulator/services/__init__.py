@@ -10,6 +10,7 @@ from coordnode.simulator.services.kv import SimKv
 from coordnode.simulator.services.locks import SimLocks
 from coordnode.simulator.services.queues import SimQueues
 from coordnode.simulator.services.service import SimService
+from coordnode.simulator.services.sessions import SimSessions
 from coordnode.simulator.services.shards import SimShards
 from coordnode.simulator.services.watches import SimWatches
 
@@ -25,5 +26,6 @@ SERVICES: tuple[type[SimService], ...] = (
     SimCounters,
     SimGuarded,
     SimJournals,
+    SimSessions,
 )
 """In the order in which they draw: appending one leaves the draws of the others as they were."""

@@ -14,6 +14,7 @@ from coordnode.services.commands import (
     NOTICES,
     Campaign,
     Candidacies,
+    Candidate,
     CandidateQueued,
     Command,
     Depose,
@@ -22,6 +23,7 @@ from coordnode.services.commands import (
     ElectionPage,
     ElectionView,
     Failure,
+    Leader,
     LeaderChange,
     LeadershipGiven,
     LeadershipTaken,
@@ -135,12 +137,26 @@ class SimElections(SimService):
             line = tuple([(int(one.ticket), int(one.session), one.candidate, one.value) for one in result.candidates])
             seen = (_info(result.election), (line, result.more))
             shown.must_be(f"election {operation.name!r}", seen, shown.election(truth, operation.name, operation.limit))
+            self._check_people(operation.name, result)
         elif isinstance(operation, ListElections) and isinstance(result, ElectionPage):
             listed = (tuple([_info(info) for info in result.elections]), result.more)
             shown.must_be("the list of elections", listed, shown.elections(truth, operation.limit))
         elif isinstance(operation, ReadCandidacies) and isinstance(result, Candidacies):
             claims = (tuple([(each.name, int(each.token), int(each.ticket)) for each in result.candidacies]), result.more)
             shown.must_be(f"what session {operation.session} stands for", claims, shown.candidacies(truth, int(operation.session)))
+
+    def _check_people(self, name: bytes, view: ElectionView) -> None:
+        """Whose leadership and candidacies they are, and since when."""
+        truth, presence = self._truth, self.stage.presence
+        leader = view.election.leader if view.election is not None else None
+        people: list[Leader | Candidate] = [*([leader] if leader is not None else []), *view.candidates]
+        owners = [presence.owner_of(int(one.session)) for one in people]
+        shown.must_be(f"who leads and stands in election {name!r}", [one.owner for one in people], owners)
+        line = zip(truth.lines.get(name, []), view.candidates, strict=False)
+        times = [(one.since_ms, candidate.waited_ms) for one, candidate in line]
+        if leader is not None:
+            times.append((truth.leaders[name].since_ms, leader.led_ms))
+        shown.times_must_agree(f"how long election {name!r} is led", times, *self.stage.recording.read_between_ms())
 
     def tokens(self) -> list[tuple[bytes, int]]:
         return self._truth.tokens()
@@ -150,6 +166,7 @@ class SimElections(SimService):
     def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
         operation, session = command.operation, int(command.session)
         truth = self._truth
+        truth.now_ms = cluster_ms
         if isinstance(operation, OpenSession):
             if isinstance(result, SessionOpened) and isinstance(operation.first, Campaign):
                 self._campaigned(int(result.session), operation.first, result.first)

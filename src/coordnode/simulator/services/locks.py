@@ -31,12 +31,14 @@ from coordnode.services.commands import (
     LockEvent,
     LockGiven,
     LockGranted,
+    LockHolder,
     LockInfo,
     LockPage,
     LockQueued,
     LockReleased,
     LockTaken,
     LockView,
+    LockWaiter,
     OpenSession,
     ReadHeldLocks,
     ReadLock,
@@ -58,6 +60,7 @@ SEMAPHORES = ((b"permits/3", 3), (b"permits/2", 2))
 GIVEN_BACK_EVENTS = (LOCK_RELEASED, LOCK_BROKEN)
 TOGETHER_MAX = 3  # acquisitions, or releases, of one client at a time: what has a line has more than one in it
 DELAYS_MS = (0, 0, 400, 3_000)
+NOTES = ("", "nightly", "by hand")
 
 
 class SimLocks(SimService):
@@ -89,12 +92,13 @@ class SimLocks(SimService):
     def _draw(self, *, wait: bool) -> Acquire:
         chance = self.stage.chance.random
         delay_ms = DELAYS_MS[int(chance() * len(DELAYS_MS))]
+        note = NOTES[int(chance() * len(NOTES))]
         reentrant = chance() < 0.2
         if chance() < 0.3:
             name, limit = SEMAPHORES[int(chance() * len(SEMAPHORES))]
-            return Acquire(name, SEMAPHORE, 1 + int(chance() * limit), limit, wait, reentrant, delay_ms)
+            return Acquire(name, SEMAPHORE, 1 + int(chance() * limit), limit, wait, reentrant, delay_ms, note)
         kind = SHARED if chance() < 0.35 else EXCLUSIVE
-        return Acquire(NAMES[int(chance() * len(NAMES))], kind, 1, 0, wait, reentrant, delay_ms)
+        return Acquire(NAMES[int(chance() * len(NAMES))], kind, 1, 0, wait, reentrant, delay_ms, note)
 
     def _acquire(self, client: SimClient) -> None:
         session = self.stage.usable_session(client)
@@ -144,16 +148,40 @@ class SimLocks(SimService):
         if operation is None or not self.stage.recording.is_newest(finished.index):
             return
         if isinstance(operation, ReadLock) and isinstance(result, LockView):
-            holders = [(int(one.token), int(one.session), one.kind, one.permits, one.count if one.session else 0) for one in result.holders]
-            line = [(int(one.ticket), int(one.session), one.kind, one.permits) for one in result.waiters]
-            seen = (_info(result.lock), (tuple(holders), result.more_holders), (tuple(line), result.more_waiters))
-            shown.must_be(f"lock {operation.name!r}", seen, shown.lock(truth, operation.name, operation.limit))
+            self._check_lock(operation, result)
         elif isinstance(operation, ListLocks) and isinstance(result, LockPage):
             listed = (tuple([_info(info) for info in result.locks]), result.more)
             shown.must_be("the list of locks", listed, shown.locks(truth, operation.limit))
         elif isinstance(operation, ReadHeldLocks) and isinstance(result, HeldLocks):
             held = (tuple([(each.name, int(each.token), int(each.ticket), each.count) for each in result.locks]), result.more)
             shown.must_be(f"what session {operation.session} holds of locks", held, shown.held(truth, int(operation.session)))
+
+    def _check_lock(self, operation: ReadLock, view: LockView) -> None:
+        truth, presence, what = self._truth, self.stage.presence, f"lock {operation.name!r}"
+        holders = [
+            (int(one.token), int(one.session), one.kind, one.permits, one.count if one.session else 0, one.note) for one in view.holders
+        ]
+        line = [(int(one.ticket), int(one.session), one.kind, one.permits, one.note) for one in view.waiters]
+        seen = (_info(view.lock), (tuple(holders), view.more_holders), (tuple(line), view.more_waiters))
+        shown.must_be(what, seen, shown.lock(truth, operation.name, operation.limit))
+        claims: list[LockHolder | LockWaiter] = [*view.holders, *view.waiters]
+        owners = [presence.owner_of(int(one.session)) for one in claims]
+        shown.must_be(f"whose {what} is", [one.owner for one in claims], owners)
+        found = truth.locks.get(operation.name)
+        if found is None:
+            return
+        held = list(zip(found.grants, view.holders, strict=False))
+        shown.must_be(
+            f"the delays of {what}",
+            [one.delay_ms for grant, one in held if grant.session],
+            [grant.delay_ms for grant, _ in held if grant.session],
+        )
+        times = [(grant.since_ms, one.held_ms) for grant, one in held]
+        times += [(waiter.since_ms, one.waited_ms) for waiter, one in zip(found.line, view.waiters, strict=False)]
+        times += [(grant.due_ms - one.delay_ms, 0) for grant, one in held if grant.due_ms and one.delay_ms]
+        if view.lock is not None and view.lock.first is not None:
+            times.append((found.grants[0].since_ms, view.lock.first.held_ms))
+        shown.times_must_agree(f"how long {what} is held and awaited", times, *self.stage.recording.read_between_ms())
 
     def tokens(self) -> list[tuple[bytes, int]]:
         return self._truth.tokens()
@@ -195,6 +223,7 @@ class SimLocks(SimService):
 
     def on_effect(self, place: tuple[int, int], cluster_ms: int, command: Command, result: Result) -> None:
         operation = command.operation
+        self._truth.now_ms = cluster_ms
         self._is_clean = isinstance(operation, CloseSession)
         if isinstance(operation, OpenSession):
             if isinstance(result, SessionOpened):
@@ -241,7 +270,7 @@ class SimLocks(SimService):
             operation.reentrant,
             operation.delay_ms,
         )
-        self._truth.acquired(session, asked, cluster_ms, answer)
+        self._truth.acquired(session, asked, cluster_ms, answer, operation.note)
 
     def on_session_end(self, session: int, cluster_ms: int) -> bool:
         if self._is_clean:

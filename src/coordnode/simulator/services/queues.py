@@ -80,8 +80,8 @@ def _counts(info: QueueInfo) -> Counts:
     return info.ready, info.delayed, info.taken, info.dead, info.waiting, info.size
 
 
-def _task(info: TaskInfo) -> tuple[int, ...]:
-    return info.task, info.state, info.priority, info.attempts, info.size, int(info.token), int(info.session)
+def _task(info: TaskInfo) -> tuple[object, ...]:
+    return info.task, info.state, info.priority, info.attempts, info.size, int(info.token), int(info.session), info.key
 
 
 def given_of(tasks: Sequence[TakenTask]) -> list[Given]:
@@ -214,9 +214,15 @@ class SimQueues(SimService):
             tasks = (tuple([_task(each) for each in result.tasks]), result.more)
             what = f"tasks of {operation.queue!r} in state {operation.state}"
             shown.must_be(what, tasks, shown.tasks(self._ledger, operation.queue, operation.state))
+            self._check_times(operation.queue, result.tasks)
         elif isinstance(operation, GetTask) and isinstance(result, TaskView):
             seen = (_task(result.task), result.payload)
             shown.must_be(f"task {operation.task} of {operation.queue!r}", seen, shown.task(self._ledger, operation.queue, operation.task))
+            self._check_times(operation.queue, [result.task])
+
+    def _check_times(self, name: bytes, tasks: Sequence[TaskInfo]) -> None:
+        times = [pair for one in tasks for pair in shown.task_times(self._ledger, name, one.task, one.age_ms, one.due_ms)]
+        shown.times_must_agree(f"how old tasks of {name!r} are", times, *self.stage.recording.read_between_ms())
 
     def tokens(self) -> list[tuple[bytes, int]]:
         return self._ledger.tokens()

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
+from coordnode.checking.presence import Presence
 from coordnode.client.actions import Finished, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.services.commands import ClientOperation, Command, FirstOperation, ReadOperation, Result
 from coordnode.simulator.client import SimClient
@@ -23,6 +24,7 @@ class Stage(Protocol):
 
     chance: random.Random
     recording: Recording
+    presence: Presence
     marks: Marks
     begun: int  # operations so far
 
