@@ -1,19 +1,16 @@
 """`coordctl group`: run, ls, show, watch, join, update, leave: who is there. Starts fast, but for watching and staying."""
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, SESSION, STALE, content, endpoints, must_have_session, name_of, session_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, endpoints, must_have_session, name_of, session_of, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
-from coordctl.flags import Flag, Given, Verb, duration_ms, whole_number
+from coordctl.commands.of_itself import ABOUT, about, said_data, said_labels
+from coordctl.flags import Flag, Given, Verb, duration_ms
 from coordctl.hot import groups
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, SURELY_NOT_DONE, Kind
 from coordnode.errors import BadRequest, Conflict
 
 TTL_MS = 10_000
-DATA = Flag(("--data",), "what others shall know of it: an address, a version; - and @FILE as for kv put", "TEXT")
-LABELS = Flag(("--labels",), "to be found by: key=value, more with commas", "LIST")
-WEIGHT = Flag(("--weight",), "its share of what is assigned over the group; 0: none (default 1)", "N", whole_number)
-ABOUT = (DATA, LABELS, WEIGHT)
 
 LIST = Verb(
     "group ls",
@@ -52,29 +49,6 @@ def main(argv: list[str]) -> int:
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
-
-
-def _data(given: Given) -> bytes | None:
-    return None if given["data"] is None else content(given["data"])
-
-
-def _labels(given: Given) -> dict[str, str] | None:
-    if given["labels"] is None:
-        return None
-    labels: dict[str, str] = {}
-    for part in filter(None, given["labels"].split(",")):
-        key, equals, value = part.partition("=")
-        if not key or not equals:
-            raise BadRequest(f"--labels {part!r}: give key=value, more with commas")
-        if key in labels:
-            raise BadRequest(f"--labels: {key} is given twice; give each key once")
-        labels[key] = value
-    return labels
-
-
-def about(given: Given) -> tuple[bytes, dict[str, str], int]:
-    """What a member that joins says of itself: data, labels, weight."""
-    return _data(given) or b"", _labels(given) or {}, 1 if given["weight"] is None else given["weight"]
 
 
 def _where(given: Given) -> list[tuple[str, int, str]]:
@@ -214,7 +188,7 @@ def _update(given: Given) -> int:
     if given["data"] is None and given["labels"] is None and given["weight"] is None:
         raise BadRequest("nothing is to be changed: give --data, --labels or --weight")
     session = must_have_session(given, "group update")
-    changed = (_data(given), _labels(given), given["weight"])
+    changed = (said_data(given), said_labels(given), given["weight"])
     view, member = groups.update(fast.asking(given), session, name_of(given, "group"), name_of(given, "member"), *changed)
     return _changed(given, "group-update", "updated", session, view, member)
 

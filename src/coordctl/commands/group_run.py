@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from coordctl.commands.asked import name_of
-from coordctl.commands.group import ABOUT, about
 from coordctl.commands.lock_run import ENDING, HOLD_MAX, NOT_ACQUIRED, TTL, check, claimed, run_claimed
+from coordctl.commands.of_itself import ABOUT, about
 from coordctl.flags import Given, Verb
 from coordctl.hot import groups
 from coordctl.report.exits import EXPLAINED, Kind

@@ -6,8 +6,8 @@ import os
 
 from coordctl.commands import fast
 from coordctl.commands.asked import name_of
-from coordctl.commands.group import ABOUT, about
 from coordctl.commands.lock_run import ENDING, NOT_ACQUIRED, TTL, check, claimed, endpoints, report
+from coordctl.commands.of_itself import ABOUT, about
 from coordctl.flags import Given, Verb
 from coordctl.hot import groups, shards
 from coordctl.report import plain
