@@ -16,7 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import coordnode, etcd, needs, scratch
+from beside.clusters import needs, scratch
+from beside.coordnode import coordnode
+from beside.etcd import etcd
 
 OURS, THEIRS = "coordctl lock run", "etcdctl lock"
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import harness
+from beside.clusters import SOURCE, VALUE, needs, parse_shape, processes, scratch
+from beside.coordnode import compile_load, coordnode
 
 TRANSACTION_PUTS = 128
 FILLERS = 8
@@ -32,7 +33,7 @@ def fill(addresses: Sequence[str], keys: int) -> None:
         with connect(addresses) as cluster:
             for start in range(first, keys, FILLERS * TRANSACTION_PUTS):
                 numbers = range(start, min(start + TRANSACTION_PUTS, keys))
-                puts = [Put(b"million/%09d" % number, harness.VALUE) for number in numbers]
+                puts = [Put(b"million/%09d" % number, VALUE) for number in numbers]
                 cluster.kv.transaction([], puts, request_id=f"fill-{start}", timeout=60)
 
     threads = [threading.Thread(target=write, args=(number * TRANSACTION_PUTS,)) for number in range(FILLERS)]
@@ -44,7 +45,7 @@ def fill(addresses: Sequence[str], keys: int) -> None:
 
 @contextmanager
 def busy_loops(count: int) -> Iterator[None]:
-    with harness.processes() as started:
+    with processes() as started:
         for _ in range(count):
             started.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
         yield
@@ -80,10 +81,10 @@ def main() -> None:
     parser.add_argument("--folder")
     parser.add_argument("--flag", action="append", default=[], help="for each member")
     options = parser.parse_args()
-    connections, outstanding = map(int, options.shape.split("x"))
-    sys.path.insert(0, str(harness.SOURCE))
-    harness.needs("cc")
-    with harness.scratch(options.folder) as folder, harness.coordnode(folder, harness.compile_load(folder), options.flag) as cluster:
+    shape = parse_shape(options.shape)
+    sys.path.insert(0, str(SOURCE))
+    needs("cc")
+    with scratch(options.folder) as folder, coordnode(folder, compile_load(folder), options.flag) as cluster:
         began = time.monotonic()
         fill([member.address for member in cluster.members], options.keys)
         print(f"{options.keys} keys written in {time.monotonic() - began:.0f} s; {cluster.check()}", flush=True)
@@ -92,8 +93,8 @@ def main() -> None:
         terms = {one["term"] for one in cluster.statuses()}
         with busy_loops(options.loops):
             try:
-                load = cluster.load(connections, outstanding, options.seconds, "put")
-                print(f"{load.done} puts, {load.per_second:,.0f} a second; {load.typical_ms} ms, p99 {load.long_ms} ms")
+                load = cluster.load("put", shape, options.seconds)
+                print(f"{load.done} puts, {load.per_second:,.0f} a second; {load.p50_ms} ms, p99 {load.p99_ms} ms")
             except subprocess.CalledProcessError:
                 print("the load was refused")
         changed = sum([report(log.stem, events(log, size)) for log, size in zip(logs, sizes, strict=True)])

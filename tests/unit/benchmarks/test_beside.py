@@ -1,0 +1,84 @@
+"""What the benchmark beside etcd and ZooKeeper makes of what others print, and of figures."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.beside import etcd, plots, report, zookeeper
+from benchmarks.beside.clusters import Load, parse_shape
+from benchmarks.beside.rounds import Sample, What, Who, wrong_writes
+
+H2LOAD = """
+finished in 1.00s, 4976.00 req/s, 409.88KB/s
+requests: 4976 total, 4996 started, 4976 done, 4976 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 4976 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 409.88KB (419716) total, 9.84KB (10072) headers (space savings 94.67%), 165.10KB (169060) data
+"""
+SRVR = "Zookeeper version: 3.9.5\nZxid: 0x10003110d\nMode: follower\nNode count: 105\n"
+OURS, OLD, NEW = Who("coordnode", "here", "leader"), Who("etcd", "3.4", "leader"), Who("etcd", "3.7", "spread")
+PUT = What("put", parse_shape("100x10"))
+
+
+def load(per_second: float, writes: int = 0, under_way: int = 0) -> Load:
+    return Load(per_second, 100, 1.0, 1.0, 2.0, 5.0, 0.1, writes, under_way)
+
+
+def rounds_of(figures: dict[Who, list[float]]) -> list[Sample]:
+    return [Sample(number, who, PUT, load(one), 20.0, 10.0) for who, those in figures.items() for number, one in enumerate(those)]
+
+
+def test_h2load_is_understood() -> None:
+    assert etcd.parse_h2load(H2LOAD) == etcd.Said(4976, 0, True, 169060)
+    assert not etcd.parse_h2load(H2LOAD.replace("0 5xx", "1 5xx")).is_all_200
+    with pytest.raises(SystemExit, match="something else"):
+        etcd.parse_h2load("h2load: unrecognized option")
+
+
+def test_the_log_of_h2load_gives_each_requests_time() -> None:
+    assert etcd.parse_log("1795874202227039\t200\t3377\n1795874202227075\t200\t870\n") == [0.87, 3.377]
+
+
+def test_a_reply_without_a_message_is_a_refusal() -> None:
+    said = etcd.Said(succeeded=100, failed=0, is_all_200=True, data_bytes=3_300)
+    assert etcd.wrong_with(said, 33, 10) == ""
+    assert etcd.wrong_with(said._replace(data_bytes=3_630), 33, 10) == ""  # ten more were under way
+    assert "100 replies of 33 bytes have 3267" in etcd.wrong_with(said._replace(data_bytes=3_267), 33, 10)
+    assert etcd.wrong_with(said._replace(failed=1), 33, 10) == "1 requests failed"
+
+
+def test_a_put_of_etcd_is_the_bytes_that_protobuf_wants() -> None:
+    assert etcd.grpc(etcd.message("get")) == b"\x00\x00\x00\x00\x12\x0a\x10" + b"0000000000000001"
+    compare_and_put = etcd.message("cas")
+    assert compare_and_put[:2] == b"\x0a" + bytes([2 + 18 + 66])  # one compare: its target, key and value
+    assert etcd.field(2, b"x" * 200)[:3] == b"\x12\xc8\x01"  # a length of two bytes
+
+
+def test_the_state_of_zookeeper_is_understood_once_it_serves() -> None:
+    assert zookeeper.parse_srvr(SRVR) == zookeeper.State(0x1_0003_110D, "follower", 105)
+    assert zookeeper.parse_srvr("This ZooKeeper instance is not currently serving requests\n") is None
+
+
+def test_writes_that_succeeded_are_counted_once_by_the_cluster() -> None:
+    assert wrong_writes(load(1.0, writes=100), 100) == ""
+    assert "the cluster counts 99" in wrong_writes(load(1.0, writes=100), 99)
+    assert "the cluster counts 101" in wrong_writes(load(1.0, writes=100), 101)
+    assert wrong_writes(load(1.0, writes=100, under_way=3), 103) == ""
+
+
+def test_ours_is_held_against_the_best_of_another_product_round_by_round() -> None:
+    found = report.rows(rounds_of({OURS: [50.0, 60.0, 40.0], OLD: [11.0, 9.0, 10.0], NEW: [5.0, 30.0, 6.0]}))
+    assert [(row.who, row.load.per_second, row.is_best) for row in found] == [(OURS, 50.0, True), (OLD, 10.0, True), (NEW, 6.0, False)]
+    (ratio,) = report.ratios(found)
+    assert ratio.them == OLD
+    assert [round(one, 2) for one in ratio.each] == [4.55, 6.67, 4.0]
+    assert (round(ratio.median, 2), ratio.wanted, ratio.is_kept) == (4.55, 5, False)
+    assert "| put 100x10 | etcd 3.4, leader | 4.55 | 4.5 6.7 4.0 | 5 | NO |" in report.ratio_table([ratio])
+
+
+def test_the_report_has_a_row_and_the_plot_a_bar_for_each() -> None:
+    found = report.rows(rounds_of({OURS: [50_000.0], OLD: [10_000.0]}))
+    assert "| put 100x10 | coordnode here, leader | 50,000 | 1.00 | 1.00 | 2.0 | 20 | 10 | 5.0, 10% |" in report.table(found)
+    drawn = ElementTree.fromstring(plots.plot("put", found))
+    widths = [float(one.get("width", "")) for one in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    assert round(widths[0] / widths[1], 2) == 5
+    assert "50,000/s, p99 2.0 ms" in [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
