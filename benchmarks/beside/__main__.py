@@ -6,8 +6,9 @@
 A shape is connections x outstanding requests of each; keys have 16 bytes, values 64. Each round runs every cluster at every thing, each
 round in another order. After each run the cluster must have counted exactly the writes that succeeded, and its members must be
 equal; a short run under strace counts the syncs. Of etcd and ZooKeeper, Debian's version and the newest take part as far as they are
-here, with all clients at the leader and with clients at all members; ratios are to whichever did best. --fetch gets the newest with
-go and Maven into ~/.cache. Always needs cc, zlib and strace; etcd needs h2load, ZooKeeper a JDK. The machine must be idle.
+here, with all clients at the leader, with clients spread over all members, and etcd's sharing a connection by tens, as gRPC's may;
+ratios are to whichever did best. --fetch gets the newest with go and Maven into ~/.cache. Always needs cc, zlib and strace; etcd
+needs h2load and for its locks libnghttp2-dev, ZooKeeper a JDK. The machine must be idle.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def find_entrants(products: list[str], folder: Path) -> tuple[list[Entrant], lis
     found = coordnode.entrants(coordnode.compile_load(folder)) if "coordnode" in products else []
     left_out: list[str] = []
     if "etcd" in products:
-        theirs, missing = etcd.entrants(newest.etcd())
+        theirs, missing = etcd.entrants(newest.etcd(), folder)
         found, left_out = found + theirs, left_out + missing
     if "zookeeper" in products:
         theirs, missing = zookeeper.entrants(newest.zookeeper(), folder)
@@ -51,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="for each run")
     parser.add_argument("--products", default=",".join(PRODUCTS))
     parser.add_argument("--versions", default="", help="only these of etcd's and ZooKeeper's")
-    parser.add_argument("--layouts", default="leader,spread", help="where clients are connected to")
+    parser.add_argument("--layouts", default="leader,spread,shared", help="where clients are connected to")
     parser.add_argument("--folder", help="where the data is for the time being; a disk (default: the system's temporary folder)")
     parser.add_argument("--out", type=Path, help="a folder for the report, its JSON and plots")
     parser.add_argument("--bars", action="store_true", help="the exit code says whether every bar that was measured is reached")
@@ -77,7 +78,13 @@ def main() -> None:
             clusters.append(stack.enter_context(entrant.start(folder / f"c{number}")))
             clusters[-1].layouts = tuple(layout for layout in clusters[-1].layouts if layout in layouts) or clusters[-1].layouts
         samples = rounds.run(clusters, whats, arguments.rounds, arguments.seconds, say)
-        syncs = [rounds.count_syncs(cluster, what) for cluster in clusters for what in whats if what.kind in WRITES]
+        syncs = [
+            rounds.count_syncs(cluster, who, what)
+            for cluster in clusters
+            for what in whats
+            if what.kind in WRITES
+            for who in rounds.entrants_of(cluster, what)[:1]
+        ]
         states = [f"{cluster.product} {cluster.version}: {cluster.check()}" for cluster in clusters]
     found = report.rows(samples)
     compared = report.ratios(found)

@@ -74,6 +74,7 @@ class Cluster:
     """`members[0]` leads."""
 
     product = ""
+    kinds: tuple[str, ...] = KINDS
     layouts: tuple[str, ...] = ("leader",)  # where its clients may be connected to
     warm_seconds = 1.0  # of load before anything is measured
 

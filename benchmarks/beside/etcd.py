@@ -1,6 +1,7 @@
 """etcd: Debian's and the newest, through its gRPC door.
 
-h2load repeats a prepared request, always of the same key, which costs etcd the least.
+h2load repeats a prepared request, always of the same key, which costs etcd the least; pairs of Lock and Unlock, where the second
+request holds what the first was answered, are etcd_locks.c's.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .clusters import (
+    HERE,
     MEMBERS,
     VALUE,
     WRITES,
@@ -22,14 +24,18 @@ from .clusters import (
     Load,
     Member,
     Shape,
+    compile_c,
     fetch,
     free_ports,
     leader_first,
     missing,
     processes,
+    run_generator,
     wait_for,
 )
 
+SHARING = 10  # clients to a connection
+LIBRARY = Path("/usr/include/nghttp2/nghttp2.h")
 KEY = b"%016d" % 1
 PATHS = {"put": "Put", "get": "Range", "cas": "Txn"}
 HEADERS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
@@ -100,11 +106,13 @@ def wrong_with(said: Said, reply_bytes: int, under_way: int) -> str:
 
 class Etcd(Cluster):
     product = "etcd"
-    layouts = ("leader", "spread")
+    layouts = ("leader", "spread", "shared")
 
-    def __init__(self, members: list[Member], version: str, folder: Path) -> None:
+    def __init__(self, members: list[Member], version: str, folder: Path, locks_program: Path | None) -> None:
         super().__init__(members, version)
         self._folder = folder
+        self._locks_program = locks_program
+        self.kinds = (*PATHS, *(["pair"] if locks_program is not None else []))
         for kind in PATHS:
             (folder / f"{kind}.grpc").write_bytes(grpc(message(kind)))
 
@@ -116,7 +124,11 @@ class Etcd(Cluster):
         return parse_h2load(self._h2load(address, kind, ["-n1"]).communicate()[0])
 
     def load(self, kind: str, shape: Shape, seconds: float, layout: str) -> Load:
+        if layout == "shared":  # as clients in one process share a connection
+            shape = Shape(max(1, shape.connections // SHARING), shape.outstanding * min(SHARING, shape.connections))
         addresses = self.endpoints(layout)[: shape.connections]
+        if kind == "pair":
+            return run_generator([str(self._locks_program), ",".join(addresses), *map(str, shape), str(seconds)])
         written = 0
         if kind in ("get", "cas"):
             written += self._once(addresses[0], "put").succeeded
@@ -128,7 +140,7 @@ class Etcd(Cluster):
             log.unlink(missing_ok=True)
         before = os.times()
         running = [
-            self._h2load(address, kind, [f"-c{share}", f"-m{shape.outstanding}", f"-D{seconds:g}s", f"--log-file={log}"])
+            self._h2load(address, kind, [f"-c{share}", f"-m{shape.outstanding}", f"-D{seconds * 1000:.0f}ms", f"--log-file={log}"])
             for address, share, log in zip(addresses, shares, logs, strict=True)
         ]
         texts = [one.communicate()[0] for one in running]
@@ -163,7 +175,7 @@ class Etcd(Cluster):
 
 
 @contextmanager
-def etcd(folder: Path, program: str = "etcd", version: str = "") -> Iterator[Etcd]:
+def etcd(folder: Path, program: str = "etcd", version: str = "", locks_program: Path | None = None) -> Iterator[Etcd]:
     ports = free_ports(2 * MEMBERS)
     names = [f"e{number}" for number in range(1, MEMBERS + 1)]
     peers = [f"http://127.0.0.1:{port}" for port in ports[:MEMBERS]]
@@ -184,18 +196,23 @@ def etcd(folder: Path, program: str = "etcd", version: str = "") -> Iterator[Etc
                 return None
             return bool(found["leader"] == found["header"]["member_id"])
 
-        yield Etcd(leader_first(members, leads, "etcd"), version, folder)
+        yield Etcd(leader_first(members, leads, "etcd"), version, folder, locks_program)
 
 
-def entrants(newest: Path) -> tuple[list[Entrant], list[str]]:
+def entrants(newest: Path, folder: Path) -> tuple[list[Entrant], list[str]]:
     """What can be started, and how to get what cannot."""
     if missing("h2load"):
         return [], ["etcd: apt-get install nghttp2-client"]
     found, left_out = [], []
+    locks_program = None
+    if LIBRARY.exists():
+        locks_program = compile_c(HERE / "etcd_locks.c", folder, "-lnghttp2")
+    else:
+        left_out.append("etcd's locks: apt-get install libnghttp2-dev")
     for program, remedy in (("etcd", "Debian's etcd: apt-get install etcd-server"), (str(newest), "the newest etcd: --fetch")):
         if missing(program):
             left_out.append(remedy)
             continue
         version = subprocess.run([program, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()[2]
-        found.append(Entrant(Etcd.product, version, partial(etcd, program=program, version=version)))
+        found.append(Entrant(Etcd.product, version, partial(etcd, program=program, version=version, locks_program=locks_program)))
     return found, left_out

@@ -60,7 +60,7 @@ class Ratio(NamedTuple):
 
 
 def median_load(loads: Sequence[Load]) -> Load:
-    return Load(*(statistics.median(values) for values in zip(*loads, strict=True)))  # type: ignore[arg-type]
+    return Load(*(statistics.median(values) for values in zip(*loads, strict=True)))
 
 
 def rows(samples: Sequence[Sample]) -> list[Row]:

@@ -48,9 +48,11 @@ class Syncs(NamedTuple):
     counts: list[int]  # the leader's first
 
 
-def entrants_of(cluster: Cluster, shape: Shape) -> list[Who]:
+def entrants_of(cluster: Cluster, what: What) -> list[Who]:
     """A single connection is at the leader."""
-    layouts = cluster.layouts if shape.connections >= len(cluster.members) else ("leader",)
+    if what.kind not in cluster.kinds:
+        return []
+    layouts = cluster.layouts if what.shape.connections >= len(cluster.members) else ("leader",)
     return [Who(cluster.product, cluster.version, layout) for layout in layouts]
 
 
@@ -82,16 +84,15 @@ def run(clusters: Sequence[Cluster], whats: Sequence[What], rounds: int, seconds
         turn = number % len(clusters)
         for what in whats:
             for cluster in [*clusters[turn:], *clusters[:turn]]:
-                for who in entrants_of(cluster, what.shape):
+                for who in entrants_of(cluster, what):
                     samples.append(once(cluster, who, what, seconds, number))
                     say(samples[-1])
     return samples
 
 
-def count_syncs(cluster: Cluster, what: What) -> Syncs:
+def count_syncs(cluster: Cluster, who: Who, what: What) -> Syncs:
     """A short run of its own, since being traced makes members slow."""
     assert what.kind in WRITES
-    who = entrants_of(cluster, what.shape)[0]
     before = cluster.writes()
     with counted_syncs(cluster.members) as counts:
         cluster.load(what.kind, what.shape, COUNTED_SECONDS, who.layout)
