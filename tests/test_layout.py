@@ -41,13 +41,13 @@ COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
     "__main__": {"commands", "flags"},
-    "commands": {"operations", "report", "results", "inventory", "runner", "hot", "local", "flags"},
+    "commands": {"operations", "report", "results", "inventory", "runner", "hot", "local", "flags", "chaos"},
     "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "results"},
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
     "transport": {"inventory", "results"},
     "runner": {"hot", "local"},
-    "chaos": {"steps", "facts", "transport", "engines", "inventory", "results"},
+    "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local"},
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},
     "engines": {"transport", "inventory", "results"},

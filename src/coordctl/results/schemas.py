@@ -8,6 +8,7 @@ import msgspec
 from coordctl.results import (
     barrier,
     canary,
+    chaos,
     check,
     counter,
     demo,
@@ -31,6 +32,7 @@ from coordctl.results import (
 FAMILIES = (
     barrier,
     canary,
+    chaos,
     check,
     counter,
     demo,
