@@ -34,6 +34,7 @@ VERBS = {
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "chaos": "ls, show, validate, schema: break a cluster on purpose, and heal it",
     "check": "is a recorded history what the model allows?",
+    "logs": "diff: what was different, and where it began",
     "wal": "look into a member's log: dump, verify",
     "schema": "the JSON schema of a verb's -o json",
     "version": "print the version",

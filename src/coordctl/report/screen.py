@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -101,6 +102,38 @@ def short_seconds(seconds: int | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def clock(ms: int) -> str:
+    return time.strftime("%H:%M:%SZ", time.gmtime(ms // 1_000))
+
+
+def clock_ms(ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(ms // 1_000)) + f".{ms % 1_000:03d}"
+
+
+class Progress:
+    """Of long work, on a terminal only; nothing of it stays on the screen."""
+
+    EVERY_SECONDS = 0.2
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._shown_s = time.monotonic()
+        self._is_shown = False
+
+    def show(self, done: int, whole: int) -> None:
+        now_s = time.monotonic()
+        if not sys.stderr.isatty() or now_s - self._shown_s < self.EVERY_SECONDS or not whole:
+            return
+        self._shown_s, self._is_shown = now_s, True
+        sys.stderr.write(f"\r{self._name}: {100 * done // whole} %\x1b[K")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def json_schema(kind: type[msgspec.Struct]) -> None:

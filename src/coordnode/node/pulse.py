@@ -68,7 +68,7 @@ class Pulse:
         self._peers: dict[MemberId, Since] = {}
         self._silent: dict[MemberId, int] = {}  # peer -> pulses in a row without an answer
         self._led = False
-        self._told_ns = time.monotonic_ns()
+        self._began_ns = self._told_ns = time.monotonic_ns()
         self._asks = 0
         self._cpu_s = time.process_time()
         self._waited_s = loop_waited_seconds() or 0.0
@@ -99,6 +99,7 @@ class Pulse:
             config_hash=self._config_hash,
             role=ROLE_NAMES[raft.role],
             leader=raft.leader,
+            uptime_ms=(now_ns - self._began_ns) // MS,
             took_ms=took_ns // MS,
             commits=self._commits.count,
             commit_ms=self._commits.mean_ms,

@@ -32,6 +32,7 @@ PULSE: dict[str, str] = {
     "config_hash": "as in started",
     "role": "of this member",
     "leader": "that it knows",
+    "uptime_ms": "since the process began, by the monotonic clock",
     "took_ms": "length of this second; longer when the process was not run",
     "commits": "answered by this leader",
     "commit_ms": "their mean",

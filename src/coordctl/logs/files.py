@@ -1,0 +1,359 @@
+"""The files that logs are in: found below a folder or in a bundle, read in pieces by several processes, whatever became of them."""
+
+import gzip
+import multiprocessing
+import os
+import re
+import tarfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from io import BufferedIOBase
+from typing import NamedTuple
+
+from coordctl.logs import mining
+from coordctl.logs.lines import Line, Parser
+from coordctl.logs.mining import Miner, Piece, Summary
+from coordnode.errors import BadRequest
+
+PIECE_BYTES = 32 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
+ALONE_BYTES_MAX = 24 * 1024 * 1024  # so much is read sooner than other processes are started
+LINE_BYTES_MAX = 1024 * 1024  # what has no end of line for so long is cut there
+UNPACKED_BYTES_MAX = 8 * 1024 * 1024 * 1024  # of one bundle
+EVER_MS = 1 << 62
+SPREAD_MS_MAX = 3_600_000
+FLIGHT = "flight.log"
+GENERIC = frozenset({"log", "logs", "flight", "etcd", "zookeeper", "coordnode", "events", "output", "messages", "journal", "kernel", "out"})
+NOT_LOGS = (".seg", ".snap", ".part", ".rotten", ".tmp", ".pyc", ".pid", ".sock", ".toml", ".html", ".md", ".py")
+NOT_LOG_FILES = frozenset(
+    {"cluster.json", "manifest.json", "identity", "mark", "lock", "hard_state.a", "hard_state.b", "status.json", "metrics.txt"}
+)
+_ROTATED = re.compile(r"(?:[.-]\d{8}(?:-\d+)?|\.\d{1,4}|\.gz|\.log|\.txt|\.jsonl?|\.out|\.err)$")
+
+
+class Source(NamedTuple):
+    path: str
+    label: str  # of the member it is of, as far as its place tells
+    is_flight: bool
+    size: int
+
+    @property
+    def is_packed(self) -> bool:
+        return self.path.endswith(".gz")
+
+
+class Troubled(NamedTuple):
+    path: str
+    why: str
+
+
+class Found(NamedTuple):
+    sources: list[Source]
+    troubles: list[Troubled]
+
+
+# --- finding -------------------------------------------------------------------------------------------------------
+
+
+def find(places: Sequence[str]) -> Found:
+    """Every file below these places that may be a log. Raises BadRequest when there is none."""
+    sources: list[Source] = []
+    troubles: list[Troubled] = []
+    for place in places:
+        if not os.path.exists(place):
+            raise BadRequest(f"{place}: there is no such file or folder")
+        for path in sorted(_below(place)) if os.path.isdir(place) else [place]:
+            try:
+                size = os.stat(path).st_size
+                with open(path, "rb"):
+                    pass
+            except OSError as error:
+                troubles.append(Troubled(path, f"cannot be read: {error.strerror}"))
+                continue
+            if size == 0:
+                troubles.append(Troubled(path, "is empty"))
+                continue
+            sources.append(Source(path, label_of(path), os.path.basename(path).startswith(FLIGHT), size))
+    if not sources and not troubles:
+        raise BadRequest(f"no logs are in {', '.join(places)}: name log files, folders with logs in them, or a bundle")
+    return Found(sources, troubles)
+
+
+def _below(place: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(place):
+        folders[:] = [name for name in folders if name not in ("wal", "snapshots", "journals", "blobs", "__pycache__") and name[:1] != "."]
+        for name in names:
+            if not name.endswith(NOT_LOGS) and name not in NOT_LOG_FILES and not name.startswith("hard_state"):
+                yield os.path.join(folder, name)
+
+
+def label_of(path: str) -> str:
+    """n1 of n1.log.2.gz, n1-20261128.log and n1/flight.log."""
+    name = os.path.basename(path)
+    while True:
+        shorter = _ROTATED.sub("", name)
+        if shorter == name or not shorter:
+            break
+        name = shorter
+    parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return parent if name.lower() in GENERIC and parent else name
+
+
+# --- bundles -------------------------------------------------------------------------------------------------------
+
+
+def is_bundle(path: str) -> bool:
+    return path.endswith((".tar.gz", ".tgz", ".tar")) and os.path.isfile(path)
+
+
+def unpack(path: str, folder: str) -> list[Troubled]:
+    """Files only, below `folder` only, whatever the names in the archive say."""
+    troubles = []
+    room = UNPACKED_BYTES_MAX
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                parts = [part for part in member.name.split("/") if part not in ("", ".", "..")]
+                if not member.isfile() or not parts:
+                    continue
+                room -= member.size
+                if room < 0:
+                    troubles.append(
+                        Troubled(path, f"holds more than {UNPACKED_BYTES_MAX >> 30} GiB: what is behind {member.name} is left out")
+                    )
+                    break
+                content = archive.extractfile(member)
+                assert content is not None
+                where = os.path.join(folder, *parts)
+                os.makedirs(os.path.dirname(where), exist_ok=True)
+                with open(where, "wb") as file:
+                    while block := content.read(BLOCK_BYTES):
+                        file.write(block)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        troubles.append(Troubled(path, f"is cut off or damaged ({error}): what could be unpacked is used"))
+    return troubles
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def opened(path: str) -> BufferedIOBase:
+    return gzip.GzipFile(path, "rb") if path.endswith(".gz") else open(path, "rb")
+
+
+def lines_of(file: BufferedIOBase, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Lines that begin in [start, end), each with its offset. `start` is where a line begins."""
+    file.seek(start)
+    base, rest = start, b""
+    while base < end:
+        block = file.read1(BLOCK_BYTES)  # of what is cut off, all that there is
+        if not block:
+            break
+        data = rest + block
+        at = 0
+        find_end = data.find
+        while (stop := find_end(b"\n", at)) >= 0 and base + at < end:
+            yield base + at, data[at:stop]
+            at = stop + 1
+        rest = data[at:]
+        base += at
+        if len(rest) > LINE_BYTES_MAX and base < end:
+            yield base, rest[:LINE_BYTES_MAX]
+            base, rest = base + len(rest), b""
+    if rest and base < end:
+        yield base, rest
+
+
+def line_start(file: BufferedIOBase, offset: int) -> int:
+    """Where the first line begins at or behind it."""
+    if offset == 0:
+        return 0
+    file.seek(offset - 1)
+    ahead = file.read(1)
+    while ahead and b"\n" not in ahead:
+        ahead += file.read(65_536)
+        if len(ahead) > LINE_BYTES_MAX:
+            break
+    return offset + ahead.find(b"\n") if b"\n" in ahead else offset + len(ahead)
+
+
+def first_line(file: BufferedIOBase, parser: Parser, start: int, end: int, tries: int = 200) -> Line | None:
+    for number, (_, raw) in enumerate(lines_of(file, start, end)):
+        if number >= tries:
+            break
+        try:
+            line = parser.parse(raw)
+        except (ValueError, KeyError, TypeError):
+            continue
+        if line is not None:
+            return line
+    return None
+
+
+def seek(source: Source, at_ms: int, year: int) -> int:
+    """An offset before which no line is as late as that, found by halving: times of a log only grow, but for small steps."""
+    if at_ms <= 0 or source.is_packed or source.size < BLOCK_BYTES:
+        return 0
+    parser = Parser(year)
+    low, high = 0, source.size
+    with open(source.path, "rb") as file:
+        while high - low > BLOCK_BYTES:
+            middle = (low + high) // 2
+            start = line_start(file, middle)
+            line = first_line(file, parser, start, source.size)
+            if line is None or line.at_ms >= at_ms:
+                high = middle
+            else:
+                low = start
+    return low
+
+
+def last_line(source: Source, year: int) -> Line | None:
+    parser = Parser(year)
+    if source.is_packed:
+        newest = None
+        try:
+            with opened(source.path) as file:
+                for _, raw in lines_of(file, 0, EVER_MS):
+                    try:
+                        newest = parser.parse(raw) or newest
+                    except (ValueError, KeyError, TypeError):
+                        continue
+        except (OSError, EOFError, zlib.error):
+            pass
+        return newest
+    with open(source.path, "rb") as file:
+        start = line_start(file, max(0, source.size - 65_536))
+        for _, raw in reversed(list(lines_of(file, start, source.size))):
+            try:
+                line = parser.parse(raw)
+            except (ValueError, KeyError, TypeError):
+                continue
+            if line is not None:
+                return line
+    return None
+
+
+def mine_piece(piece: Piece, start: int, end: int) -> Summary:
+    """What a process of the pool does."""
+    miner = Miner(piece)
+    try:
+        with opened(piece.path) as file:
+            miner.take(lines_of(file, start, end))
+            if not piece.path.endswith(".gz") and end >= os.fstat(file.fileno()).st_size:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    miner.summary.problem(piece.path, mining.CUT, "its last line has no end")
+    except (OSError, EOFError, zlib.error) as error:
+        miner.summary.problem(piece.path, mining.CUT if isinstance(error, EOFError) else mining.UNREADABLE, str(error))
+    return miner.summary
+
+
+class Mined(NamedTuple):
+    summary: Summary
+    sources: list[Source]
+    troubles: list[Troubled]
+
+
+def mine(found: Found, from_ms: int, to_ms: int, progress: Callable[[int, int], None] = lambda done, all_of_it: None) -> Mined:
+    """Everything from then to then, by as many processes as it is worth."""
+    year = time.gmtime().tm_year
+    covered = _covered(found.sources, year)
+    jobs: list[tuple[Piece, int, int]] = []
+    for number, source in enumerate(found.sources):
+        piece = Piece(source.path, number, source.label, year, from_ms, to_ms, {} if source.is_flight else covered)
+        start = seek(source, from_ms, year)
+        end = source.size if source.is_packed or to_ms >= EVER_MS else min(source.size, seek(source, to_ms, year) + 2 * BLOCK_BYTES)
+        if source.is_packed:
+            jobs.append((piece, 0, EVER_MS))
+            continue
+        with open(source.path, "rb") as file:
+            while start < end:
+                stop = min(end, line_start(file, start + PIECE_BYTES)) if start + PIECE_BYTES < end else end
+                jobs.append((piece, start, stop))
+                start = stop
+    summary = mining.merged(_done(jobs, found.sources, progress))
+    summary.bytes = sum(source.size for source in found.sources)
+    return Mined(summary, found.sources, found.troubles)
+
+
+def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: Callable[[int, int], None]) -> Iterator[Summary]:
+    sizes = [sources[piece.number].size if end >= EVER_MS else end - start for piece, start, end in jobs]
+    whole, done = sum(sizes), 0
+    workers = min(len(jobs), os.cpu_count() or 1)
+    if whole <= ALONE_BYTES_MAX or workers < 2:
+        for job, size in zip(jobs, sizes, strict=True):
+            yield mine_piece(*job)
+            done += size
+            progress(done, whole)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context()) as pool:
+        for result, size in zip(pool.map(mine_piece, *zip(*jobs, strict=True)), sizes, strict=True):
+            yield result
+            done += size
+            progress(done, whole)
+
+
+def _covered(sources: Iterable[Source], year: int) -> dict[str, tuple[int, int]]:
+    """Members whose flight recorder is there: their logs say nothing more about that time."""
+    spans: dict[str, tuple[int, int]] = {}
+    for source in sources:
+        if not source.is_flight:
+            continue
+        try:
+            with opened(source.path) as file:
+                first = first_line(file, Parser(year), 0, EVER_MS)
+        except (OSError, EOFError, zlib.error):
+            continue
+        last = last_line(source, year)
+        if first is None or last is None:
+            continue
+        for member in {first.member or source.label, source.label}:
+            start, end = spans.get(member, (first.at_ms, last.at_ms))
+            spans[member] = (min(start, first.at_ms), max(end, last.at_ms))
+    return spans
+
+
+def text_at(sources: Sequence[Source], place: int) -> str:
+    """The line that a summary remembers by its place."""
+    source = sources[place >> mining.FILE_SHIFT]
+    offset = place & ((1 << mining.FILE_SHIFT) - 1)
+    try:
+        with opened(source.path) as file:
+            _, raw = next(lines_of(file, offset, offset + 1))
+    except (OSError, EOFError, zlib.error, StopIteration):
+        return ""
+    return raw[: mining.SAMPLE_CHARS].replace(b"\0", b"").decode(errors="replace")
+
+
+def bounds(sources: Sequence[Source], year: int) -> tuple[int, int]:
+    """Times of the oldest and the newest line; 0 and 0: no line has one."""
+    firsts, lasts = _ends(sources, year)
+    return min(firsts, default=0), max(lasts, default=0)
+
+
+def spread(sources: Sequence[Source], year: int) -> int:
+    """How far apart the logs end: members whose clocks are minutes off are read as far as the others."""
+    _, lasts = _ends([source for source in sources if source.is_flight] or sources, year)
+    return min(max(lasts) - min(lasts), SPREAD_MS_MAX) if lasts else 0
+
+
+def _ends(sources: Sequence[Source], year: int) -> tuple[list[int], list[int]]:
+    ends = [found for source in sources if (found := _end(source, year)) is not None]
+    return [first for first, _ in ends], [last for _, last in ends]
+
+
+@cache
+def _end(source: Source, year: int) -> tuple[int, int] | None:
+    try:
+        with opened(source.path) as file:
+            first = first_line(file, Parser(year), 0, EVER_MS)
+    except (OSError, EOFError, zlib.error):
+        return None
+    last = last_line(source, year) if first is not None else None
+    if first is None or last is None:
+        return None
+    return min(first.at_ms, last.at_ms), max(first.at_ms, last.at_ms)

@@ -1,0 +1,345 @@
+"""What one log says, counted: how often each kind of line in each second, how large its numbers were, and where the log stood. Pure.
+
+A gigabyte of lines becomes a few megabytes of counts, so logs of any size can be compared; summaries of parts add up.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordctl.logs.lines import INFO, Line, Parser
+
+KINDS_MAX = 3_000  # of one member; lines of further kinds are counted together
+OTHER = "(other lines)"
+ACTS_MAX = 4_000  # of one member; what is told once, and wanted in full
+ANCHORS_MAX = 20_000  # of one member
+ANCHOR_EVERY_MS = 20
+SAMPLE_CHARS = 400
+FILE_SHIFT = 44  # a line's place: number of its file, and its offset there
+JUMP_MS = 500  # a wall clock that moves otherwise than the monotonic one by so much was set
+
+# Of our own events, those that are kept whole.
+ACTS = frozenset(
+    {
+        *(
+            "started",
+            "folder",
+            "listening",
+            "restored",
+            "leaving",
+            "handed_over",
+            "not_handed_over",
+            "stopped",
+            "failed",
+            "diverged",
+            "rotten",
+        ),
+        *("role", "elected", "config", "lost_entries", "regained", "writes_stopped", "peer_up", "peer_lost", "peer_refused", "peer_silent"),
+        *("peer_heard", "space_low", "space_back", "snapshot_failed", "installed", "contact_unreadable", "bug"),
+    }
+)
+NOT_NUMBERS = frozenset({"term", "index", "member", "cluster", "leader", "took_ms", "uptime_ms"})
+MOVED = "clock.moved_ms"  # series: by how much a wall clock was set
+
+CUT, DAMAGED, BINARY, BACKWARDS, NO_TIME, UNREADABLE = "cut off", "damaged", "binary", "time goes back", "without a time", "unreadable"
+
+
+@dataclass(slots=True)
+class Act:
+    """One event of ours, whole."""
+
+    at_ms: int
+    member: str
+    kind: str
+    term: int
+    index: int
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Summary:
+    cells: dict[tuple[str, str], dict[int, list[int]]] = field(
+        default_factory=dict
+    )  # (member, kind) -> second -> [lines, first's place, its ms]
+    series: dict[tuple[str, str], dict[int, list[float]]] = field(default_factory=dict)  # (member, name) -> second -> [count, sum, most]
+    levels: dict[str, int] = field(default_factory=dict)  # kind -> the gravest it was written with
+    samples: dict[tuple[str, str], str] = field(default_factory=dict)
+    anchors: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)  # member -> (term, index, ms)
+    acts: list[Act] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)  # id -> what it calls itself
+    labels: dict[str, set[str]] = field(default_factory=dict)  # id -> what the files are called in which its lines are
+    spans: dict[str, list[int]] = field(default_factory=dict)  # member -> [first ms, last ms, lines]
+    problems: dict[tuple[str, str], list[Any]] = field(default_factory=dict)  # (file, what) -> [how often, the first time's line]
+    lines: int = 0
+    bytes: int = 0
+
+    def problem(self, file: str, what: str, where: str) -> None:
+        self.problems.setdefault((file, what), [0, where])[0] += 1
+
+    def add(self, other: "Summary") -> None:
+        for key, cells in other.cells.items():
+            mine = self.cells.setdefault(key, {})
+            for second, other_cell in cells.items():
+                cell = mine.get(second)
+                if cell is None:
+                    mine[second] = other_cell
+                else:
+                    first_cell = cell if cell[2] <= other_cell[2] else other_cell
+                    mine[second] = [cell[0] + other_cell[0], first_cell[1], first_cell[2]]
+        for key, values in other.series.items():
+            ours = self.series.setdefault(key, {})
+            for second, value in values.items():
+                known = ours.get(second)
+                ours[second] = value if known is None else [known[0] + value[0], known[1] + value[1], max(known[2], value[2])]
+        for kind, level in other.levels.items():
+            self.levels[kind] = max(level, self.levels.get(kind, INFO))
+        for key, text in other.samples.items():
+            self.samples.setdefault(key, text)
+        for member, anchors in other.anchors.items():
+            self.anchors.setdefault(member, []).extend(anchors)
+        self.acts += other.acts
+        self.names |= other.names
+        for member, labels in other.labels.items():
+            self.labels.setdefault(member, set()).update(labels)
+        for member, (first, last, lines) in other.spans.items():
+            span = self.spans.setdefault(member, [first, last, 0])
+            self.spans[member] = [min(span[0], first), max(span[1], last), span[2] + lines]
+        for (file, what), (count, where) in other.problems.items():
+            self.problems.setdefault((file, what), [0, where])[0] += count
+        self.lines += other.lines
+        self.bytes += other.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What of which file is to be mined."""
+
+    path: str
+    number: int  # of the file, for places
+    label: str  # the member it is of, where its lines do not say so
+    year: int
+    from_ms: int
+    to_ms: int
+    covered: dict[str, tuple[int, int]]  # member -> from when to when another file has all of this and more
+
+
+class Miner:
+    def __init__(self, piece: Piece) -> None:
+        self.summary = Summary()
+        self._piece = piece
+        self._parser = Parser(piece.year)
+        self._newest_ms = 0
+        self._anchored: dict[str, tuple[int, int, int]] = {}  # member -> its newest line's place and time
+        self._pulses: dict[str, tuple[int, int]] = {}  # member -> newest pulse's time and uptime
+        self._numbers: dict[str, tuple[str, ...]] = {}  # kind -> fields that are numbers
+        self._kinds: dict[str, int] = {}  # member -> how many
+
+    def take(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        """(offset, line without its end) for each."""
+        parse = self._parser.parse
+        for offset, raw in lines:
+            try:
+                line = parse(raw)
+            except (ValueError, KeyError, TypeError):
+                line = self._mended(offset, raw)
+            if line is None:
+                if raw.strip():
+                    self._without_time(offset, raw)
+                continue
+            self._count(line, offset, raw)
+
+    def _mended(self, offset: int, raw: bytes) -> Line | None:
+        """A line that another one was written into, zeros that a crash left, or bytes that are no text."""
+        where = f"offset {offset}"
+        if b"\0" in raw:
+            self.summary.problem(self._piece.path, BINARY, where)
+            return self._again(raw.replace(b"\0", b""))
+        self.summary.problem(self._piece.path, DAMAGED, where)
+        start = raw.find(b'{"', 1)
+        while start > 0:
+            found = self._again(raw[start:])
+            if found is not None:
+                return found
+            start = raw.find(b'{"', start + 1)
+        return None
+
+    def _again(self, raw: bytes) -> Line | None:
+        try:
+            return self._parser.parse(raw)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _without_time(self, offset: int, raw: bytes) -> None:
+        """Belongs to the line before it, as a traceback does; or it is no text at all."""
+        if b"\0" in raw or sum(byte < 9 or 13 < byte < 32 for byte in raw[:200]) > 4:
+            mended = self._again(raw.replace(b"\0", b"")) if b"\0" in raw else None
+            self.summary.problem(self._piece.path, BINARY, f"offset {offset}")
+            if mended is not None:
+                self._count(mended, offset, raw)
+        elif not self._newest_ms:
+            self.summary.problem(self._piece.path, NO_TIME, f"offset {offset}")
+
+    def _count(self, line: Line, offset: int, raw: bytes) -> None:
+        piece = self._piece
+        summary = self.summary
+        at_ms = line.at_ms
+        if not piece.from_ms <= at_ms < piece.to_ms:
+            return
+        member = line.member or piece.label
+        covered = piece.covered.get(member)
+        if covered is not None and covered[0] <= at_ms <= covered[1]:
+            return
+        if at_ms < self._newest_ms - JUMP_MS:
+            summary.problem(piece.path, BACKWARDS, f"offset {offset}, by {(self._newest_ms - at_ms) / 1_000:.1f} s")
+        self._newest_ms = at_ms
+        kind = line.kind
+        key = (member, kind)
+        cells = summary.cells.get(key)
+        if cells is None:
+            key, cells = self._new_kind(member, kind, raw)
+        second = at_ms // 1_000
+        cell = cells.get(second)
+        if cell is None:
+            cells[second] = [1, piece.number << FILE_SHIFT | offset, at_ms]
+        else:
+            cell[0] += 1
+        if line.level > summary.levels.get(kind, -1):
+            summary.levels[kind] = line.level
+        span = summary.spans.get(member)
+        if span is None:
+            summary.spans[member] = [at_ms, at_ms, 1]
+            summary.labels[member] = {piece.label}
+        else:
+            span[2] += 1
+            if at_ms > span[1]:
+                span[1] = at_ms
+            elif at_ms < span[0]:
+                span[0] = at_ms
+        summary.lines += 1
+        if line.term:
+            self._anchor(member, line.term, line.index, at_ms)
+        if line.fields:
+            self._look_into(member, line, second)
+
+    def _new_kind(self, member: str, kind: str, raw: bytes) -> tuple[tuple[str, str], dict[int, list[int]]]:
+        count = self._kinds[member] = self._kinds.get(member, 0) + 1
+        key = (member, kind if count <= KINDS_MAX else OTHER)
+        self.summary.samples.setdefault(key, raw[:SAMPLE_CHARS].decode(errors="replace"))
+        return key, self.summary.cells.setdefault(key, {})
+
+    def _anchor(self, member: str, term: int, index: int, at_ms: int) -> None:
+        """Where the log stood the moment before it moved, and right after it had."""
+        before = self._anchored.get(member)
+        self._anchored[member] = (term, index, at_ms)
+        if before is not None and (before[0] == term and before[1] == index):
+            return
+        anchors = self.summary.anchors.setdefault(member, [])
+        if anchors and at_ms - anchors[-1][2] < ANCHOR_EVERY_MS and anchors[-1][0] == term:
+            return
+        if len(anchors) >= ANCHORS_MAX:
+            del anchors[::2]
+        if before is not None:
+            anchors.append(before)
+        anchors.append((term, index, at_ms))
+
+    def _look_into(self, member: str, line: Line, second: int) -> None:
+        kind, fields = line.kind, line.fields
+        if kind in ACTS and "hlc" in fields:
+            if len(self.summary.acts) < ACTS_MAX:
+                self.summary.acts.append(Act(line.at_ms, member, kind, line.term, line.index, fields))
+            if kind == "started":
+                self.summary.names[member] = str(fields.get("name", member))
+                self._pulses.pop(member, None)  # its monotonic clock begins anew
+        elif kind == "pulse":
+            self._pulse(member, line, second)
+        names = self._numbers.get(kind)
+        if names is None:
+            names = self._numbers[kind] = tuple(key for key, value in fields.items() if _is_number(key, value, kind))
+        for name in names:
+            value = fields.get(name)
+            if isinstance(value, int | float):
+                self._value(member, f"{kind}.{name}", second, value)
+            elif isinstance(value, dict):
+                for part, number in value.items():
+                    if isinstance(number, int | float):
+                        self._value(member, f"{kind}.{name}.{part}", second, number)
+            elif isinstance(value, list):
+                for part, number in zip(("cpu", "io", "memory"), value, strict=False):
+                    if isinstance(number, int | float):
+                        self._value(member, f"{kind}.{name}.{part}", second, number)
+
+    def _pulse(self, member: str, line: Line, second: int) -> None:
+        """Beside its numbers: whether the wall clock went on as the monotonic one did."""
+        took_ms, uptime_ms = line.fields.get("took_ms"), line.fields.get("uptime_ms")
+        if not isinstance(took_ms, int) or not isinstance(uptime_ms, int):
+            return
+        self._value(member, "pulse.took_ms", second, took_ms)
+        before = self._pulses.get(member)
+        self._pulses[member] = (line.at_ms, uptime_ms)
+        if before is not None and uptime_ms > before[1]:
+            moved_ms = (line.at_ms - before[0]) - (uptime_ms - before[1])
+            if abs(moved_ms) > JUMP_MS:
+                self._value(member, MOVED, second, moved_ms)
+
+    def _value(self, member: str, name: str, second: int, value: float) -> None:
+        values = self.summary.series.get((member, name))
+        if values is None:
+            values = self.summary.series[member, name] = {}
+        cell = values.get(second)
+        if cell is None:
+            values[second] = [1, value, value]
+        else:
+            cell[0] += 1
+            cell[1] += value
+            if value > cell[2]:
+                cell[2] = value
+
+
+def _is_number(key: str, value: object, kind: str) -> bool:
+    if key in NOT_NUMBERS:
+        return False
+    if kind == "pulse":
+        return isinstance(value, int | float | dict | list) and not isinstance(value, bool)
+    return key.endswith("_ms") and isinstance(value, int | float | dict)
+
+
+def merged(parts: Iterator[Summary]) -> Summary:
+    whole = Summary()
+    for part in parts:
+        whole.add(part)
+    whole.acts.sort(key=lambda act: act.at_ms)
+    for anchors in whole.anchors.values():
+        anchors.sort()
+    return whole
+
+
+def by_name(summary: Summary) -> Summary:
+    """The same, with members called by their names: ids are different in each cluster, and nobody knows them by heart."""
+    names = _names(summary)
+    named = Summary(
+        levels=summary.levels, problems=summary.problems, lines=summary.lines, bytes=summary.bytes, names={**names}, labels=summary.labels
+    )
+    for (member, kind), cells in summary.cells.items():
+        named.add(Summary(cells={(names.get(member, member), kind): cells}))
+    for (member, kind), text in summary.samples.items():
+        named.samples.setdefault((names.get(member, member), kind), text)
+    for (member, name), values in summary.series.items():
+        head, _, last = name.rpartition(".")
+        named.add(Summary(series={(names.get(member, member), f"{head}.{names[last]}" if last in names else name): values}))
+    for member, anchors in summary.anchors.items():
+        named.anchors[names.get(member, member)] = sorted([*named.anchors.get(names.get(member, member), []), *anchors])
+    for member, span in summary.spans.items():
+        named.add(Summary(spans={names.get(member, member): span}))
+    named.acts = [Act(act.at_ms, names.get(act.member, act.member), act.kind, act.term, act.index, act.fields) for act in summary.acts]
+    return named
+
+
+def _names(summary: Summary) -> dict[str, str]:
+    """What a member calls itself; else what its file is called, when that is of no other member."""
+    names = dict(summary.names)
+    taken = set(names.values())
+    labels = {member: next(iter(found)) for member, found in summary.labels.items() if member not in names and len(found) == 1}
+    for member, label in labels.items():
+        if label not in taken and list(labels.values()).count(label) == 1:
+            names[member] = label
+    return names

@@ -1,0 +1,212 @@
+"""`logs diff`: gathers logs from folders, bundles and local clusters, has them mined, aligned and compared."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from coordctl.local import fleet
+from coordctl.local.clusters import LocalCluster
+from coordctl.logs import align, comparing, files, mining
+from coordctl.logs.comparing import Compared, Side, Sign, Window
+from coordctl.logs.lines import LEVEL_NAMES
+from coordctl.operations.windows import Asked, times
+from coordctl.results.logs import LogFinding, LogMember, LogOddity, LogsDiff, LogSign, LogTrouble, LogWindow
+from coordnode.errors import BadRequest
+
+FINDINGS_MAX = 20
+CONSEQUENCES_MAX = 12
+AROUND_MS = 60_000  # more than asked for is read: clocks differ
+
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, whole: int) -> None:
+    pass
+
+
+class Gathered(NamedTuple):
+    """The logs of one cluster."""
+
+    found: files.Found
+    names: list[str]  # of members that must be there
+
+
+class Read(NamedTuple):
+    side: Side
+    baseline: Side | None
+    mined: files.Mined
+    missing: list[str]
+
+
+def places_of(cluster: LocalCluster) -> list[str]:
+    """Logs and flight recorders of a cluster on this machine; those that are not there are named by whoever looks for them."""
+    places = []
+    for member in cluster.members:
+        log = fleet.log_path(cluster, member)
+        flight = os.path.join(fleet.data_folder(cluster, member), files.FLIGHT)
+        places += [path for path in (log, f"{log}.1", flight, f"{flight}.1") if os.path.exists(path)]
+    return places
+
+
+@contextmanager
+def gathered(places: Sequence[str], cluster: LocalCluster | None) -> Iterator[Gathered]:
+    """Of named files, folders and bundles, else of the local cluster. What was unpacked goes away at the end."""
+    names: list[str] = []
+    if not places:
+        assert cluster is not None
+        names = [member.name for member in cluster.members]
+        places = places_of(cluster)
+        if not places:
+            raise BadRequest(f"{cluster.name} has no logs in {cluster.folder}")
+    scratch = ""
+    troubles: list[files.Troubled] = []
+    looked: list[str] = []
+    try:
+        for number, place in enumerate(places):
+            if files.is_bundle(place):
+                scratch = scratch or tempfile.mkdtemp(prefix="coordctl-logs-")
+                folder = os.path.join(scratch, str(number))
+                os.makedirs(folder)
+                troubles += files.unpack(place, folder)
+                looked.append(folder)
+            else:
+                looked.append(place)
+        found = files.find(looked)
+        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names)
+    finally:
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read:
+    """Mined, with names for members, clocks compared, cut into window and baseline."""
+    year = time.gmtime().tm_year
+    oldest_ms, newest_ms = files.bounds(logs.found.sources, year)
+    if not newest_ms:
+        raise BadRequest(f"no line with a time is in {', '.join(source.path for source in logs.found.sources[:3]) or 'these logs'}")
+    cut = times(asked, oldest_ms, newest_ms)
+    low, high = min(cut.from_ms, cut.baseline_from_ms), max(cut.to_ms, cut.baseline_to_ms)
+    spread_ms = max(AROUND_MS, files.spread(logs.found.sources, year))
+    mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)
+    summary = mining.by_name(mined.summary)
+    offsets = align.offsets(summary.anchors)
+    side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets)
+    baseline = Side(summary, Window(cut.baseline_from_ms, cut.baseline_to_ms), offsets)
+    missing = [name for name in logs.names if name not in summary.spans]
+    voters = {str(voter) for act in summary.acts if act.kind == "config" for voter in act.fields.get("voters", ())}
+    missing += [
+        f"member {voter}" for voter in sorted(voters) if summary.names.get(voter, "") not in summary.spans and voter not in summary.spans
+    ]
+    return Read(side, baseline if _has_any(baseline) else None, mined._replace(summary=summary), missing)
+
+
+def _has_any(side: Side) -> bool:
+    return any(side.seconds_of(member) >= comparing.STEADY_SECONDS_MIN / 2 for member in side.summary.spans)
+
+
+def diff(
+    places: Sequence[str], cluster: LocalCluster | None, asked: Asked, against: Sequence[str] = (), progress: Progress = no_progress
+) -> LogsDiff:
+    """Against a baseline in the same logs, or against another run, which is taken whole."""
+    began = time.monotonic()
+    with gathered(places, cluster) as logs:
+        if against:
+            everything = Asked(start="0001-01-01T00:00:00Z")
+            now = read(logs, asked if asked != Asked() else everything, progress)
+            with gathered(against, None) as others:
+                other = read(others, everything, progress)
+                before: Side | None = other.side
+                words = f"another run, {', '.join(against)}"
+        else:
+            now = read(logs, asked, progress)
+            before = now.baseline
+            words = "what was before it" if before is not None else "nothing: there are no lines before it"
+        compared = comparing.compare(now.side, before)
+        return _shown(now, before, compared, words, began)
+
+
+def _shown(now: Read, before: Side | None, compared: Compared, words: str, began: float) -> LogsDiff:
+    sources = now.mined.sources
+    has_lines = any(now.side.seconds_of(member) for member in now.side.summary.spans)
+    outcome = "unknown" if not has_lines else "different" if compared.roots else "no difference"
+    window = now.side.window
+    return LogsDiff(
+        outcome=outcome,  # type: ignore[arg-type]
+        exit_code={"unknown": 3, "different": 1, "no difference": 0}[outcome],  # type: ignore[arg-type]
+        window=LogWindow(from_ms=window.from_ms, to_ms=window.to_ms),
+        baseline=None if before is None else LogWindow(from_ms=before.window.from_ms, to_ms=before.window.to_ms),
+        compared_with=words,
+        members=members_of(now.side),
+        first=None if compared.first is None else sign_of(compared.first, sources),
+        findings=[finding_of(root, sources) for root in compared.roots[:FINDINGS_MAX]],
+        findings_left_out=max(0, len(compared.roots) - FINDINGS_MAX),
+        oddities=[
+            LogOddity(member=member, kind=name, value=value, others=others)
+            for member, name, value, others in comparing.odd_members(now.side)
+        ],
+        troubles=troubles_of(now.mined),
+        missing=now.missing,
+        comparisons=compared.compared,
+        lines=now.mined.summary.lines,
+        bytes=now.mined.summary.bytes,
+        elapsed_ms=round((time.monotonic() - began) * 1_000),
+        sources=[source.path for source in sources],
+    )
+
+
+def members_of(side: Side) -> list[LogMember]:
+    shown = []
+    for member, (first, last, lines) in sorted(side.summary.spans.items()):
+        offset = side.offset(member)
+        shown.append(
+            LogMember(
+                name=member,
+                lines=lines,
+                from_ms=first,
+                to_ms=last,
+                clock_ms=offset.ms if offset.places else None,
+                clock_error_ms=offset.error_ms,
+                clock_agreeing=round(offset.agreeing, 2),
+            )
+        )
+    return shown
+
+
+def troubles_of(mined: files.Mined) -> list[LogTrouble]:
+    told = [LogTrouble(source=one.path, what=one.why) for one in mined.troubles]
+    for (path, what), (count, where) in sorted(mined.summary.problems.items()):
+        times_told = "" if count == 1 else f"{count} times, first "
+        told.append(LogTrouble(source=path, what=f"{what}: {times_told}{where}"))
+    return told
+
+
+def sign_of(sign: Sign, sources: Sequence[files.Source]) -> LogSign:
+    return LogSign(**_fields(sign, sources))  # type: ignore[arg-type]
+
+
+def finding_of(root: Sign, sources: Sequence[files.Source]) -> LogFinding:
+    following = comparing.all_consequences(root)
+    return LogFinding(
+        **_fields(root, sources),  # type: ignore[arg-type]
+        consequences=[sign_of(sign, sources) for sign in following[:CONSEQUENCES_MAX]],
+        consequences_left_out=max(0, len(following) - CONSEQUENCES_MAX),
+        concurrent=[f"{sign.member} {sign.kind}" for sign in root.concurrent[:CONSEQUENCES_MAX]],
+    )
+
+
+def _fields(sign: Sign, sources: Sequence[files.Source]) -> dict[str, object]:
+    return {
+        "member": sign.member,
+        "kind": sign.kind,
+        "what": sign.what,
+        "level": LEVEL_NAMES[sign.level],
+        "onset_ms": sign.onset_ms,
+        "error_ms": sign.error_ms,
+        "now": round(sign.now, 2),
+        "before": round(sign.before, 2),
+        "text": files.text_at(sources, sign.place) if sign.place >= 0 else "",
+    }

@@ -1,0 +1,81 @@
+"""What the `logs` verbs print."""
+
+from typing import Literal
+
+import msgspec
+
+
+class LogWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """[from, to), UTC."""
+
+    from_ms: int
+    to_ms: int
+
+
+class LogMember(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    lines: int
+    from_ms: int
+    to_ms: int
+    clock_ms: int | None  # so much its clock is ahead of the middle one, corrected below; null: not known
+    clock_error_ms: int
+    clock_agreeing: float  # share of the places of the log that this offset is right for
+
+
+class LogTrouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about the input that was worked around."""
+
+    source: str
+    what: str
+
+
+class LogSign(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is different."""
+
+    member: str
+    kind: str  # of lines, or the name of a number
+    what: str  # new, more, fewer, higher, silent, clock set
+    level: str
+    onset_ms: int  # corrected
+    error_ms: int
+    now: float  # lines in the window, or the highest value
+    before: float  # lines to be expected, or the usual value
+    text: str  # the first such line; "": there is none
+
+
+class LogFinding(LogSign, frozen=True, kw_only=True):
+    """What nothing else explains, with what follows from it."""
+
+    consequences: list[LogSign]
+    consequences_left_out: int
+    concurrent: list[str]  # what may as well have been first: "member kind"
+
+
+class LogOddity(msgspec.Struct, frozen=True, kw_only=True):
+    """One member differs from the others within the same time."""
+
+    member: str
+    kind: str
+    value: float
+    others: float
+
+
+class LogsDiff(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.logs-diff/1"] = "coordctl.logs-diff/1"
+    outcome: Literal["no difference", "different", "unknown"]
+    exit_code: Literal[0, 1, 3]
+    window: LogWindow
+    baseline: LogWindow | None
+    compared_with: str  # in words
+    members: list[LogMember]
+    first: LogSign | None
+    findings: list[LogFinding]
+    findings_left_out: int
+    oddities: list[LogOddity]
+    troubles: list[LogTrouble]
+    missing: list[str]  # members that others speak of, and of which there is no log
+    comparisons: int
+    lines: int
+    bytes: int
+    elapsed_ms: int
+    sources: list[str]
