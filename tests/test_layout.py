@@ -24,7 +24,7 @@ COORDNODE: dict[str, set[str]] = {
     "wire": RAFT_TYPES | SERVICE_TYPES,
     "checking": set(),
     "storage": {"wire", "services.commands.records", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
-    "net": {"wire", *RAFT_TYPES, *SERVICE_TYPES},
+    "net": {"wire", "client.tls", *RAFT_TYPES, *SERVICE_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
     "client": {"wire", *SERVICE_TYPES},
@@ -41,8 +41,8 @@ COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
     "__main__": {"commands", "flags"},
-    "commands": {"operations", "report", "results", "inventory", "runner", "hot", "local", "flags", "chaos"},
-    "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "results"},
+    "commands": {"operations", "report", "results", "inventory", "authority", "runner", "hot", "local", "flags", "chaos"},
+    "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "authority", "results"},
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
     "transport": {"inventory", "results"},
@@ -54,6 +54,7 @@ COORDCTL: dict[str, set[str]] = {
     "hot": {"local"},
     "local": set(),
     "inventory": {"flags"},
+    "authority": set(),
     "flags": set(),
     "results": set(),
     "report": {"results", "flags"},

@@ -32,6 +32,7 @@ VERBS = {
     "wait": "until the cluster is as --for says",
     "canary": "run: does the cluster do what users need?",
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
+    "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "ls, show, validate, schema: break a cluster on purpose, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "diff: what was different, and where it began",

@@ -1,6 +1,7 @@
 """How one member is set up: a TOML file, then the environment, then flags. Every mistake is named, with its place and the remedy."""
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -30,6 +31,8 @@ class Listen(NamedTuple):
 
 LOG_BYTES_LEAST = 64 * KIB
 LISTEN = Listen("127.0.0.1", 7001)
+PLAINTEXT = "plaintext"
+RISKS = (PLAINTEXT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class NodeConfig:
     name: str = ""  # only shown; "": "member ID"
     listen: Listen = LISTEN  # clients, members and HTTP
     advertise: str = ""  # how others reach this member, host:port; "": the address it listens on
+    tls: str = ""  # folder with ca.pem, certificate.pem, key.pem; "": in the clear
+    accept: str = ""  # a risk that is taken knowingly, one of RISKS
     http_listen: Listen | None = None  # a second place that speaks only HTTP, for those who may see the state but not change it
     log_file: str = ""  # where events go, one JSON object a line; "": to standard error
     log_bytes_max: int = 8 * MIB  # a larger log file is put aside, as FILE.1
@@ -144,6 +149,12 @@ def _parse_path(text: str) -> str:
     return text
 
 
+def _parse_risk(text: str) -> str:
+    if text not in RISKS:
+        raise ValueError(f"give one of {', '.join(RISKS)}")
+    return text
+
+
 class Key(NamedTuple):
     """One setting as people write it."""
 
@@ -161,6 +172,8 @@ KEYS: dict[str, Key] = {
     "name": Key("name", _parse_name, "what this member is called; only shown", "NAME"),
     "listen": Key("listen", parse_listen, "where clients, members and HTTP connect; port 0: the system chooses", "HOST:PORT"),
     "advertise": Key("advertise", _parse_advertise, "how others reach this member, when it is not the address of --listen", "HOST:PORT"),
+    "tls": Key("tls", _parse_path, "folder with ca.pem, certificate.pem and key.pem; members and clients without are refused", "DIR"),
+    "accept": Key("accept", _parse_risk, "a risk taken knowingly; plaintext: whoever reaches the port may read and change all", "RISK"),
     "http-listen": Key("http_listen", parse_listen, "a second place that speaks only HTTP", "HOST:PORT"),
     "log-file": Key("log_file", _parse_path, "where events go instead of standard error", "FILE"),
     "log-max": Key("log_bytes_max", parse_size, "a log file that grows beyond this is put aside as FILE.1; one is kept", "8MiB"),
@@ -341,9 +354,23 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
         wrong.append(f"{at('pending_bytes_max')}: give at least 8MiB: the largest requests must fit")
     if config.http_listen is not None and config.http_listen.port and config.http_listen == config.listen:
         wrong.append(f"{at('http_listen')}: {config.listen} speaks HTTP already; leave http-listen out, or give another address")
+    for field in ("listen", "http_listen"):
+        place = getattr(config, field)
+        if place is not None and not _is_loopback(place.host) and not config.tls and config.accept != PLAINTEXT:
+            wrong.append(
+                f"{at(field)}: {place} can be reached from other machines, and without tls whoever reaches it may read and change "
+                f"everything: give tls a folder of certificates, or take the risk with accept = {PLAINTEXT!r}"
+            )
     if not config.advertise and config.listen.host in ("0.0.0.0", "::"):
         wrong.append(f"{at('listen')}: others cannot connect to {config.listen.host}; say with advertise how they reach this member")
     return wrong
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> NodeConfig:

@@ -85,7 +85,8 @@ class Process:
     def start(self, *flags: str, optimised: bool = False, environment: Mapping[str, str] | None = None) -> None:
         assert self.running is None
         command = [*self.prefix, sys.executable, *(["-O"] if optimised else []), "-m", "coordnode", "run", "--folder", str(self.folder)]
-        command += ["--listen", f"{self.address[0]}:{self.address[1]}", *FLAGS, *flags]
+        accepted = () if self.address[0].startswith("127.") else ("--accept", "plaintext")  # networks of the tests' own
+        command += ["--listen", f"{self.address[0]}:{self.address[1]}", *accepted, *FLAGS, *flags]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COORDNODE_")}
         with self.log.open("ab") as log:
             everything = kept | {"PYTHONPATH": str(SOURCE)} | dict(environment or {})

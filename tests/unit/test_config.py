@@ -74,7 +74,10 @@ def test_a_wrong_value_is_named_with_its_place_and_the_remedy(arguments: list[st
         (["--connections-max", "0"], "give 1 to 1000000"),
         (["--pending-max", "1MiB"], "the largest requests must fit"),
         (["--http-listen", "127.0.0.1:7001"], "127.0.0.1:7001 speaks HTTP already"),
-        (["--listen", "0.0.0.0:7001"], "say with advertise how they reach this member"),
+        (["--listen", "0.0.0.0:7001", "--accept", "plaintext"], "say with advertise how they reach this member"),
+        (["--listen", "10.0.0.1:7001"], "--listen: 10.0.0.1:7001 can be reached from other machines, and without tls whoever reaches it"),
+        (["--http-listen", "host.example:80"], "--http-listen: host.example:80 can be reached from other machines"),
+        (["--accept", "everything"], "give one of plaintext"),
         (["--member", str(2**53)], "ids are below 2**53"),
     ],
 )

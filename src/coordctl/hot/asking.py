@@ -6,7 +6,7 @@ import os
 import time
 
 from coordctl.hot import frames
-from coordctl.hot.bare import socket
+from coordctl.hot.bare import secured, socket
 from coordctl.local.clusters import Endpoint, host_and_port
 from coordnode import __version__
 from coordnode.client.identity import who
@@ -16,6 +16,8 @@ from coordnode.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from coordnode.client.tls import Secured
 
 ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
 REFUSED_SECONDS = 1.0  # when every member has refused connections for so long, none runs
@@ -135,7 +137,7 @@ class Asking:
         finally:
             connection.close()
 
-    def _connect(self, address: str) -> socket.socket:
+    def _connect(self, address: str) -> socket.socket | Secured:
         try:
             host, port = host_and_port(address)
             # As bytes, an ASCII name is looked up without loading the tables of international ones.
@@ -149,7 +151,7 @@ class Asking:
             try:
                 connection.connect(name)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connection
+                return secured(connection)
             except OSError as error:
                 connection.close()
                 trouble = "fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coordctl.hot.bare import socket
+    from coordnode.client.tls import Secured
 
 MAGIC, VERSION = 0xC5, 1
 HELLO, ASKS, ANSWERS, REFUSAL = 1, 3, 4, 5
@@ -68,14 +69,14 @@ def content(header: bytes, body: bytes) -> Any:
     return found
 
 
-def receive(connection: socket.socket, until: float) -> tuple[int, Any]:
+def receive(connection: socket.socket | Secured, until: float) -> tuple[int, Any]:
     """(kind, content) of the next frame. Raises TimeoutError."""
     header = _exactly(connection, HEADER_BYTES, until)
     kind, length = body_bytes(header)
     return kind, content(header, _exactly(connection, length, until))
 
 
-def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
+def _exactly(connection: socket.socket | Secured, count: int, until: float) -> bytes:
     parts = bytearray()
     while len(parts) < count:
         left = until - time.monotonic()

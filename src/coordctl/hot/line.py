@@ -6,7 +6,7 @@ import os
 import select
 
 from coordctl.hot import frames
-from coordctl.hot.bare import socket
+from coordctl.hot.bare import secured, socket
 from coordctl.hot.talk import Connect, Disconnect, Send, Talk
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
@@ -16,6 +16,8 @@ from coordnode.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from coordnode.client.tls import Secured
 
 
 class SmallChance:
@@ -29,7 +31,8 @@ class Line:
     def __init__(self, talk: Talk, identity: str) -> None:
         self._talk = talk
         self._identity = identity
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | Secured | None = None
+        self._is_secured = False
         self._is_connected = False
         self._is_greeted = False
         self._out = bytearray()
@@ -40,7 +43,8 @@ class Line:
     def descriptor(self) -> tuple[int, int]:
         if self._socket is None:
             return -1, 0
-        writes = select.POLLOUT if self._out or not self._is_connected else 0
+        unsent = self._out or not self._is_connected or (self._is_secured and self._socket.wants_to_write())  # type: ignore[union-attr]
+        writes = select.POLLOUT if unsent else 0
         return self._socket.fileno(), select.POLLIN | writes
 
     def drive(self, now_ms: int) -> None:
@@ -83,7 +87,7 @@ class Line:
             self._socket = socket.socket(family, socket.SOCK_STREAM)
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._is_connected = self._is_greeted = False
+            self._is_connected = self._is_greeted = self._is_secured = False
             self._out.clear()
             self._in.clear()
             self._held_back.clear()
@@ -112,6 +116,13 @@ class Line:
 
     def _on_connected(self, now_ms: int) -> None:
         self._is_connected = True
+        try:
+            connection = secured(self._socket)  # type: ignore[arg-type]
+        except OSError as error:
+            self._give_up((error.strerror or str(error)).lower(), now_ms)
+            return
+        self._is_secured = connection is not self._socket
+        self._socket = connection
         self._out += frames.hello(self._identity, __version__)
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
@@ -122,7 +133,7 @@ class Line:
         (self._held_back if waits else self._out).extend(asked)
 
     def _flush(self, now_ms: int) -> None:
-        if self._socket is None or not self._is_connected or not self._out:
+        if self._socket is None or not self._is_connected or not (self._out or self._is_secured):
             return
         try:
             del self._out[: self._socket.send(self._out)]

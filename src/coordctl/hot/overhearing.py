@@ -8,6 +8,7 @@ import time
 
 from coordctl.hot import frames
 from coordctl.hot.asking import Asking
+from coordctl.hot.bare import secured
 from coordctl.hot.talk import NOTICES
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
@@ -16,6 +17,8 @@ from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from coordnode.client.tls import Secured
 
 LISTEN_SECONDS = 1.0
 SESSIONS_MAX = 32
@@ -38,7 +41,7 @@ def told_after_ms(asking: Asking, operation: list[object], sessions: Sequence[in
             listening.close()
 
 
-def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
+def _listen(address: str, sessions: Sequence[int]) -> socket.socket | Secured | None:
     """A connection on which their notices are watched, and known to be; None: that could not be had."""
     if not sessions:
         return None
@@ -47,10 +50,11 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
     for number, session in enumerate(sessions, 1):
         key = session.to_bytes(8)
         asks.append([frames.WATCH, number, key, key + b"\0", 0, NOTICES])
-    connection = None
+    connection: socket.socket | Secured | None = None
     try:
-        connection = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = raw = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = secured(raw)
         hello = frames.hello("coordctl", __version__)
         connection.sendall(hello + frames.asks(asks, 0))
         answered: list[int] = []
@@ -63,7 +67,7 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | None:
         return None
 
 
-def _pushes(connection: socket.socket, until: float) -> list[tuple[int, int]]:
+def _pushes(connection: socket.socket | Secured, until: float) -> list[tuple[int, int]]:
     """(request, how many changes) of the next frame's."""
     kind, content = frames.receive(connection, until)
     return [(answer[1], len(answer[2])) for answer in content if answer[0] == frames.PUSH] if kind == frames.ANSWERS else []

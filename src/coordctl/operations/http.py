@@ -5,6 +5,7 @@ import json
 from typing import Any, NamedTuple
 
 from coordctl.local.clusters import host_and_port
+from coordnode.client import tls
 from coordnode.errors import Disconnected, TimedOut, Unreachable
 
 GRACE_SECONDS = 0.5  # a member is told how long we wait, and may say at the very end that it waited in vain
@@ -29,7 +30,12 @@ def ask(address: str, method: str, path: str, body: object = None, *, seconds: f
     patience_ms = max(1, round(seconds * 1000))
     headers = {"Content-Type": "application/json"} | ({"Coord-Session": str(session)} if session else {})
     host, port = host_and_port(address)
-    connection = http.client.HTTPConnection(host, port, timeout=seconds + GRACE_SECONDS)
+    context = tls.context_here()
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=seconds + GRACE_SECONDS)
+        if context is None
+        else http.client.HTTPSConnection(host, port, timeout=seconds + GRACE_SECONDS, context=context)
+    )
     try:
         try:
             connection.connect()

@@ -11,6 +11,7 @@ from typing import Any
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import parse_metrics
 from coordctl.local.clusters import Endpoint, host_and_port
+from coordnode.client import tls
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 STATUS, METRICS = "/status", "/metrics"
@@ -23,12 +24,12 @@ class _Question:
         self.trouble = ""
         self.answer = bytearray()
         self.is_over = False
-        self.socket: socket.socket | None = None
+        self.socket: socket.socket | tls.Secured | None = None
         try:
             family, kind, protocol, _, name = socket.getaddrinfo(*host_and_port(endpoint.address), type=socket.SOCK_STREAM)[0]
-            self.socket = socket.socket(family, kind, protocol)
-            self.socket.setblocking(False)
-            self.socket.connect(name)
+            self.socket = connection = socket.socket(family, kind, protocol)
+            connection.setblocking(False)
+            connection.connect(name)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -53,10 +54,15 @@ class _Question:
             if not self._is_sent:
                 if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     raise OSError(error, os.strerror(error))
+                if tls.folder_here():
+                    assert isinstance(self.socket, socket.socket)
+                    self.socket = tls.secured(self.socket)
                 self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: coordnode\r\nConnection: close\r\n\r\n".encode())
                 self._is_sent = True
                 return
             data = self.socket.recv(1 << 20)
+        except BlockingIOError:  # nothing whole has come yet
+            return
         except OSError as error:
             self.fail(error)
             return

@@ -7,6 +7,7 @@ import msgspec
 
 from coordctl.results import (
     barrier,
+    ca,
     canary,
     chaos,
     check,
@@ -32,6 +33,7 @@ from coordctl.results import (
 
 FAMILIES = (
     barrier,
+    ca,
     canary,
     chaos,
     check,

@@ -33,6 +33,7 @@ from coordnode.client.lease import SessionState
 from coordnode.client.locks import acquire_operation
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks
+from coordnode.client.tls import dialling, folder_here
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
@@ -41,9 +42,15 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 
 
-async def connect(endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS) -> "Cluster":
-    """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed."""
-    return Cluster(Tasks(parse_addresses(endpoints), identity or who()), in_ms(timeout, "timeout"))
+async def connect(
+    endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS, tls: str | None = None
+) -> "Cluster":
+    """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed.
+
+    `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
+    """
+    context = dialling(folder_here() if tls is None else tls)
+    return Cluster(Tasks(parse_addresses(endpoints), identity or who(), tls=context), in_ms(timeout, "timeout"))
 
 
 class Cluster:

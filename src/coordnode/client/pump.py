@@ -21,6 +21,7 @@ from coordnode.client.lease import SessionState
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
 from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
+from coordnode.client.tls import Secured, dialling
 from coordnode.errors import BadRequest, CoordError
 from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.limits import MIB
@@ -33,12 +34,13 @@ UNSENT_BYTES_MAX = 64 * MIB
 
 
 class Pump:
-    def __init__(self, addresses: list[Address], identity: str) -> None:
+    def __init__(self, addresses: list[Address], identity: str, tls: str = "") -> None:
+        self._tls = dialling(tls)
         self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._changed = threading.Condition()
         self._is_pumped = False
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | Secured | None = None
         self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
         self._is_dialling = False
         self._unsent = bytearray()
@@ -242,7 +244,7 @@ class Pump:
         poll.register(self._wake_read, select.POLLIN)
         connection = self._socket
         if connection is not None:
-            poll.register(connection, select.POLLOUT if self._is_dialling else select.POLLIN | (select.POLLOUT if self._unsent else 0))
+            poll.register(connection, self._awaited_events(connection))
         self._changed.release()
         try:
             ready = dict(poll.poll(wait_ms))
@@ -253,6 +255,12 @@ class Pump:
                 os.read(self._wake_read, 4096)
         if connection is not None and connection is self._socket and connection.fileno() in ready:
             self._on_ready(connection, ready[connection.fileno()])
+
+    def _awaited_events(self, connection: socket.socket | Secured) -> int:
+        if self._is_dialling:
+            return select.POLLOUT
+        has_unsent = self._unsent or (isinstance(connection, Secured) and connection.wants_to_write())
+        return select.POLLIN | (select.POLLOUT if has_unsent else 0)
 
     def _wake(self) -> None:
         if self._is_pumped:
@@ -324,6 +332,13 @@ class Pump:
     def _on_dialled(self) -> None:
         self._is_dialling = False
         self._candidates = []
+        if self._tls is not None:
+            assert isinstance(self._socket, socket.socket)
+            try:
+                self._socket = Secured(self._socket, self._tls)
+            except OSError as error:
+                self._cut((error.strerror or str(error)).lower())
+                return
         self.link.on_dialled()
 
     def _hang_up(self, *, keep_candidates: bool = False) -> None:
@@ -360,7 +375,7 @@ class Pump:
             return
         del self._unsent[:sent]
 
-    def _on_ready(self, connection: socket.socket, event: int) -> None:
+    def _on_ready(self, connection: socket.socket | Secured, event: int) -> None:
         if self._is_dialling:
             trouble = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if trouble:
@@ -368,12 +383,12 @@ class Pump:
             else:
                 self._on_dialled()
             return
-        if event & select.POLLOUT and self._unsent:
+        if event & select.POLLOUT:
             self._flush()
         if connection is self._socket and event & ~select.POLLOUT:
             self._receive(connection)
 
-    def _receive(self, connection: socket.socket) -> None:
+    def _receive(self, connection: socket.socket | Secured) -> None:
         try:
             data = connection.recv(READ_BYTES)
         except BlockingIOError:

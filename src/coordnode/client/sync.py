@@ -32,6 +32,7 @@ from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.shards import Assignment, Assignments
+from coordnode.client.tls import folder_here
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
@@ -40,9 +41,12 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 
 
-def connect(endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS) -> "Cluster":
-    """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed."""
-    return Cluster(Pump(parse_addresses(endpoints), identity or who()), in_ms(timeout, "timeout"))
+def connect(endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS, tls: str | None = None) -> "Cluster":
+    """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed.
+
+    `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
+    """
+    return Cluster(Pump(parse_addresses(endpoints), identity or who(), folder_here() if tls is None else tls), in_ms(timeout, "timeout"))
 
 
 class Cluster:

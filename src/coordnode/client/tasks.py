@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import ssl
 from collections.abc import Callable
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -27,7 +28,10 @@ UNSENT_BYTES_MAX = 64 * MIB
 
 
 class Tasks:
-    def __init__(self, addresses: list[Address], identity: str, cluster: ClusterId = ANY_CLUSTER) -> None:
+    def __init__(
+        self, addresses: list[Address], identity: str, cluster: ClusterId = ANY_CLUSTER, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.tls = tls
         self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, cluster=cluster)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._loop = asyncio.get_running_loop()
@@ -301,7 +305,7 @@ class _Connection(asyncio.Protocol):
 
     async def _dial(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         try:
-            await loop.create_connection(lambda: self, address.host, address.port)
+            await loop.create_connection(lambda: self, address.host, address.port, ssl=self._owner.tls)
         except OSError as error:
             self._owner.on_gone(self, _reason(error))
 

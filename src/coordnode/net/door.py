@@ -4,6 +4,7 @@ The first byte tells frames from HTTP, the hello tells members from clients; the
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from coordnode.net.http_link import HttpHandler, HttpLink, HttpTraffic
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBER_LINKS_MAX, MEMBERS_MAX, UNREAD_BYTES_ALL_MAX
 from coordnode.net.members import MemberLink
 from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, tune
+from coordnode.net.tls import Tls, check_member
 from coordnode.raft.messages import Message
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
 from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
@@ -33,6 +35,13 @@ class Ours(NamedTuple):
     member: MemberId
     boot: int
     build: str
+    tls: Tls | None = None
+
+    def listening(self) -> ssl.SSLContext | None:
+        return self.tls.listening if self.tls is not None else None
+
+    def dialling(self) -> ssl.SSLContext | None:
+        return self.tls.dialling if self.tls is not None else None
 
 
 def shown_contacts(contacts: Contacts) -> Contacts:
@@ -186,6 +195,8 @@ class Stranger(asyncio.Protocol):
         check_hello(hello, door.ours.cluster, door.ours.member)
         if hello.member != NOBODY and frame.format != MSGPACK:
             raise FrameError("members speak msgpack among themselves")
+        if hello.member != NOBODY:
+            check_member(self._transport, hello.member)
         if hello.member == NOBODY and door.is_full():
             raise door.full()
         del door.strangers[self]

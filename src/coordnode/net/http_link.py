@@ -180,7 +180,8 @@ class HttpLink(asyncio.Protocol):
         self._transport.write(encode_answer(self._handler.refusal(error.status, error.sentence), keep_alive=False))
         self._over = True
         self._rest.clear()
-        self._transport.write_eof()  # closing over bytes that were not read would take the answer away with it
+        if self._transport.can_write_eof():  # TLS cannot
+            self._transport.write_eof()  # closing over bytes that were not read would take the answer away with it
         self._until = self._now_s() + LINGER_SECONDS
 
     # --- time and back-pressure ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Nothing is kept for a member that cannot be reached: raft sends again what matte
 
 import asyncio
 import random
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ from coordnode.net.clients import as_transport
 from coordnode.net.door import Contacts, Ours, shown_contacts
 from coordnode.net.limits import PEER_UNSENT_BYTES_MAX
 from coordnode.net.sockets import PEER_UNACKNOWLEDGED_MS_MAX, tune
+from coordnode.net.tls import check_member
 from coordnode.raft.messages import Message
 from coordnode.wire.bodies import encode_messages
 from coordnode.wire.frames import MSGPACK, FrameReader
@@ -140,24 +142,29 @@ class PeerLink:
             self._transport = None
 
     async def _keep_connected(self) -> None:
-        loop = self._peers.loop
+        loop, ours = self._peers.loop, self._peers.ours
         while True:
             dialled = _Dialled(self)
             try:
                 async with asyncio.timeout(DIAL_SECONDS_MAX):
-                    await loop.create_connection(lambda dialled=dialled: dialled, self.address.host, self.address.port)  # type: ignore[misc]
+                    await loop.create_connection(lambda dialled=dialled: dialled, self.address.host, self.address.port, ssl=ours.dialling())
                 async with asyncio.timeout(DIAL_SECONDS_MAX):
                     await dialled.greeted
                 await dialled.lost
             except CoordError as error:
-                if error.sentence != self._refusal:
-                    self._refusal = error.sentence
-                    self._peers.sink.on_peer_refused(self.member, error.sentence)
+                self._on_refused(error.sentence)
+            except ssl.SSLError as error:
+                self._on_refused(f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}")
             except (OSError, TimeoutError):
                 pass  # nobody is there: the usual reason to try again
             finally:
                 dialled.abort()
             await self._pause()
+
+    def _on_refused(self, why: str) -> None:
+        if why != self._refusal:
+            self._refusal = why
+            self._peers.sink.on_peer_refused(self.member, why)
 
     async def _pause(self) -> None:
         pause_s = self._pause_s * self._peers.rng.uniform(0.5, 1.0)
@@ -215,6 +222,7 @@ class _Dialled(asyncio.Protocol):
                     raise FrameError("a member says hello once, and answers on its own connection")
                 self._link.check(hello)
                 assert self._transport is not None
+                check_member(self._transport, hello.member)
                 self.greeted.set_result(None)
                 self._link.on_greeted(self._transport, hello.build)
         except CoordError as error:

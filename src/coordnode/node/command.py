@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from coordnode.config import KEYS, NodeConfig, load
-from coordnode.errors import ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
+from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.net.limits import Limits
+from coordnode.net.tls import contexts
 from coordnode.node import status
 from coordnode.node.clock import wall_ms
 from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
@@ -49,8 +50,9 @@ def main(arguments: Sequence[str]) -> int:
         return DONE
     try:
         config = load(arguments)
+        contexts(config.tls)  # read here first: what is wrong with the folder is said before anything is opened
         write = _log_writer(config)
-    except ConfigRefused as error:
+    except (ConfigRefused, BadRequest) as error:
         say(error.sentence)
         return USAGE
     tune_interpreter()

@@ -5,6 +5,7 @@ what comes over the client protocol, so nothing goes in circles. Only stale read
 """
 
 import asyncio
+import ssl
 import traceback
 from typing import Any, Protocol
 
@@ -57,7 +58,10 @@ class Host(Protocol):
 class Gateway:
     """Implements net.http_link.HttpHandler."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, cluster: ClusterId, identity: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, host: Host, cluster: ClusterId, identity: str, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._tls = tls
         self.statuses: dict[int, int] = {}  # how often each was answered
         self._loop = loop
         self._host = host
@@ -149,7 +153,7 @@ class Gateway:
 
     def _connected(self) -> Tasks:
         if self._client is None:
-            self._client = Tasks(self._host.endpoints(), self._identity, self._cluster)
+            self._client = Tasks(self._host.endpoints(), self._identity, self._cluster, tls=self._tls)
         return self._client
 
     # --- one answer ------------------------------------------------------------------------------------------------

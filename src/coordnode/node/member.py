@@ -27,6 +27,7 @@ from coordnode.net.door import Door, Ours
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
+from coordnode.net.tls import contexts
 from coordnode.node.clock import now_ms, wall_ms
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
@@ -102,9 +103,9 @@ class Member:
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, limits)
         self.observer.pulse.follow(self.clients.traffic, told_settings(config)["config_hash"])
-        ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__)
+        ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls))
         self._show = show
-        self.gateway = Gateway(loop, self, opened.identity.cluster, f"http at member {opened.identity.member}")
+        self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling())
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
         self.door.on_member = self._on_member_hello
@@ -159,7 +160,7 @@ class Member:
 
     async def _serve(self, listen: Listen, protocol: Any) -> asyncio.Server:
         try:
-            server = await self._loop.create_server(protocol, listen.host, listen.port, backlog=BACKLOG, reuse_address=True)
+            server = await self._loop.create_server(protocol, listen.host, listen.port, backlog=BACKLOG, ssl=self.door.ours.listening())
         except OSError as error:
             raise OSError(f"{listen}: {error.strerror or error}") from error
         self._servers.append(server)

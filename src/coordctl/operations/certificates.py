@@ -1,0 +1,71 @@
+"""`ca`: the certificates of a fleet, on the operator's machine. Members get theirs from `deploy`."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from coordctl.authority.files import Authority
+from coordctl.authority.making import MEMBER_URI, About
+from coordctl.inventory.model import Inventory
+from coordctl.results.ca import CaIssued, CaMade, CaRenewed, CaShown, ShownCertificate
+from coordnode.errors import BadRequest
+
+DAY_SECONDS = 86_400
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}", re.ASCII)
+
+
+def authority_of(inventory: Inventory) -> Authority:
+    return Authority(inventory.beside("ca"))
+
+
+def init(inventory: Inventory) -> CaMade:
+    authority = authority_of(inventory)
+    authority.init(inventory.name)
+    return CaMade(cluster=inventory.name, folder=authority.folder)
+
+
+def issue(inventory: Inventory, name: str, days: int | None) -> CaIssued:
+    if NAME.fullmatch(name) is None:
+        raise BadRequest(f"a client's name has up to 63 of A-Z, a-z, 0-9 and ._@-, not {name!r}")
+    authority = authority_of(inventory)
+    folder = authority.client(name, days or inventory.certificate_days, renew=days is not None)
+    shown = next(one for one in _shown(authority) if (one.kind, one.name) == ("client", name))
+    return CaIssued(cluster=inventory.name, folder=folder, certificate=shown)
+
+
+def renew(inventory: Inventory, names: Sequence[str]) -> CaRenewed:
+    """Of the members and clients that are named, or of all there are."""
+    authority = authority_of(inventory)
+    known = list(authority.issued())
+    unknown = [name for name in names if name not in [one for _, one, _ in known]]
+    if unknown:
+        raise BadRequest(f"no certificate was made for {unknown[0]}; there are: {', '.join(name for _, name, _ in known) or 'none'}")
+    for kind, name, about in known:
+        if names and name not in names:
+            continue
+        if kind == "member":
+            authority.member(name, int(about.uri.removeprefix(MEMBER_URI)), inventory.certificate_days, renew=True)
+        else:
+            authority.client(name, inventory.certificate_days, renew=True)
+    fresh = [one for one in _shown(authority) if one.kind != "authority" and (not names or one.name in names)]
+    return CaRenewed(cluster=inventory.name, certificates=fresh)
+
+
+def show(inventory: Inventory) -> CaShown:
+    authority = authority_of(inventory)
+    return CaShown(cluster=inventory.name, folder=authority.folder, certificates=_shown(authority))
+
+
+def _shown(authority: Authority) -> list[ShownCertificate]:
+    return [_one("authority", "-", authority.about()), *(_one(kind, name, about) for kind, name, about in authority.issued())]
+
+
+def _one(kind: str, name: str, about: About) -> ShownCertificate:
+    return ShownCertificate(
+        kind=kind,  # type: ignore[arg-type]  # one of the three
+        name=name,
+        uri=about.uri,
+        fingerprint=about.fingerprint,
+        ends_unix_s=about.ends_unix_s,
+        days_left=int(about.ends_unix_s - time.time()) // DAY_SECONDS,
+    )

@@ -1,0 +1,158 @@
+"""TLS as a client speaks it: a folder holds whom it believes and who it is. A peer is who its certificate says, wherever it was reached.
+
+The folder has ca.pem, certificate.pem and key.pem. A certificate that only stands for a client cannot pass for a member: OpenSSL looks
+at what each may be used for. `Secured` is a socket, as far as the clients here use one, also one that never blocks.
+"""
+
+from __future__ import annotations
+
+import os
+
+from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
+VARIABLE = "COORD_TLS"
+RECORD_BYTES = 1 << 16
+
+
+def folder_here() -> str:
+    """What this process was told; "": to speak in the clear."""
+    return os.environ.get(VARIABLE, "")
+
+
+def dialling(folder: str) -> ssl.SSLContext | None:
+    """None: in the clear. Raises BadRequest."""
+    if not folder:
+        return None
+    import ssl  # takes as long to load as all that a plain command does
+
+    return loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), folder)
+
+
+def loaded(context: ssl.SSLContext, folder: str) -> ssl.SSLContext:
+    import ssl
+
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    at = CA
+    try:
+        context.load_verify_locations(os.path.join(folder, CA))
+        at = f"{CERTIFICATE} and {KEY}"
+        context.load_cert_chain(os.path.join(folder, CERTIFICATE), os.path.join(folder, KEY))
+    except ssl.SSLError as error:
+        raise BadRequest(f"{folder}: {at} cannot be used: {error.reason or error}") from None
+    except OSError as error:
+        raise BadRequest(f"{folder}: {at}: {error.strerror}; the folder needs {CA}, {CERTIFICATE} and {KEY}") from None
+    return context
+
+
+class Secured:
+    """Around a connected socket. What is sent before the handshake is over waits for it."""
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        import ssl
+
+        self._raw = connection
+        self._wants_more = ssl.SSLWantReadError
+        self._from_peer, self._to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(self._from_peer, self._to_peer)
+        self._is_greeted = False
+        self._is_over = False  # the peer said so
+        self._plain = bytearray()  # waits for the handshake
+        self._cipher = bytearray()  # waits for the socket
+        self._read = bytearray()  # decrypted, not asked for yet
+        self._push()
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def settimeout(self, seconds: float) -> None:
+        self._raw.settimeout(seconds)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def getsockopt(self, level: int, name: int) -> int:
+        return self._raw.getsockopt(level, name)
+
+    def wants_to_write(self) -> bool:
+        return bool(self._cipher)
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Takes all of it; what the socket does not take waits, and goes with what is sent next, be it nothing."""
+        self._plain += data
+        self._push()
+        return len(data)
+
+    def sendall(self, data: bytes | bytearray) -> None:
+        """What waits for the handshake goes while the answer is awaited."""
+        self.send(data)
+
+    def recv(self, count: int) -> bytes:
+        """b"": the end. Raises BlockingIOError where the socket does, or when nothing whole has come yet."""
+        is_blocking = self._raw.gettimeout() != 0
+        while not self._read and not self._is_over:
+            data = self._raw.recv(RECORD_BYTES if is_blocking else count)
+            if not data:
+                return b""
+            self._from_peer.write(data)
+            self._push()
+            self._decrypt()
+            if not self._read and not is_blocking and not self._is_over:
+                raise BlockingIOError
+        found = bytes(self._read[:count])
+        del self._read[:count]
+        return found
+
+    def _decrypt(self) -> None:
+        try:
+            while self._is_greeted and not self._is_over:
+                part = self._ssl.read(RECORD_BYTES)
+                self._read += part
+                if not part:
+                    self._is_over = True
+                    self._ssl.unwrap()  # the peer waits for our word, too, before it hangs up
+                    self._push()
+        except self._wants_more:
+            return
+
+    def _push(self) -> None:
+        if not self._is_greeted:
+            try:
+                self._ssl.do_handshake()
+                self._is_greeted = True
+            except self._wants_more:
+                pass
+        if self._is_greeted and self._plain:
+            self._ssl.write(self._plain)
+            self._plain.clear()
+        self._cipher += self._to_peer.read()
+        while self._cipher:
+            try:
+                del self._cipher[: self._raw.send(self._cipher)]
+            except BlockingIOError:
+                return
+
+
+_contexts: dict[str, ssl.SSLContext | None] = {}
+
+
+def context_here() -> ssl.SSLContext | None:
+    """As this process was told; None: in the clear."""
+    folder = folder_here()
+    if folder not in _contexts:
+        _contexts[folder] = dialling(folder)
+    return _contexts[folder]
+
+
+def secured(connection: socket.socket) -> Secured:
+    """For those who found that this process was told anything."""
+    context = context_here()
+    assert context is not None
+    return Secured(connection, context)

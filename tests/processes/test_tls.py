@@ -1,0 +1,177 @@
+"""Members and clients with certificates: everything works as in the clear, and whoever has none, or another's, is let in nowhere."""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordctl.authority import making
+from coordctl.authority.files import Authority
+from coordctl.authority.making import Pair
+from coordnode.client import aio, sync
+from coordnode.client.tls import dialling
+from coordnode.errors import BadRequest, CoordError
+from tests.processes.members import SOURCE, Cluster, wait_until
+
+
+def credentials(folder: Path, authority: bytes, pair: Pair) -> str:
+    folder.mkdir()
+    for name, content in (("ca.pem", authority), ("certificate.pem", pair.certificate), ("key.pem", pair.key)):
+        (folder / name).write_bytes(content)
+    return str(folder)
+
+
+class Certified:
+    def __init__(self, folder: Path) -> None:
+        self.cluster = Cluster(folder)
+        self.authority = Authority(str(folder / "ca"))
+        self.authority.init("test")
+        for number, one in self.cluster.members.items():
+            self.authority.member(f"n{number}", number, 1)
+            one.start("--tls", str(folder / "ca" / "members" / f"n{number}"))
+        self.client = self.authority.client("ops", 1)
+        self.endpoints = ",".join(f"{one.address[0]}:{one.address[1]}" for one in self.cluster.members.values())
+
+    def ctl(self, *arguments: str, code: int = 0) -> str:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
+        environment = {**kept, "PYTHONPATH": str(SOURCE), "COORD_TLS": self.client, "COORD_ENDPOINTS": self.endpoints}
+        done = subprocess.run(
+            [sys.executable, "-m", "coordctl", *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
+    made = Certified(tmp_path_factory.mktemp("certified"))
+    try:
+        with sync.connect(made.endpoints, tls=made.client, timeout=30) as cluster:
+            cluster.kv.put("ready", "yes")
+        yield made
+    finally:
+        made.cluster.end()
+
+
+def test_whatever_a_client_does_it_does_with_a_certificate(certified: Certified) -> None:
+    with sync.connect(certified.endpoints, tls=certified.client) as cluster:
+        large = os.urandom(700_000)
+        cluster.kv.put("large", large)
+        assert cluster.kv.get("large").value == large
+        with cluster.session(ttl=5) as session, cluster.kv.watch("watched") as watch:
+            session.kv.put("watched", "1", bound=True)
+            assert [event.key for event in next(iter(watch)).events] == [b"watched"]
+        with cluster.lock("one"):
+            pass
+
+    async def story() -> bytes:
+        async with await aio.connect(certified.endpoints, tls=certified.client) as cluster:
+            await cluster.kv.put("awaited", large)
+            found = await cluster.kv.get("awaited")
+            return bytes(found.value)
+
+    assert asyncio.run(story()) == large
+
+
+def test_so_do_the_commands(certified: Certified) -> None:
+    certified.ctl("kv", "put", "color", "blue")
+    assert certified.ctl("kv", "get", "color") == "blue"
+    nested = 'echo "$COORD_LOCK"; exec python3 -m coordctl lock check "$COORD_LOCK" "$COORD_TOKEN" -q'.replace("python3", sys.executable)
+    assert certified.ctl("lock", "run", "demo", "--", "sh", "-c", nested) == "demo\n"
+    found = json.loads(certified.ctl("status", "-o", "json"))
+    assert [one["state"] for one in found["members"]] == ["ok"] * 3
+    certified.ctl("canary", "run", "--count", "3", "--interval", "100ms", "--timeout", "10s")
+
+
+def test_members_are_connected_to_each_other_in_both_directions(certified: Certified) -> None:
+    for one in certified.cluster.members.values():
+        assert len([event for event in one.events("peer_up")]) >= 2
+        assert one.events("peer_refused") == []
+
+
+def test_nobody_without_a_certificate_reads_anything(certified: Certified, tmp_path: Path) -> None:
+    address = certified.cluster.members[1].address
+    with socket.create_connection(address, 10) as plain:
+        plain.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = plain.recv(4096)
+    assert b"HTTP" not in answer
+    with pytest.raises(CoordError), sync.connect(certified.endpoints, tls="", timeout=1) as cluster:
+        cluster.kv.get("ready")
+    anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anonymous.check_hostname = False
+    anonymous.load_verify_locations(os.path.join(certified.client, "ca.pem"))
+    assert _http_status(address, anonymous) == 0
+    other = making.authority("other")
+    foreign = credentials(tmp_path / "foreign", certified.authority.certificate(), making.client(other, "ops", 1))
+    assert _http_status(address, dialling(foreign)) == 0
+    assert _http_status(address, dialling(certified.client)) == 200
+
+
+def _http_status(address: tuple[str, int], context: ssl.SSLContext | None) -> int:
+    """0: it was not let in."""
+    assert context is not None
+    connection = http.client.HTTPSConnection(*address, timeout=10, context=context)
+    try:
+        connection.request("GET", "/status")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def test_a_client_believes_nobody_but_members_of_its_authority(certified: Certified, tmp_path: Path) -> None:
+    """A client's certificate is signed by the same authority, and yet it cannot answer in a member's place."""
+    stolen = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    stolen.load_cert_chain(os.path.join(certified.client, "certificate.pem"), os.path.join(certified.client, "key.pem"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"'127.0.0.1:{server.getsockname()[1]}', tls={certified.client!r}, timeout=2"
+        script = f"from coordnode.client import sync; sync.connect({where}).kv.get('x')"
+        asking = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(SOURCE)})
+        connection, _ = server.accept()
+        with pytest.raises(ssl.SSLError), stolen.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)
+        assert b"certificate verify failed" in asking.communicate(timeout=60)[1]
+
+
+def test_a_member_is_only_who_its_certificate_says(tmp_path: Path) -> None:
+    """Member 3 comes with the certificate of member 2: the others neither answer nor believe it, and say so."""
+    cluster = Cluster(tmp_path)
+    authority = Authority(str(tmp_path / "ca"))
+    authority.init("test")
+    try:
+        for number, one in cluster.members.items():
+            authority.member(f"n{number}", min(number, 2), 1)
+            one.start("--tls", str(tmp_path / "ca" / "members" / f"n{number}"))
+        said = wait_until(lambda: cluster.members[1].events("peer_refused"), "member 3 is refused")
+        assert said[0]["peer"] == 3
+        assert said[0]["reason"] == "the certificate stands for urn:coordnode:member:2, not for member 3"
+        told = wait_until(lambda: cluster.members[3].events("peer_refused"), "member 3 hears of it")
+        assert "stands for urn:coordnode:member:2, not for member 3" in told[0]["reason"]
+    finally:
+        cluster.end()
+
+
+def test_a_folder_that_is_no_use_is_named_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"ca\.pem: No such file or directory; the folder needs ca\.pem, certificate\.pem and key\.pem"):
+        dialling(str(tmp_path))
+    cluster = Cluster(tmp_path / "members", count=1)
+    one = cluster.members[1]
+    one.start("--tls", str(tmp_path / "nothing"))
+    assert one.wait() == 64
+    assert "the folder needs ca.pem, certificate.pem and key.pem" in one.said()
+
+
+def test_keys_are_their_owners_alone(certified: Certified) -> None:
+    folder = Path(certified.authority.folder)
+    keys = [*folder.rglob("key.pem"), folder / "ca.key"]
+    assert len(keys) == 5
+    assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
