@@ -36,7 +36,7 @@ VERBS = {
     "chaos": "ls, show, validate, schema: break a cluster on purpose, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "diff: what was different, and where it began",
-    "wal": "look into a member's log: dump, verify",
+    "wal": "look into members' logs: dump, verify, diff",
     "schema": "the JSON schema of a verb's -o json",
     "version": "print the version",
 }

@@ -1,4 +1,4 @@
-"""`coordctl wal`: dump, verify"""
+"""`coordctl wal`: dump, verify, diff"""
 
 import click
 
@@ -6,7 +6,7 @@ from coordctl.operations import wal
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordctl.report.running import output, run_group
-from coordctl.results.wal import WalRecord, WalVerified
+from coordctl.results.wal import WalDiff, WalRecord, WalVerified
 
 FOLDER = click.Path(exists=True, file_okay=False)
 
@@ -46,7 +46,25 @@ def verify(folder: str, output: str) -> int:
     return found.exit_code
 
 
-VERBS = {"dump": (dump, Kind.QUERY), "verify": (verify, Kind.PROBE)}
+@click.command(epilog=EXPLAINED[Kind.PROBE])
+@click.argument("folders", type=FOLDER, nargs=-1, required=True, metavar="FOLDER FOLDER...")
+@output
+def diff(folders: tuple[str, ...], output: str) -> int:
+    """Where do the logs of members first differ, and what does that mean? FOLDERs are their data folders, or copies of these.
+
+    A tail that no majority has is legal (1): it is undone when its member follows a later leader. Other bytes under the same term and
+    index, or another history that was applied, are not (2).
+    """
+    found = wal.diff(folders)
+    if output == "json":
+        screen.json_line(found)
+    else:
+        screen.lines(_lines_of_diff(found))
+    return found.exit_code
+
+
+VERBS = {"dump": (dump, Kind.QUERY), "verify": (verify, Kind.PROBE), "diff": (diff, Kind.PROBE)}
+COLOURS = {"equal": screen.GREEN, "deviates": screen.YELLOW, "broken": screen.RED, "unknown": screen.YELLOW}
 
 _LINE = "{:<30} {:<9} {:>4} {:>8} {:>8} {:>8} {}"
 
@@ -66,6 +84,25 @@ def _lines_of(found: WalVerified) -> list[str]:
     lines = [f"{screen.coloured('ROT', screen.RED)}  {whose}: {len(found.damages)} damages", f"     {counted}"]
     for damage in found.damages:
         lines += ["", f"{damage.path}, offset {damage.offset}: {damage.reason}", f"  what to do: {damage.remedy}"]
+    return lines
+
+
+def _lines_of_diff(found: WalDiff) -> list[str]:
+    head = screen.coloured(found.outcome.upper(), COLOURS[found.outcome])
+    if found.first_difference is None:
+        lines = [f"{head}  no index of {len(found.sides)} logs differs ({found.probes} hashes compared)"]
+    else:
+        by = "the majority says which is right" if found.has_majority else "no majority says which is right"
+        lines = [f"{head}  first difference at index {found.first_difference}; {by} ({found.probes} hashes compared)"]
+    for side in found.sides:
+        mark = "+" if side.is_right else "-"
+        lines += screen.wrapped(f"{mark} {screen.short_path(side.folder)}: {side.verdict}; {side.sentence}", indent=4)
+        lines.append(f"    entries {side.first_index} to {side.last_index}, snapshot {side.snapshot_index}, chain {side.chain}")
+        lines += [f"    at {found.first_difference}: {sentence}" for sentence in side.entry]
+        lines += [f"    missing: {gap}" for gap in side.gaps]
+        lines += [f"    damaged: {damage}" for damage in side.damages]
+        if side.is_torn:
+            lines.append("    torn tail, harmless")
     return lines
 
 

@@ -1,9 +1,12 @@
 """Looking into a member's log, while the member runs or after it died. Nothing is written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from coordctl.results.wal import Damage, WalRecord, WalVerified
-from coordnode.errors import FolderRefused, RecordError
+from coordctl.logs import replicated
+from coordctl.logs.replicated import Log
+from coordctl.results.wal import Damage, WalDiff, WalRecord, WalSide, WalVerified
+from coordnode.client.entries import told
+from coordnode.errors import BadRequest, CoordError, FolderRefused, RecordError
 from coordnode.storage.reader import LogRecord, Reader, open_reader
 
 HOLDS = {0: "batch", 1: "config", 2: "noop"}  # what an entry holds, by its kind
@@ -42,6 +45,80 @@ def verify(folder: str) -> WalVerified:
         tail_offset=report.tail[1],
         damages=[Damage(path=one.path, offset=one.offset, reason=one.reason, remedy=one.remedy) for one in report.damages],
     )
+
+
+def diff(folders: Sequence[str]) -> WalDiff:
+    """The members may run meanwhile: what they append while they are read makes them longer, not different."""
+    if len(folders) < 2:
+        raise BadRequest("wal diff compares at least two members' folders")
+    logs = [_log(folder) for folder in folders]
+    found = replicated.compare(logs)
+    sides = []
+    for log, verdict in zip(logs, found.verdicts, strict=True):
+        has_entry = bool(found.first) and not log.trouble and log.has(found.first)
+        sides.append(
+            WalSide(
+                folder=log.label,
+                verdict=verdict.what,
+                is_right=verdict.is_right,
+                sentence=verdict.sentence,
+                first_index=log.base + 1,
+                last_index=log.last,
+                snapshot_index=log.snapshot_index,
+                term=verdict.term,
+                chain=f"{verdict.chain:08x}",
+                entry=_entry(log.label, found.first) if has_entry else [],
+                gaps=[f"{first}-{last}" for first, last in log.gaps],
+                damages=log.damages,
+                is_torn=log.torn,
+            )
+        )
+    whats = {verdict.what for verdict in found.verdicts}
+    is_grave = bool(whats & replicated.GRAVE) or any(log.damages for log in logs)
+    is_unknown = replicated.UNREADABLE in whats or replicated.CUT in whats
+    code = 2 if is_grave else 3 if is_unknown else 1 if found.first else 0
+    return WalDiff(
+        outcome=("equal", "deviates", "broken", "unknown")[code],
+        exit_code=code,  # type: ignore[arg-type]
+        first_difference=found.first or None,
+        probes=found.probes,
+        has_majority=found.majority,
+        sides=sides,
+    )
+
+
+def _log(folder: str) -> Log:
+    """The log as it is now: what was truncated is gone, what is missing is a gap."""
+    log = Log(folder)
+    try:
+        reader = _open(folder)
+        for record in reader.records():
+            if record.verdict == "rot":
+                log.damages.append(f"{record.path}, offset {record.offset}: {record.reason}")
+            elif record.kind in ("segment", "batch"):
+                log.stand_at(record.index, record.chain)
+            elif record.kind == "entry":
+                log.append(record.index, record.term, record.chain)
+            elif record.kind == "truncate":
+                log.truncate(record.index)
+            elif record.kind == "reset":
+                log.reset(record.index, record.chain)
+            log.torn |= record.verdict == "torn tail"
+        log.snapshot_index = max((found.meta.index for found in reader.snapshots() if found.complete and found.meta is not None), default=0)
+    except CoordError as error:
+        log.trouble = error.sentence
+    except OSError as error:
+        log.trouble = f"{error.filename or folder}: {error.strerror}"
+    return log
+
+
+def _entry(folder: str, index: int) -> list[str]:
+    """What the log says there; the last one counts, earlier ones were undone."""
+    sentences: list[str] = []
+    for record in _open(folder).records():
+        if record.kind == "entry" and record.index == index:
+            sentences = told(record.entry_kind, record.data)
+    return sentences
 
 
 def _open(folder: str) -> Reader:
