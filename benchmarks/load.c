@@ -11,41 +11,21 @@
 // says what the request wanted; requests that leave together share a frame, as the client library's do. Prints one JSON object;
 // what it cost itself is part of it, and `writes`: how far the cluster's revision must have gone on.
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-#include <zlib.h>
 
-enum { HELLO = 1, ASKS = 3, ANSWERS = 4, REFUSAL = 5 };  // kinds of frames
-enum { REPLY = 1, ERROR_REPLY = 2 };                     // tags of answers
-enum { DONE = 1, GOT = 2, DECIDED = 4, SESSION_OPENED = 5, GRANTED = 30, RELEASED = 33 };  // tags of results
+#include "wire.h"
+
+enum { DONE = 1, GOT = 2, DECIDED = 4, GRANTED = 30, RELEASED = 33 };  // tags of results
 enum {
-    HEADER_BYTES = 16,
     KEY_BYTES = 16,
     VALUE_BYTES = 64,
-    IN_BYTES = 1 << 18,
     ASK_BYTES_MAX = 288,
-    WINDOW = 1 << 12,       // sequences of one connection that may be open or wait for a lower one
+    WINDOW = 1 << 12,  // sequences of one connection that may be open or wait for a lower one
     KEYS_OF_CONNECTION = 10,
     OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
-    SESSION_TTL_MS = 3600000, // nothing renews them: longer than any run
     LATENCY_US_MAX = 4000000,
-    CONNECT_SECONDS_MAX = 10,
     IDLE_MS_MAX = 10000,  // without a single reply
 };
 
@@ -66,11 +46,8 @@ typedef struct {
 } Request;
 
 typedef struct {
-    int descriptor;
+    Wire wire;
     uint32_t number, sequence, lowest_open;
-    uint64_t session;
-    uint8_t *in;
-    size_t in_bytes;
     Request requests[WINDOW];  // by sequence
     Request next[OUTSTANDING_MAX];
     int next_count;
@@ -81,210 +58,6 @@ static uint64_t until_ns, done, writes, open_requests, total_us;
 static uint32_t *latencies;  // how many took so many microseconds
 static Ask asks[RELEASE + 1];
 static uint8_t value[VALUE_BYTES], out[HEADER_BYTES + 8 + OUTSTANDING_MAX * ASK_BYTES_MAX];
-
-static void fail(const char *what, const char *detail) {
-    fprintf(stderr, "load: %s%s%s\n", what, *detail ? ": " : "", detail);
-    exit(1);
-}
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-// --- bytes -----------------------------------------------------------------------------------------------------------
-
-static void write_u32(uint8_t *at, uint32_t value) {
-    at[0] = (uint8_t)(value >> 24), at[1] = (uint8_t)(value >> 16), at[2] = (uint8_t)(value >> 8), at[3] = (uint8_t)value;
-}
-
-static uint32_t read_u32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void seal(uint8_t *frame, uint8_t kind, size_t frame_bytes) {
-    const size_t body_bytes = frame_bytes - HEADER_BYTES;
-    frame[0] = 0xC5, frame[1] = 1, frame[2] = kind, frame[3] = 0;
-    write_u32(frame + 4, (uint32_t)body_bytes);
-    write_u32(frame + 8, (uint32_t)crc32(0, frame + HEADER_BYTES, (uInt)body_bytes));
-    write_u32(frame + 12, (uint32_t)crc32(0, frame, 12));
-}
-
-static uint8_t *put_array(uint8_t *at, int count) { return *at = (uint8_t)(0x90 | count), at + 1; }
-static uint8_t *put_small(uint8_t *at, int value) { return *at = (uint8_t)value, at + 1; }
-
-static uint8_t *put_number(uint8_t *at, uint64_t value) {
-    if (value >> 32) {
-        *at = 0xCF;
-        write_u32(at + 1, (uint32_t)(value >> 32));
-        write_u32(at + 5, (uint32_t)value);
-        return at + 9;
-    }
-    *at = 0xCE;
-    write_u32(at + 1, (uint32_t)value);
-    return at + 5;
-}
-
-static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t size) {
-    at[0] = 0xC4, at[1] = (uint8_t)size;
-    memcpy(at + 2, bytes, size);
-    return at + 2 + size;
-}
-
-// What was received, read from the front. Anything unexpected ends the run.
-typedef struct {
-    const uint8_t *at, *end;
-} Reader;
-
-static const uint8_t *take(Reader *reader, size_t size) {
-    if ((size_t)(reader->end - reader->at) < size) fail("an answer is cut short", "");
-    const uint8_t *taken = reader->at;
-    reader->at += size;
-    return taken;
-}
-
-static uint64_t take_big(Reader *reader, size_t size) {
-    const uint8_t *at = take(reader, size);
-    uint64_t value = 0;
-    while (size--) value = value << 8 | *at++;
-    return value;
-}
-
-static uint64_t take_number(Reader *reader) {
-    const uint8_t first = *take(reader, 1);
-    if (first < 0x80) return first;
-    if (first < 0xCC || first > 0xCF) fail("a number was expected in an answer", "");
-    return take_big(reader, (size_t)1 << (first - 0xCC));
-}
-
-static uint64_t take_array(Reader *reader) {
-    const uint8_t first = *take(reader, 1);
-    if (first >> 4 == 9) return first & 15;
-    if (first != 0xDC && first != 0xDD) fail("an array was expected in an answer", "");
-    return take_big(reader, first == 0xDC ? 2 : 4);
-}
-
-static Reader take_nested(Reader *reader) {
-    const uint8_t first = *take(reader, 1);
-    if (first < 0xC4 || first > 0xC6) fail("bytes were expected in an answer", "");
-    const size_t size = take_big(reader, (size_t)1 << (first - 0xC4));
-    const uint8_t *at = take(reader, size);
-    return (Reader){at, at + size};
-}
-
-static void skip(Reader *reader) {
-    const uint8_t first = *take(reader, 1);
-    if (first >> 4 == 9 || first == 0xDC) {
-        for (uint64_t left = first == 0xDC ? take_big(reader, 2) : first & 15; left; left--) skip(reader);
-    } else if (first >> 5 == 5 || (first >= 0xC4 && first <= 0xC6)) {
-        take(reader, first >> 5 == 5 ? first & 31 : take_big(reader, (size_t)1 << (first - 0xC4)));
-    } else if (first >= 0xD9 && first <= 0xDB) {
-        take(reader, take_big(reader, (size_t)1 << (first - 0xD9)));
-    } else if (first >= 0xCC && first <= 0xCF) {
-        take(reader, (size_t)1 << (first - 0xCC));
-    } else if (first >= 0x80 && first != 0xC0 && first != 0xC2 && first != 0xC3) {
-        fail("an answer has something unknown in it", "");
-    }
-}
-
-// --- connections -----------------------------------------------------------------------------------------------------
-
-static void send_all(int descriptor, const uint8_t *bytes, size_t size) {
-    while (size) {
-        const ssize_t sent = send(descriptor, bytes, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent <= 0) fail("sending", strerror(errno));
-        bytes += sent, size -= (size_t)sent;
-    }
-}
-
-// The body of the next whole frame of this kind; NULL: not all of it is here yet.
-static bool next_frame(Connection *connection, size_t *used, uint8_t *kind, Reader *body) {
-    const uint8_t *at = connection->in + *used;
-    const size_t left = connection->in_bytes - *used;
-    if (left < HEADER_BYTES) return false;
-    if (at[0] != 0xC5 || at[1] != 1 || at[3] != 0) fail("this is no frame of coordnode", "");
-    if ((uint32_t)crc32(0, at, 12) != read_u32(at + 12)) fail("a header's checksum is wrong", "");
-    const size_t size = read_u32(at + 4);
-    if (size > IN_BYTES - HEADER_BYTES) fail("an answer is larger than anything that was asked for", "");
-    if (left < HEADER_BYTES + size) return false;
-    *kind = at[2];
-    *body = (Reader){at + HEADER_BYTES, at + HEADER_BYTES + size};
-    if ((uint32_t)crc32(0, body->at, (uInt)size) != read_u32(at + 8)) fail("a body's checksum is wrong", "");
-    *used += HEADER_BYTES + size;
-    return true;
-}
-
-static bool receive(Connection *connection) {
-    const ssize_t received = recv(connection->descriptor, connection->in + connection->in_bytes, IN_BYTES - connection->in_bytes, 0);
-    if (received > 0) connection->in_bytes += (size_t)received;
-    return received > 0 || (received < 0 && (errno == EINTR || errno == EAGAIN));
-}
-
-static void forget(Connection *connection, size_t used) {
-    connection->in_bytes -= used;
-    if (connection->in_bytes) memmove(connection->in, connection->in + used, connection->in_bytes);
-}
-
-static int dial(const char *host, const char *port) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
-    if (getaddrinfo(host, port, &hints, &found)) fail("no such address", host);
-    const int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const bool is_connected = descriptor >= 0 && connect(descriptor, found->ai_addr, found->ai_addrlen) == 0;
-    freeaddrinfo(found);
-    if (!is_connected) {
-        if (descriptor >= 0) close(descriptor);
-        return -1;
-    }
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    return descriptor;
-}
-
-// Hello, and a session of our own. 0: this member does not open one, it does not lead.
-static uint64_t greet(Connection *connection) {
-    uint8_t frame[256], nonce[16], command[128], *at = frame + HEADER_BYTES;
-    at = put_array(at, 7);
-    for (int field = 0; field < 4; field++) at = put_small(at, 0);
-    memcpy(at, "\xa9" "benchmark" "\xa0\x90", 12), at += 12;  // who we are, no build, no contacts
-    seal(frame, HELLO, (size_t)(at - frame));
-    send_all(connection->descriptor, frame, (size_t)(at - frame));
-    if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce) fail("no random bytes", strerror(errno));
-    at = put_array(command, 5);
-    for (int field = 0; field < 3; field++) at = put_small(at, 0);
-    at = put_small(at, 0xA0);  // no request id
-    at = put_small(put_array(at, 5), 10);
-    at = put_number(put_bytes(at, nonce, sizeof nonce), SESSION_TTL_MS);
-    memcpy(at, "\xa9" "benchmark" "\xc0", 11), at += 11;  // the owner; no first command
-    const size_t command_bytes = (size_t)(at - command);
-    at = put_small(put_small(put_array(put_array(put_array(frame + HEADER_BYTES, 2), 1), 3), 1), 1);
-    at = put_small(put_bytes(at, command, command_bytes), 0);  // no patience said
-    seal(frame, ASKS, (size_t)(at - frame));
-    send_all(connection->descriptor, frame, (size_t)(at - frame));
-    while (receive(connection)) {
-        size_t used = 0;
-        uint8_t kind;
-        Reader body;
-        uint64_t session = 0;
-        bool is_answered = false;
-        while (next_frame(connection, &used, &kind, &body)) {
-            if (kind == REFUSAL) fail("refused", "");
-            if (kind == HELLO) continue;
-            if (kind != ANSWERS || take_array(&body) != 1) fail("the session's answer was expected", "");
-            take_array(&body);
-            is_answered = true;
-            if (take_number(&body) != REPLY) continue;
-            for (int field = 0; field < 3; field++) take_number(&body);
-            Reader result = take_nested(&body);
-            take_array(&result);
-            if (take_number(&result) != SESSION_OPENED) fail("no session was opened", "");
-            session = take_number(&result);
-        }
-        forget(connection, used);
-        if (is_answered) return session;
-    }
-    return 0;
-}
 
 static uint8_t *put_key(Ask *ask, uint8_t *at) {
     ask->key_at[ask->keys++] = (size_t)(at - ask->bytes) + 2;
@@ -339,10 +112,6 @@ static void set_key(uint8_t *at, uint32_t connection, uint32_t key) {
     for (int place = 5; place >= 0; place--, connection /= 10) at[place] = (uint8_t)('0' + connection % 10);
 }
 
-static void write_u64(uint8_t *at, uint64_t number) {
-    write_u32(at, (uint32_t)(number >> 32)), write_u32(at + 4, (uint32_t)number);
-}
-
 static uint8_t *write_ask(Connection *connection, uint8_t *at, Request request) {
     const uint32_t sequence = connection->sequence++;
     Request *place = &connection->requests[sequence % WINDOW];
@@ -351,7 +120,7 @@ static uint8_t *write_ask(Connection *connection, uint8_t *at, Request request) 
     Ask *ask = &asks[request.kind];
     write_u32(ask->bytes + ask->request_at, sequence);
     if (request.kind != GET) {
-        write_u64(ask->bytes + ask->sequence_at - 9, connection->session);
+        write_u64(ask->bytes + ask->sequence_at - 9, connection->wire.session);
         write_u32(ask->bytes + ask->sequence_at, sequence);
         write_u32(ask->bytes + ask->lowest_open_at, connection->lowest_open);
     }
@@ -370,7 +139,7 @@ static void send_next(Connection *connection) {
     for (int place = 0; place < connection->next_count; place++) at = write_ask(connection, at, connection->next[place]);
     at = put_small(at, 0);  // no patience said
     seal(out, ASKS, (size_t)(at - out));
-    send_all(connection->descriptor, out, (size_t)(at - out));
+    send_all(connection->wire.descriptor, out, (size_t)(at - out));
     open_requests += (uint64_t)connection->next_count;
     connection->next_count = 0;
 }
@@ -434,16 +203,16 @@ static void on_answer(Connection *connection, Reader *body, uint64_t now) {
 }
 
 static void on_readable(Connection *connection) {
-    if (!receive(connection)) fail("the member closed a connection", "");
+    if (!receive(&connection->wire)) fail("the member closed a connection", "");
     const uint64_t now = now_ns();
     size_t used = 0;
     uint8_t kind;
     Reader body;
-    while (next_frame(connection, &used, &kind, &body)) {
+    while (next_frame(&connection->wire, &used, &kind, &body)) {
         if (kind != ANSWERS) fail("a frame that is no answer", "");
         for (uint64_t left = take_array(&body); left; left--) on_answer(connection, &body, now);
     }
-    forget(connection, used);
+    forget(&connection->wire, used);
     send_next(connection);
 }
 
@@ -505,47 +274,6 @@ static double latency_ms(double share) {
     return (double)us / 1000;
 }
 
-static double cpu_seconds(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-static Connection *connect_to(const char *host, const char *port, uint32_t number) {
-    Connection *connection = calloc(1, sizeof *connection);
-    if (!connection || !(connection->in = malloc(IN_BYTES))) fail("no memory", "");
-    connection->number = number;
-    connection->sequence = connection->lowest_open = FIRST_SEQUENCE;
-    connection->descriptor = dial(host, port);
-    connection->session = connection->descriptor < 0 ? 0 : greet(connection);
-    if (connection->session) return connection;
-    if (connection->descriptor >= 0) close(connection->descriptor);
-    free(connection->in);
-    free(connection);
-    return NULL;
-}
-
-// The member that opens a session leads; everything goes there.
-static Connection *find_leader(char *endpoints, char **host, char **port) {
-    const uint64_t give_up_ns = now_ns() + CONNECT_SECONDS_MAX * 1000000000ull;
-    char *hosts[16], *ports[16], *rest = endpoints, *one;
-    int count = 0;
-    while ((one = strsep(&rest, ",")) && count < 16) {
-        if (!(ports[count] = strrchr(one, ':'))) fail("an endpoint is host:port, not", one);
-        *ports[count]++ = 0;
-        hosts[count++] = one;
-    }
-    while (now_ns() < give_up_ns) {
-        for (int place = 0; place < count; place++) {
-            Connection *connection = connect_to(*host = hosts[place], *port = ports[place], 0);
-            if (connection) return connection;
-        }
-        usleep(50000);
-    }
-    fail("no member leads", "");
-    return NULL;
-}
-
 static Kind parse_kind(const char *name) {
     static const char *const names[] = {[PUT] = "put", [GET] = "get", [CAS] = "cas", [ACQUIRE] = "pair"};
     for (Kind kind = PUT; kind <= ACQUIRE; kind++)
@@ -571,10 +299,16 @@ int main(int argc, char **argv) {
     char *host, *port;
     const int poll = epoll_create1(EPOLL_CLOEXEC);
     for (int number = 0; number < connections; number++) {
-        all[number] = number ? connect_to(host, port, (uint32_t)number) : find_leader(argv[1], &host, &port);
-        if (!all[number]) fail("the leader opened no session for every connection", "");
-        struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = all[number]};
-        if (epoll_ctl(poll, EPOLL_CTL_ADD, all[number]->descriptor, &wanted)) fail("epoll", strerror(errno));
+        Connection *connection = all[number] = calloc(1, sizeof *connection);
+        if (!connection) fail("no memory", "");
+        connection->number = (uint32_t)number;
+        connection->sequence = connection->lowest_open = FIRST_SEQUENCE;
+        if (!number)
+            open_at_leader(&connection->wire, argv[1], &host, &port);
+        else if (!open_wire(&connection->wire, host, port))
+            fail("the leader opened no session for every connection", "");
+        struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = connection};
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, connection->wire.descriptor, &wanted)) fail("epoll", strerror(errno));
     }
     if (kind == GET || kind == CAS) fill(poll, all, connections);
     memset(latencies, 0, (LATENCY_US_MAX + 1) * sizeof *latencies);

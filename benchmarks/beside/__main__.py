@@ -15,14 +15,17 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import coordnode, etcd, newest, plots, report, rounds, zookeeper
-from .clusters import KINDS, WRITES, Entrant, needs, parse_shape, scratch
+from . import coordnode, etcd, fanout, latency, newest, report, rounds, zookeeper
+from .clusters import KINDS, WRITES, Cluster, Entrant, needs, parse_shape, scratch
 from .rounds import Sample, What
+from .sections import Bench, Section
 
 BEGAN = time.monotonic()
+SECTIONS: dict[str, Callable[[Bench], Section]] = {"latency": latency.measure, "fanout": fanout.measure}
 PRODUCTS = ("coordnode", "etcd", "zookeeper")
 
 
@@ -46,7 +49,7 @@ def say(sample: Sample) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.beside", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workloads", default="put,get", help=",".join(KINDS))
+    parser.add_argument("--workloads", default="put,get", help=",".join([*KINDS, *SECTIONS]))
     parser.add_argument("--shapes", default="1x1,100x1,100x10")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each run")
@@ -60,44 +63,65 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def workloads_of(text: str) -> tuple[list[str], list[str]]:
+    """Those that every product does as fast as it can, and those with a section of their own."""
+    asked = text.split(",")
+    unknown = [one for one in asked if one not in KINDS and one not in SECTIONS]
+    if unknown:
+        raise SystemExit(f"no such workload: {', '.join(unknown)}")
+    return [one for one in asked if one in KINDS], [one for one in asked if one in SECTIONS]
+
+
+def compare(bench: Bench, kinds: list[str]) -> Section:
+    whats = [What(kind, shape) for kind in kinds for shape in bench.shapes]
+    samples = rounds.run(bench.clusters, whats, bench.rounds, bench.seconds, say)
+    written = [(cluster, what) for cluster in bench.clusters for what in whats if what.kind in WRITES]
+    syncs = [rounds.count_syncs(cluster, who, what) for cluster, what in written for who in rounds.entrants_of(cluster, what)[:1]]
+    return report.section(samples, syncs)
+
+
+def start(entrants: list[Entrant], layouts: list[str], folder: Path, stack: ExitStack) -> list[Cluster]:
+    clusters = []
+    for number, entrant in enumerate(entrants):
+        (folder / f"c{number}").mkdir()
+        cluster = stack.enter_context(entrant.start(folder / f"c{number}"))
+        cluster.layouts = tuple(layout for layout in cluster.layouts if layout in layouts) or cluster.layouts
+        clusters.append(cluster)
+    return clusters
+
+
+def write(folder: Path, sections: list[Section], left_out: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text("\n\n".join(section.lines for section in sections) + "\n")
+    data = {"schema": "coordnode-beside/1", "left_out": left_out, **{section.name: section.data for section in sections}}
+    (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n")
+    for section in sections:
+        for name, drawn in section.plots.items():
+            (folder / f"{name}.svg").write_text(drawn)
+
+
 def main() -> None:
     arguments = parse_arguments()
     if arguments.fetch:
         newest.fetch()
         return
     needs("strace", "cc")
-    whats = [What(kind, parse_shape(shape)) for kind in arguments.workloads.split(",") for shape in arguments.shapes.split(",")]
-    layouts = arguments.layouts.split(",")
+    kinds, names = workloads_of(arguments.workloads)
+    shapes = [parse_shape(shape) for shape in arguments.shapes.split(",")]
     versions = [version for version in arguments.versions.split(",") if version]
     with scratch(arguments.folder) as folder, ExitStack() as stack:
         entrants, left_out = find_entrants(arguments.products.split(","), folder)
         entrants = [one for one in entrants if not versions or one.product == report.OURS or one.version in versions]
-        clusters = []
-        for number, entrant in enumerate(entrants):
-            (folder / f"c{number}").mkdir()
-            clusters.append(stack.enter_context(entrant.start(folder / f"c{number}")))
-            clusters[-1].layouts = tuple(layout for layout in clusters[-1].layouts if layout in layouts) or clusters[-1].layouts
-        samples = rounds.run(clusters, whats, arguments.rounds, arguments.seconds, say)
-        syncs = [
-            rounds.count_syncs(cluster, who, what)
-            for cluster in clusters
-            for what in whats
-            if what.kind in WRITES
-            for who in rounds.entrants_of(cluster, what)[:1]
-        ]
+        clusters = start(entrants, arguments.layouts.split(","), folder, stack)
+        bench = Bench(entrants, clusters, shapes, arguments.rounds, arguments.seconds, folder)
+        sections = [compare(bench, kinds)] if kinds else []
+        sections += [SECTIONS[name](bench) for name in names]
         states = [f"{cluster.product} {cluster.version}: {cluster.check()}" for cluster in clusters]
-    found = report.rows(samples)
-    compared = report.ratios(found)
-    parts = [report.table(found), report.ratio_table(compared), report.sync_lines(syncs), "\n".join(["all members equal:", *states])]
-    parts += [f"left out: {remedy}" for remedy in left_out]
-    print("\n\n".join(parts))
+    sections.append(Section("states", "\n".join(["all members equal:", *states, *[f"left out: {remedy}" for remedy in left_out]]), states))
+    print("\n\n".join(section.lines for section in sections))
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "report.md").write_text("\n\n".join(parts) + "\n")
-        (arguments.out / "report.json").write_text(json.dumps(report.as_json(samples, compared, syncs, left_out), indent=1) + "\n")
-        for kind in arguments.workloads.split(","):
-            (arguments.out / f"{kind}.svg").write_text(plots.plot(f"{kind}, per second", [row for row in found if row.what.kind == kind]))
-    if arguments.bars and not all(ratio.is_kept for ratio in compared):
+        write(arguments.out, sections, left_out)
+    if arguments.bars and not all(section.is_kept for section in sections):
         sys.exit(1)
 
 

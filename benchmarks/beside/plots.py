@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from .report import Row
+from .rounds import Row
 
 COLOURS = {"coordnode": "#2a6fdb", "etcd": "#8a8f98", "zookeeper": "#c98a2b"}
 WIDTH, LABELS, FIGURES = 860, 230, 190  # what is left between is the bars'

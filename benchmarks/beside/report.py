@@ -4,8 +4,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from . import plots
 from .clusters import Load
-from .rounds import Sample, Syncs, What, Who
+from .rounds import Row, Sample, Syncs, What, Who
+from .sections import Section, verdict
 
 OURS = "coordnode"
 
@@ -33,18 +35,6 @@ BARS = (
     Bar("get 100x1", "etcd", 5),
     Bar("get 100x10", "etcd", 5),
 )
-
-
-class Row(NamedTuple):
-    """One entrant at one thing: medians of its rounds."""
-
-    what: What
-    who: Who
-    load: Load
-    leader_us: float
-    follower_us: float
-    per_second_each: list[float]  # round by round
-    is_best: bool  # of its product
 
 
 class Ratio(NamedTuple):
@@ -116,7 +106,7 @@ def ratio_table(found: Sequence[Ratio]) -> str:
     lines = ["| | times as many as | median | round by round | wanted | kept |", "|---|---|---|---|---|---|"]
     for ratio in found:
         each = " ".join(f"{one:.1f}" for one in ratio.each)
-        bar = "- | -" if ratio.wanted is None else f"{ratio.wanted:g} | {'yes' if ratio.is_kept else 'NO'}"
+        bar = "- | -" if ratio.wanted is None else f"{ratio.wanted:g} | {verdict(ratio.is_kept)}"
         lines.append(f"| {ratio.what} | {ratio.them} | {ratio.median:.2f} | {each} | {bar} |")
     return "\n".join(lines)
 
@@ -127,9 +117,17 @@ def sync_lines(found: Sequence[Syncs]) -> str:
     return "\n".join(said)
 
 
-def as_json(samples: Sequence[Sample], found: Sequence[Ratio], syncs: Sequence[Syncs], left_out: Sequence[str]) -> dict[str, Any]:
+def section(samples: Sequence[Sample], syncs: Sequence[Syncs]) -> Section:
+    found = rows(samples)
+    compared = ratios(found)
+    kinds = dict.fromkeys(row.what.kind for row in found)
+    drawn = {kind: plots.plot(f"{kind}, per second", [row for row in found if row.what.kind == kind]) for kind in kinds}
+    lines = "\n\n".join([table(found), ratio_table(compared), sync_lines(syncs)])
+    return Section("requests", lines, as_json(samples, compared, syncs), all(ratio.is_kept for ratio in compared), drawn)
+
+
+def as_json(samples: Sequence[Sample], found: Sequence[Ratio], syncs: Sequence[Syncs]) -> dict[str, Any]:
     return {
-        "schema": "coordnode-beside/1",
         "samples": [
             {"round": one.round, **one.who._asdict(), "kind": one.what.kind, "shape": str(one.what.shape), **one.load._asdict()}
             | {"leader_us": one.leader_us, "follower_us": one.follower_us}
@@ -140,5 +138,4 @@ def as_json(samples: Sequence[Sample], found: Sequence[Ratio], syncs: Sequence[S
             for one in found
         ],
         "syncs": [{**one.who._asdict(), "what": str(one.what), "writes": one.writes, "counts": one.counts} for one in syncs],
-        "left_out": list(left_out),
     }

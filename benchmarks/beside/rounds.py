@@ -41,6 +41,18 @@ class Sample(NamedTuple):
     follower_us: float
 
 
+class Row(NamedTuple):
+    """One entrant at one thing: medians of its rounds."""
+
+    what: What
+    who: Who
+    load: Load
+    leader_us: float
+    follower_us: float
+    per_second_each: list[float]  # round by round
+    is_best: bool  # of its product
+
+
 class Syncs(NamedTuple):
     who: Who
     what: What

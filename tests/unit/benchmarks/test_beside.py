@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.beside import etcd, plots, report, zookeeper
+from benchmarks.beside import etcd, fanout, latency, plots, report, zookeeper
 from benchmarks.beside.clusters import Load, parse_shape
 from benchmarks.beside.rounds import Sample, What, Who, wrong_writes
 
@@ -82,3 +82,25 @@ def test_the_report_has_a_row_and_the_plot_a_bar_for_each() -> None:
     widths = [float(one.get("width", "")) for one in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
     assert round(widths[0] / widths[1], 2) == 5
     assert "50,000/s, p99 2.0 ms" in [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_time_is_held_against_what_the_machine_took_in_the_same_round() -> None:
+    bare = latency.parse_probe('{"sync": {"mean": 0.3, "p99": 0.9}, "echo": {"mean": 0.05}}')
+    assert bare == latency.Bare(0.3, 0.9, 0.05)
+    single = latency.Turn(latency.SINGLE, bare, 1_000.0, load(1_000.0))
+    assert (round(single.bound_ms, 3), single.bounded_ms) == (1.0, 1.0)  # 2.5 x (0.3 + 2 x 0.05), of the mean
+    slow = latency.Turn(PUT.shape, bare, 9_000.0, load(4_500.0)._replace(p50_ms=0.4, p99_ms=2.8))
+    assert (round(slow.bound_ms, 3), slow.bounded_ms) == (2.7, 2.8)  # 3 x 0.9 is more than 5 x 0.4
+    told = latency.section([[single, slow], [single, slow._replace(load=slow.load._replace(p50_ms=1.0))], [single, slow]])
+    assert not told.is_kept
+    assert "1.04 0.56 1.04 of it | NO" in told.lines
+    assert "1.00 1.00 1.00 of it | yes" in told.lines
+
+
+def test_commits_beside_watches_may_take_twice_as_long_in_most_rounds() -> None:
+    told = {"watches": 10_000, "puts": 80, "delivered": 800_000, "ms": {"p50": 20.0, "p99": 60.0}}
+    turns = [fanout.Turn(load(500.0), load(500.0)._replace(p99_ms=ms), told) for ms in (3.0, 5.0, 4.0)]
+    found = fanout.section(turns)
+    assert found.is_kept
+    assert "1.50 2.50 2.00 times, wanted 2: yes" in found.lines
+    assert not fanout.section(turns[1:2]).is_kept
