@@ -7,7 +7,6 @@ waited for it goes, and wakes the others so that one of them takes over.
 import os
 import random
 import select
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,33 +17,26 @@ from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Receiver, Scope
 from coordnode.client.lease import SessionState
-from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.link import Event, Link
 from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
-from coordnode.client.tls import Secured, dialling
+from coordnode.client.stream import Stream
+from coordnode.client.tls import dialling
 from coordnode.errors import BadRequest, CoordError
 from coordnode.ids import NO_SESSION, Revision, SessionId
-from coordnode.limits import MIB
 from coordnode.services.commands import Change, FirstOperation, SessionOpened
 
 T = TypeVar("T")
-READ_BYTES = 256 * 1024
 SLEEP_MS_MAX = 1_000  # poll's time stands still while the machine sleeps; leases do not
-UNSENT_BYTES_MAX = 64 * MIB
 
 
 class Pump:
     def __init__(self, addresses: list[Address], identity: str, tls: str = "") -> None:
-        self._tls = dialling(tls)
         self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._changed = threading.Condition()
         self._is_pumped = False
-        self._socket: socket.socket | Secured | None = None
-        self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
-        self._is_dialling = False
-        self._unsent = bytearray()
-        self._broken = ""  # sending failed, why; told once the steps under way are done, which may speak of the next connection
+        self._stream = Stream(self.link, self._on_event, dialling(tls))
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -89,7 +81,7 @@ class Pump:
             except BaseException:  # nobody would ever close it
                 if not self._is_closed:
                     core.close_session(number, now_ms(), deadline_ms=now_ms() + timeout_ms)
-                    self._carry_out()
+                    self._stream.carry_out()
                 raise
             return number, opened
 
@@ -122,7 +114,7 @@ class Pump:
         with self._changed:
             notices.attach(sink)
             notices.start(from_revision, now_ms())
-            self._carry_out()
+            self._stream.carry_out()
             self._wake()
 
     def forget(self, notices: Notices, sink: Sink) -> None:
@@ -168,7 +160,7 @@ class Pump:
     def end_watch(self, inbox: Inbox) -> None:
         with self._changed:
             inbox.end()
-            self._carry_out()
+            self._stream.carry_out()
 
     def close(self) -> None:
         """Sessions that are still open are left to their TTL; waiting callers are told."""
@@ -176,9 +168,9 @@ class Pump:
             if self._is_closed:
                 return
             self.link.core.end_all(BadRequest("the client is closed"), now_ms())
-            self._carry_out()
+            self._stream.carry_out()
             self._is_closed = True
-            self._hang_up()
+            self._stream.hang_up()
             self._wake()
             self._changed.notify_all()
             keeper = self._keeper
@@ -202,7 +194,7 @@ class Pump:
         except BaseException:  # a KeyboardInterrupt above all: nobody waits any more
             self.link.core.give_up(call)
             self._awaited.discard(call)
-            self._carry_out()
+            self._stream.carry_out()
             self._finished.pop(call, None)
             raise
         self._awaited.discard(call)
@@ -216,7 +208,7 @@ class Pump:
 
     def _pump_until(self, is_done: Callable[[], bool], until_ms: int | None) -> bool:
         """Whether it was done in time."""
-        self._carry_out()
+        self._stream.carry_out()
         self._wake()
         while not is_done():
             if self._is_closed:
@@ -233,7 +225,7 @@ class Pump:
                 self._is_pumped = False
                 self._changed.notify_all()
             if not self._is_closed:
-                self._carry_out()
+                self._stream.carry_out()
         return True
 
     def _sleep(self, until_ms: int | None) -> None:
@@ -242,9 +234,10 @@ class Pump:
         wait_ms = max(0, min(min(times, default=SLEEP_MS_MAX + now_ms()) - now_ms(), SLEEP_MS_MAX))
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        connection = self._socket
+        stream = self._stream
+        connection = stream.socket
         if connection is not None:
-            poll.register(connection, self._awaited_events(connection))
+            poll.register(connection, stream.wanted())
         self._changed.release()
         try:
             ready = dict(poll.poll(wait_ms))
@@ -253,36 +246,13 @@ class Pump:
         if self._wake_read in ready:
             with suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
-        if connection is not None and connection is self._socket and connection.fileno() in ready:
-            self._on_ready(connection, ready[connection.fileno()])
-
-    def _awaited_events(self, connection: socket.socket | Secured) -> int:
-        if self._is_dialling:
-            return select.POLLOUT
-        has_unsent = self._unsent or (isinstance(connection, Secured) and connection.wants_to_write())
-        return select.POLLIN | (select.POLLOUT if has_unsent else 0)
+        if connection is not None and connection is stream.socket and connection.fileno() in ready:
+            stream.on_ready(ready[connection.fileno()])
 
     def _wake(self) -> None:
         if self._is_pumped:
             with suppress(BlockingIOError):  # it is full of wake-ups already
                 os.write(self._wake_write, b"\0")
-
-    def _carry_out(self) -> None:
-        while steps := self.link.poll(now_ms()):
-            for step in steps:
-                self._step(step)
-            if self._broken:
-                self._cut(self._broken)
-
-    def _step(self, step: Step) -> None:
-        if isinstance(step, Transmit):
-            self._send(step.data)
-        elif isinstance(step, Dial):
-            self._dial(step.address)
-        elif isinstance(step, HangUp):
-            self._hang_up()
-        else:
-            self._on_event(step)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -297,109 +267,6 @@ class Pump:
             if inbox is not None:
                 inbox.on_event(event)
         self._changed.notify_all()
-
-    # --- the one connection ----------------------------------------------------------------------------------------
-
-    def _dial(self, address: Address) -> None:
-        try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            self.link.on_hung_up(f"cannot be resolved: {error.strerror}", now_ms())
-            return
-        self._candidates = [(family, name) for family, _, _, _, name in found]
-        self._dial_next("no address")
-
-    def _dial_next(self, trouble: str) -> None:
-        self._hang_up(keep_candidates=True)
-        if not self._candidates:
-            self.link.on_hung_up(trouble, now_ms())
-            return
-        family, name = self._candidates.pop(0)
-        try:
-            connection = socket.socket(family, socket.SOCK_STREAM)
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket = connection
-            self._is_dialling = True
-            connection.connect(name)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._dial_next((error.strerror or str(error)).lower())
-            return
-        self._on_dialled()
-
-    def _on_dialled(self) -> None:
-        self._is_dialling = False
-        self._candidates = []
-        if self._tls is not None:
-            assert isinstance(self._socket, socket.socket)
-            try:
-                self._socket = Secured(self._socket, self._tls)
-            except OSError as error:
-                self._cut((error.strerror or str(error)).lower())
-                return
-        self.link.on_dialled()
-
-    def _hang_up(self, *, keep_candidates: bool = False) -> None:
-        if not keep_candidates:
-            self._candidates = []
-        self._unsent.clear()
-        self._broken = ""
-        self._is_dialling = False
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _cut(self, why: str) -> None:
-        self._hang_up()
-        self.link.on_hung_up(why, now_ms())
-
-    def _send(self, data: bytes | bytearray) -> None:
-        if self._socket is None:
-            return
-        self._unsent += data
-        if len(self._unsent) > UNSENT_BYTES_MAX:
-            self._broken = "takes in nothing"
-        else:
-            self._flush()
-
-    def _flush(self) -> None:
-        assert self._socket is not None
-        try:
-            sent = self._socket.send(self._unsent)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._broken = (error.strerror or str(error)).lower()
-            return
-        del self._unsent[:sent]
-
-    def _on_ready(self, connection: socket.socket | Secured, event: int) -> None:
-        if self._is_dialling:
-            trouble = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if trouble:
-                self._dial_next(os.strerror(trouble).lower())
-            else:
-                self._on_dialled()
-            return
-        if event & select.POLLOUT:
-            self._flush()
-        if connection is self._socket and event & ~select.POLLOUT:
-            self._receive(connection)
-
-    def _receive(self, connection: socket.socket | Secured) -> None:
-        try:
-            data = connection.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._cut((error.strerror or str(error)).lower())
-            return
-        if data:
-            self.link.on_bytes(data, now_ms())
-        else:
-            self._cut("hung up")
 
     # --- renewing sessions -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""The one TCP connection of a Link, never waited for: whoever polls its socket says what became ready. For threads and for load."""
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from coordnode.client.addresses import Address
+from coordnode.client.clock import now_ms
+from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.tls import Secured
+from coordnode.limits import MIB
+
+if TYPE_CHECKING:
+    import ssl
+
+READ_BYTES = 256 * 1024
+UNSENT_BYTES_MAX = 64 * MIB
+
+
+class Stream:
+    def __init__(self, link: Link, on_event: Callable[[Event], None], context: "ssl.SSLContext | None") -> None:
+        """`context`: None to speak in the clear."""
+        self.link = link
+        self.socket: socket.socket | Secured | None = None
+        self._context = context
+        self._on_event = on_event
+        self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
+        self._is_dialling = False
+        self._unsent = bytearray()
+        self._broken = ""  # sending failed, why; told once the steps under way are done, which may speak of the next connection
+
+    def wanted(self) -> int:
+        """What to poll the socket for."""
+        if self._is_dialling:
+            return select.POLLOUT
+        has_unsent = self._unsent or (isinstance(self.socket, Secured) and self.socket.wants_to_write())
+        return select.POLLIN | (select.POLLOUT if has_unsent else 0)
+
+    def carry_out(self) -> None:
+        """After anything was asked of the link, and when its time has come."""
+        while steps := self.link.poll(now_ms()):
+            for step in steps:
+                self._step(step)
+            if self._broken:
+                self._cut(self._broken)
+
+    def on_ready(self, event: int) -> None:
+        """What the poll found; then `carry_out`."""
+        connection = self.socket
+        assert connection is not None
+        if self._is_dialling:
+            trouble = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if trouble:
+                self._dial_next(os.strerror(trouble).lower())
+            else:
+                self._on_dialled()
+            return
+        if event & select.POLLOUT:
+            self._flush()
+        if connection is self.socket and event & ~select.POLLOUT:
+            self._receive(connection)
+
+    def hang_up(self) -> None:
+        self._candidates = []
+        self._close()
+
+    def _close(self) -> None:
+        self._unsent.clear()
+        self._broken = ""
+        self._is_dialling = False
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Transmit):
+            self._send(step.data)
+        elif isinstance(step, Dial):
+            self._dial(step.address)
+        elif isinstance(step, HangUp):
+            self.hang_up()
+        else:
+            self._on_event(step)
+
+    def _dial(self, address: Address) -> None:
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self.link.on_hung_up(f"cannot be resolved: {error.strerror}", now_ms())
+            return
+        self._candidates = [(family, name) for family, _, _, _, name in found]
+        self._dial_next("no address")
+
+    def _dial_next(self, trouble: str) -> None:
+        self._close()
+        if not self._candidates:
+            self.link.on_hung_up(trouble, now_ms())
+            return
+        family, name = self._candidates.pop(0)
+        try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket = connection
+            self._is_dialling = True
+            connection.connect(name)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._dial_next((error.strerror or str(error)).lower())
+            return
+        self._on_dialled()
+
+    def _on_dialled(self) -> None:
+        self._is_dialling = False
+        self._candidates = []
+        if self._context is not None:
+            assert isinstance(self.socket, socket.socket)
+            try:
+                self.socket = Secured(self.socket, self._context)
+            except OSError as error:
+                self._cut((error.strerror or str(error)).lower())
+                return
+        self.link.on_dialled()
+
+    def _cut(self, why: str) -> None:
+        self.hang_up()
+        self.link.on_hung_up(why, now_ms())
+
+    def _send(self, data: bytes | bytearray) -> None:
+        if self.socket is None:
+            return
+        self._unsent += data
+        if len(self._unsent) > UNSENT_BYTES_MAX:
+            self._broken = "takes in nothing"
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self.socket is not None
+        try:
+            sent = self.socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken = (error.strerror or str(error)).lower()
+            return
+        del self._unsent[:sent]
+
+    def _receive(self, connection: socket.socket | Secured) -> None:
+        try:
+            data = connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._cut((error.strerror or str(error)).lower())
+            return
+        if data:
+            self.link.on_bytes(data, now_ms())
+        else:
+            self._cut("hung up")
