@@ -41,8 +41,8 @@ COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
     "__main__": {"commands", "flags"},
-    "commands": {"operations", "report", "results", "inventory", "authority", "runner", "hot", "local", "flags", "chaos"},
-    "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "engines", "inventory", "authority", "results"},
+    "commands": {"operations", "report", "results", "inventory", "authority", "runner", "hot", "local", "flags", "chaos", "load"},
+    "operations": {"local", "steps", "facts", "transport", "chaos", "logs", "canary", "load", "engines", "inventory", "authority", "results"},
     "steps": {"facts", "transport", "inventory", "results"},
     "facts": {"results"},
     "transport": {"inventory", "results"},
@@ -50,6 +50,7 @@ COORDCTL: dict[str, set[str]] = {
     "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local"},
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},
+    "load": set(),
     "engines": {"transport", "inventory", "results"},
     "hot": {"local"},
     "local": set(),

@@ -31,6 +31,7 @@ VERBS = {
     "health": "the same as one judgement, for monitoring",
     "wait": "until the cluster is as --for says",
     "canary": "run: does the cluster do what users need?",
+    "bench": "how fast, where the time goes, and what is short",
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "ls, show, validate, schema: break a cluster on purpose, and heal it",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordctl.facts.metrics import Histogram
+from coordctl.facts.metrics import Metrics
 
 COMMIT = "coordnode_commit_seconds"
 SYNC = "coordnode_sync_seconds"
@@ -18,12 +18,11 @@ class MemberFacts:
     trouble: str = ""  # why not
     name: str = ""  # as far as known from elsewhere
     member: int = 0
-    metrics: dict[str, Histogram] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def p99_ms(self, name: str) -> float | None:
         """Since that member started; None: not asked for, or nothing of it happened."""
-        histogram = self.metrics.get(name)
-        return histogram.quantile_ms(0.99) if histogram is not None else None
+        return self.metrics.histogram(name).quantile_ms(0.99)
 
     @property
     def shown_name(self) -> str:

@@ -64,6 +64,27 @@ def confirmed(question: str, flag: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def named(warning: str, name: str, flag: str) -> bool:
+    """As `confirmed`, for what is not to be agreed to by habit."""
+    if not sys.stdin.isatty():
+        note(f"coordctl: {warning} There is no terminal to ask on: say so with {flag}")
+        return False
+    sys.stderr.write(f"{warning} To go on, type its name: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == name
+
+
+def progress(text: str) -> None:
+    """Of long work: on a terminal each line takes the place of the one before."""
+    sys.stderr.write(f"\r\x1b[K{text}" if sys.stderr.isatty() else f"{text}\n")
+    sys.stderr.flush()
+
+
+def progress_end() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+
+
 def json_line(value: msgspec.Struct) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 

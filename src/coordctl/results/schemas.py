@@ -7,6 +7,7 @@ import msgspec
 
 from coordctl.results import (
     barrier,
+    bench,
     ca,
     canary,
     chaos,
@@ -33,6 +34,7 @@ from coordctl.results import (
 
 FAMILIES = (
     barrier,
+    bench,
     ca,
     canary,
     chaos,

@@ -98,8 +98,8 @@ def test_states_are_compared_at_the_same_index_only() -> None:
 
 def test_quantiles_out_of_metrics() -> None:
     text = b'a_seconds_bucket{le="0.001"} 50\na_seconds_bucket{le="0.002"} 100\na_seconds_bucket{le="+Inf"} 100\na_seconds_count 100\n'
-    found = parse_metrics(text)["a_seconds"]
+    found = parse_metrics(text).histogram("a_seconds")
     assert found.quantile_ms(0.5) == pytest.approx(1.0)
     assert found.quantile_ms(0.75) == pytest.approx(1.5)
-    assert parse_metrics(b'b_bucket{le="1"} 0\nb_bucket{le="+Inf"} 0\n')["b"].quantile_ms(0.99) is None
-    assert parse_metrics(b'c_bucket{le="1"} 0\nc_bucket{le="+Inf"} 2\n')["c"].quantile_ms(0.99) == 1000
+    assert parse_metrics(b'b_bucket{le="1"} 0\nb_bucket{le="+Inf"} 0\n').histogram("b").quantile_ms(0.99) is None
+    assert parse_metrics(b'c_bucket{le="1"} 0\nc_bucket{le="+Inf"} 2\n').histogram("c").quantile_ms(0.99) == 1000
