@@ -28,9 +28,7 @@ class Steps(msgspec.Struct):
 class Tally(msgspec.Struct):
     done: dict[str, Latencies] = {}  # operation -> from when each that succeeded was meant to be sent until it was answered
     failed: dict[str, int] = {}  # why -> how many
-    late: Latencies = msgspec.field(
-        default_factory=Latencies
-    )  # how late we came to send, or, in a closed loop, to look: ours to answer for
+    late: Latencies = msgspec.field(default_factory=Latencies)  # we came to send, or, in a closed loop, to look
     writes: Steps = msgspec.field(default_factory=Steps)
     reads: Steps = msgspec.field(default_factory=Steps)
     wrong: list[str] = []  # answers that break a promise

@@ -203,6 +203,7 @@ class Generator:
         if self._opening:
             self._opening -= 1
         elif connection.is_open:
+            self._on_room()
             for _ in range(0 if self.plan.rate else self.plan.outstanding - connection.under_way):
                 self._begin_next(connection)
         elif not self._is_ending:
@@ -216,7 +217,11 @@ class Generator:
     def on_over(self, connection: Connection) -> None:
         if not self.plan.rate:
             self._begin_next(connection)
-        elif self._is_full:
+        else:
+            self._on_room()
+
+    def _on_room(self) -> None:
+        if self._is_full:
             self._is_full = False
             self._free_ns = self.heard_ns
 
