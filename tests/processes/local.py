@@ -35,7 +35,8 @@ class Home:
         self._note()
         return done
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str, alone: bool = False) -> "subprocess.Popen[bytes]":
+        """`alone`: in a process group of its own, with whatever it starts."""
         return subprocess.Popen(
             [sys.executable, "-m", "coordctl", *arguments],
             stdin=subprocess.DEVNULL,
@@ -43,6 +44,7 @@ class Home:
             stderr=subprocess.PIPE,
             env=self.environment,
             cwd=self.folder,
+            process_group=0 if alone else None,
         )
 
     def json(self, *arguments: str, code: int | None = 0) -> dict[str, object]:

@@ -147,15 +147,25 @@ def resident_bytes(process: Process) -> int:
 
 
 class Cluster:
-    def __init__(self, folder: Path, count: int = 3, cluster: int = 7, other_state: int = 0, hosts: Sequence[str] | None = None) -> None:
-        """`other_state`: the member whose state begins differently from the others'. `hosts`: not of this machine's loopback."""
+    def __init__(
+        self,
+        folder: Path,
+        count: int = 3,
+        cluster: int = 7,
+        other_state: int = 0,
+        hosts: Sequence[str] | None = None,
+        reached_at: Callable[[tuple[str, int]], tuple[str, int]] = lambda address: address,
+    ) -> None:
+        """`other_state`: the member whose state begins differently from the others'. `hosts`: not of this machine's loopback.
+        `reached_at`: where the others reach the member that listens there."""
         self.cluster = cluster
         self.writers: list[Writer] = []
         self.members: dict[int, Process] = {}
         for number, host in enumerate(hosts or own_hosts(count), 1):
             port = FOREIGN_PORT if hosts else free_port(host)
             self.members[number] = Process(folder / f"n{number}", number, (host, port))
-        self.contacts = {MemberId(number): f"{one.address[0]}:{one.address[1]}" for number, one in self.members.items()}
+        reached = {number: reached_at(one.address) for number, one in self.members.items()}
+        self.contacts = {MemberId(number): f"{host}:{port}" for number, (host, port) in reached.items()}
         for number, one in self.members.items():
             wal = WalSettings(segment_bytes=1024 * 1024)
             created = CREATED_UNIX_S + (number == other_state)

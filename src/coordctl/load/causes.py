@@ -7,7 +7,7 @@ the interpreter or the processor, and wake each other.
     until a quorum had it, beyond that                        disk, network, CPU, as the acknowledgement of those that decided divides:
                                                               their fsync, a round trip that nobody kept waiting, the rest
     queue, waiting for the log's thread, apply                CPU
-    from being sent to the leader's hearing of it, and back   network, as long as a connection takes to be made; the rest CPU
+    from being sent to the leader's hearing of it, and back   network, as long as the way took before the load; the rest CPU
     from being meant to be sent to being sent                 the generator, which reads answers as late as it sends
 """
 
@@ -58,7 +58,7 @@ class Evidence(NamedTuple):
     late_ms: float  # mean of how late the generator came to do something
     busy_share: float  # of one core, that the busiest generator used
     is_open: bool  # the loop: only then what is sent late has waited
-    connect_ms: float  # to the leader
+    way_ms: float  # to the leader and back, when nothing kept it waiting
     commit: Commit | None  # None: there were none
     leader: Host
     peers: tuple[Peer, ...]
@@ -91,7 +91,7 @@ def divide(evidence: Evidence) -> dict[str, float]:
         trip = min(rest, trips[needed - 1] if 0 < needed <= len(trips) else 0.0)
         found[NETWORK] += trip
         rest -= trip
-    way = min(rest, evidence.connect_ms)
+    way = min(rest, evidence.way_ms)
     late = min(rest - way, evidence.late_ms)
     found[NETWORK] += way
     found[GENERATOR] += late

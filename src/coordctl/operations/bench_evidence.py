@@ -1,15 +1,10 @@
 """What members said of themselves before, at the beginning and at the end of a measurement, made evidence of where the time went."""
 
-import socket
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-
 from coordctl.facts.members import COMMIT, SYNC, ClusterFacts, MemberFacts
 from coordctl.facts.metrics import Histogram, Metrics
 from coordctl.load.causes import Commit, Evidence, Host, Peer
 from coordctl.load.tally import Tally
-from coordctl.local.clusters import Endpoint, host_and_port
+from coordctl.local.clusters import Endpoint
 from coordctl.operations import statuses
 
 ROUND_TRIP = "coordnode_peer_round_trip_seconds"
@@ -20,8 +15,6 @@ UP = "coordnode_up_seconds"
 LOOP_CPU = "coordnode_loop_cpu_seconds_total"
 LOOP_WAIT = "coordnode_loop_cpu_wait_seconds_total"
 UNHINDERED = 0.1  # so many of the round trips were kept waiting by nothing but the way
-DIALS = 3
-DIAL_SECONDS_MAX = 1.0
 
 
 class Watched:
@@ -64,7 +57,7 @@ class Watched:
         leader = self.leader
         return self._of(leader, COMMIT).quantile_ms(0.99) if leader is not None else None
 
-    def evidence(self, tally: Tally, *, busy_share: float, is_open: bool) -> Evidence | None:
+    def evidence(self, tally: Tally, *, busy_share: float, way_ms: float, is_open: bool) -> Evidence | None:
         """None: too little was seen for any."""
         leader = self.leader
         steps = tally.writes if tally.writes.count else tally.reads
@@ -78,7 +71,7 @@ class Watched:
             late_ms=tally.late.mean_ms() or 0.0,
             busy_share=busy_share,
             is_open=is_open,
-            connect_ms=connect_ms(leader.address),
+            way_ms=way_ms,
             commit=commit,
             leader=self._host(leader),
             peers=tuple(self._peer(leader, one) for one in self.facts.members if one is not leader and self.facts.role(one) != "learner"),
@@ -92,7 +85,7 @@ class Watched:
         trips = self._quiet.get(leader.member, Metrics()).histogram(f"{ROUND_TRIP}/{peer.member}")
         if not trips.count:  # it did not lead yet
             trips = self._of(leader, f"{ROUND_TRIP}/{peer.member}")
-        return Peer(self._host(peer), acknowledged.count, acknowledged.mean_ms() or 0.0, trips.quantile_ms(UNHINDERED))
+        return Peer(self._host(peer), acknowledged.count, acknowledged.mean_ms() or 0.0, trips.least_ms(UNHINDERED))
 
     def _host(self, member: MemberFacts) -> Host:
         syncs, numbers = self._of(member, SYNC), self._end.get(member.member, Metrics()).numbers
@@ -109,13 +102,3 @@ class Watched:
             loop_share=share(LOOP_CPU),
             wait_share=share(LOOP_WAIT),
         )
-
-
-def connect_ms(address: str) -> float:
-    """Between two kernels: no process has a part in it. The shortest of a few."""
-    took: Sequence[float] = []
-    for _ in range(DIALS):
-        begun = time.monotonic()
-        with suppress(OSError), socket.create_connection(host_and_port(address), DIAL_SECONDS_MAX):
-            took = [*took, (time.monotonic() - begun) * 1000]
-    return min(took, default=0.0)

@@ -27,6 +27,7 @@ class Measured(NamedTuple):
     seconds: float
     tally: Tally
     busy_share: float
+    way_ms: float
     series: list[BenchSecond]
     thresholds: tuple[Threshold, ...]
     is_cut: bool
@@ -36,12 +37,13 @@ class Measured(NamedTuple):
 
 def verdict(measured: Measured, watched: Watched) -> Bench:
     tally = measured.tally
-    evidence = watched.evidence(tally, busy_share=measured.busy_share, is_open=measured.rate is not None)
+    evidence = watched.evidence(tally, busy_share=measured.busy_share, way_ms=measured.way_ms, is_open=measured.rate is not None)
     if tally.count < DONE_MIN:
         evidence = None
     found = judge(evidence) if evidence is not None else None
-    how = [words for threshold in measured.thresholds if (words := crossed(threshold, tally, max(measured.seconds, 1e-9)))]
-    level = _level(measured, found, how)
+    said = {one: crossed(one, tally, max(measured.seconds, 1e-9)) for one in measured.thresholds}
+    how = {one: words for one, words in said.items() if words}
+    level = _level(tally, found, list(how))
     return Bench(
         outcome=OUTCOMES[level],
         exit_code=INTERRUPTED if measured.is_cut else level,
@@ -70,7 +72,7 @@ def verdict(measured: Measured, watched: Watched) -> Bench:
         generator_busy_share=round(measured.busy_share, 3),
         generator_late_mean_ms=round(tally.late.mean_ms() or 0.0, 3),
         generator_late_p99_ms=round(tally.late.quantile_ms(0.99) or 0.0, 3),
-        crossed=how,
+        crossed=list(how.values()),
         wrong=list(tally.wrong),
         is_clean=measured.is_clean,
         clean_within_ms=measured.clean_within_ms,
@@ -78,15 +80,14 @@ def verdict(measured: Measured, watched: Watched) -> Bench:
     )
 
 
-def _level(measured: Measured, found: Verdict | None, how: list[str]) -> int:
-    """What is proved: a threshold that only a busy generator crossed says nothing of the cluster."""
-    if measured.tally.wrong:
+def _level(tally: Tally, found: Verdict | None, how: list[Threshold]) -> int:
+    """What is proved: where the generator is what was slow, that it was slow says nothing of the cluster."""
+    if tally.wrong:
         return 2
     if found is None:
         return 3
-    if how:
-        return 3 if found.cause == GENERATOR else 1
-    return 0
+    is_excuse = found.cause == GENERATOR and found.is_clear and all(one.figure != "errors" for one in how)
+    return (3 if is_excuse else 1) if how else 0
 
 
 def _operation(name: str, tally: Tally) -> BenchOperation:
@@ -111,7 +112,7 @@ def _causes(evidence: Evidence | None, found: Verdict | None) -> list[BenchCause
         return []
     said = {
         DISK: _each("fsync p99", [(host.name, host.sync_p99_ms) for host in _hosts(evidence)], " ms"),
-        NETWORK: _each("to the leader", [("", evidence.connect_ms)], " ms")
+        NETWORK: _each("to the leader", [("", evidence.way_ms)], " ms")
         + _each("; heartbeat and back", [(peer.host.name, peer.round_trip_ms) for peer in evidence.peers], " ms"),
         CPU: "; ".join(_of_cpu(host, is_leader=host is evidence.leader) for host in _hosts(evidence)),
         GENERATOR: f"{evidence.busy_share:.0%} of a core, {evidence.late_ms:.2f} ms late",

@@ -47,6 +47,7 @@ class Crew:
         self._plans = plans
         self._processes: list[_Process] = []
         self._selector = selectors.DefaultSelector()
+        self.way_ms = 0.0  # to the leader and back, before the load
 
     def __enter__(self) -> "Crew":
         for plan in self._plans:
@@ -67,7 +68,9 @@ class Crew:
             for one in self.hear(None):
                 if one.kind == "failed":
                     raise Unreachable(one.sentence)
-                ready += one.kind == "ready"
+                if one.kind == "ready":
+                    ready += 1
+                    self.way_ms += one.way_ms / len(self._processes)
 
     def go(self, go: Go) -> None:
         for process in self._processes:

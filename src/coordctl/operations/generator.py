@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from coordctl.load.latencies import MS
 from coordctl.load.pace import NS, Pace
 from coordctl.load.tally import Tally
 from coordctl.load.workloads import operations
@@ -61,6 +62,7 @@ class Told(msgspec.Struct):
     tally: Tally = msgspec.field(default_factory=Tally)
     cpu_seconds: float = 0.0  # while load was generated
     seconds: float = 0.0
+    way_ms: float = 0.0  # when ready: to the leader and back
 
 
 class Generator:
@@ -196,6 +198,9 @@ class Generator:
         until_ns = time.monotonic_ns() + CLOSE_MS_MAX * 1_000_000
         while any(one.is_open for one in self._connections) and time.monotonic_ns() < until_ns:
             self._turn(until_ns)
+        for connection in self._connections:
+            connection.stream.hang_up()
+        self._epoll.close()
 
     # --- what connections tell ---------------------------------------------------------------------------------------
 
@@ -297,6 +302,8 @@ class Generator:
 
     def _tell(self, kind: str, sentence: str = "") -> None:
         told, self.tally = Told(kind, sentence, self.tally), Tally()
+        if kind == "ready":
+            told.way_ms = sum(one.way_ns for one in self._connections) / len(self._connections) / MS
         if kind == "counted":
             now_ns, cpu_s = time.monotonic_ns(), _cpu_seconds()
             told.cpu_seconds, told.seconds = cpu_s - self._told_cpu_s, (now_ns - self._told_ns) / NS
@@ -315,9 +322,9 @@ def _cpu_seconds() -> float:
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever started us hears it, too, and says when to end
-    told = os.fdopen(os.dup(1), "wb")
     plan = msgspec.json.decode(os.read(0, 65_536), type=Plan)  # one line, in one write
-    Generator(plan, told, 0).run()
+    with os.fdopen(1, "wb", closefd=False) as told:
+        Generator(plan, told, 0).run()
     return 0
 
 

@@ -2,11 +2,13 @@
 
 import os
 import random
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from coordctl.load.tally import Tally
 from coordctl.load.workloads import Operation, Place
+from coordnode.client import requests
 from coordnode.client.actions import Finished, SessionChanged
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
@@ -19,6 +21,8 @@ from coordnode.errors import CoordError, PromiseBroken
 
 PLACES_MAX = 64  # operations of one connection under way: in an open loop more are due and late, which counts
 CLOSE_MS_MAX = 2_000
+LOOKS = 3  # before any load, at whatever is answered at once: the shortest took as long as the way
+NO_SUCH_KEY = "_bench"
 
 
 class Owner(Protocol):
@@ -28,7 +32,7 @@ class Owner(Protocol):
     heard_ns: int  # when what is being read now was there to be read
 
     def on_opened(self, connection: "Connection") -> None:
-        """Its session is, or could not be: see its trouble."""
+        """Its session is, and the way to its leader known; or it could not be: see its trouble."""
 
     def on_session_lost(self, connection: "Connection") -> None: ...
 
@@ -70,6 +74,9 @@ class Connection:
         self.session = 0
         self.is_open = False
         self.trouble = ""  # why its session could not be opened
+        self.way_ns = 0  # to the leader and back; 0: not known
+        self._looks = 0
+        self._look: tuple[int, int] | None = None  # (call, when it was sent)
         self.open()
 
     def open(self) -> None:
@@ -142,10 +149,25 @@ class Connection:
             elif event.call == self.session:
                 self.is_open = event.error is None
                 self.trouble = event.error.sentence if event.error is not None else ""
-                self._owner.on_opened(self)
+                self._look_or_begin()
+            elif self._look is not None and event.call == self._look[0]:
+                took_ns = time.monotonic_ns() - self._look[1]
+                if event.error is None:
+                    self.way_ns = min(self.way_ns or took_ns, took_ns)
+                self._look_or_begin()
         elif isinstance(event, SessionChanged) and event.session == self.session and event.state is SessionState.LOST:
             self.is_open = False
             self._owner.on_session_lost(self)
+
+    def _look_or_begin(self) -> None:
+        if not self.is_open or self._looks == LOOKS:
+            self._look = None
+            self._owner.on_opened(self)
+            return
+        self._looks += 1
+        look = requests.get(NO_SUCH_KEY, True, 0)
+        call = self.link.core.call(look.operation, now_ms(), deadline_ms=now_ms() + self._timeout_ms, stale=True)
+        self._look = (call, time.monotonic_ns())
 
     def _on_finished(self, work: Work, finished: Finished) -> None:
         now_ns = self._owner.heard_ns

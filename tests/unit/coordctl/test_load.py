@@ -140,14 +140,14 @@ def evidence(
     late: float = 0.05,
     busy: float = 0.2,
     commit: Commit | None = QUICK,
-    connect: float = 0.05,
+    way: float = 0.05,
     sync: float = 0.3,
     acknowledged: float = 0.6,
     trip: float = 0.1,
     is_open: bool = True,
 ) -> Evidence:
     peers = tuple(Peer(Host(name, sync), 50, acknowledged, trip) for name in ("n2", "n3"))
-    return Evidence(asked, late, busy, is_open, connect, commit, Host("n1", sync), peers)
+    return Evidence(asked, late, busy, is_open, way, commit, Host("n1", sync), peers)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def evidence(
         (evidence(asked=22, commit=Commit(0.1, 0.1, 0.3, 20, 0.1), acknowledged=20.5, trip=20), NETWORK),
         (evidence(asked=22, commit=Commit(0.1, 0.1, 0.3, 20, 0.1), acknowledged=20.5), CPU),  # the followers are not run
         (evidence(asked=22), CPU),  # the leader is not run
-        (evidence(asked=22, connect=20), NETWORK),  # the cluster is far from here
+        (evidence(asked=22, way=20), NETWORK),  # the cluster is far from here
         (evidence(asked=22, commit=Commit(18, 0.1, 0.3, 0.2, 0.1)), CPU),
         (evidence(asked=9, late=8), GENERATOR),
         (evidence(asked=9, late=8, is_open=False), GENERATOR),
@@ -180,7 +180,7 @@ def test_the_causes_are_all_of_the_time_and_none_is_negative() -> None:
             asked=rng.random() * 20,
             late=rng.random() * 3,
             commit=commit,
-            connect=rng.random() * 5,
+            way=rng.random() * 5,
             sync=rng.random() * 10,
             acknowledged=rng.random() * 10,
             trip=rng.random() * 10,
