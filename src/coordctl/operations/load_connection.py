@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from coordctl.load.tally import Tally
 from coordctl.load.workloads import Operation, Place
-from coordnode.client import requests
+from coordnode.client import requests, tls
 from coordnode.client.actions import Finished, SessionChanged
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
@@ -66,7 +66,7 @@ class Connection:
         self._ttl_ms = ttl_ms
         self._timeout_ms = timeout_ms  # of one request
         self.link = Link(parse_addresses(endpoints), random.Random(os.urandom(16)), identity=identity)
-        self.stream = Stream(self.link, self._on_event)
+        self.stream = Stream(self.link, self._on_event, tls.context_here())
         self.registered: tuple[int, int] | None = None  # (file, what it is polled for)
         self._places: list[Place] = []  # that nobody is at
         self._places_made = 0
