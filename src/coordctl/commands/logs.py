@@ -1,4 +1,4 @@
-"""`coordctl logs`: diff"""
+"""`coordctl logs`: collect, tail, search, diff, explain"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -8,10 +8,10 @@ import click
 from coordctl.commands import logs_shown, options
 from coordctl.commands.units import DURATION
 from coordctl.local.clusters import LocalCluster, chosen_local
-from coordctl.operations import logs
+from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
 from coordctl.report import screen
-from coordctl.report.exits import EXPLAINED, Kind
+from coordctl.report.exits import DONE, EXPLAINED, FAILED, Kind
 from coordctl.report.running import output, run_group
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +71,114 @@ def diff(
     return found.exit_code
 
 
-VERBS = {"diff": (diff, Kind.PROBE)}
+@click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.QUERY]}")
+@click.argument("pattern")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=click.Path())
+@window
+@click.option("-i", "--ignore-case", is_flag=True, help="Letters are found large and small.")
+@click.option("--level", type=click.Choice(["info", "warning", "error"]), default="info", help="That or graver.")
+@click.option("--member", metavar="NAME", default="", help="Lines of that member only.")
+@options.cluster
+@output
+def search(
+    pattern: str,
+    sources: Sequence[str],
+    since: float | None,
+    start: str,
+    end: str,
+    around: str,
+    ignore_case: bool,
+    level: str,
+    member: str,
+    cluster: str,
+    output: str,
+) -> int:
+    """Lines of all members in which the regular expression PATTERN is found, in the order of their times; none: 1."""
+    asked, wanted = Asked(since, start, end, around), lines.Wanted(pattern, level, member, ignore_case)
+    with logs.gathered(sources, cluster_for(sources, cluster)) as found:
+        count = 0
+        for one in lines.search(found, asked, wanted):
+            count += 1
+            logs_shown.line(one, output)
+    return DONE if count else FAILED
+
+
+@click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.QUERY]}")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=click.Path())
+@click.option("-n", "--lines", "count", type=click.IntRange(0), default=20, show_default=True, help="So many of the last lines first.")
+@click.option("-f", "--follow", is_flag=True, help="Then those that come, until interrupted.")
+@click.option("--level", type=click.Choice(["info", "warning", "error"]), default="info", help="That or graver.")
+@click.option("--member", metavar="NAME", default="", help="Lines of that member only.")
+@options.cluster
+@output
+def tail(sources: Sequence[str], count: int, follow: bool, level: str, member: str, cluster: str, output: str) -> int:
+    """The last lines of all members, in the order of their times."""
+    with logs.gathered(sources, cluster_for(sources, cluster)) as found:
+        for one in lines.tail(found, count, lines.Wanted("", level, member), follow=follow):
+            logs_shown.line(one, output)
+            if follow:
+                screen.flush()
+    return DONE
+
+
+@click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.ACTION]}")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=click.Path())
+@window
+@click.option("--file", "archive", metavar="FILE", default="", help="Where to; default: a name with the time in it, here.")
+@options.cluster
+@output
+def collect(sources: Sequence[str], since: float | None, start: str, end: str, around: str, archive: str, cluster: str, output: str) -> int:
+    """Logs and flight recorders of all members, cut to a window, into one compressed archive; secrets are taken out.
+
+    A manifest in it lists what is there and what is missing (then the code is 1). `logs diff`, `logs explain` and `logs search` read it.
+    """
+    chosen = cluster_for(sources, cluster)
+    where = archive or collecting.name_for("logs", chosen)
+    made = collecting.collect(collecting.origins(sources, chosen), Asked(since, start, end, around), where, with_facts=False)
+    logs_shown.collected(made, output)
+    return made.exit_code
+
+
+@click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.PROBE]}")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=click.Path())
+@window
+@click.option("--baseline", metavar="FROM..TO", default="", help="What to compare with; default: an hour before the window.")
+@click.option("--evidence", type=click.IntRange(1), metavar="N", help="All lines that speak for hypothesis N.")
+@options.cluster
+@output
+def explain(
+    sources: Sequence[str],
+    since: float | None,
+    start: str,
+    end: str,
+    around: str,
+    baseline: str,
+    evidence: int | None,
+    cluster: str,
+    output: str,
+) -> int:
+    """What most likely happened: hypotheses with the lines that speak for them, what was ruled out, what to do.
+
+    Codes: 0 nothing, or only what was planned; 1 a cause was found; 2 members' states differ; 3 unknown.
+    """
+    asked = Asked(since, start, end, around, baseline)
+    progress = screen.Progress("logs")
+    found = explaining.explained(sources, cluster_for(sources, cluster), asked, progress.show)
+    progress.end()
+    if output == "json":
+        screen.json_line(found)
+    else:
+        logs_shown.explained(found, evidence)
+    return found.exit_code
+
+
+VERBS = {
+    "collect": (collect, Kind.ACTION),
+    "tail": (tail, Kind.QUERY),
+    "search": (search, Kind.QUERY),
+    "diff": (diff, Kind.PROBE),
+    "explain": (explain, Kind.PROBE),
+}
 
 
 def main(argv: list[str]) -> int:

@@ -1,12 +1,26 @@
 """The screens of the `logs` verbs."""
 
+import msgspec
+
 from coordctl.report import screen
-from coordctl.results.logs import LogFinding, LogMember, LogsDiff, LogSign, LogTrouble
+from coordctl.results.logs import (
+    Collected,
+    LogFinding,
+    LogHypothesis,
+    LogLine,
+    LogMember,
+    LogsDiff,
+    LogsExplained,
+    LogSign,
+    LogTrouble,
+    LogWindow,
+)
 
 COLOURS = {"error": screen.RED, "warning": screen.YELLOW, "info": screen.GREEN}
 CONSEQUENCES_SHOWN = 6
 FINDINGS_SHOWN = 8
 TEXT_CHARS = 300
+SAID_ELSEWHERE = frozenset({"at", "hlc", "level", "event", "cluster", "member", "term", "index"})
 CLOCK_SHOWN_MS = 20  # less of a difference is nobody's concern
 
 
@@ -36,8 +50,12 @@ def diff(found: LogsDiff) -> None:
 
 
 def _head(found: LogsDiff) -> str:
-    span = f"{screen.clock(found.window.from_ms)} - {screen.clock(found.window.to_ms)}"
-    return f"{span}  {len(found.members)} members, {found.lines:,} lines in {found.elapsed_ms / 1000:.1f} s"
+    return _span(found.window, len(found.members), found.lines, found.elapsed_ms)
+
+
+def _span(window: LogWindow, members: int, lines: int, elapsed_ms: int) -> str:
+    span = f"{screen.clock(window.from_ms)} - {screen.clock(window.to_ms)}"
+    return f"{span}  {members} members, {lines:,} lines in {elapsed_ms / 1000:.1f} s"
 
 
 def clocks(members: list[LogMember]) -> str:
@@ -96,3 +114,93 @@ def troubles(found: list[LogTrouble], missing: list[str]) -> None:
         screen.line(f"no log of: {', '.join(missing)}")
     for trouble in found:
         screen.lines(screen.wrapped(f"{screen.short_path(trouble.source)}: {trouble.what}", indent=2))
+
+
+def line(one: LogLine, output: str) -> None:
+    if output == "json":
+        screen.json_line(one)
+    else:
+        screen.line(f"{screen.clock_ms(one.at_ms)}  {one.member}  {_plain(one)}")
+
+
+def _plain(one: LogLine) -> str:
+    """Of our own events what differs from line to line; everything else as it is."""
+    try:
+        found = msgspec.json.decode(one.text.encode())
+    except msgspec.DecodeError:
+        return one.text
+    if not isinstance(found, dict) or "hlc" not in found:
+        return one.text
+    words = " ".join(f"{key}={_short(value)}" for key, value in found.items() if key not in SAID_ELSEWHERE and value not in ("", None))
+    return f"{one.level:<7}  {one.kind}  {words}  (term {found.get('term')}, index {found.get('index')})"
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) and " " not in value else msgspec.json.encode(value).decode()
+
+
+def collected(made: Collected, output: str) -> None:
+    if output == "json":
+        screen.json_line(made)
+        return
+    lines = sum(one.lines for one in made.files)
+    hidden = sum(one.hidden for one in made.files)
+    screen.line(
+        f"{made.archive}: {screen.short_bytes(made.bytes)}, {len(made.files)} files, {lines:,} lines in {made.elapsed_ms / 1000:.1f} s"
+    )
+    screen.line(f"{screen.clock(made.window.from_ms)} - {screen.clock(made.window.to_ms)}; {hidden} secrets were taken out")
+    for one in made.missing:
+        screen.lines(screen.wrapped(f"missing: {screen.short_path(one.what)}: {one.why}", indent=2))
+    screen.line(f"look into it: coordctl logs explain {made.archive}")
+
+
+def explained(found: LogsExplained, evidence: int | None) -> None:
+    screen.line(_span(found.window, len(found.members), found.lines, found.elapsed_ms))
+    before = (
+        "nothing before it" if found.baseline is None else f"{screen.clock(found.baseline.from_ms)} - {screen.clock(found.baseline.to_ms)}"
+    )
+    screen.lines(screen.wrapped(f"compared with {before}   {clocks(found.members)}", indent=2))
+    for number, one in enumerate(found.hypotheses, 1):
+        if evidence in (None, number):
+            screen.line()
+            _hypothesis(number, one, everything=evidence == number)
+    if evidence is not None:
+        if evidence > len(found.hypotheses):
+            screen.line(f"there are {len(found.hypotheses)} hypotheses")
+        return
+    if found.unexplained:
+        screen.line()
+        screen.line(screen.coloured("began, and is explained by nothing that is known here:", screen.YELLOW))
+        for finding in found.unexplained:
+            screen.lines(screen.wrapped(f"{screen.clock_ms(finding.onset_ms)}  {finding.member}  {_what(finding)}", indent=6, first=3))
+    if not found.hypotheses and not found.unexplained:
+        screen.line()
+        screen.line("nothing abnormal" if found.outcome == "normal" else "no line of any member is in this window")
+    if found.ruled_out:
+        screen.line()
+        screen.lines(screen.wrapped(f"ruled out  {', '.join(found.ruled_out)}", indent=11))
+    troubles(found.troubles, found.missing)
+    if any(one.runbook for one in found.hypotheses):
+        screen.line("all lines: --evidence N     share: coordctl bundle")
+    screen.line(f"sources: {len(found.sources)} files")
+
+
+def _hypothesis(number: int, one: LogHypothesis, *, everything: bool) -> None:
+    colour = screen.GREEN if one.is_planned else screen.RED if one.confidence == "high" else screen.YELLOW
+    told = "planned" if one.is_planned else f"confidence {one.confidence}"
+    words = screen.wrapped(f"{number}. {one.sentence}", indent=3)
+    gap = screen.COLUMNS_MIN - len(words[-1]) - len(told)
+    if gap >= 2:
+        words[-1] += " " * gap + screen.coloured(told, colour)
+    else:
+        words.append(f"   {screen.coloured(told, colour)}")
+    screen.lines(words)
+    shown = one.evidence if everything else one.evidence[:CONSEQUENCES_SHOWN]
+    for line in shown:
+        screen.lines(screen.wrapped(f"{screen.clock_ms(line.at_ms)}  {line.member}  {line.text}"[:TEXT_CHARS], indent=9, first=3))
+    if len(one.evidence) > len(shown):
+        screen.line(f"   and {len(one.evidence) - len(shown)} more: --evidence {number}")
+    if one.is_planned:
+        return
+    for label, text in (("risk", one.risk), ("confirm", one.confirm), ("fix", one.runbook)):
+        screen.lines(screen.wrapped(f"{label:<9} {text}", indent=13, first=3))

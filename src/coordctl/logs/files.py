@@ -1,6 +1,7 @@
 """The files that logs are in: found below a folder or in a bundle, read in pieces by several processes, whatever became of them."""
 
 import gzip
+import heapq
 import multiprocessing
 import os
 import re
@@ -29,7 +30,18 @@ FLIGHT = "flight.log"
 GENERIC = frozenset({"log", "logs", "flight", "etcd", "zookeeper", "coordnode", "events", "output", "messages", "journal", "kernel", "out"})
 NOT_LOGS = (".seg", ".snap", ".part", ".rotten", ".tmp", ".pyc", ".pid", ".sock", ".toml", ".html", ".md", ".py")
 NOT_LOG_FILES = frozenset(
-    {"cluster.json", "manifest.json", "identity", "mark", "lock", "hard_state.a", "hard_state.b", "status.json", "metrics.txt"}
+    {
+        "cluster.json",
+        "manifest.json",
+        "identity",
+        "mark",
+        "lock",
+        "hard_state.a",
+        "hard_state.b",
+        "status.json",
+        "metrics.txt",
+        "wal-verify.json",
+    }
 )
 _ROTATED = re.compile(r"(?:[.-]\d{8}(?:-\d+)?|\.\d{1,4}|\.gz|\.log|\.txt|\.jsonl?|\.out|\.err)$")
 
@@ -86,6 +98,8 @@ def _below(place: str) -> Iterator[str]:
     for folder, folders, names in os.walk(place):
         folders[:] = [name for name in folders if name not in ("wal", "snapshots", "journals", "blobs", "__pycache__") and name[:1] != "."]
         for name in names:
+            if os.path.basename(folder) == "host" and name != "kernel.log":
+                continue  # what a bundle has of a host beside its log
             if not name.endswith(NOT_LOGS) and name not in NOT_LOG_FILES and not name.startswith("hard_state"):
                 yield os.path.join(folder, name)
 
@@ -357,3 +371,53 @@ def _end(source: Source, year: int) -> tuple[int, int] | None:
     if first is None or last is None:
         return None
     return min(first.at_ms, last.at_ms), max(first.at_ms, last.at_ms)
+
+
+# --- lines, one by one ---------------------------------------------------------------------------------------------
+
+
+class Told(NamedTuple):
+    """A line with its time; what has none, as the lines of a traceback, belongs to the line before it."""
+
+    at_ms: int
+    label: str
+    raw: bytes
+    line: Line
+
+
+def told_in(source: Source, from_ms: int, to_ms: int, year: int) -> Iterator[Told]:
+    """Lines of one file within that time, as far as it can be read."""
+    parser = Parser(year)
+    newest: Told | None = None
+    try:
+        with opened(source.path) as file:
+            for _, raw in lines_of(file, seek(source, from_ms, year), EVER_MS):
+                try:
+                    line = parser.parse(raw)
+                except (ValueError, KeyError, TypeError):
+                    line = None
+                if line is None:
+                    if newest is not None and raw.strip(b"\0 \r"):
+                        newest = newest._replace(raw=newest.raw + b"\n" + raw[:LINE_BYTES_MAX])
+                    continue
+                if newest is not None:
+                    yield newest
+                newest = Told(line.at_ms, source.label, raw, line) if from_ms <= line.at_ms < to_ms else None
+    except (OSError, EOFError, zlib.error):
+        pass  # what could be read was; whoever mines it says what is wrong
+    if newest is not None:
+        yield newest
+
+
+def told(found: Found, from_ms: int, to_ms: int) -> Iterator[Told]:
+    """Lines of all files, each event once, in the order of their own clocks."""
+    year = time.gmtime().tm_year
+    covered = _covered(found.sources, year)
+
+    def once(source: Source) -> Iterator[Told]:
+        for one in told_in(source, from_ms, to_ms, year):
+            span = None if source.is_flight else covered.get(one.line.member or source.label)
+            if span is None or not span[0] <= one.at_ms <= span[1]:
+                yield one
+
+    return heapq.merge(*[once(source) for source in found.sources], key=lambda one: one.at_ms)

@@ -38,7 +38,9 @@ ACTS = frozenset(
         *("peer_heard", "space_low", "space_back", "snapshot_failed", "installed", "contact_unreadable", "bug"),
     }
 )
-NOT_NUMBERS = frozenset({"term", "index", "member", "cluster", "leader", "took_ms", "uptime_ms"})
+NOT_NUMBERS = frozenset({"term", "index", "member", "cluster", "leader", "took_ms", "uptime_ms", "digest_index", "digest"})
+FACTS = ("config_hash", "build", "role")  # what is told again and again, and matters when it changes
+DIGESTS_MAX = 1_000
 MOVED = "clock.moved_ms"  # series: by how much a wall clock was set
 
 CUT, DAMAGED, BINARY, BACKWARDS, NO_TIME, UNREADABLE = "cut off", "damaged", "binary", "time goes back", "without a time", "unreadable"
@@ -69,6 +71,8 @@ class Summary:
     names: dict[str, str] = field(default_factory=dict)  # id -> what it calls itself
     labels: dict[str, set[str]] = field(default_factory=dict)  # id -> what the files are called in which its lines are
     spans: dict[str, list[int]] = field(default_factory=dict)  # member -> [first ms, last ms, lines]
+    facts: dict[tuple[str, str], list[tuple[int, Any]]] = field(default_factory=dict)  # (member, what) -> from when on it was what
+    digests: dict[int, dict[str, int]] = field(default_factory=dict)  # index -> member -> digest of its state there
     problems: dict[tuple[str, str], list[Any]] = field(default_factory=dict)  # (file, what) -> [how often, the first time's line]
     lines: int = 0
     bytes: int = 0
@@ -98,6 +102,10 @@ class Summary:
         for member, anchors in other.anchors.items():
             self.anchors.setdefault(member, []).extend(anchors)
         self.acts += other.acts
+        for key, changes in other.facts.items():
+            self.facts[key] = _changes([*self.facts.get(key, ()), *changes])
+        for index, digests in other.digests.items():
+            self.digests.setdefault(index, {}).update(digests)
         self.names |= other.names
         for member, labels in other.labels.items():
             self.labels.setdefault(member, set()).update(labels)
@@ -108,6 +116,14 @@ class Summary:
             self.problems.setdefault((file, what), [0, where])[0] += count
         self.lines += other.lines
         self.bytes += other.bytes
+
+
+def _changes(values: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    found: list[tuple[int, Any]] = []
+    for at_ms, value in sorted(values, key=lambda one: one[0]):
+        if not found or found[-1][1] != value:
+            found.append((at_ms, value))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +266,8 @@ class Miner:
             if kind == "started":
                 self.summary.names[member] = str(fields.get("name", member))
                 self._pulses.pop(member, None)  # its monotonic clock begins anew
+                for what in FACTS:
+                    self._fact(member, what, line)
         elif kind == "pulse":
             self._pulse(member, line, second)
         names = self._numbers.get(kind)
@@ -274,12 +292,25 @@ class Miner:
         if not isinstance(took_ms, int) or not isinstance(uptime_ms, int):
             return
         self._value(member, "pulse.took_ms", second, took_ms)
+        for what in FACTS:
+            self._fact(member, what, line)
+        index, digest = line.fields.get("digest_index"), line.fields.get("digest")
+        if isinstance(index, int) and isinstance(digest, int):
+            if index not in self.summary.digests and len(self.summary.digests) >= DIGESTS_MAX:
+                self.summary.digests.pop(next(iter(self.summary.digests)))
+            self.summary.digests.setdefault(index, {})[member] = digest
         before = self._pulses.get(member)
         self._pulses[member] = (line.at_ms, uptime_ms)
         if before is not None and uptime_ms > before[1]:
             moved_ms = (line.at_ms - before[0]) - (uptime_ms - before[1])
             if abs(moved_ms) > JUMP_MS:
                 self._value(member, MOVED, second, moved_ms)
+
+    def _fact(self, member: str, what: str, line: Line) -> None:
+        value = line.fields.get(what)
+        values = self.summary.facts.setdefault((member, what), [])
+        if isinstance(value, str | int) and (not values or values[-1][1] != value) and len(values) < ACTS_MAX:
+            values.append((line.at_ms, value))
 
     def _value(self, member: str, name: str, second: int, value: float) -> None:
         values = self.summary.series.get((member, name))
@@ -330,6 +361,10 @@ def by_name(summary: Summary) -> Summary:
         named.anchors[names.get(member, member)] = sorted([*named.anchors.get(names.get(member, member), []), *anchors])
     for member, span in summary.spans.items():
         named.add(Summary(spans={names.get(member, member): span}))
+    for (member, what), changes in summary.facts.items():
+        named.add(Summary(facts={(names.get(member, member), what): changes}))
+    for index, digests in summary.digests.items():
+        named.digests[index] = {names.get(member, member): digest for member, digest in digests.items()}
     named.acts = [Act(act.at_ms, names.get(act.member, act.member), act.kind, act.term, act.index, act.fields) for act in summary.acts]
     return named
 

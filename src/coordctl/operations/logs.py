@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import msgspec
+
 from coordctl.local import fleet
 from coordctl.local.clusters import LocalCluster
 from coordctl.logs import align, comparing, files, mining
 from coordctl.logs.comparing import Compared, Side, Sign, Window
 from coordctl.logs.lines import LEVEL_NAMES
-from coordctl.operations.windows import Asked, times
-from coordctl.results.logs import LogFinding, LogMember, LogOddity, LogsDiff, LogSign, LogTrouble, LogWindow
+from coordctl.operations.windows import BASELINE_MS, Asked, Times, times
+from coordctl.results.logs import Collected, LogFinding, LogMember, LogOddity, LogsDiff, LogSign, LogTrouble, LogWindow
 from coordnode.errors import BadRequest
 
 FINDINGS_MAX = 20
@@ -33,6 +35,7 @@ class Gathered(NamedTuple):
 
     found: files.Found
     names: list[str]  # of members that must be there
+    window: tuple[int, int] | None = None  # that a bundle was made for; None: more than a bundle, or none
 
 
 class Read(NamedTuple):
@@ -76,10 +79,20 @@ def gathered(places: Sequence[str], cluster: LocalCluster | None) -> Iterator[Ga
             else:
                 looked.append(place)
         found = files.find(looked)
-        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names)
+        window = _window_of(looked[0]) if len(looked) == 1 and scratch else None
+        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names, window)
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _window_of(folder: str) -> tuple[int, int] | None:
+    try:
+        with open(os.path.join(folder, "manifest.json"), "rb") as file:
+            window = msgspec.json.decode(file.read(), type=Collected).window
+    except (OSError, msgspec.DecodeError):  # a bundle that is cut off, or was made by hand
+        return None
+    return window.from_ms, window.to_ms
 
 
 def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read:
@@ -88,7 +101,11 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
     oldest_ms, newest_ms = files.bounds(logs.found.sources, year)
     if not newest_ms:
         raise BadRequest(f"no line with a time is in {', '.join(source.path for source in logs.found.sources[:3]) or 'these logs'}")
-    cut = times(asked, oldest_ms, newest_ms)
+    if asked == Asked() and logs.window is not None:
+        start, end = logs.window
+        cut = Times(start, end, max(oldest_ms, start - BASELINE_MS), start)
+    else:
+        cut = times(asked, oldest_ms, newest_ms)
     low, high = min(cut.from_ms, cut.baseline_from_ms), max(cut.to_ms, cut.baseline_to_ms)
     spread_ms = max(AROUND_MS, files.spread(logs.found.sources, year))
     mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)

@@ -79,3 +79,81 @@ class LogsDiff(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     elapsed_ms: int
     sources: list[str]
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `logs search` and `logs tail`."""
+
+    schema: Literal["coordctl.logs-search/1"] = "coordctl.logs-search/1"
+    at_ms: int
+    member: str
+    level: str
+    kind: str
+    text: str
+
+
+class CollectedFile(msgspec.Struct, frozen=True, kw_only=True):
+    name: str  # in the archive
+    source: str
+    lines: int
+    bytes: int
+    from_ms: int | None
+    to_ms: int | None
+    hidden: int  # secrets that were taken out
+
+
+class NotCollected(msgspec.Struct, frozen=True, kw_only=True):
+    what: str
+    why: str
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What `logs collect` and `bundle` made; the same stands in the archive as manifest.json."""
+
+    schema: Literal["coordctl.bundle/1"] = "coordctl.bundle/1"
+    outcome: Literal["whole", "partial"]
+    exit_code: Literal[0, 1]
+    archive: str
+    bytes: int
+    version: str
+    made_ms: int
+    window: LogWindow
+    files: list[CollectedFile]
+    missing: list[NotCollected]
+    elapsed_ms: int
+
+
+class EvidenceLine(msgspec.Struct, frozen=True, kw_only=True):
+    at_ms: int
+    member: str
+    text: str
+
+
+class LogHypothesis(msgspec.Struct, frozen=True, kw_only=True):
+    cause: str
+    members: list[str]
+    since_ms: int
+    confidence: Literal["high", "medium", "low"]
+    sentence: str
+    evidence: list[EvidenceLine]
+    risk: str  # to data
+    runbook: str  # "": nothing is to be done
+    confirm: str  # the command that confirms or refutes it
+    is_planned: bool
+
+
+class LogsExplained(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.logs-explain/1"] = "coordctl.logs-explain/1"
+    outcome: Literal["normal", "planned", "explained", "unknown"]
+    exit_code: Literal[0, 1, 2, 3]
+    window: LogWindow
+    baseline: LogWindow | None
+    members: list[LogMember]
+    hypotheses: list[LogHypothesis]  # the likeliest first, what was planned last
+    unexplained: list[LogFinding]  # what began, and no hypothesis covers
+    ruled_out: list[str]
+    troubles: list[LogTrouble]
+    missing: list[str]
+    lines: int
+    elapsed_ms: int
+    sources: list[str]

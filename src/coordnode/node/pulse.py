@@ -93,6 +93,7 @@ class Pulse:
         asks = self._traffic.asks
         host = host_now()
         last = raft.log.last_index()
+        digest_index, digest = self._replica.checkpoint()
         self._telemetry.emit(
             "pulse",
             build=__version__,
@@ -121,6 +122,8 @@ class Pulse:
             files=host.files,
             pressure=host.pressure,
             host_free_kib=host.free_kib,
+            digest_index=digest_index,
+            digest=digest,
         )
         self._cpu_s, self._waited_s, self._asks, self._led = cpu_s, waited_s, asks, leads
 

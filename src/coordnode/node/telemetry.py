@@ -54,6 +54,8 @@ PULSE: dict[str, str] = {
     "files": "open descriptors",
     "pressure": "share of the last 10 s in which something on this host waited for cpu, io, memory, in percent",
     "host_free_kib": "memory that is available on this host",
+    "digest_index": "where members compare their states",
+    "digest": "of this member's state there; null: not reached since its start",
 }
 PULSE_FIELDS = tuple(PULSE)
 

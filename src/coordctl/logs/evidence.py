@@ -1,0 +1,124 @@
+"""What a cause is told from: signs, acts, lives and facts of a window, and what a hypothesis is. Pure."""
+
+from typing import NamedTuple
+
+from coordctl.logs import lives
+from coordctl.logs.comparing import Compared, Side, Sign
+from coordctl.logs.lives import Gap
+from coordctl.logs.mining import Act, Summary
+
+HIGH, MEDIUM, LOW = "high", "medium", "low"
+ORDER = {HIGH: 0, MEDIUM: 1, LOW: 2}
+EVIDENCE_MAX = 12
+UNTOLD = lives.COMMON | {"python", "loop", "trace"}
+WRONG_STATE = "the state of at least one member is wrong; it stops serving until it has the majority's"
+NEAR_MS = 5_000
+SURGE = ("pulse.connections", "pulse.asks")
+
+
+class Line(NamedTuple):
+    at_ms: int
+    member: str
+    text: str
+
+
+class Hypothesis(NamedTuple):
+    cause: str  # of the closed list CAUSES
+    members: tuple[str, ...]
+    since_ms: int
+    confidence: str
+    sentence: str
+    evidence: list[Line]
+    risk: str
+
+    @property
+    def is_planned(self) -> bool:
+        return CAUSES[self.cause].gravity == 0
+
+
+class Cause(NamedTuple):
+    runbook: str  # "": nothing is to be done
+    gravity: int  # as a probe's exit code; 0: somebody planned it
+    confirm: str  # the command that confirms or refutes it
+
+
+CAUSES = {
+    "member killed": Cause("member-killed.md", 1, "coordctl status"),
+    "out of memory": Cause("member-killed.md", 1, "coordctl status"),
+    "member paused": Cause("member-paused.md", 1, "coordctl health"),
+    "member failed": Cause("member-will-not-start.md", 1, "coordctl status"),
+    "rotten record": Cause("member-will-not-start.md", 1, "coordctl wal verify FOLDER"),
+    "disk full": Cause("disk-full.md", 1, "df -h FOLDER"),
+    "slow disk": Cause("slow-commits.md", 1, "coordctl status"),
+    "cpu taken by others": Cause("slow-commits.md", 1, "top"),
+    "memory pressure": Cause("member-killed.md", 1, "free -m"),
+    "cut link": Cause("split-network.md", 1, "coordctl status"),
+    "slow link": Cause("split-network.md", 1, "ping HOST"),
+    "clock": Cause("clock-offset.md", 1, "timedatectl"),
+    "different settings": Cause("different-settings.md", 1, "coordctl logs search --since 1h started"),
+    "version mismatch": Cause("different-settings.md", 1, "coordctl status"),
+    "client surge": Cause("slow-commits.md", 1, "coordctl session ls"),
+    "states differ": Cause("states-differ.md", 2, "coordctl health"),
+    "election storm": Cause("election-storm.md", 1, "coordctl status"),
+    "restart": Cause("", 0, "coordctl status"),
+    "stopped": Cause("", 0, "coordctl status"),
+    "hand-over": Cause("", 0, "coordctl status"),
+}
+NO_RISK = "no acknowledged write is lost: they are durable on a majority"
+RISK_ALONE = "what was acknowledged is on that member's disk; until it is back nobody else has it"
+
+
+class Evidence:
+    """What the rules look at: the window only, times corrected."""
+
+    def __init__(self, side: Side, baseline: Side | None, compared: Compared) -> None:
+        self.side = side
+        self.summary: Summary = side.summary
+        self.baseline = baseline
+        self.compared = compared
+        self.members = sorted(member for member in side.summary.spans if member != "host")
+        self.ids = {name: identity for identity, name in side.summary.names.items()}
+        self.acts = [act for act in self.corrected() if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
+        self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs)
+
+    def corrected(self) -> list[Act]:
+        return [
+            Act(act.at_ms - self.side.offset(act.member).ms, act.member, act.kind, act.term, act.index, act.fields)
+            for act in self.summary.acts
+        ]
+
+    def name(self, identity: object) -> str:
+        return self.summary.names.get(str(identity), f"member {identity}")
+
+    def signs(self, *families: str, member: str = "") -> list[Sign]:
+        return [
+            sign
+            for sign in self.compared.signs
+            if any(sign.kind == family or sign.kind.startswith(f"{family}.") for family in families) and member in ("", sign.member)
+        ]
+
+    def told(self, *kinds: str, member: str = "") -> list[Act]:
+        return [act for act in self.acts if act.kind in kinds and member in ("", act.member)]
+
+    def was_gone(self, member: str, at_ms: int) -> Gap | None:
+        return next((gap for gap in self.gaps if gap.member == member and gap.from_ms - NEAR_MS <= at_ms <= gap.to_ms + NEAR_MS), None)
+
+    def line(self, act: Act) -> Line:
+        shown = {key: self.name(value) if key in ("peer", "leader", "target") else value for key, value in act.fields.items()}
+        words = " ".join(
+            f"{key}={value}" for key, value in shown.items() if key not in lives.COMMON and key not in ("python", "loop", "trace")
+        )
+        return Line(act.at_ms, act.member, f"{act.kind} {words}".strip())
+
+    def number(self, sign: Sign) -> Line:
+        name = sign.kind.removeprefix("pulse.")
+        return Line(sign.onset_ms, sign.member, f"{name} up to {sign.now:,.0f}, usually {sign.before:,.1f}")
+
+    def is_alone(self) -> bool:
+        return len(self.members) < 3
+
+
+def told(
+    cause: str, members: tuple[str, ...], since_ms: int, confidence: str, sentence: str, evidence: list[Line], risk: str = NO_RISK
+) -> Hypothesis:
+    return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk)

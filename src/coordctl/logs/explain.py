@@ -1,0 +1,97 @@
+"""From what is different to what most likely happened: hypotheses with their evidence, what was ruled out, and what is not known. Pure.
+
+A hypothesis without a line or a number that speaks for it is never told. What no rule knows is told as unknown, with where it began.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from coordctl.logs.comparing import Sign
+from coordctl.logs.evidence import MEDIUM, NEAR_MS, ORDER, SURGE, Evidence, Hypothesis
+from coordctl.logs.rules import RULES
+
+
+class Explained(NamedTuple):
+    hypotheses: list[Hypothesis]  # ranked; faults before what was planned
+    ruled_out: list[str]
+    unknown: list[Sign]  # what began and no hypothesis covers
+    normal: bool
+
+
+def explain(evidence: Evidence) -> Explained:
+    found = [hypothesis for rule in RULES for hypothesis in rule(evidence)]
+    found = _without_consequences(found)
+    found.sort(key=lambda one: (one.is_planned, ORDER[one.confidence], one.since_ms))
+    unknown = [root for root in evidence.compared.roots if root.weight >= 3 and not _covers(found, root)]
+    return Explained(found, ruled_out(evidence, found), unknown, not found and not unknown)
+
+
+# What a graver cause brings with it is not told a second time, when it is of the same members and did not begin before.
+BROUGHT = {
+    "member killed": ("cut link", "election storm", "slow link", "client surge", "slow disk", "cpu taken by others"),
+    "out of memory": ("cut link", "election storm", "slow link", "memory pressure", "slow disk"),
+    "member paused": ("cut link", "slow link", "slow disk", "cpu taken by others", "election storm", "clock"),
+    "member failed": ("cut link", "election storm", "slow link", "member killed"),
+    "rotten record": ("member failed",),
+    "cut link": ("election storm", "slow link", "client surge"),
+    "cpu taken by others": ("slow link", "election storm", "slow disk", "cut link"),
+    "slow disk": ("election storm", "slow link"),
+    "disk full": ("slow disk",),
+    "states differ": ("member failed", "cut link"),
+    "version mismatch": ("cut link",),
+    "restart": ("cut link", "slow link", "election storm", "hand-over", "client surge", "cpu taken by others", "slow disk"),
+    "stopped": ("cut link", "slow link", "election storm", "hand-over", "client surge"),
+    "hand-over": ("election storm", "client surge"),
+}
+BROUGHT_WITHIN_MS = 30_000
+
+
+def _without_consequences(found: list[Hypothesis]) -> list[Hypothesis]:
+    kept = []
+    for one in found:
+        by = (
+            other
+            for other in found
+            if other is not one
+            and one.cause in BROUGHT.get(other.cause, ())
+            and ORDER[other.confidence] <= ORDER[MEDIUM]
+            and -NEAR_MS <= one.since_ms - other.since_ms <= BROUGHT_WITHIN_MS
+        )
+        if next(by, None) is None:
+            kept.append(one)
+    return _one_of_each(kept)
+
+
+def _one_of_each(found: list[Hypothesis]) -> list[Hypothesis]:
+    first: dict[tuple[str, tuple[str, ...]], Hypothesis] = {}
+    for one in sorted(found, key=lambda one: one.since_ms):
+        key = (one.cause, one.members)
+        if key in first:
+            first[key] = first[key]._replace(evidence=[*first[key].evidence, *one.evidence])
+        else:
+            first[key] = one
+    return list(first.values())
+
+
+def _covers(found: Sequence[Hypothesis], root: Sign) -> bool:
+    return any(one.since_ms - 2 * NEAR_MS <= root.onset_ms <= one.since_ms + 4 * BROUGHT_WITHIN_MS for one in found)
+
+
+def ruled_out(evidence: Evidence, found: Sequence[Hypothesis]) -> list[str]:
+    """Only what there was evidence about."""
+    causes = {one.cause for one in found}
+    pulses = [member for member in evidence.members if evidence.summary.cells.get((member, "pulse"))]
+    if not pulses:
+        return []
+    checks = (
+        ({"slow disk"}, not evidence.signs("pulse.sync_ms"), "disks (no fsync was slower than usual)"),
+        ({"disk full"}, not evidence.told("space_low"), "disk space"),
+        ({"cut link", "slow link"}, not evidence.told("peer_silent", "peer_lost"), "network (no member missed another)"),
+        ({"cpu taken by others"}, not evidence.signs("pulse.waited_ms"), "CPU"),
+        ({"memory pressure", "out of memory"}, not evidence.signs("pulse.pressure.memory"), "memory"),
+        ({"clock"}, True, "clocks"),
+        ({"client surge"}, not evidence.signs(*SURGE), "clients"),
+        ({"different settings", "version mismatch"}, True, "settings and versions"),
+        ({"states differ"}, bool(evidence.summary.digests), "states (digests equal wherever they were compared)"),
+    )
+    return [words for wanted, is_quiet, words in checks if is_quiet and not wanted & causes]

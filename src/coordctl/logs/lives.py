@@ -1,0 +1,79 @@
+"""Members' lives as their logs have them: when one was not there, how that began, and how it ended. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from coordctl.logs import comparing
+from coordctl.logs.comparing import Side, Sign
+from coordctl.logs.mining import Act
+
+STOPPED, FAILED, KILLED, PAUSED, UNKNOWN = "stopped", "failed", "killed", "paused", "unknown"
+COMMON = frozenset({"at", "hlc", "level", "event", "cluster", "member", "term", "index"})
+BEFORE_MS, AFTER_MS = 4_000, 15_000
+
+
+class Gap(NamedTuple):
+    member: str
+    from_ms: int
+    to_ms: int
+    is_over: bool  # it speaks again
+    how: str
+    reason: str
+    last_words: str
+    around: list[Act]  # its own words at both ends
+
+
+def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign]) -> list[Gap]:
+    """From silences, and from starts that no silence of some seconds came before."""
+    found = []
+    silent = [sign for sign in signs if sign.what == comparing.SILENT]
+    for sign in silent:
+        is_over = sign.until_ms < side.window.to_ms - 2_000 and _speaks(side, sign.member, sign.until_ms)
+        found.append(_gap(side, acts, sign.member, sign.onset_ms, sign.until_ms, is_over))
+    for act in acts:
+        if act.kind == "started" and side.window.from_ms <= act.at_ms and not _is_in(found, act):
+            before = _last_line_ms(side, act.member, act.at_ms)
+            if before:  # the first start of all is no restart
+                found.append(_gap(side, acts, act.member, before, act.at_ms, True))
+    return sorted(found, key=lambda gap: gap.from_ms)
+
+
+def _is_in(found: Sequence[Gap], act: Act) -> bool:
+    return any(gap.member == act.member and gap.from_ms - BEFORE_MS <= act.at_ms <= gap.to_ms + AFTER_MS for gap in found)
+
+
+def _seconds(side: Side, member: str) -> list[int]:
+    shift = side.offset(member).ms // 1_000
+    return sorted({second - shift for (whose, _), cells in side.summary.cells.items() if whose == member for second in cells})
+
+
+def _speaks(side: Side, member: str, at_ms: int) -> bool:
+    return any(second * 1_000 >= at_ms - 1_000 for second in _seconds(side, member))
+
+
+def _last_line_ms(side: Side, member: str, before_ms: int) -> int:
+    earlier = [second for second in _seconds(side, member) if second * 1_000 + 999 < before_ms]
+    return earlier[-1] * 1_000 + 999 if earlier else 0
+
+
+def _gap(side: Side, acts: Sequence[Act], member: str, from_ms: int, to_ms: int, is_over: bool) -> Gap:
+    mine = [act for act in acts if act.member == member]
+    before = [act for act in mine if from_ms - BEFORE_MS <= act.at_ms <= from_ms + 1_500 and act.kind not in ("started", "listening")]
+    after = [act for act in mine if to_ms - 1_500 <= act.at_ms <= to_ms + AFTER_MS]
+    started = next((act for act in after if act.kind == "started"), None)
+    ended = next((act for act in reversed(before) if act.kind in ("stopped", "failed", "rotten", "diverged")), None)
+    leaving = next((act for act in before if act.kind == "leaving"), None)
+    reason = ""
+    if ended is not None and ended.kind == "stopped":
+        how = STOPPED
+    elif ended is not None:
+        how, reason = FAILED, str(ended.fields.get("error", ""))[:200]
+    elif started is not None:
+        how = STOPPED if leaving is not None else KILLED
+    elif is_over:
+        how = PAUSED
+    else:
+        how = UNKNOWN
+    last = (ended or leaving).kind if ended or leaving else "its last line"  # type: ignore[union-attr]
+    kept = [act for act in (leaving, ended, started) if act is not None]
+    return Gap(member, from_ms, to_ms, is_over, how, reason, last, kept)

@@ -1,0 +1,67 @@
+"""`logs explain`: the same logs as `logs diff`, and what most likely happened."""
+
+import time
+from collections.abc import Sequence
+
+from coordctl.local.clusters import LocalCluster
+from coordctl.logs import comparing
+from coordctl.logs.evidence import CAUSES, Evidence, Hypothesis
+from coordctl.logs.explain import Explained, explain
+from coordctl.operations import logs
+from coordctl.operations.logs import Progress, no_progress
+from coordctl.operations.windows import Asked
+from coordctl.results.logs import EvidenceLine, LogHypothesis, LogsExplained, LogWindow
+
+UNEXPLAINED_MAX = 5
+
+
+def explained(places: Sequence[str], cluster: LocalCluster | None, asked: Asked, progress: Progress = no_progress) -> LogsExplained:
+    began = time.monotonic()
+    with logs.gathered(places, cluster) as found:
+        read = logs.read(found, asked, progress)
+        compared = comparing.compare(read.side, read.baseline)
+        verdict = explain(Evidence(read.side, read.baseline, compared))
+        has_lines = any(read.side.seconds_of(member) for member in read.side.summary.spans)
+        code = _code(verdict, has_lines=has_lines)
+        outcome = "unknown" if code == 3 else "normal" if verdict.normal else "planned" if code == 0 else "explained"
+        window = read.side.window
+        baseline = read.baseline
+        return LogsExplained(
+            outcome=outcome,  # type: ignore[arg-type]
+            exit_code=code,  # type: ignore[arg-type]
+            window=LogWindow(from_ms=window.from_ms, to_ms=window.to_ms),
+            baseline=None if baseline is None else LogWindow(from_ms=baseline.window.from_ms, to_ms=baseline.window.to_ms),
+            members=logs.members_of(read.side),
+            hypotheses=[_shown(one) for one in verdict.hypotheses],
+            unexplained=[logs.finding_of(root, read.mined.sources) for root in verdict.unknown[:UNEXPLAINED_MAX]],
+            ruled_out=verdict.ruled_out,
+            troubles=logs.troubles_of(read.mined),
+            missing=read.missing,
+            lines=read.mined.summary.lines,
+            elapsed_ms=round((time.monotonic() - began) * 1_000),
+            sources=[source.path for source in read.mined.sources],
+        )
+
+
+def _code(verdict: Explained, *, has_lines: bool) -> int:
+    """Unknown only where nothing else is there to be told."""
+    if not has_lines or (verdict.unknown and not verdict.hypotheses):
+        return 3
+    return max((CAUSES[one.cause].gravity for one in verdict.hypotheses), default=0)
+
+
+def _shown(one: Hypothesis) -> LogHypothesis:
+    cause = CAUSES[one.cause]
+    evidence = sorted(one.evidence, key=lambda line: line.at_ms)
+    return LogHypothesis(
+        cause=one.cause,
+        members=list(one.members),
+        since_ms=one.since_ms,
+        confidence=one.confidence,  # type: ignore[arg-type]
+        sentence=one.sentence,
+        evidence=[EvidenceLine(at_ms=line.at_ms, member=line.member, text=line.text) for line in evidence],
+        risk=one.risk,
+        runbook=f"runbooks/{cause.runbook}" if cause.runbook else "",
+        confirm=cause.confirm,
+        is_planned=one.is_planned,
+    )

@@ -1,0 +1,220 @@
+"""`logs explain` on logs of clusters that never ran: each cause by its own signs, and unknown where nothing is known."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from coordctl.commands import logs as verb
+from coordctl.operations import collecting, explaining
+from coordctl.operations.windows import Asked
+from coordctl.results.logs import LogHypothesis, LogsExplained
+from tests.unit.coordctl.log_scene import IDS, Scene
+
+SINCE = Asked(since_seconds=40)
+
+
+def explained(place: Path, asked: Asked = SINCE) -> LogsExplained:
+    return explaining.explained([str(place)], None, asked)
+
+
+def first(scene: Scene, folder: Path) -> LogHypothesis:
+    found = explained(scene.write(folder))
+    assert found.hypotheses, found
+    assert all(one.evidence for one in found.hypotheses)
+    return found.hypotheses[0]
+
+
+def test_a_healthy_cluster_is_normal(tmp_path: Path) -> None:
+    for seed in range(5):
+        found = explained(Scene(5, seed=seed).write(tmp_path / str(seed)))
+        assert (found.outcome, found.exit_code, found.hypotheses, found.unexplained) == ("normal", 0, [], []), found
+        assert len(found.ruled_out) >= 8
+
+
+def killed(scene: Scene) -> tuple[str, str]:
+    scene.kill("n1", 100)
+    return "member killed", "n1"
+
+
+def killed_and_back(scene: Scene) -> tuple[str, str]:
+    scene.kill("n2", 100, 103)
+    return "member killed", "n2"
+
+
+def paused(scene: Scene) -> tuple[str, str]:
+    scene.silent("n2", 100, 108)
+    scene.tell(103, "n1", "peer_silent", peer=IDS["n2"])
+    scene.tell(108.2, "n2", "late_tick", late_ms=7_900)
+    return "member paused", "n2"
+
+
+def failed(scene: Scene) -> tuple[str, str]:
+    scene.tell(100, "n3", "failed", "error", error="write to wal/7.seg failed: Input/output error", trace="")
+    scene.kill("n3", 100.1)
+    return "member failed", "n3"
+
+
+def slow(scene: Scene) -> tuple[str, str]:
+    scene.slow_disk("n3", 95, 120, 80)
+    return "slow disk", "n3"
+
+
+def full(scene: Scene) -> tuple[str, str]:
+    scene.tell(100, "n2", "space_low", "error", free_bytes=1_000)
+    return "disk full", "n2"
+
+
+def starved(scene: Scene) -> tuple[str, str]:
+    scene.set("n2", "waited_ms", 95, 120, 700)
+    scene.set("n2", "sync_ms", 95, 120, 60)  # whoever does not run finds everything slow
+    scene.set("n2", "pressure", 95, 120, [80.0, 0, 0])
+    return "cpu taken by others", "n2"
+
+
+def cut(scene: Scene) -> tuple[str, str]:
+    scene.tell(100, "n1", "peer_silent", peer=IDS["n3"])
+    return "cut link", "n1 n3"
+
+
+def rotten(scene: Scene) -> tuple[str, str]:
+    scene.started("n3", 100)
+    scene.tell(100.1, "n3", "folder", report="rot in wal/1.seg at offset 4096: the record's data does not match its checksum")
+    scene.tell(101, "n3", "regained", "info")
+    scene.silent("n3", 97, 100)
+    scene.tell(97, "n3", "leaving", "info", reason="SIGTERM")
+    scene.tell(97.1, "n3", "stopped", "info", uptime_s=97)
+    return "rotten record", "n3"
+
+
+def other_settings(scene: Scene) -> tuple[str, str]:
+    scene.tell(97, "n2", "leaving", "info", reason="SIGTERM")
+    scene.tell(97.1, "n2", "stopped", "info", uptime_s=97)
+    scene.silent("n2", 97.2, 100)
+    scene.started("n2", 100, config_hash="deadbeef", settings={"election_ticks_min": 3})
+    scene.set("n2", "config_hash", 100, 120, "deadbeef")
+    return "different settings", "n2"
+
+
+def surge(scene: Scene) -> tuple[str, str]:
+    scene.set("n1", "connections", 95, 120, 10_000)
+    return "client surge", "n1"
+
+
+def differs(scene: Scene) -> tuple[str, str]:
+    for member in scene.members:
+        scene.set(member, "digest_index", 100, 120, 500)
+        scene.set(member, "digest", 100, 120, 7 if member == "n2" else 5)
+    return "states differ", "n2"
+
+
+CAUSES = [killed, killed_and_back, paused, failed, slow, full, starved, cut, rotten, other_settings, surge, differs]
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
+def test_each_cause_is_told_first(cause, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for seed in range(3):
+        scene = Scene(3, seed=seed)
+        expected, members = cause(scene)
+        found = first(scene, tmp_path / str(seed))
+        assert (found.cause, " ".join(found.members)) == (expected, members), found
+        assert found.runbook
+
+
+def test_a_clock_that_is_off_is_told_after_what_broke(tmp_path: Path) -> None:
+    scene = Scene(3, n2=-90_000)
+    scene.kill("n1", 100)
+    found = explained(scene.write(tmp_path), Asked(start="14:21:10", end="14:22:00"))
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("member killed", ["n1"]), ("clock", ["n2"])]
+
+
+def test_two_faults_at_once_are_two(tmp_path: Path) -> None:
+    scene = Scene(5)
+    scene.kill("n1", 100)
+    scene.slow_disk("n4", 90, 120, 90)
+    found = explained(scene.write(tmp_path))
+    assert {(one.cause, tuple(one.members)) for one in found.hypotheses} >= {("member killed", ("n1",)), ("slow disk", ("n4",))}
+
+
+def test_planned_work_is_no_fault(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.tell(100, "n1", "leaving", "info", reason="SIGTERM")
+    scene.tell(100.1, "n1", "handed_over", "info", target=IDS["n2"], took_ms=3)
+    scene.tell(100.2, "n1", "stopped", "info", uptime_s=100)
+    scene.tell(100.15, "n2", "role", "info", role="leader", leader=IDS["n2"])
+    scene.tell(100.16, "n2", "elected", "info", pre_vote_ms=0, vote_ms=1, first_commit_ms=2)
+    scene.kill("n1", 100.3, 106)
+    found = explained(scene.write(tmp_path))
+    assert (found.outcome, found.exit_code) == ("planned", 0)
+    assert all(one.is_planned for one in found.hypotheses)
+
+
+def test_what_no_rule_knows_is_unknown_and_shown(tmp_path: Path) -> None:
+    scene = Scene(3)
+    for second in range(100, 110):
+        scene.tell(second, "n2", "bug", "error", error="KeyError: 7", trace="")
+    found = explained(scene.write(tmp_path))
+    assert (found.outcome, found.exit_code, found.hypotheses) == ("unknown", 3, [])
+    assert (found.unexplained[0].member, found.unexplained[0].kind) == ("n2", "bug")
+
+
+# --- bundles -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_gives_the_verdict_of_the_logs_it_was_made_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = Scene(3)
+    scene.slow_disk("n2", 95, 120, 80)
+    scene.tell(99, "n1", "bug", "error", error="login with password=hunter2 and Authorization: Bearer abcdefghijkl", trace="")
+    folder = scene.write(tmp_path / "logs")
+    (folder / "n3.log").write_bytes(b"")
+    live = explained(folder)
+    archive = tmp_path / "b.tar.gz"
+    made = collecting.collect(collecting.origins([str(folder)], None), SINCE, str(archive), with_facts=False)
+    assert (made.outcome, made.exit_code) == ("partial", 1)
+    assert [(one.what.endswith("n3.log"), one.why) for one in made.missing] == [(True, "is empty")]
+    assert sum(one.hidden for one in made.files) == 2
+    saved = explained(archive, Asked())
+    assert saved.window == live.window
+    assert saved.hypotheses == live.hypotheses
+    assert live.hypotheses[0].cause == "slow disk"
+    assert verb.main(["search", "hunter2|abcdefghijkl", str(archive)]) == 1
+    assert verb.main(["search", "login with", str(archive), "-o", "json"]) == 0
+    assert "***" in capsys.readouterr().out
+
+
+def test_a_screen_of_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = Scene(3)
+    scene.kill("n1", 100)
+    folder = scene.write(tmp_path)
+    assert verb.main(["explain", str(folder), "--since", "40s"]) == 1
+    shown = capsys.readouterr().out
+    assert "confidence high" in shown
+    assert "fix       runbooks/member-killed.md" in shown
+    assert "ruled out" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert verb.main(["explain", str(folder), "--since", "40s", "-o", "json"]) == 1
+    found = msgspec.json.decode(capsys.readouterr().out, type=LogsExplained)
+    assert found.hypotheses[0].cause == "member killed"
+
+
+# --- search and tail -----------------------------------------------------------------------------------------------------
+
+
+def test_search_and_tail_are_in_the_order_of_times_and_tell_each_event_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = Scene(3, 30)
+    for second in (9, 3, 6):
+        scene.tell(second, f"n{second // 3}", "bug", "error", error=f"number {second}", trace="")
+    folder = scene.write(tmp_path)
+    (folder / "n1").mkdir()
+    (folder / "n1" / "flight.log").write_bytes((folder / "n1.log").read_bytes())
+    assert verb.main(["search", "number", str(folder), "-o", "json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["member"], one["kind"]) for one in found] == [("n1", "bug"), ("n2", "bug"), ("n3", "bug")]
+    assert verb.main(["search", "number", str(folder), "--member", "n2"]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert verb.main(["search", "nothing of the kind", str(folder)]) == 1
+    assert verb.main(["search", "(", str(folder)]) == 64
+    assert "no regular expression" in capsys.readouterr().err
+    assert verb.main(["tail", str(folder), "-n", "2", "--level", "error"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["n2", "n3"]
