@@ -4,6 +4,7 @@ The node and the simulator both run this very code, so the order itself is under
 
     send_now → write (its send_after waits inside it) → apply → replies → bytes of journals → snapshot work
 
+A write that no message waits for may come behind the replies: storage says so itself when it takes it (`settle`).
 A message that may only leave after a write is inside that Write: storage hands the Write back when it is durable
 and only then does `on_written` send what was waiting.
 """
@@ -44,7 +45,11 @@ class Storage(Protocol):
     """Two lanes. The log's lane is one ordered queue; each Write comes back by `on_written` once durable.
     The snapshot lane's completions come back as events of the replica; it carries out in order, too."""
 
-    def submit(self, write: Write) -> None: ...
+    def submit(self, write: Write) -> None:
+        """It may be durable, and back, when this returns."""
+
+    def settle(self) -> None:
+        """Whoever waits for this turn has heard: what `submit` put off may be made durable now."""
 
     def store_blobs(self, writes: Sequence[BlobWrite]) -> None: ...
 
@@ -89,6 +94,7 @@ class Driver:
                 network.answer(connection, replies)
         for connection in effects.close:
             network.close(connection)
+        storage.settle()
         if effects.store_blobs:
             storage.store_blobs(effects.store_blobs)
         for records in effects.read_records:

@@ -49,6 +49,9 @@ class Noted:
     def submit(self, write: Write) -> None:
         self.notes.append(("submit", write.write_id))
 
+    def settle(self) -> None:
+        self.notes.append("settle")
+
     def __getattr__(self, name: str) -> object:
         return lambda work: self.notes.append((name, work))
 
@@ -71,7 +74,7 @@ def test_messages_and_the_write_leave_before_anything_is_applied_and_what_waits_
         effects.to_clients = {7: [Reply(1, 1, 0, b"")]}
 
     Driver(Scripted(noted, effects, applied), noted, noted).turn(Events())  # type: ignore[arg-type]
-    assert noted.notes == [heartbeat(1), ("submit", 1), "apply", heartbeat(2), ("answer", 7), ("close", 8), ("release_before", 3)]
+    assert noted.notes == [heartbeat(1), ("submit", 1), "apply", heartbeat(2), ("answer", 7), ("close", 8), "settle", ("release_before", 3)]
 
 
 def test_a_durable_write_lets_its_messages_go() -> None:

@@ -1,7 +1,7 @@
 """The two storage threads: the log's, which makes everything that waits durable at once, and the snapshots', which is paced.
 
-Threads only call storage; what came of it is posted to the loop. One thread touches the log, another the snapshots, so
-neither room needs a lock.
+Threads only call storage; what came of it is posted to the loop. One thread at a time touches the log, another the snapshots, so
+neither room needs a lock. While the disk is quick, the one that touches the log is the loop's own: nobody has to be woken for a write.
 """
 
 import threading
@@ -32,6 +32,8 @@ from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import Wal
 
 FULL_RETRY_S = 0.05
+QUICK_NS_MAX = 2_500_000  # what is expected to be durable so soon may hold a turn up
+SLOWER_SHARE, QUICKER_SHARE = 8, 32  # a single sync of 20 ms ends that at once; a few dozens of quick ones bring it back
 IDLE_LOOK_TICKS = 16  # with nothing to write, the free space is looked at so often
 SLICES_PER_TURN = 2
 PACE_S_MAX = 0.02  # after a slice the disk is left to the log for as long as the slice took, up to this
@@ -44,6 +46,7 @@ class Committed(NamedTuple):
     submitted_ns: int  # the oldest of them
     began_ns: int
     ended_ns: int
+    in_turn: bool = False  # written by the loop's thread, within the turn that wanted it: no member can have acknowledged its entries yet
 
 
 Stored = SliceStored | SnapshotStored | SnapshotFailed | ChunkRead | ChunkStored | SnapshotLoaded | RecordsFound | BlobsWritten
@@ -105,16 +108,52 @@ class LogLane(_Lane):
         self._space_ok = True
         self.pending = 0  # writes that are submitted and not reported yet; the loop's thread counts
         self._idle_ticks = 0
+        self._handed = 0  # to the thread, by the loop's
+        self._carried_out = 0  # of these, by the thread: while both are equal it does not touch the log
+        self._taken = 0  # of these, from the queue
+        self._expected_ns = 2 * QUICK_NS_MAX  # what the next commit will take; nobody knows yet
+        self._put_off: Write | None = None  # until the turn has answered
 
     def submit(self, write: Write) -> None:
+        """Written at once when messages wait for it, else behind the turn's answers: by the loop's thread while the disk is quick and
+        the thread has nothing to do."""
         self.pending += 1
-        self._queue.put((write, time.monotonic_ns()))
+        self._idle_ticks = -1
+        is_alone = self.pending == 1 and self._handed == self._carried_out
+        if not is_alone or self._expected_ns > QUICK_NS_MAX or not self._wal.is_small(write):
+            self._hand((write, time.monotonic_ns()))
+        elif write.send_after:
+            self._write(write)
+        else:
+            self._put_off = write
+
+    def settle(self) -> None:
+        write, self._put_off = self._put_off, None
+        if write is not None:
+            self._write(write)
+
+    def _write(self, write: Write) -> None:
+        began_ns = time.monotonic_ns()
+        try:
+            self._wal.commit([write])
+        except DiskFull:
+            self._hand((write, began_ns))  # the thread can wait for space
+            return
+        self._owner.on_committed(Committed([write], began_ns, began_ns, time.monotonic_ns(), True))
+        if self._wal.wants_spare:
+            self._hand(self._look_at_space)
+
+    def _hand(self, work: tuple[Write, int] | Work | None) -> None:
+        self._handed += 1
+        self._queue.put(work)
 
     def release_before(self, index: Index) -> None:
-        self._queue.put(lambda: self._wal.release_before(index))
+        self._hand(lambda: self._wal.release_before(index))
 
     def on_reported(self, committed: Committed) -> None:
         self.pending -= len(committed.writes)
+        slower_ns = committed.ended_ns - committed.began_ns - self._expected_ns
+        self._expected_ns += slower_ns // (SLOWER_SHARE if slower_ns > 0 else QUICKER_SHARE)
 
     def on_tick(self, known: Known) -> None:
         """Nothing wakes the thread of an idle member but a look at the free space now and then."""
@@ -123,14 +162,14 @@ class LogLane(_Lane):
             return
         self._idle_ticks += 1
         if self._idle_ticks == 1:
-            self._queue.put(lambda: self._wal.idle(known))
+            self._hand(lambda: self._wal.idle(known))
         if self._wal.wants_spare or not self._wal.space_ok or self._idle_ticks % IDLE_LOOK_TICKS == 1:
-            self._queue.put(self._look_at_space)
+            self._hand(self._look_at_space)
 
     def stop(self) -> None:
         """What is queued is still carried out, unless the disk is full."""
         self._stopping.set()
-        self._queue.put(None)
+        self._hand(None)
 
     def _run(self) -> None:
         queue = self._queue
@@ -141,6 +180,7 @@ class LogLane(_Lane):
             work = queue.get()
             submitted_ns = 0
             while True:
+                self._taken += 1
                 if work is None:
                     stopping = True
                 elif isinstance(work, tuple):
@@ -157,6 +197,7 @@ class LogLane(_Lane):
                 with suppress(DiskFull):  # tried again when it is due again; what matters is told next
                     chore()
                 self._tell_space()
+            self._carried_out = self._taken
 
     def _commit(self, writes: list[Write], submitted_ns: int, chores: list[Work]) -> bool:
         """False: stopped while the disk was full."""
@@ -182,6 +223,7 @@ class LogLane(_Lane):
         try:
             while True:
                 work = self._queue.get_nowait()
+                self._taken += 1
                 if isinstance(work, tuple):
                     writes.append(work[0])
                 elif work is not None:
@@ -314,6 +356,7 @@ class Lanes:
         self._wal = wal
         self._store = snapshots
         self.submit = self.log.submit
+        self.settle = self.log.settle
         self.release_before = self.log.release_before
         self.store_blobs = self.snapshots.store_blobs
         self.read_records = self.snapshots.read_records

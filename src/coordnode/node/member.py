@@ -39,6 +39,7 @@ from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import Message
+from coordnode.raft.quorum import has_quorum
 from coordnode.raft.state import FOLLOWER
 from coordnode.replica.events import BlobsWritten, ChunkRead, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
 from coordnode.services.commands import ReadOperation
@@ -340,9 +341,11 @@ class Member:
             self.inbox.on_persisted(self._driver.on_written(committed.writes))
             self.observer.on_committed(committed)
             raft = self.replica.raft
-            if raft.role != FOLLOWER or not raft.hard_durable or self._leaving is not None:
+            commits = raft.role != FOLLOWER and (not committed.in_turn or has_quorum(raft.config, raft.member.__eq__))
+            if commits or not raft.hard_durable or self._leaving is not None:
                 self._soon()
-            # What waited for a follower's write has left: the rest may wait for its next message or tick.
+            # What waited for a follower's write has left: the rest may wait for its next message or tick. So may what a leader wrote
+            # before anybody could acknowledge it.
         except BaseException as error:
             self._fail(error)
 

@@ -47,6 +47,7 @@ JOURNAL_READER_TOO_SLOW = "reader of a journal told that records are gone"
 JOURNAL_DELETED = "reader of a journal told that it is deleted"
 JOURNAL_ROT_FOUND = "rot in a journal found, and the state regained from others"
 JOURNAL_RECEIVED = "bytes of a journal received with a snapshot"
+WRITTEN_IN_TURN = "write durable before its turn was over"
 
 MARKS = (
     ELECTION_WHILE_JOINT,
@@ -96,6 +97,7 @@ MARKS = (
     JOURNAL_DELETED,
     JOURNAL_ROT_FOUND,
     JOURNAL_RECEIVED,
+    WRITTEN_IN_TURN,
 )
 
 LONG_RUN_SEEDS = 300

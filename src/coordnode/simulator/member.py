@@ -9,6 +9,7 @@ from coordnode.errors import CoordError, DiskFailed, DiskFull, Diverged, FolderR
 from coordnode.ids import MemberId
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import ConfirmReply, Heartbeat, Message, VoteReply
+from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Write
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.events import Events
@@ -377,12 +378,13 @@ class SimMember:
     def on_receiving(self) -> None:
         self._site.on_receiving(self)
 
-    def on_written(self, writes: Sequence[Write]) -> None:
+    def on_written(self, writes: Sequence[Write], *, in_turn: bool) -> None:
         assert self._driver is not None
         self.inbox.persisted = self._driver.on_written(writes)
         assert self.replica is not None
         raft = self.replica.raft
-        if raft.role != FOLLOWER or raft.lost_entries or self._site.quantum_ns < UNHURRIED_NS:
+        commits = raft.role != FOLLOWER and (not in_turn or has_quorum(raft.config, raft.member.__eq__))
+        if commits or raft.lost_entries or self._site.quantum_ns < UNHURRIED_NS:
             self.soon()
 
     # --- what can be done to it ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from coordnode.storage.segment import RECORDS_FROM, WAL_FOLDER, Header, encode_h
 from coordnode.storage.spares import Spares
 
 SPARES_WANTED = 2  # the next segment and a reserve
+SMALL_BYTES_MAX = 256 * 1024  # a disk that syncs quickly takes a millisecond for so many
 
 
 class Settings(NamedTuple):
@@ -164,6 +165,13 @@ class Wal:
         To be called once per tick, and after a commit where `wants_spare` says so."""
         self._check_usable()
         self._guarded(self._poll_space)
+
+    def is_small(self, write: Write) -> bool:
+        """Entries alone, not too many, that fit into what is left of the segment: one write and one sync make them durable."""
+        if write.hard_state is not None or write.reset_to is not None or write.truncate_from or self._names_due or self._interrupted:
+            return False
+        room = min(self._size - self._offset, SMALL_BYTES_MAX)
+        return BATCH_RECORD_BYTES + sum([record_size(len(entry.data)) for entry in write.entries]) <= room
 
     @property
     def wants_spare(self) -> bool:

@@ -10,9 +10,10 @@ import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
 from coordnode.ids import Index, MemberId, Term, WriteId
-from coordnode.node.lanes import IDLE_LOOK_TICKS, SLICES_PER_TURN, Committed, Lanes
+from coordnode.node.lanes import IDLE_LOOK_TICKS, QUICK_NS_MAX, SLICES_PER_TURN, Committed, Lanes
 from coordnode.raft.blobs import Blob, BlobWrite
 from coordnode.raft.entry import Config, SnapshotMeta
+from coordnode.raft.messages import HeartbeatReply
 from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
 from coordnode.replica.events import (
@@ -34,6 +35,7 @@ from coordnode.storage.wal import Wal
 
 WAIT_S = 20.0
 META = SnapshotMeta(Index(5), Term(1), MemberId(1), 0, Config(), Index(0))
+MESSAGE = HeartbeatReply(MemberId(2), MemberId(1), 1, Term(1), 0, True, 1)
 
 
 class FakeWal:
@@ -43,9 +45,13 @@ class FakeWal:
         self.gate = threading.Semaphore(0)  # each commit waits for it
         self.full = 0  # so many commits fail
         self.error: Exception | None = None
+        self.small = True
         self.wants_spare = False
         self.space_ok = True
         self.failed = ""
+
+    def is_small(self, write: Write) -> bool:
+        return self.small
 
     def commit(self, writes: Sequence[Write]) -> None:
         assert self.gate.acquire(timeout=WAIT_S)
@@ -114,6 +120,8 @@ class Owner:
     def __init__(self) -> None:
         self.posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self.committed: list[list[int]] = []
+        self.in_turn: list[int] = []  # of these, the writes that no thread was woken for
+        self.reported: Callable[[Committed], None] = lambda committed: None
         self.space: list[bool] = []
         self.stored: list[object] = []
         self.failures: list[BaseException] = []
@@ -128,6 +136,9 @@ class Owner:
     def on_committed(self, committed: Committed) -> None:
         assert committed.submitted_ns <= committed.began_ns <= committed.ended_ns
         self.committed.append([write.write_id for write in committed.writes])
+        if committed.in_turn:
+            self.in_turn.extend(self.committed[-1])
+        self.reported(committed)
 
     def on_space(self, space_ok: bool) -> None:
         self.space.append(space_ok)
@@ -150,6 +161,16 @@ class Stage:
     def submit(self, *numbers: int) -> None:
         for number in numbers:
             self.lanes.submit(Write(WriteId(number)))
+
+    def measure(self, took_ns: int) -> None:
+        """As if many writes had taken so long; from here on the loop's thread is told what is durable, as it is in a member."""
+        for _ in range(200):
+            self.lanes.log.on_reported(Committed([], 0, 0, took_ns))
+        self.owner.reported = self.lanes.log.on_reported
+
+    def rest(self) -> None:
+        while self.lanes.log._handed != self.lanes.log._carried_out:
+            pass
 
 
 @pytest.fixture
@@ -250,6 +271,84 @@ def test_what_is_queued_is_written_before_the_end(stage: Stage) -> None:
     assert stage.lanes.stop(WAIT_S, NOTHING)
     assert [number for group in stage.wal.groups for number in group] == [1, 2, 3]
     assert stage.wal.calls[-2:] == ["idle", "close"]
+
+
+def test_while_the_disk_is_quick_no_thread_is_woken_for_a_write(stage: Stage) -> None:
+    stage.measure(QUICK_NS_MAX // 2)
+    for _ in range(4):
+        stage.wal.gate.release()
+    stage.lanes.submit(Write(WriteId(1), send_after=[MESSAGE]))
+    assert stage.owner.in_turn == [1], "its message may leave before anything else of the turn is done"
+    stage.submit(2)
+    assert stage.owner.in_turn == [1], "nobody waits for it: the turn's answers go first"
+    stage.lanes.settle()
+    stage.lanes.settle()
+    assert stage.owner.in_turn == [1, 2]
+    stage.wal.small = False
+    stage.submit(3)
+    stage.owner.step()
+    assert stage.owner.committed == [[1], [2], [3]]
+    assert stage.owner.in_turn == [1, 2]
+
+
+def test_one_slow_write_hands_the_next_ones_to_the_thread_until_some_were_quick(stage: Stage) -> None:
+    stage.measure(QUICK_NS_MAX // 2)
+    log = stage.lanes.log
+    log.on_reported(Committed([], 0, 0, 20_000_000))
+    quick = 0
+    while not stage.owner.in_turn:
+        stage.wal.gate.release()
+        stage.rest()
+        log.submit(Write(WriteId(quick), send_after=[MESSAGE]))
+        if not stage.owner.in_turn:
+            stage.owner.step()
+            quick += 1
+    assert 2 < quick < 100
+
+
+def test_the_log_has_one_writer_at_a_time_and_keeps_its_order(stage: Stage) -> None:
+    stage.measure(0)
+    stage.wal.small = False
+    stage.submit(1)
+    stage.wal.small = True
+    stage.submit(2)  # the thread is in the first
+    stage.lanes.settle()
+    for _ in range(2):
+        stage.wal.gate.release()
+    while stage.lanes.log.pending:
+        stage.owner.step()
+    assert stage.owner.in_turn == []
+    stage.rest()
+    stage.wal.gate.release()
+    stage.submit(3)
+    stage.lanes.settle()
+    assert [number for group in stage.wal.groups for number in group] == [1, 2, 3]
+    assert stage.owner.in_turn == [3]
+
+
+def test_a_disk_that_is_full_in_a_turn_is_tried_again_by_the_thread(stage: Stage) -> None:
+    stage.measure(0)
+    stage.wal.full = 2
+    for _ in range(3):
+        stage.wal.gate.release()
+    stage.lanes.submit(Write(WriteId(1), send_after=[MESSAGE]))
+    stage.submit(2)
+    stage.lanes.settle()
+    while stage.lanes.log.pending:
+        stage.wal.gate.release()
+        stage.owner.step()
+    assert [number for group in stage.wal.groups for number in group] == [1, 2]
+    assert stage.owner.in_turn == []
+
+
+def test_a_wanted_spare_is_prepared_by_the_thread_though_the_write_was_not_its(stage: Stage) -> None:
+    stage.measure(0)
+    stage.wal.wants_spare = True
+    stage.wal.gate.release()
+    stage.lanes.submit(Write(WriteId(1), send_after=[MESSAGE]))
+    stage.lanes.log.stop()
+    assert stage.lanes.log.join(WAIT_S)
+    assert stage.wal.calls == ["poll"]
 
 
 def test_the_snapshots_lane_tells_what_became_of_each_slice(stage: Stage) -> None:
