@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from coordctl.chaos.proxy import server
@@ -45,7 +46,9 @@ class Proxied:
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
-    def raw(self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
+    def raw(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
         host, port = self.address.split(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
         try:
@@ -94,21 +97,15 @@ class Upstream:
             self._threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
+        with suppress(OSError), connection:
             self._act(connection)
-        except OSError:
-            pass
-        finally:
-            connection.close()
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads:
             thread.join(PATIENCE_S)
             assert not thread.is_alive()

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,8 @@ def test_what_is_no_request_is_hung_up_on_and_the_next_is_served(proxied: Proxie
     host, port = proxied.address.split(":")
     with connect((host, int(port))) as connection:
         connection.sendall(data)
-        try:
+        with suppress(ConnectionResetError):  # it is sent more than it reads
             assert read_all(connection) == b""
-        except ConnectionResetError:
-            pass  # it had more to say than was read
     assert proxied.ask("GET", "/proxies") == {}
 
 

@@ -1,6 +1,7 @@
 """Requests of toxiproxy's HTTP API, as 2.12 answers them; where it is at fault, docs/chaos.md says what we do instead."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -25,6 +26,9 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes = b""
+
+
+Act = Callable[[list[str], bytes], Awaitable[Answer]]
 
 
 def _json(status: int, found: Any, kind: str = JSON) -> Answer:
@@ -79,10 +83,10 @@ class Api:
         except ApiError as error:
             return _refusal(error)
 
-    def _methods(self, parts: list[str]) -> dict[str, Any]:
+    def _methods(self, parts: list[str]) -> dict[str, Callable[[bytes], Awaitable[Answer]]]:
         """Of one path: method -> what answers it."""
 
-        def of(act: Any) -> Any:
+        def of(act: Act) -> Callable[[bytes], Awaitable[Answer]]:
             return lambda body: act(parts, body)
 
         match parts:

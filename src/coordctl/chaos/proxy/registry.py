@@ -188,5 +188,3 @@ class Registry:
                 trouble = trouble or error
         if trouble is not None:
             raise trouble
-
-

@@ -115,4 +115,5 @@ def _go(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number" if isinstance(value, int) else f"number {value}"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    words = {"str": "string", "list": "array", "dict": "object"}
+    return words.get(type(value).__name__, "null")
