@@ -161,7 +161,7 @@ def _show(found: Bench) -> None:
             screen.aligned(("of a write", "ms"), [[PARTS[one.part], f"{one.mean_ms:.2f}"] for one in found.breakdown], right=("ms",))
         )
     screen.line()
-    screen.line(f"{found.verdict or 'not known'}: {found.sentence}")
+    screen.lines(screen.wrapped(f"{found.verdict or 'not known'}: {found.sentence}", indent=2))
     for cause in found.causes:
         screen.lines(screen.wrapped(f"{cause.cause:<9} {cause.mean_ms:8.2f} ms  {cause.evidence}", first=2, indent=25))
     for words in (*found.wrong, *found.crossed):

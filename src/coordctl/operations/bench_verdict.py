@@ -160,7 +160,7 @@ def _next(measured: Measured, watched: Watched, evidence: Evidence | None, found
     if evidence is None or found is None:
         return "coordctl status"
     if found.cause == GENERATOR:
-        return f"coordctl bench {measured.workload} --processes {2 * measured.processes}   # or from a machine with more processors"
+        return f"coordctl bench {measured.workload} --processes {2 * measured.processes}   # or from another machine"
     if found.cause == DISK:
         return "coordctl status   # whose FSYNC99 stands out?"
     if found.cause == NETWORK:
