@@ -40,8 +40,8 @@ REPORT_AGAIN_TICKS = 25  # between two reports of the same digest: a second
 class ReplicaConfig(msgspec.Struct, frozen=True):
     tick_ms: int = 50
     timing: Timing = Timing()
-    snapshot_entries: int = 50_000  # a snapshot is due after so many entries
-    snapshot_log_bytes: int = 64 * 1024 * 1024  # or so many bytes of log
+    snapshot_entries: int = 50_000  # a snapshot is due after so many entries at the latest
+    snapshot_log_bytes: int = 64 * 1024 * 1024  # or after so many bytes of log
     keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
     entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
     apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
@@ -388,10 +388,18 @@ class Replica:
             return False
         if maker.due:
             return True
+        return self.applied > newest and self._is_long(self.applied - newest, self.raft.log.bytes - self._kept_bytes)
+
+    def _is_long(self, entries: int, log_bytes: int) -> bool:
+        """Members make their snapshots after different shares of the bounds, from more than a half to all: one that is slower for it
+        finds the others, who are a quorum, at their usual speed."""
         config = self.config
-        return self.applied > newest and (
-            self.applied - newest >= config.snapshot_entries or self.raft.log.bytes - self._kept_bytes > config.snapshot_log_bytes
-        )
+        if 2 * entries < config.snapshot_entries and 2 * log_bytes <= config.snapshot_log_bytes:
+            return False
+        members = self.raft.config.members()
+        count = len(members)
+        share = count + 1 + members.index(self.member) if self.member in members else 2 * count
+        return 2 * count * entries >= share * config.snapshot_entries or 2 * count * log_bytes > share * config.snapshot_log_bytes
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         self._set_machine(None)

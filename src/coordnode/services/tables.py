@@ -56,6 +56,8 @@ class Container(Generic[Key, Leaf]):
         raise NotImplementedError
 
     def items_of(self, parts: list[Any]) -> Iterator[tuple[Key, Leaf]]:
+        """Takes the parts out of the list one by one: what the container has replaced meanwhile goes with each. All of it at once
+        would take as long as a hundred turns."""
         raise NotImplementedError
 
     def load(self, rows: msgspec.Raw) -> int:
@@ -91,9 +93,10 @@ class Container(Generic[Key, Leaf]):
 
 
 class _Bucket:
-    """An item keeps its place, so that replacing its leaf touches nothing else."""
+    """An item keeps its place, so that replacing its leaf touches nothing else: not what says where items are, which is shared with
+    the bucket that this one was copied from, until items come or go."""
 
-    __slots__ = ("epoch", "free", "hashes", "keys", "leaves", "places", "unhashed")
+    __slots__ = ("epoch", "free", "hashes", "is_shared", "keys", "leaves", "places", "unhashed")
 
     def __init__(self, epoch: int, keys: list[bytes], leaves: list[Any], hashes: "array[int]") -> None:
         self.epoch = epoch
@@ -102,13 +105,13 @@ class _Bucket:
         self.leaves = leaves  # by place, like `hashes`
         self.hashes = hashes  # of the rows, as the digest has them; 0: not in it yet
         self.free: list[int] = []  # places whose items are gone
+        self.is_shared = False  # keys, places and free are a frozen bucket's, too
         self.unhashed: dict[bytes, int] = {}  # keys whose leaves are newer than their hashes, and their places
 
     def copy(self, epoch: int) -> "_Bucket":
         copied = _Bucket(epoch, [], self.leaves.copy(), self.hashes[:])
-        copied.keys = self.keys.copy()
-        copied.places = self.places.copy()
-        copied.free = self.free.copy()
+        copied.keys, copied.places, copied.free = self.keys, self.places, self.free
+        copied.is_shared = True
         assert not self.unhashed
         return copied
 
@@ -118,7 +121,13 @@ class _Bucket:
         leaves, hashes = self.leaves, self.hashes
         return _Bucket(epoch, keys, [leaves[place] for place in places], array("Q", [hashes[place] for place in places]))
 
+    def _own(self) -> None:
+        self.keys, self.places, self.free = self.keys.copy(), self.places.copy(), self.free.copy()
+        self.is_shared = False
+
     def insert(self, at: int, key: bytes, leaf: Any, hashed: int) -> int:
+        if self.is_shared:
+            self._own()
         self.keys.insert(at, key)
         if self.free:
             place = self.free.pop()
@@ -133,6 +142,8 @@ class _Bucket:
 
     def remove(self, key: bytes) -> int:
         """What the digest has of it."""
+        if self.is_shared:
+            self._own()
         place = self.places.pop(key)
         self.unhashed.pop(key, None)
         del self.keys[bisect_left(self.keys, key)]
@@ -216,7 +227,7 @@ class Table(Container[bytes, Leaf]):
         self._unsettled[bucket] = None
         self._changes += 1
         self.count += 1
-        if len(keys) > BUCKET_ITEMS_MAX:
+        if len(bucket.keys) > BUCKET_ITEMS_MAX:
             self._split(key, at)
         if self._changes >= SETTLE_CHANGES:
             self.settle()
@@ -301,11 +312,15 @@ class Table(Container[bytes, Leaf]):
         return self._buckets.copy()
 
     def items_of(self, parts: list[Any]) -> Iterator[tuple[bytes, Leaf]]:
-        for bucket in parts:
+        parts.reverse()
+        while parts:
+            bucket = parts.pop()
             yield from zip(bucket.keys, bucket.ordered(), strict=True)
 
     def _rows(self, parts: list[Any]) -> Iterator[bytes]:
-        for bucket in parts:
+        parts.reverse()
+        while parts:
+            bucket = parts.pop()
             yield from map(encode_row, zip(bucket.keys, bucket.ordered(), strict=True))  # `row` for a whole bucket: a third of the time
 
     def load(self, rows: msgspec.Raw) -> int:

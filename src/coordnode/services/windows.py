@@ -173,7 +173,9 @@ class Windows(Container[int, int | Outcome]):
         return list(self.windows.items())
 
     def items_of(self, parts: list[Any]) -> Iterator[tuple[int, int | Outcome]]:
-        for session, window in parts:
+        parts.reverse()
+        while parts:
+            session, window = parts.pop()
             place = session << SEQUENCE_BITS
             yield place, window.floor
             for sequence in sorted(window.replies):

@@ -73,3 +73,14 @@ def test_large_entries_are_kept_by_bytes_and_what_is_kept_makes_no_new_snapshot_
         assert replica.raft.log.bytes < 2 * LOG_BYTES
     assert written / LOG_BYTES > 10
     assert 0.7 < snapshots / (written / LOG_BYTES) <= 1.2
+
+
+def test_members_of_one_cluster_make_their_snapshots_after_different_shares_of_the_bounds() -> None:
+    config = ReplicaConfig(snapshot_entries=600, snapshot_log_bytes=6_000)
+    due = []
+    for replica in Trio().replicas.values():
+        replica.config = config
+        by_entries = next(entries for entries in range(601) if replica._is_long(entries, 0))
+        by_bytes = next(size for size in range(6_002) if replica._is_long(0, size))
+        due.append((by_entries, by_bytes))
+    assert due == [(400, 4_001), (500, 5_001), (600, 6_001)]

@@ -1,6 +1,8 @@
 """The ordered container: against a plain dict, under running snapshots, and its digest."""
 
+import gc
 import random
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -91,6 +93,45 @@ def test_a_snapshot_does_not_see_what_comes_after_it() -> None:
     assert [*taken, *first] == expected
     assert list(between) == expected_between
     assert table.digest() == table.recompute_digest()
+
+
+def buckets_alive() -> int:
+    return sum(type(one).__name__ == "_Bucket" for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("as_rows", [True, False])
+def test_what_a_snapshot_has_read_is_let_go_of_piece_by_piece(as_rows: bool) -> None:
+    """All at once, at its end, a million replaced items would take a hundred turns' time."""
+    count = 8 * BUCKET_ITEMS_MAX
+    table = filled({b"%08d" % key: key for key in range(count)})
+    before = buckets_alive()
+    frozen: Iterator[object] = table.freeze() if as_rows else table.items()
+    table.freeze()
+    for key in range(count):
+        table.set(b"%08d" % key, -key)
+    replaced = buckets_alive() - before
+    assert replaced >= 7
+    for _ in range(count // 2):
+        next(frozen)
+    assert buckets_alive() - before <= replaced - 3
+    assert sum(1 for _ in frozen) == count - count // 2
+    assert buckets_alive() == before
+
+
+def test_a_snapshot_sees_nothing_of_items_that_come_and_go_in_buckets_that_share_with_it() -> None:
+    chance = random.Random(8)
+    table = filled({b"%04d" % key: key for key in range(0, 3000, 2)})
+    for step in range(30):
+        expected = list(table.items())
+        frozen = [table.freeze(), table.freeze()]
+        for _ in range(40):
+            key = b"%04d" % chance.randrange(3000)
+            if chance.random() < 0.5:
+                table.set(key, step)
+            else:
+                table.delete(key)
+        for rows in frozen:
+            assert [msgspec.msgpack.decode(row, type=tuple[bytes, int]) for row in rows] == expected
 
 
 def test_the_digest_is_right_whenever_it_is_asked_for() -> None:
