@@ -1,15 +1,18 @@
 // Load against a running cluster: C connections with N outstanding on each, every reply checked.
 //
-//     load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS KIND [RATE]        ENDPOINTS: host:port,host:port
+//     load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS KIND [RATE [KEYS]]        ENDPOINTS: host:port,host:port
 //
 // KIND: put; get (linearizable); cas (the value compared, then put: one transaction); pair (a lock of its own for each
 // outstanding one, acquired and then released: two requests). With a RATE the loop is open: so many requests a second leave at
-// equal distances, spread over the connections, whatever is outstanding, and a time counts from when its request was due.
+// equal distances, spread over the connections, whatever is outstanding, and a time counts from when its request was due; 0 closes
+// the loop. KEYS: of each connection, 10 unless said.
 //
 // One thread over epoll. Each connection says hello and opens a session of its own (docs/protocol.md); a put has a key of 16
 // bytes, a value of 64, a sequence and the lowest open one. A reply counts when both checksums of its frame are right and it
 // says what the request wanted; requests that leave together share a frame, as the client library's do. Prints one JSON object;
-// what it cost itself is part of it, and `writes`: how far the cluster's revision must have gone on.
+// what it cost itself is part of it, `writes`: how far the cluster's revision must have gone on, and `slow`: spells in which replies
+// took more than 20 ms, each with its begin and end in ms since 1970, the longest time and how many; `gaps`: times of more than 10 ms
+// without any reply, with their ends.
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -22,9 +25,14 @@ enum {
     VALUE_BYTES = 64,
     ASK_BYTES_MAX = 288,
     WINDOW = 1 << 12,  // sequences of one connection that may be open or wait for a lower one
-    KEYS_OF_CONNECTION = 10,
+    KEYS_OF_CONNECTION = 10,  // unless said otherwise
+    SPREAD = 7919,  // between one key and the next: no factor in common with how many there are
     OUTSTANDING_MAX = 512,
     FIRST_SEQUENCE = 0x10000,  // numbers from here on take five bytes in msgpack
+    SLOW_US = 20000,
+    GAP_NS = 10000000,
+    SPELL_MS = 50,  // slow replies that are no further apart are one spell
+    SPELLS_MAX = 1000,  // and gaps
     LATENCY_US_MAX = 4000000,
     IDLE_MS_MAX = 10000,  // without a single reply
 };
@@ -53,8 +61,18 @@ typedef struct {
     int next_count;
 } Connection;
 
+// Replies that took long, one soon after the other.
+typedef struct {
+    uint64_t first_ms, last_ms, longest_us, count;
+} Spell;
+
 static bool is_open_loop;
-static uint64_t until_ns, done, writes, open_requests, total_us;
+static uint32_t keys_of_connection = KEYS_OF_CONNECTION;
+static uint64_t until_ns, done, writes, open_requests, total_us, answered_ns, longest_gap_ns, spell_count, gap_count;
+static Spell spells[SPELLS_MAX];
+static struct {
+    uint64_t ended_ms, ns;
+} gaps[SPELLS_MAX];
 static uint32_t *latencies;  // how many took so many microseconds
 static Ask asks[RELEASE + 1];
 static uint8_t value[VALUE_BYTES], out[HEADER_BYTES + 8 + OUTSTANDING_MAX * ASK_BYTES_MAX];
@@ -149,7 +167,7 @@ static void ask_next(Connection *connection, Request request) { connection->next
 // A put or get of the key whose turn it is; an acquire has the same key in each turn of its own.
 static Request first_of(Connection *connection, Kind kind, uint64_t due_ns) {
     const uint32_t turn = connection->sequence + (uint32_t)connection->next_count;
-    return (Request){due_ns, 0, kind, turn % KEYS_OF_CONNECTION};
+    return (Request){due_ns, 0, kind, turn * SPREAD % keys_of_connection};
 }
 
 static void check_item(Reader *result) {
@@ -170,6 +188,30 @@ static uint64_t check_result(Kind kind, Reader result) {
     if (kind == CAS && *take(&result, 1) != 0xC3) fail("a comparison did not hold", "");
     if (kind == RELEASE && take_number(&result) != 0) fail("a release did not end the grant", "");
     return kind == ACQUIRE ? take_number(&result) : 0;
+}
+
+static uint64_t wall_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void note_gap(uint64_t gap_ns) {
+    if (gap_ns > longest_gap_ns) longest_gap_ns = gap_ns;
+    if (gap_ns < GAP_NS || gap_count == SPELLS_MAX) return;
+    gaps[gap_count].ended_ms = wall_ms();
+    gaps[gap_count++].ns = gap_ns;
+}
+
+static void note_slow(uint64_t took_us) {
+    const uint64_t now_ms = wall_ms();
+    Spell *spell = &spells[spell_count ? spell_count - 1 : 0];
+    if (!spell_count || (now_ms > spell->last_ms + SPELL_MS && spell_count < SPELLS_MAX)) {
+        spell = &spells[spell_count++];
+        spell->first_ms = now_ms;
+    }
+    spell->last_ms = now_ms, spell->count++;
+    if (took_us > spell->longest_us) spell->longest_us = took_us;
 }
 
 static void on_answer(Connection *connection, Reader *body, uint64_t now) {
@@ -195,6 +237,9 @@ static void on_answer(Connection *connection, Reader *body, uint64_t now) {
     const uint64_t took_us = (now - request.due_ns) / 1000;
     latencies[took_us < LATENCY_US_MAX ? took_us : LATENCY_US_MAX]++;
     total_us += took_us, done++;
+    if (answered_ns) note_gap(now - answered_ns);
+    answered_ns = now;
+    if (took_us > SLOW_US) note_slow(took_us);
     if (is_open_loop || now >= until_ns) return;
     if (request.kind == RELEASE)
         ask_next(connection, (Request){now, 0, ACQUIRE, request.key});
@@ -236,7 +281,7 @@ static void drain(int poll) {
 // Every key has its value before it is read or compared.
 static void fill(int poll, Connection **all, int connections) {
     for (int number = 0; number < connections; number++) {
-        for (int key = 0; key < KEYS_OF_CONNECTION; key++) ask_next(all[number], first_of(all[number], PUT, now_ns()));
+        for (uint32_t key = 0; key < keys_of_connection; key++) ask_next(all[number], first_of(all[number], PUT, now_ns()));
         send_next(all[number]);
     }
     drain(poll);
@@ -283,13 +328,15 @@ static Kind parse_kind(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6 && argc != 7) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair [RATE]");
+    if (argc < 6 || argc > 8) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair [RATE [KEYS]]");
     const int connections = atoi(argv[2]), outstanding = atoi(argv[3]);
-    const double seconds = atof(argv[4]), rate = argc == 7 ? atof(argv[6]) : 0;
+    const double seconds = atof(argv[4]), rate = argc >= 7 ? atof(argv[6]) : 0;
     const Kind kind = parse_kind(argv[5]);
-    is_open_loop = argc == 7;
-    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || (is_open_loop && (rate <= 0 || kind == ACQUIRE)))
-        fail("usage", "at least one connection, 1 to 512 outstanding, some seconds; a rate for put, get and cas");
+    is_open_loop = rate > 0;
+    if (argc == 8) keys_of_connection = (uint32_t)atoi(argv[7]);
+    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || rate < 0 || (is_open_loop && kind == ACQUIRE) ||
+        keys_of_connection % SPREAD == 0 || (kind != PUT && keys_of_connection > OUTSTANDING_MAX))
+        fail("usage", "at least one connection, 1 to 512 outstanding, some seconds; a rate for put, get and cas; many keys for put");
     prctl(PR_SET_TIMERSLACK, 1ul);  // a request leaves when it is due
     latencies = calloc(LATENCY_US_MAX + 1, sizeof *latencies);
     Connection **all = calloc((size_t)connections, sizeof *all);
@@ -312,7 +359,8 @@ int main(int argc, char **argv) {
     }
     if (kind == GET || kind == CAS) fill(poll, all, connections);
     memset(latencies, 0, (LATENCY_US_MAX + 1) * sizeof *latencies);
-    done = total_us = 0;
+    done = total_us = answered_ns = longest_gap_ns = spell_count = gap_count = 0;
+    memset(spells, 0, sizeof spells);
     const double cpu_before = cpu_seconds();
     const uint64_t began_ns = now_ns();
     until_ns = began_ns + (uint64_t)(seconds * 1e9);
@@ -327,6 +375,13 @@ int main(int argc, char **argv) {
            (unsigned long long)writes, took);
     printf("\"ms\": {\"mean\": %.3f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", (double)total_us / (double)done / 1000,
            latency_ms(0.5), latency_ms(0.9), latency_ms(0.99), (double)longest_us / 1000);
-    printf("\"generator\": {\"cpu_share\": %.2f, \"us_per_request\": %.2f}}\n", cpu / took, cpu / (double)done * 1e6);
+    printf("\"longest_gap_ms\": %.3f, \"slow\": [", (double)longest_gap_ns / 1e6);
+    for (uint64_t number = 0; number < spell_count; number++)
+        printf("%s[%llu, %llu, %.3f, %llu]", number ? ", " : "", (unsigned long long)spells[number].first_ms,
+               (unsigned long long)spells[number].last_ms, (double)spells[number].longest_us / 1000, (unsigned long long)spells[number].count);
+    printf("], \"gaps\": [");
+    for (uint64_t number = 0; number < gap_count; number++)
+        printf("%s[%llu, %.3f]", number ? ", " : "", (unsigned long long)gaps[number].ended_ms, (double)gaps[number].ns / 1e6);
+    printf("], \"generator\": {\"cpu_share\": %.2f, \"us_per_request\": %.2f}}\n", cpu / took, cpu / (double)done * 1e6);
     return 0;
 }
