@@ -25,6 +25,7 @@ COORDNODE: dict[str, set[str]] = {
     "checking": set(),
     "storage": {"wire", "services.commands.records", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
     "net": {"wire", "client.tls", *RAFT_TYPES, *SERVICE_TYPES},
+    "annals": {"services", "storage.reader", *RAFT_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
     "client": {"wire", *SERVICE_TYPES},
@@ -36,7 +37,7 @@ COORDNODE: dict[str, set[str]] = {
 
 # What coordctl sees of coordnode.
 # config: an inventory's settings are those of its members, checked by the same table.
-COORDNODE_FOR_COORDCTL = {"client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
+COORDNODE_FOR_COORDCTL = {"annals", "client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {

@@ -37,6 +37,8 @@ VERBS = {
     "chaos": "ls, show, validate, schema: break a cluster on purpose, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "collect, tail, search, diff, explain: what all members say, brought together",
+    "timeline": "restarts, elections, membership, settings, alarms, operators: one stream",
+    "life": "who held a lock, led, owned a shard, took a task; when, which token, why it ended",
     "bundle": "all that is needed to look into it elsewhere, in one archive",
     "wal": "look into members' logs: dump, verify, diff",
     "schema": "the JSON schema of a verb's -o json",

@@ -65,3 +65,35 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
     assert processes.wait_gone(home.pid(other), started, WAIT_S)
     home.ctl("up")
     wait(lambda: ("restart", [other]) in explained(home, "--from", planned))
+
+
+def test_the_life_of_a_name_and_what_operators_did_are_told_from_the_folders(home: Home) -> None:
+    home.ctl("up", "--nodes", "1")
+    with home.start("lock", "run", "nightly", "--note", "backup", "--", "sleep", "60") as holder:
+        wait(lambda: "nightly" in home.ctl("lock", "ls", code=None))
+        home.ctl("lock", "break", "nightly", "--reason", "host retired", "--yes")
+        assert holder.wait(60) == 79
+    home.ctl("queue", "put", "thumbs", "cat.jpg")
+    home.ctl("queue", "run", "thumbs", "--", "true")
+    home.ctl("elect", "run", "boss", "--candidate", "web1", "--", "true")
+    for _ in range(2):  # while it runs, and when it is gone
+        lock = [json.loads(line) for line in home.ctl("life", "nightly", "-o", "json").splitlines()]
+        told = [(one["service"], one["what"], one["why"].partition(" (by ops@")[0]) for one in lock]
+        assert sorted(told) == [
+            ("lock", "broken", "host retired"),
+            ("lock", "granted", "backup"),
+            ("operator", "broke the lock", "host retired"),
+        ]
+        assert lock[0]["token"] == lock[-1]["token"] > 0
+        task = [json.loads(line) for line in home.ctl("life", "thumbs", "-o", "json").splitlines()]
+        assert [one["what"].split(",")[0].split()[-1] for one in task] == ["put", "taken", "done"]
+        led = home.ctl("life", "boss")
+        assert "leads" in led
+        assert "web1" in led
+        assert "nobody leads" in led
+        stream = [json.loads(line) for line in home.ctl("timeline", "-o", "json").splitlines()]
+        assert {("operator", "host retired"), ("restart", ""), ("election", "")} <= {(one["sort"], one["why"]) for one in stream}
+        assert [one["at_ms"] for one in stream] == sorted(one["at_ms"] for one in stream)
+        if processes.started_mark(home.pid("n1")):
+            home.kill("n1")
+    assert home.run("life", "nobody").returncode == 1

@@ -17,7 +17,7 @@ from coordnode.storage.mark import Mark, read_mark
 from coordnode.storage.record import KIND_NAMES
 from coordnode.storage.scan import Began, Ended, Found, Rot, chain_segments, walk
 from coordnode.storage.segment import Header, read_segments
-from coordnode.storage.snapshot_file import read_contents, read_lists
+from coordnode.storage.snapshot_file import read_contents, read_lists, read_slices
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
 
 OK = "ok"
@@ -117,6 +117,25 @@ class Reader:
             for name in self._disk.list(SNAPSHOT_FOLDER)
             if name.endswith((".snap", ".part", ".rotten"))
         ]
+
+    def newest_state(self) -> tuple[SnapshotMeta, list[bytes]] | None:
+        """The newest snapshot that is whole, and its slices, each read and checked; None: there is none."""
+        for name in reversed(self._disk.list(SNAPSHOT_FOLDER)):
+            if not name.endswith(".snap"):
+                continue
+            try:
+                file = self._disk.open(f"{SNAPSHOT_FOLDER}/{name}", past_cache=False)
+            except FileNotFoundError:
+                continue  # a running member has a newer one
+            try:
+                contents = read_contents(file, verify=False)
+                if contents.complete:
+                    return contents.meta, list(read_slices(file, contents))
+            except (Damaged, DiskFailed):
+                continue
+            finally:
+                file.close()
+        return None
 
     def records(self) -> Iterator[LogRecord]:
         """The log in order, with its damages where they are."""

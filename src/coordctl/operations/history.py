@@ -1,0 +1,152 @@
+"""`life` and `timeline`: what happened, told from members' folders and logs. Nobody needs to be running for it."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from coordctl.local import fleet
+from coordctl.local.clusters import LocalCluster
+from coordctl.logs import comparing, lives
+from coordctl.logs.evidence import SURGE, Evidence
+from coordctl.logs.mining import Act
+from coordctl.operations import logs
+from coordctl.operations.windows import Asked
+from coordctl.results.history import LifeLine, TimelineLine
+from coordnode.annals.retelling import OPERATOR, Happened, retell
+from coordnode.errors import BadRequest, CoordError
+from coordnode.storage.reader import open_reader
+
+HOUR_SECONDS = 3_600.0
+NAMED = frozenset({"lock", "election", "shard", "task", "operator"})
+ALARMS = ("space_low", "space_back", "writes_stopped", "diverged", "rotten", "lost_entries", "regained", "failed", "peer_refused")
+SORTS = {
+    **dict.fromkeys(ALARMS, "alarm"),
+    **dict.fromkeys(("elected", "handed_over", "not_handed_over"), "election"),
+    "config": "membership",
+}
+
+
+def life(name: str, folders: Sequence[str], cluster: LocalCluster | None) -> list[LifeLine]:
+    """Of the lock, election, assignment, queue or session of that name, as far back as the newest snapshot of the fullest log."""
+    return [
+        LifeLine(
+            at_ms=one.wall_ms,
+            entry=one.entry,
+            service=one.service,
+            name=one.name,
+            what=one.what,
+            who=one.who,
+            session=one.session,
+            token=one.token,
+            why=one.why,
+        )
+        for one in _retold(folders_of(folders, cluster))
+        if one.name == name and (one.service in NAMED or one.service == "session")
+    ]
+
+
+def folders_of(folders: Sequence[str], cluster: LocalCluster | None) -> list[str]:
+    if folders:
+        return list(folders)
+    assert cluster is not None
+    return [fleet.data_folder(cluster, member) for member in cluster.members]
+
+
+def _retold(folders: Sequence[str]) -> Iterator[Happened]:
+    """From the folder whose log begins earliest; of those, from the longest."""
+    best: tuple[int, int, str] | None = None
+    troubles = []
+    for folder in folders:
+        try:
+            reader = open_reader(folder)
+            newest = max((found.meta.index for found in reader.snapshots() if found.complete and found.meta is not None), default=None)
+            last = max((record.index for record in reader.records() if record.kind == "entry"), default=0)
+        except (CoordError, OSError) as error:
+            troubles.append(f"{folder}: {error}")
+            continue
+        if newest is not None and (best is None or (newest, -last) < best[:2]):
+            best = (newest, -last, folder)
+    if best is None:
+        raise BadRequest(f"no member's folder can be read; {'; '.join(troubles) or 'none has a whole snapshot'}")
+    yield from retell(open_reader(best[2]))
+
+
+def timeline(places: Sequence[str], cluster: LocalCluster | None, asked: Asked) -> list[TimelineLine]:
+    """From logs; and, where the members' folders are here, what operators did through the cluster."""
+    if asked == Asked():
+        asked = Asked(since_seconds=HOUR_SECONDS)
+    with logs.gathered(places, cluster) as found:
+        read = logs.read(found, asked)
+    evidence = Evidence(read.side, read.baseline, comparing.compare(read.side, read.baseline))
+    window = read.side.window
+    lines = [*_restarts(evidence), *_acts(evidence), *_settings(evidence), *_surges(evidence)]
+    folders = [path for path in (folders_of((), cluster) if cluster is not None else ()) if os.path.isdir(path)]
+    if folders:
+        lines += [_operator(one) for one in _retold(folders) if one.service == OPERATOR]
+    kept = [line for line in lines if window.from_ms <= line.at_ms < max(window.to_ms, time.time_ns() // 1_000_000 if folders else 0)]
+    return sorted(kept, key=lambda line: line.at_ms)
+
+
+def _operator(one: Happened) -> TimelineLine:
+    return TimelineLine(
+        at_ms=one.wall_ms, sort="operator", member="", what=f"{one.name}: {one.what}".lstrip(": "), who=one.who, why=one.why
+    )
+
+
+def _restarts(evidence: Evidence) -> Iterator[TimelineLine]:
+    words = {
+        lives.STOPPED: "was asked to stop and left in order",
+        lives.FAILED: "ended by itself",
+        lives.KILLED: "ended without a word",
+        lives.PAUSED: "did not run",
+        lives.UNKNOWN: "says nothing any more",
+    }
+    for gap in evidence.gaps:
+        until = f", {(gap.to_ms - gap.from_ms) / 1_000:.0f} s" if gap.is_over else ""
+        yield TimelineLine(at_ms=gap.from_ms, sort="restart", member=gap.member, what=f"{words[gap.how]}{until}", who="", why=gap.reason)
+    for act in evidence.told("started"):
+        what = f"started, version {act.fields.get('build')}, boot {act.fields.get('boot')}"
+        yield TimelineLine(at_ms=act.at_ms, sort="restart", member=act.member, what=what, who="", why="")
+
+
+def _acts(evidence: Evidence) -> Iterator[TimelineLine]:
+    config = ""
+    for act in evidence.acts:
+        sort = SORTS.get(act.kind)
+        if sort is None:
+            continue
+        what = _words(evidence, act)
+        if sort == "membership":
+            if what == config:  # each member tells it
+                continue
+            config = what
+        why = str(act.fields.get("error", act.fields.get("reason", "")))
+        yield TimelineLine(at_ms=act.at_ms, sort=sort, member="" if sort == "membership" else act.member, what=what, who="", why=why)
+
+
+def _words(evidence: Evidence, act: Act) -> str:
+    if act.kind == "elected":
+        return f"leads, term {act.term}"
+    if act.kind == "handed_over":
+        return f"handed the lead to {evidence.name(act.fields.get('target'))}"
+    if act.kind == "config":
+        voters = ", ".join(evidence.name(voter) for voter in act.fields.get("voters", ()))
+        outgoing = ", ".join(evidence.name(voter) for voter in act.fields.get("outgoing", ()))
+        return f"voters {voters}" + (f", leaving {outgoing}" if outgoing else "")
+    return act.kind.replace("_", " ")
+
+
+def _settings(evidence: Evidence) -> Iterator[TimelineLine]:
+    for (member, what), changes in evidence.summary.facts.items():
+        if what == "role":
+            continue
+        shift = evidence.side.offset(member).ms
+        for (_, before), (at_ms, after) in pairwise(changes):
+            words = f"{'version' if what == 'build' else 'settings'} {before} became {after}"
+            yield TimelineLine(at_ms=at_ms - shift, sort="settings", member=member, what=words, who="", why="")
+
+
+def _surges(evidence: Evidence) -> Iterator[TimelineLine]:
+    for sign in evidence.signs(*SURGE):
+        yield TimelineLine(at_ms=sign.onset_ms, sort="clients", member=sign.member, what=evidence.number(sign).text, who="", why="")
