@@ -1,15 +1,21 @@
-"""`coordctl chaos`: ls, show, validate, schema"""
+"""`coordctl chaos`: inject, status, revert, faults, ls, show, validate, schema"""
+
+from datetime import UTC, datetime
 
 import click
 import msgspec
 
 from coordctl.chaos import grammar
 from coordctl.chaos.values import shown_ms
+from coordctl.commands import options
+from coordctl.commands.units import DURATION
+from coordctl.local.clusters import chosen_local
+from coordctl.operations import chaos_faults
 from coordctl.operations import chaos_playbooks as playbooks
 from coordctl.report import screen
-from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordctl.report.exits import DONE, EXPLAINED, REFUSED, Kind
 from coordctl.report.running import output, run_group
-from coordctl.results.chaos import ChaosPlaybook, ChaosShow
+from coordctl.results.chaos import ChaosInjected, ChaosPlaybook, ChaosShow, ChaosStatus
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
@@ -92,7 +98,128 @@ def _table(found: ChaosShow) -> list[str]:
     return [*lines, f"{'lasts':<8}{shown_ms(found.lasts_ms)}, seed {found.seed}, {found.members_min} members at least"]
 
 
-VERBS = {"ls": (ls, Kind.QUERY), "show": (show, Kind.QUERY), "validate": (validate, Kind.PROBE), "schema": (schema, Kind.QUERY)}
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.argument("fault")
+@click.argument("target", nargs=-1, required=True)
+@click.option("--for", "for_seconds", type=DURATION, required=True, help="How long: every fault ends.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws who is meant by random, follower, minority …")
+@click.option("--reason", default="", metavar="TEXT", help="Written down with it.")
+@click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
+@options.cluster
+@options.quiet
+@output
+def inject(
+    fault: str,
+    target: tuple[str, ...],
+    for_seconds: float,
+    seed: int,
+    reason: str,
+    accept: str | None,
+    cluster: str,
+    quiet: bool,
+    output: str,
+) -> int:
+    """Do FAULT to TARGET, and return once it was seen to have taken. It ends by itself, also when this command is killed.
+
+    TARGET is leader, follower, random, minority, majority, all, a share such as 40%, or names such as n1 or n1,n3.
+    """
+    asked = chaos_faults.Asked(fault, " ".join(target), "", round(for_seconds * 1000), seed, reason, accept or "")
+    try:
+        done = chaos_faults.inject(chosen_local(cluster), asked)
+    except chaos_faults.BeyondQuorum as error:
+        screen.error(error.sentence)
+        return REFUSED
+    if output == "json":
+        screen.json_line(done)
+    elif not quiet:
+        screen.lines(_told(done))
+    return done.exit_code
+
+
+@click.command(epilog=EXPLAINED[Kind.QUERY])
+@options.cluster
+@output
+def status(cluster: str, output: str) -> int:
+    """What is broken on purpose now: since when, until when, by whom; and what was healed lately."""
+    found = chaos_faults.status(chosen_local(cluster))
+    if output == "json":
+        screen.json_line(found)
+    else:
+        screen.lines(_status(found))
+    return found.exit_code
+
+
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.argument("ids", nargs=-1, metavar="[ID …]")
+@click.option("--all", "everything", is_flag=True, help="All that is broken on purpose.")
+@options.cluster
+@options.quiet
+@output
+def revert(ids: tuple[str, ...], everything: bool, cluster: str, quiet: bool, output: str) -> int:
+    """Heal at once what is broken on purpose, and return once that was seen. Done twice it changes nothing."""
+    done = chaos_faults.revert(chosen_local(cluster), ids, everything=everything)
+    if output == "json":
+        screen.json_line(done)
+    elif not quiet:
+        screen.lines(f"{one.member}: {one.fault} is over" for one in done.reverted)
+        if not done.reverted:
+            screen.line(f"{done.cluster}: nothing of that is broken")
+    return done.exit_code
+
+
+@click.command(epilog=EXPLAINED[Kind.QUERY])
+@output
+def faults(output: str) -> int:
+    """Every fault: what it does, by which mechanism, how it ends, and whether it can be done to a cluster on this machine."""
+    found = chaos_faults.faults()
+    for one in found:
+        if output == "json":
+            screen.json_line(one)
+            continue
+        screen.line(f"{one.fault} {one.by}".rstrip() + ("" if one.can_be_injected else f"   not now: {one.why_not}"))
+        screen.lines(screen.wrapped(f"{one.what}; {one.mechanism}; {one.ends}", indent=4, first=4))
+    return DONE
+
+
+def _told(done: ChaosInjected) -> list[str]:
+    words = {"kill": "killed", "pause": "stopped", "crash-loop": "killed, again and again"}
+    lines = [
+        f"{one.member}{' (leader)' if one.member == done.leader_before else ''} {words[done.fault]}; verified: {one.verified}."
+        for one in done.faults
+    ]
+    if done.leaderless_ms and done.leader_after:
+        lines[-1] += f" {done.leader_after} leads after {done.leaderless_ms / 1000:.2f} s."
+    elif done.can_lose < 0:
+        lines[-1] += " There is no quorum now."
+    return [*lines, f"Healed in {shown_ms(done.for_ms)} even if this command dies; at once: coordctl chaos revert --all"]
+
+
+def _status(found: ChaosStatus) -> list[str]:
+    if found.faults:
+        rows = [[one.id, one.fault, one.member, _time(one.since_unix_ms), _time(one.until_unix_ms), one.owner] for one in found.faults]
+        lines = [*screen.aligned(["id", "fault", "member", "since", "until", "by"], rows), "", f"reapers: {found.reapers} of 2"]
+    else:
+        lines = [f"{found.cluster}: nothing is broken on purpose"]
+    return [*lines, *[f"{_time(one.unix_ms)}  {one.fault} {one.member}: {one.event}" for one in found.lately]]
+
+
+def _time(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%H:%M:%SZ")
+
+
+VERBS = {
+    "inject": (inject, Kind.ACTION),
+    "status": (status, Kind.QUERY),
+    "revert": (revert, Kind.ACTION),
+    "faults": (faults, Kind.QUERY),
+    "ls": (ls, Kind.QUERY),
+    "show": (show, Kind.QUERY),
+    "validate": (validate, Kind.PROBE),
+    "schema": (schema, Kind.QUERY),
+}
 
 
 def main(argv: list[str]) -> int:

@@ -16,7 +16,8 @@ from coordctl.local import processes, seen
 from coordctl.local.clusters import LocalCluster, LocalMember, write
 from coordnode.errors import CoordError, Overloaded
 
-LOCK_FILE = "lock"
+LOCK_FILE = "lock"  # of the cluster's folder, and of a member's own
+CHAOS_FOLDER = "chaos"  # what is broken on purpose, as long as it is
 PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
 ID_MAX = 2**53 - 1
 MEMBERS_MAX = 9
@@ -122,14 +123,31 @@ def _start_all(cluster: LocalCluster, started: list[Started]) -> LocalCluster:
     members: list[LocalMember] = []
     for member in cluster.members:
         if not processes.is_running(member.pid, member.started):
-            path = log_path(cluster, member)
-            arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
-            arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
-            process = processes.start(arguments, path, cluster.folder)
-            member = member._replace(pid=process.pid, started=processes.started_mark(process.pid))
-            started.append(Started(member, process))
+            started.append(start_one(cluster, member))
+            member = started[-1].member
         members.append(member)
     return cluster._replace(members=tuple(members))
+
+
+def start_one(cluster: LocalCluster, member: LocalMember) -> Started:
+    path = log_path(cluster, member)
+    arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
+    arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
+    process = processes.start(arguments, path, cluster.folder)
+    return Started(member._replace(pid=process.pid, started=processes.started_mark(process.pid)), process)
+
+
+def holder(cluster: LocalCluster, member: LocalMember) -> LocalMember | None:
+    """The process that has the member's folder, although nobody wrote it down: whoever started it was killed before that."""
+    try:
+        with open(os.path.join(data_folder(cluster, member), LOCK_FILE), encoding="ascii") as file:
+            pid = int(file.read(32))
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    started = processes.started_mark(pid)
+    return member._replace(pid=pid, started=started) if started and os.fsencode(data_folder(cluster, member)) in words else None
 
 
 def explain_end(cluster: LocalCluster, started: Started) -> Failed:
@@ -162,6 +180,7 @@ def remove(cluster: LocalCluster) -> list[str]:
         for path in (log_path(cluster, member), log_path(cluster, member) + ".1"):
             if os.path.exists(path):
                 os.unlink(path)
+    shutil.rmtree(os.path.join(cluster.folder, CHAOS_FOLDER), ignore_errors=True)
     for name in ("cluster.json", "cluster.json.tmp", "init.log", LOCK_FILE):
         path = os.path.join(cluster.folder, name)
         if os.path.exists(path):

@@ -34,14 +34,42 @@ def is_running(pid: int, started: str) -> bool:
     return pid > 0 and bool(started) and started_mark(pid) == started
 
 
-def start(arguments: list[str], log_path: str, folder: str) -> "subprocess.Popen[bytes]":
+def is_stopped(pid: int, started: str) -> bool:
+    """By SIGSTOP, or by who debugs it."""
+    if not is_running(pid, started):
+        return False
+    if sys.platform == "linux":
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def age_seconds(pid: int) -> float:
+    """Since it was started; 0: it is not there."""
+    import psutil
+
+    try:
+        return max(0.0, time.time() - psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def start(arguments: list[str], log_path: str, folder: str, module: str = "coordnode") -> "subprocess.Popen[bytes]":
     """`python -m coordnode …` in a session of its own; what it says goes to the log."""
     environment = dict(os.environ)
     if environment.get("PYTHONPATH"):
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in environment["PYTHONPATH"].split(os.pathsep))
     with open(log_path, "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "coordnode", *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

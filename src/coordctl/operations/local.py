@@ -4,6 +4,8 @@ import os
 import re
 import time
 
+from coordctl.chaos import undo
+from coordctl.chaos.ledger import Ledger
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters, fleet, processes, seen
 from coordctl.local.clusters import LocalCluster
@@ -99,6 +101,7 @@ def _not_ready(cluster: LocalCluster, facts: ClusterFacts) -> Failed:
 
 def down(cluster: LocalCluster, *, purge: bool, timeout_seconds: float) -> Down:
     until = time.monotonic() + timeout_seconds
+    undo.drop(Ledger(cluster.folder))
     with fleet.locked(cluster.folder, until):
         cluster = _adopted(clusters.read(cluster.folder) or cluster)
         ended, left = fleet.end(cluster, until)

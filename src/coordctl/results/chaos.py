@@ -59,3 +59,73 @@ class ChaosValidated(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: Literal[0, 2]
     path: str
     mistakes: list[ChaosMistake]
+
+
+class ChaosActive(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault at one member."""
+
+    id: str
+    fault: str
+    member: str
+    to: str  # as it was asked for
+    owner: str
+    reason: str
+    since_unix_ms: int
+    until_unix_ms: int
+    verified: str  # what was seen of it
+
+
+class ChaosInjected(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.chaos-inject/1"] = "coordctl.chaos-inject/1"
+    outcome: Literal["injected"] = "injected"
+    exit_code: Literal[0] = 0
+    cluster: str
+    fault: str
+    to: str
+    for_ms: int
+    faults: list[ChaosActive]
+    leader_before: str
+    leader_after: str  # "": nobody leads, or not yet
+    leaderless_ms: int  # from the fault to the new leader, where there is one; 0: the leader was not hit
+    can_lose: int  # more members meanwhile; -1: there is no quorum
+
+
+class ChaosHealed(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    fault: str
+    member: str
+    event: str  # healed, not healed, killed again, dropped
+    unix_ms: int
+
+
+class ChaosStatus(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.chaos-status/1"] = "coordctl.chaos-status/1"
+    outcome: Literal["broken", "whole"]
+    exit_code: Literal[0] = 0
+    cluster: str
+    faults: list[ChaosActive]
+    reapers: int  # of two, where something is broken
+    lately: list[ChaosHealed]
+
+
+class ChaosReverted(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.chaos-revert/1"] = "coordctl.chaos-revert/1"
+    outcome: Literal["reverted"] = "reverted"
+    exit_code: Literal[0] = 0
+    cluster: str
+    reverted: list[ChaosActive]
+    left: list[ChaosActive]  # that nobody asked to be reverted
+
+
+class ChaosFault(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for each."""
+
+    schema: Literal["coordctl.chaos-faults/1"] = "coordctl.chaos-faults/1"
+    fault: str
+    kind: str  # process, network
+    what: str
+    by: str  # how hard, where there is more and less of it
+    mechanism: str
+    ends: str
+    can_be_injected: bool
+    why_not: str

@@ -1,0 +1,136 @@
+"""The embedded proxy as a process of its own.
+
+    python -m coordctl.chaos.proxy.server --listen 127.0.0.1:8474 [--config FILE]
+
+FILE holds proxies as toxiproxy's does: a list of {name, listen, upstream, enabled}.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from coordctl.chaos.proxy.api import Answer, Api, Request
+from coordctl.chaos.proxy.registry import Registry, shown_place, split_place
+from coordctl.chaos.proxy.toxics import ApiError
+
+HEAD_BYTES_MAX = 16 * 1024
+BODY_BYTES_MAX = 4 * 1024 * 1024
+IDLE_SECONDS_MAX = 60.0
+REASONS = {
+    200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 500: "Internal Server Error",
+}  # fmt: skip
+
+
+class NoRequest(Exception):
+    """What came is no HTTP."""
+
+
+def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
+    line, *lines = head.decode("latin-1").split("\r\n")
+    words = line.split(" ")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines if one)}
+    size = headers.get("content-length") or "0"
+    if len(words) != 3 or not (size.isascii() and size.isdigit() and len(size) < 12):
+        raise NoRequest
+    return words[0], words[1], words[2], headers
+
+
+class Door:
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, NoRequest):
+            pass  # whoever asks so is not answered
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
+            head = await reader.readuntil(b"\r\n\r\n")
+        method, path, version, headers = _parse_head(head)
+        size = int(headers.get("content-length") or 0)
+        keeps = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+        if size > BODY_BYTES_MAX:
+            await self._write(writer, method, Answer(413, {}), keeps=False)
+            return False
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
+            body = await reader.readexactly(size)
+        answer = await self._api.answer(Request(method, path, body, headers.get("user-agent", "")))
+        await self._write(writer, method, answer, keeps=keeps)
+        return keeps
+
+    async def _write(self, writer: asyncio.StreamWriter, method: str, answer: Answer, *, keeps: bool) -> None:
+        headers = dict(answer.headers)
+        if answer.status != 204 and method != "HEAD":
+            headers["Content-Length"] = str(len(answer.body))
+        if not keeps:
+            headers["Connection"] = "close"
+        head = [f"HTTP/1.1 {answer.status} {REASONS[answer.status]}", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
+        writer.write("\r\n".join(head).encode("latin-1") + (b"" if method == "HEAD" else answer.body))
+        await writer.drain()
+
+
+async def serve(listen: str, configured: list[dict[str, Any]], is_over: asyncio.Event, ready: asyncio.Future[str] | None = None) -> None:
+    """Until it is over. Raises ApiError when something cannot be listened at."""
+    loop = asyncio.get_running_loop()
+    registry = Registry(loop)
+    host, port = split_place(listen)
+    try:
+        server = await asyncio.start_server(Door(Api(registry)).serve, host, port, limit=HEAD_BYTES_MAX, reuse_address=True)
+    except OSError as error:
+        raise ApiError(500, f"the API cannot listen at {listen}: {error.strerror or error}") from None
+    try:
+        for one in configured:
+            await registry.add(one["name"], one["listen"], one["upstream"], is_enabled=one.get("enabled", True))
+        if ready is not None:
+            ready.set_result(shown_place(server.sockets[0].getsockname()))
+        await is_over.wait()
+    finally:
+        server.close()
+        for proxy in list(registry.proxies.values()):
+            await registry.remove(proxy)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def main(argv: list[str]) -> int:
+    options = dict(zip(argv[::2], argv[1::2], strict=True))
+    configured: list[dict[str, Any]] = []
+    if "--config" in options:
+        with open(options["--config"], encoding="utf-8") as file:
+            configured = json.load(file)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        is_over = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, is_over.set)
+        ready: asyncio.Future[str] = loop.create_future()
+        ready.add_done_callback(lambda told: os.write(1, f"listening at {told.result()}\n".encode()))
+        await serve(options.get("--listen", "127.0.0.1:8474"), configured, is_over, ready)
+
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(run())
+    except ApiError as error:
+        os.write(2, f"{error.sentence}\n".encode())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""Two processes on the host that undo what is due, each of which starts the other again when it is gone.
+
+    python -m coordctl.chaos.reapers FOLDER a
+
+They end when nothing is left to undo. What they do may be done twice, by both, and cut short anywhere: that is the same as once.
+"""
+
+import fcntl
+import os
+import sys
+import time
+from contextlib import suppress
+
+from coordctl.chaos import undo
+from coordctl.chaos.ledger import Ledger
+from coordctl.local import processes
+from coordctl.local.fleet import Failed
+from coordnode.errors import CoordError
+
+NAMES = ("a", "b")
+POLL_SECONDS = 0.1
+BOOT_SECONDS_MAX = 20.0  # from being started to having its lock
+OWN_SECONDS_MAX = 2.0
+AGAIN_SECONDS = 1.0  # after an undo that did not work
+
+
+def _lock_path(ledger: Ledger, name: str) -> str:
+    return os.path.join(ledger.folder, f"reaper-{name}.lock")
+
+
+def is_there(ledger: Ledger, name: str) -> bool:
+    """Its lock goes with its process, however that ends."""
+    try:
+        descriptor = os.open(_lock_path(ledger, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def ensure(ledger: Ledger) -> None:
+    """Both run when this returns. Whoever calls holds the ledger's lock, so that neither can be about to leave."""
+    missing = [name for name in NAMES if not is_there(ledger, name)]
+    for name in missing:
+        _start(ledger, name)
+    until = time.monotonic() + BOOT_SECONDS_MAX
+    while any(not is_there(ledger, name) for name in missing):
+        if time.monotonic() > until:
+            path = os.path.join(ledger.folder, "reapers.log")
+            raise Failed(f"the reapers that would heal did not start, so nothing was broken: {' '.join(processes.tail(path, 2))}")
+        time.sleep(0.01)
+
+
+def _start(ledger: Ledger, name: str) -> None:
+    log = os.path.join(ledger.folder, "reapers.log")
+    process = processes.start([ledger.cluster_folder, name], log, ledger.folder, module="coordctl.chaos.reapers")
+    processes.let_go(process)
+
+
+class Reaper:
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        self._ledger = ledger
+        self._other = NAMES[1 - NAMES.index(name)]
+        self._again: dict[str, float] = {}  # what could not be undone: when it is tried again
+
+    def turn(self) -> bool:
+        """Whether there is more to do."""
+        entries = self._ledger.entries()
+        due = [entry for entry in entries if entry.is_due() and self._again.get(entry.id, 0.0) <= time.monotonic()]
+        for entry, trouble in undo.heal(self._ledger, due):
+            if trouble:
+                self._again[entry.id] = time.monotonic() + AGAIN_SECONDS
+                self._ledger.note("not healed", entry, trouble=trouble)
+        for entry in entries:
+            if not entry.is_due():
+                undo.tend(self._ledger, entry)
+        return bool(entries)
+
+    def watch(self) -> None:
+        if not is_there(self._ledger, self._other):
+            _start(self._ledger, self._other)
+
+
+def main(argv: list[str]) -> int:
+    folder, name = argv
+    ledger = Ledger(folder)
+    lock = os.open(_lock_path(ledger, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not _own(lock):
+        return 0  # another one was faster
+    reaper = Reaper(ledger, name)
+    watched = 0.0
+    while True:
+        try:
+            has_more = reaper.turn()
+            if not has_more:
+                with ledger.locked():
+                    if not ledger.entries():
+                        os.close(lock)
+                        return 0
+            if time.monotonic() - watched > OWN_SECONDS_MAX:  # whoever was started needs a moment to have its lock
+                reaper.watch()
+                watched = time.monotonic()
+        except CoordError as error:
+            os.write(2, f"{error.sentence}\n".encode())  # into reapers.log
+            time.sleep(AGAIN_SECONDS)
+        except FileNotFoundError:
+            return 0  # the cluster was purged
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(POLL_SECONDS)
+
+
+def _own(lock: int) -> bool:
+    """Somebody may just be looking whether it is held."""
+    until = time.monotonic() + OWN_SECONDS_MAX
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

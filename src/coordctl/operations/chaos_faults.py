@@ -1,0 +1,187 @@
+"""`chaos inject`, `status`, `revert`, `faults`: one fault at a time, on a cluster of this machine, and what is broken now."""
+
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+from coordctl.chaos import radius
+from coordctl.chaos.faults import FAULTS, PROCESS
+from coordctl.chaos.ledger import Entry
+from coordctl.chaos.site import LocalSite, Wanted
+from coordctl.chaos.targets import Members, parse_target
+from coordctl.chaos.undo import seen
+from coordctl.facts.members import ClusterFacts
+from coordctl.local.clusters import LocalCluster
+from coordctl.local.fleet import Failed
+from coordctl.operations import statuses
+from coordctl.results.chaos import ChaosActive, ChaosFault, ChaosHealed, ChaosInjected, ChaosReverted, ChaosStatus
+from coordnode.client.identity import who
+from coordnode.errors import BadRequest, Busy, CoordError, Missing
+
+BEYOND_QUORUM = "beyond-quorum"
+RISKS = (BEYOND_QUORUM,)
+ASK_SECONDS = 1.0
+PAUSE_SECONDS = 0.02
+LEADER_SECONDS_MAX = 10.0  # how long a new leader is waited for, where there may be one
+NOTES_SHOWN = 5
+
+
+class BeyondQuorum(CoordError):
+    """A safety gate: refused, nothing was changed."""
+
+    definite = True
+
+
+class Asked(NamedTuple):
+    fault: str
+    to: str
+    by: str
+    for_ms: int
+    seed: int
+    reason: str
+    accept: str  # "": no risk
+
+
+class Scene:
+    """A cluster as it is now, with what is broken in it."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.site = LocalSite(cluster)
+        self.facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
+        self.active = self.site.active()
+        voting = self.facts.voters()
+        self.voters = tuple([member.name for member in cluster.members if member.member in voting])
+        self.members = Members(self.voters, self.facts.leader_name)
+        self.well = [one.shown_name for one in self.facts.members if self.facts.state(one) == "ok"]
+
+    def radius(self, hit: Sequence[str], cut: Sequence[radius.Link] = ()) -> radius.Radius:
+        already = [entry for entry in self.active if FAULTS[entry.fault].kind == PROCESS]
+        broken = [f"{entry.fault} {entry.member}" for entry in already]
+        return radius.judge(self.voters, self.well, [*hit, *[entry.member for entry in already]], cut, broken)
+
+
+def check(asked: Asked) -> None:
+    """What can be said of it without looking at a cluster."""
+    fault = FAULTS.get(asked.fault)
+    if fault is None:
+        raise BadRequest(f"there is no fault {asked.fault}; there are {', '.join(FAULTS)}: see `coordctl chaos faults`")
+    try:
+        target = parse_target(asked.to)
+    except ValueError as error:
+        raise BadRequest(f"{asked.to}: {error}") from None
+    if fault.kind == PROCESS and target.arrow:
+        raise BadRequest(f"{asked.fault} hits members, not links: leave out the arrow")
+    if asked.for_ms <= 0:
+        raise BadRequest("--for 0s is no time: give how long it lasts, such as 30s; every fault ends")
+    if asked.accept and not asked.reason:
+        raise BadRequest(f"--accept {asked.accept} needs --reason: it is written down with it")
+
+
+def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
+    check(asked)
+    scene = Scene(cluster)
+    if not scene.facts.answered:
+        raise Busy(f"no member of {cluster.name} answers: nothing was broken; start it with `coordctl up -c {cluster.name}`")
+    try:
+        hit = parse_target(asked.to).members(scene.members, Random(asked.seed))
+    except ValueError as error:
+        raise Missing(f"{asked.to}: {error}") from None
+    for entry in scene.active:
+        if entry.member in hit:
+            until = f"`coordctl chaos revert {entry.id}` ends that"
+            raise Busy(f"{entry.member} is broken already, by {entry.fault} of {entry.owner}: {until}")
+    found = scene.radius(hit)
+    if found.is_beyond and asked.accept != BEYOND_QUORUM:
+        raise BeyondQuorum(f"{asked.fault} {', '.join(hit)}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
+    began = time.monotonic()
+    wanted = Wanted(asked.fault, asked.to, asked.by, tuple(hit), asked.for_ms, who(), asked.reason)
+    entries = scene.site.inject(wanted)
+    leader_before = scene.facts.leader_name
+    leader_after, took_ms = leader_before, 0
+    if leader_before in hit and not found.is_beyond:
+        leader_after, took_ms = _new_leader(cluster, leader_before, scene.facts.term, began)
+    return ChaosInjected(
+        cluster=cluster.name,
+        fault=asked.fault,
+        to=asked.to,
+        for_ms=asked.for_ms,
+        faults=[_active(entry) for entry in entries],
+        leader_before=leader_before,
+        leader_after="" if found.is_beyond and leader_before in hit else leader_after,
+        leaderless_ms=took_ms,
+        can_lose=max(found.left - found.quorum, -1),
+    )
+
+
+def _new_leader(cluster: LocalCluster, before: str, term: int, began: float) -> tuple[str, int]:
+    until = began + LEADER_SECONDS_MAX
+    others = [one for one in cluster.endpoints() if one.name != before]
+    while time.monotonic() < until:
+        facts = ClusterFacts(statuses.ask(others, ASK_SECONDS))
+        if facts.leader_name and facts.term > term:
+            return facts.leader_name, round((time.monotonic() - began) * 1000)
+        time.sleep(PAUSE_SECONDS)
+    return "", round((time.monotonic() - began) * 1000)
+
+
+def _active(entry: Entry) -> ChaosActive:
+    return ChaosActive(
+        id=entry.id,
+        fault=entry.fault,
+        member=entry.member,
+        to=entry.to,
+        owner=entry.owner,
+        reason=entry.reason,
+        since_unix_ms=entry.began_unix_ms,
+        until_unix_ms=entry.until_unix_ms,
+        verified=seen(entry),
+    )
+
+
+def status(cluster: LocalCluster) -> ChaosStatus:
+    site = LocalSite(cluster)
+    healed = [_healed(note) for note in site.notes(NOTES_SHOWN) if note["event"] != "begun"]
+    active = site.active()
+    return ChaosStatus(
+        outcome="broken" if active else "whole",
+        cluster=cluster.name,
+        faults=[_active(entry) for entry in active],
+        reapers=site.reapers(),
+        lately=healed,
+    )
+
+
+def _healed(note: dict[str, Any]) -> ChaosHealed:
+    return ChaosHealed(**{field: note[field] for field in ChaosHealed.__struct_fields__})
+
+
+def revert(cluster: LocalCluster, ids: Sequence[str], *, everything: bool) -> ChaosReverted:
+    """Done twice it changes nothing the second time."""
+    if bool(ids) == everything:
+        raise BadRequest("say which: the ids that `coordctl chaos status` shows, or --all")
+    site = LocalSite(cluster)
+    active = site.active()
+    chosen = active if everything else [entry for entry in active if entry.id in ids]
+    healed = site.heal(chosen)
+    left = [f"{entry.fault} {entry.member}: {trouble}" for entry, trouble in healed if trouble]
+    if left:
+        raise Failed(f"not all is undone, the reapers go on with it: {'; '.join(left)}")
+    reverted = [_active(entry) for entry, _ in healed]
+    return ChaosReverted(cluster=cluster.name, reverted=reverted, left=[_active(one) for one in site.active()])
+
+
+def faults() -> list[ChaosFault]:
+    return [
+        ChaosFault(
+            fault=name,
+            kind=fault.kind,
+            what=fault.what,
+            by=f"--by {fault.by_example}" if fault.by is not None else "",
+            mechanism=fault.mechanism,
+            ends=fault.ends,
+            can_be_injected=fault.kind == PROCESS,
+            why_not="" if fault.kind == PROCESS else "its proxy is not installed",
+        )
+        for name, fault in FAULTS.items()
+    ]

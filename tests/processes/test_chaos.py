@@ -1,0 +1,184 @@
+"""Faults on real members: they are real, and gone when their time is over, whoever is killed meanwhile; nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordctl.local import processes
+from tests.processes.local import SOURCE, Home
+from tests.processes.runner.jobs import marked, until
+from tests.processes.test_commands import valid
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Three members, which every test leaves well."""
+    made = Home(tmp_path_factory.mktemp("broken"))
+    made.ctl("up")
+    yield made
+    until(lambda: reapers(made) == [], "reapers are left")
+    made.close()
+
+
+def reapers(home: Home) -> list[int]:
+    return marked_both(str(home.state), "coordctl.chaos.reapers")
+
+
+def marked_both(one: str, other: str) -> list[int]:
+    there = marked(other)
+    return [pid for pid in marked(one) if pid in there]
+
+
+def reaper(home: Home, name: str) -> int:
+    def look() -> int:
+        for pid in reapers(home):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if words[-2] == name.encode():
+                return pid
+        return 0
+
+    return int(until(look, f"there is no reaper {name}"))
+
+
+def is_whole(home: Home) -> bool:
+    """Every member runs and answers, nothing is written down as broken, and nobody is left who would heal."""
+    ledger = home.state / "local" / "chaos"
+    runs = [int(str(one["pid"])) for one in home.members()]
+    marks = [str(one["started"]) for one in home.members()]
+    if not all(processes.is_running(pid, mark) and not processes.is_stopped(pid, mark) for pid, mark in zip(runs, marks, strict=True)):
+        return False
+    return not list(ledger.glob("*.fault.json*")) and reapers(home) == []
+
+
+def leader(home: Home) -> str:
+    return str(until(lambda: home.json("status", code=None)["leader"], "nobody leads"))
+
+
+def status(home: Home) -> dict[str, object]:
+    return valid(home.ctl("chaos", "status", "-o", "json"))
+
+
+def test_a_killed_leader_is_gone_and_comes_back_by_itself(broken: Home) -> None:
+    before = leader(broken)
+    pid = broken.pid(before)
+    done = valid(broken.ctl("chaos", "inject", "kill", "leader", "--for", "1s", "--reason", "to see", "-o", "json"))
+    (fault,) = done["faults"]  # type: ignore[misc]
+    assert (fault["member"], fault["verified"], fault["reason"]) == (before, "process gone", "to see")
+    assert not processes.started_mark(pid)
+    assert done["leader_after"] not in ("", before)
+    found = status(broken)
+    assert (found["outcome"], found["reapers"]) == ("broken", 2)
+    until(lambda: is_whole(broken), "it does not come back")
+    assert broken.pid(before) != pid
+    assert [one["event"] for one in status(broken)["lately"]][-1:] == ["healed"]  # type: ignore[attr-defined,index]
+    broken.ctl("wait", "--for", "healthy")
+
+
+def test_a_paused_follower_goes_on_whichever_reaper_is_killed(broken: Home) -> None:
+    for name in ("a", "b"):
+        done = valid(broken.ctl("chaos", "inject", "pause", "follower", "--for", "2s", "-o", "json"))
+        (fault,) = done["faults"]  # type: ignore[misc]
+        pid = broken.pid(fault["member"])
+        assert processes.is_stopped(pid, processes.started_mark(pid))
+        os.kill(reaper(broken, name), signal.SIGKILL)
+        until(lambda: is_whole(broken), f"not whole after reaper {name} was killed")
+        assert broken.pid(fault["member"]) == pid
+
+
+def test_a_killed_reaper_is_started_again_by_the_other(broken: Home) -> None:
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    first = reaper(broken, "a")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: reaper(broken, "a") != first and status(broken)["reapers"] == 2, "it was not started again")
+    os.kill(reaper(broken, "b"), signal.SIGKILL)
+    assert "is over" in broken.ctl("chaos", "revert", "--all")
+    assert broken.ctl("chaos", "revert", "--all") == "local: nothing of that is broken\n"
+    until(lambda: is_whole(broken), "not whole after a revert")
+
+
+def test_a_crash_loop_kills_again_and_again_and_then_leaves_it_alone(broken: Home) -> None:
+    broken.ctl("chaos", "inject", "crash-loop", "follower", "--for", "4s")
+    until(lambda: is_whole(broken), "it does not come back")
+    log = (broken.state / "local" / "chaos" / "log.jsonl").read_text().splitlines()
+    again = [one for one in map(json.loads, log) if one["event"] == "killed again"]
+    assert again
+    broken.ctl("wait", "--for", "healthy")
+
+
+def test_what_the_cluster_would_not_survive_is_refused_until_it_is_accepted(broken: Home) -> None:
+    refused = broken.run("chaos", "inject", "kill", "all", "--for", "60s")
+    assert (refused.returncode, refused.stdout) == (76, b"")
+    assert b"kill n1, n2, n3: 0 voters of 3 would be left that serve and hear each other, and a quorum is 2" in refused.stderr
+    assert b"needs --reason" in broken.run("chaos", "inject", "kill", "all", "--for", "60s", "--accept", "beyond-quorum").stderr
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    again = broken.run("chaos", "inject", "kill", "leader", "--for", "60s")
+    assert (again.returncode, b"broken already: pause n" in again.stderr) == (76, True)
+    (fault,) = status(broken)["faults"]  # type: ignore[misc]
+    twice = broken.run("chaos", "inject", "kill", fault["member"], "--for", "60s")
+    assert (twice.returncode, f"coordctl chaos revert {fault['id']}".encode() in twice.stderr) == (75, True)
+    broken.ctl("chaos", "revert", fault["id"])
+    until(lambda: is_whole(broken), "not whole after a revert")
+    broken.ctl("wait", "--for", "healthy")
+    accepted = ("--accept", "beyond-quorum", "--reason", "a power cut")
+    assert "There is no quorum now" in broken.ctl("chaos", "inject", "kill", "all", "--for", "1s", *accepted)
+    until(lambda: is_whole(broken), "they do not come back")
+    broken.ctl("wait", "--for", "healthy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["kil", "leader", "--for", "1s"], 64, "there is no fault kil"),
+        (["kill", "n9", "--for", "1s"], 1, "there is no member n9; there are n1, n2, n3"),
+        (["kill", "n1 -> n2", "--for", "1s"], 64, "kill hits members, not links"),
+        (["kill", "leader"], 64, "--for"),
+        (["kill", "leader", "--for", "10"], 64, "such as 10s"),
+        (["kill", "leader", "--for", "0s"], 64, "every fault ends"),
+        (["kill", "leader", "--for", "1s", "-c", "nowhere"], 64, "no local cluster is called nowhere"),
+    ],
+)
+def test_what_makes_no_sense_breaks_nothing(broken: Home, arguments: list[str], code: int, words: str) -> None:
+    done = broken.run("chaos", "inject", *arguments)
+    assert (done.returncode, done.stdout, words in done.stderr.decode()) == (code, b"", True), done.stderr
+    assert status(broken)["outcome"] == "whole"
+
+
+def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted = tmp_path / "count"
+
+    def inject(point: int, member: str) -> int:
+        arguments = ["chaos", "inject", "pause", member, "--for", "300ms", "-q"]
+        command = [sys.executable, "-m", "tests.processes.dying", str(point), str(broken.state), str(counted), *arguments]
+        environment = {**broken.environment, "PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
+        return subprocess.run(command, env=environment, cwd=broken.folder, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode
+
+    assert inject(0, "n1") == 0
+    until(lambda: is_whole(broken), "not whole")
+    points = int(counted.read_text())
+    assert points > 10
+    began = time.monotonic()
+    for point in range(1, points + 1):
+        assert inject(point, f"n{point % 3 + 1}") == -signal.SIGKILL, point
+        until(lambda: is_whole(broken), f"killed at point {point}, and something is left")
+    broken.ctl("wait", "--for", "healthy")
+    with capsys.disabled():
+        print(f"\ncoordctl chaos inject was killed at each of {points} points: nothing is left, {time.monotonic() - began:.0f} s")
+
+
+def test_down_ends_what_stands_still_and_nobody_starts_anything_again(home: Home) -> None:
+    home.ctl("up")
+    home.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    accepted = ("--accept", "beyond-quorum", "--reason", "the end")
+    home.ctl("chaos", "inject", "kill", "leader", "--for", "1s", *accepted)
+    home.ctl("down")
+    until(lambda: reapers(home) == [], "reapers are left")
+    assert marked_both(str(home.state), "coordnode") == []
+    assert home.ctl("down", "--purge", "--yes").startswith("local: no member was running.")
+    assert not (home.state / "local").exists()
