@@ -34,7 +34,7 @@ VERBS = {
     "bench": "how fast, where the time goes, and what is short",
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "ca": "init, issue, renew, show: certificates of members and clients",
-    "chaos": "inject, status, revert, faults, ls, show, validate, schema: break a cluster, and heal it",
+    "chaos": "run, inject, status, revert, faults, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "collect, tail, search, diff, explain: what all members say, brought together",
     "timeline": "restarts, elections, membership, settings, alarms, operators: one stream",

@@ -182,3 +182,123 @@ def test_down_ends_what_stands_still_and_nobody_starts_anything_again(home: Home
     assert marked_both(str(home.state), "coordnode") == []
     assert home.ctl("down", "--purge", "--yes").startswith("local: no member was running.")
     assert not (home.state / "local").exists()
+
+
+# --- playbooks ---------------------------------------------------------------------------------------------------------
+
+PLAYBOOK = """\
+proves: A short run shows what a long one does.
+version: 1
+lasts: 4s
+load:
+  - {do: kv, clients: 2}
+  - {do: lock, clients: 2}
+rows:
+  - {at: 1s, for: 2s, do: kill, to: leader}
+probes:
+  - {when: throughout, ask: write, within: 10s}
+  - {when: before, command: [test, -d, /], within: 10s}
+goals:
+  - {see: leader-changed, during: 1}
+  - {see: lock-moved}
+expect:
+  - {that: healthy}
+"""
+
+
+def written(broken: Home, text: str = PLAYBOOK) -> str:
+    path = broken.folder / "short.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def loads(home: Home) -> list[int]:
+    """Of this test's cluster: each names its members."""
+    return marked_both(str(home.members()[0]["address"]), "coordctl.chaos.load")
+
+
+def is_clean(home: Home) -> bool:
+    return is_whole(home) and loads(home) == [] and home.run("kv", "ls", "_chaos/").stdout == b""
+
+
+def test_a_playbook_runs_is_judged_and_leaves_nothing(broken: Home, tmp_path: Path) -> None:
+    junit, kept = tmp_path / "junit.xml", tmp_path / "kept"
+    arguments = ["--junit", str(junit), "--keep", str(kept), "-o", "json"]
+    done = valid(broken.ctl("chaos", "run", written(broken), *arguments, TMPDIR=str(tmp_path)))
+    assert (done["outcome"], done["exit_code"]) == ("green", 0)
+    (row,) = done["rows"]  # type: ignore[misc]
+    assert (row["do"], row["verified"]) == ("kill", "process gone")
+    kinds = sorted((one["kind"], one["name"]) for one in done["verdicts"])  # type: ignore[attr-defined]
+    assert kinds == [
+        ("check", "kv"),
+        ("check", "lock"),
+        ("expect", "healthy"),
+        ("goal", "leader-changed, during row 1"),
+        ("goal", "lock-moved"),
+        ("probe", "before: test -d /"),
+        ("probe", "throughout: write"),
+    ]
+    assert 'failures="0" errors="0"' in junit.read_text()
+    assert broken.ctl("check", str(kept / "kv.jsonl"), "--model", "kv").startswith("pass")
+    until(lambda: is_clean(broken), "something is left of it")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("chaos-run-")] == []
+
+
+def test_what_was_not_shown_is_not_green_and_an_answer_that_cannot_be_is_a_broken_promise(broken: Home, tmp_path: Path) -> None:
+    text = PLAYBOOK.replace("to: leader", "to: follower").replace("[test, -d, /]", "[test, -f, /]")
+    broken.environment["TMPDIR"] = str(tmp_path)
+    with broken.start("chaos", "run", written(broken, text), "-o", "json") as run:
+        (paper,) = until(lambda: list(tmp_path.glob("chaos-run-*/kv.events.jsonl")), "no client writes anything down")
+        with paper.open("a") as file:
+            for kind, value in (("invoke", ["a", None]), ("ok", ["a", "what nobody put"])):
+                file.write(json.dumps({"process": 99, "type": kind, "f": "get", "value": value, "time": time.monotonic_ns()}) + "\n")
+        out, err = run.communicate(timeout=60)
+    del broken.environment["TMPDIR"]
+    assert (run.returncode, err) == (2, b"")
+    done = valid(out.decode())
+    found = {(one["kind"], one["name"]): one["outcome"] for one in done["verdicts"]}  # type: ignore[attr-defined]
+    assert (done["outcome"], found["check", "kv"]) == ("promise broken", "promise broken")
+    assert found["check", "lock"] == "green"
+    assert found["probe", "before: test -f /"] == "deviated"
+    assert found["goal", "leader-changed, during row 1"] == "inconclusive"
+    assert broken.run("check", f"{done['kept']}/kv.jsonl", "--model", "kv").returncode == 2
+    until(lambda: is_clean(broken), "something is left of it")
+
+
+def test_a_run_that_is_killed_or_asked_to_end_leaves_a_whole_cluster(broken: Home, tmp_path: Path) -> None:
+    text = PLAYBOOK.replace("for: 2s, do: kill", "for: 3s, do: pause").replace("lasts: 4s", "lasts: 60s")
+    broken.environment["TMPDIR"] = str(tmp_path)
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with broken.start("chaos", "run", written(broken, text), "-o", "json") as run:
+            until(lambda: status(broken)["outcome"] == "broken", "it breaks nothing")
+            other = broken.run("chaos", "run", written(broken, text))
+            assert (other.returncode, b"another run is under way on local: short, by ops@" in other.stderr) == (76, True)
+            run.send_signal(number)
+            out, err = run.communicate(timeout=60)
+        if number == signal.SIGTERM:
+            assert (run.returncode, err) == (130, b"")
+            assert valid(out.decode())["outcome"] == "interrupted"
+        until(lambda: is_clean(broken), f"something is left after {number.name}")
+    del broken.environment["TMPDIR"]
+
+
+def test_a_run_begins_only_on_a_cluster_that_is_well_and_stops_where_it_would_lose_it(broken: Home, tmp_path: Path) -> None:
+    broken.environment["TMPDIR"] = str(tmp_path)
+    text = PLAYBOOK.replace("to: leader", "to: all")
+    beyond = valid(broken.ctl("chaos", "run", written(broken, text), "-o", "json", code=3))
+    (verdict,) = [one for one in beyond["verdicts"] if one["kind"] == "fault"]  # type: ignore[attr-defined]
+    assert "a quorum is 2; --accept beyond-quorum" in verdict["sentence"]
+    assert beyond["rows"] == []
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    ill = valid(broken.ctl("chaos", "run", written(broken), "-o", "json", code=3))
+    assert "not well to begin with" in str(ill["verdicts"])
+    broken.ctl("chaos", "revert", "--all")
+    network = PLAYBOOK.replace("do: kill", "do: cut")
+    broken.ctl("wait", "--for", "healthy")
+    assert "cut cannot be injected here" in broken.ctl("chaos", "run", written(broken, network), code=3)
+    assert "there is no member n9" in broken.ctl("chaos", "run", written(broken, PLAYBOOK.replace("to: leader", "to: n9")), code=3)
+    assert ["1", "1s", "2s", "kill", "leader"] in [
+        line.split() for line in broken.ctl("chaos", "run", written(broken), "--dry-run").splitlines()
+    ]
+    until(lambda: is_clean(broken), "something is left of it")
+    del broken.environment["TMPDIR"]

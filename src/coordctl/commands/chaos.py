@@ -1,4 +1,4 @@
-"""`coordctl chaos`: inject, status, revert, faults, ls, show, validate, schema"""
+"""`coordctl chaos`: run, inject, status, revert, faults, ls, show, validate, schema"""
 
 from datetime import UTC, datetime
 
@@ -10,12 +10,14 @@ from coordctl.chaos.values import shown_ms
 from coordctl.commands import options
 from coordctl.commands.units import DURATION
 from coordctl.local.clusters import chosen_local
-from coordctl.operations import chaos_faults
+from coordctl.operations import chaos_faults, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, REFUSED, Kind
+from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
-from coordctl.results.chaos import ChaosInjected, ChaosPlaybook, ChaosShow, ChaosStatus
+from coordctl.results.chaos import ChaosInjected, ChaosPlaybook, ChaosRun, ChaosShow, ChaosStatus, ChaosTold
+from coordnode.errors import BadRequest
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
@@ -184,6 +186,82 @@ def faults(output: str) -> int:
     return DONE
 
 
+RUN_EXITS = (
+    "Exit codes: 0 green; 1 a probe or expectation was not met; 2 a promise was broken; 3 inconclusive: a goal was missed, a fault could "
+    "not be done or did not take; 5 not everything could be reverted; 64 usage; 76 another run goes on; 130 interrupted, and reverted. "
+    "Of several, 5 counts before 2, then 1, then 3."
+)
+
+
+@click.command(epilog=RUN_EXITS)
+@click.argument("playbook")
+@click.option("--dry-run", is_flag=True, help="Only print it as one table.")
+@click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
+@click.option("--reason", default="", metavar="TEXT", help="Written down with each fault.")
+@click.option("--junit", "junit_path", metavar="FILE", default="", help="The verdicts, for pipelines.")
+@click.option("--keep", metavar="DIR", default="", help="Keep the histories there, also when all is green.")
+@options.cluster
+@options.quiet
+@output
+def run_command(
+    playbook: str,
+    dry_run: bool,
+    accept: str | None,
+    reason: str,
+    junit_path: str,
+    keep: str,
+    cluster: str,
+    quiet: bool,
+    output: str,
+) -> int:
+    """Run PLAYBOOK, a name of `chaos ls` or a file, on a cluster of this machine, and judge what came of it.
+
+    Whatever it breaks heals by itself, also when this command is killed.
+    """
+    if dry_run:
+        found = playbooks.show(playbook)
+        screen.json_line(found) if output == "json" else screen.lines(_table(found))
+        return found.exit_code
+    if accept and not reason:
+        raise BadRequest(f"--accept {accept} needs --reason: it is written down with it")
+    asked = chaos_run.Asked(accept or "", reason, keep)
+    try:
+        done = chaos_run.run(chosen_local(cluster), playbooks.load(playbook), asked, _ignore if output == "json" or quiet else _progress)
+    except chaos_faults.BeyondQuorum as error:
+        screen.error(error.sentence)
+        return REFUSED
+    if junit_path:
+        cases = [(f"{one.kind} {one.name}".strip(), one.exit_code in (1, 2, 5), one.exit_code == 3, one.sentence) for one in done.verdicts]
+        with open(junit_path, "w", encoding="utf-8") as file:
+            file.write(junit(f"chaos {done.playbook}", done.elapsed_ms / 1000, cases))
+    if output == "json":
+        screen.json_line(done)
+    else:
+        screen.lines(_verdict_lines(done))
+    return done.exit_code
+
+
+def _progress(told: ChaosTold) -> None:
+    screen.line(f"{told.at_ms / 1000:5.1f} s  {told.sentence}")
+    screen.flush()
+
+
+def _ignore(told: ChaosTold) -> None:
+    """JSON comes at the end, in one line."""
+
+
+COLOURS = {0: screen.GREEN, 1: screen.YELLOW, 2: screen.RED, 3: screen.YELLOW, 5: screen.RED, 130: screen.YELLOW}
+
+
+def _verdict_lines(done: ChaosRun) -> list[str]:
+    outcome = screen.coloured(done.outcome.upper(), COLOURS[done.exit_code])
+    lines = [f"{outcome}  {done.playbook} on {done.cluster}, {done.elapsed_ms / 1000:.1f} s"]
+    for one in done.verdicts:
+        words = f"{one.outcome:<14} {one.kind} {one.name}".rstrip() + f": {one.sentence}"
+        lines += screen.wrapped(words, indent=17, first=2)
+    return [*lines, *([f"  histories: {done.kept}"] if done.kept else [])]
+
+
 def _told(done: ChaosInjected) -> list[str]:
     words = {"kill": "killed", "pause": "stopped", "crash-loop": "killed, again and again"}
     lines = [
@@ -211,6 +289,7 @@ def _time(unix_ms: int) -> str:
 
 
 VERBS = {
+    "run": (run_command, Kind.PROBE),
     "inject": (inject, Kind.ACTION),
     "status": (status, Kind.QUERY),
     "revert": (revert, Kind.ACTION),

@@ -125,6 +125,10 @@ def _new_leader(cluster: LocalCluster, before: str, term: int, began: float) -> 
     return "", round((time.monotonic() - began) * 1000)
 
 
+def seen_of(entries: Sequence[Entry]) -> str:
+    return ", ".join(dict.fromkeys(seen(entry) for entry in entries))
+
+
 def _active(entry: Entry) -> ChaosActive:
     return ChaosActive(
         id=entry.id,

@@ -129,3 +129,41 @@ class ChaosFault(msgspec.Struct, frozen=True, kw_only=True):
     ends: str
     can_be_injected: bool
     why_not: str
+
+
+class ChaosTold(msgspec.Struct, frozen=True, kw_only=True):
+    at_ms: int
+    sentence: str
+
+
+class ChaosRunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that was carried out."""
+
+    row: int
+    do: str
+    members: list[str]
+    began_ms: int
+    verified: str
+
+
+class ChaosVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str  # revert, check, probe, expect, goal, fault, load, start
+    name: str
+    outcome: str  # green, deviated, promise broken, inconclusive, not reverted
+    exit_code: int
+    sentence: str
+
+
+class ChaosRun(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.chaos-run/1"] = "coordctl.chaos-run/1"
+    outcome: str  # as a verdict's, or interrupted
+    exit_code: int  # 5 not reverted, 2 promise broken, 1 deviated, 3 inconclusive, 0 green; 130 interrupted and reverted
+    cluster: str
+    playbook: str
+    proves: str
+    seed: int
+    rows: list[ChaosRunRow]
+    verdicts: list[ChaosVerdict]  # worst first
+    told: list[ChaosTold]
+    kept: str  # folder with the histories; "": all was green, and nothing is kept
+    elapsed_ms: int

@@ -1,0 +1,82 @@
+"""What a run has shown: goals, probes and histories, each judged for itself, and the one exit code of all. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from coordctl.chaos.playbook import Goal, Probe
+
+GREEN, DEVIATED, BROKEN, INCONCLUSIVE, NOT_REVERTED = 0, 1, 2, 3, 5
+WORST_FIRST = (NOT_REVERTED, BROKEN, DEVIATED, INCONCLUSIVE, GREEN)
+WORDS = {GREEN: "green", DEVIATED: "deviated", BROKEN: "promise broken", INCONCLUSIVE: "inconclusive", NOT_REVERTED: "not reverted"}
+LEADER_SECONDS = 1.0  # behind a row's end: what it caused is still its doing
+
+
+class Verdict(NamedTuple):
+    kind: str  # revert, check, probe, expect, goal, fault, start
+    name: str
+    code: int
+    sentence: str
+
+
+class Try(NamedTuple):
+    """Of a probe."""
+
+    at_ms: int
+    milliseconds: float
+    is_ok: bool
+    trouble: str
+
+
+class Seen(NamedTuple):
+    """Of the cluster, at one moment."""
+
+    at_ms: int
+    leader: str  # "": nobody leads
+    term: int
+
+
+class Done(NamedTuple):
+    """A row that was carried out."""
+
+    number: int
+    began_ms: int
+    ended_ms: int
+
+
+def worst(verdicts: Sequence[Verdict]) -> int:
+    codes = [one.code for one in verdicts]
+    return next(code for code in WORST_FIRST if code in codes or code == GREEN)
+
+
+def of_probe(probe: Probe, tries: Sequence[Try]) -> Verdict:
+    name = f"{probe.when}: {' '.join(probe.what)}"
+    if not tries:
+        return Verdict("probe", name, INCONCLUSIVE, "never tried: the run is too short for it; make lasts longer")
+    good = [one for one in tries if one.is_ok and one.milliseconds <= probe.within_ms]
+    share = 100 * len(good) / len(tries)
+    slowest = max(one.milliseconds for one in tries)
+    sentence = f"{len(good)} of {len(tries)} within {probe.within_ms / 1000:g} s, slowest {slowest / 1000:.2f} s"
+    if share >= probe.percent_min:
+        return Verdict("probe", name, GREEN, sentence)
+    bad = next(one for one in tries if one not in good)
+    why = bad.trouble or f"took {bad.milliseconds / 1000:.2f} s"
+    return Verdict("probe", name, DEVIATED, f"{sentence}: {share:.1f}% is below {probe.percent_min:g}%; at {bad.at_ms / 1000:.1f} s: {why}")
+
+
+def of_goal(goal: Goal, rows: Sequence[Done], seen: Sequence[Seen], tokens: Sequence[tuple[int, int]]) -> Verdict:
+    """`tokens`: when each was granted."""
+    during = [row for row in rows if goal.during in (0, row.number)]
+    name = goal.see + (f", during row {goal.during}" if goal.during else "")
+    is_hit = any(_is_hit(goal.see, row, seen, tokens) for row in during)
+    return Verdict("goal", name, GREEN if is_hit else INCONCLUSIVE, "seen" if is_hit else "not seen: so the run has not shown it")
+
+
+def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[int, int]]) -> bool:
+    end_ms = row.ended_ms + LEADER_SECONDS * 1000
+    inside = [one for one in seen if row.began_ms <= one.at_ms <= end_ms]
+    before = [one for one in seen if one.at_ms < row.began_ms][-1:]
+    if see == "leaderless":
+        return any(not one.leader for one in inside)
+    if see == "leader-changed":
+        return len({one.term for one in [*before, *inside] if one.leader}) > 1
+    return len([token for at_ms, token in tokens if row.began_ms <= at_ms <= end_ms]) > 1

@@ -1,0 +1,402 @@
+"""`chaos run`: a playbook on a cluster of this machine: load, faults at their time, probes, and then what came of it, judged."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from coordctl.chaos import verdicts
+from coordctl.chaos.faults import FAULTS, PROCESS
+from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.chaos.load import NONE
+from coordctl.chaos.playbook import Load, Playbook, Probe, Row
+from coordctl.chaos.site import LocalSite, Wanted
+from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
+from coordctl.facts.members import ClusterFacts
+from coordctl.local.clusters import LocalCluster
+from coordctl.operations import chaos_faults, status, statuses
+from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
+from coordctl.operations.check import check
+from coordctl.operations.interrupts import Interrupts
+from coordctl.results.chaos import ChaosRun, ChaosRunRow, ChaosTold, ChaosVerdict
+from coordnode.client.identity import who
+from coordnode.client.sync import connect
+from coordnode.errors import CoordError
+
+ASK_SECONDS = 0.5
+LOOK_SECONDS = 0.1
+HEAL_SECONDS_MAX = 40.0  # behind the deadline of the last fault: a member's start included
+END_SECONDS_MAX = 30.0  # for a load to finish what it has begun
+CHECK_SECONDS, CHECK_BYTES = 120.0, 1 << 30
+INTERRUPTED = 130
+
+
+class Asked(NamedTuple):
+    accept: str
+    reason: str
+    keep: str  # where histories are kept; "": they are, when something is not green
+
+
+class _Stop(Exception):
+    """The run ends before its time: what is broken is healed all the same."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.sentence)
+        self.verdict = verdict
+
+
+def run(cluster: LocalCluster, playbook: Playbook, asked: Asked, tell: Callable[[ChaosTold], None]) -> ChaosRun:
+    with Interrupts() as interrupts, _alone(cluster, playbook), interrupts.deferred():
+        return _Run(cluster, playbook, asked, tell, interrupts).go()
+
+
+@contextmanager
+def _alone(cluster: LocalCluster, playbook: Playbook) -> Iterator[None]:
+    """Two runs would judge each other's faults."""
+    ledger = Ledger(cluster.folder)
+    ledger.make()
+    descriptor = os.open(os.path.join(ledger.folder, "run.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.pread(descriptor, 400, 0).decode(errors="replace").strip()
+            raise BeyondQuorum(f"another run is under way on {cluster.name}: {other}; wait for its end") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{playbook.name}, by {who()}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _Run:
+    def __init__(
+        self, cluster: LocalCluster, playbook: Playbook, asked: Asked, tell: Callable[[ChaosTold], None], interrupts: Interrupts
+    ) -> None:
+        self._cluster = cluster
+        self._playbook = playbook
+        self._asked = asked
+        self._tell = tell
+        self._interrupts = interrupts
+        self._site = LocalSite(cluster)
+        self._addresses = [member.address for member in cluster.members]
+        self._chance = Random(playbook.seed)
+        self._began = time.monotonic()
+        self._folder = tempfile.mkdtemp(prefix="chaos-run-")
+        self._prefix = f"_chaos/{os.path.basename(self._folder)}/"
+        self._loads: list[tuple[Load, subprocess.Popen[bytes]]] = []
+        self._is_over = threading.Event()
+        self._seen: list[Seen] = []
+        self._tries: dict[int, list[Try]] = {number: [] for number in range(len(playbook.probes))}
+        self._entries: list[Entry] = []  # of faults that this run began
+        self._rows: list[ChaosRunRow] = []
+        self._done: list[Done] = []
+        self._verdicts: list[Verdict] = []
+        self._told: list[ChaosTold] = []
+
+    def _ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def _say(self, sentence: str) -> None:
+        self._told.append(ChaosTold(at_ms=self._ms(), sentence=sentence))
+        self._tell(self._told[-1])
+
+    def go(self) -> ChaosRun:
+        threads: list[threading.Thread] = []
+        try:
+            self._check_start()
+            for load in self._playbook.load or (Load(NONE, 0),):
+                self._start_load(load)
+            threads = [threading.Thread(target=self._watch)]
+            threads += [threading.Thread(target=self._probe, args=(number, one)) for number, one in enumerate(self._playbook.probes)]
+            for thread in threads:
+                thread.start()
+            self._timetable()
+        except _Stop as stop:
+            self._verdicts.append(stop.verdict)
+        except CoordError as error:
+            self._verdicts.append(Verdict("fault", "", verdicts.INCONCLUSIVE, error.sentence))
+        finally:
+            self._heal()
+            self._is_over.set()
+            for thread in threads:
+                thread.join()
+            self._end_loads()
+        if self._done or self._rows:
+            self._judge()
+        return self._result()
+
+    # --- before ----------------------------------------------------------------------------------------------------
+
+    def _check_start(self) -> None:
+        scene = Scene(self._cluster)
+        health = status.health(self._cluster.name, self._cluster.endpoints(), 5.0)
+        trouble = ""
+        if health.exit_code:
+            trouble = f"the cluster is not well to begin with: {health.sentence}"
+        elif len(scene.voters) < self._playbook.members_min:
+            trouble = f"it has {len(scene.voters)} voters, and the playbook wants {self._playbook.members_min}: `coordctl up --nodes N`"
+        elif scene.active:
+            trouble = "something is broken on purpose already: `coordctl chaos revert --all`"
+        for row in self._playbook.rows:
+            if FAULTS[row.do].kind != PROCESS:
+                trouble = trouble or f"row {row.number}: {row.do} cannot be injected here: {FAULTS[row.do].mechanism} is not there"
+        if trouble:
+            raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, trouble))
+
+    def _start_load(self, load: Load) -> None:
+        words = [
+            load.do,
+            ",".join(self._addresses),
+            self._prefix + f"{load.do}/",
+            self._folder,
+            str(load.clients),
+            str(self._playbook.seed),
+        ]
+        environment = dict(os.environ)
+        with open(os.path.join(self._folder, "load.log"), "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "coordctl.chaos.load", *words],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        self._loads.append((load, process))
+
+    # --- meanwhile -------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(LOOK_SECONDS):
+            facts = ClusterFacts(statuses.ask(self._cluster.endpoints(), ASK_SECONDS))
+            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term))
+
+    def _last_row_ends_ms(self) -> int:
+        return max(row.end_ms for row in self._playbook.rows)
+
+    def _is_time_of(self, probe: Probe, at_ms: int) -> bool:
+        if probe.when == "before":
+            return at_ms < self._playbook.rows[0].at_ms
+        return probe.when == "throughout" or at_ms >= self._last_row_ends_ms()
+
+    def _probe(self, number: int, probe: Probe) -> None:
+        act = _act(probe, self._addresses, self._prefix)
+        try:
+            while not self._is_over.wait(probe.every_ms / 1000):
+                at_ms = self._ms()
+                if self._is_time_of(probe, at_ms):
+                    began = time.monotonic()
+                    trouble = act.attempt()
+                    self._tries[number].append(Try(at_ms, (time.monotonic() - began) * 1000, not trouble, trouble))
+        finally:
+            act.close()
+
+    def _timetable(self) -> None:
+        for row in self._playbook.rows:
+            self._wait_until(row.at_ms)
+            self._inject(row)
+        self._wait_until(self._playbook.lasts_ms)
+
+    def _wait_until(self, at_ms: int) -> None:
+        if self._interrupts.wait((at_ms - self._ms()) / 1000):
+            raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, "interrupted"))
+
+    def _inject(self, row: Row) -> None:
+        scene = Scene(self._cluster)
+        try:
+            hit = row.to.members(scene.members, self._chance)
+        except ValueError as error:
+            raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
+        radius = scene.radius(hit)
+        if radius.is_beyond and self._asked.accept != BEYOND_QUORUM:
+            sentence = f"{row.do} {', '.join(hit)}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
+            raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
+        began_ms = self._ms()
+        reason = self._asked.reason or f"playbook {self._playbook.name}, row {row.number}"
+        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, tuple(hit), row.for_ms, who(), reason))
+        self._entries += entries
+        self._done.append(Done(row.number, began_ms, began_ms + row.for_ms))
+        self._rows.append(ChaosRunRow(row=row.number, do=row.do, members=hit, began_ms=began_ms, verified=chaos_faults.seen_of(entries)))
+        self._say(f"{row.do} {', '.join(hit)} for {row.for_ms / 1000:g} s; verified: {chaos_faults.seen_of(entries)}")
+
+    # --- afterwards ------------------------------------------------------------------------------------------------
+
+    def _heal(self) -> None:
+        """What is due is healed by the reapers; all else now."""
+        ours = {entry.id for entry in self._entries}
+        until = time.monotonic() + HEAL_SECONDS_MAX
+        while True:
+            left = [entry for entry in self._site.active() if entry.id in ours]
+            early = [entry for entry in left if not entry.is_due()]
+            for entry, trouble in self._site.heal(early):
+                self._say(f"{entry.fault} {entry.member}: " + (trouble or "reverted"))
+            if not left or time.monotonic() > until:
+                break
+            time.sleep(LOOK_SECONDS)
+        if left:
+            names = ", ".join(f"{entry.fault} {entry.member}" for entry in left)
+            self._verdicts.append(Verdict("revert", "", verdicts.NOT_REVERTED, f"{names}: see `coordctl chaos status`"))
+        elif self._entries:
+            self._say("all faults are over")
+
+    def _end_loads(self) -> None:
+        for load, process in self._loads:
+            try:
+                process.communicate(timeout=END_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.returncode and process.returncode != -signal.SIGKILL:
+                log = Path(self._folder, "load.log").read_text(errors="replace").strip().splitlines()
+                words = log[-1] if log else f"code {process.returncode}"
+                self._verdicts.append(Verdict("load", load.do, verdicts.INCONCLUSIVE, f"it ended by itself: {words}"))
+
+    def _judge(self) -> None:
+        for one in self._playbook.expect:
+            found = status.wait(one.that, self._cluster.endpoints(), one.within_ms / 1000)
+            code = verdicts.DEVIATED if found.exit_code else verdicts.GREEN
+            self._verdicts.append(Verdict("expect", one.that, code, f"{found.now}, after {found.elapsed_ms / 1000:.1f} s"))
+        tokens = self._tokens()
+        self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
+        self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, tokens) for goal in self._playbook.goals]
+        for model in self._playbook.checks:
+            found_check = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
+            code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found_check.outcome, verdicts.INCONCLUSIVE)
+            sentence = f"{found_check.outcome}: {found_check.reason}"
+            if not found_check.operations:
+                code, sentence = verdicts.INCONCLUSIVE, "nobody was answered anything: there is nothing to judge"
+            self._verdicts.append(Verdict("check", model, code, f"{found_check.operations} operations; {sentence}"))
+
+    def _events(self, kind: str) -> list[dict[str, object]]:
+        found = []
+        with suppress(FileNotFoundError), open(os.path.join(self._folder, f"{kind}.events.jsonl"), encoding="utf-8") as file:
+            for line in file:
+                with suppress(ValueError):  # the last line of a load that was killed
+                    found.append(json.loads(line))
+        return found
+
+    def _history(self, model: str) -> Path:
+        """In order of time; of two at one time the question comes first."""
+        events = sorted(self._events(model), key=lambda event: (event["time"], event["type"] != "invoke"))
+        path = Path(self._folder, f"{model}.jsonl")
+        path.write_text("".join(json.dumps(event) + "\n" for event in events))
+        return path
+
+    def _tokens(self) -> list[tuple[int, int]]:
+        granted = [event for event in self._events("lock") if (event["type"], event["f"]) == ("ok", "acquire")]
+        return [(round((int(str(one["time"])) / 1e9 - self._began) * 1000), int(str(one["value"]))) for one in granted]
+
+    def _result(self) -> ChaosRun:
+        code = verdicts.worst(self._verdicts)
+        outcome = verdicts.WORDS[code]
+        if self._interrupts.is_asked and code not in (verdicts.NOT_REVERTED, verdicts.BROKEN):
+            code, outcome = INTERRUPTED, "interrupted"
+        kept = self._keep() if code or self._asked.keep else ""
+        if not kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        playbook = self._playbook
+        return ChaosRun(
+            outcome=outcome,
+            exit_code=code,
+            cluster=self._cluster.name,
+            playbook=playbook.name,
+            proves=playbook.proves,
+            seed=playbook.seed,
+            rows=self._rows,
+            verdicts=[
+                ChaosVerdict(kind=one.kind, name=one.name, outcome=verdicts.WORDS[one.code], exit_code=one.code, sentence=one.sentence)
+                for one in sorted(self._verdicts, key=lambda one: verdicts.WORST_FIRST.index(one.code))
+            ],
+            told=self._told,
+            kept=kept,
+            elapsed_ms=self._ms(),
+        )
+
+    def _keep(self) -> str:
+        if not self._asked.keep:
+            return self._folder
+        target = os.path.abspath(self._asked.keep)
+        shutil.copytree(self._folder, target, dirs_exist_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return target
+
+
+# --- what probes do --------------------------------------------------------------------------------------------------
+
+
+class _Ask:
+    def __init__(self, probe: Probe, addresses: list[str], prefix: str) -> None:
+        self._cluster = connect(addresses, identity="chaos probe", timeout=probe.within_ms / 1000)
+        self._key = f"{prefix}probe"
+        self._writes = probe.what == ("write",)
+
+    def attempt(self) -> str:
+        try:
+            if self._writes:
+                self._cluster.kv.put(self._key, b"probe", request_id=os.urandom(12).hex())  # so that it follows a new leader
+            else:
+                self._cluster.kv.get(self._key)
+        except CoordError as error:
+            return error.sentence
+        return ""
+
+    def close(self) -> None:
+        with suppress(CoordError):
+            if self._writes:
+                self._cluster.kv.delete(self._key)
+        self._cluster.close()
+
+
+class _Http:
+    def __init__(self, probe: Probe) -> None:
+        self._url = probe.what[0]
+        self._seconds = probe.within_ms / 1000
+
+    def attempt(self) -> str:
+        from urllib.error import URLError
+        from urllib.request import urlopen
+
+        try:
+            with urlopen(self._url, timeout=self._seconds):  # raises from 400 on
+                return ""
+        except (URLError, OSError, ValueError) as error:
+            return f"{self._url}: {error}"
+
+    def close(self) -> None:
+        pass
+
+
+class _Command:
+    def __init__(self, probe: Probe) -> None:
+        self._argv = list(probe.what)
+        self._seconds = probe.within_ms / 1000
+
+    def attempt(self) -> str:
+        try:
+            done = subprocess.run(self._argv, capture_output=True, timeout=self._seconds, check=False, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            return f"{self._argv[0]} took longer than {self._seconds:g} s"
+        except OSError as error:
+            return f"{self._argv[0]}: {error.strerror}"
+        return f"{self._argv[0]} ended with {done.returncode}" if done.returncode else ""
+
+    def close(self) -> None:
+        pass
+
+
+def _act(probe: Probe, addresses: list[str], prefix: str) -> _Ask | _Http | _Command:
+    if probe.kind == "ask":
+        return _Ask(probe, addresses, prefix)
+    return _Http(probe) if probe.kind == "http" else _Command(probe)
