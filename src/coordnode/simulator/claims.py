@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from coordnode.errors import PromiseBroken
-from coordnode.ids import Index, MemberId, Term
+from coordnode.ids import NOBODY, Index, MemberId, Term
+from coordnode.raft.core import Raft
 from coordnode.raft.entry import Entry, HardState
 from coordnode.raft.messages import AppendReply, ChunkReply, Message, VoteAsk, VoteReply
 from coordnode.raft.ready import Write
@@ -50,6 +51,7 @@ class Claims:
 
     __slots__ = (
         "_acknowledged",
+        "_heard",
         "_log",
         "_member",
         "ever_lost",
@@ -66,6 +68,7 @@ class Claims:
     def __init__(self, member: MemberId) -> None:
         self._member = member
         self._acknowledged = (Term(0), Index(0))  # in which term of this life, and up to where
+        self._heard: tuple[Term, MemberId] | None = None  # during a turn: the term, and the leader that it hears, as it began
         self._log = DurableLog(0, [])
         self.hard_state: HardState | None = None  # None: never started
         self.under_way: list[Write] = []  # handed to the disk, not said to be durable
@@ -78,6 +81,19 @@ class Claims:
         self.rotten_paths: dict[str, None] = {}  # files that were ever damaged: what nobody needs any more stays rotten there
 
     # --- while it runs ---------------------------------------------------------------------------------------------
+
+    def turn_begins(self, raft: Raft) -> None:
+        hears = raft.leader != NOBODY and raft.elapsed < raft.timing.election_ticks_min
+        self._heard = (raft.term, raft.leader) if hears else None
+
+    def turn_ended(self) -> None:
+        self._heard = None
+
+    def check_pre_vote(self, reply: VoteReply, raft: Raft) -> None:
+        """Who hears a leader helps nobody to an election."""
+        if self._heard is not None and self._heard[0] == raft.term:
+            sentence = f"member {self._member} would vote for member {reply.target}; it hears member {self._heard[1]} lead term {raft.term}"
+            raise PromiseBroken("leader-undisturbed", sentence, (reply, self._heard))
 
     def wrote(self, write: Write, term: Term) -> None:
         """It hands this to its disk, in that term: whose leader counts on what was acknowledged to it."""

@@ -15,6 +15,7 @@ from coordnode.simulator.faults import LEADER, Fault
 
 MEMBERS_MAX = 7  # voters and learners together
 VOTERS_MAX = 5
+ASKED_TWICE = 2  # every so many changes: by somebody who does not wait, or by two
 
 
 class Site(Protocol):
@@ -53,7 +54,8 @@ class Operator:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._wishes: deque[Fault] = deque()
-        self._busy = False
+        self._under_way = 0
+        self._changes = 0
         self._leaving: list[MemberId] = []  # to be given up once the change under way is done
         self._joining: list[MemberId] = []
 
@@ -61,18 +63,18 @@ class Operator:
         self._wishes.append(fault)
 
     def is_idle(self) -> bool:
-        return not self._busy and not self._site.refused_to_start()
+        return not self._under_way and not self._site.refused_to_start()
 
     def forget_wishes(self) -> None:
         """From now on only what is broken is mended."""
         self._wishes.clear()
 
     def is_changing(self) -> bool:
-        return self._busy
+        return self._under_way > 0
 
     def look(self) -> None:
         """Called every now and then: begins at most one thing."""
-        if self._busy:
+        if self._under_way:
             return
         config = self._site.settled_config()
         if config is None:
@@ -86,7 +88,7 @@ class Operator:
 
     def on_finished(self) -> None:
         """Whatever the outcome: what is in force shows itself in the next look."""
-        self._busy = False
+        self._under_way -= 1
 
     def _tidy(self, config: Config) -> None:
         """A change may have failed or happened after all; members that are in no configuration now are not needed."""
@@ -97,14 +99,17 @@ class Operator:
         self._leaving = []
         self._joining = []
 
-    def _administer(self, ask: AdministrativeAsk) -> None:
-        self._busy = True
-        self._site.administer(ask)
+    def _administer(self, ask: AdministrativeAsk, times: int = 1) -> None:
+        self._under_way += times
+        for _ in range(times):
+            self._site.administer(ask)
 
     def _change(self, voters: list[MemberId], learners: list[MemberId]) -> None:
         members = sorted({*voters, *learners})
         contacts = tuple((member, f"host-{member}:7000") for member in members)
-        self._administer(ConfigAsk(0, Config(voters=tuple(sorted(voters)), learners=tuple(sorted(learners)), contacts=contacts)))
+        ask = ConfigAsk(0, Config(voters=tuple(sorted(voters)), learners=tuple(sorted(learners)), contacts=contacts))
+        self._changes += 1
+        self._administer(ask, 2 if self._changes % ASKED_TWICE == 0 else 1)
 
     def _join(self) -> MemberId | None:
         member = self._site.new_member()

@@ -5,6 +5,7 @@ from coordnode.ids import Index, MemberId
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import CONFIG, Config, SnapshotMeta, decode_config
 from coordnode.raft.ready import Write
+from coordnode.raft.state import LEADER
 from coordnode.storage.recovery import Recovered
 
 Logged = list[tuple[Index, Config]]  # ascending; the first is what the snapshot carries, where there is one
@@ -48,7 +49,25 @@ class Configs:
                 f"has {list(config.voters)}",
                 (raft.config, config, index),
             )
+        if raft.role == LEADER:
+            self._check_change(raft, logged)
         self.agreed[raft.member] = raft.config
+
+    def _check_change(self, raft: Raft, logged: Logged) -> None:
+        """Whoever leads begins no change, and ends none, before the configuration that it starts from is committed."""
+        if len(logged) < 2 or raft.log.term_at(logged[-1][0]) != raft.term:
+            return
+        before, index = logged[-2][0], logged[-1][0]
+        if before > raft.committed:
+            sentence = f"member {raft.member} appends a configuration at {index}; {before}, the one before, is not committed"
+            raise PromiseBroken("one-change-at-a-time", sentence, (raft.term, index, before, raft.committed))
+
+    def check_leader(self, raft: Raft) -> None:
+        """Who is no voter any more leads no longer than until that is committed."""
+        index, config = raft.configs[-1]
+        if index <= raft.committed and not config.is_joint() and raft.member not in config.voters:
+            sentence = f"member {raft.member} leads on; the voters are {list(config.voters)}, as committed at {index}"
+            raise PromiseBroken("leader-is-voter", sentence, (raft.term, index, config))
 
     def check_snapshot(self, member: MemberId, meta: SnapshotMeta) -> None:
         """It carries the newest configuration of the log that it covers, and none of what follows."""

@@ -305,9 +305,11 @@ class SimMember:
         self._turn_due = False
         events, self.inbox = self.inbox, Events()
         events.now_ms, events.wall_ms = self.clock.read_ms()
+        self.claims.turn_begins(replica.raft)
         try:
             again = self._driver.turn(events).again
         finally:
+            self.claims.turn_ended()
             # Also when the power went in the middle: answers of this turn may have left before.
             self._site.checks.turned(replica, self._seen)
         self._site.on_turned(self)
@@ -348,6 +350,9 @@ class SimMember:
             if type(message) is VoteReply:
                 if message.lost_entries and not message.granted:
                     self._site.marks.reach(marks.AMNESIAC_REFUSED)
+                if message.pre and message.granted:
+                    assert self.replica is not None
+                    self.claims.check_pre_vote(message, self.replica.raft)
             elif type(message) is ConfirmReply:
                 self._site.checks.confirms(message)
             elif type(message) is Heartbeat:
