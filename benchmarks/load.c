@@ -2,8 +2,11 @@
 //
 //     load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS KIND [RATE [KEYS]]        ENDPOINTS: host:port,host:port
 //
+//     load ENDPOINTS CONNECTIONS OUTSTANDING KEYS fill                  puts so many keys, each once
+//
 // KIND: put; get (linearizable); cas (the value compared, then put: one transaction); pair (a lock of its own for each
-// outstanding one, acquired and then released: two requests). With a RATE the loop is open: so many requests a second leave at
+// outstanding one, acquired and then released: two requests); task (put into a queue of the connection's own, then one taken from
+// there, then that one acknowledged: three requests). With a RATE the loop is open: so many requests a second leave at
 // equal distances, spread over the connections, whatever is outstanding, and a time counts from when its request was due; 0 closes
 // the loop. KEYS: of each connection, 10 unless said.
 //
@@ -19,7 +22,7 @@
 
 #include "wire.h"
 
-enum { DONE = 1, GOT = 2, DECIDED = 4, GRANTED = 30, RELEASED = 33 };  // tags of results
+enum { DONE = 1, GOT = 2, DECIDED = 4, GRANTED = 30, RELEASED = 33, TASK_PUT = 60, TAKEN = 61 };  // tags of results
 enum {
     KEY_BYTES = 16,
     VALUE_BYTES = 64,
@@ -37,7 +40,9 @@ enum {
     IDLE_MS_MAX = 10000,  // without a single reply
 };
 
-typedef enum { PUT, GET, CAS, ACQUIRE, RELEASE } Kind;
+typedef enum { PUT, GET, CAS, ACQUIRE, RELEASE, PUT_TASK, TAKE, ACK, KINDS } Kind;
+
+static const Kind followed_by[KINDS] = {[ACQUIRE] = RELEASE, [PUT_TASK] = TAKE, [TAKE] = ACK};  // PUT: by nothing
 
 // A request, ready but for its numbers and keys.
 typedef struct {
@@ -48,7 +53,7 @@ typedef struct {
 
 typedef struct {
     uint64_t due_ns;  // 0: not open
-    uint64_t token;   // what was acquired and is to be released
+    uint64_t token;   // what was acquired or taken, and is to be given back
     Kind kind;
     uint32_t key;
 } Request;
@@ -67,14 +72,15 @@ typedef struct {
 } Spell;
 
 static bool is_open_loop;
-static uint32_t keys_of_connection = KEYS_OF_CONNECTION;
+static uint32_t keys_of_connection = KEYS_OF_CONNECTION, asked_each_max = UINT32_MAX;
 static uint64_t until_ns, done, writes, open_requests, total_us, answered_ns, longest_gap_ns, spell_count, gap_count;
 static Spell spells[SPELLS_MAX];
 static struct {
     uint64_t ended_ms, ns;
 } gaps[SPELLS_MAX];
 static uint32_t *latencies;  // how many took so many microseconds
-static Ask asks[RELEASE + 1];
+static Kind workload;
+static Ask asks[KINDS];
 static uint8_t value[VALUE_BYTES], out[HEADER_BYTES + 8 + OUTSTANDING_MAX * ASK_BYTES_MAX];
 
 static uint8_t *put_key(Ask *ask, uint8_t *at) {
@@ -95,13 +101,16 @@ static uint8_t *put_operation(Ask *ask, uint8_t *at, Kind kind) {
         at = put_array(put_bytes(at, value, VALUE_BYTES), 1);
         return put_array(put_put(ask, at), 0);
     }
-    at = put_key(ask, put_small(put_array(at, kind == ACQUIRE ? 9 : 3), kind == ACQUIRE ? 30 : 31));
-    if (kind == RELEASE) {
+    static const uint8_t fields[] = {[ACQUIRE] = 9, [RELEASE] = 3, [PUT_TASK] = 7, [TAKE] = 6, [ACK] = 3};
+    static const uint8_t tags[] = {[ACQUIRE] = 30, [RELEASE] = 31, [PUT_TASK] = 61, [TAKE] = 62, [ACK] = 65};
+    at = put_key(ask, put_small(put_array(at, fields[kind]), tags[kind]));
+    if (kind == RELEASE || kind == ACK) {
         ask->token_at = (size_t)(at - ask->bytes) + 1;
         return put_number(at, UINT64_MAX);
     }
-    memcpy(at, "\0\1\0\xc3\xc2\0\xa0", 7);  // exclusive, one permit, no limit, wait, not again, no delay, no note
-    return at + 7;
+    if (kind == TAKE) return memcpy(at, "\1\xc2\xc2\0", 4), at + 4;  // one, at once or none, with the session, as the queue says
+    if (kind == PUT_TASK) return at = put_bytes(at, value, VALUE_BYTES), memcpy(at, "\0\0\xc4\0\0", 5), at + 5;  // nothing special
+    return memcpy(at, "\0\1\0\xc3\xc2\0\xa0", 7), at + 7;  // exclusive, one permit, no limit, wait, not again, no delay, no note
 }
 
 static void prepare(Ask *ask, Kind kind) {
@@ -142,7 +151,7 @@ static uint8_t *write_ask(Connection *connection, uint8_t *at, Request request) 
         write_u32(ask->bytes + ask->sequence_at, sequence);
         write_u32(ask->bytes + ask->lowest_open_at, connection->lowest_open);
     }
-    if (request.kind == RELEASE) write_u64(ask->bytes + ask->token_at, request.token);
+    if (ask->token_at) write_u64(ask->bytes + ask->token_at, request.token);
     for (int key = 0; key < ask->keys; key++) set_key(ask->bytes + ask->key_at[key], connection->number, request.key);
     memcpy(at, ask->bytes, ask->size);
     return at + ask->size;
@@ -164,7 +173,7 @@ static void send_next(Connection *connection) {
 
 static void ask_next(Connection *connection, Request request) { connection->next[connection->next_count++] = request; }
 
-// A put or get of the key whose turn it is; an acquire has the same key in each turn of its own.
+// A put or get is of the key whose turn it is; what other requests follow keeps its key.
 static Request first_of(Connection *connection, Kind kind, uint64_t due_ns) {
     const uint32_t turn = connection->sequence + (uint32_t)connection->next_count;
     return (Request){due_ns, 0, kind, turn * SPREAD % keys_of_connection};
@@ -179,7 +188,10 @@ static void check_item(Reader *result) {
 
 // The token that was granted, or 0.
 static uint64_t check_result(Kind kind, Reader result) {
-    static const uint64_t wanted[] = {[PUT] = DONE, [GET] = GOT, [CAS] = DECIDED, [ACQUIRE] = GRANTED, [RELEASE] = RELEASED};
+    static const uint64_t wanted[KINDS] = {
+        [PUT] = DONE,         [GET] = GOT,           [CAS] = DECIDED, [ACQUIRE] = GRANTED,
+        [RELEASE] = RELEASED, [PUT_TASK] = TASK_PUT, [TAKE] = TAKEN,  [ACK] = DONE,
+    };
     take_array(&result);
     const uint64_t tag = take_number(&result), revision = take_number(&result);
     if (!revision || tag != wanted[kind]) fail("a request was answered with what it did not want", "");
@@ -187,7 +199,11 @@ static uint64_t check_result(Kind kind, Reader result) {
     if (kind == GET) check_item(&result);
     if (kind == CAS && *take(&result, 1) != 0xC3) fail("a comparison did not hold", "");
     if (kind == RELEASE && take_number(&result) != 0) fail("a release did not end the grant", "");
-    return kind == ACQUIRE ? take_number(&result) : 0;
+    if (kind == TAKE) {
+        if (take_array(&result) != 1) fail("nothing was taken from a queue that something was put into", "");
+        take_array(&result), take_number(&result);  // the task's number
+    }
+    return kind == ACQUIRE || kind == TAKE ? take_number(&result) : 0;
 }
 
 static uint64_t wall_ms(void) {
@@ -229,9 +245,9 @@ static void on_answer(Connection *connection, Reader *body, uint64_t now) {
     connection->requests[sequence % WINDOW].due_ns = 0;
     while (connection->lowest_open < connection->sequence && !connection->requests[connection->lowest_open % WINDOW].due_ns)
         connection->lowest_open++;
-    writes += request.kind != GET, open_requests--;
-    if (request.kind == ACQUIRE) {
-        ask_next(connection, (Request){request.due_ns, token, RELEASE, request.key});
+    writes += request.kind != GET && request.kind < PUT_TASK, open_requests--;  // tasks make no revisions, only a new queue does
+    if (followed_by[request.kind]) {
+        ask_next(connection, (Request){request.due_ns, token, followed_by[request.kind], request.key});
         return;
     }
     const uint64_t took_us = (now - request.due_ns) / 1000;
@@ -240,11 +256,11 @@ static void on_answer(Connection *connection, Reader *body, uint64_t now) {
     if (answered_ns) note_gap(now - answered_ns);
     answered_ns = now;
     if (took_us > SLOW_US) note_slow(took_us);
-    if (is_open_loop || now >= until_ns) return;
-    if (request.kind == RELEASE)
-        ask_next(connection, (Request){now, 0, ACQUIRE, request.key});
+    if (is_open_loop || now >= until_ns || connection->sequence + (uint32_t)connection->next_count - FIRST_SEQUENCE >= asked_each_max) return;
+    if (followed_by[workload])
+        ask_next(connection, (Request){now, 0, workload, request.key});
     else
-        ask_next(connection, first_of(connection, request.kind, now));
+        ask_next(connection, first_of(connection, workload, now));
 }
 
 static void on_readable(Connection *connection) {
@@ -287,24 +303,25 @@ static void fill(int poll, Connection **all, int connections) {
     drain(poll);
 }
 
-static void run_closed(int poll, Connection **all, int connections, int outstanding, Kind kind) {
+static void run_closed(int poll, Connection **all, int connections, int outstanding) {
     for (int number = 0; number < connections; number++) {
         for (uint32_t place = 0; place < (uint32_t)outstanding; place++) {
-            const Request first = first_of(all[number], kind, now_ns());
-            ask_next(all[number], kind == ACQUIRE ? (Request){first.due_ns, 0, kind, place} : first);
+            Request first = first_of(all[number], workload, now_ns());
+            if (followed_by[workload]) first.key = workload == ACQUIRE ? place : 0;
+            ask_next(all[number], first);
         }
         send_next(all[number]);
     }
     drain(poll);
 }
 
-static void run_open(int poll, Connection **all, int connections, double rate, Kind kind) {
+static void run_open(int poll, Connection **all, int connections, double rate) {
     const uint64_t began_ns = now_ns();
     uint64_t sent = 0, due_ns = began_ns;
     while (due_ns < until_ns) {
         while (due_ns <= now_ns() && due_ns < until_ns) {
             Connection *connection = all[sent % (uint64_t)connections];
-            ask_next(connection, first_of(connection, kind, due_ns));
+            ask_next(connection, first_of(connection, workload, due_ns));
             send_next(connection);
             due_ns = began_ns + (uint64_t)((double)++sent * 1e9 / rate);
         }
@@ -319,30 +336,38 @@ static double latency_ms(double share) {
     return (double)us / 1000;
 }
 
+// As many keys of each connection, rounded up.
+static void only_fill(int connections, int outstanding, double keys) {
+    keys_of_connection = asked_each_max = (uint32_t)((keys + connections - 1) / connections);
+    if (asked_each_max < (uint32_t)outstanding) fail("usage", "fewer keys than requests at once");
+}
+
 static Kind parse_kind(const char *name) {
-    static const char *const names[] = {[PUT] = "put", [GET] = "get", [CAS] = "cas", [ACQUIRE] = "pair"};
-    for (Kind kind = PUT; kind <= ACQUIRE; kind++)
-        if (!strcmp(name, names[kind])) return kind;
-    fail("put, get, cas or pair, not", name);
+    static const char *const names[KINDS] = {[PUT] = "put", [GET] = "get", [CAS] = "cas", [ACQUIRE] = "pair", [PUT_TASK] = "task"};
+    for (Kind kind = PUT; kind < KINDS; kind++)
+        if (names[kind] && !strcmp(name, names[kind])) return kind;
+    fail("put, get, cas, pair or task, not", name);
     return PUT;
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6 || argc > 8) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair [RATE [KEYS]]");
+    if (argc < 6 || argc > 8) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair|task [RATE [KEYS]]");
     const int connections = atoi(argv[2]), outstanding = atoi(argv[3]);
     const double seconds = atof(argv[4]), rate = argc >= 7 ? atof(argv[6]) : 0;
-    const Kind kind = parse_kind(argv[5]);
+    const bool fills = !strcmp(argv[5], "fill");
+    workload = fills ? PUT : parse_kind(argv[5]);
     is_open_loop = rate > 0;
     if (argc == 8) keys_of_connection = (uint32_t)atoi(argv[7]);
-    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || rate < 0 || (is_open_loop && kind == ACQUIRE) ||
-        keys_of_connection % SPREAD == 0 || (kind != PUT && keys_of_connection > OUTSTANDING_MAX))
+    if (fills) only_fill(connections, outstanding, seconds);
+    if (connections < 1 || outstanding < 1 || outstanding > OUTSTANDING_MAX || seconds <= 0 || rate < 0 ||
+        (is_open_loop && followed_by[workload]) || keys_of_connection % SPREAD == 0 || (workload != PUT && keys_of_connection > OUTSTANDING_MAX))
         fail("usage", "at least one connection, 1 to 512 outstanding, some seconds; a rate for put, get and cas; many keys for put");
     prctl(PR_SET_TIMERSLACK, 1ul);  // a request leaves when it is due
     latencies = calloc(LATENCY_US_MAX + 1, sizeof *latencies);
     Connection **all = calloc((size_t)connections, sizeof *all);
     if (!latencies || !all) fail("no memory", "");
     for (int place = 0; place < VALUE_BYTES; place++) value[place] = (uint8_t)place;
-    for (Kind each = PUT; each <= RELEASE; each++) prepare(&asks[each], each);
+    for (Kind each = PUT; each < KINDS; each++) prepare(&asks[each], each);
     char *host, *port;
     const int poll = epoll_create1(EPOLL_CLOEXEC);
     for (int number = 0; number < connections; number++) {
@@ -357,17 +382,17 @@ int main(int argc, char **argv) {
         struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = connection};
         if (epoll_ctl(poll, EPOLL_CTL_ADD, connection->wire.descriptor, &wanted)) fail("epoll", strerror(errno));
     }
-    if (kind == GET || kind == CAS) fill(poll, all, connections);
+    if (workload == GET || workload == CAS) fill(poll, all, connections);
     memset(latencies, 0, (LATENCY_US_MAX + 1) * sizeof *latencies);
     done = total_us = answered_ns = longest_gap_ns = spell_count = gap_count = 0;
     memset(spells, 0, sizeof spells);
     const double cpu_before = cpu_seconds();
     const uint64_t began_ns = now_ns();
-    until_ns = began_ns + (uint64_t)(seconds * 1e9);
+    until_ns = fills ? UINT64_MAX : began_ns + (uint64_t)(seconds * 1e9);
     if (is_open_loop)
-        run_open(poll, all, connections, rate, kind);
+        run_open(poll, all, connections, rate);
     else
-        run_closed(poll, all, connections, outstanding, kind);
+        run_closed(poll, all, connections, outstanding);
     const double took = (double)(now_ns() - began_ns) / 1e9, cpu = cpu_seconds() - cpu_before;
     uint32_t longest_us = LATENCY_US_MAX;
     while (longest_us && !latencies[longest_us]) longest_us--;

@@ -8,46 +8,26 @@ late ticks, slow turns and slow commits is counted, with the worst of each. Burn
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from beside.clusters import SOURCE, VALUE, needs, parse_shape, processes, scratch
+from beside.clusters import needs, parse_shape, processes, scratch
 from beside.coordnode import compile_load, coordnode
 
-TRANSACTION_PUTS = 128
-FILLERS = 8
 WORST_OF = {"late_tick": "late_ms", "slow_turn": "took_ms", "slow_commit": "total_ms", "snapshot": "took_ms"}
-
-
-def fill(addresses: Sequence[str], keys: int) -> None:
-    from coordnode.client.sync import connect
-    from coordnode.services.commands import Put
-
-    def write(first: int) -> None:
-        with connect(addresses) as cluster:
-            for start in range(first, keys, FILLERS * TRANSACTION_PUTS):
-                numbers = range(start, min(start + TRANSACTION_PUTS, keys))
-                puts = [Put(b"million/%09d" % number, VALUE) for number in numbers]
-                cluster.kv.transaction([], puts, request_id=f"fill-{start}", timeout=60)
-
-    threads = [threading.Thread(target=write, args=(number * TRANSACTION_PUTS,)) for number in range(FILLERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 @contextmanager
 def busy_loops(count: int) -> Iterator[None]:
-    with processes() as started:
+    with processes() as crew:
         for _ in range(count):
-            started.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            crew.start([sys.executable, "-c", "while True: pass"], Path(os.devnull))
         yield
 
 
@@ -82,11 +62,10 @@ def main() -> None:
     parser.add_argument("--flag", action="append", default=[], help="for each member")
     options = parser.parse_args()
     shape = parse_shape(options.shape)
-    sys.path.insert(0, str(SOURCE))
     needs("cc")
     with scratch(options.folder) as folder, coordnode(folder, compile_load(folder), options.flag) as cluster:
         began = time.monotonic()
-        fill([member.address for member in cluster.members], options.keys)
+        cluster.fill(options.keys)
         print(f"{options.keys} keys written in {time.monotonic() - began:.0f} s; {cluster.check()}", flush=True)
         logs = sorted(folder.glob("n*.log"))
         sizes = [log.stat().st_size for log in logs]

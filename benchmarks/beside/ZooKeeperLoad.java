@@ -2,6 +2,8 @@
 //
 //     java ZooKeeperLoad ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair        ENDPOINTS: host:port,host:port
 //
+//     java ZooKeeperLoad ENDPOINTS CONNECTIONS OUTSTANDING NODES fill                           makes so many nodes
+//
 // put: setData; get: sync and getData, sent together; cas: setData of the version that is known; pair: an ephemeral sequential
 // node is made below the lock's own, the children are listed (sent together), the node is deleted. Nodes have names of 16
 // bytes, one for each outstanding request, and values of 64. Connections go to the endpoints in turn.
@@ -25,21 +27,23 @@ import java.util.Arrays;
 import java.util.Locale;
 
 final class ZooKeeperLoad {
-    enum Step { MAKE, FILL, SET, SYNC, GET, ACQUIRE, LIST, DELETE }
+    enum Step { ADD, MAKE, FILL, SET, SYNC, GET, ACQUIRE, LIST, DELETE }
 
     static final int CREATE = 1, DELETE = 2, GET_DATA = 4, SET_DATA = 5, GET_CHILDREN = 8, SYNC = 9, CLOSE = -11;
     static final int NODE_EXISTS = -110, ANY_VERSION = -1, EPHEMERAL_SEQUENTIAL = 3, PING = -2;
     static final int VALUE_BYTES = 64, BUFFER_BYTES = 1 << 17, SESSION_MS = 40_000, LATENCY_US_MAX = 4_000_000;
     static final double WARM_SECONDS = 1;
 
+    static final byte[] ANYBODY = ByteBuffer.allocate(27).putInt(1).putInt(31).putInt(5).put("world".getBytes()).putInt(6).put("anyone".getBytes()).array();
     static final byte[] value = new byte[VALUE_BYTES];
     static final int[] latencies = new int[LATENCY_US_MAX + 1];
     static String kind;
+    static long toAdd;
     static long untilNs, done, writes, open, totalUs;
 
     /** A key, and the one request at a time that is about it. */
     static final class Slot {
-        final byte[] path;
+        byte[] path;
         byte[] child;
         int version;
         long beganNs;
@@ -106,10 +110,13 @@ final class ZooKeeperLoad {
         void ask(Step step, Slot slot) {
             int at = out.position();
             switch (step) {
+                case ADD -> {
+                    header(CREATE, slot.path);
+                    out.putInt(VALUE_BYTES).put(value).put(ANYBODY).putInt(0);
+                }
                 case MAKE, ACQUIRE -> {
                     header(CREATE, step == Step.MAKE ? slot.path : (new String(slot.path, StandardCharsets.US_ASCII) + "/").getBytes(StandardCharsets.US_ASCII));
-                    out.putInt(0).putInt(1).putInt(31).putInt(5).put("world".getBytes()).putInt(6).put("anyone".getBytes());
-                    out.putInt(step == Step.MAKE ? 0 : EPHEMERAL_SEQUENTIAL);
+                    out.putInt(0).put(ANYBODY).putInt(step == Step.MAKE ? 0 : EPHEMERAL_SEQUENTIAL);
                 }
                 case FILL, SET -> {
                     header(SET_DATA, slot.path);
@@ -137,6 +144,11 @@ final class ZooKeeperLoad {
         void begin(Slot slot, long now) {
             slot.beganNs = now;
             switch (kind) {
+                case "fill" -> {
+                    if (toAdd == 0) return;
+                    slot.path = String.format("/f%014d", --toAdd).getBytes(StandardCharsets.US_ASCII);
+                    ask(Step.ADD, slot);
+                }
                 case "get" -> {
                     ask(Step.SYNC, slot);
                     ask(Step.GET, slot);
@@ -175,7 +187,7 @@ final class ZooKeeperLoad {
             if (error != 0 && !(step == Step.MAKE && error == NODE_EXISTS)) throw new IOException(step + " was answered with error " + error);
             boolean isOver = false;
             switch (step) {
-                case MAKE, FILL, SET, ACQUIRE, DELETE -> writes++;
+                case ADD, MAKE, FILL, SET, ACQUIRE, DELETE -> writes++;
                 default -> { }
             }
             switch (step) {
@@ -199,7 +211,7 @@ final class ZooKeeperLoad {
                     if (in.getInt() != 1 || in.getInt() != slot.child.length - slot.path.length - 1) throw new IOException("not the only one in line");
                     ask(Step.DELETE, slot);
                 }
-                case DELETE -> isOver = true;
+                case ADD, DELETE -> isOver = true;
                 default -> { }
             }
             if (!isOver) return;
@@ -221,7 +233,7 @@ final class ZooKeeperLoad {
 
     static void run(Selector selector, Connection[] all, double seconds) throws IOException {
         long began = System.nanoTime();
-        untilNs = began + (long) (seconds * 1e9);
+        untilNs = kind.equals("fill") ? Long.MAX_VALUE : began + (long) (seconds * 1e9);
         for (Connection connection : all) {
             for (Slot slot : connection.slots) connection.begin(slot, System.nanoTime());
             connection.flush();
@@ -250,14 +262,15 @@ final class ZooKeeperLoad {
             all[number].channel.register(selector, SelectionKey.OP_READ, all[number]);
         }
         for (Connection connection : all) {
-            for (Slot slot : connection.slots) {
+            for (Slot slot : kind.equals("fill") ? new Slot[0] : connection.slots) {
                 connection.ask(Step.MAKE, slot);
                 connection.ask(Step.FILL, slot);
             }
             connection.flush();
         }
         drain(selector);
-        run(selector, all, WARM_SECONDS);
+        if (kind.equals("fill")) toAdd = (long) seconds;
+        else run(selector, all, WARM_SECONDS);
         Arrays.fill(latencies, 0);
         done = totalUs = 0;
         OperatingSystemMXBean machine = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();

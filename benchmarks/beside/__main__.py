@@ -13,19 +13,26 @@ needs h2load and for its locks libnghttp2-dev, ZooKeeper a JDK. The machine must
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import coordnode, etcd, fanout, latency, newest, report, rounds, zookeeper
+from . import coordnode, etcd, fanout, journal, latency, newest, recovery, report, rounds, zookeeper
 from .clusters import KINDS, WRITES, Cluster, Entrant, needs, parse_shape, scratch
 from .rounds import Sample, What
 from .sections import Bench, Section
 
 BEGAN = time.monotonic()
-SECTIONS: dict[str, Callable[[Bench], Section]] = {"latency": latency.measure, "fanout": fanout.measure}
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "latency": latency.measure,
+    "fanout": fanout.measure,
+    "journal": journal.measure,
+    "recovery": recovery.measure,
+}
+ALONE = ("recovery",)  # starts what it needs itself
 PRODUCTS = ("coordnode", "etcd", "zookeeper")
 
 
@@ -53,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", default="1x1,100x1,100x10")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each run")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="for recovery")
     parser.add_argument("--products", default=",".join(PRODUCTS))
     parser.add_argument("--versions", default="", help="only these of etcd's and ZooKeeper's")
     parser.add_argument("--layouts", default="leader,spread,shared", help="where clients are connected to")
@@ -106,14 +114,16 @@ def main() -> None:
         newest.fetch()
         return
     needs("strace", "cc")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing is left behind then, either
     kinds, names = workloads_of(arguments.workloads)
     shapes = [parse_shape(shape) for shape in arguments.shapes.split(",")]
     versions = [version for version in arguments.versions.split(",") if version]
     with scratch(arguments.folder) as folder, ExitStack() as stack:
         entrants, left_out = find_entrants(arguments.products.split(","), folder)
         entrants = [one for one in entrants if not versions or one.product == report.OURS or one.version in versions]
-        clusters = start(entrants, arguments.layouts.split(","), folder, stack)
-        bench = Bench(entrants, clusters, shapes, arguments.rounds, arguments.seconds, folder)
+        together = kinds or set(names) - set(ALONE)
+        clusters = start(entrants if together else [], arguments.layouts.split(","), folder, stack)
+        bench = Bench(entrants, clusters, shapes, arguments.rounds, arguments.seconds, arguments.keys, folder)
         sections = [compare(bench, kinds)] if kinds else []
         sections += [SECTIONS[name](bench) for name in names]
         states = [f"{cluster.product} {cluster.version}: {cluster.check()}" for cluster in clusters]

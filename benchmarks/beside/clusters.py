@@ -22,10 +22,11 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent / "src"
 MEMBERS = 3
 READY_SECONDS_MAX = 60.0
+PUT_SECONDS_MAX = 0.5  # until a single write is asked of another member
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 VALUE = bytes(range(64))
-KINDS = ("put", "get", "cas", "pair")
-WRITES = ("put", "cas", "pair")
+KINDS = ("put", "get", "cas", "pair", "task")
+WRITES = ("put", "cas", "pair", "task")
 Found = TypeVar("Found")
 
 
@@ -59,6 +60,7 @@ class Load(NamedTuple):
 class Member(NamedTuple):
     process: "subprocess.Popen[bytes]"
     address: str
+    data: Path
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -69,18 +71,50 @@ class Member(NamedTuple):
         assert found is not None
         return int(found[1]) / 1024
 
+    def disk_mib(self) -> float:
+        """As allocated; what a file has ready for later counts, too."""
+        return sum(path.stat().st_blocks * 512 for path in self.data.rglob("*") if path.is_file()) / 1024 / 1024
+
 
 class Cluster:
-    """`members[0]` leads."""
+    """`members[0]` leads, or did when the cluster began."""
 
     product = ""
     kinds: tuple[str, ...] = KINDS
     layouts: tuple[str, ...] = ("leader",)  # where its clients may be connected to
     warm_seconds = 1.0  # of load before anything is measured
 
-    def __init__(self, members: list[Member], version: str) -> None:
-        self.members = members
+    def __init__(self, members: list[Member], version: str, crew: "Crew") -> None:
         self.version = version
+        self.crew = crew
+        self.members = self._in_order(members)
+
+    def leads(self, member: Member) -> bool | None:
+        """None: it does not serve yet."""
+        raise NotImplementedError
+
+    def _in_order(self, members: list[Member]) -> list[Member]:
+        """Once all serve."""
+
+        def look() -> list[Member]:
+            said = [self.leads(member) for member in members]
+            return [member for member, one in zip(members, said, strict=True) if one] if None not in said else []
+
+        leader = wait_for(look, f"three members of {self.product} serve")[0]
+        return [leader, *[member for member in members if member is not leader]]
+
+    def restart(self, members: Sequence[Member]) -> None:
+        """Those, which were killed, begin again; all are waited for."""
+        again = [member._replace(process=self.crew.again(member.process)) if member in members else member for member in self.members]
+        self.members = self._in_order(again)
+
+    def fill(self, keys: int) -> None:
+        """So many keys of 16 bytes with values of 64."""
+        raise NotImplementedError
+
+    def put(self, member: Member) -> bool:
+        """One write, asked of this member; whether it was acknowledged."""
+        raise NotImplementedError
 
     def load(self, kind: str, shape: Shape, seconds: float, layout: str) -> Load:
         raise NotImplementedError
@@ -122,10 +156,10 @@ def wait_for(look: Callable[[], Found], what: str) -> Found:
     return found
 
 
-def fetch(url: str, data: bytes | None = None) -> Any:
-    """None: nobody answers yet."""
+def fetch(url: str, data: bytes | None = None, method: str | None = None, timeout: float = 10) -> Any:
+    """None: nobody answers, or refuses."""
     try:
-        with urllib.request.urlopen(url, data=data, timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=timeout) as answer:
             return json.load(answer)
     except (OSError, ValueError):
         return None
@@ -150,27 +184,43 @@ def scratch(parent: str | None) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-@contextmanager
-def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        yield started
-    finally:
-        for one in started:
+class Crew:
+    """Processes that were started here. Who is killed can be started again as it was."""
+
+    def __init__(self) -> None:
+        self._how: dict[int, tuple[Sequence[str], Path, dict[str, Any]]] = {}
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, command: Sequence[str], log: Path, **options: Any) -> "subprocess.Popen[bytes]":
+        with log.open("ab") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file, **options)
+        self.processes.append(process)
+        self._how[process.pid] = (command, log, options)
+        return process
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def again(self, process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+        self.processes.remove(process)
+        command, log, options = self._how.pop(process.pid)
+        return self.start(command, log, **options)
+
+    def end(self) -> None:
+        for one in self.processes:
             one.send_signal(signal.SIGKILL)
-        for one in started:
+        for one in self.processes:
             one.wait()
 
 
-def leader_first(members: list[Member], leads: Callable[[Member], bool | None], who: str) -> list[Member]:
-    """Once every member answers (None: it does not yet) and one leads."""
-
-    def look() -> list[Member]:
-        said = [leads(member) for member in members]
-        return [member for member, one in zip(members, said, strict=True) if one] if None not in said else []
-
-    leader = wait_for(look, f"three members of {who} are ready")[0]
-    return [leader, *[member for member in members if member is not leader]]
+@contextmanager
+def processes() -> Iterator[Crew]:
+    crew = Crew()
+    try:
+        yield crew
+    finally:
+        crew.end()
 
 
 def compile_c(source: Path, folder: Path, *libraries: str) -> Path:

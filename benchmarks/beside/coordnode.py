@@ -11,8 +11,11 @@ from typing import Any
 from .clusters import (
     HERE,
     MEMBERS,
+    PUT_SECONDS_MAX,
     SOURCE,
+    VALUE,
     Cluster,
+    Crew,
     Entrant,
     Load,
     Member,
@@ -20,13 +23,13 @@ from .clusters import (
     compile_c,
     fetch,
     free_ports,
-    leader_first,
     processes,
     run_generator,
     wait_for,
 )
 
 HERE_VERSION = "here"
+FILLING = Shape(100, 10)
 
 
 def compile_load(folder: Path) -> Path:
@@ -36,14 +39,27 @@ def compile_load(folder: Path) -> Path:
 class Coordnode(Cluster):
     product = "coordnode"
 
-    def __init__(self, members: list[Member], version: str, load_program: Path) -> None:
-        super().__init__(members, version)
+    def __init__(self, members: list[Member], version: str, crew: Crew, load_program: Path) -> None:
         self._load_program = load_program
+        super().__init__(members, version, crew)
+
+    def leads(self, member: Member) -> bool | None:
+        found = fetch(f"http://{member.address}/status")
+        return None if found is None or not found["ready"] else bool(found["role"] == "leader")
 
     def load(self, kind: str, shape: Shape, seconds: float, layout: str = "leader", rate: float | None = None) -> Load:
+        found = self._run(shape, str(seconds), kind, *([] if rate is None else [str(rate)]))
+        return found._replace(under_way=shape.connections) if kind == "task" else found  # each makes its queue, once
+
+    def _run(self, shape: Shape, *how: str) -> Load:
         endpoints = ",".join(member.address for member in self.members)  # the generator finds who leads
-        command = [str(self._load_program), endpoints, *map(str, shape), str(seconds), kind]
-        return run_generator([*command, *([] if rate is None else [str(rate)])])
+        return run_generator([str(self._load_program), endpoints, *map(str, shape), *how])
+
+    def fill(self, keys: int) -> None:
+        self._run(FILLING, str(keys), "fill")
+
+    def put(self, member: Member) -> bool:
+        return fetch(f"http://{member.address}/v1/kv/key", VALUE, "PUT", PUT_SECONDS_MAX) is not None
 
     def statuses(self) -> list[Any]:
         return [fetch(f"http://{member.address}/status") for member in self.members]
@@ -70,19 +86,13 @@ def coordnode(folder: Path, load_program: Path, flags: Sequence[str] = (), pytho
     for number, address in enumerate(addresses, 1):
         init += ["--make", f"{number}={folder / f'n{number}'}", "--contact", f"{number}={address}"]
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL, env=environment)
-    with processes() as started:
+    with processes() as crew:
+        members = []
         for number, address in enumerate(addresses, 1):
-            run = [python, "-m", "coordnode", "run", "--folder", str(folder / f"n{number}"), "--listen", address]
-            with (folder / f"n{number}.log").open("wb") as log:
-                started.append(subprocess.Popen([*run, *flags], stderr=log, stdout=log, env=environment))
-        members = [Member(process, address) for process, address in zip(started, addresses, strict=True)]
-
-        def leads(member: Member) -> bool | None:
-            found = fetch(f"http://{member.address}/status")
-            return None if found is None or not found["ready"] else found["role"] == "leader"
-
-        ordered = leader_first(members, leads, "coordnode")
-        yield Coordnode(ordered, HERE_VERSION, load_program)
+            data = folder / f"n{number}"
+            run = [python, "-m", "coordnode", "run", "--folder", str(data), "--listen", address, *flags]
+            members.append(Member(crew.start(run, folder / f"n{number}.log", env=environment), address, data))
+        yield Coordnode(members, HERE_VERSION, crew, load_program)
 
 
 def entrants(load_program: Path) -> list[Entrant]:

@@ -4,11 +4,14 @@ h2load repeats a prepared request, always of the same key, which costs etcd the 
 request holds what the first was answered, are etcd_locks.c's.
 """
 
+import json
 import os
 import re
 import statistics
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,9 +20,11 @@ from typing import NamedTuple
 from .clusters import (
     HERE,
     MEMBERS,
+    PUT_SECONDS_MAX,
     VALUE,
     WRITES,
     Cluster,
+    Crew,
     Entrant,
     Load,
     Member,
@@ -27,13 +32,14 @@ from .clusters import (
     compile_c,
     fetch,
     free_ports,
-    leader_first,
     missing,
     processes,
     run_generator,
     wait_for,
 )
 
+FILLERS = 8
+OPERATIONS_MAX = 128  # of a transaction, as its servers have it
 SHARING = 10  # clients to a connection
 LIBRARY = Path("/usr/include/nghttp2/nghttp2.h")
 KEY = b"%016d" % 1
@@ -61,6 +67,10 @@ def message(kind: str) -> bytes:
         return field(1, KEY)
     compare = field(2, 3) + field(3, KEY) + field(7, VALUE)  # the value is equal
     return field(1, compare) + field(2, field(2, put))
+
+
+def gateway_put(key: bytes) -> dict[str, str]:
+    return {"key": b64encode(key).decode(), "value": b64encode(VALUE).decode()}
 
 
 def grpc(message: bytes) -> bytes:
@@ -108,13 +118,35 @@ class Etcd(Cluster):
     product = "etcd"
     layouts = ("leader", "spread", "shared")
 
-    def __init__(self, members: list[Member], version: str, folder: Path, locks_program: Path | None) -> None:
-        super().__init__(members, version)
+    def __init__(self, members: list[Member], version: str, crew: Crew, folder: Path, locks_program: Path | None) -> None:
+        super().__init__(members, version, crew)
         self._folder = folder
         self._locks_program = locks_program
         self.kinds = (*PATHS, *(["pair"] if locks_program is not None else []))
         for kind in PATHS:
             (folder / f"{kind}.grpc").write_bytes(grpc(message(kind)))
+
+    def leads(self, member: Member) -> bool | None:
+        found = fetch(f"http://{member.address}/v3/maintenance/status", b"{}")
+        if found is None or not int(found.get("leader", 0)):
+            return None
+        return bool(found["leader"] == found["header"]["member_id"])
+
+    def put(self, member: Member) -> bool:
+        return fetch(f"http://{member.address}/v3/kv/put", json.dumps(gateway_put(KEY)).encode(), timeout=PUT_SECONDS_MAX) is not None
+
+    def fill(self, keys: int) -> None:
+        """By transactions, as h2load has one body only."""
+
+        def write(first: int) -> None:
+            for start in range(first, keys, FILLERS * OPERATIONS_MAX):
+                numbers = range(start, min(start + OPERATIONS_MAX, keys))
+                question = {"success": [{"request_put": gateway_put(b"%016d" % number)} for number in numbers]}
+                if fetch(f"http://{self.members[0].address}/v3/kv/txn", json.dumps(question).encode()) is None:
+                    raise SystemExit("etcd refused to be filled")
+
+        with ThreadPoolExecutor(FILLERS) as pool:
+            list(pool.map(write, range(0, FILLERS * OPERATIONS_MAX, OPERATIONS_MAX)))
 
     def _h2load(self, address: str, kind: str, options: Sequence[str]) -> "subprocess.Popen[str]":
         command = ["h2load", "-t1", *options, "-d", str(self._folder / f"{kind}.grpc"), *HEADERS]
@@ -167,7 +199,9 @@ class Etcd(Cluster):
         def look() -> str:
             said = set()
             for member in self.members:
-                found = fetch(f"http://{member.address}/v3/maintenance/hash", b"{}")
+                where = f"http://{member.address}/v3/maintenance"
+                # Of keys alone; 3.4 has no gateway to that, only to one of everything on its disk.
+                found = fetch(f"{where}/hashkv", b"{}") or fetch(f"{where}/hash", b"{}")
                 said.add((found["hash"], found["header"]["revision"]))
             return "hash {} at revision {}".format(*said.pop()) if len(said) == 1 else ""
 
@@ -181,22 +215,14 @@ def etcd(folder: Path, program: str = "etcd", version: str = "", locks_program: 
     peers = [f"http://127.0.0.1:{port}" for port in ports[:MEMBERS]]
     addresses = [f"127.0.0.1:{port}" for port in ports[MEMBERS:]]
     founders = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
-    with processes() as started:
+    with processes() as crew:
+        members = []
         for name, peer, address in zip(names, peers, addresses, strict=True):
             command = [program, "--name", name, "--data-dir", str(folder / name), "--initial-cluster", founders]
             command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
             command += ["--listen-client-urls", f"http://{address}", "--advertise-client-urls", f"http://{address}"]
-            with (folder / f"{name}.log").open("wb") as log:
-                started.append(subprocess.Popen(command, stderr=log, stdout=log))
-        members = [Member(process, address) for process, address in zip(started, addresses, strict=True)]
-
-        def leads(member: Member) -> bool | None:
-            found = fetch(f"http://{member.address}/v3/maintenance/status", b"{}")
-            if found is None or not int(found.get("leader", 0)):
-                return None
-            return bool(found["leader"] == found["header"]["member_id"])
-
-        yield Etcd(leader_first(members, leads, "etcd"), version, folder, locks_program)
+            members.append(Member(crew.start(command, folder / f"{name}.log"), address, folder / name))
+        yield Etcd(members, version, crew, folder, locks_program)
 
 
 def entrants(newest: Path, folder: Path) -> tuple[list[Entrant], list[str]]:

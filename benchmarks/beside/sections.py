@@ -15,6 +15,7 @@ class Bench(NamedTuple):
     shapes: Sequence[Shape]
     rounds: int
     seconds: float
+    keys: int
     folder: Path
 
     @property

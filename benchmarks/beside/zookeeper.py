@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,15 @@ from typing import NamedTuple
 from .clusters import (
     HERE,
     MEMBERS,
+    PUT_SECONDS_MAX,
+    VALUE,
     Cluster,
+    Crew,
     Entrant,
     Load,
     Member,
     Shape,
     free_ports,
-    leader_first,
     missing,
     processes,
     run_generator,
@@ -31,6 +34,9 @@ TELLS_VERSION = "org.apache.zookeeper.version.VersionInfoMain"
 MEMORY = "-Xmx1000m"  # as its own scripts give it
 # As in its own sample; but more clients than 60 from one address, and no HTTP server on a fixed port.
 SETTINGS = "tickTime=2000\ninitLimit=10\nsyncLimit=5\nmaxClientCnxns=0\nadmin.enableServer=false\n"
+FILLING = Shape(100, 10)
+SET_DATA, CLOSE = 5, -11
+SESSION_MS = 10_000
 COUNTER = (1 << 32) - 1  # of a zxid; above it is the epoch
 
 
@@ -57,18 +63,52 @@ def ask_state(address: str) -> State | None:
     return parse_srvr(said.decode())
 
 
+def set_once(address: str, path: bytes) -> bool:
+    """In a session of its own; whether it was acknowledged."""
+    host, _, port = address.partition(":")
+    wanted = struct.pack(">iii", 1, SET_DATA, len(path)) + path + struct.pack(">i", len(VALUE)) + VALUE + struct.pack(">i", -1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=PUT_SECONDS_MAX) as connection, connection.makefile("rb") as answers:
+            connection.sendall(framed(struct.pack(">iqiqi", 0, 0, SESSION_MS, 0, 16) + bytes(17)))
+            if not answers.read(int.from_bytes(answers.read(4), "big")):
+                return False
+            connection.sendall(framed(wanted))
+            answer = answers.read(int.from_bytes(answers.read(4), "big"))
+            connection.sendall(framed(struct.pack(">ii", 2, CLOSE)))
+    except OSError:
+        return False
+    return len(answer) >= 16 and struct.unpack(">iqi", answer[:16])[2] == 0
+
+
+def framed(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
 class ZooKeeper(Cluster):
     product = "zookeeper"
+    kinds = ("put", "get", "cas", "pair")
     layouts = ("leader", "spread")
     warm_seconds = 5.0  # its virtual machine compiles what is used often
 
-    def __init__(self, members: list[Member], version: str, generator: Path) -> None:
-        super().__init__(members, version)
+    def __init__(self, members: list[Member], version: str, crew: Crew, generator: Path) -> None:
+        super().__init__(members, version, crew)
         self._generator = generator
 
+    def leads(self, member: Member) -> bool | None:
+        found = ask_state(member.address)
+        return None if found is None else found.mode == "leader"
+
     def load(self, kind: str, shape: Shape, seconds: float, layout: str) -> Load:
-        command = ["java", "-XX:+UseSerialGC", "-cp", str(self._generator), "ZooKeeperLoad"]
-        return run_generator([*command, ",".join(self.endpoints(layout)), *map(str, shape), str(seconds), kind])
+        return self._run(self.endpoints(layout), *map(str, shape), str(seconds), kind)
+
+    def fill(self, keys: int) -> None:
+        self._run(self.endpoints("leader"), *map(str, FILLING), str(keys), "fill")
+
+    def put(self, member: Member) -> bool:
+        return set_once(member.address, b"/zookeeper")
+
+    def _run(self, endpoints: list[str], *how: str) -> Load:
+        return run_generator(["java", "-XX:+UseSerialGC", "-cp", str(self._generator), "ZooKeeperLoad", ",".join(endpoints), *how])
 
     def writes(self) -> int:
         found = ask_state(self.members[0].address)
@@ -89,23 +129,18 @@ def zookeeper(folder: Path, classpath: str, version: str, generator: Path) -> It
     numbers = range(1, MEMBERS + 1)
     addresses = [f"127.0.0.1:{port}" for port in ports[:MEMBERS]]
     servers = [f"server.{number}=127.0.0.1:{ports[MEMBERS + number - 1]}:{ports[2 * MEMBERS + number - 1]}" for number in numbers]
-    with processes() as started:
+    with processes() as crew:
+        members = []
         for number, address in zip(numbers, addresses, strict=True):
             data = folder / f"z{number}"
             data.mkdir(parents=True)
             (data / "myid").write_text(f"{number}\n")
             own = [f"dataDir={data}", f"clientPort={address.partition(':')[2]}", "clientPortAddress=127.0.0.1", *servers]
-            (folder / f"z{number}.cfg").write_text(SETTINGS + "\n".join(own) + "\n")
-            with (folder / f"z{number}.log").open("wb") as log:
-                command = ["java", MEMORY, "-cp", classpath, SERVER, str(folder / f"z{number}.cfg")]
-                started.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
-        members = [Member(process, address) for process, address in zip(started, addresses, strict=True)]
-
-        def leads(member: Member) -> bool | None:
-            found = ask_state(member.address)
-            return None if found is None else found.mode == "leader"
-
-        yield ZooKeeper(leader_first(members, leads, "ZooKeeper"), version, generator)
+            settings = folder / f"z{number}.cfg"
+            settings.write_text(SETTINGS + "\n".join(own) + "\n")
+            command = ["java", MEMORY, "-cp", classpath, SERVER, str(settings)]
+            members.append(Member(crew.start(command, folder / f"z{number}.log", cwd=folder), address, data))
+        yield ZooKeeper(members, version, crew, generator)
 
 
 def compile_generator(folder: Path) -> Path:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.beside import etcd, fanout, latency, plots, report, zookeeper
+from benchmarks.beside import etcd, fanout, journal, latency, plots, recovery, report, zookeeper
 from benchmarks.beside.clusters import Load, parse_shape
 from benchmarks.beside.rounds import Sample, What, Who, wrong_writes
 
@@ -104,3 +104,17 @@ def test_commits_beside_watches_may_take_twice_as_long_in_most_rounds() -> None:
     assert found.is_kept
     assert "1.50 2.50 2.00 times, wanted 2: yes" in found.lines
     assert not fanout.section(turns[1:2]).is_kept
+
+
+def test_a_journal_that_lost_records_or_is_too_large_is_found() -> None:
+    said = {"records": 30, "per_second": 900_000.0, "read": 10, "read_after_ms": 3.0, "ms": {"p50": 20.0, "p99": 40.0}}
+    journals = [{"first": 5, "next": 10, "size_bytes": 500}, {"first": 0, "next": 20, "size_bytes": journal.BYTES_MAX}]
+    assert journal.wrong_with(journals, said) == ""
+    assert "the journals count 10" in journal.wrong_with(journals[:1], said)
+    assert "larger" in journal.wrong_with([journals[0], {**journals[1], "size_bytes": journal.BYTES_MAX + 1}], said)
+    assert not journal.section([journal.Turn(said, 5)]).is_kept
+
+
+def test_what_begins_again_is_told_with_each_time() -> None:
+    found = recovery.Found("etcd", "3.7", 1_000_000, 40.0, 512.0, 600.0, 700.0, 2.5, [1_500.0, 1_000.0, 1_200.0])
+    assert "| etcd 3.7 | 1,000,000 | 512 | 600 | 700 | 2.5 | 1200: 1500 1000 1200 |" in recovery.section([found]).lines
