@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import coordnode, etcd, fanout, journal, latency, newest, recovery, report, rounds, zookeeper
+from . import coordnode, etcd, fanout, journal, latency, newest, recovery, report, rounds, sessions, zookeeper
 from .clusters import KINDS, WRITES, Cluster, Entrant, needs, parse_shape, scratch
 from .rounds import Sample, What
 from .sections import Bench, Section
@@ -29,6 +29,7 @@ BEGAN = time.monotonic()
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "latency": latency.measure,
     "fanout": fanout.measure,
+    "sessions": sessions.measure,
     "journal": journal.measure,
     "recovery": recovery.measure,
 }

@@ -113,7 +113,7 @@ def ratio_table(found: Sequence[Ratio]) -> str:
 
 def sync_lines(found: Sequence[Syncs]) -> str:
     said = ["syncs under strace, the leader's first:"]
-    said += [f"  {one.who}: {', '.join(map(str, one.counts))} for {one.writes:,} writes, {one.what}" for one in found]
+    said += [f"  {one.who}: {', '.join(map(str, one.counts))} for {one.done:,} done, {one.what}" for one in found]
     return "\n".join(said)
 
 
@@ -137,5 +137,5 @@ def as_json(samples: Sequence[Sample], found: Sequence[Ratio], syncs: Sequence[S
             {"what": str(one.what), "them": one.them._asdict(), "each": one.each, "median": one.median, "wanted": one.wanted}
             for one in found
         ],
-        "syncs": [{**one.who._asdict(), "what": str(one.what), "writes": one.writes, "counts": one.counts} for one in syncs],
+        "syncs": [{**one.who._asdict(), "what": str(one.what), "done": one.done, "counts": one.counts} for one in syncs],
     }

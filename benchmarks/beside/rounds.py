@@ -56,7 +56,7 @@ class Row(NamedTuple):
 class Syncs(NamedTuple):
     who: Who
     what: What
-    writes: int
+    done: int
     counts: list[int]  # the leader's first
 
 
@@ -105,10 +105,9 @@ def run(clusters: Sequence[Cluster], whats: Sequence[What], rounds: int, seconds
 def count_syncs(cluster: Cluster, who: Who, what: What) -> Syncs:
     """A short run of its own, since being traced makes members slow."""
     assert what.kind in WRITES
-    before = cluster.writes()
     with counted_syncs(cluster.members) as counts:
-        cluster.load(what.kind, what.shape, COUNTED_SECONDS, who.layout)
+        load = cluster.load(what.kind, what.shape, COUNTED_SECONDS, who.layout)
     cluster.check()
     if not all(counts):
         raise SystemExit(f"{who}: a member never synced")
-    return Syncs(who, what, cluster.writes() - before, counts)
+    return Syncs(who, what, load.done, counts)

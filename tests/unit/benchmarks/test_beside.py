@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.beside import etcd, fanout, journal, latency, plots, recovery, report, zookeeper
+from benchmarks.beside import etcd, fanout, journal, latency, plots, recovery, report, sessions, zookeeper
 from benchmarks.beside.clusters import Load, parse_shape
 from benchmarks.beside.rounds import Sample, What, Who, wrong_writes
 
@@ -118,3 +118,11 @@ def test_a_journal_that_lost_records_or_is_too_large_is_found() -> None:
 def test_what_begins_again_is_told_with_each_time() -> None:
     found = recovery.Found("etcd", "3.7", 1_000_000, 40.0, 512.0, 600.0, 700.0, 2.5, [1_500.0, 1_000.0, 1_200.0])
     assert "| etcd 3.7 | 1,000,000 | 512 | 600 | 700 | 2.5 | 1200: 1500 1000 1200 |" in recovery.section([found]).lines
+
+
+def test_sessions_are_told_with_what_they_cost_when_they_were_the_first() -> None:
+    said = {"sessions": 100_000, "opened_per_second": 18_000.0, "renewals": 75_000, "ms": {"p50": 1.5, "p99": 30.0}}
+    slow = load(500.0)._replace(p99_ms=3.0)
+    found = sessions.section([sessions.Turn(load(500.0), slow, said, 2.5, 700.0), sessions.Turn(load(500.0), slow, said, 2.6, 3.0)])
+    assert "700 bytes of the leader's memory for each; 75,000 renewals, none lost" in found.lines
+    assert "2.00 ms without, 3.00 ms beside: 1.50 1.50 times" in found.lines
