@@ -19,6 +19,7 @@ class Home:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("COORD", "XDG_", "PYTHON"))}
         home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
         self.environment = {**kept, **home, "USER": "ops", "PYTHONWARNINGS": "error"}
+        self.others: list[subprocess.Popen[bytes]] = []  # ended with the home
         self._known: dict[int, str] = {}  # every process that was ever written down: pid -> its mark
 
     def ctl(self, *arguments: str, code: int | None = 0, stdin: bytes = b"", **environment: str) -> str:
@@ -32,7 +33,7 @@ class Home:
         done = subprocess.run(
             command, input=stdin, capture_output=True, env={**self.environment, **environment}, cwd=self.folder, timeout=60, check=False
         )
-        self._note()
+        self.note()
         return done
 
     def start(self, *arguments: str, alone: bool = False) -> "subprocess.Popen[bytes]":
@@ -65,14 +66,17 @@ class Home:
         assert processes.send(pid, started, signal.SIGKILL)
         assert processes.wait_gone(pid, started, 60)
 
-    def _note(self) -> None:
+    def note(self) -> None:
         for description in self.folder.rglob("cluster.json"):
             for member in json.loads(description.read_text()).get("members", ()):
                 if member["pid"]:
                     self._known[member["pid"]] = member["started"]
 
     def close(self) -> None:
-        self._note()
+        self.note()
+        for other in self.others:
+            other.kill()
+            other.communicate()
         for pid, started in self._known.items():
             processes.send(pid, started, signal.SIGKILL)
             assert processes.wait_gone(pid, started, 60)

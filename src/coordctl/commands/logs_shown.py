@@ -60,7 +60,7 @@ def _span(window: LogWindow, members: int, lines: int, elapsed_ms: int) -> str:
 
 def clocks(members: list[LogMember]) -> str:
     if all(member.clock_ms is None for member in members):
-        return "clocks: taken as they are, no line names its place in the log"
+        return "clocks: taken as they are, too few lines tell them apart"
     off = [
         f"{member.name} {member.clock_ms:+,} ms (+-{member.clock_error_ms})"
         for member in members

@@ -97,7 +97,8 @@ def _lines_of_diff(found: WalDiff) -> list[str]:
     for side in found.sides:
         mark = "+" if side.is_right else "-"
         lines += screen.wrapped(f"{mark} {screen.short_path(side.folder)}: {side.verdict}; {side.sentence}", indent=4)
-        lines.append(f"    entries {side.first_index} to {side.last_index}, snapshot {side.snapshot_index}, chain {side.chain}")
+        chain = f", chain {side.chain} there" if side.term else ""
+        lines.append(f"    entries {side.first_index} to {side.last_index}, snapshot {side.snapshot_index}{chain}")
         lines += [f"    at {found.first_difference}: {sentence}" for sentence in side.entry]
         lines += [f"    missing: {gap}" for gap in side.gaps]
         lines += [f"    damaged: {damage}" for damage in side.damages]

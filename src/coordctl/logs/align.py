@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 PLACES_MAX = 2_000  # of one pair of members
 AGREEING_MIN = 0.5  # share of the bounds; fewer: the clock was set meanwhile, or the member was far behind
+PLACES_MIN = 3  # fewer bounds may all be wrong
 ERROR_LEAST_MS = 5
 BEGINS, ENDS = -1, 1  # of an interval; where one begins and another ends they overlap
 
@@ -78,7 +79,7 @@ def between(theirs: Sequence[Anchor], ours: Sequence[Anchor]) -> Offset:
             continue
         edges += [(low, BEGINS), (high, ENDS)]
         count += 1
-    if not count:
+    if count < PLACES_MIN:
         return UNKNOWN
     start, end, depth = _most_covered(edges)
     return Offset((start + end) // 2, max(ERROR_LEAST_MS, (end - start + 1) // 2), count, depth / count)

@@ -51,15 +51,15 @@ CAUSES = {
     "disk full": Cause("disk-full.md", 1, "df -h FOLDER"),
     "slow disk": Cause("slow-commits.md", 1, "coordctl status"),
     "cpu taken by others": Cause("slow-commits.md", 1, "top"),
-    "memory pressure": Cause("member-killed.md", 1, "free -m"),
-    "cut link": Cause("split-network.md", 1, "coordctl status"),
-    "slow link": Cause("split-network.md", 1, "ping HOST"),
+    "memory pressure": Cause("", 1, "free -m"),
+    "cut link": Cause("", 1, "coordctl status"),
+    "slow link": Cause("", 1, "ping HOST"),
     "clock": Cause("clock-offset.md", 1, "timedatectl"),
     "different settings": Cause("different-settings.md", 1, "coordctl logs search --since 1h started"),
     "version mismatch": Cause("different-settings.md", 1, "coordctl status"),
     "client surge": Cause("slow-commits.md", 1, "coordctl session ls"),
-    "states differ": Cause("states-differ.md", 2, "coordctl health"),
-    "election storm": Cause("election-storm.md", 1, "coordctl status"),
+    "states differ": Cause("", 2, "coordctl health"),
+    "election storm": Cause("", 1, "coordctl status"),
     "restart": Cause("", 0, "coordctl status"),
     "stopped": Cause("", 0, "coordctl status"),
     "hand-over": Cause("", 0, "coordctl status"),
@@ -79,7 +79,7 @@ class Evidence:
         self.members = sorted(member for member in side.summary.spans if member != "host")
         self.ids = {name: identity for identity, name in side.summary.names.items()}
         self.acts = [act for act in self.corrected() if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
-        self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs)
+        self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs, self.name)
 
     def corrected(self) -> list[Act]:
         return [

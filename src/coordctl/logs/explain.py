@@ -43,6 +43,7 @@ BROUGHT = {
     "stopped": ("cut link", "slow link", "election storm", "hand-over", "client surge"),
     "hand-over": ("election storm", "client surge"),
 }
+OF_THE_CLUSTER = frozenset({"cut link", "slow link", "election storm", "client surge", "hand-over"})  # all others are of single members
 BROUGHT_WITHIN_MS = 30_000
 
 
@@ -54,6 +55,7 @@ def _without_consequences(found: list[Hypothesis]) -> list[Hypothesis]:
             for other in found
             if other is not one
             and one.cause in BROUGHT.get(other.cause, ())
+            and (one.cause in OF_THE_CLUSTER or set(one.members) <= set(other.members))
             and ORDER[other.confidence] <= ORDER[MEDIUM]
             and -NEAR_MS <= one.since_ms - other.since_ms <= BROUGHT_WITHIN_MS
         )

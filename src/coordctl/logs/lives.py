@@ -1,6 +1,6 @@
 """Members' lives as their logs have them: when one was not there, how that began, and how it ended. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from coordctl.logs import comparing
@@ -19,12 +19,12 @@ class Gap(NamedTuple):
     is_over: bool  # it speaks again
     how: str
     reason: str
-    last_words: str
+    last_words: str  # "": `around` has them
     around: list[Act]  # its own words at both ends
 
 
-def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign]) -> list[Gap]:
-    """From silences, and from starts that no silence of some seconds came before."""
+def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[[object], str]) -> list[Gap]:
+    """From silences, from starts without a silence before them, and from members that others lost and that never spoke again."""
     found = []
     silent = [sign for sign in signs if sign.what == comparing.SILENT]
     for sign in silent:
@@ -35,6 +35,13 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign]) -> list[Gap]:
             before = _last_line_ms(side, act.member, act.at_ms)
             if before:  # the first start of all is no restart
                 found.append(_gap(side, acts, act.member, before, act.at_ms, True))
+    newest_ms = max((span[1] - side.offset(member).ms for member, span in side.summary.spans.items()), default=0)
+    missed = {name(act.fields.get("peer")) for act in acts if act.kind in ("peer_lost", "peer_silent")}
+    for member in sorted(missed & set(side.summary.spans)):
+        last_ms = side.summary.spans[member][1] - side.offset(member).ms
+        end_ms = min(newest_ms, side.window.to_ms)
+        if end_ms - last_ms >= comparing.SILENCE_SECONDS_MIN * 1_000 and not any(gap.member == member and not gap.is_over for gap in found):
+            found.append(_gap(side, acts, member, last_ms, end_ms, False))
     return sorted(found, key=lambda gap: gap.from_ms)
 
 
@@ -74,6 +81,5 @@ def _gap(side: Side, acts: Sequence[Act], member: str, from_ms: int, to_ms: int,
         how = PAUSED
     else:
         how = UNKNOWN
-    last = (ended or leaving).kind if ended or leaving else "its last line"  # type: ignore[union-attr]
     kept = [act for act in (leaving, ended, started) if act is not None]
-    return Gap(member, from_ms, to_ms, is_over, how, reason, last, kept)
+    return Gap(member, from_ms, to_ms, is_over, how, reason, "" if leaving or ended else "its last line", kept)

@@ -16,6 +16,7 @@ ANCHORS_MAX = 20_000  # of one member
 ANCHOR_EVERY_MS = 20
 SAMPLE_CHARS = 400
 FILE_SHIFT = 44  # a line's place: number of its file, and its offset there
+SETTLING_MS = 2_000
 JUMP_MS = 500  # a wall clock that moves otherwise than the monotonic one by so much was set
 
 # Of our own events, those that are kept whole.
@@ -146,7 +147,9 @@ class Miner:
         self._parser = Parser(piece.year)
         self._newest_ms = 0
         self._anchored: dict[str, tuple[int, int, int]] = {}  # member -> its newest line's place and time
+        self._settling: dict[str, int] = {}  # member -> until then its place in the log may be behind
         self._pulses: dict[str, tuple[int, int]] = {}  # member -> newest pulse's time and uptime
+        self._shift_ms: dict[str, int] = {}  # member -> so far its clock was set, in all
         self._numbers: dict[str, tuple[str, ...]] = {}  # kind -> fields that are numbers
         self._kinds: dict[str, int] = {}  # member -> how many
 
@@ -199,11 +202,14 @@ class Miner:
         piece = self._piece
         summary = self.summary
         at_ms = line.at_ms
-        if not piece.from_ms <= at_ms < piece.to_ms:
-            return
         member = line.member or piece.label
         covered = piece.covered.get(member)
         if covered is not None and covered[0] <= at_ms <= covered[1]:
+            return
+        if line.kind == "pulse":
+            self._look_at_clock(member, line)
+        at_ms -= self._shift_ms.get(member, 0)
+        if not piece.from_ms <= at_ms < piece.to_ms:
             return
         if at_ms < self._newest_ms - JUMP_MS:
             summary.problem(piece.path, BACKWARDS, f"offset {offset}, by {(self._newest_ms - at_ms) / 1_000:.1f} s")
@@ -232,10 +238,10 @@ class Miner:
             elif at_ms < span[0]:
                 span[0] = at_ms
         summary.lines += 1
+        if line.fields:
+            self._look_into(member, line, at_ms)
         if line.term:
             self._anchor(member, line.term, line.index, at_ms)
-        if line.fields:
-            self._look_into(member, line, second)
 
     def _new_kind(self, member: str, kind: str, raw: bytes) -> tuple[tuple[str, str], dict[int, list[int]]]:
         count = self._kinds[member] = self._kinds.get(member, 0) + 1
@@ -244,7 +250,9 @@ class Miner:
         return key, self.summary.cells.setdefault(key, {})
 
     def _anchor(self, member: str, term: int, index: int, at_ms: int) -> None:
-        """Where the log stood the moment before it moved, and right after it had."""
+        """Where the log stood the moment before it moved, and right after it had. Who has just started is behind, which tells no time."""
+        if at_ms < self._settling.get(member, 0):
+            return
         before = self._anchored.get(member)
         self._anchored[member] = (term, index, at_ms)
         if before is not None and (before[0] == term and before[1] == index):
@@ -258,14 +266,17 @@ class Miner:
             anchors.append(before)
         anchors.append((term, index, at_ms))
 
-    def _look_into(self, member: str, line: Line, second: int) -> None:
+    def _look_into(self, member: str, line: Line, at_ms: int) -> None:
         kind, fields = line.kind, line.fields
+        second = at_ms // 1_000
         if kind in ACTS and "hlc" in fields:
             if len(self.summary.acts) < ACTS_MAX:
-                self.summary.acts.append(Act(line.at_ms, member, kind, line.term, line.index, fields))
+                self.summary.acts.append(Act(at_ms, member, kind, line.term, line.index, fields))
             if kind == "started":
                 self.summary.names[member] = str(fields.get("name", member))
                 self._pulses.pop(member, None)  # its monotonic clock begins anew
+                self._settling[member] = at_ms + SETTLING_MS
+                self._anchored.pop(member, None)
                 for what in FACTS:
                     self._fact(member, what, line)
         elif kind == "pulse":
@@ -286,12 +297,23 @@ class Miner:
                     if isinstance(number, int | float):
                         self._value(member, f"{kind}.{name}.{part}", second, number)
 
-    def _pulse(self, member: str, line: Line, second: int) -> None:
-        """Beside its numbers: whether the wall clock went on as the monotonic one did."""
-        took_ms, uptime_ms = line.fields.get("took_ms"), line.fields.get("uptime_ms")
-        if not isinstance(took_ms, int) or not isinstance(uptime_ms, int):
+    def _look_at_clock(self, member: str, line: Line) -> None:
+        """A wall clock that moved otherwise than the uptime did was set: from here on its lines are read as if it had not been."""
+        uptime_ms = line.fields.get("uptime_ms")
+        if not isinstance(uptime_ms, int):
             return
-        self._value(member, "pulse.took_ms", second, took_ms)
+        before = self._pulses.get(member)
+        self._pulses[member] = (line.at_ms, uptime_ms)
+        if before is not None and uptime_ms > before[1]:
+            moved_ms = (line.at_ms - before[0]) - (uptime_ms - before[1])
+            if abs(moved_ms) > JUMP_MS:
+                self._shift_ms[member] = self._shift_ms.get(member, 0) + moved_ms
+                self._value(member, MOVED, (line.at_ms - self._shift_ms[member]) // 1_000, moved_ms)
+
+    def _pulse(self, member: str, line: Line, second: int) -> None:
+        took_ms = line.fields.get("took_ms")
+        if isinstance(took_ms, int):
+            self._value(member, "pulse.took_ms", second, took_ms)
         for what in FACTS:
             self._fact(member, what, line)
         index, digest = line.fields.get("digest_index"), line.fields.get("digest")
@@ -299,12 +321,6 @@ class Miner:
             if index not in self.summary.digests and len(self.summary.digests) >= DIGESTS_MAX:
                 self.summary.digests.pop(next(iter(self.summary.digests)))
             self.summary.digests.setdefault(index, {})[member] = digest
-        before = self._pulses.get(member)
-        self._pulses[member] = (line.at_ms, uptime_ms)
-        if before is not None and uptime_ms > before[1]:
-            moved_ms = (line.at_ms - before[0]) - (uptime_ms - before[1])
-            if abs(moved_ms) > JUMP_MS:
-                self._value(member, MOVED, second, moved_ms)
 
     def _fact(self, member: str, what: str, line: Line) -> None:
         value = line.fields.get(what)

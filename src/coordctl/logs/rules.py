@@ -39,7 +39,8 @@ def ended(evidence: Evidence) -> Iterator[Hypothesis]:
     for gap in evidence.gaps:
         others = [act for act in evidence.told("peer_lost", "peer_silent") if evidence.name(act.fields.get("peer")) == gap.member]
         near = [act for act in others if abs(act.at_ms - gap.from_ms) <= NEAR_MS]
-        lines = [Line(gap.from_ms, gap.member, gap.last_words), *map(evidence.line, [*near, *gap.around])]
+        lines = [Line(gap.from_ms, gap.member, gap.last_words)] if gap.last_words else []
+        lines += map(evidence.line, [*near, *gap.around])
         until = f", back after {(gap.to_ms - gap.from_ms) / 1_000:.0f} s" if gap.is_over else ", and has not come back"
         if gap.how == lives.STOPPED:
             cause = "restart" if gap.is_over else "stopped"
@@ -277,7 +278,7 @@ def _minority(values: dict[str, str]) -> tuple[str, ...]:
 
 
 def settings(evidence: Evidence) -> Iterator[Hypothesis]:
-    for what, cause, words in (("config_hash", "different settings", "settings"), ("build", "version mismatch", "version")):
+    for what, cause, words in (("config_hash", "different settings", "settings"), ("build", "version mismatch", "versions")):
         now: dict[str, tuple[int, str]] = {}
         for member in evidence.members:
             values = [(at, str(value)) for at, value in evidence.summary.facts.get((member, what), ()) if at < evidence.side.window.to_ms]
@@ -289,11 +290,7 @@ def settings(evidence: Evidence) -> Iterator[Hypothesis]:
         lines = [Line(at, member, f"{what} {value}") for member, (at, value) in sorted(now.items())]
         lines += [evidence.line(act) for member in odd for act in evidence.told("started", member=member)]
         since = max((now[member][0] for member in odd), default=evidence.side.window.from_ms)
-        sentence = (
-            f"{', '.join(odd)} {'has' if len(odd) == 1 else 'have'} another {words} than the others"
-            if odd
-            else f"members differ in their {words}"
-        )
+        sentence = f"{', '.join(odd)} runs with other {words} than the others" if odd else f"members differ in their {words}"
         yield told(cause, odd or tuple(sorted(now)), since, HIGH, sentence, lines)
     for act in evidence.told("peer_refused"):
         sentence = f"{act.member} was refused by {evidence.name(act.fields.get('peer'))}: {act.fields.get('reason')}"

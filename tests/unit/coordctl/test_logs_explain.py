@@ -119,7 +119,7 @@ def test_each_cause_is_told_first(cause, tmp_path: Path) -> None:  # type: ignor
         expected, members = cause(scene)
         found = first(scene, tmp_path / str(seed))
         assert (found.cause, " ".join(found.members)) == (expected, members), found
-        assert found.runbook
+        assert found.confirm
 
 
 def test_a_clock_that_is_off_is_told_after_what_broke(tmp_path: Path) -> None:
@@ -135,6 +135,26 @@ def test_two_faults_at_once_are_two(tmp_path: Path) -> None:
     scene.slow_disk("n4", 90, 120, 90)
     found = explained(scene.write(tmp_path))
     assert {(one.cause, tuple(one.members)) for one in found.hypotheses} >= {("member killed", ("n1",)), ("slow disk", ("n4",))}
+
+
+def test_a_member_that_was_killed_before_it_said_much_is_missed_by_the_others(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.silent("n3", 0, 200)
+    scene.started("n3", 100)
+    for member in ("n1", "n2"):
+        scene.tell(101, member, "peer_lost", peer=IDS["n3"], reason="the other side closed it")
+    found = explained(scene.write(tmp_path))
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("member killed", ["n3"])]
+
+
+@pytest.mark.parametrize("moved", ["14:26", "14:16"])
+def test_a_clock_that_is_set_takes_nobody_else_with_it(tmp_path: Path, moved: str) -> None:
+    scene = Scene(3)
+    folder = scene.write(tmp_path)
+    lines = (folder / "n2.log").read_text().splitlines()
+    (folder / "n2.log").write_text("\n".join([*lines[:100], *(line.replace("T14:21:", f"T{moved}:") for line in lines[100:])]) + "\n")
+    found = explained(folder, Asked(start="14:21:20", end="14:22:00"))
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("clock", ["n2"])]
 
 
 def test_planned_work_is_no_fault(tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""How often is the cause found? Real faults on real clusters, and `logs explain` on what the members wrote.
+
+    PYTHONPATH=src:. python benchmarks/causes/run.py --kinds slow-disk,kill-leader --seeds 1-2 [--keep FOLDER] >> results.jsonl
+    PYTHONPATH=src:. python benchmarks/causes/run.py --table results.jsonl
+
+Each run: a fresh cluster, 20 s of ordinary life, the fault, and what the logs say of the time since it began. Nothing but members' logs and
+flight recorders is read, and nothing in them tells of an injection. Beside it, on the same lines, two plain ways: the most frequent kind
+of warnings and errors (grep), and the kind of line whose frequency changed most. They count as right if the member they point at is.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.causes.faults import FAULTS, HEALTHY, SETTLE_SECONDS, Right
+from benchmarks.causes.scene import Scene, wait
+from coordctl.logs import rates
+from coordctl.logs.lines import WARNING
+from coordctl.operations import logs
+from coordctl.operations.explaining import explained
+from coordctl.operations.windows import Asked
+
+BASELINE_SECONDS = 20.0
+MEMBERS = 3
+
+
+def one_run(kind: str, seed: int, keep: str) -> dict[str, object]:
+    fault = (FAULTS | HEALTHY)[kind]
+    scene = Scene(MEMBERS)
+    try:
+        if kind == "full-disk":
+            scene.small_disk(3, 24)
+        scene.begin()
+        wait(BASELINE_SECONDS + seed % 3)
+        began = time.time()
+        right = fault(scene, seed)
+        wait(SETTLE_SECONDS)
+        asked = Asked(start=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began)))
+        found = explained(scene.places(), None, asked)
+        told = [(one.cause, one.members) for one in found.hypotheses if not one.is_planned]
+        result: dict[str, object] = {
+            "kind": kind,
+            "seed": seed,
+            "right": right,
+            "rank": rank(right, told),
+            "told": told,
+            "planned": [(one.cause, one.members) for one in found.hypotheses if one.is_planned],
+            "outcome": found.outcome,
+            "unexplained": [(one.member, one.kind, one.what) for one in found.unexplained],
+            **plain(scene.places(), asked, right, {str(number): f"n{number}" for number in scene.cluster.members}),
+        }
+        if keep:
+            folder = Path(keep) / f"{kind}-{seed}"
+            for place in scene.places():
+                target = folder / Path(place).relative_to(scene.folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(place, target)
+            (folder / "began.txt").write_text(asked.start)
+        return result
+    finally:
+        scene.close()
+
+
+def rank(right: Right, told: list[tuple[str, list[str]]]) -> int:
+    """1: first; 0: not among them. Of two faults both must be there, and their rank is the later one's, less one."""
+    if not right.causes:
+        return 0 if told else 1
+    if len(right.causes) > 1:
+        ranks = [rank(Right((cause,), (member,)), told) for cause, member in zip(right.causes, right.members, strict=True)]
+        return max(ranks) - 1 if all(ranks) else 0
+    for number, (cause, members) in enumerate(told, 1):
+        if cause in right.causes and all(member in members for member in right.members):
+            return number
+    return 0
+
+
+def plain(places: list[str], asked: Asked, right: Right, names: dict[str, str]) -> dict[str, object]:
+    """What grep and a table of frequencies point at."""
+    with logs.gathered(places, None) as found:
+        read = logs.read(found, asked)
+    summary, side, before = read.side.summary, read.side, read.baseline
+    counted: list[tuple[int, float, str, str]] = []
+    for (member, kind), cells in summary.cells.items():
+        now = sum(int(cell[0]) for _, cell in side.within(member, cells))
+        if not now:
+            continue
+        old = sum(int(cell[0]) for _, cell in before.within(member, cells)) if before is not None else 0
+        g2 = rates.change(now, side.seconds_of(member), old, before.seconds_of(member) if before is not None else 1).g2
+        counted.append((now if summary.levels.get(kind, 0) >= WARNING else 0, g2, member, kind))
+
+    def points_at(member: str, kind: str) -> bool:
+        about = {names.get(str(act.fields.get("peer")), "") for act in summary.acts if act.member == member and act.kind == kind}
+        return not right.members or member in right.members or bool(about & set(right.members))
+
+    loud = max(counted, key=lambda one: one[0], default=None)
+    changed = max(counted, key=lambda one: one[1], default=None)
+    return {
+        "grep": bool(loud and loud[0] and points_at(loud[2], loud[3])) if right.causes else not (loud and loud[0]),
+        "frequency": bool(changed and points_at(changed[2], changed[3])) if right.causes else not (changed and changed[1] > 10),
+    }
+
+
+def table(path: str) -> None:
+    rows: dict[str, list[dict[str, object]]] = {}
+    for line in Path(path).read_text().splitlines():
+        found = json.loads(line)
+        rows.setdefault(found["kind"], []).append(found)
+    print(f"{'KIND':<18}{'RUNS':>5}{'FIRST':>7}{'TOP 3':>7}{'GREP':>6}{'FREQ':>6}")
+    totals = [0, 0, 0, 0, 0]
+    for kind in [*FAULTS, *HEALTHY]:
+        runs = rows.get(kind, [])
+        if not runs:
+            continue
+        counts = [len(runs), sum(run["rank"] == 1 for run in runs), sum(0 < int(str(run["rank"])) <= 3 for run in runs)]
+        counts += [sum(bool(run[way]) for run in runs) for way in ("grep", "frequency")]
+        print(f"{kind:<18}{counts[0]:>5}{counts[1]:>7}{counts[2]:>7}{counts[3]:>6}{counts[4]:>6}")
+        if kind in FAULTS:
+            totals = [total + count for total, count in zip(totals, counts, strict=True)]
+    print(f"{'all faults':<18}{totals[0]:>5}{totals[1]:>7}{totals[2]:>7}{totals[3]:>6}{totals[4]:>6}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How often is the cause found?")
+    parser.add_argument("--kinds", default=",".join([*FAULTS, *HEALTHY]))
+    parser.add_argument("--seeds", default="1-5")
+    parser.add_argument("--keep", default="", help="a folder for the logs of each run")
+    parser.add_argument("--table", help="the table of a file of results")
+    arguments = parser.parse_args()
+    if arguments.table:
+        table(arguments.table)
+        return
+    first, _, last = arguments.seeds.partition("-")
+    for seed in range(int(first), int(last or first) + 1):
+        for kind in arguments.kinds.split(","):
+            print(json.dumps(one_run(kind, seed, arguments.keep)), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""Each page of runbooks/: a real cluster is put into its situation, and every command of the page is typed as it stands there.
+
+What a page shows of a command's output must be printed, in that order; only figures, and which member it is, may differ. "…" on a line
+of its own stands for whatever is left out. To write a page's outputs anew: python -m tests.processes.test_runbooks PAGE
+"""
+
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coordctl.logs.evidence import CAUSES
+from tests.processes.local import Home
+from tests.processes.runner.jobs import until
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "runbooks").glob("*.md"))
+BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHIM = ROOT / "benchmarks" / "causes" / "shim.c"
+QUIET_SECONDS = 5.0  # a silence is one when it is four seconds long
+
+
+def masked(text: str) -> list[str]:
+    """Figures, which member it is, and the spaces that make columns of them."""
+    text = re.sub(r"\S*/state/coordctl", "STATE", text)
+    text = re.sub(r"\bops@[\w.-]+", "ops@HOST", text)
+    text = re.sub(r"\bn\d\b", "M", text)
+    text = re.sub(r"^\w{3} \w{3} +\d+ [\d:]+ UTC \d+$|\b\d{4}-\d\d-\d\d [\d:]+Z|\b[0-9a-f]{8}\b", "N", text, flags=re.MULTILINE)
+    text = re.sub(r"(?<![\w.])(?<![Ee]xit )[-+]?\d[\d.,:]*(Z| ?(ms|[GMK]iB|B|s|m|h|d|MB|%)\b)?", "N", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def steps(page: str) -> list[tuple[str, str]]:
+    found = []
+    for block in BLOCK.findall(page):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def missing(shown: str, said: str) -> list[str]:
+    """What the page shows and was not printed behind what stands before it; where lines are wrapped does not matter."""
+    printed = " ".join(masked(said))
+    wanting = []
+    for piece in filter(None, map(str.strip, " ".join(masked(shown)).split("…"))):
+        before, found, after = printed.partition(piece)
+        printed = after if found else before
+        wanting += [] if found else [piece]
+    return wanting
+
+
+def type_in(home: Home, command: str) -> str:
+    programs = home.folder / "bin"
+    if not programs.exists():
+        programs.mkdir()
+        path = programs / "coordctl"
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m coordctl "$@"\n')
+        path.chmod(0o755)
+    environment = {**home.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    home.note()
+    return done.stdout.decode()
+
+
+# --- situations ----------------------------------------------------------------------------------------------------
+
+
+def up(home: Home, **environment: str) -> None:
+    home.ctl("up", **environment)
+    home.ctl("kv", "put", "color", "blue")
+
+
+def member_killed(home: Home) -> None:
+    up(home)
+    home.kill("n2")
+    time.sleep(QUIET_SECONDS)
+
+
+def member_paused(home: Home) -> None:
+    up(home)
+    time.sleep(2)
+    os.kill(home.pid("n2"), signal.SIGSTOP)
+    time.sleep(QUIET_SECONDS + 1)
+
+
+def quorum_lost(home: Home) -> None:
+    up(home)
+    home.kill("n1")
+    home.kill("n2")
+    time.sleep(QUIET_SECONDS)
+
+
+def member_will_not_start(home: Home) -> None:
+    up(home)
+    for number in range(20):
+        home.ctl("kv", "put", "color", f"blue {number}")
+    home.ctl("down")
+    damaged = [path for path in (home.state / "local" / "n2" / "wal").glob("*.seg") if b"blue 7" in path.read_bytes()]
+    for path in damaged:
+        path.write_bytes(path.read_bytes().replace(b"blue 7", b"blue X"))
+    assert damaged
+    home.ctl("up")
+    until(lambda: "regained" in home.ctl("logs", "search", "regained", code=None))
+
+
+def disk_full(home: Home) -> None:
+    """Members that want more room than any disk has; then they are content again, as if room had been made."""
+    up(home)
+    home.ctl("down")
+    home.ctl("up", COORDNODE_FREE_MIN="900000GiB", code=None)
+    until(lambda: home.run("kv", "put", "color", "blue").returncode == 75)
+
+
+def slow_commits(home: Home) -> None:
+    """Of the one disk that all three share."""
+    library = shim(home)
+    up(home)
+    home.ctl("down")
+    home.ctl("up", **library)
+    time.sleep(2)
+    control(home, sync_us=120_000)
+    began = time.monotonic()
+    while time.monotonic() - began < 2 * QUIET_SECONDS:
+        home.ctl("kv", "put", "color", "blue")
+
+
+def clock_offset(home: Home) -> None:
+    """Of n2 alone."""
+    library = shim(home)
+    up(home)
+    home.kill("n2")
+    home.ctl("up", **library)
+    time.sleep(3)
+    control(home, clock_ms=90_000)
+    time.sleep(QUIET_SECONDS)
+
+
+def different_settings(home: Home) -> None:
+    up(home)
+    os.kill(home.pid("n2"), signal.SIGTERM)
+    until(lambda: b"UNREACHABLE" in home.run("status").stdout)
+    home.ctl("up", COORDNODE_SLOW_COMMIT="70ms")
+    time.sleep(QUIET_SECONDS)
+
+
+def lock_held_for_ever(home: Home) -> None:
+    up(home)
+    holder = home.start("lock", "run", "deploy", "--note", "nightly", "--", "sleep", "600")
+    home.others.append(holder)
+    until(lambda: b"deploy" in home.run("lock", "ls").stdout)
+
+
+def control(home: Home, *, sync_us: int = 0, clock_ms: int = 0) -> None:
+    with (home.folder / "control").open("r+b") as file:
+        file.write(struct.pack("<qqq", sync_us, 0, clock_ms))
+
+
+def shim(home: Home) -> dict[str, str]:
+    """The environment of a member behind the shim that the benchmark of causes uses."""
+    library = home.folder / "shim.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(SHIM), "-ldl"], check=True)
+    (home.folder / "control").write_bytes(bytes(24))
+    return {"LD_PRELOAD": str(library), "CAUSES_CONTROL": str(home.folder / "control")}
+
+
+SITUATIONS: dict[str, Callable[[Home], None]] = {
+    one.__name__.replace("_", "-"): one
+    for one in (
+        *(member_killed, member_paused, quorum_lost, member_will_not_start, disk_full),
+        *(slow_commits, clock_offset, different_settings, lock_held_for_ever),
+    )
+}
+# What heals while the page is typed: before the command with this beginning.
+HEALS: dict[str, tuple[str, Callable[[Home], object]]] = {
+    "disk-full": ("coordctl wait", lambda home: (home.ctl("down"), home.ctl("up"))),
+    "slow-commits": ("coordctl logs explain --since 5s", lambda home: (control(home), time.sleep(8))),
+    "clock-offset": ("coordctl logs explain --since 5s", lambda home: time.sleep(8)),
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_the_page_does_what_it_says(page: Path, home: Home) -> None:
+    SITUATIONS[page.stem](home)
+    typed = steps(page.read_text(encoding="utf-8"))
+    assert typed
+    for command, shown in typed:
+        heal = HEALS.get(page.stem)
+        if heal is not None and command.startswith(heal[0]):
+            heal[1](home)
+        said = type_in(home, command)
+        assert missing(shown, said) == [], f"{command}\n{said}"
+
+
+def test_every_cause_with_a_runbook_has_its_page() -> None:
+    pages = [page.name for page in PAGES]
+    assert {cause.runbook for cause in CAUSES.values() if cause.runbook} <= set(pages)
+    assert {page.stem for page in PAGES} == set(SITUATIONS)
+
+
+def test_what_a_page_shows_and_was_not_printed_is_noticed() -> None:
+    assert missing("a 1\n…\nc n2\n", "a 7\nb\nc n3\n") == []
+    assert missing("a 1\n…\nc n2\n", "c n2\na 1\n") == ["c M"]
+    assert missing("a 1 c n2\n", "a 7\n   c n3\n") == []
+    assert missing("exit 1\n", "exit 2\n") == ["exit 1"]
+
+
+def write(name: str) -> None:
+    """The page with what its commands print now."""
+    page = ROOT / "runbooks" / f"{name}.md"
+    folder = Path(tempfile.mkdtemp())
+    home = Home(folder)
+    try:
+        SITUATIONS[name](home)
+
+        def filled(block: "re.Match[str]") -> str:
+            parts = []
+            for command, _ in steps(block[0]):
+                heal = HEALS.get(name)
+                if heal is not None and command.startswith(heal[0]):
+                    heal[1](home)
+                said = type_in(home, command).replace(str(folder), "~")
+                parts.append(f"$ {command}\n" + "".join(f"{line.rstrip()}\n" for line in said.splitlines()))
+            return f"```\n{''.join(parts)}```"
+
+        page.write_text(BLOCK.sub(filled, page.read_text(encoding="utf-8")), encoding="utf-8")
+    finally:
+        home.close()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        write(wanted)
