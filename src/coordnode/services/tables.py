@@ -19,6 +19,7 @@ from coordnode.errors import RecordError
 
 BUCKET_ITEMS_MAX = 1024  # the shape of buckets is nobody's business: neither digest nor snapshot bytes depend on it
 SETTLE_CHANGES = 4096
+UNSETTLED_BUCKETS_MAX = 64  # with rows to be hashed: each costs as much as many rows when it has left the processor's caches
 DIGEST_MODULUS = 1 << 64
 _MASK = DIGEST_MODULUS - 1
 _PLACES = tuple(range(BUCKET_ITEMS_MAX + 1))  # one object for each number, shared by all buckets
@@ -173,7 +174,7 @@ class Table(Container[bytes, Leaf]):
     """Ordered by key. `_bounds[i]` <= every key of `_buckets[i]` < `_bounds[i + 1]`; the first bound is the empty key.
 
     Rows are hashed when the digest is asked for, so that one that is replaced again and again meanwhile is hashed once; at the
-    latest after SETTLE_CHANGES, so that no single turn has too much to hash.
+    latest after SETTLE_CHANGES, or when they lie in more than UNSETTLED_BUCKETS_MAX buckets, so that no single turn has too much to hash.
     """
 
     __slots__ = ("_bounds", "_buckets", "_changes", "_decoder", "_found", "_found_key", "_place", "_unsettled", "count")
@@ -214,6 +215,8 @@ class Table(Container[bytes, Leaf]):
         bucket.leaves[place] = leaf
         unhashed = bucket.unhashed
         if not unhashed:
+            if len(self._unsettled) >= UNSETTLED_BUCKETS_MAX:
+                self.settle()
             self._unsettled[bucket] = None
         unhashed[key] = place
         self._changes += 1
@@ -222,6 +225,8 @@ class Table(Container[bytes, Leaf]):
 
     def _insert(self, bucket: _Bucket, key: bytes, leaf: Leaf) -> None:
         keys = bucket.keys
+        if len(self._unsettled) >= UNSETTLED_BUCKETS_MAX:
+            self.settle()
         at = len(keys) if not keys or keys[-1] < key else bisect_left(keys, key)  # mostly last: numbers only grow
         bucket.unhashed[key] = bucket.insert(at, key, leaf, 0)
         self._unsettled[bucket] = None
