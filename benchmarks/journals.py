@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ from coordnode.services.state import Settings
 from tests.processes.members import Connection, result_of
 
 APPLIED = 2_000
+MEANS = ("coordnode_commit_", "coordnode_sync_", "coordnode_turn_")
 IDLE_SECONDS = 0.002  # of the reader, when nothing new was there
 
 
@@ -115,6 +117,7 @@ def measure(cluster: Coordnode, given: argparse.Namespace) -> bool:
     environment = {**os.environ, "PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
     names = [f"p{number}-{producer}" for number, share in enumerate(shares) for producer in range(share)]
     before = [member.cpu_seconds() for member in cluster.members]
+    names = names if given.reader else []
     reader = subprocess.Popen([*again, "--follow", ",".join(names)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     running = [
         subprocess.Popen([*again, "--name", f"p{number}", "--producers", str(share)], stdout=subprocess.PIPE, env=environment)
@@ -130,7 +133,7 @@ def measure(cluster: Coordnode, given: argparse.Namespace) -> bool:
         journals: list[JournalInfo] = list(client.journals.list())
     kept = sum(info.next for info in journals)
     assert kept == batches * given.batch, f"{batches * given.batch} records acknowledged, {kept} are there"
-    assert sum(read["seen"].values()) == kept, f"{kept} records are there, {sum(read['seen'].values())} were read"
+    assert not given.reader or sum(read["seen"].values()) == kept, f"{kept} records are there, {sum(read['seen'].values())} were read"
     assert all(info.size <= given.keep for info in journals), journals
     dropped = sum(info.first for info in journals)
     per_second = batches * given.batch / given.seconds
@@ -143,8 +146,25 @@ def measure(cluster: Coordnode, given: argparse.Namespace) -> bool:
     print(f"  all {kept:,} read and verified {late_s:.2f} s after the last; {dropped:,} dropped for new ones")
     print(f"  µs of CPU for a batch: leader {each[0]:.0f}, followers {each[1]:.0f} and {each[2]:.0f}", end=", ")
     print(f"producers {each[3]:.0f}, reader {each[4]:.0f}")
+    for number, member in enumerate(cluster.members):
+        print(f"  {'follower' if number else 'leader'}: {', '.join(means_of(member.address))}")
     print(f"  {cluster.check()}", flush=True)
     return per_second >= given.at_least
+
+
+def means_of(address: str) -> list[str]:
+    """What a member says of commits, syncs and turns: how long on average, and how many."""
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    found = {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if "{" not in line and not line.startswith("#"))
+    }
+    means = []
+    for name, count in found.items():
+        if name.startswith(MEANS) and name.endswith("_seconds_count") and count:
+            what = name.removeprefix("coordnode_").removesuffix("_seconds_count").replace("_", " ")
+            means.append(f"{what} {found[name.removesuffix('count') + 'sum'] / count * 1_000:.2f} ms ({count:.0f})")
+    return means
 
 
 def apply_cost(batch: int, record: int) -> None:
@@ -177,14 +197,15 @@ def main() -> int:
     parser.add_argument("--record", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--keep", type=int, default=64 << 20, help="bytes that each journal may hold")
+    parser.add_argument("--reader", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--at-least", type=float, default=0.0, help="records a second: less is a failure")
     parser.add_argument("--parent", help="folder for scratch")
     parser.add_argument("--endpoints", default="", help="be a producer, or the reader")
     parser.add_argument("--name", default="")
-    parser.add_argument("--follow", default="", help="be the reader of these journals")
+    parser.add_argument("--follow", help="be the reader of these journals")
     given = parser.parse_args()
-    if given.follow:
-        follow(given.endpoints.partition(",")[0], given.follow.split(","), given.batch, given.record)
+    if given.follow is not None:
+        follow(given.endpoints.partition(",")[0], [name for name in given.follow.split(",") if name], given.batch, given.record)
         return 0
     if given.endpoints:
         asyncio.run(produce(given))
