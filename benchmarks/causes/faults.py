@@ -120,6 +120,27 @@ def isolated(scene: Scene, seed: int) -> Right:
     return Right(("cut link",), (_name(number),))
 
 
+def flapping_link(scene: Scene, seed: int) -> Right:
+    number = scene.follower(seed)
+    for _ in range(4):
+        scene.networks.cut(number)
+        wait(1.5)
+        scene.networks.heal(number)
+        wait(1.0)
+    return Right(("cut link",), (_name(number),))
+
+
+def starved_follower(scene: Scene, seed: int) -> Right:
+    """It runs a fifth of the time: stopped and let go again and again."""
+    number = scene.follower(seed)
+    for _ in range(int(HOLD_SECONDS)):
+        scene.signal(number, signal.SIGSTOP)
+        wait(0.8)
+        scene.signal(number, signal.SIGCONT)
+        wait(0.2)
+    return Right(("member paused", "cpu taken by others"), (_name(number),))
+
+
 def cpu_hog(scene: Scene, seed: int) -> Right:
     for _ in range(4 * (os.cpu_count() or 1)):
         scene.run(sys.executable, "-c", BURN)
@@ -182,7 +203,7 @@ FAULTS: dict[str, Fault] = {
     one.__name__.replace("_", "-"): one
     for one in (
         *(kill_leader, kill_follower, pause_leader, pause_follower, slow_disk, failing_disk, full_disk, rotten_record, clock_jump),
-        *(one_way_cut, isolated, cpu_hog, other_settings, surge, two_at_once),
+        *(one_way_cut, isolated, flapping_link, cpu_hog, starved_follower, other_settings, surge, two_at_once),
     )
 }
 HEALTHY: dict[str, Fault] = {"healthy": healthy, "rolling-restart": rolling_restart}

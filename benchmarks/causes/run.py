@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.causes.faults import FAULTS, HEALTHY, SETTLE_SECONDS, Right
+from benchmarks.causes.faults import FAULTS, HEALTHY, HELD_OUT, SETTLE_SECONDS, Right
 from benchmarks.causes.scene import Scene, wait
 from coordctl.logs import rates
 from coordctl.logs.lines import WARNING
@@ -68,7 +68,7 @@ def rank(right: Right, told: list[tuple[str, list[str]]]) -> int:
     """1: first; 0: not among them. Of two faults both must be there, and their rank is the later one's, less one."""
     if not right.causes:
         return 0 if told else 1
-    if len(right.causes) > 1:
+    if len(right.causes) > 1 and len(right.members) > 1:
         ranks = [rank(Right((cause,), (member,)), told) for cause, member in zip(right.causes, right.members, strict=True)]
         return max(ranks) - 1 if all(ranks) else 0
     for number, (cause, members) in enumerate(told, 1):
@@ -108,7 +108,7 @@ def table(path: str) -> None:
     for line in Path(path).read_text().splitlines():
         found = json.loads(line)
         rows.setdefault(found["kind"], []).append(found)
-    print(f"{'KIND':<18}{'RUNS':>5}{'FIRST':>7}{'TOP 3':>7}{'GREP':>6}{'FREQ':>6}")
+    print(f"{'KIND':<20}{'RUNS':>5}{'FIRST':>7}{'TOP 3':>7}{'GREP':>6}{'FREQ':>6}")
     totals = [0, 0, 0, 0, 0]
     for kind in [*FAULTS, *HEALTHY]:
         runs = rows.get(kind, [])
@@ -116,10 +116,11 @@ def table(path: str) -> None:
             continue
         counts = [len(runs), sum(run["rank"] == 1 for run in runs), sum(0 < int(str(run["rank"])) <= 3 for run in runs)]
         counts += [sum(bool(run[way]) for run in runs) for way in ("grep", "frequency")]
-        print(f"{kind:<18}{counts[0]:>5}{counts[1]:>7}{counts[2]:>7}{counts[3]:>6}{counts[4]:>6}")
+        held_out = "*" if kind in HELD_OUT else ""
+        print(f"{kind + held_out:<20}{counts[0]:>5}{counts[1]:>7}{counts[2]:>7}{counts[3]:>6}{counts[4]:>6}")
         if kind in FAULTS:
             totals = [total + count for total, count in zip(totals, counts, strict=True)]
-    print(f"{'all faults':<18}{totals[0]:>5}{totals[1]:>7}{totals[2]:>7}{totals[3]:>6}{totals[4]:>6}")
+    print(f"{'all faults':<20}{totals[0]:>5}{totals[1]:>7}{totals[2]:>7}{totals[3]:>6}{totals[4]:>6}")
 
 
 def main() -> None:

@@ -361,9 +361,9 @@ def ranked(roots: Sequence[Sign]) -> list[Sign]:
         following = all_consequences(root)
         return root.weight + min(6.0, sum(0.5 * sign.weight for sign in following))
 
-    weights = {id(root): weight(root) for root in roots}
-    heaviest = max(weights.values(), default=0.0)
-    return sorted(roots, key=lambda root: (weights[id(root)] < heaviest / 3, root.onset_ms, -weights[id(root)]))
+    weighed = [(weight(root), root) for root in roots]
+    heaviest = max((heavy for heavy, _ in weighed), default=0.0)
+    return [root for heavy, root in sorted(weighed, key=lambda one: (one[0] < heaviest / 3, one[1].onset_ms, -one[0]))]
 
 
 def odd_members(side: Side) -> list[tuple[str, str, float, float]]:

@@ -81,5 +81,9 @@ def _gap(side: Side, acts: Sequence[Act], member: str, from_ms: int, to_ms: int,
         how = PAUSED
     else:
         how = UNKNOWN
+    if ended is not None:
+        from_ms = ended.at_ms
+    if started is not None:
+        to_ms = started.at_ms
     kept = [act for act in (leaving, ended, started) if act is not None]
     return Gap(member, from_ms, to_ms, is_over, how, reason, "" if leaving or ended else "its last line", kept)

@@ -1,13 +1,14 @@
 """`logs explain` on logs of clusters that never ran: each cause by its own signs, and unknown where nothing is known."""
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from coordctl.commands import logs as verb
-from coordctl.operations import collecting, explaining
+from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
 from coordctl.results.logs import LogHypothesis, LogsExplained
 from tests.unit.coordctl.log_scene import IDS, Scene
@@ -238,3 +239,27 @@ def test_search_and_tail_are_in_the_order_of_times_and_tell_each_event_once(tmp_
     assert "no regular expression" in capsys.readouterr().err
     assert verb.main(["tail", str(folder), "-n", "2", "--level", "error"]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["n2", "n3"]
+
+
+def test_who_follows_hears_whole_lines_and_goes_on_when_the_file_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(1, 30)
+    path = scene.write(tmp_path) / "n1.log"
+    told = scene.lines("n1")
+    path.write_bytes(b"".join(told[:5]))
+    waited: list[float] = []
+
+    def later(seconds: float) -> None:
+        """What happens while it waits."""
+        waited.append(seconds)
+        if len(waited) == 1:
+            path.write_bytes(b"".join(told[:6]) + told[6][:20])
+        elif len(waited) == 2:
+            path.write_bytes(b"".join(told[:7]))
+        else:
+            path.rename(tmp_path / "n1.log.1")
+            path.write_bytes(told[7])
+
+    monkeypatch.setattr(time, "sleep", later)
+    with logs.gathered([str(path)], None) as found:
+        heard = lines.tail(found, 2, lines.Wanted(), follow=True)
+        assert [next(heard).text.encode() + b"\n" for _ in range(5)] == told[3:8]
