@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from coordctl.local import processes
@@ -20,6 +21,8 @@ class Home:
         home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
         self.environment = {**kept, **home, "USER": "ops", "PYTHONWARNINGS": "error"}
         self.others: list[subprocess.Popen[bytes]] = []  # ended with the home
+        self.closers: list[Callable[[], object]] = []  # called when all of them are
+        self.heal: Callable[[], object] = lambda: None  # of what a test did to it
         self._known: dict[int, str] = {}  # every process that was ever written down: pid -> its mark
 
     def ctl(self, *arguments: str, code: int | None = 0, stdin: bytes = b"", **environment: str) -> str:
@@ -80,3 +83,5 @@ class Home:
         for pid, started in self._known.items():
             processes.send(pid, started, signal.SIGKILL)
             assert processes.wait_gone(pid, started, 60)
+        for closer in self.closers:
+            closer()

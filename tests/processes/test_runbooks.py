@@ -18,8 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from coordctl.local import processes
+from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.local.clusters import write as write_cluster
 from coordctl.logs.evidence import CAUSES
 from tests.processes.local import Home
+from tests.processes.members import Cluster
+from tests.processes.networks import Networks, why_not
 from tests.processes.runner.jobs import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +178,46 @@ def control(home: Home, *, sync_us: int = 0, clock_ms: int = 0) -> None:
         file.write(struct.pack("<qqq", sync_us, 0, clock_ms))
 
 
+def split_network(home: Home) -> None:
+    """Each member in a network of its own; n2's is cut, without a word to anybody."""
+    if why_not():
+        pytest.skip(why_not())
+    networks = Networks()
+    home.closers.append(networks.close)
+    hosts = networks.open(3)
+    folder = home.state / "local"
+    folder.mkdir(parents=True)
+    cluster = Cluster(folder, 3, hosts=hosts)
+    networks.put_inside(cluster)
+    home.closers.insert(0, cluster.end)
+    members = []
+    for number, one in cluster.members.items():
+        one.start("--name", f"n{number}", "--cluster-name", "local")
+        assert one.running is not None
+        pid = one.running.pid
+        address = f"{one.address[0]}:{one.address[1]}"
+        members.append(LocalMember(f"n{number}", number, address, pid, processes.started_mark(pid)))
+    write_cluster(LocalCluster(str(folder), "local", cluster.cluster, 1, True, tuple(members)))
+    cluster.wait_ready()
+    cluster.leader()
+    time.sleep(3)
+    networks.cut(2)
+    home.heal = lambda: networks.heal(2)
+    time.sleep(QUIET_SECONDS)
+
+
+def election_storm(home: Home) -> None:
+    """Whoever leads is stopped for two seconds, again and again."""
+    up(home)
+    for _ in range(4):
+        leader = str(home.json("status")["leader"])
+        pid = home.pid(leader)
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda stopped=leader: home.json("status", code=None)["leader"] not in ("", stopped))  # type: ignore[misc]
+        os.kill(pid, signal.SIGCONT)
+        home.ctl("wait", "--for", "healthy", "--timeout", "30s")
+
+
 def shim(home: Home) -> dict[str, str]:
     """The environment of a member behind the shim that the benchmark of causes uses."""
     library = home.folder / "shim.so"
@@ -185,13 +230,15 @@ SITUATIONS: dict[str, Callable[[Home], None]] = {
     one.__name__.replace("_", "-"): one
     for one in (
         *(member_killed, member_paused, quorum_lost, member_will_not_start, disk_full),
-        *(slow_commits, clock_offset, different_settings, lock_held_for_ever),
+        *(slow_commits, clock_offset, different_settings, lock_held_for_ever, split_network, election_storm),
     )
 }
 # What heals while the page is typed: before the command with this beginning.
 HEALS: dict[str, tuple[str, Callable[[Home], object]]] = {
     "disk-full": ("coordctl wait", lambda home: (home.ctl("down"), home.ctl("up"))),
     "slow-commits": ("coordctl logs explain --since 5s", lambda home: (control(home), time.sleep(8))),
+    "split-network": ("coordctl wait", lambda home: home.heal()),
+    "election-storm": ("coordctl timeline --since 5s", lambda home: time.sleep(6)),
     "clock-offset": ("coordctl logs explain --since 5s", lambda home: time.sleep(8)),
 }
 

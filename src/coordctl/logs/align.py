@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 PLACES_MAX = 2_000  # of one pair of members
-AGREEING_MIN = 0.5  # share of the bounds; fewer: the clock was set meanwhile, or the member was far behind
+AGREEING_MIN = 0.7  # share of the bounds; fewer: the clock was set meanwhile, or the member was far behind, and nothing is corrected
 PLACES_MIN = 3  # fewer bounds may all be wrong
 ERROR_LEAST_MS = 5
 BEGINS, ENDS = -1, 1  # of an interval; where one begins and another ends they overlap
@@ -56,7 +56,7 @@ def _moved(offset: Offset, middle: int) -> Offset:
     if not offset.places:
         return UNKNOWN
     ms = offset.ms - middle
-    return offset._replace(ms=ms if abs(ms) > offset.error_ms else 0)
+    return offset._replace(ms=ms if abs(ms) > offset.error_ms and offset.agreeing >= AGREEING_MIN else 0)
 
 
 def between(theirs: Sequence[Anchor], ours: Sequence[Anchor]) -> Offset:

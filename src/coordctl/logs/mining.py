@@ -241,7 +241,7 @@ class Miner:
         if line.fields:
             self._look_into(member, line, at_ms)
         if line.term:
-            self._anchor(member, line.term, line.index, at_ms)
+            self._anchor(member, line, at_ms)
 
     def _new_kind(self, member: str, kind: str, raw: bytes) -> tuple[tuple[str, str], dict[int, list[int]]]:
         count = self._kinds[member] = self._kinds.get(member, 0) + 1
@@ -249,10 +249,21 @@ class Miner:
         self.summary.samples.setdefault(key, raw[:SAMPLE_CHARS].decode(errors="replace"))
         return key, self.summary.cells.setdefault(key, {})
 
-    def _anchor(self, member: str, term: int, index: int, at_ms: int) -> None:
-        """Where the log stood the moment before it moved, and right after it had. Who has just started is behind, which tells no time."""
+    def _is_behind(self, line: Line) -> bool:
+        """Who was just not run, or follows nobody, may stand where the others passed long ago: that tells no time."""
+        if line.kind == "late_tick":
+            return True
+        took_ms = line.fields.get("took_ms")
+        return line.kind == "pulse" and (line.fields.get("leader") == 0 or (isinstance(took_ms, int) and took_ms > SETTLING_MS))
+
+    def _anchor(self, member: str, line: Line, at_ms: int) -> None:
+        """Where the log stood the moment before it moved, and right after it had."""
+        if self._is_behind(line):
+            self._settling[member] = at_ms + SETTLING_MS
+            self._anchored.pop(member, None)
         if at_ms < self._settling.get(member, 0):
             return
+        term, index = line.term, line.index
         before = self._anchored.get(member)
         self._anchored[member] = (term, index, at_ms)
         if before is not None and (before[0] == term and before[1] == index):

@@ -23,6 +23,7 @@ from coordctl.logs.mining import Act
 
 CLOCK_OFF_MS = 500
 STORM_ELECTIONS = 4
+STARTING_MS = 3_500
 Rule = Callable[[Evidence], Iterator[Hypothesis]]
 
 
@@ -247,11 +248,9 @@ def links(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _is_starting(evidence: Evidence, act: Act, peer: str) -> bool:
-    starts = [
-        *evidence.told("started", "stopped", "leaving", member=peer),
-        *evidence.told("started", "stopped", "leaving", member=act.member),
-    ]
-    return any(abs(start.at_ms - act.at_ms) <= 2 * NEAR_MS for start in starts)
+    """Connections come and go when a member starts or leaves."""
+    turns = [one for one in evidence.told("started", "stopped", "leaving") if one.member in (peer, act.member)]
+    return any(-STARTING_MS <= one.at_ms - act.at_ms <= STARTING_MS for one in turns)
 
 
 def surge(evidence: Evidence) -> Iterator[Hypothesis]:

@@ -29,6 +29,7 @@ class Scene:
         self.gone: dict[str, list[tuple[float, float]]] = {name: [] for name in self.members}
         self.pulse: dict[tuple[str, str], list[tuple[float, float, Any]]] = {}  # (member, field) -> (from, to, value)
         self.index_per_second = 20
+        self._terms: dict[str, list[float]] = {}
 
     def tell(self, second: float, member: str, event: str, level: str = "warning", **fields: Any) -> None:
         self.events.append((second, member, level, event, fields))
@@ -51,6 +52,10 @@ class Scene:
                 self.tell(start + 0.65, other, "role", "info", role="follower", leader=IDS[others[0]])
         if end < 1e8:
             self.started(member, end)
+
+    def new_term(self, member: str, second: float) -> None:
+        """From then on it knows of one more."""
+        self._terms.setdefault(member, []).append(second)
 
     def started(self, member: str, second: float, **changed: Any) -> None:
         fields = {"name": member, "build": "0.1.0", "config_hash": "0badcafe", "settings": {}, "python": "3.11", "pid": 7, "boot": 2}
@@ -97,7 +102,8 @@ class Scene:
         wall_ms = START_MS + round(second * 1000) + self.skew_ms.get(member, 0)
         index = round(second * self.index_per_second)
         common = {"at": utc(wall_ms), "hlc": f"{wall_ms}.0", "level": level, "event": event, "cluster": 7, "member": IDS[member]}
-        return json.dumps({**common, "term": 1, "index": index, **fields}, separators=(",", ":")).encode() + b"\n"
+        term = 1 + sum(second >= since for since in self._terms.get(member, ()))
+        return json.dumps({**common, "term": term, "index": index, **fields}, separators=(",", ":")).encode() + b"\n"
 
     def write(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

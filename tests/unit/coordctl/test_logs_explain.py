@@ -158,6 +158,22 @@ def test_a_clock_that_is_set_takes_nobody_else_with_it(tmp_path: Path, moved: st
     assert [(one.cause, one.members) for one in found.hypotheses] == [("clock", ["n2"])]
 
 
+def test_who_was_not_run_is_not_called_slow_by_its_clock(tmp_path: Path) -> None:
+    """Its first words afterwards stand where the others passed seconds ago."""
+    scene = Scene(3)
+    scene.index_per_second = 0
+    for start in range(82, 112, 6):
+        scene.silent("n1", start, start + 5)
+        scene.tell(start + 5.05, "n1", "late_tick", late_ms=5_000)
+        scene.new_term("n1", start + 5.2)
+        for member in ("n2", "n3"):
+            scene.tell(start + 1, member, "role", "info", role="follower", leader=0)
+            scene.new_term(member, start + 1)
+    found = explained(scene.write(tmp_path))
+    assert {(one.cause, *one.members) for one in found.hypotheses} == {("member paused", "n1")}
+    assert [member.clock_ms or 0 for member in found.members] == [0, 0, 0]
+
+
 def test_planned_work_is_no_fault(tmp_path: Path) -> None:
     scene = Scene(3)
     scene.tell(100, "n1", "leaving", "info", reason="SIGTERM")
