@@ -201,17 +201,15 @@ def _first_burst(cells: Sequence[tuple[int, Sequence[float]]], rate: float) -> t
     """The first line of the first few seconds that had more than its usual rate brings."""
     usual = rate * BIN_SECONDS
     bound = usual + 3 * (usual + rates.PSEUDO) ** 0.5
-    start = total = 0.0
+    total = 0.0
     first = 0
-    for position, (second, cell) in enumerate(cells):
+    for second, cell in cells:
         total += cell[0]
         while cells[first][0] <= second - BIN_SECONDS:
             total -= cells[first][1][0]
             first += 1
         if total > bound:
-            start = first
-            return cells[int(start)]
-        start = position
+            return cells[first]
     return cells[0]
 
 

@@ -66,7 +66,6 @@ class Summary:
     )  # (member, kind) -> second -> [lines, first's place, its ms]
     series: dict[tuple[str, str], dict[int, list[float]]] = field(default_factory=dict)  # (member, name) -> second -> [count, sum, most]
     levels: dict[str, int] = field(default_factory=dict)  # kind -> the gravest it was written with
-    samples: dict[tuple[str, str], str] = field(default_factory=dict)
     anchors: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)  # member -> (term, index, ms)
     acts: list[Act] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)  # id -> what it calls itself
@@ -98,8 +97,6 @@ class Summary:
                 ours[second] = value if known is None else [known[0] + value[0], known[1] + value[1], max(known[2], value[2])]
         for kind, level in other.levels.items():
             self.levels[kind] = max(level, self.levels.get(kind, INFO))
-        for key, text in other.samples.items():
-            self.samples.setdefault(key, text)
         for member, anchors in other.anchors.items():
             self.anchors.setdefault(member, []).extend(anchors)
         self.acts += other.acts
@@ -165,7 +162,7 @@ class Miner:
                 if raw.strip():
                     self._without_time(offset, raw)
                 continue
-            self._count(line, offset, raw)
+            self._count(line, offset)
 
     def _mended(self, offset: int, raw: bytes) -> Line | None:
         """A line that another one was written into, zeros that a crash left, or bytes that are no text."""
@@ -194,11 +191,11 @@ class Miner:
             mended = self._again(raw.replace(b"\0", b"")) if b"\0" in raw else None
             self.summary.problem(self._piece.path, BINARY, f"offset {offset}")
             if mended is not None:
-                self._count(mended, offset, raw)
+                self._count(mended, offset)
         elif not self._newest_ms:
             self.summary.problem(self._piece.path, NO_TIME, f"offset {offset}")
 
-    def _count(self, line: Line, offset: int, raw: bytes) -> None:
+    def _count(self, line: Line, offset: int) -> None:
         piece = self._piece
         summary = self.summary
         at_ms = line.at_ms
@@ -218,7 +215,7 @@ class Miner:
         key = (member, kind)
         cells = summary.cells.get(key)
         if cells is None:
-            key, cells = self._new_kind(member, kind, raw)
+            key, cells = self._new_kind(member, kind)
         second = at_ms // 1_000
         cell = cells.get(second)
         if cell is None:
@@ -243,10 +240,9 @@ class Miner:
         if line.term:
             self._anchor(member, line, at_ms)
 
-    def _new_kind(self, member: str, kind: str, raw: bytes) -> tuple[tuple[str, str], dict[int, list[int]]]:
+    def _new_kind(self, member: str, kind: str) -> tuple[tuple[str, str], dict[int, list[int]]]:
         count = self._kinds[member] = self._kinds.get(member, 0) + 1
         key = (member, kind if count <= KINDS_MAX else OTHER)
-        self.summary.samples.setdefault(key, raw[:SAMPLE_CHARS].decode(errors="replace"))
         return key, self.summary.cells.setdefault(key, {})
 
     def _is_behind(self, line: Line) -> bool:
@@ -379,8 +375,6 @@ def by_name(summary: Summary) -> Summary:
     )
     for (member, kind), cells in summary.cells.items():
         named.add(Summary(cells={(names.get(member, member), kind): cells}))
-    for (member, kind), text in summary.samples.items():
-        named.samples.setdefault((names.get(member, member), kind), text)
     for (member, name), values in summary.series.items():
         head, _, last = name.rpartition(".")
         named.add(Summary(series={(names.get(member, member), f"{head}.{names[last]}" if last in names else name): values}))
