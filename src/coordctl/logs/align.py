@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 PLACES_MAX = 2_000  # of one pair of members
 AGREEING_MIN = 0.7  # share of the bounds; fewer: the clock was set meanwhile, or the member was far behind, and nothing is corrected
+PASSING_MS = 80  # followers hear of what is committed with the next heartbeat
 PLACES_MIN = 3  # fewer bounds may all be wrong
 ERROR_LEAST_MS = 5
 BEGINS, ENDS = -1, 1  # of an interval; where one begins and another ends they overlap
@@ -73,8 +74,8 @@ def between(theirs: Sequence[Anchor], ours: Sequence[Anchor]) -> Offset:
         behind = bisect_left(places, place)
         if not 0 < behind < len(places):
             continue  # nobody else's line stands before or behind it
-        low = before[2] - theirs[behind][2]
-        high = after[2] - theirs[behind - 1][2]
+        low = before[2] - theirs[behind][2] - PASSING_MS
+        high = after[2] - theirs[behind - 1][2] + PASSING_MS
         if low > high:
             continue
         edges += [(low, BEGINS), (high, ENDS)]
