@@ -21,7 +21,6 @@ CONSEQUENCES_SHOWN = 6
 FINDINGS_SHOWN = 8
 TEXT_CHARS = 300
 SAID_ELSEWHERE = frozenset({"at", "hlc", "level", "event", "cluster", "member", "term", "index"})
-CLOCK_SHOWN_MS = 20  # less of a difference is nobody's concern
 
 
 def diff(found: LogsDiff) -> None:
@@ -61,13 +60,9 @@ def _span(window: LogWindow, members: int, lines: int, elapsed_ms: int) -> str:
 def clocks(members: list[LogMember]) -> str:
     if all(member.clock_ms is None for member in members):
         return "clocks: taken as they are, too few lines tell them apart"
-    off = [
-        f"{member.name} {member.clock_ms:+,} ms (+-{member.clock_error_ms})"
-        for member in members
-        if member.clock_ms is not None and abs(member.clock_ms) > max(CLOCK_SHOWN_MS, member.clock_error_ms)
-    ]
+    known = [f"{member.name} {member.clock_ms:+,} ms (+-{member.clock_error_ms})" for member in members if member.clock_ms is not None]
     unknown = [member.name for member in members if member.clock_ms is None]
-    told = f"clocks: {', '.join(off)}, corrected" if off else "clocks: within their error of each other"
+    told = f"clocks: {', '.join(known)}" + (", corrected" if any(member.clock_ms for member in members) else "")
     return told + (f"; not known: {', '.join(unknown)}" if unknown else "")
 
 

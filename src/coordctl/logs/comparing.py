@@ -19,7 +19,7 @@ BIN_SECONDS = 10
 STEADY_SECONDS_MIN = 20  # a baseline shorter than this says little
 SILENCE_SECONDS_MIN = 4
 FOLLOWS_WITHIN_MS = 120_000
-SIGNS_MAX = 2_000
+SIGNS_MAX = 1_000
 MISSING_FACTOR = 4.0
 MISSING_EXPECTED = 8.0
 HICCUPS = frozenset({"slow_commit", "slow_turn", "late_tick", "slow_commit.total_ms", "late_tick.late_ms"})
@@ -60,7 +60,7 @@ FLOORS: Mapping[str, float] = {
 RATIO_OF = {"pulse.rss_kib": 1.5, "pulse.files": 2.0}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sign:
     """One thing that is different."""
 
@@ -75,9 +75,9 @@ class Sign:
     before: float  # lines to be expected, or the usual value
     p: float
     place: int = -1  # of the first line; -1: there is none to show
-    cause: "Sign | None" = None
-    consequences: list["Sign"] = field(default_factory=list)
-    concurrent: list["Sign"] = field(default_factory=list)  # roots whose order cannot be told
+    cause: "Sign | None" = field(default=None, repr=False)
+    consequences: list["Sign"] = field(default_factory=list, repr=False)
+    concurrent: list["Sign"] = field(default_factory=list, repr=False)  # roots whose order cannot be told
 
     @property
     def weight(self) -> float:

@@ -19,7 +19,7 @@ def test_diff_on_one_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     lines = shown.splitlines()
     assert lines[0].startswith("14:21:10Z - 14:22:00Z  3 members, ")
-    assert "clocks: n2 -89,970 ms (+-151)" in " ".join(shown.split())
+    assert "n2 -89,970 ms (+-151), n3 +0 ms" in " ".join(shown.split())
     assert "first divergence: 14:21:39.999  n1  says nothing for" in shown
     assert "then, as consequences:" in shown
     assert lines[-1].startswith("sources: 3 files, ")
