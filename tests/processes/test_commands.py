@@ -333,3 +333,10 @@ def test_an_interrupted_command_says_so(shared: Home) -> None:
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=20)
     assert watching.returncode == 130
+
+
+def test_a_command_asks_the_leader_first_once_another_has_found_it(shared: Home) -> None:
+    shared.ctl("kv", "put", "asked", "once")
+    for _ in range(6):  # by chance two of three would go elsewhere first
+        (line,) = shared.run("kv", "get", "asked", "-v").stderr.decode().splitlines()
+        assert " answered after " in line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coordctl.flags import Given, Verb, group_usage, near, parse, usage
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import choose, led_last, note_led
 from coordctl.report import plain
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordnode.errors import BadRequest
@@ -51,7 +51,8 @@ def asking(given: Given) -> Asking:
     from coordctl.hot.asking import Asking  # what holds something does not ask
 
     endpoints = choose(given["endpoints"], given["cluster"])[1]
-    return Asking(endpoints, given.timeout_ms(), plain.note) if given["verbose"] else Asking(endpoints, given.timeout_ms())
+    say = plain.note if given["verbose"] else lambda _sentence: None
+    return Asking(endpoints, given.timeout_ms(), say, led_last(endpoints), lambda address: note_led(endpoints, address))
 
 
 def head(schema: str, outcome: str, exit_code: int) -> dict[str, object]:

@@ -28,8 +28,18 @@ RETRIED = (NotReady, Overloaded, NoSpace)
 class Asking:
     """`ask` is one ask of docs/protocol.md, without its request number."""
 
-    def __init__(self, endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
+    def __init__(
+        self,
+        endpoints: list[Endpoint],
+        timeout_ms: int,
+        say: Callable[[str], None] = lambda _sentence: None,
+        led: str = "",
+        on_led: Callable[[str], None] = lambda _address: None,
+    ) -> None:
+        """`led`: where a leader was before, who is asked first; `on_led` is told when it is elsewhere."""
         assert endpoints
+        self._led = led
+        self._on_led = on_led
         self._addresses = [endpoint.address for endpoint in endpoints]
         self._address_of = {endpoint.member: endpoint.address for endpoint in endpoints if endpoint.member}
         self._begun = time.monotonic()
@@ -46,12 +56,18 @@ class Asking:
         Writes that may not be sent twice wait for their one answer.
         """
         tried = 0
+        is_for_leader = not (tag == frames.READ and fields[1])  # what may be stale, anybody can say
         address = self._addresses[_chance(len(self._addresses))]
+        if is_for_leader and self._led in self._addresses:
+            address = self._led
         last_refusal: CoordError | None = None
         while True:
             try:
                 result = self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
                 self.answered_by = address
+                if is_for_leader and address != self._led:
+                    self._led = address
+                    self._on_led(address)
                 self._say(f"{address} answered after {(time.monotonic() - self._begun) * 1000:.1f} ms")
                 return result
             except NotLeader as error:

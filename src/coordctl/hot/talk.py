@@ -7,7 +7,7 @@ asked here may safely be sent twice: opening has a nonce, writes of a session ha
 from __future__ import annotations
 
 from coordctl.hot import frames
-from coordnode.client.addresses import Places, parse_addresses
+from coordnode.client.addresses import Places, parse_address, parse_addresses
 from coordnode.client.renewal import Renewal
 from coordnode.client.route import Chance, Route, jittered_ms
 from coordnode.errors import (
@@ -99,12 +99,17 @@ class _Call:
 
 
 class Talk:
-    def __init__(self, addresses: Sequence[str], chance: Chance) -> None:
+    def __init__(self, addresses: Sequence[str], chance: Chance, led: str = "") -> None:
+        """`led`: where a leader was before, who is asked first."""
         self.lease = Renewal(0)
         self.heard_ms = 0  # when a member last answered as a leader does
         self.troubles: dict[str, str] = {}  # address -> what it did last
-        self._places = Places(parse_addresses(addresses))
+        given = parse_addresses(addresses)
+        self._places = Places(given)
         self._route = Route(self._places.current(), chance)
+        if led and parse_address(led) in given:
+            self._route.member = MemberId(given.index(parse_address(led)) + 1)
+        self.led = led  # where a leader last answered
         self._chance = chance
         self._link = DOWN
         self._link_since_ms = 0
@@ -304,6 +309,7 @@ class Talk:
 
     def _progress(self, now_ms: int) -> None:
         self.heard_ms = now_ms
+        self.led = self.address()
         self._failures = 0
         self.troubles.pop(self.address(), None)
         self._route.on_progress()

@@ -8,7 +8,7 @@ from coordnode.errors import BadRequest, Unreachable
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 DESCRIPTION = "cluster.json"
@@ -147,6 +147,52 @@ def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> L
         known_names = ", ".join(names(environment)) or "none"
         raise BadRequest(f"no local cluster is called {wanted} (there are: {known_names}): start it with `coordctl up -c {wanted}`")
     return found
+
+
+# --- who led last --------------------------------------------------------------------------------------------------
+
+
+def led_last(endpoints: Sequence[Endpoint]) -> str:
+    """Where the leader was when somebody here last asked one; "": not known. Whoever is asked first may say otherwise."""
+    try:
+        file = os.open(_path_of_led(endpoints), os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        text = os.read(file, 512).decode("ascii", "replace")
+    finally:
+        os.close(file)
+    _, colon, port = text.rpartition(":")
+    return text if colon and port.isascii() and port.isdigit() else ""
+
+
+def note_led(endpoints: Sequence[Endpoint], address: str) -> None:
+    """It saves the next command a question; never worth an error."""
+    path = _path_of_led(endpoints)
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(file, address.encode())
+        finally:
+            os.close(file)
+        os.replace(beside, path)
+    except OSError:
+        return
+
+
+def forget_led(endpoints: Sequence[Endpoint]) -> None:
+    try:
+        os.unlink(_path_of_led(endpoints))
+        os.rmdir(os.path.dirname(_path_of_led(endpoints)))
+    except OSError:
+        return
+
+
+def _path_of_led(endpoints: Sequence[Endpoint]) -> str:
+    """By the address that is named first: whoever names the same ones in another order learns it anew."""
+    return os.path.join(state_folder(), "led", endpoints[0].address.replace(os.sep, "_"))
 
 
 def split(text: str, where: str) -> list[Endpoint]:

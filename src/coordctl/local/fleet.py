@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from coordctl.local import processes, seen
-from coordctl.local.clusters import LocalCluster, LocalMember, write
+from coordctl.local.clusters import LocalCluster, LocalMember, forget_led, write
 from coordnode.errors import CoordError, Overloaded
 
 LOCK_FILE = "lock"  # of the cluster's folder, and of a member's own
@@ -186,6 +186,7 @@ def remove(cluster: LocalCluster) -> list[str]:
         if os.path.exists(path):
             os.unlink(path)
     seen.forget(cluster.cluster)
+    forget_led(cluster.endpoints())
     left = sorted(os.listdir(cluster.folder))
     if not left:
         os.rmdir(cluster.folder)

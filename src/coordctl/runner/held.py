@@ -4,7 +4,7 @@ import os
 
 from coordctl.hot.line import Line, SmallChance
 from coordctl.hot.talk import Talk
-from coordctl.local.clusters import Endpoint
+from coordctl.local.clusters import Endpoint, led_last, note_led
 from coordctl.runner.claim import Claim, Terms
 from coordctl.runner.source import Told
 from coordnode.client.clock import now_ms
@@ -14,7 +14,9 @@ class HeldClaim:
     """A Source. Asks at once: what the runner prepares meanwhile costs no time."""
 
     def __init__(self, endpoints: list[Endpoint], terms: Terms) -> None:
-        self.talk = Talk([endpoint.address for endpoint in endpoints], SmallChance())
+        self._endpoints = endpoints
+        self._led = led_last(endpoints)
+        self.talk = Talk([endpoint.address for endpoint in endpoints], SmallChance(), self._led)
         self._line = Line(self.talk, terms.owner)
         self.claim = Claim(self.talk, terms, lambda: os.urandom(16), now_ms())
         self._line.drive(now_ms())
@@ -46,3 +48,5 @@ class HeldClaim:
 
     def hang_up(self) -> None:
         self._line.close()
+        if self.talk.led != self._led:
+            note_led(self._endpoints, self.talk.led)

@@ -55,6 +55,24 @@ def test_the_order(tmp_path: Path) -> None:
         clusters.choose("", "three", home)
 
 
+def test_who_led_last_is_remembered_and_never_worth_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    one, other = [Endpoint("a:1"), Endpoint("b:2")], [Endpoint("c/d:3")]
+    assert clusters.led_last(one) == ""
+    clusters.note_led(one, "b:2")
+    clusters.note_led(other, "[::1]:4")
+    assert (clusters.led_last(one), clusters.led_last(other)) == ("b:2", "[::1]:4")
+    clusters.note_led(one, "no address")
+    assert clusters.led_last(one) == ""
+    clusters.forget_led(one)
+    clusters.forget_led(other)
+    assert list((tmp_path / "coordctl").iterdir()) == []
+    (tmp_path / "coordctl").rmdir()
+    (tmp_path / "coordctl").write_text("in the way")
+    clusters.note_led(one, "b:2")
+    assert clusters.led_last(one) == ""
+
+
 @pytest.mark.parametrize("text", ["host", "host:", ":7001", "host:0", "host:65536", "::1:7001", " , "])
 def test_endpoints_that_are_none(text: str) -> None:
     with pytest.raises(BadRequest, match="--endpoints"):

@@ -56,6 +56,25 @@ def test_a_hint_is_followed_at_once(member: FakeMember) -> None:
         assert kv.get(asking(member), b"k", stale=False, min_revision=0).item is not None
 
 
+def test_where_the_leader_was_is_asked_first_and_where_it_is_now_is_told_once(member: FakeMember) -> None:
+    with FakeMember(2) as leader:
+        member.handler = lambda ask: not_leader(ask, 2)
+        endpoints = [Endpoint(one.address, one.id) for one in (member, leader)]
+        told: list[str] = []
+        for _ in range(10):
+            kv.get(Asking(endpoints, 5_000, led=leader.address, on_led=told.append), b"k", stale=False, min_revision=0)
+        assert (member.asks, told) == ([], [])
+        asking = Asking(endpoints, 5_000, led=member.address, on_led=told.append)
+        for _ in range(2):
+            kv.get(asking, b"k", stale=False, min_revision=0)
+        assert (len(member.asks), told) == (1, [leader.address])
+        member.handler = lambda _ask: None
+        for _ in range(30):
+            kv.get(Asking(endpoints, 5_000, led=leader.address, on_led=told.append), b"k", stale=True, min_revision=0)
+        assert len(member.asks) > 1, "what may be stale is asked of anybody"
+        assert told == [leader.address]
+
+
 def test_a_large_value_waits_for_the_hello(member: FakeMember) -> None:
     value = bytes(range(256)) * 1_000
     kv.put(asking(member), b"k", value, "id")

@@ -49,6 +49,28 @@ def test_opening_follows_the_leader_with_the_same_nonce() -> None:
     assert second[1] != first[1]
 
 
+def test_where_the_leader_was_is_asked_first_and_where_it_is_now_is_known_then() -> None:
+    talk = Talk([FIRST, SECOND], NoChance(), SECOND)
+    talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
+    assert talk.poll(0) == [Connect(SECOND)]
+    talk.on_connected(0)
+    (first,) = asks(talk.poll(0))
+    talk.on_hello([1, 12, 0, 0, "", "", [[11, FIRST]]])
+    talk.on_answer([2, first[1], 10, "not me", True, 0, 11], 5)
+    assert Connect(FIRST) in talk.poll(5)
+    talk.on_connected(6)
+    (second,) = asks(talk.poll(6))
+    assert talk.led == SECOND
+    talk.on_answer([1, second[1], 7, 0, [5, 44, 9_000, 11, [30, 11, 1234, 1]], 0], 7)
+    assert talk.led == FIRST
+
+
+def test_a_leader_of_somewhere_else_is_not_asked() -> None:
+    talk = Talk([FIRST, SECOND], NoChance(), "10.0.0.1:1")
+    talk.open(b"n" * 16, 9_000, "me", None)
+    assert talk.poll(0) == [Connect(FIRST)]
+
+
 def test_the_lease_counts_from_the_first_attempt() -> None:
     talk = Talk([FIRST], NoChance())
     talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
