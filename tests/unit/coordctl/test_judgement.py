@@ -103,3 +103,32 @@ def test_quantiles_out_of_metrics() -> None:
     assert found.quantile_ms(0.75) == pytest.approx(1.5)
     assert parse_metrics(b'b_bucket{le="1"} 0\nb_bucket{le="+Inf"} 0\n').histogram("b").quantile_ms(0.99) is None
     assert parse_metrics(b'c_bucket{le="1"} 0\nc_bucket{le="+Inf"} 2\n').histogram("c").quantile_ms(0.99) == 1000
+
+
+def histogram(name: str, peer: str, counts: tuple[int, int, int], sum_seconds: float) -> bytes:
+    """Up to 1 ms, 2 ms, 50 ms."""
+    label, alone = (f'peer="{peer}",', f'{{peer="{peer}"}}') if peer else ("", "")
+    bounds = zip(("0.001", "0.002", "0.05"), counts, strict=True)
+    lines = [f'{name}_bucket{{{label}le="{bound}"}} {count}' for bound, count in bounds]
+    return "\n".join([*lines, f"{name}_sum{alone} {sum_seconds}", f"{name}_count{alone} {counts[-1]}", ""]).encode()
+
+
+def test_what_came_between_two_looks_is_their_difference() -> None:
+    before = parse_metrics(b"up 3\nasks_total 10\n" + histogram("a", "", (4, 4, 4), 0.002) + histogram("a", "7", (1, 1, 1), 0.001))
+    after = parse_metrics(b"up 5\nasks_total 25\n" + histogram("a", "", (4, 10, 12), 0.032) + histogram("a", "7", (1, 1, 3), 0.061))
+    found = after.since(before)
+    assert found.numbers == {"up": 2, "asks_total": 15}
+    assert (found.histogram("a").count, found.histogram("a").mean_ms()) == (8, pytest.approx(3.75))
+    assert (found.histogram("a/7").count, found.histogram("a/7").mean_ms()) == (2, pytest.approx(30))
+    assert found.histogram("never").mean_ms() is None
+    assert after.since(after).histogram("a").quantile_ms(0.5) is None
+    restarted = parse_metrics(histogram("a", "", (2, 2, 2), 0.001)).since(before).histogram("a")
+    assert (restarted.count, restarted.mean_ms()) == (2, pytest.approx(0.5))
+
+
+def test_the_least_is_the_mean_where_all_took_as_long_and_a_low_quantile_where_some_were_held_up() -> None:
+    alike = parse_metrics(histogram("a", "", (0, 0, 12), 12 * 0.031)).histogram("a")
+    assert alike.least_ms(0.1) == pytest.approx(31)
+    held_up = parse_metrics(histogram("a", "", (6, 6, 12), 6 * 0.0005 + 6 * 0.04)).histogram("a")
+    assert held_up.least_ms(0.1) == pytest.approx(0.2)
+    assert parse_metrics(histogram("a", "", (0, 0, 0), 0)).histogram("a").least_ms(0.1) is None
