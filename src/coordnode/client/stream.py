@@ -40,11 +40,15 @@ class Stream:
 
     def carry_out(self) -> None:
         """After anything was asked of the link, and when its time has come."""
-        while steps := self.link.poll(now_ms()):
-            for step in steps:
+        is_told = True  # the link, of something since it was polled
+        while is_told:
+            is_told = False
+            for step in self.link.poll(now_ms()):
                 self._step(step)
+                is_told = is_told or not isinstance(step, Transmit)
             if self._broken:
                 self._cut(self._broken)
+                is_told = True
 
     def on_ready(self, event: int) -> None:
         """What the poll found; then `carry_out`."""
