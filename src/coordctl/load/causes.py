@@ -17,6 +17,7 @@ DISK, NETWORK, CPU, GENERATOR = "disk", "network", "CPU", "generator"
 CAUSES: Final = (DISK, NETWORK, CPU, GENERATOR)
 BUSY_SHARE: Final = 0.85  # of one core: whoever computes so much of the time is what others wait for
 CLEAR_SHARE: Final = 0.5
+HAND_OVERS_MS: Final = 0.5  # of any way there and back, in threads that wake each other: CPU, not network
 
 
 class Host(NamedTuple):
@@ -86,17 +87,21 @@ def divide(evidence: Evidence) -> dict[str, float]:
         rest -= commit.total * scale
     else:
         # A read waits until a quorum confirmed that its leader leads: for the nearest ones.
-        trips = sorted(peer.round_trip_ms for peer in evidence.peers if peer.round_trip_ms is not None)
+        trips = sorted(_way_ms(peer.round_trip_ms) for peer in evidence.peers if peer.round_trip_ms is not None)
         needed = (len(evidence.peers) + 1) // 2
         trip = min(rest, trips[needed - 1] if 0 < needed <= len(trips) else 0.0)
         found[NETWORK] += trip
         rest -= trip
-    way = min(rest, evidence.way_ms)
+    way = min(rest, _way_ms(evidence.way_ms))
     late = min(rest - way, evidence.late_ms)
     found[NETWORK] += way
     found[GENERATOR] += late
     found[CPU] += rest - way - late
     return found
+
+
+def _way_ms(round_trip_ms: float) -> float:
+    return max(0.0, round_trip_ms - HAND_OVERS_MS)
 
 
 def _of_peers(peers: tuple[Peer, ...]) -> dict[str, float]:
@@ -109,7 +114,7 @@ def _of_peers(peers: tuple[Peer, ...]) -> dict[str, float]:
         weight = peer.decided / decided
         took = peer.acknowledged_mean_ms
         disk = min(took, peer.host.sync_mean_ms or 0.0)
-        network = min(took - disk, peer.round_trip_ms or 0.0)
+        network = min(took - disk, _way_ms(peer.round_trip_ms or 0.0))
         for cause, ms in ((DISK, disk), (NETWORK, network), (CPU, took - disk - network)):
             parts[cause] += weight * (ms / took if took else 0.0)
     if not decided:
