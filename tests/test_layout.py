@@ -42,23 +42,26 @@ COORDNODE_FOR_COORDCTL = {"annals", "client", "checking", "simulator", "storage.
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
     "__main__": {"commands", "flags"},
-    "commands": {"operations", "report", "results", "inventory", "authority", "runner", "hot", "local", "flags", "chaos", "load"},
-    "operations": {
-        "local",
-        "steps",
-        "facts",
-        "transport",
-        "chaos",
-        "logs",
-        "canary",
-        "load",
-        "engines",
+    "commands": {
+        "__main__",
+        "operations",
+        "report",
+        "results",
         "inventory",
         "authority",
-        "results",
+        "runner",
+        "hot",
+        "local",
+        "flags",
+        "chaos",
+        "load",
     },
-    "steps": {"facts", "transport", "inventory", "results"},
-    "facts": {"results"},
+    "operations": {
+        *("local", "steps", "facts", "transport", "chaos", "logs", "canary", "load", "engines"),
+        *("inventory", "authority", "onhost", "results"),
+    },
+    "steps": {"facts", "onhost", "transport", "inventory", "results"},
+    "facts": {"onhost", "results"},
     "transport": {"inventory", "results"},
     "runner": {"hot", "local"},
     "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local"},
@@ -70,6 +73,7 @@ COORDCTL: dict[str, set[str]] = {
     "local": set(),
     "inventory": {"flags"},
     "authority": set(),
+    "onhost": set(),
     "flags": set(),
     "results": set(),
     "report": {"results", "flags"},
@@ -113,7 +117,7 @@ PURE_IN_COORDCTL = tuple(
     )
 )
 REPLICATED = ("raft", "services")
-PRINTS = ("coordctl/report", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
+PRINTS = ("coordctl/report", "coordctl/onhost", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
 
 IMPURE_MODULES = frozenset(
     {

@@ -33,6 +33,12 @@ VERBS = {
     "canary": "run: does the cluster do what users need?",
     "bench": "how fast, where the time goes, and what is short",
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
+    "build": "pack what a host needs beside Python and sshd",
+    "deploy": "make the hosts run the cluster as its inventory has it",
+    "start": "the members that do not run",
+    "stop": "all members of a fleet; their data is kept",
+    "restart": "all members of a fleet, or one after the other with --rolling",
+    "destroy": "what deploy has put on the hosts; data only with --purge",
     "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "run, inject, status, revert, faults, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",
@@ -42,6 +48,7 @@ VERBS = {
     "bundle": "all that is needed to look into it elsewhere, in one archive",
     "wal": "look into members' logs: dump, verify, diff",
     "schema": "the JSON schema of a verb's -o json",
+    "completion": "what makes a shell complete coordctl's words",
     "version": "print the version",
 }
 

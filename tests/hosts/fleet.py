@@ -4,6 +4,7 @@ Each has its own network, hostname, process ids and files: an overlay of this ma
 are masked. All of it has names that tell whose it is; what a killed run left behind is removed by the next one.
 """
 
+import itertools
 import json
 import os
 import re
@@ -26,9 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).with_name("boot.sh")
 NEEDED = ("ip", "unshare", "nsenter", "setpriv", "ssh-keygen", "/usr/sbin/sshd", "useradd", "sudo", "cron")
 PLACE = Path("/tmp")
-OURS = re.compile(r"cch([0-9]+)(?:b|[vn][0-9]+)?")
+OURS = re.compile(r"(cch([0-9]+)[c-m])(?:b|[vn][0-9]+)?")  # pid of the run, which of its fleets, and what of it
 SECONDS_MAX = 60.0
 USER = "ops"
+
+_opened = itertools.count()
 
 Init = Literal["systemd", "plain"]
 
@@ -72,8 +75,9 @@ class Hosts:
     def __init__(self, count: int, init: Init) -> None:
         self.init: Init = init
         self.count = count
-        self.mark = f"cch{os.getpid()}"
-        number = os.getpid()
+        turn = next(_opened) % 11
+        self.mark = f"cch{os.getpid()}{'cdefghijklm'[turn]}"  # names of links have 15 characters at most
+        number = os.getpid() * 11 + turn
         self.prefix = f"10.{150 + number % 50}.{number // 50 % 250}"
         self.folder = PLACE / self.mark
         self.key = str(self.folder / "key")
@@ -248,7 +252,7 @@ def sweep() -> None:
 
 
 def leftovers() -> list[str]:
-    found = {match[0].rstrip("b") if match[0].endswith("b") else f"cch{match[1]}" for match in map(OURS.fullmatch, _names()) if match}
+    found = {match[1] for match in map(OURS.fullmatch, _names()) if match}
     return sorted(mark for mark in found if not _is_alive(mark))
 
 
@@ -264,7 +268,8 @@ def _is_alive(mark: str) -> bool:
         written = (PLACE / mark / "owner").read_text()
     except OSError:
         return False
-    return processes.is_running(int(mark.removeprefix("cch")), written)
+    match = OURS.fullmatch(mark)
+    return match is not None and processes.is_running(int(match[2]), written)
 
 
 def remove(mark: str) -> None:
@@ -276,7 +281,7 @@ def remove(mark: str) -> None:
         _do("ip", "netns", "del", space)
     for link in json.loads(_do("ip", "-j", "link")):
         match = OURS.fullmatch(link["ifname"])
-        if match and f"cch{match[1]}" == mark:
+        if match and match[1] == mark:
             subprocess.run(
                 ["ip", "link", "del", link["ifname"]], check=False, capture_output=True
             )  # one end of a pair takes the other along

@@ -48,8 +48,8 @@ class Inventory:
     certificate_days: int = 397
 
     def members(self) -> tuple[Host, ...]:
-        """Those that run a member from the first deployment on."""
-        return tuple(host for host in self.hosts if host.role != "spare")
+        """Those that run a member from the first deployment on. Others wait until members can be added."""
+        return tuple(host for host in self.hosts if host.role == "voter")
 
     def host(self, name: str) -> Host | None:
         return next((host for host in self.hosts if host.name == name), None)

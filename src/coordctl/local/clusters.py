@@ -37,6 +37,8 @@ class LocalCluster(NamedTuple):
     created: int  # unix seconds
     is_made: bool  # its members' folders exist
     members: tuple[LocalMember, ...]
+    tls: str = ""  # folder of a client's certificate; "": in the clear
+    inventory: str = ""  # its members run on hosts, which this file names; "": on this machine
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -69,7 +71,8 @@ def read(folder: str) -> LocalCluster | None:
         if found["format"] != FORMAT:
             raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
         members = tuple(_member(entry) for entry in found["members"])
-        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members)
+        more = (found.get("tls", ""), found.get("inventory", ""))
+        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members, *more)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -114,7 +117,8 @@ def write(cluster: LocalCluster) -> None:
         for member in cluster.members
     ]
     identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
-    text = json.dumps({"format": FORMAT, **identity, "members": members}, indent=1)
+    more = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
+    text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
     path = os.path.join(cluster.folder, DESCRIPTION)
     with open(path + ".tmp", "w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -130,6 +134,8 @@ def choose(endpoints: str, cluster: str, environment: Mapping[str, str] = os.env
     if not cluster and environment.get("COORD_ENDPOINTS"):
         return "", split(environment["COORD_ENDPOINTS"], "COORD_ENDPOINTS")
     found = chosen_local(cluster, environment)
+    if found.tls:
+        os.environ.setdefault("COORD_TLS", found.tls)  # whoever speaks to it, and what we run, is this client
     return found.name, found.endpoints()
 
 

@@ -27,6 +27,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
         raise BadRequest(f"--nodes {nodes}: give 1 to {fleet.MEMBERS_MAX}; three survive the loss of one, five of two")
     with fleet.locked(folder, until):
         found = clusters.read(folder)
+        _check_is_here(found)
         if found is not None and nodes not in (None, len(found.members)):
             raise BadRequest(
                 f"{found.name} has {len(found.members)} members, not {nodes}: leave --nodes out to go on with them, or begin anew after "
@@ -51,6 +52,11 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
         is_new=found is None,
         elapsed_ms=int((time.monotonic() - began) * 1000),
     )
+
+
+def _check_is_here(cluster: LocalCluster | None) -> None:
+    if cluster is not None and cluster.inventory:
+        raise BadRequest(f"{cluster.name} runs on the hosts of {cluster.inventory}: use `coordctl start`, `stop` or `destroy`")
 
 
 def _name_of(folder: str) -> str:
@@ -101,6 +107,7 @@ def _not_ready(cluster: LocalCluster, facts: ClusterFacts) -> Failed:
 
 def down(cluster: LocalCluster, *, purge: bool, timeout_seconds: float) -> Down:
     until = time.monotonic() + timeout_seconds
+    _check_is_here(cluster)
     undo.drop(Ledger(cluster.folder))
     with fleet.locked(cluster.folder, until):
         cluster = _adopted(clusters.read(cluster.folder) or cluster)

@@ -1,0 +1,188 @@
+"""The hosts of an inventory, connected: asked all at once, worked on all at once, under one operator's lock, everything written down."""
+
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from shlex import quote
+from typing import TypeVar
+
+from coordctl.facts import hosts as questions
+from coordctl.facts.hosts import HostFacts
+from coordctl.inventory import pins
+from coordctl.inventory.model import Host, Inventory
+from coordctl.local import processes
+from coordctl.local.clusters import state_folder
+from coordctl.steps.member import ACCOUNT, CONFIG, TLS_FILES, service_of, unit_path
+from coordctl.transport.audit import Audit, Audited
+from coordctl.transport.base import HostFailed, Ran, Script, Transport, must_run
+from coordctl.transport.pool import on_all
+from coordctl.transport.ssh import SshTransport
+from coordctl.transport.ssh_config import targets
+from coordnode.errors import WritesStopped
+
+CONNECT_SECONDS = 15.0
+ASK_SECONDS = 30.0
+LOCK_SECONDS = 900
+LOCKED_CODE = 9
+
+R = TypeVar("R")
+
+
+class OtherOperator(WritesStopped):
+    """Somebody else is at work on the fleet: who, since when, why, from where."""
+
+
+class Fleet:
+    def __init__(self, inventory: Inventory, verb: str, reason: str) -> None:
+        self.inventory = inventory
+        self.facts: dict[str, HostFacts] = {}
+        self.failed: dict[str, HostFailed] = {}  # hosts that are out, and why
+        self._verb = verb
+        self._reason = reason
+        self._audit = Audit(os.path.join(state_folder(), "audit"), inventory.name, verb, reason)
+        self._transports: dict[str, Transport] = {}
+
+    # --- being connected -------------------------------------------------------------------------------------------
+
+    def connect(self, hosts: Sequence[Host]) -> None:
+        wanted = {host.name for host in hosts}
+        reached = [target for target in targets(self.inventory, pins.read(self.inventory.beside(pins.SUFFIX))) if target.name in wanted]
+        found = on_all([(target.name, target) for target in reached], lambda target: SshTransport(target, CONNECT_SECONDS), CONNECT_SECONDS)
+        for name, one in found.items():
+            if isinstance(one, HostFailed):
+                self.failed[name] = one
+            else:
+                self._transports[name] = Audited(one, self._audit)
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()
+
+    def names(self) -> list[str]:
+        """Of those that are still with us."""
+        return [name for name in self._transports if name not in self.failed]
+
+    def at_each(self, names: Sequence[str], work: Callable[[Transport], R], seconds: float) -> dict[str, R]:
+        """Of those for which it succeeded; the others are out from then on."""
+        found = on_all([(name, self._transports[name]) for name in names], work, seconds)
+        self.failed |= {name: one for name, one in found.items() if isinstance(one, HostFailed)}
+        return {name: one for name, one in found.items() if not isinstance(one, HostFailed)}
+
+    def run(self, scripts: Mapping[str, Script], seconds: float) -> dict[str, Ran]:
+        return self.at_each(list(scripts), lambda transport: must_run(transport, scripts[transport.host], seconds), seconds)
+
+    # --- what they are like ----------------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        by_name = {host.name: host for host in self.inventory.hosts}
+
+        def ask(transport: Transport) -> HostFacts:
+            host = by_name[transport.host]
+            script = Script("facts", questions.question_text(self._question(host)))
+            asked = time.time_ns()
+            ran = transport.run(script, ASK_SECONDS)
+            answered = time.time_ns()
+            if ran.code == 3 and ran.stdout.startswith(questions.NO_PYTHON):
+                there = ran.stdout.removeprefix(questions.NO_PYTHON).strip() or "no Python at all"
+                raise HostFailed(host.name, "failed", f"it has {there}, and 3.11 or newer is needed: install python3")
+            try:
+                return questions.parse(host.name, ran.stdout, asked_unix_ns=asked, answered_unix_ns=answered)
+            except (ValueError, KeyError, TypeError, IndexError):
+                raise HostFailed(host.name, "failed", f"it did not answer what it is like: {ran.last_words()}") from None
+
+        self.facts = self.at_each(self.names(), ask, ASK_SECONDS)
+
+    def _question(self, host: Host) -> dict[str, object]:
+        cluster = self.inventory.name
+        return {
+            "folder": host.folder,
+            "cluster": cluster,
+            "account": ACCOUNT,
+            "files": [CONFIG, *TLS_FILES],
+            "unit": unit_path(cluster),
+            "service": service_of(cluster),
+            "address": host.address,
+            "port": host.port,
+        }
+
+    # --- one operator at a time ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """On every host that is reached, so that it holds without a quorum. Raises OtherOperator."""
+        me = {
+            "who": getpass.getuser(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": processes.started_mark(os.getpid()),
+            "verb": self._verb,
+            "reason": self._reason,
+            "since_unix_s": int(time.time()),
+        }
+        taken: list[str] = []
+        try:
+            for name, ran in self.at_each(self.names(), lambda transport: self._lock(transport, me), ASK_SECONDS).items():
+                if ran.code == LOCKED_CODE:
+                    raise OtherOperator(_told(name, ran.stdout))
+                if ran.code:
+                    self.failed[name] = HostFailed(name, "failed", f"it cannot be locked for us: {ran.last_words()}")
+                else:
+                    taken.append(name)
+            yield
+        finally:
+            mine = json.dumps(me)
+            scripts = {name: Script("unlock", _unlock_script(self.facts[name].base, mine)) for name in taken}
+            self.at_each(taken, lambda transport: transport.run(scripts[transport.host], ASK_SECONDS), ASK_SECONDS)
+
+    def _lock(self, transport: Transport, me: dict[str, object]) -> Ran:
+        base = self.facts[transport.host].base
+        ran = transport.run(Script("lock", _lock_script(base, json.dumps(me), "")), ASK_SECONDS)
+        if ran.code == LOCKED_CODE and _is_ours_and_dead(ran.stdout):
+            return transport.run(Script("lock", _lock_script(base, json.dumps(me), ran.stdout.strip())), ASK_SECONDS)
+        return ran
+
+
+def _lock_script(base: str, me: str, instead_of: str) -> str:
+    """Made in one moment; it counts for so long only, and what it is to take the place of must still be there."""
+    place = quote(f"{base}/operator.lock")
+    return (
+        f"umask 022\nmkdir -p {quote(base)} || exit 1\n"
+        f"if [ -e {place} ]; then\n"
+        f"    old=$(( $(date +%s) - $(date -r {place} +%s) ))\n"
+        f'    if [ "$old" -gt {LOCK_SECONDS} ] || [ "$(cat {place})" = {quote(instead_of or "-")} ]; then rm -f {place}; fi\nfi\n'
+        f"if ( set -C; echo {quote(me)} > {place} ) 2>/dev/null; then exit 0; fi\n"
+        f"[ -e {place} ] || {{ echo '{base} cannot be written' >&2; exit 1; }}\n"
+        f"cat {place}; exit {LOCKED_CODE}\n"
+    )
+
+
+def _unlock_script(base: str, me: str) -> str:
+    place = quote(f"{base}/operator.lock")
+    return f'if [ "$(cat {place} 2>/dev/null)" = {quote(me)} ]; then rm -f {place}; rmdir {quote(base)} 2>/dev/null || :; fi\n'
+
+
+def _is_ours_and_dead(text: str) -> bool:
+    """A command of this user on this machine that was killed."""
+    try:
+        found = json.loads(text)
+        is_ours = (found["who"], found["host"]) == (getpass.getuser(), socket.gethostname())
+        return is_ours and not processes.is_running(found["pid"], found["started"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _told(name: str, text: str) -> str:
+    try:
+        found = json.loads(text)
+        seconds = max(0, int(time.time()) - found["since_unix_s"])
+        why = f' "{found["reason"]}"' if found["reason"] else ""
+        return (
+            f"{found['who']}@{found['host']} (pid {found['pid']}) is at work on this cluster: {found['verb']}{why}, for {seconds} s; "
+            f"wait until that is done; its lock on {name} ends {LOCK_SECONDS // 60} min after it was taken"
+        )
+    except (ValueError, KeyError, TypeError):
+        return f"somebody is at work on this cluster: {name} has a lock that cannot be read"
