@@ -1,5 +1,6 @@
 """Clusters for tests: of bare members, or as `coordctl up` makes them; nothing of them is left behind."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 
 from tests.processes.local import Home
 from tests.processes.members import Cluster, running
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun as a job in the background of a shell: what we start would hear no Ctrl-C, either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
