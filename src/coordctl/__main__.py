@@ -40,7 +40,7 @@ VERBS = {
     "restart": "all members of a fleet, or one after the other with --rolling",
     "destroy": "what deploy has put on the hosts; data only with --purge",
     "ca": "init, issue, renew, show: certificates of members and clients",
-    "chaos": "run, inject, status, revert, faults, ls, show, validate, schema: break a cluster, and heal it",
+    "chaos": "run, inject, status, revert, faults, proxy, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "collect, tail, search, diff, explain: what all members say, brought together",
     "timeline": "restarts, elections, membership, settings, alarms, operators: one stream",

@@ -33,6 +33,8 @@ LOG_BYTES_LEAST = 64 * KIB
 LISTEN = Listen("127.0.0.1", 7001)
 PLAINTEXT = "plaintext"
 RISKS = (PLAINTEXT,)
+PROD = "prod"
+ENVIRONMENTS = ("dev", "staging", PROD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,9 @@ class NodeConfig:
     advertise: str = ""  # how others reach this member, host:port; "": the address it listens on
     tls: str = ""  # folder with ca.pem, certificate.pem, key.pem; "": in the clear
     accept: str = ""  # a risk that is taken knowingly, one of RISKS
+    environment: str = "dev"  # one of ENVIRONMENTS; nothing is broken on purpose in the last of them
+    fault_injection: bool = False  # this member may be harmed on purpose; shown by health
+    dial: tuple[tuple[int, str], ...] = ()  # how these members are reached instead of where they say; only with fault_injection
     http_listen: Listen | None = None  # a second place that speaks only HTTP, for those who may see the state but not change it
     log_file: str = ""  # where events go, one JSON object a line; "": to standard error
     log_bytes_max: int = 8 * MIB  # a larger log file is put aside, as FILE.1
@@ -68,7 +73,18 @@ class NodeConfig:
     pending_bytes_max: int = 64 * MIB  # asks of all clients that are not answered yet
 
 
-OWN = ("folder", "member", "name", "listen", "advertise", "http_listen", "log_file", "log_bytes_max", "adopt")  # differ between members
+OWN = (
+    "folder",
+    "member",
+    "name",
+    "listen",
+    "advertise",
+    "http_listen",
+    "log_file",
+    "log_bytes_max",
+    "adopt",
+    "dial",
+)  # differ between members
 
 
 class Told(TypedDict):
@@ -155,6 +171,22 @@ def _parse_risk(text: str) -> str:
     return text
 
 
+def _parse_environment(text: str) -> str:
+    if text not in ENVIRONMENTS:
+        raise ValueError(f"give one of {', '.join(ENVIRONMENTS)}")
+    return text
+
+
+def _parse_dial(text: str) -> tuple[tuple[int, str], ...]:
+    found = []
+    for part in text.split(","):
+        member, equals, place = part.partition("=")
+        if not equals or not member.isascii() or not member.isdigit():
+            raise ValueError("give ID=HOST:PORT, several with commas, for example 12=127.0.0.1:9001")
+        found.append((int(member), str(parse_listen(place))))
+    return tuple(found)
+
+
 class Key(NamedTuple):
     """One setting as people write it."""
 
@@ -174,6 +206,9 @@ KEYS: dict[str, Key] = {
     "advertise": Key("advertise", _parse_advertise, "how others reach this member, when it is not the address of --listen", "HOST:PORT"),
     "tls": Key("tls", _parse_path, "folder with ca.pem, certificate.pem and key.pem; members and clients without are refused", "DIR"),
     "accept": Key("accept", _parse_risk, "a risk taken knowingly; plaintext: whoever reaches the port may read and change all", "RISK"),
+    "environment": Key("environment", _parse_environment, "dev, staging or prod; in prod nothing is broken on purpose", "NAME"),
+    "fault-injection": Key("fault_injection", _parse_switch, "this member may be harmed on purpose; shown by health", ""),
+    "dial": Key("dial", _parse_dial, "how these members are reached, instead of where they say; with fault-injection", "ID=HOST:PORT,…"),
     "http-listen": Key("http_listen", parse_listen, "a second place that speaks only HTTP", "HOST:PORT"),
     "log-file": Key("log_file", _parse_path, "where events go instead of standard error", "FILE"),
     "log-max": Key("log_bytes_max", parse_size, "a log file that grows beyond this is put aside as FILE.1; one is kept", "8MiB"),
@@ -361,6 +396,10 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
                 f"{at(field)}: {place} can be reached from other machines, and without tls whoever reaches it may read and change "
                 f"everything: give tls a folder of certificates, or take the risk with accept = {PLAINTEXT!r}"
             )
+    if config.fault_injection and config.environment == PROD:
+        wrong.append(f"{at('fault_injection')}: nothing is broken on purpose in {PROD}: leave fault-injection out")
+    if config.dial and not config.fault_injection:
+        wrong.append(f"{at('dial')}: links are only led elsewhere to be broken on purpose: add fault-injection, or leave dial out")
     if not config.advertise and config.listen.host in ("0.0.0.0", "::"):
         wrong.append(f"{at('listen')}: others cannot connect to {config.listen.host}; say with advertise how they reach this member")
     return wrong

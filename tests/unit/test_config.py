@@ -124,3 +124,12 @@ def test_members_with_the_same_settings_have_the_same_hash_wherever_they_run() -
     different = told_settings(NodeConfig(folder="a", slow_commit_ms=50))
     assert different["config_hash"] != one["config_hash"]
     assert different["settings"] == {"slow_commit_ms": 50}
+
+
+def test_nothing_is_broken_on_purpose_in_prod_and_links_lead_elsewhere_only_to_be_broken() -> None:
+    assert "leave fault-injection out" in refused(*FOLDER, "--fault-injection", "--environment", "prod")[0]
+    assert "add fault-injection" in refused(*FOLDER, "--dial", "5=127.0.0.1:9")[0]
+    assert "give ID=HOST:PORT" in refused(*FOLDER, "--fault-injection", "--dial", "127.0.0.1:9")[0]
+    assert "give one of dev, staging, prod" in refused(*FOLDER, "--environment", "production")[0]
+    config = load([*FOLDER, "--fault-injection", "--dial", "5=127.0.0.1:9,6=[::1]:10", "--environment", "staging"], {})
+    assert config.dial == ((5, "127.0.0.1:9"), (6, "[::1]:10"))

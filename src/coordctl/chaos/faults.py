@@ -42,3 +42,16 @@ FAULTS: dict[str, Fault] = {
     ),
     "reset": Fault(NETWORK, "connections are reset as soon as they are made", f"reset_peer toxic, {_PROXY}", _BY_ITSELF),
 }
+
+
+def trouble_with_by(name: str, by: str) -> str:
+    """What is wrong with how hard a fault is asked for, and what to give instead; "": nothing."""
+    fault = FAULTS[name]
+    if fault.by is None:
+        return f"{name} knows no more or less: leave out by" if by else ""
+    try:
+        if not by:
+            return f"say how hard, such as {fault.by_example}"
+        return "" if fault.by.parse(by) else f"that does nothing: give more, such as {fault.by_example}"
+    except ValueError as error:
+        return str(error)

@@ -28,15 +28,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     fault: str
     to: str  # as it was asked for
     by: str
-    member: str  # whom it hits
+    member: str  # whom it hits; "": links
     pid: int  # the process that is hit, and its mark: no other is touched
     mark: str
+    links: list[tuple[str, str]] = []  # from, to
     owner: str
     reason: str
     began_unix_ms: int  # these two are only shown
     until_unix_ms: int
     boot: str  # of this host: another one means that its time is over
     deadline_ms: int  # on the clock that goes on in suspend
+
+    @property
+    def target(self) -> str:
+        return self.member or ", ".join(f"{source} -> {sink}" for source, sink in self.links)
 
     def is_due(self) -> bool:
         return self.boot != boot_mark() or now_ms() >= self.deadline_ms
@@ -100,13 +105,7 @@ class Ledger:
 
     def add(self, entry: Entry) -> None:
         """Durable when it returns."""
-        path = os.path.join(self.folder, entry.id + SUFFIX)
-        with open(path + ".tmp", "wb") as file:
-            file.write(msgspec.json.encode(entry))
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(path + ".tmp", path)
-        _sync(self.folder)
+        write_durably(os.path.join(self.folder, entry.id + SUFFIX), msgspec.json.encode(entry))
 
     def find(self, entry: Entry) -> Entry | None:
         """As it stands now."""
@@ -136,7 +135,7 @@ class Ledger:
             "event": event,
             "id": entry.id,
             "fault": entry.fault,
-            "member": entry.member,
+            "member": entry.target,
             **more,
         }
         path = os.path.join(self.folder, LOG)
@@ -153,6 +152,30 @@ class Ledger:
         except OSError:
             return []
         return [msgspec.json.decode(line) for line in lines if line.endswith(b"}")]
+
+
+def write_durably(path: str, content: bytes) -> None:
+    with open(path + ".tmp", "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path + ".tmp", path)
+    _sync(os.path.dirname(path))
+
+
+def is_held(path: str) -> bool:
+    """Whether a process has this lock: it goes with its process, however that ends."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _sync(folder: str) -> None:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from coordctl.chaos.faults import FAULTS, PROCESS
+from coordctl.chaos.faults import FAULTS, PROCESS, trouble_with_by
 from coordctl.chaos.grammar import LASTS_MS_MAX, SECTIONS, TOP, Field
 from coordctl.chaos.lined import Fields, Mistake, Node, NotYaml, Rows, Text, parse_lined
 from coordctl.chaos.targets import Target
@@ -207,21 +207,9 @@ class _Reading:
                 self.wrong(entry.line_of("for"), "for: 0 is no time: give how long it lasts, such as 5s")
             if fault.kind == PROCESS and row.to.arrow:
                 self.wrong(entry.line_of("to"), f"{row.do} hits members, not links: leave out the arrow")
-            if fault.by is None and row.by:
-                self.wrong(entry.line_of("by"), f"{row.do} knows no more or less: leave out by")
-            elif fault.by is not None:
-                self._check_by(row, entry)
-
-    def _check_by(self, row: Row, entry: _Entry) -> None:
-        fault = FAULTS[row.do]
-        assert fault.by is not None
-        try:
-            if not row.by:
-                raise ValueError(f"say how hard, such as by: {fault.by_example}")
-            if not fault.by.parse(row.by):
-                raise ValueError(f"that does nothing: give more, such as {fault.by_example}")
-        except ValueError as error:
-            self.wrong(entry.line_of("by"), f"{row.do}: by: {row.by or 'nothing'}: {error}")
+            by = trouble_with_by(row.do, row.by)
+            if by:
+                self.wrong(entry.line_of("by"), f"{row.do}: by: {row.by or 'nothing'}: {by}")
 
     def _probe(self, entry: _Entry) -> Probe:
         kinds = [kind for kind in ("ask", "http", "command") if kind in entry.values]

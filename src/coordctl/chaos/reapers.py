@@ -2,7 +2,8 @@
 
     python -m coordctl.chaos.reapers FOLDER a
 
-They end when nothing is left to undo. What they do may be done twice, by both, and cut short anywhere: that is the same as once.
+They keep the proxies running where these are installed, and end when nothing is left to undo.
+What they do may be done twice, by both, and cut short anywhere: that is the same as once.
 """
 
 import fcntl
@@ -11,8 +12,8 @@ import sys
 import time
 from contextlib import suppress
 
-from coordctl.chaos import undo
-from coordctl.chaos.ledger import Ledger
+from coordctl.chaos import links, undo
+from coordctl.chaos.ledger import Ledger, is_held
 from coordctl.local import processes
 from coordctl.local.fleet import Failed
 from coordnode.errors import CoordError
@@ -29,18 +30,7 @@ def _lock_path(ledger: Ledger, name: str) -> str:
 
 
 def is_there(ledger: Ledger, name: str) -> bool:
-    """Its lock goes with its process, however that ends."""
-    try:
-        descriptor = os.open(_lock_path(ledger, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
+    return is_held(_lock_path(ledger, name))
 
 
 def ensure(ledger: Ledger) -> None:
@@ -79,11 +69,14 @@ class Reaper:
         for entry in entries:
             if not entry.is_due():
                 undo.tend(self._ledger, entry)
-        return bool(entries)
+        return bool(entries) or links.read(self._ledger) is not None
 
     def watch(self) -> None:
         if not is_there(self._ledger, self._other):
             _start(self._ledger, self._other)
+        installation = links.read(self._ledger)
+        if installation is not None:
+            links.start(self._ledger, installation)
 
 
 def main(argv: list[str]) -> int:
@@ -99,10 +92,11 @@ def main(argv: list[str]) -> int:
             has_more = reaper.turn()
             if not has_more:
                 with ledger.locked():
-                    if not ledger.entries():
+                    if not ledger.entries() and links.read(ledger) is None:
+                        links.stop(ledger)
                         os.close(lock)
                         return 0
-            if time.monotonic() - watched > OWN_SECONDS_MAX:  # whoever was started needs a moment to have its lock
+            if has_more and time.monotonic() - watched > OWN_SECONDS_MAX:  # whoever was started needs a moment to have its lock
                 reaper.watch()
                 watched = time.monotonic()
         except CoordError as error:

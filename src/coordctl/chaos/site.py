@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from coordctl.chaos import reapers, undo
+from coordctl.chaos import links, reapers, undo
 from coordctl.chaos.ledger import Entry, Ledger, boot_mark
 from coordctl.local import processes
 from coordctl.local.clusters import LocalCluster
@@ -21,6 +21,7 @@ class Wanted(NamedTuple):
     to: str
     by: str
     members: tuple[str, ...]  # of this host
+    links: tuple[tuple[str, str], ...]  # whose proxies are on this host
     for_ms: int
     owner: str
     reason: str
@@ -40,6 +41,9 @@ class Site(Protocol):
     def reapers(self) -> int:
         """How many of the two run."""
 
+    def has_proxies(self) -> bool:
+        """In the links: then what hits links can be injected."""
+
     def notes(self, last: int) -> list[dict[str, Any]]:
         """What was begun and healed lately."""
 
@@ -53,13 +57,14 @@ class LocalSite:
         with self._ledger.locked():
             reapers.ensure(self._ledger)  # neither leaves while we have the lock
             entries = [self._entry(wanted, name) for name in wanted.members]
+            entries += [self._on_links(wanted)] if wanted.links else []
             for entry in entries:
                 self._ledger.add(entry)
         for entry in entries:
             self._ledger.note("begun", entry, owner=entry.owner, reason=entry.reason)
-        troubles = [f"{entry.member}: {trouble}" for entry, trouble in undo.strike(entries) if trouble]
+        troubles = [f"{entry.target}: {trouble}" for entry, trouble in undo.strike(self._ledger, entries, wanted.for_ms) if trouble]
         if troubles:
-            left = [f"{entry.member}: {trouble}" for entry, trouble in self.heal(entries) if trouble]
+            left = [f"{entry.target}: {trouble}" for entry, trouble in self.heal(entries) if trouble]
             also = f"; and it could not be undone at once, the reapers go on with that: {'; '.join(left)}" if left else "; all is undone"
             raise Failed(f"{wanted.fault} did not take: {'; '.join(troubles)}{also}")
         return entries
@@ -68,22 +73,13 @@ class LocalSite:
         member = next(one for one in self._cluster.members if one.name == name)
         if not processes.is_running(member.pid, member.started):
             raise Failed(f"{name} does not run, so there is nothing to break: start it with `coordctl up`")
-        unix_ms = time.time_ns() // 1_000_000
-        return Entry(
-            id=os.urandom(4).hex(),
-            fault=wanted.fault,
-            to=wanted.to,
-            by=wanted.by,
-            member=name,
-            pid=member.pid,
-            mark=member.started,
-            owner=wanted.owner,
-            reason=wanted.reason,
-            began_unix_ms=unix_ms,
-            until_unix_ms=unix_ms + wanted.for_ms,
-            boot=boot_mark(),
-            deadline_ms=now_ms() + wanted.for_ms,
-        )
+        return _entry(wanted, name, member.pid, member.started)
+
+    def _on_links(self, wanted: Wanted) -> Entry:
+        installation = links.read(self._ledger)
+        if installation is None or not installation.is_used:
+            raise Failed(f"{wanted.fault} needs the proxies in the links: `coordctl chaos proxy install`")
+        return _entry(wanted, "", 0, "")
 
     def active(self) -> list[Entry]:
         return self._ledger.entries()
@@ -91,8 +87,32 @@ class LocalSite:
     def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
         return undo.heal(self._ledger, entries)
 
+    def has_proxies(self) -> bool:
+        installation = links.read(self._ledger)
+        return installation is not None and installation.is_used
+
     def notes(self, last: int) -> list[dict[str, Any]]:
         return self._ledger.notes(last)
 
     def reapers(self) -> int:
         return sum(reapers.is_there(self._ledger, name) for name in reapers.NAMES) if os.path.isdir(self._ledger.folder) else 0
+
+
+def _entry(wanted: Wanted, member: str, pid: int, mark: str) -> Entry:
+    unix_ms = time.time_ns() // 1_000_000
+    return Entry(
+        id=os.urandom(4).hex(),
+        fault=wanted.fault,
+        to=wanted.to,
+        by=wanted.by,
+        member=member,
+        pid=pid,
+        mark=mark,
+        links=[] if member else list(wanted.links),
+        owner=wanted.owner,
+        reason=wanted.reason,
+        began_unix_ms=unix_ms,
+        until_unix_ms=unix_ms + wanted.for_ms,
+        boot=boot_mark(),
+        deadline_ms=now_ms() + wanted.for_ms,
+    )

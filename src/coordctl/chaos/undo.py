@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from coordctl.chaos import links
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.local import clusters, fleet, processes
 from coordctl.local.clusters import LocalMember, host_and_port
@@ -21,8 +22,13 @@ KILL, PAUSE, CRASH_LOOP = "kill", "pause", "crash-loop"
 SIGNALS = {KILL: signal.SIGKILL, PAUSE: signal.SIGSTOP, CRASH_LOOP: signal.SIGKILL}
 
 
-def strike(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[tuple[Entry, str]]:
     """All at once; with each what is wrong, or "": it was seen to have taken."""
+    if entries[0].links:
+        installation = links.read(ledger)
+        return [
+            (one, links.strike(installation, one, for_ms) if installation is not None else "no proxies are installed") for one in entries
+        ]
     for entry in entries:
         processes.send(entry.pid, entry.mark, SIGNALS[entry.fault])
     return [(entry, _await(partial(_has_taken, entry), TAKES_SECONDS_MAX, _NOT_TAKEN[entry.fault])) for entry in entries]
@@ -31,8 +37,20 @@ def strike(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
 _NOT_TAKEN = {KILL: "its process runs still", PAUSE: "its process does not stand still", CRASH_LOOP: "its process runs still"}
 
 
+_MEASURED = {
+    "cut": "nothing passes",
+    "delay": "all is late",
+    "bandwidth": "all is slow",
+    "loss": "pieces come late",
+    "reset": "connections are reset",
+}
+
+
 def seen(entry: Entry) -> str:
     """What was seen of it once it took."""
+    if entry.links:
+        count = f"{len(entry.links)} link" + ("s" if len(entry.links) > 1 else "")
+        return f"{count} measured, {_MEASURED[entry.fault]}"
     return "process stopped" if entry.fault == PAUSE else "process gone"
 
 
@@ -62,7 +80,12 @@ def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
 
 def _undo(ledger: Ledger, entry: Entry) -> str:
     try:
-        if entry.fault == PAUSE:
+        installation = links.read(ledger) if entry.links else None
+        if installation is not None:
+            links.cure(installation, entry)
+        elif entry.links:
+            pass  # the proxies went, and the fault with them
+        elif entry.fault == PAUSE:
             processes.send(entry.pid, entry.mark, signal.SIGCONT)
         else:
             _start(ledger, entry)
@@ -72,6 +95,9 @@ def _undo(ledger: Ledger, entry: Entry) -> str:
 
 
 def _is_over(ledger: Ledger, entry: Entry) -> bool:
+    if entry.links:
+        installation = links.read(ledger)
+        return installation is None or links.is_cured(installation, entry)
     if entry.fault == PAUSE:  # a process that is gone stands still no more
         return not processes.is_stopped(entry.pid, entry.mark)
     member = _member(ledger.cluster_folder, entry.member)
@@ -120,6 +146,8 @@ def drop(ledger: Ledger) -> None:
                 processes.send(entry.pid, entry.mark, signal.SIGCONT)
             if ledger.remove(entry):
                 ledger.note("dropped", entry)
+        links.remove(ledger)
+        links.stop(ledger)
 
 
 def _member(cluster_folder: str, name: str) -> LocalMember | None:

@@ -1,4 +1,4 @@
-"""`coordctl chaos`: run, inject, status, revert, faults, ls, show, validate, schema"""
+"""`coordctl chaos`: run, inject, status, revert, faults, proxy, ls, show, validate, schema"""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from coordctl.chaos.values import shown_ms
 from coordctl.commands import options
 from coordctl.commands.units import DURATION
 from coordctl.local.clusters import chosen_local
-from coordctl.operations import chaos_faults, chaos_run
+from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, REFUSED, Kind
@@ -107,6 +107,7 @@ def _table(found: ChaosShow) -> list[str]:
 @click.argument("fault")
 @click.argument("target", nargs=-1, required=True)
 @click.option("--for", "for_seconds", type=DURATION, required=True, help="How long: every fault ends.")
+@click.option("--by", default="", metavar="HOW", help="How hard: delay 200ms, bandwidth 64KiB/s, loss 5%.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws who is meant by random, follower, minority …")
 @click.option("--reason", default="", metavar="TEXT", help="Written down with it.")
 @click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
@@ -117,6 +118,7 @@ def inject(
     fault: str,
     target: tuple[str, ...],
     for_seconds: float,
+    by: str,
     seed: int,
     reason: str,
     accept: str | None,
@@ -126,9 +128,10 @@ def inject(
 ) -> int:
     """Do FAULT to TARGET, and return once it was seen to have taken. It ends by itself, also when this command is killed.
 
-    TARGET is leader, follower, random, minority, majority, all, a share such as 40%, or names such as n1 or n1,n3.
+    TARGET is leader, follower, random, minority, majority, all, a share such as 40%, or names such as n1 or n1,n3; for what hits
+    links two of these with -> or <-> between them, such as 'n1 -> n3' or 'leader <-> others', in quotes.
     """
-    asked = chaos_faults.Asked(fault, " ".join(target), "", round(for_seconds * 1000), seed, reason, accept or "")
+    asked = chaos_faults.Asked(fault, " ".join(target), by, round(for_seconds * 1000), seed, reason, accept or "")
     try:
         done = chaos_faults.inject(chosen_local(cluster), asked)
     except chaos_faults.BeyondQuorum as error:
@@ -173,10 +176,11 @@ def revert(ids: tuple[str, ...], everything: bool, cluster: str, quiet: bool, ou
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
+@options.cluster
 @output
-def faults(output: str) -> int:
+def faults(cluster: str, output: str) -> int:
     """Every fault: what it does, by which mechanism, how it ends, and whether it can be done to a cluster on this machine."""
-    found = chaos_faults.faults()
+    found = chaos_faults.faults(chaos_proxy.is_installed(cluster))
     for one in found:
         if output == "json":
             screen.json_line(one)
@@ -262,11 +266,32 @@ def _verdict_lines(done: ChaosRun) -> list[str]:
     return [*lines, *([f"  histories: {done.kept}"] if done.kept else [])]
 
 
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.argument("act", type=click.Choice(["install", "remove"]))
+@options.cluster
+@options.timeout("2m")
+@options.quiet
+@output
+def proxy(act: str, cluster: str, timeout_seconds: float, quiet: bool, output: str) -> int:
+    """Put a proxy into every link between members, or take them out again; members are restarted one at a time for it.
+
+    Done twice it changes nothing; cut short, a second time goes on with it. `coordctl down` takes them out, too.
+    """
+    change = chaos_proxy.install if act == "install" else chaos_proxy.remove
+    done = change(chosen_local(cluster), timeout_seconds)
+    if output == "json":
+        screen.json_line(done)
+    elif not quiet:
+        restarted = f"; restarted one at a time: {', '.join(done.restarted)}" if done.restarted else ""
+        what = f"{done.links} links through proxies, each seen to pass; API {done.api}" if done.links else "no proxies in its links"
+        screen.line(f"{done.cluster}: {what}{restarted}")
+    return done.exit_code
+
+
 def _told(done: ChaosInjected) -> list[str]:
-    words = {"kill": "killed", "pause": "stopped", "crash-loop": "killed, again and again"}
+    word = {"kill": "killed", "pause": "stopped", "crash-loop": "killed, again and again"}.get(done.fault, done.fault)
     lines = [
-        f"{one.member}{' (leader)' if one.member == done.leader_before else ''} {words[done.fault]}; verified: {one.verified}."
-        for one in done.faults
+        f"{one.member}{' (leader)' if one.member == done.leader_before else ''} {word}; verified: {one.verified}." for one in done.faults
     ]
     if done.leaderless_ms and done.leader_after:
         lines[-1] += f" {done.leader_after} leads after {done.leaderless_ms / 1000:.2f} s."
@@ -294,6 +319,7 @@ VERBS = {
     "status": (status, Kind.QUERY),
     "revert": (revert, Kind.ACTION),
     "faults": (faults, Kind.QUERY),
+    "proxy": (proxy, Kind.ACTION),
     "ls": (ls, Kind.QUERY),
     "show": (show, Kind.QUERY),
     "validate": (validate, Kind.PROBE),

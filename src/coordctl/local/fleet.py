@@ -17,6 +17,7 @@ from coordctl.local.clusters import LocalCluster, LocalMember, forget_led, write
 from coordnode.errors import CoordError, Overloaded
 
 LOCK_FILE = "lock"  # of the cluster's folder, and of a member's own
+LINKS_FILE = "links.json"  # in it: which proxy stands in which link
 CHAOS_FOLDER = "chaos"  # what is broken on purpose, as long as it is
 PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
 ID_MAX = 2**53 - 1
@@ -67,14 +68,14 @@ def plan(folder: str, name: str, members: int) -> LocalCluster:
     """Ids and free ports for a new cluster; written down before anything is made, so that making can be repeated."""
     chance = random.SystemRandom()
     ids = [chance.randint(1, ID_MAX) for _ in range(members)]
-    ports = _free_ports(members, chance)
+    ports = free_ports(members, chance)
     made = [LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}") for number in range(1, members + 1)]
     cluster = LocalCluster(folder, name, chance.randint(1, ID_MAX), int(time.time()), False, tuple(made))
     write(cluster)
     return cluster
 
 
-def _free_ports(count: int, chance: random.Random) -> list[int]:
+def free_ports(count: int, chance: random.Random) -> list[int]:
     ports: list[int] = []
     for port in chance.sample(range(PORT_MIN, PORT_MAX), 1_000):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -133,8 +134,20 @@ def start_one(cluster: LocalCluster, member: LocalMember) -> Started:
     path = log_path(cluster, member)
     arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
     arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
-    process = processes.start(arguments, path, cluster.folder)
+    process = processes.start([*arguments, *_detour(cluster, member)], path, cluster.folder)
     return Started(member._replace(pid=process.pid, started=processes.started_mark(process.pid)), process)
+
+
+def _detour(cluster: LocalCluster, member: LocalMember) -> list[str]:
+    """Its links to the others lead through proxies, as long as these are installed."""
+    import json
+
+    try:
+        with open(os.path.join(cluster.folder, CHAOS_FOLDER, LINKS_FILE), encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        return []
+    return ["--fault-injection", "--dial", found["dial"][member.name]] if found["is_used"] else []
 
 
 def holder(cluster: LocalCluster, member: LocalMember) -> LocalMember | None:

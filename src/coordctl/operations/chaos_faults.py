@@ -6,10 +6,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, PROCESS
+from coordctl.chaos.faults import FAULTS, PROCESS, trouble_with_by
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import LocalSite, Wanted
-from coordctl.chaos.targets import Members, parse_target
+from coordctl.chaos.targets import Members, Target, parse_target
 from coordctl.chaos.undo import seen
 from coordctl.facts.members import ClusterFacts
 from coordctl.local.clusters import LocalCluster
@@ -43,6 +43,17 @@ class Asked(NamedTuple):
     accept: str  # "": no risk
 
 
+class Hit(NamedTuple):
+    """Whom a fault hits: members, or links."""
+
+    members: tuple[str, ...]
+    links: tuple[radius.Link, ...]
+
+    @property
+    def text(self) -> str:
+        return ", ".join([*self.members, *[f"{source} -> {sink}" for source, sink in self.links]])
+
+
 class Scene:
     """A cluster as it is now, with what is broken in it."""
 
@@ -55,10 +66,23 @@ class Scene:
         self.members = Members(self.voters, self.facts.leader_name)
         self.well = [one.shown_name for one in self.facts.members if self.facts.state(one) == "ok"]
 
-    def radius(self, hit: Sequence[str], cut: Sequence[radius.Link] = ()) -> radius.Radius:
-        already = [entry for entry in self.active if FAULTS[entry.fault].kind == PROCESS]
-        broken = [f"{entry.fault} {entry.member}" for entry in already]
-        return radius.judge(self.voters, self.well, [*hit, *[entry.member for entry in already]], cut, broken)
+    def hit_by(self, fault: str, target: Target, chance: Random) -> Hit:
+        """Raises ValueError when nobody is meant."""
+        if FAULTS[fault].kind == PROCESS:
+            return Hit(tuple(target.members(self.members, chance)), ())
+        return Hit((), tuple(target.links(self.members, chance)))
+
+    def radius(self, fault: str, hit: Hit) -> radius.Radius:
+        already = [entry for entry in self.active if FAULTS[entry.fault].takes_quorum]
+        cut = [pair for entry in already for pair in entry.links] + list(hit.links if FAULTS[fault].takes_quorum else ())
+        members = [*hit.members, *[entry.member for entry in already if entry.member]]
+        return radius.judge(self.voters, self.well, members, cut, [f"{entry.fault} {entry.target}" for entry in already])
+
+    def refuse_twice(self, hit: Hit) -> None:
+        for entry in self.active:
+            if entry.member in hit.members or any(pair in hit.links for pair in entry.links):
+                until = f"`coordctl chaos revert {entry.id}` ends that"
+                raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
 
 
 def check(asked: Asked) -> None:
@@ -72,6 +96,9 @@ def check(asked: Asked) -> None:
         raise BadRequest(f"{asked.to}: {error}") from None
     if fault.kind == PROCESS and target.arrow:
         raise BadRequest(f"{asked.fault} hits members, not links: leave out the arrow")
+    by = trouble_with_by(asked.fault, asked.by)
+    if by:
+        raise BadRequest(f"--by {asked.by or 'nothing'}: {by}")
     if asked.for_ms <= 0:
         raise BadRequest("--for 0s is no time: give how long it lasts, such as 30s; every fault ends")
     if asked.accept and not asked.reason:
@@ -84,22 +111,19 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
     if not scene.facts.answered:
         raise Busy(f"no member of {cluster.name} answers: nothing was broken; start it with `coordctl up -c {cluster.name}`")
     try:
-        hit = parse_target(asked.to).members(scene.members, Random(asked.seed))
+        hit = scene.hit_by(asked.fault, parse_target(asked.to), Random(asked.seed))
     except ValueError as error:
         raise Missing(f"{asked.to}: {error}") from None
-    for entry in scene.active:
-        if entry.member in hit:
-            until = f"`coordctl chaos revert {entry.id}` ends that"
-            raise Busy(f"{entry.member} is broken already, by {entry.fault} of {entry.owner}: {until}")
-    found = scene.radius(hit)
+    scene.refuse_twice(hit)
+    found = scene.radius(asked.fault, hit)
     if found.is_beyond and asked.accept != BEYOND_QUORUM:
-        raise BeyondQuorum(f"{asked.fault} {', '.join(hit)}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
+        raise BeyondQuorum(f"{asked.fault} {hit.text}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
     began = time.monotonic()
-    wanted = Wanted(asked.fault, asked.to, asked.by, tuple(hit), asked.for_ms, who(), asked.reason)
+    wanted = Wanted(asked.fault, asked.to, asked.by, hit.members, hit.links, asked.for_ms, who(), asked.reason)
     entries = scene.site.inject(wanted)
     leader_before = scene.facts.leader_name
     leader_after, took_ms = leader_before, 0
-    if leader_before in hit and not found.is_beyond:
+    if leader_before in hit.members and not found.is_beyond:
         leader_after, took_ms = _new_leader(cluster, leader_before, scene.facts.term, began)
     return ChaosInjected(
         cluster=cluster.name,
@@ -108,7 +132,7 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
         for_ms=asked.for_ms,
         faults=[_active(entry) for entry in entries],
         leader_before=leader_before,
-        leader_after="" if found.is_beyond and leader_before in hit else leader_after,
+        leader_after="" if found.is_beyond and leader_before in hit.members else leader_after,
         leaderless_ms=took_ms,
         can_lose=max(found.left - found.quorum, -1),
     )
@@ -133,7 +157,7 @@ def _active(entry: Entry) -> ChaosActive:
     return ChaosActive(
         id=entry.id,
         fault=entry.fault,
-        member=entry.member,
+        member=entry.target,
         to=entry.to,
         owner=entry.owner,
         reason=entry.reason,
@@ -168,14 +192,14 @@ def revert(cluster: LocalCluster, ids: Sequence[str], *, everything: bool) -> Ch
     active = site.active()
     chosen = active if everything else [entry for entry in active if entry.id in ids]
     healed = site.heal(chosen)
-    left = [f"{entry.fault} {entry.member}: {trouble}" for entry, trouble in healed if trouble]
+    left = [f"{entry.fault} {entry.target}: {trouble}" for entry, trouble in healed if trouble]
     if left:
         raise Failed(f"not all is undone, the reapers go on with it: {'; '.join(left)}")
     reverted = [_active(entry) for entry, _ in healed]
     return ChaosReverted(cluster=cluster.name, reverted=reverted, left=[_active(one) for one in site.active()])
 
 
-def faults() -> list[ChaosFault]:
+def faults(has_proxies: bool) -> list[ChaosFault]:
     return [
         ChaosFault(
             fault=name,
@@ -184,8 +208,8 @@ def faults() -> list[ChaosFault]:
             by=f"--by {fault.by_example}" if fault.by is not None else "",
             mechanism=fault.mechanism,
             ends=fault.ends,
-            can_be_injected=fault.kind == PROCESS,
-            why_not="" if fault.kind == PROCESS else "its proxy is not installed",
+            can_be_injected=fault.kind == PROCESS or has_proxies,
+            why_not="" if fault.kind == PROCESS or has_proxies else "its proxy is not installed",
         )
         for name, fault in FAULTS.items()
     ]

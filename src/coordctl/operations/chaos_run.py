@@ -150,8 +150,8 @@ class _Run:
         elif scene.active:
             trouble = "something is broken on purpose already: `coordctl chaos revert --all`"
         for row in self._playbook.rows:
-            if FAULTS[row.do].kind != PROCESS:
-                trouble = trouble or f"row {row.number}: {row.do} cannot be injected here: {FAULTS[row.do].mechanism} is not there"
+            if FAULTS[row.do].kind != PROCESS and not self._site.has_proxies():
+                trouble = trouble or f"row {row.number}: {row.do} cannot be injected here: first `coordctl chaos proxy install`"
         if trouble:
             raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, trouble))
 
@@ -216,20 +216,21 @@ class _Run:
     def _inject(self, row: Row) -> None:
         scene = Scene(self._cluster)
         try:
-            hit = row.to.members(scene.members, self._chance)
+            hit = scene.hit_by(row.do, row.to, self._chance)
         except ValueError as error:
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
-        radius = scene.radius(hit)
+        scene.refuse_twice(hit)
+        radius = scene.radius(row.do, hit)
         if radius.is_beyond and self._asked.accept != BEYOND_QUORUM:
-            sentence = f"{row.do} {', '.join(hit)}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
+            sentence = f"{row.do} {hit.text}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
         began_ms = self._ms()
         reason = self._asked.reason or f"playbook {self._playbook.name}, row {row.number}"
-        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, tuple(hit), row.for_ms, who(), reason))
+        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, hit.members, hit.links, row.for_ms, who(), reason))
         self._entries += entries
         self._done.append(Done(row.number, began_ms, began_ms + row.for_ms))
-        self._rows.append(ChaosRunRow(row=row.number, do=row.do, members=hit, began_ms=began_ms, verified=chaos_faults.seen_of(entries)))
-        self._say(f"{row.do} {', '.join(hit)} for {row.for_ms / 1000:g} s; verified: {chaos_faults.seen_of(entries)}")
+        self._rows.append(ChaosRunRow(row=row.number, do=row.do, hit=hit.text, began_ms=began_ms, verified=chaos_faults.seen_of(entries)))
+        self._say(f"{row.do} {hit.text} for {row.for_ms / 1000:g} s; verified: {chaos_faults.seen_of(entries)}")
 
     # --- afterwards ------------------------------------------------------------------------------------------------
 
@@ -241,12 +242,12 @@ class _Run:
             left = [entry for entry in self._site.active() if entry.id in ours]
             early = [entry for entry in left if not entry.is_due()]
             for entry, trouble in self._site.heal(early):
-                self._say(f"{entry.fault} {entry.member}: " + (trouble or "reverted"))
+                self._say(f"{entry.fault} {entry.target}: " + (trouble or "reverted"))
             if not left or time.monotonic() > until:
                 break
             time.sleep(LOOK_SECONDS)
         if left:
-            names = ", ".join(f"{entry.fault} {entry.member}" for entry in left)
+            names = ", ".join(f"{entry.fault} {entry.target}" for entry in left)
             self._verdicts.append(Verdict("revert", "", verdicts.NOT_REVERTED, f"{names}: see `coordctl chaos status`"))
         elif self._entries:
             self._say("all faults are over")

@@ -117,6 +117,9 @@ def _all_is_well(facts: ClusterFacts, well: int) -> str:
     verdict, index = facts.digests()
     if verdict == "equal":
         words.append(f"digest equal at index {index}")
+    harmed = [one.shown_name for one in facts.answered if one.status is not None and one.status.get("fault_injection")]
+    if harmed:
+        words.append(f"faults can be injected into {', '.join(harmed)}")
     commits = [one.p99_ms(COMMIT) for one in facts.members if one.status is facts.leader_status]
     if commits and commits[0] is not None:
         words.append(f"p99 commit {commits[0]:.1f} ms")

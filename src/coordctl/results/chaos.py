@@ -66,7 +66,7 @@ class ChaosActive(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     fault: str
-    member: str
+    member: str  # or links
     to: str  # as it was asked for
     owner: str
     reason: str
@@ -141,7 +141,7 @@ class ChaosRunRow(msgspec.Struct, frozen=True, kw_only=True):
 
     row: int
     do: str
-    members: list[str]
+    hit: str  # members, or links
     began_ms: int
     verified: str
 
@@ -167,3 +167,13 @@ class ChaosRun(msgspec.Struct, frozen=True, kw_only=True):
     told: list[ChaosTold]
     kept: str  # folder with the histories; "": all was green, and nothing is kept
     elapsed_ms: int
+
+
+class ChaosProxy(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.chaos-proxy/1"] = "coordctl.chaos-proxy/1"
+    outcome: Literal["installed", "removed"]
+    exit_code: Literal[0] = 0
+    cluster: str
+    links: int  # through proxies
+    api: str  # of toxiproxy; "": there is none
+    restarted: list[str]  # members, one at a time

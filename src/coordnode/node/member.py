@@ -451,13 +451,15 @@ class Member:
 
     def _connect(self, members: Sequence[MemberId], contacts: Mapping[MemberId, str]) -> None:
         addresses: dict[MemberId, Address] = {}
+        elsewhere = dict(self.config.dial)
         for member in members:
             if member == self.identity.member:
                 continue
+            contact = elsewhere.get(member) or contacts.get(member, "")
             try:
-                addresses[member] = Address(*parse_address(contacts.get(member, "")))
+                addresses[member] = Address(*parse_address(contact))
             except BadRequest:
-                self.telemetry.emit("contact_unreadable", peer=member, contact=contacts.get(member, ""))
+                self.telemetry.emit("contact_unreadable", peer=member, contact=contact)
         self.peers.set_members(addresses)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -69,6 +69,8 @@ def status(member: Member) -> dict[str, Any]:
         "name": member.name,
         "address": member.address,
         "advertise": member.advertise,
+        "fault_injection": member.config.fault_injection,
+        "dial": {str(other): place for other, place in member.config.dial},
         "version": __version__,
         "level": machine.level if machine is not None else None,
         "level_max": SUPPORTED_LEVEL,

@@ -127,7 +127,7 @@ def test_a_fault_is_due_at_its_deadline_after_another_boot_and_when_it_is_told_s
 def test_a_pid_that_was_given_to_another_process_is_not_touched(tmp_path: Path) -> None:
     """Ours: it would stand still, and so would this test."""
     ours = entry(pid=os.getpid(), mark="another process")
-    ((_, trouble),) = undo.strike([ours])
+    ((_, trouble),) = undo.strike(Ledger(str(tmp_path)), [ours], 1_000)
     assert trouble == "its process does not stand still"
     assert not processes.is_stopped(os.getpid(), processes.started_mark(os.getpid()))
 

@@ -89,7 +89,7 @@ def test_what_the_schema_refuses_the_parser_refuses() -> None:
         (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: a -> b -> c}]\n", 3, "one arrow at most"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: N1}]\n", 3, "give leader, follower"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: kill, to: n1, by: 3}]\n", 3, "leave out by"),
-        (HEAD + "rows: [{at: 1s, for: 1s, do: delay, to: n1}]\n", 3, "say how hard, such as by: 200ms"),
+        (HEAD + "rows: [{at: 1s, for: 1s, do: delay, to: n1}]\n", 3, "say how hard, such as 200ms"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: loss, to: n1, by: 200%}]\n", 3, "give 0% to 100%"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: loss, to: n1, by: 0%}]\n", 3, "that does nothing"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: bandwidth, to: n1, by: 0B/s}]\n", 3, "use do: cut"),

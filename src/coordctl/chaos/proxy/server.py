@@ -1,15 +1,17 @@
 """The embedded proxy as a process of its own.
 
-    python -m coordctl.chaos.proxy.server --listen 127.0.0.1:8474 [--config FILE]
+    python -m coordctl.chaos.proxy.server --listen 127.0.0.1:8474 [--config FILE] [--lock FILE]
 
 FILE holds proxies as toxiproxy's does: a list of {name, listen, upstream, enabled}.
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from coordctl.chaos.proxy.api import Answer, Api, Request
@@ -107,12 +109,32 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _owned(path: str) -> bool:
+    """For as long as this process lives; its pid is written into it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + 2  # somebody may just be looking whether it is held
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    return True
+
+
 def main(argv: list[str]) -> int:
     options = dict(zip(argv[::2], argv[1::2], strict=True))
     configured: list[dict[str, Any]] = []
     if "--config" in options:
         with open(options["--config"], encoding="utf-8") as file:
             configured = json.load(file)
+
+    if "--lock" in options and not _owned(options["--lock"]):
+        return 0  # another one was faster
 
     async def run() -> None:
         loop = asyncio.get_running_loop()

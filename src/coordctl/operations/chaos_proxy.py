@@ -1,0 +1,110 @@
+"""`chaos proxy install` and `remove`: members of a running cluster are led through proxies, and back, one at a time."""
+
+import signal
+import time
+
+from coordctl.chaos import links, reapers
+from coordctl.chaos.ledger import Ledger
+from coordctl.chaos.links import Installation
+from coordctl.facts.members import ClusterFacts
+from coordctl.local import clusters, fleet, processes
+from coordctl.local.clusters import LocalCluster
+from coordctl.local.fleet import Failed
+from coordctl.operations import status, statuses
+from coordctl.results.chaos import ChaosProxy
+from coordnode.errors import Busy, CoordError
+
+ASK_SECONDS = 1.0
+PAUSE_SECONDS = 0.05
+
+
+def is_installed(cluster: str) -> bool:
+    """Where no cluster is meant, none is."""
+    try:
+        installation = links.read(Ledger(clusters.chosen_local(cluster).folder))
+    except CoordError:
+        return False
+    return installation is not None and installation.is_used
+
+
+def install(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
+    until = time.monotonic() + timeout_seconds
+    ledger = Ledger(cluster.folder)
+    if len(cluster.members) < 2:
+        raise Busy(f"{cluster.name} has one member, and so no links: `coordctl up --nodes 3` makes one that has")
+    _must_be_well(cluster)
+    with ledger.locked():
+        found = links.read(ledger) or links.plan(cluster)
+        installation = Installation(is_used=True, api=found.api, links=found.links, dial=found.dial)
+        links.write(ledger, installation)
+        reapers.ensure(ledger)
+        links.start(ledger, installation)
+    links.await_served(ledger, installation)
+    restarted = _lead(cluster, until, through_proxies=True)
+    dead = [f"{one} -> {other}" for (one, other), heard in links.matrix(installation, _pairs(installation)).items() if heard != "answer"]
+    if dead:
+        raise Failed(
+            f"nothing comes through {', '.join(dead)}: see {ledger.folder}/proxy.log; `coordctl chaos proxy remove` leads around them"
+        )
+    return ChaosProxy(outcome="installed", cluster=cluster.name, links=len(installation.links), api=installation.api, restarted=restarted)
+
+
+def _pairs(installation: Installation) -> list[links.Pair]:
+    return [(one.source, one.target) for one in installation.links]
+
+
+def remove(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
+    until = time.monotonic() + timeout_seconds
+    ledger = Ledger(cluster.folder)
+    installation = links.read(ledger)
+    restarted: list[str] = []
+    if installation is not None:
+        broken = [entry for entry in ledger.entries() if entry.links]
+        if broken:
+            raise Busy(f"{broken[0].target} is broken on purpose, through its proxy: `coordctl chaos revert {broken[0].id}` first")
+        with ledger.locked():
+            links.write(ledger, Installation(is_used=False, api=installation.api, links=installation.links, dial=installation.dial))
+        restarted = _lead(cluster, until, through_proxies=False)
+        with ledger.locked():
+            links.remove(ledger)
+            links.stop(ledger)
+    return ChaosProxy(outcome="removed", cluster=cluster.name, links=0, api="", restarted=restarted)
+
+
+def _must_be_well(cluster: LocalCluster) -> None:
+    found = status.health(cluster.name, cluster.endpoints(), 5.0)
+    if found.exit_code:
+        raise Busy(f"{cluster.name} is not well, and its members would be restarted: {found.sentence}")
+
+
+def _lead(cluster: LocalCluster, until: float, *, through_proxies: bool) -> list[str]:
+    """Those that are not led so yet; who leads comes last. The next one waits until all are well again."""
+    restarted: list[str] = []
+    while True:
+        facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
+        others = [one for one in facts.answered if one.status is not None and bool(one.status.get("dial")) != through_proxies]
+        others.sort(key=lambda one: one.status is facts.leader_status)
+        if not others:
+            return restarted
+        name = others[0].shown_name
+        _restart(cluster, name, until)
+        restarted.append(name)
+        _await_well(cluster, until)
+
+
+def _restart(cluster: LocalCluster, name: str, until: float) -> None:
+    with fleet.locked(cluster.folder, until):
+        now = clusters.read(cluster.folder) or cluster
+        member = next(one for one in now.members if one.name == name)
+        processes.send(member.pid, member.started, signal.SIGTERM)
+        if not processes.wait_gone(member.pid, member.started, until - time.monotonic()):
+            raise Failed(f"{name} (pid {member.pid}) did not end in time: run this once more")
+        started = fleet.start_one(now, member)
+        processes.let_go(started.process)
+        clusters.write(now._replace(members=tuple([started.member if one.name == name else one for one in now.members])))
+
+
+def _await_well(cluster: LocalCluster, until: float) -> None:
+    found = status.wait("healthy", cluster.endpoints(), max(0.1, until - time.monotonic()))
+    if found.exit_code:
+        raise Failed(f"{cluster.name} is not well yet, so no other member is restarted: {found.now}; run this once more when it is")
