@@ -22,7 +22,7 @@ enum { REPLY = 1, ERROR_REPLY = 2 };                     // tags of answers
 enum { SESSION_OPENED = 5 };                             // tag of a result
 enum {
     HEADER_BYTES = 16,
-    IN_BYTES = 1 << 18,
+    IN_BYTES = 1 << 20,
     SESSION_TTL_MS = 3600000,  // nothing renews them: longer than any run
     CONNECT_SECONDS_MAX = 10,
 };

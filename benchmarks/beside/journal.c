@@ -12,12 +12,13 @@
 
 enum {
     RECORD_BYTES = 64,
+    FAILURE = 6,
+    HISTORY_GONE = 27,
     APPENDED = 100,
     RECORDS = 103,
     OUTSTANDING_MAX = 64,
     FRAME_BYTES = 28,  // of a batch as it lies in a journal, before its records
-    READ_BYTES_MAX = 200000,
-    ALL_IN_BYTES = 1 << 20,
+    READ_BYTES_MAX = 1000000,
     LATENCY_US_MAX = 4000000,
     LATE_SECONDS_MAX = 20,
 };
@@ -166,7 +167,9 @@ static bool on_records(Reader *body) {
     uint64_t request;
     Reader result = take_reply(body, &request);
     take_array(&result);
-    if (take_number(&result) != RECORDS) fail("the reader was told something else", "");
+    const uint64_t tag = take_number(&result);
+    if (tag == FAILURE) fail("a read failed", take_number(&result) == HISTORY_GONE ? "the reader is slower than old records go" : "");
+    if (tag != RECORDS) fail("the reader was told something else", "");
     for (int field = 0; field < 3; field++) take_number(&result);
     const uint64_t before = read_records;
     verify(take_nested(&result));
@@ -175,9 +178,7 @@ static bool on_records(Reader *body) {
 
 static void on_readable(Producer *producer, Wire *reader, bool *wants_more) {
     Wire *wire = producer ? &producer->wire : reader;
-    const ssize_t received = recv(wire->descriptor, wire->in + wire->in_bytes, (producer ? IN_BYTES : ALL_IN_BYTES) - wire->in_bytes, 0);
-    if (received <= 0) fail("the member closed a connection", "");
-    wire->in_bytes += (size_t)received;
+    if (!receive(wire)) fail("the member closed a connection", "");
     const uint64_t now = now_ns();
     size_t used = 0;
     uint8_t kind;
@@ -227,7 +228,7 @@ int main(int argc, char **argv) {
         configure(producer);
     }
     Wire reader;
-    if (!open_wire(&reader, host, port) || !(reader.in = realloc(reader.in, ALL_IN_BYTES))) fail("the reader has no connection", "");
+    if (!open_wire(&reader, host, port)) fail("the reader has no connection", "");
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(poll, EPOLL_CTL_ADD, reader.descriptor, &wanted)) fail("epoll", strerror(errno));
     struct epoll_event events[64];
