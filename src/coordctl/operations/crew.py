@@ -23,7 +23,7 @@ class _Process:
         self.running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.rest = b""  # the beginning of a line
         self.is_over = False
-        self.cpu_seconds = self.seconds = 0.0
+        self.cpu_seconds = self.seconds = self.way_ms = 0.0
         self.say(plan)
 
     def say(self, what: msgspec.Struct) -> None:
@@ -38,6 +38,7 @@ class _Process:
         for one in told:
             self.cpu_seconds += one.cpu_seconds
             self.seconds += one.seconds
+            self.way_ms = one.way_ms
             self.is_over = self.is_over or one.kind in ("over", "failed")
         return told
 
@@ -47,7 +48,6 @@ class Crew:
         self._plans = plans
         self._processes: list[_Process] = []
         self._selector = selectors.DefaultSelector()
-        self.way_ms = 0.0  # to the leader and back, before the load
 
     def __enter__(self) -> "Crew":
         for plan in self._plans:
@@ -62,15 +62,18 @@ class Crew:
         """Of one core, the busiest one's."""
         return max((one.cpu_seconds / one.seconds for one in self._processes if one.seconds), default=0.0)
 
+    @property
+    def way_ms(self) -> float:
+        """To the leader and back, before the load."""
+        return sum(one.way_ms for one in self._processes) / len(self._processes)
+
     def wait_ready(self) -> None:
         ready = 0
         while ready < len(self._processes):
             for one in self.hear(None):
                 if one.kind == "failed":
                     raise Unreachable(one.sentence)
-                if one.kind == "ready":
-                    ready += 1
-                    self.way_ms += one.way_ms / len(self._processes)
+                ready += one.kind == "ready"
 
     def go(self, go: Go) -> None:
         for process in self._processes:

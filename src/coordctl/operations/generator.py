@@ -26,6 +26,7 @@ from coordnode.client.clock import now_ms
 
 SWEEP_NS = 10_000_000  # so often connections are looked at that nothing happens on
 TELL_NS = NS
+LOOK_NS = 5_000_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ class Told(msgspec.Struct):
     tally: Tally = msgspec.field(default_factory=Tally)
     cpu_seconds: float = 0.0  # while load was generated
     seconds: float = 0.0
-    way_ms: float = 0.0  # when ready: to the leader and back
+    way_ms: float = 0.0  # to the leader and back, before the load; 0: not known
 
 
 class Generator:
@@ -111,8 +112,12 @@ class Generator:
                 self._tell("failed", troubles[0])
                 return
             self._tell("ready")
+            looked_at = cycle(self._connections)
             while self._go is None and not self._is_cut:
-                self._turn(None)
+                looking = next(looked_at)  # one at a time, so that none keeps another waiting
+                looking.look()
+                self._carry_out(looking)
+                self._turn(time.monotonic_ns() + LOOK_NS)
             if self._go is not None:
                 self._load(self._go)
         finally:
@@ -302,8 +307,9 @@ class Generator:
 
     def _tell(self, kind: str, sentence: str = "") -> None:
         told, self.tally = Told(kind, sentence, self.tally), Tally()
-        if kind == "ready":
-            told.way_ms = sum(one.way_ns for one in self._connections) / len(self._connections) / MS
+        ways_ns = [one.way_ns for one in self._connections if one.way_ns]
+        if ways_ns:
+            told.way_ms = sum(ways_ns) / len(ways_ns) / MS
         if kind == "counted":
             now_ns, cpu_s = time.monotonic_ns(), _cpu_seconds()
             told.cpu_seconds, told.seconds = cpu_s - self._told_cpu_s, (now_ns - self._told_ns) / NS

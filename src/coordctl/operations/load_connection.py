@@ -21,7 +21,6 @@ from coordnode.errors import CoordError, PromiseBroken
 
 PLACES_MAX = 64  # operations of one connection under way: in an open loop more are due and late, which counts
 CLOSE_MS_MAX = 2_000
-LOOKS = 3  # before any load, at whatever is answered at once: the shortest took as long as the way
 NO_SUCH_KEY = "_bench"
 
 
@@ -32,7 +31,7 @@ class Owner(Protocol):
     heard_ns: int  # when what is being read now was there to be read
 
     def on_opened(self, connection: "Connection") -> None:
-        """Its session is, and the way to its leader known; or it could not be: see its trouble."""
+        """Its session is, or could not be: see its trouble."""
 
     def on_session_lost(self, connection: "Connection") -> None: ...
 
@@ -74,8 +73,7 @@ class Connection:
         self.session = 0
         self.is_open = False
         self.trouble = ""  # why its session could not be opened
-        self.way_ns = 0  # to the leader and back; 0: not known
-        self._looks = 0
+        self.way_ns = 0  # to the leader and back, the shortest; 0: not known
         self._look: tuple[int, int] | None = None  # (call, when it was sent)
         self.open()
 
@@ -149,25 +147,22 @@ class Connection:
             elif event.call == self.session:
                 self.is_open = event.error is None
                 self.trouble = event.error.sentence if event.error is not None else ""
-                self._look_or_begin()
+                self._owner.on_opened(self)
             elif self._look is not None and event.call == self._look[0]:
                 took_ns = time.monotonic_ns() - self._look[1]
                 if event.error is None:
                     self.way_ns = min(self.way_ns or took_ns, took_ns)
-                self._look_or_begin()
+                self._look = None
         elif isinstance(event, SessionChanged) and event.session == self.session and event.state is SessionState.LOST:
             self.is_open = False
             self._owner.on_session_lost(self)
 
-    def _look_or_begin(self) -> None:
-        if not self.is_open or self._looks == LOOKS:
-            self._look = None
-            self._owner.on_opened(self)
-            return
-        self._looks += 1
-        look = requests.get(NO_SUCH_KEY, True, 0)
-        call = self.link.core.call(look.operation, now_ms(), deadline_ms=now_ms() + self._timeout_ms, stale=True)
-        self._look = (call, time.monotonic_ns())
+    def look(self) -> None:
+        """Before any load, at what is answered at once: that takes as long as the way to the leader."""
+        if self._look is None and self.is_open:
+            request = requests.get(NO_SUCH_KEY, True, 0)
+            call = self.link.core.call(request.operation, now_ms(), deadline_ms=now_ms() + self._timeout_ms, stale=True)
+            self._look = (call, time.monotonic_ns())
 
     def _on_finished(self, work: Work, finished: Finished) -> None:
         now_ns = self._owner.heard_ns
