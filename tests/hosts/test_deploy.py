@@ -241,6 +241,22 @@ def test_a_disk_that_fills_up_midway_is_named_and_the_next_run_goes_on(trusted: 
     assert trusted.json("deploy")["outcome"] == "done"
 
 
+def test_a_host_that_is_rebooted_midway_is_named_and_the_next_run_goes_on(trusted: Operator) -> None:
+    with trusted.start("deploy") as running:
+        assert running.stderr is not None and running.stdout is not None
+        for line in running.stderr:
+            if line.startswith(b"prepare"):
+                trusted.hosts.halt(2)
+                break
+        said = running.stderr.read().decode()
+        assert running.wait(90) == 1, running.stdout.read()
+    assert "coordctl: n2: the connection broke during deploy prepare" in said
+    assert "n1:" not in said and "n3:" not in said
+    trusted.hosts.boot(2)
+    trusted.hosts.wait_ssh(2)
+    assert trusted.json("deploy")["outcome"] == "done"
+
+
 def test_one_operator_at_a_time_and_a_dead_one_holds_nobody_up(trusted: Operator, tmp_path: Path) -> None:
     with trusted.start("deploy", "--reason", "mine") as first:
         wait_until(lambda: trusted.hosts.run(3, "sh", "-c", f"cat {BASE}/operator.lock 2>/dev/null", check=False), "the lock")

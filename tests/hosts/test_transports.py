@@ -55,7 +55,7 @@ def test_over_ssh(trusted: Operator) -> None:
     transport.close()
 
 
-def test_the_socket_waits_for_no_acknowledgement(trusted: Operator) -> None:
+def test_the_socket_waits_for_no_acknowledgement_and_not_for_ever(trusted: Operator) -> None:
     import socket
 
     from coordctl.transport import ssh
@@ -63,6 +63,8 @@ def test_the_socket_waits_for_no_acknowledgement(trusted: Operator) -> None:
     connection = ssh._socket(trusted.target(1), [], time.monotonic() + 10)
     assert isinstance(connection, socket.socket)
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
     connection.close()
 
 

@@ -16,6 +16,8 @@ from coordctl.transport.ssh_config import Target
 TRIES_MAX = 3
 PAUSE_SECONDS = 0.3
 PART_BYTES = 1 << 16
+# A host that lost its power or its network says nothing: the kernel finds out after so long, whatever is awaited from it.
+GONE_WITHOUT_A_WORD = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2), ("TCP_USER_TIMEOUT", 20_000))
 
 
 class SshTransport:
@@ -144,6 +146,10 @@ def _socket(target: Target, clients: list[paramiko.SSHClient], until: float) -> 
         return transport.open_channel("direct-tcpip", (target.host, target.port), ("", 0), timeout=_left(until))
     connection = socket.create_connection((target.host, target.port), _left(until))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in GONE_WITHOUT_A_WORD:
+        if option := getattr(socket, name, None):  # not every system knows them
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
     return connection
 
 
