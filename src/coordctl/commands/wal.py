@@ -89,7 +89,9 @@ def _lines_of(found: WalVerified) -> list[str]:
 
 def _lines_of_diff(found: WalDiff) -> list[str]:
     head = screen.coloured(found.outcome.upper(), COLOURS[found.outcome])
-    if found.first_difference is None:
+    if found.first_difference is None and found.outcome == "unknown":
+        lines = [f"{head}  not all of {len(found.sides)} logs can be compared ({found.probes} hashes compared)"]
+    elif found.first_difference is None:
         lines = [f"{head}  no index of {len(found.sides)} logs differs ({found.probes} hashes compared)"]
     else:
         by = "the majority says which is right" if found.has_majority else "no majority says which is right"

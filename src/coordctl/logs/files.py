@@ -5,6 +5,7 @@ import heapq
 import multiprocessing
 import os
 import re
+import stat
 import tarfile
 import time
 import zlib
@@ -79,7 +80,11 @@ def find(places: Sequence[str]) -> Found:
             raise BadRequest(f"{place}: there is no such file or folder")
         for path in sorted(_below(place)) if os.path.isdir(place) else [place]:
             try:
-                size = os.stat(path).st_size
+                found = os.stat(path)
+                if not stat.S_ISREG(found.st_mode):  # whoever opens a pipe waits for its other end
+                    troubles.append(Troubled(path, "is no file"))
+                    continue
+                size = found.st_size
                 with open(path, "rb"):
                     pass
             except OSError as error:

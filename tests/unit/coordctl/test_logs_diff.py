@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import tarfile
 from pathlib import Path
@@ -169,6 +170,12 @@ def test_what_is_no_log_is_said_to_be_none(tmp_path: Path, content: bytes) -> No
     (tmp_path / "n1.log").write_bytes(content)
     with pytest.raises(BadRequest):
         diffed(tmp_path)
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path: Path) -> None:
+    Scene(3, 30).write(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert [(Path(trouble.source).name, trouble.what) for trouble in diffed(tmp_path).troubles] == [("pipe", "is no file")]
 
 
 def test_random_bytes_among_lines_never_raise(tmp_path: Path) -> None:
