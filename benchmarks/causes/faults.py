@@ -207,12 +207,5 @@ FAULTS: dict[str, Fault] = {
     )
 }
 HEALTHY: dict[str, Fault] = {"healthy": healthy, "rolling-restart": rolling_restart}
-# Never injected before the rules were frozen.
-HELD_OUT = (
-    "failing-disk",
-    "rotten-record",
-    "clock-jump",
-    "isolated",
-    "surge",
-    "two-at-once",
-)  # never injected before the rules were frozen
+# Never injected, by this or in any other way, before the rules were frozen.
+HELD_OUT = ("failing-disk", "isolated", "flapping-link", "starved-follower", "surge", "two-at-once")

@@ -24,6 +24,7 @@ from coordctl.logs.mining import Act
 CLOCK_OFF_MS = 500
 STORM_ELECTIONS = 4
 STARTING_MS = 3_500
+INTERRUPTED_MS = 300
 Rule = Callable[[Evidence], Iterator[Hypothesis]]
 
 
@@ -172,6 +173,18 @@ def starved(evidence: Evidence) -> Iterator[Hypothesis]:
     yield told("cpu taken by others", members, onset, sure, sentence, lines)
 
 
+def interrupted(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Late again and again, though it was not ready to run, and did nothing long itself: somebody stops it, or freezes its group."""
+    busy = evidence.signs("pulse.waited_ms", "pulse.turn_worst_ms", "slow_turn")
+    for late in evidence.signs("pulse.late_worst_ms"):
+        is_busy = any(sign.member == late.member and abs(sign.onset_ms - late.onset_ms) <= 2 * NEAR_MS for sign in busy)
+        if late.now < INTERRUPTED_MS or is_busy or evidence.was_gone(late.member, late.onset_ms):
+            continue
+        sentence = f"{late.member} was stopped again and again, for up to {late.now:.0f} ms: it was not even ready to run"
+        lines = [evidence.number(sign) for sign in (late, *evidence.signs("late_tick.late_ms", member=late.member))]
+        yield told("member paused", (late.member,), late.onset_ms, MEDIUM, sentence, lines)
+
+
 def memory(evidence: Evidence) -> Iterator[Hypothesis]:
     pressed = evidence.signs("pulse.pressure.memory")
     if pressed:
@@ -307,5 +320,5 @@ def storm(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 RULES: tuple[Rule, ...] = (
-    ended, handed_over, rotten, states, disk_full, slow_disk, starved, memory, clocks, links, surge, settings, storm,
+    ended, handed_over, rotten, states, disk_full, slow_disk, starved, interrupted, memory, clocks, links, surge, settings, storm,
 )  # fmt: skip

@@ -74,6 +74,13 @@ def starved(scene: Scene) -> tuple[str, str]:
     return "cpu taken by others", "n2"
 
 
+def interrupted(scene: Scene) -> tuple[str, str]:
+    scene.set("n2", "late_worst_ms", 95, 105, 800)
+    for second in range(95, 105):
+        scene.tell(second + 0.9, "n2", "late_tick", late_ms=800)
+    return "member paused", "n2"
+
+
 def cut(scene: Scene) -> tuple[str, str]:
     scene.tell(100, "n1", "peer_silent", peer=IDS["n3"])
     return "cut link", "n1 n3"
@@ -110,7 +117,7 @@ def differs(scene: Scene) -> tuple[str, str]:
     return "states differ", "n2"
 
 
-CAUSES = [killed, killed_and_back, paused, failed, slow, full, starved, cut, rotten, other_settings, surge, differs]
+CAUSES = [killed, killed_and_back, paused, failed, slow, full, starved, interrupted, cut, rotten, other_settings, surge, differs]
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)
