@@ -33,7 +33,7 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
     home.ctl("up")
     leader = str(home.json("status")["leader"])
     follower, other = (name for name in ("n1", "n2", "n3") if name != leader)
-    wait(lambda: count(home, '"pulse"') >= 3 * 12)  # a little of how it is when all is well
+    wait(lambda: count(home, '"pulse"') >= 3 * 4)  # a little of how it is when all is well
     since = time.strftime("%H:%M:%S", time.gmtime(time.time()))
 
     pid = home.pid(follower)
