@@ -1,5 +1,6 @@
 """Each rule looks for one cause, and tells it with the lines and numbers that speak for it. Pure."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from coordctl.logs import comparing, lives
@@ -19,12 +20,14 @@ from coordctl.logs.evidence import (
     Line,
     told,
 )
+from coordctl.logs.lives import Gap
 from coordctl.logs.mining import Act
 
 CLOCK_OFF_MS = 500
 STORM_ELECTIONS = 4
 STARTING_MS = 3_500
 INTERRUPTED_MS = 300
+DAMAGE = re.compile(r"\brot\b|checksum|does not match|is lost|are lost|begins without state")
 Rule = Callable[[Evidence], Iterator[Hypothesis]]
 
 
@@ -64,13 +67,21 @@ def ended(evidence: Evidence) -> Iterator[Hypothesis]:
             sure = HIGH if gap.is_over or any(act.kind == "peer_lost" for act in near) or len(evidence.members) == 1 else MEDIUM
             yield told(cause, (gap.member,), gap.from_ms, sure, sentence, lines, _safe(evidence))
         else:
-            lost = [act for act in near if act.kind == "peer_lost"]
-            if lost or not others:
-                sentence = f"{gap.member} says nothing any more, and its connections ended: it was killed, or its host went"
-                yield told("member killed", (gap.member,), gap.from_ms, HIGH if lost else MEDIUM, sentence, lines, _safe(evidence))
-            else:
-                sentence = f"{gap.member} says nothing, while its connections stand: its process is stopped, or its host"
-                yield told("member paused", (gap.member,), gap.from_ms, HIGH, sentence, lines)
+            yield _gone(evidence, gap, lines, near, others)
+
+
+def _gone(evidence: Evidence, gap: Gap, lines: list[Line], near: Sequence[Act], others: Sequence[Act]) -> Hypothesis:
+    """It has not spoken again: what the others say of it is all there is."""
+    if any(act.kind == "peer_lost" for act in near):
+        cause, sure = "member killed", HIGH
+        sentence = f"{gap.member} says nothing any more, and its connections ended: it was killed, or its host went"
+    elif others:
+        cause, sure = "member paused", HIGH
+        sentence = f"{gap.member} says nothing, while its connections stand: its process is stopped, or its host"
+    else:
+        cause, sure = "member killed", LOW
+        sentence = f"{gap.member} says nothing any more, and nobody else says why: it ended, or its log was not all collected"
+    return told(cause, (gap.member,), gap.from_ms, sure, sentence, lines, NO_RISK if cause == "member paused" else _safe(evidence))
 
 
 def handed_over(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -84,8 +95,8 @@ def handed_over(evidence: Evidence) -> Iterator[Hypothesis]:
 def rotten(evidence: Evidence) -> Iterator[Hypothesis]:
     for act in evidence.told("rotten", "folder"):
         text = str(act.fields.get("error", act.fields.get("report", "")))
-        if act.kind == "folder" and "rot" not in text:
-            continue
+        if act.kind == "folder" and DAMAGE.search(text) is None:
+            continue  # a torn tail is what every crash leaves
         regained = evidence.told("regained", "installed", member=act.member)
         after = ", and regained what was lost" if any(one.at_ms >= act.at_ms for one in regained) else ""
         sentence = f"{act.member} found damaged bytes in its folder{after}"

@@ -181,6 +181,21 @@ def test_who_was_not_run_is_not_called_slow_by_its_clock(tmp_path: Path) -> None
     assert [member.clock_ms or 0 for member in found.members] == [0, 0, 0]
 
 
+def test_what_every_crash_leaves_is_no_damage(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.kill("n2", 100, 103)
+    scene.tell(103.1, "n2", "folder", report="torn tail behind segment 1 offset 8192: never acknowledged, carried on before what was wrote")
+    found = explained(scene.write(tmp_path))
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("member killed", ["n2"])]
+
+
+def test_a_log_that_only_ends_earlier_is_told_with_little_confidence(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.silent("n2", 100, 200)
+    found = explained(scene.write(tmp_path))
+    assert [(one.cause, one.members, one.confidence) for one in found.hypotheses] == [("member killed", ["n2"], "low")]
+
+
 def test_planned_work_is_no_fault(tmp_path: Path) -> None:
     scene = Scene(3)
     scene.tell(100, "n1", "leaving", "info", reason="SIGTERM")
