@@ -127,6 +127,16 @@ def test_proxies_that_are_killed_are_started_again_and_the_cluster_is_well(linke
     linked.ctl("wait", "--for", "healthy")
 
 
+def test_when_all_is_killed_as_by_a_reboot_up_brings_back_members_proxies_and_whoever_heals(linked: Home) -> None:
+    linked.ctl("chaos", "inject", "pause", "follower", "--for", "1s")
+    for pid in (*reapers(linked), proxy(linked), *[int(str(one["pid"])) for one in linked.members()]):
+        os.kill(pid, signal.SIGKILL)
+    linked.ctl("up")
+    until(lambda: is_healed(linked) and status(linked)["reapers"] == 2, "not whole")
+    linked.ctl("wait", "--for", "healthy")
+    assert linked.ctl("kv", "get", "color") == "blue"
+
+
 def test_a_playbook_of_the_network_runs(linked: Home, tmp_path: Path) -> None:
     path = tmp_path / "cut.yaml"
     path.write_text(

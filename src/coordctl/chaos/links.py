@@ -27,6 +27,7 @@ from coordnode.errors import UnknownFormat
 
 FORMAT = 1
 LOCK = "proxy.lock"
+PROXIES_FILE = "proxies.json"
 SERVES_SECONDS_MAX = 20.0
 ASK_SECONDS = 5.0
 LOOKS_SECONDS = 0.2  # in which bytes that are not held back surely pass
@@ -87,6 +88,9 @@ def read(ledger: Ledger) -> Installation | None:
 
 
 def write(ledger: Ledger, installation: Installation) -> None:
+    """And what its process is told, for whoever starts that: both reapers may, at once."""
+    proxies = [{"name": one.name, "listen": one.listen, "upstream": one.upstream} for one in installation.links]
+    write_durably(os.path.join(ledger.folder, PROXIES_FILE), json.dumps(proxies).encode())
     write_durably(_path(ledger), msgspec.json.encode(installation))
 
 
@@ -106,9 +110,7 @@ def start(ledger: Ledger, installation: Installation) -> None:
     """Unless it runs; who comes second finds its lock taken, and ends."""
     if is_served(ledger):
         return
-    config = os.path.join(ledger.folder, "proxies.json")
-    proxies = [{"name": one.name, "listen": one.listen, "upstream": one.upstream} for one in installation.links]
-    write_durably(config, json.dumps(proxies).encode())
+    config = os.path.join(ledger.folder, PROXIES_FILE)
     arguments = ["--listen", installation.api, "--config", config, "--lock", os.path.join(ledger.folder, LOCK)]
     log = os.path.join(ledger.folder, "proxy.log")
     processes.let_go(processes.start(arguments, log, ledger.folder, module="coordctl.chaos.proxy.server"))

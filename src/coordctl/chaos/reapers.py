@@ -46,6 +46,19 @@ def ensure(ledger: Ledger) -> None:
         time.sleep(0.01)
 
 
+def resume(ledger: Ledger) -> None:
+    """After a reboot, or when all were killed: what was broken is healed, and proxies that are installed run again."""
+    if not os.path.isdir(ledger.folder):
+        return
+    with ledger.locked():
+        installation = links.read(ledger)
+        if installation is None and not ledger.entries():
+            return
+        ensure(ledger)
+        if installation is not None:
+            links.start(ledger, installation)
+
+
 def _start(ledger: Ledger, name: str) -> None:
     log = os.path.join(ledger.folder, "reapers.log")
     process = processes.start([ledger.cluster_folder, name], log, ledger.folder, module="coordctl.chaos.reapers")

@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from coordctl.chaos import undo
+from coordctl.chaos import reapers, undo
 from coordctl.chaos.ledger import Ledger
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters, fleet, processes, seen
@@ -25,6 +25,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
     until = began + timeout_seconds
     if nodes is not None and not 1 <= nodes <= fleet.MEMBERS_MAX:
         raise BadRequest(f"--nodes {nodes}: give 1 to {fleet.MEMBERS_MAX}; three survive the loss of one, five of two")
+    reapers.resume(Ledger(folder))
     with fleet.locked(folder, until):
         found = clusters.read(folder)
         _check_is_here(found)
