@@ -3,11 +3,9 @@
 Every handler computes first and commits last: what is refused, and what fails unexpectedly, leaves no trace.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any, ClassVar
-
-import msgspec
 
 from coordnode.errors import BadRequest, CoordError, StateFull, TooLarge
 from coordnode.ids import NO_SESSION, Revision, SessionId, Token
@@ -39,26 +37,15 @@ from coordnode.services.commands import (
     TransactionDone,
 )
 from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.keys import KEY_CHARGE_BYTES, Keys, Stored
 from coordnode.services.tables import Table
 
-KEYS_ID = 6
 BOUND_KEYS_ID = 7
 BOUND_COUNTS_ID = 8
 
-KEY_CHARGE_BYTES = 240  # what a key takes in memory beside its own bytes and its value's
-BOUND_KEY_CHARGE_BYTES = 120  # and once more when it is bound
+BOUND_KEY_CHARGE_BYTES = 120  # what a bound key takes in memory beside its own bytes, once more
 
 _pack_session = Struct(">Q").pack
-
-
-class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
-    """commands.Item without its key."""
-
-    value: bytes
-    create_revision: Revision
-    mod_revision: Revision
-    version: int
-    session: SessionId
 
 
 class _Refusal(Exception):
@@ -160,7 +147,7 @@ class Kv(Service):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.keys: Table[Stored] = Table(KEYS_ID, Stored)
+        self.keys = Keys()
         self.bound_keys: Table[int] = Table(BOUND_KEYS_ID, int)  # session and key -> 1
         self.bound_counts: Table[int] = Table(BOUND_COUNTS_ID, int)  # session -> number of its bound keys; no row for none
         self.containers = (self.keys, self.bound_keys, self.bound_counts)
@@ -176,35 +163,20 @@ class Kv(Service):
 
     # --- handlers ------------------------------------------------------------------------------------------------------
 
-    def put(self, operation: Put) -> Result:
-        return self._put_drafted(operation) if operation.bound else self.put_plain(operation.key, operation.value)
-
-    def put_plain(self, key: bytes, value: bytes) -> Result:
-        """By far the most frequent: nothing about it is bound, so it goes without a draft."""
-        old = self.keys.get(key)
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """As if one by one, but together: by far the most frequent. None binds its key, and there is room for them all."""
         context = self.context
         scalars = context.scalars
-        revision: Revision = scalars.revision + 1  # type: ignore[assignment]  # calling a NewType costs as much as a dictionary
-        if old is None:
-            version = 1
-            grown = len(key) + len(value) + KEY_CHARGE_BYTES
-            new = Stored(value, revision, revision, 1, NO_SESSION)
-        elif old.session:
-            return self._put_drafted(Put(key, value))
-        else:
-            version = old.version + 1
-            grown = len(value) - len(old.value)
-            new = Stored(value, old.create_revision, revision, version, NO_SESSION)
-        if grown:
-            if grown > 0 and scalars.state_bytes + grown > context.settings.state_bytes_max:
-                return failure(_state_full(grown, scalars.state_bytes, context.settings.state_bytes_max))
+        left = iter(puts)
+        while True:
+            scalars.revision, grown, to_unbind = self.keys.put_all(left, scalars.revision, context.changes)
             scalars.state_bytes += grown
-        self.keys.set(key, new)
-        scalars.revision = revision
-        context.changes.append((revision, ((PUT_EVENT, key, value, version, NO_SESSION),)))
-        return Done(revision)
+            if to_unbind is None:
+                return
+            done = self.put(to_unbind)
+            assert type(done) is Done
 
-    def _put_drafted(self, operation: Put) -> Result:
+    def put(self, operation: Put) -> Result:
         draft = _Draft(self)
         try:
             draft.put(operation)

@@ -39,8 +39,8 @@ from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
 from coordnode.services.requests import Requests
 from coordnode.services.sessions import Session, Sessions, session_over
 from coordnode.services.state import Scalars, Settings, scalars_hash
-from coordnode.services.tables import DIGEST_MODULUS, SETTLE_CHANGES, Container
-from coordnode.services.windows import SEQUENCE_MAX
+from coordnode.services.tables import DIGEST_MODULUS, UNHASHED_MAX, Container
+from coordnode.services.windows import Window
 from coordnode.services.work import work_of
 
 CHANGES_PER_PUT = 4  # hashed in the time that a put takes
@@ -103,41 +103,15 @@ class Machine:
         context.term = term
         context.cluster_ms = context.shown_ms = max(scalars.cluster_ms, batch.cluster_ms)
         context.wall_ms = batch.wall_ms
-        windows, keep, put_plain = self._sessions.windows.windows, self._sessions.windows.keep, self._kv.put_plain
-        key_bytes_max, value_bytes_max = self.settings.key_bytes_max, self.settings.value_bytes_max
+        commands = batch.commands
         outcomes: list[Outcome] = []
         work = self.work
-        for position, command in enumerate(batch.commands):
-            session, sequence, lowest_open = command.session, command.sequence, command.lowest_open
-            window = windows.get(session)
-            if window is None or sequence < window.floor or not lowest_open <= sequence <= SEQUENCE_MAX or command.request_id:
-                outcomes.append(self._apply_unusual(position, command))
-                continue
-            kept = window.replies.get(sequence)
-            if kept is not None:
-                outcomes.append(kept)
-                continue
-            operation = command.operation
-            if (
-                type(operation) is Put
-                and not operation.bound
-                and 0 < len(key := operation.key) <= key_bytes_max
-                and len(value := operation.value) <= value_bytes_max
-            ):
-                # check_operation, written out for what most commands are. It asks nothing of the context but the batch's part.
-                outcome = Outcome(index, position, encode(put_plain(key, value)))
-                keep(window, session, sequence, lowest_open, outcome)
+        while (position := len(outcomes)) < len(commands):
+            command = commands[position]
+            if type(command.operation) is Put and (puts := self._sessions.windows.take_puts(index, commands, position, outcomes)):
+                self._kv.put_all(puts)
             else:
-                context.position = position
-                context.session = session
-                self.work += work_of(operation)
-                error = check_envelope(command, self.settings)
-                result = failure(error) if error is not None else self._execute(operation)
-                outcome = Outcome(index, position, encode(result))
-                window = windows.get(session)
-                if window is not None:  # the command may have closed it
-                    keep(window, session, sequence, lowest_open, outcome)
-            outcomes.append(outcome)
+                outcomes.append(self._apply_one(position, command))
         if context.changes:
             self._history.append(context.changes)
             context.changes = []
@@ -154,29 +128,27 @@ class Machine:
         assert index == self.scalars.applied + 1, f"entry {index} does not follow {self.scalars.applied}"
         self.scalars.applied = index
 
-    def _apply_unusual(self, position: int, command: Command) -> Outcome:
-        """A command that is not exactly-once by an open session and a sequence in its window."""
-        context = self._context
+    def _apply_one(self, position: int, command: Command) -> Outcome:
+        context, windows = self._context, self._sessions.windows
         context.position = position
-        context.session = command.session
+        context.session = session = command.session
         error = check_envelope(command, self.settings)
-        if error is None and command.session:
-            error = self._check_window(command)
+        if error is None and session:
+            error = self._check_window(windows.windows.get(session), command)
         if error is not None:
             return Outcome(context.index, position, encode(failure(error)))
-        if command.request_id and (kept := self._requests.find(command.request_id)) is not None:
+        kept = self._find_kept(command)
+        if kept is not None:
             return kept
-        operation = command.operation
-        if type(operation) is OpenSession and (opened := self._sessions.find_opened(operation.nonce)) is not None:
-            return opened
-        self.work += work_of(operation)
-        outcome = Outcome(context.index, position, encode(self._execute(operation)))
+        self.work += work_of(command.operation)
+        outcome = Outcome(context.index, position, encode(self._execute(command.operation)))
         if command.request_id:
             self._requests.keep(command.request_id, outcome)
+        elif command.sequence and (window := windows.windows.get(session)) is not None:  # the command may have closed it
+            windows.keep(window, session, command.sequence, command.lowest_open, outcome)
         return outcome
 
-    def _check_window(self, command: Command) -> CoordError | None:
-        window = self._sessions.windows.windows.get(command.session)
+    def _check_window(self, window: Window | None, command: Command) -> CoordError | None:
         if window is None:
             return session_over(command.session)
         if 0 < command.sequence < window.floor:
@@ -186,11 +158,20 @@ class Machine:
             )
         return None
 
+    def _find_kept(self, command: Command) -> Outcome | None:
+        """What it was answered, if it is a retry."""
+        operation = command.operation
+        if command.sequence:
+            return self._sessions.windows.windows[command.session].replies.get(command.sequence)
+        if command.request_id:
+            return self._requests.find(command.request_id)
+        return self._sessions.find_opened(operation.nonce) if type(operation) is OpenSession else None
+
     def _maybe_settle(self) -> None:
         """Each table sees to it that not too much of it waits to be hashed. What is no put changes many of them: so that all together
         do not take too long, either, when the digest is asked for."""
         changes = sum([container.unhashed() for container in self.containers.values()])
-        if changes >= SETTLE_CHANGES:
+        if changes >= 2 * UNHASHED_MAX:
             for container in self.containers.values():
                 container.settle()
             self.work += changes // CHANGES_PER_PUT

@@ -6,13 +6,16 @@ key = session * 2**53 + sequence; sequence 0 is the floor's place.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Sequence as SequenceOf
+from itertools import count, islice, repeat
+from typing import Any, cast
 
 import msgspec
 
 from coordnode.errors import RecordError
-from coordnode.ids import NO_SESSION, Index, Sequence, SessionId
-from coordnode.services.commands import Outcome
+from coordnode.ids import NO_SESSION, Index, Revision, Sequence, SessionId
+from coordnode.services.commands import Command, Done, Outcome, Put, encode
+from coordnode.services.keys import KEY_CHARGE_BYTES
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container, encode_row, row_hash
 
@@ -20,6 +23,10 @@ WINDOWS_ID = 3
 SEQUENCE_BITS = 53
 SEQUENCE_MAX = (1 << SEQUENCE_BITS) - 1
 REPLY_CHARGE_BYTES = 160  # what a kept reply takes beside its own bytes
+
+PUT_CHARGE_BYTES_MAX = (
+    KEY_CHARGE_BYTES + REPLY_CHARGE_BYTES + 32
+)  # by which a put makes the state grow, beside key and value: its reply is less than 32
 
 SETTLE_COMMANDS = 4096
 
@@ -41,12 +48,13 @@ class Window:
 class Windows(Container[int, int | Outcome]):
     """The digest has the replies of entries up to `_settled`: those that come and go between two settlings are never hashed."""
 
-    __slots__ = ("_bytes_max", "_entries_max", "_round", "_scalars", "_settled", "_touched", "_unsettled", "windows")
+    __slots__ = ("_bytes_max", "_entries_max", "_round", "_scalars", "_settings", "_settled", "_touched", "_unsettled", "windows")
 
     def __init__(self, settings: Settings, scalars: Scalars) -> None:
         super().__init__(WINDOWS_ID)
         self._entries_max = settings.dedupe_entries_max
         self._bytes_max = settings.dedupe_bytes_max
+        self._settings = settings
         self._scalars = scalars
         self._settled = scalars.applied
         self._round = 1  # grows with each settling
@@ -74,25 +82,52 @@ class Windows(Container[int, int | Outcome]):
         replies = window.replies
         replies[sequence] = outcome
         grown = len(outcome.result)
-        floor = window.floor
-        if lowest_open == floor + 1 and (gone := replies.pop(floor, None)) is not None:
-            # _raise_floor, written out for the reply that is only just too old to be asked for: every command passes here.
-            window.floor = lowest_open
-            if gone.index <= self._settled:
-                self._hashed -= self._hash(session, floor, gone)
-            grown -= len(gone.result)
-            if not grown:
-                return  # one came and one went: no bound is nearer than before
-            window.bytes += grown
-            self._scalars.state_bytes += grown
-        else:
-            window.bytes += grown
-            self._scalars.state_bytes += grown + REPLY_CHARGE_BYTES
-            if lowest_open > floor:
-                self._raise_floor(window, session, lowest_open)
+        window.bytes += grown
+        self._scalars.state_bytes += grown + REPLY_CHARGE_BYTES
+        if lowest_open > window.floor:
+            self._raise_floor(window, session, lowest_open)
         while len(replies) > self._entries_max or window.bytes > self._bytes_max:
             lowest = window.floor if window.floor in replies else min(replies)
             self._raise_floor(window, session, lowest + 1)
+
+    def take_puts(self, index: Index, commands: SequenceOf[Command], start: int, outcomes: list[Outcome]) -> list[Put]:
+        """As many of an entry's commands, from `start` on, as are new puts that nothing can refuse; adds what they are answered.
+
+        That is known before they are carried out: each gets a revision of its own.
+        """
+        windows, round_, settled, settings, scalars = self.windows, self._round, self._settled, self._settings, self._scalars
+        key_bytes_max, value_bytes_max = settings.key_bytes_max, settings.value_bytes_max
+        room = max(0, settings.state_bytes_max - scalars.state_bytes)
+        puts_max = room // (key_bytes_max + value_bytes_max + PUT_CHARGE_BYTES_MAX)
+        puts: list[Put] = []
+        revisions = cast("Iterator[Revision]", count(scalars.revision + 1))
+        answers = map(Outcome, repeat(index), count(start), map(encode, map(Done, revisions)))
+        for command, outcome in zip(islice(commands, start, start + puts_max), answers, strict=False):
+            operation = command.operation
+            if type(operation) is not Put or operation.bound or command.request_id:
+                break
+            if not 0 < len(operation.key) <= key_bytes_max or len(operation.value) > value_bytes_max:
+                break
+            session, sequence, lowest_open = command.session, command.sequence, command.lowest_open
+            window = windows.get(session)
+            if window is None or not lowest_open <= sequence <= SEQUENCE_MAX:
+                break
+            replies, floor = window.replies, window.floor
+            if sequence < floor or sequence in replies:
+                break
+            puts.append(operation)
+            outcomes.append(outcome)
+            gone = replies.get(floor) if lowest_open == floor + 1 else None
+            if gone is not None and len(gone.result) == len(outcome.result) and window.round == round_:
+                # `keep`, written out for what mostly comes: one reply of the same size goes, so that no bound is nearer than before.
+                del replies[floor]
+                replies[sequence] = outcome
+                window.floor = lowest_open
+                if gone.index <= settled:
+                    self._hashed -= self._hash(session, floor, gone)
+            else:
+                self.keep(window, session, sequence, lowest_open, outcome)
+        return puts
 
     def _raise_floor(self, window: Window, session: SessionId, floor: int) -> None:
         old, replies = window.floor, window.replies
