@@ -15,8 +15,11 @@ def authorise(identity: str, operations: Sequence[object]) -> None:
     """May `identity` do all of these? Raises NotPermitted. Until roles exist everybody may do everything."""
 
 
+HIDING = (Transaction, OpenSession)
+
+
 def resolved(operation: object) -> Sequence[object]:
-    """The operations hidden in one: what a transaction or a session's first command would do."""
+    """The operations hidden in one that is HIDING: what a transaction or a session's first command would do."""
     if type(operation) is Transaction:
         return [operation, *operation.then, *operation.otherwise]
     if type(operation) is OpenSession and operation.first is not None:
@@ -37,12 +40,13 @@ def has_space_quorum(raft: Raft) -> bool:
 def admit_write(machine: Machine, body: bytes, identity: str, stopped_at: int, *, has_space: bool) -> ClientCommand:
     """The decoded command, or the error that says why it may not be proposed."""
     command = decode_client_command(body)
-    authorise(identity, resolved(command.operation))
+    operation = command.operation
+    authorise(identity, resolved(operation) if type(operation) in HIDING else (operation,))
     error = machine.admit(command)
     if error is not None:
         raise error
     if stopped_at:
         raise WritesStopped(f"members' states differ at index {stopped_at} and none has a majority; see `coordctl status`")
-    if not has_space and isinstance(command.operation, ADDS_DATA):
+    if not has_space and isinstance(operation, ADDS_DATA):
         raise NoSpace("the disks of too many members are full; free space, or delete keys", retry_after_ms=1_000)
     return command

@@ -1,6 +1,6 @@
 """What a member does for clients: it serves them while it leads, and says who leads while it does not. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
 import msgspec
@@ -94,7 +94,7 @@ class Clients:
         self.wanted: list[RecordsWanted] = []  # this turn's reads of bytes that lie in files
         self._fetching: dict[int, Fetch] = {}  # by number
         self._fetches = 0
-        self._has_space: bool | None = None  # have the members with room on disk a quorum? None: not asked in this turn
+        self._has_space: bool | None = None  # have the members with room on disk a quorum? None: nothing was to be written in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
 
@@ -109,7 +109,14 @@ class Clients:
 
     # --- what they ask ---------------------------------------------------------------------------------------------
 
-    def on_ask(self, connection: int, ask: Ask) -> None:
+    def on_asks(self, asks: Sequence[tuple[int, Ask]]) -> None:
+        for connection, ask in asks:
+            if type(ask) is WriteAsk:
+                self._on_write(connection, ask)
+            else:
+                self._on_ask(connection, ask)
+
+    def _on_ask(self, connection: int, ask: Ask) -> None:
         if type(ask) is UnwatchAsk:
             self._watching.end(connection, ask.request)
             return
@@ -119,13 +126,8 @@ class Clients:
             if type(ask) is ReadAsk and ask.stale:
                 self._answer_stale(asker, ask, identity)
                 return
-            if self._raft.role != LEADER:
-                raise self._not_leader()
-            if not self.serving:
-                raise NotReady("the leader is new and not ready yet; try again", retry_after_ms=self._tick_ms)
-            if type(ask) is WriteAsk:
-                self._on_write(asker, ask, identity)
-            elif type(ask) is ReadAsk:
+            self._check_serving()
+            if type(ask) is ReadAsk:
                 operation = decode_read(ask.body)
                 authorise(identity, [operation])
                 self._begin_read(Read(asker, operation, ask.min_revision))
@@ -153,14 +155,25 @@ class Clients:
         sentence = "another member leads" if leader != NOBODY else "this member knows no leader"
         return NotLeader(sentence, leader=leader)
 
-    def _on_write(self, asker: Asker, ask: WriteAsk, identity: str) -> None:
-        machine = self.machine
-        assert machine is not None
-        if self._has_space is None:
-            self._has_space = has_space_quorum(self._raft)
-        command = admit_write(machine, ask.body, identity, self.stopped_at, has_space=self._has_space)
-        # A ClientCommand is a Command whose operation is one of fewer kinds; nobody can tell them apart.
-        self._proposing.collect(ask.body, cast(Command, command), asker)
+    def _check_serving(self) -> None:
+        if self._raft.role != LEADER:
+            raise self._not_leader()
+        if not self.serving:
+            raise NotReady("the leader is new and not ready yet; try again", retry_after_ms=self._tick_ms)
+
+    def _on_write(self, connection: int, ask: WriteAsk) -> None:
+        asker = (connection, ask.request)
+        try:
+            if self._has_space is None:  # the first write of this turn
+                self._check_serving()
+                self._has_space = has_space_quorum(self._raft)
+            machine = self.machine
+            assert machine is not None
+            command = admit_write(machine, ask.body, self._identities.get(connection, ""), self.stopped_at, has_space=self._has_space)
+        except CoordError as error:
+            self.answers.refuse(asker, error)
+            return
+        self._proposing.collect(ask.body, command, asker)
 
     def _begin_read(self, waiting: Read | WatchStart | KeepAlive) -> None:
         if len(self._pending.unconfirmed) >= WAITING_READS_MAX:

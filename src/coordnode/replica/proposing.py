@@ -1,5 +1,7 @@
 """Collects one turn's commands into as few log entries as possible, and remembers who waits for each. Pure."""
 
+from typing import cast
+
 from coordnode.errors import CoordError
 from coordnode.ids import Index, Sequence, SessionId
 from coordnode.limits import BATCH_BYTES_MAX, COMMAND_BYTES_MAX
@@ -7,7 +9,18 @@ from coordnode.raft.core import Raft
 from coordnode.replica.answers import NO_ASKER, Answers, Asker
 from coordnode.replica.clock import Clock
 from coordnode.replica.pending import Pending, Proposal
-from coordnode.services.commands import Batch, CloseSession, Command, Expire, OpenSession, Operation, Put, encode, splice_batch
+from coordnode.services.commands import (
+    Batch,
+    ClientCommand,
+    CloseSession,
+    Command,
+    Expire,
+    OpenSession,
+    Operation,
+    Put,
+    encode,
+    splice_batch,
+)
 from coordnode.services.work import work_of
 
 CHANGES_SESSIONS = (OpenSession, CloseSession, Expire)
@@ -26,7 +39,7 @@ class Proposing:
 
     def _begin(self) -> None:
         self._bodies: list[bytes] = []
-        self._commands: list[Command] = []
+        self._commands: list[Command | ClientCommand] = []
         self._askers: list[Asker] = []
         self._bytes = 0
         self._work = 0
@@ -43,17 +56,21 @@ class Proposing:
     def is_empty(self) -> bool:
         return not self._bodies
 
-    def collect(self, body: bytes, command: Command, asker: Asker) -> None:
+    def collect(self, body: bytes, command: Command | ClientCommand, asker: Asker) -> None:
         operation = command.operation
-        work = 1 if type(operation) is Put else work_of(operation)
-        if self._bodies and (self._work + work > self._entry_work_max or self._bytes + len(body) > BATCH_BYTES_MAX):
+        is_put = type(operation) is Put
+        work = self._work + (1 if is_put else work_of(operation))
+        size = self._bytes + len(body)
+        if self._bodies and (work > self._entry_work_max or size > BATCH_BYTES_MAX):
+            work -= self._work
+            size = len(body)
             self.flush()
+        self._work = work
+        self._bytes = size
         self._bodies.append(body)
         self._commands.append(command)
         self._askers.append(asker)
-        self._bytes += len(body)
-        self._work += work
-        if type(operation) in CHANGES_SESSIONS:
+        if not is_put and type(operation) in CHANGES_SESSIONS:
             self._changes_sessions = True
 
     def collect_own(self, operation: Operation, asker: Asker = NO_ASKER) -> None:
@@ -66,7 +83,8 @@ class Proposing:
         """Proposes what was collected; the index of its entry, or 0 when there was nothing or it was refused."""
         if not self._bodies:
             return Index(0)
-        batch = Batch(self.cluster_ms(), self._clock.wall_ms, self._commands)
+        # A ClientCommand is a Command whose operation is one of fewer kinds; nobody can tell them apart.
+        batch = Batch(self.cluster_ms(), self._clock.wall_ms, cast("list[Command]", self._commands))
         data = splice_batch(batch.cluster_ms, batch.wall_ms, self._bodies)
         askers, changes_sessions = self._askers, self._changes_sessions
         self._begin()

@@ -130,8 +130,7 @@ class Replica:
             self._on_records_found(found)
         for connection, identity in events.opened:
             clients.on_opened(connection, identity)
-        for connection, ask in events.asks:
-            clients.on_ask(connection, ask)
+        clients.on_asks(events.asks)
         for connection in events.closed:
             clients.on_closed(connection)
         clients.flush()

@@ -7,10 +7,6 @@ from coordnode.services.state import Settings
 from coordnode.services.windows import SEQUENCE_MAX
 
 
-def check_command(command: Command | ClientCommand, settings: Settings, level: int) -> CoordError | None:
-    return check_envelope(command, settings) or check_operation(command.operation, settings, level)
-
-
 def check_envelope(command: Command | ClientCommand, settings: Settings) -> CoordError | None:
     """Session, sequence and request id: what makes a command exactly-once."""
     session, sequence, lowest_open, request_id = command.session, command.sequence, command.lowest_open, command.request_id

@@ -15,7 +15,7 @@ from coordnode.ids import ClusterId, Index, Revision, SessionId, Term, Token
 from coordnode.limits import RANGE_BYTES_MAX, RANGE_ITEMS_MAX
 from coordnode.raft.blobs import Blob, BlobWrite, decode_list, encode_lists, is_list
 from coordnode.services import snapshot
-from coordnode.services.admission import check_command, check_envelope, check_operation
+from coordnode.services.admission import check_envelope, check_operation
 from coordnode.services.commands import (
     Batch,
     Change,
@@ -211,7 +211,7 @@ class Machine:
 
     def admit(self, command: ClientCommand) -> CoordError | None:
         """What the leader refuses instead of proposing it; None: nothing is wrong with it."""
-        return check_command(command, self.settings, self.scalars.level)
+        return check_envelope(command, self.settings) or check_operation(command.operation, self.settings, self.scalars.level)
 
     def read(
         self, operation: ReadOperation, items_max: int = RANGE_ITEMS_MAX, bytes_max: int = RANGE_BYTES_MAX, *, now_ms: int = 0

@@ -28,7 +28,7 @@ PUT_CHARGE_BYTES_MAX = (
     KEY_CHARGE_BYTES + REPLY_CHARGE_BYTES + 32
 )  # by which a put makes the state grow, beside key and value: its reply is less than 32
 
-SETTLE_COMMANDS = 4096
+SETTLE_COMMANDS = 8192
 
 _rows_decoder = msgspec.msgpack.Decoder(list[tuple[SessionId, int, int | Outcome]])
 
