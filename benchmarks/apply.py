@@ -20,6 +20,7 @@ from coordnode.services.state import Settings
 BATCH_COMMANDS = 200
 BATCHES = 200
 OPEN_REQUESTS = 10  # of one client at a time
+STALL_ENTRIES, STALL_PUTS = 3_200, 20
 
 
 def make_machine(sessions: int) -> Machine:
@@ -127,6 +128,43 @@ def measure_size(count: int) -> None:
     assert restored.digest == machine.digest
 
 
+def measure_stalls(count: int) -> None:
+    """The longest that anything takes at a time, with puts all over so many keys: an entry, a digest, a slice of a snapshot."""
+    machine = make_machine(1)
+    names = [b"%016d" % number for number in range(count)]
+    longest: dict[str, list[float]] = {}
+
+    def timed(what: str, once: Callable[[], object]) -> object:
+        began = time.process_time()
+        found = once()
+        longest.setdefault(what, []).append((time.process_time() - began) * 1e3)
+        return found
+
+    def put(keys: list[bytes], what: str) -> None:
+        commands = [Command(NO_SESSION, Sequence(0), Sequence(0), "", Put(key, bytes(64))) for key in keys]
+        index = Index(machine.applied + 1)
+        timed(what, lambda: machine.apply(index, Term(1), Batch(index, 0, commands)))
+
+    for start in range(0, count, BATCH_COMMANDS):
+        put(names[start : start + BATCH_COMMANDS], "filling")
+    gc.collect()
+    gc.freeze()
+    random.Random(5).shuffle(names)
+    entries = [names[start : start + STALL_PUTS] for start in range(0, STALL_ENTRIES * STALL_PUTS, STALL_PUTS)]
+    for number, keys in enumerate(entries, 1):
+        put(keys, "entry")
+        if number % machine.settings.digest_every == 0:
+            timed("digest", lambda: machine.digest)
+    slices = machine.snapshot()
+    timed("slice", lambda: next(slices))
+    for keys in entries:
+        put(keys, "entry, snapshot under way")
+    while timed("slice", lambda: next(slices, None)) is not None:
+        pass
+    print(f"{count} keys, {STALL_PUTS} puts all over them in each entry, at most:", end=" ")
+    print(", ".join(f"{what} {max(took):.1f} ms" for what, took in longest.items() if what != "filling"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=200_000, help="keys for the memory and snapshot figures")
@@ -139,6 +177,7 @@ def main() -> None:
     measure_apply(200, few)
     measure_apply(20, many)
     measure_size(arguments.keys)
+    measure_stalls(arguments.keys)
 
 
 if __name__ == "__main__":
