@@ -246,14 +246,16 @@ class Switch(NamedTuple):
     wish: Wish
 
     def says(self) -> str:
-        return f"switch to version {self.wish.version}"
+        return f"switch to version {self.wish.version}, and keep the one before"
 
     def needed(self, facts: HostFacts) -> bool:
         return facts.current != self.wish.version
 
     def script(self, facts: HostFacts) -> str:
         base = quote(self.wish.base)
-        return f"ln -sfn versions/{self.wish.version} {base}/current.part\nmv -fT {base}/current.part {base}/current\n"
+        older = [name for name in facts.versions if name not in (self.wish.version, facts.current)]
+        removed = "".join(f"rm -rf {base}/versions/{quote(name)}\n" for name in older)
+        return f"ln -sfn versions/{self.wish.version} {base}/current.part\nmv -fT {base}/current.part {base}/current\n{removed}"
 
 
 class Run(NamedTuple):

@@ -49,8 +49,8 @@ def test_nothing_is_needed_where_all_is_as_wished() -> None:
         (as_wished(running=None), ["start the member with it"]),
         (as_wished(running={"version": "0-x", "config": WISH.config_digest}), ["start the member with it"]),
         (as_wished(running={"version": "1-a", "config": "other"}), ["start the member with it"]),
-        (as_wished(current="0-x"), ["switch to version 1-a"]),
-        (as_wished(versions=("0-x",), current="0-x"), ["unpack version 1-a", "switch to version 1-a"]),
+        (as_wished(current="0-x"), ["switch to version 1-a, and keep the one before"]),
+        (as_wished(versions=("0-x",), current="0-x"), ["unpack version 1-a", "switch to version 1-a, and keep the one before"]),
         (as_wished(digests={}), ["write config/node.toml"]),
         (as_wished(unit="other"), ["install coordnode-fleet.service"]),
         (as_wished(boots=False), ["install coordnode-fleet.service"]),
@@ -63,6 +63,17 @@ def test_nothing_is_needed_where_all_is_as_wished() -> None:
 )
 def test_each_step_is_needed_when_facts_say_so(facts: hosts.HostFacts, needed: list[str]) -> None:
     assert said(facts) == needed
+
+
+def test_the_version_before_is_kept_and_those_before_that_are_not(tmp_path: Path) -> None:
+    for name in ("0-a", "0-b", "0-b.part", "1-a"):
+        (tmp_path / "versions" / name).mkdir(parents=True)
+    (tmp_path / "current").symlink_to("versions/0-b")
+    facts = changed(versions=("0-a", "0-b", "0-b.part", "1-a"), current="0-b")
+    script = steps.Switch(WISH._replace(base=str(tmp_path))).script(facts)
+    subprocess.run(["sh", "-s"], input=script, text=True, check=True)
+    assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["0-b", "1-a"]
+    assert (tmp_path / "current").resolve().name == "1-a"
 
 
 def test_a_script_that_ends_early_says_at_which_step(tmp_path: Path) -> None:
