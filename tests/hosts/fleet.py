@@ -264,12 +264,13 @@ def _names() -> list[str]:
 
 
 def _is_alive(mark: str) -> bool:
+    match = OURS.fullmatch(mark)
+    assert match is not None
     try:
         written = (PLACE / mark / "owner").read_text()
-    except OSError:
-        return False
-    match = OURS.fullmatch(mark)
-    return match is not None and processes.is_running(int(match[2]), written)
+    except OSError:  # not written yet, if whoever is to write it is there
+        return os.path.exists(f"/proc/{match[2]}")
+    return processes.is_running(int(match[2]), written)
 
 
 def remove(mark: str) -> None:
