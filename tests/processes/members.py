@@ -123,10 +123,13 @@ class Process:
         return json.loads(body) if code == 200 else None
 
     def metric(self, name: str) -> float:
-        for line in self.get("/metrics")[1].decode().splitlines():
-            if line.split(" ")[0] == name:
-                return float(line.split(" ")[1])
-        raise AssertionError(f"no metric {name}")
+        return self.metrics(name)[0]
+
+    def metrics(self, *names: str) -> list[float]:
+        """Of one look."""
+        found = dict(line.rsplit(" ", 1) for line in self.get("/metrics")[1].decode().splitlines())
+        assert found.keys() >= set(names), f"no metrics {set(names) - found.keys()}"
+        return [float(found[name]) for name in names]
 
     def is_ready(self) -> bool:
         assert self.running is None or self.running.poll() is None, f"member {self.member} ended: {self.said()[-2000:]}"
