@@ -23,7 +23,7 @@ SIGNS_MAX = 1_000
 MISSING_FACTOR = 4.0
 MISSING_EXPECTED = 8.0
 HICCUPS = frozenset({"slow_commit", "slow_turn", "late_tick", "slow_commit.total_ms", "late_tick.late_ms"})
-HICCUPS_MIN = 3
+HICCUPS_MIN = 5
 
 
 class Window(NamedTuple):

@@ -196,6 +196,14 @@ def test_a_log_that_only_ends_earlier_is_told_with_little_confidence(tmp_path: P
     assert [(one.cause, one.members, one.confidence) for one in found.hypotheses] == [("member killed", ["n2"], "low")]
 
 
+@pytest.mark.parametrize(("times", "outcome"), [(4, "normal"), (5, "unknown")])
+def test_a_few_hiccups_are_normal(tmp_path: Path, times: int, outcome: str) -> None:
+    scene = Scene(3)
+    for number in range(times):
+        scene.tell(90 + number, "n1", "slow_commit", total_ms=120)
+    assert explained(scene.write(tmp_path)).outcome == outcome
+
+
 def test_planned_work_is_no_fault(tmp_path: Path) -> None:
     scene = Scene(3)
     scene.tell(100, "n1", "leaving", "info", reason="SIGTERM")
