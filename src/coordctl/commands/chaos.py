@@ -200,6 +200,8 @@ RUN_EXITS = (
 @click.command(epilog=RUN_EXITS)
 @click.argument("playbook")
 @click.option("--dry-run", is_flag=True, help="Only print it as one table.")
+@click.option("--simulate", is_flag=True, help="On the simulator: close to the same faults, and only promises are judged.")
+@click.option("--seeds", default="0-19", show_default=True, metavar="0-999", help="Of --simulate.")
 @click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
 @click.option("--reason", default="", metavar="TEXT", help="Written down with each fault.")
 @click.option("--junit", "junit_path", metavar="FILE", default="", help="The verdicts, for pipelines.")
@@ -210,6 +212,8 @@ RUN_EXITS = (
 def run_command(
     playbook: str,
     dry_run: bool,
+    simulate: bool,
+    seeds: str,
     accept: str | None,
     reason: str,
     junit_path: str,
@@ -226,6 +230,8 @@ def run_command(
         found = playbooks.show(playbook)
         screen.json_line(found) if output == "json" else screen.lines(_table(found))
         return found.exit_code
+    if simulate:
+        return _simulate(playbook, seeds, output)
     if accept and not reason:
         raise BadRequest(f"--accept {accept} needs --reason: it is written down with it")
     asked = chaos_run.Asked(accept or "", reason, keep)
@@ -242,6 +248,23 @@ def run_command(
         screen.json_line(done)
     else:
         screen.lines(_verdict_lines(done))
+    return done.exit_code
+
+
+def _simulate(playbook: str, seeds: str, output: str) -> int:
+    from coordctl.operations import chaos_simulate  # the whole member comes with it
+
+    done = chaos_simulate.simulate(playbooks.load(playbook), playbook, chaos_simulate.parse_seeds(seeds))
+    if output == "json":
+        screen.json_line(done)
+        return done.exit_code
+    outcome = screen.coloured(done.outcome.upper(), COLOURS[done.exit_code])
+    faults = ", ".join(f"{count} x {kind}" for kind, count in done.faults.items())
+    screen.line(f"{outcome}  {done.playbook}, simulated from {done.seeds} seeds: {done.operations} operations, {faults}")
+    for one in done.red:
+        screen.lines(screen.wrapped(f"seed {one.seed}: {one.check}: {one.sentence}", indent=4, first=2))
+        screen.line(f"    {one.again}")
+    screen.lines(line for one in done.approximations for line in screen.wrapped(f"approximate: {one}", indent=4, first=2))
     return done.exit_code
 
 

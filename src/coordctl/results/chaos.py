@@ -177,3 +177,27 @@ class ChaosProxy(msgspec.Struct, frozen=True, kw_only=True):
     links: int  # through proxies
     api: str  # of toxiproxy; "": there is none
     restarted: list[str]  # members, one at a time
+
+
+class ChaosRed(msgspec.Struct, frozen=True, kw_only=True):
+    seed: int
+    check: str
+    sentence: str
+    again: str  # what to type to see it again
+
+
+class ChaosSimulated(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `chaos run --simulate`."""
+
+    schema: Literal["coordctl.chaos-simulate/1"] = "coordctl.chaos-simulate/1"
+    outcome: Literal["green", "promise broken"]
+    exit_code: Literal[0, 2]
+    playbook: str
+    proves: str
+    seeds: int
+    members: int
+    operations: int
+    faults: dict[str, int]  # carried out, by the simulator's names
+    red: list[ChaosRed]
+    approximations: list[str]  # where the simulator does not do what the row says, but something close to it
+    elapsed_ms: int

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coordnode.simulator.faults import show_keep
+from coordnode.simulator.faults import Fault, show_keep
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -13,6 +13,7 @@ class Options(msgspec.Struct, frozen=True):
     operations: int = 0  # clients begin no more than this; 0: no bound
     keep_faults: frozenset[int] | None = None  # None: all of the plan
     cut: tuple[int, int] | None = None  # all members lose power at this member's disk operation of that number
+    plan: tuple[Fault, ...] | None = None  # carried out instead of what the seed would draw
 
     def as_flags(self) -> str:
         flags: list[str] = []

@@ -47,7 +47,9 @@ class _Run:
         self._world = World(seed)
         drawn = MEMBERS[int(self._world.stream("size").random() * len(MEMBERS))]
         self._size = options.members or drawn
-        plan = draw_plan(self._world.stream("faults"), safety_ms=options.safety_ms)
+        plan = options.plan
+        if plan is None:
+            plan = tuple(draw_plan(self._world.stream("faults"), safety_ms=options.safety_ms))
         self._planned = len(plan)
         kept = options.keep_faults
         self._plan: list[Fault] = [fault for fault in plan if kept is None or fault.number in kept]
