@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from coordnode.errors import PromiseBroken
 from coordnode.ids import NOBODY, Index, MemberId, Term
 from coordnode.raft.core import Raft
-from coordnode.raft.entry import Entry, HardState
+from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import AppendReply, ChunkReply, Message, VoteAsk, VoteReply
 from coordnode.raft.ready import Write
 from coordnode.storage.recovery import Recovered
@@ -267,24 +267,24 @@ class Claims:
         return any(path in line for path in self.rotten_paths)
 
     def _check_log(self, recovered: Recovered) -> None:
-        base = recovered.snapshot.index if recovered.snapshot is not None else 0
-        entries = recovered.entries
+        snapshot, entries = recovered.snapshot, recovered.entries
+        base = snapshot.index if snapshot is not None else 0
         state = self._log.copy()
         nearest = state.last_index()
-        if _is(state, base, entries):
+        if _is(state, snapshot, entries):
             return
         for write in self.under_way:
             if write.reset_to is not None:
                 state.reset(write.reset_to.index)
-                if _is(state, base, entries):
+                if _is(state, snapshot, entries):
                     return
             if write.truncate_from:
                 state.truncate_from(write.truncate_from)
-                if _is(state, base, entries):
+                if _is(state, snapshot, entries):
                     return
             for entry in write.entries:
                 state.entries.append(entry)
-                if _is(state, base, entries):
+                if _is(state, snapshot, entries):
                     return
         raise PromiseBroken(
             "claims-kept",
@@ -293,8 +293,11 @@ class Claims:
         )
 
 
-def _is(state: DurableLog, base: int, entries: list[Entry]) -> bool:
+def _is(state: DurableLog, snapshot: SnapshotMeta | None, entries: list[Entry]) -> bool:
     """Both speak of the same log, each above its own snapshot."""
+    base = snapshot.index if snapshot is not None else 0
+    if snapshot is not None and state.term_at(base) not in (None, snapshot.term):
+        return not entries  # a received snapshot of another branch was in place: ours cannot have been committed
     if state.last_index() <= base:
         # A received snapshot was in place before the log was told.
         return not entries and (state.last_index() == base or state.base < base)
