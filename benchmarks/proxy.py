@@ -2,7 +2,8 @@
 
     python benchmarks/proxy.py [--rounds 3] [--seconds 2] [--real PATH]
 
-The proxy has a core to itself; loads and what stands behind the proxy share the others. Figures are medians over the rounds.
+The proxy has a core to itself; loads and what stands behind the proxy share the others. Figures are medians over the rounds. What a
+second of the proxy's CPU carries is its own: it does not depend on what else the machine does.
 """
 
 import argparse
@@ -62,30 +63,41 @@ def main() -> None:
                 running.append(start([options.real, "-port", "18475", "-host", "127.0.0.1"], own))
                 time.sleep(1)  # it says nothing that could be waited for
                 ports["toxiproxy"] = [proxied(18475, port, f"b{number}") for number, port in enumerate(behind)]
-            measure(through, ports, others, options.rounds, options.seconds)
+            pids = {"embedded": ours.pid, "toxiproxy": running[-1].pid}
+            measure(through, ports, pids, others, options.rounds, options.seconds)
         finally:
             for one in running:
                 one.kill()
                 one.wait()
 
 
-def measure(through: str, ports: dict[str, list[int]], core: int, rounds: int, seconds: float) -> None:
-    def run(*arguments: object) -> list[float]:
-        command = ["taskset", "-c", str(core), through, *[str(one) for one in arguments]]
-        return [float(word) for word in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in ports}
+
+def measure(through: str, ports: dict[str, list[int]], pids: dict[str, int], core: int, rounds: int, seconds: float) -> None:
+    def run(name: str, *arguments: object) -> tuple[float, list[float]]:
+        """CPU of the proxy, and what the load told."""
+        command = ["taskset", "-c", str(core), through, *[str(one) for one in arguments]]
+        before = cpu_seconds(pids[name]) if name in pids else 0.0
+        told = [float(word) for word in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+        return (cpu_seconds(pids[name]) - before if name in pids else 0.0), told
+
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in ports}
     for _ in range(rounds):
         for name, (echo, sink) in ports.items():
-            size, took = run("bulk", sink, seconds)
-            many, many_took, _, _ = run("pairs", echo, CONNECTIONS, seconds)
-            _, _, p50, p99 = run("pairs", echo, 1, seconds)
-            found[name].append((size / took / 1e6, 2 * many / many_took, p50, p99))
+            bulk_cpu, (size, took) = run(name, "bulk", sink, seconds)
+            many_cpu, (many, many_took, _, _) = run(name, "pairs", echo, CONNECTIONS, seconds)
+            _, (_, _, p50, p99) = run(name, "pairs", echo, 1, seconds)
+            own = (size / 1e6 / bulk_cpu, 2 * many / many_cpu) if name in pids else (0.0, 0.0)
+            found[name].append((size / took / 1e6, 2 * many / many_took, p50, p99, *own))
     base = statistics.median(one[2] for one in found["no proxy"])
-    print(f"{'':<10} {'MB/s':>8} {'64-byte messages/s':>19} {'round trip p50':>15} {'p99':>9} {'added':>9}")
+    print(f"{'':<10} {'MB/s':>6} {'64-byte messages/s':>19} {'p50':>8} {'p99':>8} {'added':>8}  a second of its CPU: MB, messages")
     for name, rows in found.items():
-        rate, messages, p50, p99 = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{name:<10} {rate:>8.0f} {messages:>19,.0f} {p50:>12.0f} us {p99:>6.0f} us {p50 - base:>6.0f} us")
+        rate, messages, p50, p99, own_rate, own_messages = (statistics.median(column) for column in zip(*rows, strict=True))
+        own = f"{own_rate:>8.0f} {own_messages:>10,.0f}" if name in pids else ""
+        print(f"{name:<10} {rate:>6.0f} {messages:>19,.0f} {p50:>5.0f} us {p99:>5.0f} us {p50 - base:>5.0f} us  {own}")
 
 
 if __name__ == "__main__":
