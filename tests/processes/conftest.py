@@ -9,9 +9,11 @@ import pytest
 from tests.processes.local import Home
 from tests.processes.members import Cluster, running
 
+# Begun as a job in the background of a shell: what we start would hear neither Ctrl-C nor Ctrl-\, either.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Begun as a job in the background of a shell: what we start would hear no Ctrl-C, either.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture

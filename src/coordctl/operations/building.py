@@ -26,7 +26,7 @@ from coordctl.results.deploy import Built
 from coordnode import __version__, errors
 from coordnode.errors import BadRequest, CoordError
 
-NEEDED = {"msgspec": "msgspec", "uvloop": "uvloop"}  # package -> module
+NEEDED = {"msgspec": "msgspec", "uvloop": "uvloop", "xxhash": "xxhash"}  # package -> module, of what a member loads
 TARGET = re.compile(r"cp3[0-9]{2}-[a-z]+-[a-z0-9_]+", re.ASCII)
 PIP_SECONDS_MAX = 300.0
 

@@ -37,8 +37,11 @@ class Ran(NamedTuple):
     stderr: str
 
     def last_words(self) -> str:
-        lines = [line for line in (self.stderr or self.stdout).splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        """Why it ended; of a script that says at which step it was, that too."""
+        lines = [line[:300] for line in (self.stderr or self.stdout).splitlines() if line.strip()]
+        if len(lines) > 1 and lines[-1].startswith("at: "):
+            return f"{lines[-2]} ({lines[-1]})"
+        return lines[-1] if lines else "it said nothing"
 
 
 class Transport(Protocol):

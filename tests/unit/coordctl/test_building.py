@@ -1,0 +1,23 @@
+"""What a build holds is what a member loads: on a host nothing else is there."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+from coordctl.operations.building import NEEDED
+
+LOADED = """
+import json, sys
+import coordnode.node.command, coordnode.node.member, coordnode.node.founding, coordnode.simulator.command
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def test_every_package_that_a_member_loads_is_in_its_build() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    packages = importlib.metadata.packages_distributions()
+    theirs = {name for name in json.loads(done.stdout) if name in packages and "coordctl" not in packages[name]}
+    assert {"msgspec", "xxhash"} <= theirs
+    # msgspec looks for typing_extensions, and goes on without.
+    assert theirs - {"typing_extensions"} <= set(NEEDED.values())
