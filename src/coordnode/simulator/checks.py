@@ -96,6 +96,7 @@ class Checks:
                 self.quorums.on_restarts(raft, seen.boots)
             seen.last_index = raft.log.last_index()
             configs.check_leader(raft)
+            self.promised.leads(raft)
         if raft.committed > seen.committed:
             self._on_committed(replica.member, raft, seen)
         if replica.applied != seen.applied or replica.machine is not seen.machine:

@@ -9,6 +9,7 @@ from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, SessionId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, decode_config
+from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
 from coordnode.services.dialogue import Answer, Ask, ConfigAsk, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, TransferAsk, WatchPush
@@ -28,6 +29,7 @@ class Promised:
         self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId], int]] = {}
         self._administrative: dict[tuple[int, int], TransferAsk | ConfigAsk] = {}  # by connection and request
         self._rounds: dict[tuple[Term, int], int] = {}  # when the first heartbeat left that carries it
+        self._confirmed: dict[MemberId, tuple[Term, int]] = {}  # the newest round that a quorum answered while that member led
         self._pushed: dict[tuple[int, int], int] = {}  # by connection and request of a watch: what it was told of last
         self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
         self._expiring: dict[tuple[Term, SessionId], Index] = {}  # by the term that decided it: where its Expire stands
@@ -37,6 +39,12 @@ class Promised:
 
     def round_sent(self, term: Term, number: int, now_ns: int) -> None:
         self._rounds.setdefault((term, number), now_ns)
+
+    def leads(self, raft: Raft) -> None:
+        """After a turn: what it confirmed may be answered when it leads no more, for its state may take a while to come so far."""
+        known = self._confirmed.get(raft.member, (Term(0), 0))
+        if known != (raft.term, raft.round):
+            self._confirmed[raft.member] = max(known, (raft.term, _confirmed_by(raft)))
 
     def arrived(self, connection: int, asks: Sequence[Ask], now_ns: int) -> None:
         asked, committed = self._asked, self._reference.applied
@@ -110,19 +118,25 @@ class Promised:
         """The newest round that a quorum has answered began no earlier than the question came."""
         raft = replica.raft
         config = raft.config
-        # One that took effect since the round was answered has no say in it.
-        confirmed = max([min([_reached(raft, voters) for voters in (each.voters, each.outgoing) if voters]) for _, each in raft.configs])
+        if raft.role != LEADER:
+            term, confirmed = self._confirmed.get(raft.member, (Term(0), 0))
+            self._must_have_begun(replica, (term, confirmed), asked_ns, what)
+            return
+        confirmed = _confirmed_by(raft)
         if confirmed == raft.round and config.voters == (raft.member,) and not config.outgoing:
             return  # nobody else is asked
         if any(raft.progress[voter].round == 0 for voter in (*config.voters, *config.outgoing) if voter in raft.progress):
             return  # one of them started anew, or came only now: what it answered before counted, and is forgotten
-        begun_ns = self._rounds.get((raft.term, confirmed))
+        self._must_have_begun(replica, (raft.term, confirmed), asked_ns, what)
+
+    def _must_have_begun(self, replica: Replica, confirmed: tuple[Term, int], asked_ns: int, what: str) -> None:
+        begun_ns = self._rounds.get(confirmed)
         if begun_ns is None or begun_ns < asked_ns:
             raise PromiseBroken(
                 "confirmed-after-asked",
-                f"member {replica.member} answers {what} that came at {asked_ns}; round {confirmed}, the newest that a quorum answered, "
-                f"began at {begun_ns}",
-                (replica.member, raft.term, raft.round, confirmed),
+                f"member {replica.member} answers {what} that came at {asked_ns}; round {confirmed[1]} of term {confirmed[0]}, the newest "
+                f"that a quorum answered, began at {begun_ns}",
+                (replica.member, replica.raft.term, replica.raft.round, confirmed),
             )
 
     def _check_index(self, replica: Replica, answer: Reply, committed: int) -> None:
@@ -197,6 +211,11 @@ class Promised:
             if not self._reference.is_over(int(session)):
                 raise PromiseBroken("session-life", f"a client is told that session {session} is over, and it lives", session)
         self.said_over.clear()
+
+
+def _confirmed_by(raft: Raft) -> int:
+    """A configuration that took effect since the round was answered has no say in it."""
+    return max([min([_reached(raft, voters) for voters in (each.voters, each.outgoing) if voters]) for _, each in raft.configs])
 
 
 def _reached(raft: Raft, voters: Sequence[MemberId]) -> int:
