@@ -11,9 +11,10 @@ from coordnode.net.limits import Limits
 from coordnode.net.tls import contexts
 from coordnode.node import status
 from coordnode.node.clock import wall_ms
+from coordnode.node.ending import DIVERGED, LEFT, ROTTEN
 from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
 from coordnode.node.log_file import LogFile
-from coordnode.node.member import DIVERGED, LEFT, ROTTEN, Member
+from coordnode.node.member import Member
 from coordnode.node.recovery import open_member
 from coordnode.node.telemetry import FLIGHT_BYTES_MAX, FLIGHT_FILE, Telemetry
 from coordnode.node.tuning import limits, new_loop, raise_file_limit, tune_interpreter

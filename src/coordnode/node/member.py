@@ -13,14 +13,14 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from coordnode import __version__
 from coordnode.client.addresses import Address as DialAddress
 from coordnode.client.addresses import parse_address
 from coordnode.config import Listen, NodeConfig, told_settings
 from coordnode.driver import Driver
-from coordnode.errors import BadRequest, CoordError, Disconnected, Diverged, Rotten
+from coordnode.errors import BadRequest, Disconnected
 from coordnode.ids import MemberId, Revision
 from coordnode.net.clients import Clients
 from coordnode.net.door import Door, Ours
@@ -29,6 +29,7 @@ from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.net.tls import contexts
 from coordnode.node.clock import now_ms, wall_ms
+from coordnode.node.ending import FAILED, LEFT, Outcome, ending_of
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
 from coordnode.node.lanes import Committed, Lanes, Stored
@@ -46,17 +47,11 @@ from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
 
-LEFT, FAILED, DIVERGED, ROTTEN = "left", "failed", "diverged", "rotten"
 BACKLOG = 1_024
 LANES_SECONDS_MAX = 5.0
 LAST_WORDS_SECONDS_MAX = 0.2
 HELD_NS_MAX = 2_000_000
 HELD_ASKS_MAX = 512
-
-
-class Outcome(NamedTuple):
-    kind: str
-    sentence: str = ""
 
 
 class Member:
@@ -195,24 +190,12 @@ class Member:
             self._loop.stop()
 
     def _fail(self, error: BaseException) -> None:
-        """The first reason counts. A bug shows its trace, everything else a sentence."""
+        """The first reason counts."""
         if self._outcome is not None:
             return
-        if isinstance(error, Diverged):
-            self.telemetry.emit("diverged", error=error.sentence)
-            if self.replica.raft.config.members() == [self.identity.member]:
-                alone = "nobody else has the state, so nothing was changed here; restore from a backup"
-                self._end(Outcome(FAILED, f"{error.sentence}: {alone}"))
-            else:
-                self._end(Outcome(DIVERGED, error.sentence))
-        elif isinstance(error, Rotten):
-            self.telemetry.emit("rotten", error=error.sentence)
-            self._end(Outcome(ROTTEN, error.sentence))
-        else:
-            trace = "" if isinstance(error, CoordError) else "".join(traceback.format_exception(error))
-            sentence = error.sentence if isinstance(error, CoordError) else f"a bug: {type(error).__name__}: {error}"
-            self.telemetry.emit("failed", error=sentence, trace=trace)
-            self._end(Outcome(FAILED, f"{sentence}\n{trace}".strip()))
+        event, fields, outcome = ending_of(error, alone=self.replica.raft.config.members() == [self.identity.member])
+        self.telemetry.emit(event, **fields)
+        self._end(outcome)
 
     def _close(self) -> None:
         loop = self._loop
