@@ -62,7 +62,8 @@ def _life(cluster: Cluster, powers: dict[int, Power], folder: Path, *, lies: boo
         one.signal(signal.SIGKILL)
     for number, one in cluster.members.items():
         one.wait()
-        powers[number].lose(random.Random(1))
+        # A disk that lied and kept the half of it is found out by the member itself, which then waits for the others.
+        powers[number].lose(None if lies else random.Random(1))
         one.start(environment=powers[number].environment)
     wait_until(lambda: client.ask(Get(b"a"), timeout_ms=10_000), "a read is answered")
     client.close()

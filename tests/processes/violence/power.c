@@ -121,7 +121,7 @@ static void note_old(uint32_t kind, int fd, off_t offset, size_t size) {
     if (there > size)
         there = size;
     char *old = malloc(there ? there : 1);
-    if (!old || pread(fd, old, there, offset) != (ssize_t)there)
+    if (!old || (there && pread(fd, old, there, offset) != (ssize_t)there))
         die("cannot read what is overwritten");
     note(kind, found.st_ino, offset, found.st_size, size, 0, path, 0, old, there);
     free(old);
@@ -173,13 +173,17 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) { return pwrite64(fd, data, size, offset); }
 
+/* The flight recorder appends to its file. */
 ssize_t write(int fd, const void *data, size_t size) {
     char path[4200];
-    if (journal_fd >= 0 && fd > 2 && path_of(fd, path, sizeof path)) {
-        fprintf(stderr, "power: write() to %s: only pwrite is undone\n", path);
-        abort();
-    }
-    return real_write(fd, data, size);
+    struct stat found;
+    if (journal_fd < 0 || fd <= 2 || !path_of(fd, path, sizeof path) || fstat(fd, &found))
+        return real_write(fd, data, size);
+    pthread_mutex_lock(&lock);
+    note_old(WRITE, fd, fcntl(fd, F_GETFL) & O_APPEND ? found.st_size : lseek(fd, 0, SEEK_CUR), size);
+    ssize_t written = real_write(fd, data, size);
+    pthread_mutex_unlock(&lock);
+    return written;
 }
 
 int ftruncate64(int fd, off_t size) {

@@ -65,8 +65,8 @@ class Power:
         """From now on until the power is lost, what is said to be synced is not."""
         (self.journal / "lie").touch()
 
-    def lose(self, rng: random.Random) -> Lost:
-        """After the member's process is gone, before its next start."""
+    def lose(self, rng: random.Random | None) -> Lost:
+        """After the member's process is gone, before its next start. What was not synced survives by chance; without `rng` not at all."""
         records = list(self._records())
         writes, names = _not_durable(records)
         survived: dict[str, int] = {}
@@ -118,7 +118,7 @@ class Power:
                 if record.kept:
                     os.link(kept, target)
 
-    def _undo_writes(self, writes: list[Record], rng: random.Random) -> None:
+    def _undo_writes(self, writes: list[Record], rng: random.Random | None) -> None:
         places = {found.stat().st_ino: found for found in [*self.journal.iterdir(), *self.folder.rglob("*")] if found.is_file()}
         new: list[tuple[Path, int, bytes]] = []
         for record in reversed(writes):
@@ -132,6 +132,8 @@ class Power:
                 file.seek(record.offset)
                 file.write(record.old)
                 file.truncate(record.old_size)
+        if rng is None:
+            return
         likelihood = rng.choice((0, 0, 0.5, 0.9))
         for place, offset, data in reversed(new):
             with place.open("r+b") as file:
@@ -141,8 +143,8 @@ class Power:
                         file.write(part)
 
 
-def _some(rng: random.Random, count: int) -> int:
-    return rng.choice((0, rng.randint(0, count)))
+def _some(rng: random.Random | None, count: int) -> int:
+    return rng.choice((0, rng.randint(0, count))) if rng is not None else 0
 
 
 def _not_durable(records: list[Record]) -> tuple[list[Record], list[Record]]:
