@@ -60,7 +60,7 @@ class Asking:
         address = self._addresses[_chance(len(self._addresses))]
         if is_for_leader and self._led in self._addresses:
             address = self._led
-        last_refusal: CoordError | None = None
+        refusal: CoordError | None = None  # the last of a leader
         while True:
             try:
                 result = self._attempt(address, [tag, 1, *fields], tag == frames.WRITE, is_safe_twice)
@@ -71,7 +71,6 @@ class Asking:
                 self._say(f"{address} answered after {(time.monotonic() - self._begun) * 1000:.1f} ms")
                 return result
             except NotLeader as error:
-                last_refusal = error
                 leader = self._address_of.get(error.leader)
                 self._on_trouble(address, "does not lead")
                 if leader is not None and leader != address and tried < 2 * len(self._addresses):
@@ -79,7 +78,7 @@ class Asking:
                     address = leader
                     continue
             except RETRIED as error:
-                last_refusal = error
+                refusal = error
                 self._on_trouble(address, error.sentence)
             except Unreachable as error:
                 self._on_trouble(address, error.sentence)
@@ -91,7 +90,7 @@ class Asking:
                         raise Unknown(f"{address} {error.sentence} before it answered; it may have happened or not") from None
             tried += 1
             address = self._next(address)
-            self._pause_or_give_up(tried, last_refusal)
+            self._pause_or_give_up(tried, refusal)
 
     def _on_trouble(self, address: str, trouble: str) -> None:
         self._troubles[address] = trouble
@@ -115,7 +114,7 @@ class Asking:
             raise TimedOut(f"no answer came {within} ({troubles}); it may have happened or not")
         if all_refused:
             raise Unreachable(f"no member can be reached ({troubles}): is it running? `coordctl up` starts a local cluster")
-        if isinstance(refusal, RETRIED):
+        if refusal is not None:
             raise refusal
         raise Unreachable(f"no leader answered {within} ({troubles}): see `coordctl status`")
 

@@ -7,7 +7,7 @@ import pytest
 from coordctl.hot import frames, kv, session
 from coordctl.hot.asking import Asking
 from coordctl.local.clusters import Endpoint
-from coordnode.errors import FrameError, NotPermitted, Overloaded, SessionExpired, TimedOut, Unknown, Unreachable
+from coordnode.errors import FrameError, NoSpace, NotPermitted, Overloaded, SessionExpired, TimedOut, Unknown, Unreachable
 from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.services.commands import Get, Put, SessionInfo, SessionPage, decode_client_command, encode
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, ReadAsk, Reply, WriteAsk
@@ -125,6 +125,15 @@ def test_refusals(member: FakeMember) -> None:
         kv.put(asking(member, timeout_ms=100), b"k", b"v", "id")
     with FakeMember(refusal=NotPermitted("not you")) as stern, pytest.raises(NotPermitted, match="not you"):
         kv.get(asking(stern), b"k", stale=False, min_revision=0)
+
+
+def test_what_the_leader_refuses_is_said_whoever_was_asked_last(member: FakeMember) -> None:
+    with FakeMember(2) as leader:
+        member.handler = lambda ask: not_leader(ask, 9)
+        leader.handler = lambda ask: [ErrorReply(ask.request, NoSpace.code, "full", True, 5)]
+        for _ in range(10):
+            with pytest.raises(NoSpace, match="full"):
+                kv.put(asking(member, leader, timeout_ms=200), b"k", b"v", "id")
 
 
 def test_a_member_that_dies_while_others_live(member: FakeMember) -> None:
