@@ -28,7 +28,7 @@ COORDNODE: dict[str, set[str]] = {
     "annals": {"services", "storage.reader", *RAFT_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
-    "client": {"wire", *SERVICE_TYPES},
+    "client": {"wire", "raft.entry", *SERVICE_TYPES},
     "api": {"client.requests", *SERVICE_TYPES},
     "simulator": {"raft", "services", "replica", "wire", "checking", "storage", "driver", "client", "config"},
     "node": {"raft", "services", "replica", "wire", "storage", "net", "driver", "client", "api", "config"},

@@ -23,6 +23,7 @@ from coordnode.client.aio_groups import AsyncGroup, AsyncGroups
 from coordnode.client.aio_held import LostCallback
 from coordnode.client.aio_journals import AsyncJournal, AsyncJournals
 from coordnode.client.aio_locks import AsyncLock, AsyncLocks
+from coordnode.client.aio_membership import AsyncMembers
 from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
 from coordnode.client.aio_shards import AsyncAssignment, AsyncAssignments
 from coordnode.client.clock import now_ms
@@ -66,6 +67,7 @@ class Cluster:
         self.journals = AsyncJournals(tasks, timeout_ms)
         self.locks = AsyncLocks(tasks, timeout_ms)
         self.elections = AsyncElections(tasks, timeout_ms)
+        self.members = AsyncMembers(tasks, timeout_ms)
 
     @property
     def revision(self) -> Revision:

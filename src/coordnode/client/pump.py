@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
+from coordnode.client.calls import AdministrativeAsk
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Receiver, Scope
 from coordnode.client.lease import SessionState
@@ -64,6 +65,10 @@ class Pump:
                 min_revision=request.min_revision,
             )
             return request.convert(self._outcome(number).result)
+
+    def administer(self, ask: AdministrativeAsk, timeout_ms: int) -> None:
+        with self._changed:
+            self._outcome(self._open_link().core.administer(ask, now_ms(), deadline_ms=now_ms() + timeout_ms))
 
     def open_session(
         self, ttl_ms: int, owner: str, timeout_ms: int, first: FirstOperation | None = None, parent: SessionId = NO_SESSION

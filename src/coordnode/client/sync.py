@@ -28,6 +28,7 @@ from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.journals import Journal, Journals
 from coordnode.client.lease import SessionState
 from coordnode.client.locks import Lock, Locks, acquire_operation
+from coordnode.client.membership import Members
 from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues
 from coordnode.client.requests import Request, as_bytes, prefix_end
@@ -62,6 +63,7 @@ class Cluster:
         self.journals = Journals(pump, timeout_ms)
         self.locks = Locks(pump, timeout_ms)
         self.elections = Elections(pump, timeout_ms)
+        self.members = Members(pump, timeout_ms)
 
     @property
     def revision(self) -> Revision:

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.addresses import Address
+from coordnode.client.calls import AdministrativeAsk
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Receiver, Scope
 from coordnode.client.lease import SessionState
@@ -63,6 +64,9 @@ class Tasks:
         core = self._open_link().core
         finished = await self._outcome(core.submit(command, now_ms(), deadline_ms=now_ms() + timeout_ms, is_safe_twice=is_safe_twice))
         return finished.result
+
+    async def administer(self, ask: AdministrativeAsk, timeout_ms: int) -> None:
+        await self._outcome(self._open_link().core.administer(ask, now_ms(), deadline_ms=now_ms() + timeout_ms))
 
     async def renew(self, session: SessionId, timeout_ms: int) -> int:
         """The session's TTL: it lives on for so long, counted from when this was asked."""

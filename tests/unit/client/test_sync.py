@@ -8,14 +8,30 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from coordnode.client import requests
 from coordnode.client.lease import SessionState
 from coordnode.client.sync import Cluster, connect
-from coordnode.errors import BadRequest, Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable, WrongCluster
-from coordnode.ids import Revision
+from coordnode.errors import BadRequest, Disconnected, HistoryGone, MembershipBusy, SessionExpired, TimedOut, Unreachable, WrongCluster
+from coordnode.ids import MemberId, Revision
+from coordnode.raft.entry import Config
 from coordnode.services.commands import CloseSession, Get, OpenSession, Put, decode_client_command
-from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, KeepAliveReply, ReadAsk, WatchAsk, WatchGap, WriteAsk
+from coordnode.services.dialogue import (
+    Answer,
+    Ask,
+    ConfigAsk,
+    ErrorReply,
+    KeepAliveAsk,
+    KeepAliveReply,
+    LevelAsk,
+    ReadAsk,
+    Reply,
+    TransferAsk,
+    WatchAsk,
+    WatchGap,
+    WriteAsk,
+)
 from tests.unit.client.member import FakeMember, not_leader
 
 
@@ -65,6 +81,31 @@ def test_compare_and_set(cluster: Cluster) -> None:
 def test_a_timeout_that_makes_no_sense(cluster: Cluster, timeout: float | timedelta) -> None:
     with pytest.raises(BadRequest, match="above 0"):
         cluster.kv.get("a", timeout=timeout)
+
+
+def test_members_and_leadership_are_changed_by_whoever_leads(member: FakeMember, cluster: Cluster) -> None:
+    refusals = [not_leader, not_leader]
+
+    def handler(ask: Ask) -> Sequence[Answer] | None:
+        if refusals:
+            return refusals.pop()(ask)
+        return [Reply(ask.request, 5, 0, b"")]
+
+    member.handler = handler
+    cluster.members.change([2, 1], [4], {1: "a:1", 2: "a:2", 3: "a:3", 4: "a:4"})
+    cluster.members.lead(2)
+    cluster.members.raise_level(3)
+    wanted = Config(
+        (MemberId(1), MemberId(2)), learners=(MemberId(4),), contacts=((MemberId(1), "a:1"), (MemberId(2), "a:2"), (MemberId(4), "a:4"))
+    )
+    kinds = [structs.replace(ask, request=0) for ask in member.asks[2:]]
+    assert kinds == [ConfigAsk(0, wanted), TransferAsk(0, MemberId(2)), LevelAsk(0, 3)]
+
+    busy = MembershipBusy("another membership change is under way")
+    member.handler = lambda ask: [ErrorReply(ask.request, busy.code, busy.sentence, True)]
+    with pytest.raises(MembershipBusy):
+        cluster.members.lead(2)
+    assert len(member.asks) == 6  # not repeated: what is in force may be another membership by now
 
 
 def test_one_endpoint_is_enough_to_find_the_leader(member: FakeMember) -> None:
