@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,52 @@ def test_certificates_that_were_renewed_are_sent_and_used(deployed: Operator) ->
     changed = {host["name"]: host["steps"] for host in done["hosts"]}  # type: ignore[attr-defined]
     steps = ["write config/tls/key.pem", "write config/tls/certificate.pem", "start the member with it"]
     assert changed == {"n1": [], "n2": steps, "n3": []}
+
+
+def test_what_hosts_have_to_say_is_brought_together_cut_and_without_secrets(deployed: Operator) -> None:
+    """And tells the same from the archive as when the hosts are asked."""
+    hosts = deployed.hosts
+    said = "2001-01-01T00:00:00Z long ago\\n$(date -u +%Y-%m-%dT%H:%M:%SZ) password=hunter2\\n"
+    hosts.run(1, "sh", "-c", f'printf "{said}" >> {BASE}/log/member.out')
+    before = pid_of(deployed, 2)
+    hosts.run(2, "kill", "-9", str(before))
+    wait_until(lambda: pid_of(deployed, 2) not in (0, before), "it is started again")
+    deployed.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+
+    archive = deployed.folder / "bundle.tar.gz"
+    made = deployed.json("bundle", "-c", "fleet", "--since", "2m", "--file", str(archive))
+    files = {one["name"]: one for one in made["files"]}  # type: ignore[attr-defined]
+    for name in ("n1", "n2", "n3"):
+        wanted = {f"{name}/{file}" for file in ("flight.log", "events", "status.json", "metrics.txt")}
+        assert wanted | {f"{name}-host/{file}" for file in ("proc-meminfo", "df.txt", "config-node.toml")} <= set(files)
+    assert ("n1-host/journal.log" in files) == (hosts.init == "systemd")
+    told = files["n1-host/output.log"]
+    assert (told["hidden"], told["source"]) == (1, f"n1:{BASE}/log/member.out")
+    with tarfile.open(archive) as packed:
+        everything = {one.name: packed.extractfile(one).read() for one in packed.getmembers()}  # type: ignore[union-attr]
+    assert not [name for name, content in everything.items() if b"hunter2" in content]
+    assert b"password=***" in everything["n1-host/output.log"]
+    assert b"long ago" not in everything["n1-host/output.log"]
+
+    killed = ("member killed", ["n2"])
+    live = deployed.json("logs", "explain", "-c", "fleet", "--since", "2m", code=None)
+    saved = deployed.json("logs", "explain", str(archive), code=None)
+    causes = [[(one["cause"], one["members"]) for one in found["hypotheses"]] for found in (live, saved)]  # type: ignore[attr-defined]
+    assert killed in causes[0]
+    assert killed in causes[1]
+    started = deployed.ctl("logs", "search", '"started"', "-c", "fleet", "--member", "n2", "-o", "json").splitlines()
+    assert {json.loads(line)["member"] for line in started} == {"n2"}
+    assert len(deployed.ctl("logs", "tail", "-n", "3", "-c", "fleet").splitlines()) == 3
+
+
+def test_a_host_that_cannot_be_reached_is_missing_and_the_others_are_not(deployed: Operator) -> None:
+    archive = deployed.folder / "partial.tar.gz"
+    deployed.write(host={3: "[hosts.n3.ssh]\nport = 9"})
+    made = deployed.json("logs", "collect", "-c", "fleet", "--file", str(archive), code=1)
+    deployed.write()
+    names = {one["name"].partition("/")[0] for one in made["files"]}  # type: ignore[attr-defined]
+    assert ({"n1", "n2"} <= names, "n3" in names, made["outcome"]) == (True, False, "partial")
+    assert [one["what"] for one in made["missing"] if one["what"].startswith("n3")] == ["n3"]  # type: ignore[attr-defined]
 
 
 def test_stop_start_and_restart(deployed: Operator) -> None:

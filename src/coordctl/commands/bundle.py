@@ -20,13 +20,13 @@ from coordctl.report.running import output, run
 @output
 def command(sources: Sequence[str], since: float | None, start: str, end: str, around: str, archive: str, cluster: str, output: str) -> int:
     """Everything that is needed to look into it elsewhere, in one archive: logs and flight recorders of a window, each member's status,
-    metrics and the state of its log, and of this host its kernel log, pressure, memory, disks and network.
+    metrics and the state of its log, and of each host its kernel log, the service's journal, pressure, memory, disks and network.
 
     Secrets are taken out. A manifest lists what is there and what is missing (then the code is 1).
     """
     chosen = cluster_for(sources, cluster)
     where = archive or collecting.name_for("bundle", chosen)
-    made = collecting.collect(collecting.origins(sources, chosen), Asked(since, start, end, around), where, with_facts=True)
+    made = collecting.collect(sources, chosen, Asked(since, start, end, around), where, with_facts=True)
     logs_shown.collected(made, output)
     return made.exit_code
 

@@ -1,23 +1,29 @@
 """`coordctl logs`: collect, tail, search, diff, explain"""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from coordctl.commands import logs_shown, options
 from coordctl.commands.units import DURATION
-from coordctl.local.clusters import LocalCluster, chosen_local
+from coordctl.inventory import places
+from coordctl.inventory.model import Inventory
+from coordctl.local.clusters import chosen_local
 from coordctl.operations import collecting, explaining, lines, logs
+from coordctl.operations.logs import Whose
 from coordctl.operations.windows import Asked
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, FAILED, Kind
 from coordctl.report.running import output, run_group
+from coordctl.results.logs import LogLine
+from coordnode.errors import CoordError
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCES = """SOURCE is a log file, a folder with logs in it, or a bundle; several are taken together as one cluster's. Without any, those
-of the local cluster. Known are this project's events, etcd's JSON, ZooKeeper's lines, and text with a timestamp at the beginning of
-its lines; .gz and rotated files, too. All times are UTC."""
+of the cluster: here, or fetched from the hosts of its inventory. Known are this project's events, etcd's JSON, ZooKeeper's lines, and
+text with a timestamp at the beginning of its lines; .gz and rotated files, too. All times are UTC."""
 
 
 def window(command: F) -> F:
@@ -33,8 +39,18 @@ def window(command: F) -> F:
     return command
 
 
-def cluster_for(sources: Sequence[str], cluster: str) -> LocalCluster | None:
-    return None if sources else chosen_local(cluster)
+def cluster_for(sources: Sequence[str], cluster: str) -> Whose:
+    """A cluster on this machine first; one that was deployed from here is known by its name, one that was not by its inventory."""
+    if sources:
+        return None
+    try:
+        found = chosen_local(cluster)
+    except CoordError:
+        wanted = cluster or os.environ.get("COORD_CLUSTER", "")
+        if not (wanted.endswith(places.SUFFIX) or wanted in places.names() or (not wanted and len(places.names()) == 1)):
+            raise
+        return places.chosen(cluster)
+    return places.chosen(found.inventory) if found.inventory else found
 
 
 @click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.PROBE]}")
@@ -95,7 +111,9 @@ def search(
 ) -> int:
     """Lines of all members in which the regular expression PATTERN is found, in the order of their times; none: 1."""
     asked, wanted = Asked(since, start, end, around), lines.Wanted(pattern, level, member, ignore_case)
-    with logs.gathered(sources, cluster_for(sources, cluster)) as found:
+    lines.Filter(wanted)  # whoever asks wrongly hears of it before any host is asked
+    filtered = {"pattern": pattern, "ignore_case": ignore_case}
+    with logs.gathered(sources, cluster_for(sources, cluster), logs.EVERYTHING if asked == Asked() else asked, **filtered) as found:
         count = 0
         for one in lines.search(found, asked, wanted):
             count += 1
@@ -113,12 +131,19 @@ def search(
 @output
 def tail(sources: Sequence[str], count: int, follow: bool, level: str, member: str, cluster: str, output: str) -> int:
     """The last lines of all members, in the order of their times."""
-    with logs.gathered(sources, cluster_for(sources, cluster)) as found:
-        for one in lines.tail(found, count, lines.Wanted("", level, member), follow=follow):
-            logs_shown.line(one, output)
-            if follow:
-                screen.flush()
+    whose, wanted = cluster_for(sources, cluster), lines.Wanted("", level, member)
+    if isinstance(whose, Inventory):
+        _tailed(lines.tail_hosts(whose, count, wanted, follow=follow), output)
+        return DONE
+    with logs.gathered(sources, whose) as found:
+        _tailed(lines.tail(found, count, wanted, follow=follow), output)
     return DONE
+
+
+def _tailed(found: Iterable[LogLine], output: str) -> None:
+    for one in found:
+        logs_shown.line(one, output)
+        screen.flush()
 
 
 @click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.ACTION]}")
@@ -134,7 +159,7 @@ def collect(sources: Sequence[str], since: float | None, start: str, end: str, a
     """
     chosen = cluster_for(sources, cluster)
     where = archive or collecting.name_for("logs", chosen)
-    made = collecting.collect(collecting.origins(sources, chosen), Asked(since, start, end, around), where, with_facts=False)
+    made = collecting.collect(sources, chosen, Asked(since, start, end, around), where, with_facts=False)
     logs_shown.collected(made, output)
     return made.exit_code
 

@@ -2,11 +2,12 @@
 
 import inspect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from coordctl.onhost import question, reach
+from coordctl.onhost import gather, question, reach, redaction
 
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 NO_PYTHON = "no python:"
@@ -24,11 +25,17 @@ if [ -z "$path" ]; then echo "{NO_PYTHON}$found"; exit 3; fi
 """
 
 
-def program(module: ModuleType, said: dict[str, object]) -> str:
-    """A script that runs a module's main with what it is told."""
+def program(module: ModuleType, said: dict[str, object], along: Sequence[ModuleType] = ()) -> str:
+    """A script that runs a module's main with what it is told; `along`: modules of ours that it imports."""
     told = json.dumps(json.dumps(said))
-    text = inspect.getsource(module)
+    text = "".join(_carried(one) for one in along) + inspect.getsource(module)
     return f"set -eu\n{FIND_PYTHON}exec \"$path\" -sSP - <<'COORDCTL_END'\n{text}\nmain(json.loads({told}))\nCOORDCTL_END\n"
+
+
+def _carried(module: ModuleType) -> str:
+    name = module.__name__
+    source = f"exec({inspect.getsource(module)!r}, module.__dict__)"
+    return f"import sys, types\nmodule = sys.modules[{name!r}] = types.ModuleType({name!r})\n{source}\n"
 
 
 def question_text(said: dict[str, object]) -> str:
@@ -37,6 +44,10 @@ def question_text(said: dict[str, object]) -> str:
 
 def reach_text(said: dict[str, object]) -> str:
     return program(reach, said)
+
+
+def gather_text(said: dict[str, object]) -> str:
+    return program(gather, said, [redaction])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from coordctl.logs import lives
 from coordctl.logs.comparing import Compared, Side, Sign
+from coordctl.logs.lines import is_host
 from coordctl.logs.lives import Gap
 from coordctl.logs.mining import Act, Summary
 
@@ -76,7 +77,7 @@ class Evidence:
         self.summary: Summary = side.summary
         self.baseline = baseline
         self.compared = compared
-        self.members = sorted(member for member in side.summary.spans if member != "host")
+        self.members = sorted(member for member in side.summary.spans if not is_host(member))
         self.ids = {name: identity for identity, name in side.summary.names.items()}
         self.acts = [act for act in self.corrected() if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
         self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs, self.name)

@@ -16,7 +16,7 @@ from io import BufferedIOBase
 from typing import NamedTuple
 
 from coordctl.logs import mining
-from coordctl.logs.lines import Line, Parser
+from coordctl.logs.lines import Line, Parser, is_host
 from coordctl.logs.mining import Miner, Piece, Summary
 from coordnode.errors import BadRequest
 
@@ -29,6 +29,7 @@ EVER_MS = 1 << 62
 SPREAD_MS_MAX = 3_600_000
 FLIGHT = "flight.log"
 GENERIC = frozenset({"log", "logs", "flight", "etcd", "zookeeper", "coordnode", "events", "output", "messages", "journal", "kernel", "out"})
+HOST_LOGS = ("kernel", "journal", "output")
 NOT_LOGS = (".seg", ".snap", ".part", ".rotten", ".tmp", ".pyc", ".pid", ".sock", ".toml", ".html", ".md", ".py")
 NOT_LOG_FILES = frozenset(
     {
@@ -103,8 +104,8 @@ def _below(place: str) -> Iterator[str]:
     for folder, folders, names in os.walk(place):
         folders[:] = [name for name in folders if name not in ("wal", "snapshots", "journals", "blobs", "__pycache__") and name[:1] != "."]
         for name in names:
-            if os.path.basename(folder) == "host" and name != "kernel.log":
-                continue  # what a bundle has of a host beside its log
+            if is_host(os.path.basename(folder)) and name.partition(".")[0] not in HOST_LOGS:
+                continue  # what a bundle has of a host beside its logs
             if not name.endswith(NOT_LOGS) and name not in NOT_LOG_FILES and not name.startswith("hard_state"):
                 yield os.path.join(folder, name)
 

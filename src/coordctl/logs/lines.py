@@ -43,6 +43,11 @@ _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)(h|ms|µs|us|ns|m|s))")
 _SPAN_MS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1_000.0, "ms": 1.0, "µs": 0.001, "us": 0.001, "ns": 0.000_001}
 
 
+def is_host(label: str) -> bool:
+    """What a host has to say is no member's: `host` where there is one, `n1-host` of several."""
+    return label == "host" or label.endswith("-host")
+
+
 class Line(msgspec.Struct, frozen=True, gc=False):
     at_ms: int  # by the clock of whoever wrote it
     kind: str

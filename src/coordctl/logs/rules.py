@@ -20,6 +20,7 @@ from coordctl.logs.evidence import (
     Line,
     told,
 )
+from coordctl.logs.lines import is_host
 from coordctl.logs.lives import Gap
 from coordctl.logs.mining import Act
 
@@ -40,7 +41,7 @@ def _safe(evidence: Evidence) -> str:
 
 def ended(evidence: Evidence) -> Iterator[Hypothesis]:
     """Members that were not there for a while: why."""
-    oom = [sign for sign in evidence.compared.signs if sign.member == "host" and "ut of memory" in sign.kind]
+    oom = [sign for sign in evidence.compared.signs if is_host(sign.member) and "ut of memory" in sign.kind]
     for gap in evidence.gaps:
         others = [act for act in evidence.told("peer_lost", "peer_silent") if evidence.name(act.fields.get("peer")) == gap.member]
         near = [act for act in others if abs(act.at_ms - gap.from_ms) <= NEAR_MS]
@@ -59,10 +60,11 @@ def ended(evidence: Evidence) -> Iterator[Hypothesis]:
             sentence = f"{gap.member} did not run for {(gap.to_ms - gap.from_ms) / 1_000:.0f} s: its process was stopped, or its whole host"
             yield told("member paused", (gap.member,), gap.from_ms, HIGH, sentence, lines)
         elif gap.how == lives.KILLED:
-            killed = [sign for sign in oom if abs(sign.onset_ms - gap.from_ms) <= 10 * NEAR_MS]
+            own = [sign for sign in oom if sign.member in ("host", f"{gap.member}-host")]
+            killed = [sign for sign in own if abs(sign.onset_ms - gap.from_ms) <= 10 * NEAR_MS]
             cause = "out of memory" if killed else "member killed"
             why = "its host ran out of memory" if killed else "kill -9, the OOM killer, or its host's power"
-            lines += [Line(sign.onset_ms, "host", sign.kind) for sign in killed]
+            lines += [Line(sign.onset_ms, sign.member, sign.kind) for sign in killed]
             sentence = f"{gap.member} ended without a word ({why}){until}"
             sure = HIGH if gap.is_over or any(act.kind == "peer_lost" for act in near) or len(evidence.members) == 1 else MEDIUM
             yield told(cause, (gap.member,), gap.from_ms, sure, sentence, lines, _safe(evidence))

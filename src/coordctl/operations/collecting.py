@@ -1,40 +1,41 @@
 """`logs collect` and `bundle`: what is needed to look into it elsewhere, in one archive, with a list of what is not in it.
 
-An `Origin` is one member as it can be reached: today by its files on this machine. A host that is reached over SSH is another one.
+An `Origin` is one member as it can be reached: by its files on this machine, or through what its host sent.
 """
 
 import io
 import os
-import subprocess
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from coordctl.inventory.model import Host, Inventory
 from coordctl.local import fleet
 from coordctl.local.clusters import LocalCluster, LocalMember, host_and_port
 from coordctl.logs import files
-from coordctl.logs.redaction import Redactor
+from coordctl.onhost import gather
+from coordctl.onhost.redaction import Redactor
+from coordctl.operations import logs
+from coordctl.operations.logs import Whose
 from coordctl.operations.wal import verify
 from coordctl.operations.windows import Asked, times
 from coordctl.results.logs import Collected, CollectedFile, LogWindow, NotCollected
 from coordnode import __version__
+from coordnode.client import tls
 from coordnode.errors import BadRequest, CoordError
 
+if TYPE_CHECKING:
+    from coordctl.operations.fetching import Fetched
+
 AT_ONCE_MAX = 8
-COMMAND_SECONDS_MAX = 10.0
 HTTP_SECONDS = 2.0
-COMMAND_BYTES_MAX = 8 * 1024 * 1024
-HOST_FILES = (
-    *(f"/proc/pressure/{kind}" for kind in ("cpu", "io", "memory")),
-    *("/proc/meminfo", "/proc/loadavg", "/proc/diskstats", "/proc/net/dev", "/proc/net/snmp", "/etc/os-release"),
-)
 
 
 class Part(NamedTuple):
@@ -43,14 +44,20 @@ class Part(NamedTuple):
     name: str
     source: str
     lines: Iterable[tuple[int, bytes]]  # (time or 0, line)
+    hidden: int = 0  # secrets that were taken out before it came here
+
+
+class Log(NamedTuple):
+    where: str  # folder in the archive
+    source: files.Source
+    came_from: str
+    hidden: int = 0
 
 
 class Origin(Protocol):
     """A member, or what is left of it."""
 
-    name: str
-
-    def logs(self) -> tuple[list[files.Source], list[files.Troubled]]: ...
+    def logs(self) -> tuple[list[Log], list[files.Troubled]]: ...
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
         """What is no log: how it is now, and its host."""
@@ -61,63 +68,104 @@ class Here:
     """A member of a cluster on this machine."""
 
     def __init__(self, cluster: LocalCluster, member: LocalMember) -> None:
-        self.name = member.name
+        self._name = member.name
         self._cluster = cluster
         self._member = member
 
-    def logs(self) -> tuple[list[files.Source], list[files.Troubled]]:
+    def logs(self) -> tuple[list[Log], list[files.Troubled]]:
         log = fleet.log_path(self._cluster, self._member)
         flight = os.path.join(fleet.data_folder(self._cluster, self._member), files.FLIGHT)
         wanted = [path for path in (f"{log}.1", log, f"{flight}.1", flight) if os.path.exists(path) or not path.endswith(".1")]
         there = [path for path in wanted if os.path.exists(path)]
         troubles = [files.Troubled(path, "is not there") for path in wanted if path not in there]
         found = files.find(there) if there else files.Found([], [])
-        return found.sources, [*troubles, *found.troubles]
+        return [Log(self._name, one, one.path) for one in found.sources], [*troubles, *found.troubles]
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
-        for name, path in (("status.json", "/status"), ("metrics.txt", "/metrics")):
-            yield _http(self._member.address, path, f"{self.name}/{name}")
+        yield from _answers(self._name, self._member.address, "")
         try:
             checked = msgspec.json.encode(verify(fleet.data_folder(self._cluster, self._member)))
-            yield Part(f"{self.name}/wal-verify.json", "wal verify", [(0, checked)])
+            yield Part(f"{self._name}/wal-verify.json", "wal verify", [(0, checked)])
         except (CoordError, OSError) as error:
-            yield NotCollected(what=f"{self.name}/wal-verify.json", why=str(error))
+            yield NotCollected(what=f"{self._name}/wal-verify.json", why=str(error))
+
+
+class OnHost:
+    """A member on a host, and what that host sent."""
+
+    def __init__(self, host: Host, fetched: "Fetched", tls_folder: str) -> None:
+        self._host = host
+        self._fetched = fetched
+        self._tls = tls_folder
+
+    def logs(self) -> tuple[list[Log], list[files.Troubled]]:
+        fetched = self._fetched
+        found = files.find(fetched.folders) if fetched.folders else files.Found([], [])
+        logs = [
+            Log(os.path.basename(os.path.dirname(one.path)), one, fetched.sources[one.path], fetched.hidden[one.path])
+            for one in found.sources
+        ]
+        return logs, [*(files.Troubled(*one) for one in fetched.missing_logs), *found.troubles]
+
+    def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
+        yield from _answers(self._host.name, self._host.endpoint, self._tls)
+        logs = {log.source.path for log in self.logs()[0]}
+        for path, source in self._fetched.sources.items():
+            if path not in logs:
+                where = f"{os.path.basename(os.path.dirname(path))}/{os.path.basename(path)}"
+                with open(path, "rb") as file:
+                    yield Part(where, source, [(0, line) for line in file.read().splitlines()], self._fetched.hidden[path])
+        yield from (NotCollected(what=what, why=why) for what, why in self._fetched.missing_facts)
 
 
 class Folder:
     """Logs that lie about: what is left when nobody can be asked."""
 
     def __init__(self, places: Sequence[str]) -> None:
-        self.name = ""
         self._places = places
 
-    def logs(self) -> tuple[list[files.Source], list[files.Troubled]]:
+    def logs(self) -> tuple[list[Log], list[files.Troubled]]:
         found = files.find(self._places)
-        return found.sources, found.troubles
+        return [Log(one.label, one, one.path) for one in found.sources], found.troubles
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
         return iter(())
 
 
-def origins(places: Sequence[str], cluster: LocalCluster | None) -> list[Origin]:
+@contextmanager
+def origins(places: Sequence[str], whose: Whose, asked: Asked, *, with_facts: bool) -> Iterator[list[Origin]]:
+    """What hosts sent goes away at the end."""
     if places:
-        return [Folder(places)]
-    assert cluster is not None
-    return [Here(cluster, member) for member in cluster.members]
+        yield [Folder(places)]
+    elif isinstance(whose, LocalCluster):
+        yield [Here(whose, member) for member in whose.members]
+    else:
+        assert isinstance(whose, Inventory)
+        from coordctl.operations import fetching  # paramiko
+
+        start, end = logs.span(asked)
+        with fetching.fetched(whose, fetching.Wanted(from_ms=start, to_ms=end, with_facts=with_facts)) as hosts:
+            tls_folder = fetching.tls_folder(whose)
+            yield [OnHost(host, one, tls_folder) for host, one in zip(whose.members(), hosts, strict=True)]
 
 
-def name_for(what: str, cluster: LocalCluster | None) -> str:
-    whose = f"{cluster.name}-" if cluster is not None else ""
-    return f"coordctl-{what}-{whose}{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
+def name_for(what: str, whose: Whose) -> str:
+    name = f"{whose.name}-" if whose is not None else ""
+    return f"coordctl-{what}-{name}{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
 
 
-def collect(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: bool) -> Collected:
+def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool) -> Collected:
     """One archive; members are read side by side, and what cannot be had is named in it."""
+    with origins(places, whose, asked, with_facts=with_facts) as found:
+        return _collected(found, asked, archive, with_facts=with_facts, is_here=not isinstance(whose, Inventory))
+
+
+def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: bool, is_here: bool) -> Collected:
     began = time.monotonic()
     made_ms = time.time_ns() // 1_000_000
     year = time.gmtime().tm_year
     looked = [(origin, *origin.logs()) for origin in found]
-    sources = [source for _, some, _ in looked for source in some]
+    sources = [log.source for _, some, _ in looked for log in some]
     oldest_ms, newest_ms = files.bounds(sources, year)
     if not newest_ms and not with_facts:
         raise BadRequest("there is no line with a time to collect")
@@ -128,10 +176,10 @@ def collect(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: 
         # With what it is compared with: whoever looks into it elsewhere comes to the same verdict.
         start_ms = min(cut.from_ms, cut.baseline_from_ms)
         for origin, some, _ in looked:
-            jobs.append(partial(_log_parts, origin.name, some, start_ms, cut.to_ms, year))
+            jobs.append(partial(_log_parts, some, start_ms, cut.to_ms, year))
             if with_facts:
                 jobs.append(partial(origin.facts, cut.from_ms, cut.to_ms))
-        if with_facts:
+        if with_facts and is_here:
             jobs.append(partial(_host, cut.from_ms, cut.to_ms))
         written = list(pool.map(lambda job: _written(job(), scratch), jobs))
         kept = sorted((one for some, _ in written for one in some), key=lambda one: one.name)
@@ -152,15 +200,15 @@ def collect(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: 
     return msgspec.structs.replace(result, bytes=size, elapsed_ms=round((time.monotonic() - began) * 1_000))
 
 
-def _log_parts(name: str, sources: Sequence[files.Source], from_ms: int, to_ms: int, year: int) -> Iterator[Part | NotCollected]:
+def _log_parts(logs: Sequence[Log], from_ms: int, to_ms: int, year: int) -> Iterator[Part | NotCollected]:
     taken: set[str] = set()
-    for source in sources:
-        where = f"{name or source.label}/{os.path.basename(source.path).removesuffix('.gz')}"
+    for log in logs:
+        where = f"{log.where}/{os.path.basename(log.source.path).removesuffix('.gz')}"
         while where in taken:
             where += "+"
         taken.add(where)
-        lines = ((one.at_ms, raw) for one in files.told_in(source, from_ms, to_ms, year) for raw in one.raw.split(b"\n"))
-        yield Part(where, source.path, lines)
+        lines = ((one.at_ms, raw) for one in files.told_in(log.source, from_ms, to_ms, year) for raw in one.raw.split(b"\n"))
+        yield Part(where, log.came_from, lines, log.hidden)
 
 
 def _written(parts: Iterator[Part | NotCollected], scratch: str) -> tuple[list[CollectedFile], list[NotCollected]]:
@@ -192,7 +240,7 @@ def _written(parts: Iterator[Part | NotCollected], scratch: str) -> tuple[list[C
                 bytes=size,
                 from_ms=first or None,
                 to_ms=last or None,
-                hidden=redactor.hidden,
+                hidden=part.hidden + redactor.hidden,
             )
         )
     return kept, missing
@@ -219,11 +267,21 @@ def _packed(archive: str, scratch: str, result: Collected) -> int:
 # --- facts ---------------------------------------------------------------------------------------------------------
 
 
-def _http(address: str, path: str, name: str) -> Part | NotCollected:
+def _answers(name: str, address: str, tls_folder: str) -> Iterator[Part | NotCollected]:
+    for file, path in (("status.json", "/status"), ("metrics.txt", "/metrics")):
+        yield _http(address, path, f"{name}/{file}", tls_folder)
+
+
+def _http(address: str, path: str, name: str, tls_folder: str) -> Part | NotCollected:
     import http.client
 
     host, port = host_and_port(address)
-    connection = http.client.HTTPConnection(host, port, timeout=HTTP_SECONDS)
+    context = tls.dialling(tls_folder)
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=HTTP_SECONDS)
+        if context is None
+        else http.client.HTTPSConnection(host, port, timeout=HTTP_SECONDS, context=context)
+    )
     try:
         connection.request("GET", path)
         return Part(name, f"http://{address}{path}", [(0, line) for line in connection.getresponse().read().rstrip(b"\n").split(b"\n")])
@@ -234,36 +292,8 @@ def _http(address: str, path: str, name: str) -> Part | NotCollected:
 
 
 def _host(from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
-    for path in HOST_FILES:
-        name = f"host/{path.strip('/').replace('/', '-')}"
-        try:
-            with open(path, "rb") as file:
-                yield Part(name, path, [(0, line) for line in file.read().splitlines()])
-        except OSError as error:
-            yield NotCollected(what=name, why=f"{path}: {error.strerror}")
-    since, until = from_ms // 1_000 - 60, to_ms // 1_000 + 60
-    kernel = _command("journalctl", "-k", "-o", "short-iso-precise", "--utc", "--no-pager", f"--since=@{since}", f"--until=@{until}")
-    if isinstance(kernel, str):
-        first, kernel = kernel, _command("dmesg", "--time-format", "iso")
-        if isinstance(kernel, str):
-            yield NotCollected(what="host/kernel.log", why=f"{first}; {kernel}")
-    if not isinstance(kernel, str):
-        yield Part("host/kernel.log", "kernel log", [(0, line) for line in kernel.splitlines()])
-    disks = _command("df", "-PT")
-    if isinstance(disks, str):
-        yield NotCollected(what="host/df.txt", why=disks)
-    else:
-        yield Part("host/df.txt", "df -PT", [(0, line) for line in disks.splitlines()])
-
-
-def _command(*argv: str) -> bytes | str:
-    """Its output, or why there is none."""
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS_MAX, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{argv[0]}: {error.strerror if isinstance(error, OSError) else 'takes too long'}"
-    if done.returncode:
-        return f"{argv[0]}: {done.stderr.decode(errors='replace').strip()[:200] or f'exit code {done.returncode}'}"
-    if not done.stdout.strip() or done.stdout.startswith(b"-- No entries"):
-        return f"{argv[0]}: says nothing"
-    return done.stdout[:COMMAND_BYTES_MAX]
+    for name, source, content in gather.host_facts(from_ms, to_ms):
+        if isinstance(content, str):
+            yield NotCollected(what=f"host/{name}", why=content)
+        else:
+            yield Part(f"host/{name}", source, [(0, line) for line in content.splitlines()])

@@ -3,21 +3,20 @@
 import time
 from collections.abc import Sequence
 
-from coordctl.local.clusters import LocalCluster
 from coordctl.logs import comparing
 from coordctl.logs.evidence import CAUSES, Evidence, Hypothesis
 from coordctl.logs.explain import Explained, explain
 from coordctl.operations import logs
-from coordctl.operations.logs import Progress, no_progress
+from coordctl.operations.logs import Progress, Whose, no_progress
 from coordctl.operations.windows import Asked
 from coordctl.results.logs import EvidenceLine, LogHypothesis, LogsExplained, LogWindow
 
 UNEXPLAINED_MAX = 5
 
 
-def explained(places: Sequence[str], cluster: LocalCluster | None, asked: Asked, progress: Progress = no_progress) -> LogsExplained:
+def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: Progress = no_progress) -> LogsExplained:
     began = time.monotonic()
-    with logs.gathered(places, cluster) as found:
+    with logs.gathered(places, whose, asked) as found:
         read = logs.read(found, asked, progress)
         compared = comparing.compare(read.side, read.baseline)
         verdict = explain(Evidence(read.side, read.baseline, compared))

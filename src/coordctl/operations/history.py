@@ -11,6 +11,7 @@ from coordctl.logs import comparing, lives
 from coordctl.logs.evidence import SURGE, Evidence
 from coordctl.logs.mining import Act
 from coordctl.operations import logs
+from coordctl.operations.logs import Whose
 from coordctl.operations.windows import Asked
 from coordctl.results.history import LifeLine, TimelineLine
 from coordnode.annals.retelling import OPERATOR, Happened, retell
@@ -72,16 +73,16 @@ def _retold(folders: Sequence[str]) -> Iterator[Happened]:
     yield from retell(open_reader(best[2]))
 
 
-def timeline(places: Sequence[str], cluster: LocalCluster | None, asked: Asked) -> list[TimelineLine]:
+def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> list[TimelineLine]:
     """From logs; and, where the members' folders are here, what operators did through the cluster."""
     if asked == Asked():
         asked = Asked(since_seconds=HOUR_SECONDS)
-    with logs.gathered(places, cluster) as found:
+    with logs.gathered(places, whose, asked) as found:
         read = logs.read(found, asked)
     evidence = Evidence(read.side, read.baseline, comparing.compare(read.side, read.baseline))
     window = read.side.window
     lines = [*_restarts(evidence), *_acts(evidence), *_settings(evidence), *_surges(evidence)]
-    folders = [path for path in (folders_of((), cluster) if cluster is not None else ()) if os.path.isdir(path)]
+    folders = [path for path in (folders_of((), whose) if isinstance(whose, LocalCluster) else ()) if os.path.isdir(path)]
     if folders:
         lines += [_operator(one) for one in _retold(folders) if one.service == OPERATOR]
     kept = [line for line in lines if window.from_ms <= line.at_ms < max(window.to_ms, time.time_ns() // 1_000_000 if folders else 0)]

@@ -2,11 +2,13 @@
 
 import os
 import re
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from coordctl.inventory.model import Inventory
 from coordctl.logs import files
 from coordctl.logs.lines import LEVEL_NAMES, Parser
 from coordctl.operations.logs import Gathered
@@ -15,6 +17,9 @@ from coordctl.results.logs import LogLine
 from coordnode.errors import BadRequest
 
 FOLLOW_SECONDS = 0.2
+FOLLOW_HOSTS_SECONDS = 1.0
+LAST_MS = 600_000  # of hosts so much is looked at for the last lines
+OVERLAP_MS = 10_000  # asked for again each time: a line may have been on its way, and clocks differ
 
 
 class Wanted(NamedTuple):
@@ -69,6 +74,34 @@ def tail(logs: Gathered, count: int, wanted: Wanted, *, follow: bool) -> Iterato
             fresh += some
         yield from (shown(one) for one in sorted(fresh, key=lambda one: one.at_ms) if chosen.takes(one))
         time.sleep(FOLLOW_SECONDS)
+
+
+def tail_hosts(inventory: Inventory, count: int, wanted: Wanted, *, follow: bool) -> Iterator[LogLine]:
+    """As `tail`, of members on hosts: the last minutes are fetched, then again and again what was written since."""
+    from coordctl.operations.fetching import Fetcher  # paramiko
+    from coordctl.operations.fetching import Wanted as WantedOfHosts
+
+    chosen = Filter(wanted)
+    fetcher = Fetcher(inventory, "logs tail")
+    since_ms = time.time_ns() // 1_000_000 - LAST_MS
+    shown_before: set[tuple[str, bytes]] = set()  # hosts' clocks differ, so what is asked for twice is told once
+    try:
+        while True:
+            to_ms = time.time_ns() // 1_000_000 + LAST_MS
+            with tempfile.TemporaryDirectory(prefix="coordctl-logs-") as folder:
+                asked = WantedOfHosts(from_ms=since_ms, to_ms=to_ms, pattern=wanted.pattern, ignore_case=wanted.ignore_case)
+                folders = [place for host in fetcher.fetch(asked, folder) for place in host.folders]
+                sources = files.find(folders).sources if folders else []
+                told = files.told(files.Found([one for one in sources if not one.is_flight], []), since_ms, to_ms)
+                fresh = [one for one in told if chosen.takes(one) and (one.label, one.raw) not in shown_before]
+                yield from (shown(one) for one in (fresh if shown_before else deque(fresh, count)))
+            if not follow:
+                return
+            shown_before |= {(one.label, one.raw) for one in fresh} or {("", b"")}
+            since_ms = max(since_ms, to_ms - LAST_MS - OVERLAP_MS)
+            time.sleep(FOLLOW_HOSTS_SECONDS)
+    finally:
+        fetcher.close()
 
 
 def _since(source: files.Source, offset: int, parser: Parser) -> tuple[list[files.Told], int]:

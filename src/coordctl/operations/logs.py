@@ -6,10 +6,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from coordctl.inventory.model import Inventory
 from coordctl.local import fleet
 from coordctl.local.clusters import LocalCluster
 from coordctl.logs import align, comparing, files, mining
@@ -17,10 +18,11 @@ from coordctl.logs.comparing import Compared, Side, Sign, Window
 from coordctl.logs.lines import LEVEL_NAMES
 from coordctl.operations.windows import BASELINE_MS, Asked, Times, times
 from coordctl.results.logs import Collected, LogFinding, LogMember, LogOddity, LogsDiff, LogSign, LogTrouble, LogWindow
-from coordnode.errors import BadRequest
+from coordnode.errors import BadRequest, Unreachable
 
 FINDINGS_MAX = 20
 CONSEQUENCES_MAX = 12
+EVERYTHING = Asked(start="0001-01-01T00:00:00Z")
 AROUND_MS = 60_000  # more than asked for is read: clocks differ
 
 Progress = Callable[[int, int], None]
@@ -28,6 +30,9 @@ Progress = Callable[[int, int], None]
 
 def no_progress(done: int, whole: int) -> None:
     pass
+
+
+Whose = LocalCluster | Inventory | None  # a cluster on this machine, one on hosts, or whatever is named
 
 
 class Gathered(NamedTuple):
@@ -56,15 +61,22 @@ def places_of(cluster: LocalCluster) -> list[str]:
 
 
 @contextmanager
-def gathered(places: Sequence[str], cluster: LocalCluster | None) -> Iterator[Gathered]:
-    """Of named files, folders and bundles, else of the local cluster. What was unpacked goes away at the end."""
+def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **filtered: Any) -> Iterator[Gathered]:
+    """Of named files, folders and bundles, else of that cluster. What was unpacked or fetched goes away at the end.
+
+    `filtered`: of Wanted, as far as whoever asks leaves it to the hosts.
+    """
+    if isinstance(whose, Inventory) and not places:
+        with _fetched(whose, asked, filtered) as of_hosts:
+            yield of_hosts
+        return
     names: list[str] = []
     if not places:
-        assert cluster is not None
-        names = [member.name for member in cluster.members]
-        places = places_of(cluster)
+        assert isinstance(whose, LocalCluster)
+        names = [member.name for member in whose.members]
+        places = places_of(whose)
         if not places:
-            raise BadRequest(f"{cluster.name} has no logs in {cluster.folder}")
+            raise BadRequest(f"{whose.name} has no logs in {whose.folder}")
     scratch = ""
     troubles: list[files.Troubled] = []
     looked: list[str] = []
@@ -84,6 +96,28 @@ def gathered(places: Sequence[str], cluster: LocalCluster | None) -> Iterator[Ga
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _fetched(inventory: Inventory, asked: Asked, filtered: dict[str, Any]) -> Iterator[Gathered]:
+    from coordctl.operations import fetching  # paramiko: who looks at this machine does without
+
+    start, end = span(asked)
+    with fetching.fetched(inventory, fetching.Wanted(from_ms=start, to_ms=end, **filtered)) as hosts:
+        troubles = [files.Troubled(what, why) for host in hosts for what, why in host.missing_logs]
+        folders = [folder for host in hosts for folder in host.folders]
+        if not folders:
+            raise Unreachable(f"no logs of {inventory.name} could be had: {'; '.join(why for _, why in troubles) or 'there are none'}")
+        found = files.find(folders)
+        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), [host.name for host in hosts])
+
+
+def span(asked: Asked) -> tuple[int, int]:
+    """What hosts are asked for: the window, what it is compared with, and a little more, since clocks differ."""
+    if asked == EVERYTHING:
+        return 0, files.EVER_MS
+    cut = times(asked, 0, time.time_ns() // 1_000_000)
+    return max(0, min(cut.from_ms, cut.baseline_from_ms) - AROUND_MS), max(cut.to_ms, cut.baseline_to_ms) + AROUND_MS
 
 
 def _window_of(folder: str) -> tuple[int, int] | None:
@@ -127,17 +161,14 @@ def _has_any(side: Side) -> bool:
     return any(side.seconds_of(member) >= comparing.STEADY_SECONDS_MIN / 2 for member in side.summary.spans)
 
 
-def diff(
-    places: Sequence[str], cluster: LocalCluster | None, asked: Asked, against: Sequence[str] = (), progress: Progress = no_progress
-) -> LogsDiff:
+def diff(places: Sequence[str], whose: Whose, asked: Asked, against: Sequence[str] = (), progress: Progress = no_progress) -> LogsDiff:
     """Against a baseline in the same logs, or against another run, which is taken whole."""
     began = time.monotonic()
-    with gathered(places, cluster) as logs:
+    with gathered(places, whose, EVERYTHING if against and asked == Asked() else asked) as logs:
         if against:
-            everything = Asked(start="0001-01-01T00:00:00Z")
-            now = read(logs, asked if asked != Asked() else everything, progress)
+            now = read(logs, asked if asked != Asked() else EVERYTHING, progress)
             with gathered(against, None) as others:
-                other = read(others, everything, progress)
+                other = read(others, EVERYTHING, progress)
                 before: Side | None = other.side
                 words = f"another run, {', '.join(against)}"
         else:

@@ -237,7 +237,7 @@ def test_a_bundle_gives_the_verdict_of_the_logs_it_was_made_of(tmp_path: Path, c
     (folder / "n3.log").write_bytes(b"")
     live = explained(folder)
     archive = tmp_path / "b.tar.gz"
-    made = collecting.collect(collecting.origins([str(folder)], None), SINCE, str(archive), with_facts=False)
+    made = collecting.collect([str(folder)], None, SINCE, str(archive), with_facts=False)
     assert (made.outcome, made.exit_code) == ("partial", 1)
     assert [(one.what.endswith("n3.log"), one.why) for one in made.missing] == [(True, "is empty")]
     assert sum(one.hidden for one in made.files) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordctl.logs.redaction import Redactor
+from coordctl.onhost.redaction import Redactor
 
 
 @pytest.mark.parametrize(

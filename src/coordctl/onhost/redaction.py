@@ -35,6 +35,9 @@ class Redactor:
             self._in_key = _KEY_ENDS.search(raw, begins.end()) is None
             return raw[: begins.start()] + HIDDEN
         for pattern in (_HEADER, _BEARER, _NAMED, _IN_URL, _SHAPES):
-            raw, count = pattern.subn(rb"\g<1>" + HIDDEN, raw)
-            self.hidden += count
+            raw = pattern.sub(self._hide, raw)
         return raw
+
+    def _hide(self, match: "re.Match[bytes]") -> bytes:
+        self.hidden += match[2] != HIDDEN  # what came from a host was looked through there
+        return match[1] + HIDDEN
