@@ -94,7 +94,7 @@ def test_it_tells_a_hurt_cluster_from_a_lost_one_and_from_one_that_it_cannot_rea
     leader = str(home.json("status")["leader"])
     follower, other = (name for name in ("n1", "n2", "n3") if name != leader)
     with signalled(home, follower):
-        hurt = run(home, 1, "--count", "1", "--timeout", "1500ms")
+        hurt = run(home, 1, "--count", "1", "--timeout", "3s")
         assert f"write and read through {follower}: fell silent" in str(hurt["sentence"])
     with signalled(home, follower, leader):
         until(lambda: not home.json("status", "--timeout", "500ms", code=None)["leader"], "somebody leads still")

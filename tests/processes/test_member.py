@@ -195,7 +195,7 @@ def test_a_leader_that_is_asked_to_stop_hands_over_first(cluster: Cluster) -> No
     writer.puts(30)
     assert leader.wait() == 0
     (handed_over,) = leader.events("handed_over")
-    assert handed_over["took_ms"] < 2_000
+    assert handed_over["took_ms"] < 10_000
     assert leader.events("stopped")
     assert cluster.leader().status()["term"] == term + 1  # type: ignore[index]
     writer.check(cluster.leader().address)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -22,13 +23,35 @@ def test_workers_end_with_the_parent_that_alone_was_ended(number: signal.Signals
         try:
             workers = until(lambda: found if len(found := children(parent.pid)) == 2 else None, "it has no two workers")
             parent.send_signal(number)
-            assert parent.wait(timeout=30) == code
-            assert b"Traceback" not in parent.communicate(timeout=30)[1]
+            assert parent.wait(timeout=60) == code
+            assert b"Traceback" not in parent.communicate(timeout=60)[1]
             until(lambda: not any(is_alive(worker) for worker in workers), "its workers live on")
         finally:
             parent.kill()
             for worker in filter(is_alive, workers):
                 os.kill(worker, signal.SIGKILL)
+
+
+def test_who_is_interrupted_while_the_first_seed_is_given_out_ends_its_workers() -> None:
+    """They exist by then, and nobody has heard yet that they have work."""
+    script = (
+        "import concurrent.futures as pools, sys\n"
+        "submit = pools.ProcessPoolExecutor.submit\n"
+        "def interrupted(*given):\n"
+        "    submit(*given)\n"
+        "    raise KeyboardInterrupt\n"
+        "pools.ProcessPoolExecutor.submit = interrupted\n"
+        "from coordnode.__main__ import main\n"
+        f"sys.argv[1:] = {COMMAND[3:]!r}\n"
+        "sys.exit(main())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL, process_group=0) as parent:
+        try:
+            assert parent.wait(timeout=60) == 130
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
 
 
 def test_workers_tell_the_same_as_one_process() -> None:

@@ -18,6 +18,7 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
     ends, lives = Pipe(duplex=False)  # nobody writes to it: once only we hold `lives`, its end is ours
     with ProcessPoolExecutor(max_workers=jobs, initializer=_end_with_parent, initargs=(ends, lives)) as pool:
         running: set[Future[SeedReport]] = set()
+        is_done = False
         try:
             while True:
                 while len(running) < jobs * 2 and time.monotonic() < deadline:
@@ -26,6 +27,7 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
                         break
                     running.add(pool.submit(run_seed, seed, options))
                 if not running:
+                    is_done = True
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -33,7 +35,7 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
         finally:
             for future in running:
                 future.cancel()
-            if running:  # the pool waits for its workers, and they would finish what they have
+            if not is_done:  # the pool waits for its workers, and they would finish what they have, be it known here or not yet
                 lives.close()
     lives.close()
     ends.close()

@@ -144,7 +144,7 @@ def test_not_acquired_is_told_apart_from_the_command(shared: Home, mark: str) ->
         late = run(shared, "taken", "--wait", "300ms", "-E", "9", "--", "echo", "mine", code=9)
         assert time.monotonic() - began > 0.3
         assert b"is still held by" in late.stderr
-        bounded = run(shared, "taken", "--timeout", "1s", "--", "echo", "mine", code=75)
+        bounded = run(shared, "taken", "--timeout", "4s", "--", "echo", "mine", code=75)
         assert bounded.stdout == b""
         assert shared.json("lock", "show", "taken")["waiters"] == [], "who gave up left the line"
 

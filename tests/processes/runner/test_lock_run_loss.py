@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from tests.processes.local import Home
-from tests.processes.runner.jobs import descendants, ended, guard_of, is_alive, line, marked, named, run, started, until, valid_report
+from tests.processes.runner.jobs import BUSY_SECONDS, descendants, ended, guard_of, is_alive, line, marked, named, run, started, until, valid_report
 
 # --- loss ----------------------------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ def test_losing_the_cluster_ends_the_command_before_the_deadline(home: Home, mar
         killed = time.monotonic()
         assert line(running) == "asked"
         until(lambda: named(marked(mark), "sh") == [])
-        assert time.monotonic() - killed < 3
+        assert time.monotonic() - killed < 3 + BUSY_SECONDS
         code, said = ended(running)
     assert code == 79
     assert "lost is lost: its lease was not renewed in time; command ended (KILL)" in said
@@ -66,7 +66,7 @@ def test_losing_the_cluster_ends_the_command_before_the_deadline(home: Home, mar
 def test_a_machine_that_slept_past_the_deadline_finds_out_when_it_wakes(shared: Home, mark: str) -> None:
     """Runner, guard and command stand still until the lease is over; then nothing of the command may go on."""
     script = f"echo on; while :; do sleep 0.05; : {mark}; done"
-    with started(shared, "slept", "--ttl", "1s", "--note", mark, "--", "sh", "-c", script) as running:
+    with started(shared, "slept", "--ttl", "3s", "--note", mark, "--", "sh", "-c", script) as running:
         assert line(running) == "on"
         guard = guard_of(running.pid)
         still = [running.pid, guard, *descendants(guard)]
@@ -79,7 +79,7 @@ def test_a_machine_that_slept_past_the_deadline_finds_out_when_it_wakes(shared: 
         woken = time.monotonic()
         code, said = ended(running)
         assert code == 79
-        assert time.monotonic() - woken < 2
+        assert time.monotonic() - woken < 2 + BUSY_SECONDS
         assert "lost" in said
     assert marked(mark) == []
 
@@ -116,7 +116,7 @@ def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_seco
             killed = time.monotonic()
             holder.kill()
             assert int(line(waiter)) > 0
-            assert time.monotonic() - killed < 3.5 + 2.0  # the rest is for a busy machine; benchmarks hold the true bound
+            assert time.monotonic() - killed < 3.5 + BUSY_SECONDS
         assert ended(holder)[0] == -signal.SIGKILL
 
 
