@@ -18,7 +18,7 @@ from tests.unit.services.random_life import SMALL, Life
 from tests.unit.wire import samples
 
 OURS = Identity(ClusterId(77), MemberId(7))
-MARK = mark.encode_mark(OURS, 9, mark.Mark(5, 2, 8192, 70, 69, 68, 40))
+MARK = mark.encode_mark(OURS, 9, mark.Mark(2, 8192, 70, 69, 68, 40))
 HARD_STATE = hard_state.encode_copy(OURS, hard_state.Copy(9, HardState(Term(4), MemberId(7), 3, True)))
 IDENTITY = seal(identity.MAGIC, OURS, (2**60).to_bytes(8, "little"))
 SEGMENT = segment.encode_header(OURS, segment.Header(3, 4, 2, 8192, 71, 99, 5, 4096))[:200]

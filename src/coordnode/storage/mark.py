@@ -9,13 +9,12 @@ from coordnode.storage.disk import BLOCK_BYTES, Disk, DiskFile, read_all, write_
 
 MARK_FILE = "mark"
 MAGIC = b"coordmk\x00"
-_BODY = Struct("<QQQQQQQQ")  # sequence, batch, segment, offset, last_index, commit, applied, revision
+_BODY = Struct("<QQQQQQQ")  # sequence, segment, offset, last_index, commit, applied, revision
 
 
 class Mark(NamedTuple):
     """Everything of `segment` below `offset`, and all before that segment, is synced."""
 
-    batch: int
     segment: int
     offset: int
     last_index: int  # the log's last index there

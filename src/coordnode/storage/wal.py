@@ -397,7 +397,7 @@ class Wal:
     def _write_mark(self) -> None:
         offset = self._offset
         last_index = self._chains.last_index()
-        self._mark.write(Mark(self._batch, self._number, offset, last_index, min(self._commit, last_index), *self._known))
+        self._mark.write(Mark(self._number, offset, last_index, min(self._commit, last_index), *self._known))
         self._marked_offset = offset
 
     def _spares_needed(self) -> int:

@@ -46,7 +46,7 @@ from tests.unit.storage.lives import IDENTITY, OTHER, meta_at
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
 SEED = segment_seed(3, 4)
 HEADER = Header(3, 4, 2, 9000, 17, 0xDEADBEEF, 99, 4096)
-MARK = Mark(5, 3, 4096, 16, 12, 11, 10)
+MARK = Mark(3, 4096, 16, 12, 11, 10)
 COPY = Copy(8, HardState(Term(7), MemberId(6), 5, True))
 
 
