@@ -51,7 +51,7 @@ def http_port(cluster: Cluster) -> Iterator[Callable[[Process], tuple[str, int]]
     yield lambda one: (one.address[0], ports[one.member])
 
 
-def test_bad_input_on_every_port(cluster: Cluster, http_port: Callable[[Process], tuple[str, int]]) -> None:
+def test_bad_input_on_every_port(cluster: Cluster, http_port: Callable[[Process], tuple[str, int]], figure: Callable[[str], None]) -> None:
     leader = cluster.leader()
     ports = [(leader.address, FOR_EVERYONE), (leader.address, FOR_EVERYONE), (http_port(leader), FOR_HTTP)]
     follower = next(one for one in cluster.members.values() if one is not leader)
@@ -74,10 +74,10 @@ def test_bad_input_on_every_port(cluster: Cluster, http_port: Callable[[Process]
     healthy(cluster)
     kept = [one.metric("coordnode_state_bytes") - before for one, before in zip(hit, state, strict=True)]
     shown = [[f"{size / MIB:.1f}" for size in sizes] for sizes in resident]
-    print(
+    figure(
         f"{INPUTS} inputs in {took_s:.0f} s: {dict(ended)}; leader and follower at each quarter, MiB: {shown}, state grew by {kept} bytes"
     )
-    print(f"who behaved: alone {alone}; beside them {beside}")
+    figure(f"who behaved: alone {alone}; beside them {beside}")
     for number in range(2):
         # What was right by chance is kept, as it should be, and so is what the one who behaves writes.
         assert resident[4][number] - resident[0][number] < 16 * MIB + 4 * kept[number], "a member grows with the inputs"

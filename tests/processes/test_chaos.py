@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -150,7 +150,7 @@ def test_what_makes_no_sense_breaks_nothing(broken: Home, arguments: list[str], 
     assert status(broken)["outcome"] == "whole"
 
 
-def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, tmp_path: Path, figure: Callable[[str], None]) -> None:
     counted = tmp_path / "count"
 
     def inject(point: int, member: str) -> int:
@@ -168,8 +168,7 @@ def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, t
         assert inject(point, f"n{point % 3 + 1}") == -signal.SIGKILL, point
         until(lambda: is_whole(broken), f"killed at point {point}, and something is left")
     broken.ctl("wait", "--for", "healthy")
-    with capsys.disabled():
-        print(f"\ncoordctl chaos inject was killed at each of {points} points: nothing is left, {time.monotonic() - began:.0f} s")
+    figure(f"coordctl chaos inject was killed at each of {points} points: nothing is left, {time.monotonic() - began:.0f} s")
 
 
 def test_down_ends_what_stands_still_and_nobody_starts_anything_again(home: Home) -> None:

@@ -5,6 +5,7 @@ In the door a few damages of each kind; COORD_LONG=1 makes it all 200. The count
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -138,7 +139,7 @@ def must_be_right(cluster: Cluster) -> None:
     assert verdict.outcome == PASS, verdict.reason
 
 
-def test_damages_of_live_bytes_in_one_of_three_members() -> None:
+def test_damages_of_live_bytes_in_one_of_three_members(figure: Callable[[str], None]) -> None:
     """Never wrong data, never a lost entry voted away: the checks of the simulator look after each turn of each member."""
     counts = Counts()
     kinds = plan()
@@ -151,9 +152,9 @@ def test_damages_of_live_bytes_in_one_of_three_members() -> None:
         counts.operations += cluster.workload.begun
     healed = sum(counts.healed.values())
     for kind, done in counts.done.items():
-        print(f"{kind}: {done} done, {counts.noticed[kind]} noticed at a start, {counts.healed[kind]} healed without an operator")
-    print(f"{len(kinds)} damages, {healed} healed, {len(counts.refused)} refused; entries lost and regained {counts.lost_entries} times")
-    print(f"{counts.operations} client operations, all explained; refused: {counts.refused[0]}")
+        figure(f"{kind}: {done} done, {counts.noticed[kind]} noticed at a start, {counts.healed[kind]} healed without an operator")
+    figure(f"{len(kinds)} damages, {healed} healed, {len(counts.refused)} refused; entries lost and regained {counts.lost_entries} times")
+    figure(f"{counts.operations} client operations, all explained; refused: {counts.refused[0]}")
     assert healed + len(counts.refused) == len(kinds)
     assert counts.lost_entries, "no damage hit what was needed"
     for sentence in counts.refused:
@@ -181,7 +182,7 @@ def acknowledged(cluster: Cluster) -> int:
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + (6 if LONG else 2)))
-def test_two_of_three_with_lost_entries_elect_nobody_and_say_what_is_needed(seed: int) -> None:
+def test_two_of_three_with_lost_entries_elect_nobody_and_say_what_is_needed(seed: int, figure: Callable[[str], None]) -> None:
     cluster = began(seed)
     chance = cluster.world.stream("two of three")
     one, two, whole = stop_all(cluster)
@@ -208,7 +209,7 @@ def test_two_of_three_with_lost_entries_elect_nobody_and_say_what_is_needed(seed
     last = whole.replica.raft.log.last_index()
     ((sentence, times),) = said.most_common(1)
     assert times > 100, f"it is said all the time, but while an election asks anew: {said}"
-    print(sentence)
+    figure(sentence)
     assert f"members {one.member} and {two.member} lost log entries" in sentence
     assert f"member {whole.member} alone cannot form a majority of 3 voters" in sentence
     assert "restore from a backup, or accept the loss by name" in sentence

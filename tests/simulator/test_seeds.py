@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -112,7 +112,7 @@ LIFE_SEED = 42
 POINTS_IN_THE_DOOR = 24
 
 
-def test_a_life_of_200_operations_is_cut_at_every_disk_operation() -> None:
+def test_a_life_of_200_operations_is_cut_at_every_disk_operation(figure: Callable[[str], None]) -> None:
     whole = must_hold(run_seed(LIFE_SEED, LIFE))
     assert whole.operations == 200
     points = [
@@ -123,4 +123,4 @@ def test_a_life_of_200_operations_is_cut_at_every_disk_operation() -> None:
     for member, operation in cut:
         report = must_hold(run_seed(LIFE_SEED, msgspec.structs.replace(LIFE, cut=(member, operation))))
         assert report.operations == 200
-    print(f"cut at {len(cut)} of {len(points)} disk operations")
+    figure(f"a life of 200 operations: cut at {len(cut)} of {len(points)} disk operations")

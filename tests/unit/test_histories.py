@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared" / "histories"
 SECONDS_MAX = 30.0
 
 
-def test_every_recorded_history_is_judged_rightly(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_recorded_history_is_judged_rightly(figure: Callable[[str], None]) -> None:
     if not (FOLDER / "MANIFEST.json").exists():
         pytest.skip(f"the recorded histories are not beside this checkout: no {FOLDER}")
     manifest = json.loads((FOLDER / "MANIFEST.json").read_text(encoding="utf-8"))
@@ -33,7 +34,6 @@ def test_every_recorded_history_is_judged_rightly(capsys: pytest.CaptureFixture[
             model = model_named(model_name)
             assert verify(model, model.relevant(history.operations), verdict.certificate) == "", name
     seconds = time.monotonic() - begin
-    with capsys.disabled():
-        print(f"\n{len(manifest)} recorded histories, {len(wrong)} wrong verdicts, {seconds:.2f} s together")
+    figure(f"{len(manifest)} recorded histories, {len(wrong)} wrong verdicts, {seconds:.2f} s together")
     assert not wrong
     assert seconds <= SECONDS_MAX

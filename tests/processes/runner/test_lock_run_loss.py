@@ -6,7 +6,20 @@ import subprocess
 import time
 
 from tests.processes.local import Home
-from tests.processes.runner.jobs import BUSY_SECONDS, descendants, ended, guard_of, is_alive, line, marked, named, run, started, until, valid_report
+from tests.processes.runner.jobs import (
+    BUSY_SECONDS,
+    descendants,
+    ended,
+    guard_of,
+    is_alive,
+    line,
+    marked,
+    named,
+    run,
+    started,
+    until,
+    valid_report,
+)
 
 # --- loss ----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,19 @@ import time
 import pytest
 
 from tests.processes.local import Home
-from tests.processes.runner.jobs import BUSY_SECONDS, descendants, ended, guard_of, is_alive, line, marked, run, started, until, valid_report
+from tests.processes.runner.jobs import (
+    BUSY_SECONDS,
+    descendants,
+    ended,
+    guard_of,
+    is_alive,
+    line,
+    marked,
+    run,
+    started,
+    until,
+    valid_report,
+)
 
 # --- signals -------------------------------------------------------------------------------------------------------
 

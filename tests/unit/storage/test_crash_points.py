@@ -5,6 +5,7 @@ CRASH_OUTCOMES and CRASH_LIVES ask for more outcomes of each cut, and for more l
 
 import copy
 import os
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -25,7 +26,7 @@ def operations_of(seed: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("seed", range(1, LIVES + 1))
-def test_every_point_of_a_life(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_point_of_a_life(seed: int, figure: Callable[[str], None]) -> None:
     first, last = operations_of(seed)
     points = range(first + 1, last + 1)
     torn = 0
@@ -38,8 +39,7 @@ def test_every_point_of_a_life(seed: int, capsys: pytest.CaptureFixture[str]) ->
         for outcome in range(OUTCOMES):
             torn += _check_outcome(copy.deepcopy(disk) if OUTCOMES > 1 else disk, life, point * OUTCOMES + outcome)
     assert torn > 5
-    with capsys.disabled():
-        print(f"\nlife {seed}: cut at each of {len(points)} disk operations, {OUTCOMES} outcomes each, {torn} torn tails")
+    figure(f"life {seed}: cut at each of {len(points)} disk operations, {OUTCOMES} outcomes each, {torn} torn tails")
 
 
 def _check_outcome(disk: SimDisk, life: Life, seed: int) -> bool:

@@ -5,7 +5,7 @@ A life with them is cut at every disk operation: what a snapshot lists is whole,
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from zlib import crc32
 
@@ -355,7 +355,7 @@ class Life:
             found.snapshots.store_chunk(StoreChunk(MemberId(8), meta, number, number == 3, data))
 
 
-def test_every_point_of_a_life_with_journals(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_point_of_a_life_with_journals(figure: Callable[[str], None]) -> None:
     disk = new_disk()
     first = disk.operations
     Life(disk).run()
@@ -375,8 +375,7 @@ def test_every_point_of_a_life_with_journals(capsys: pytest.CaptureFixture[str])
                 disk.power_loss(rng)
             listed += _check(disk, life, rng)
     assert listed > 500
-    with capsys.disabled():
-        print(f"\na life with journals: cut at each of {len(points)} disk operations, {listed} blobs looked at")
+    figure(f"a life with journals: cut at each of {len(points)} disk operations, {listed} blobs looked at")
 
 
 def _check(disk: SimDisk, life: Life, rng: Random) -> int:
