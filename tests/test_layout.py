@@ -25,19 +25,20 @@ COORDNODE: dict[str, set[str]] = {
     "checking": set(),
     "storage": {"wire", "services.commands.records", *RAFT_TYPES, "replica.effects", "replica.events", "replica.known"},
     "net": {"wire", "client.tls", *RAFT_TYPES, *SERVICE_TYPES},
+    "archives": {"services", "storage", *RAFT_TYPES},
     "annals": {"services", "storage.reader", *RAFT_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
     "client": {"wire", "raft.entry", *SERVICE_TYPES},
     "api": {"client.requests", *SERVICE_TYPES},
     "simulator": {"raft", "services", "replica", "wire", "checking", "storage", "driver", "client", "config"},
-    "node": {"raft", "services", "replica", "wire", "storage", "net", "driver", "client", "api", "config"},
+    "node": {"raft", "services", "replica", "wire", "storage", "archives", "net", "driver", "client", "api", "config"},
     "__main__": {"node", "simulator", "config"},
 }
 
 # What coordctl sees of coordnode.
 # config: an inventory's settings are those of its members, checked by the same table.
-COORDNODE_FOR_COORDCTL = {"annals", "client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
+COORDNODE_FOR_COORDCTL = {"annals", "archives", "client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {

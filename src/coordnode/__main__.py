@@ -1,4 +1,4 @@
-"""`coordnode`: run, init, simulate, version. Loads what a command needs once it is chosen."""
+"""`coordnode`: run, init, archive, simulate, version. Loads what a command needs once it is chosen."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ usage: coordnode COMMAND [OPTION …]
 
   run        run one member of a cluster
   init       make the folders of new members
+  archive    write a member's state into one file
   simulate   run whole clusters under faults in virtual time, and check every promise
   version    print the version
 
@@ -51,6 +52,10 @@ def _run(argv: list[str]) -> int:
         from coordnode.node.founding import init
 
         return init(rest)
+    if command == "archive":
+        from coordnode.node.archiving import main as archive
+
+        return archive(rest)
     if command == "simulate":
         from coordnode.simulator.command import main as simulate
 

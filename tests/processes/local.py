@@ -39,6 +39,10 @@ class Home:
         self.note()
         return done
 
+    def coordnode(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+        command = [sys.executable, "-m", "coordnode", *arguments]
+        return subprocess.run(command, capture_output=True, env=self.environment, cwd=self.folder, timeout=60, check=False)
+
     def start(self, *arguments: str, alone: bool = False) -> "subprocess.Popen[bytes]":
         """`alone`: in a process group of its own, with whatever it starts."""
         return subprocess.Popen(

@@ -6,6 +6,7 @@ from typing import get_args
 import msgspec
 
 from coordctl.results import (
+    backup,
     barrier,
     bench,
     ca,
@@ -35,6 +36,7 @@ from coordctl.results import (
 )
 
 FAMILIES = (
+    backup,
     barrier,
     bench,
     ca,

@@ -71,7 +71,7 @@ def retell(reader: Reader) -> Iterator[Happened]:
     meta, slices = state
     machine = Machine.restore(slices)
     wall_ms = 0
-    for record in _entries(reader, meta.index):
+    for record in reader.standing(meta.index):
         if record.entry_kind == BATCH:
             batch = decode_batch(record.data)
             wall_ms = batch.wall_ms
@@ -79,23 +79,6 @@ def retell(reader: Reader) -> Iterator[Happened]:
         else:
             machine.skip(Index(record.index))
             yield _unusual(record, wall_ms)
-
-
-def _entries(reader: Reader, after: int) -> list[LogRecord]:
-    """Those that stand: what was truncated is gone, and what is missing ends it."""
-    standing: dict[int, LogRecord] = {}
-    for record in reader.records():
-        if record.kind == "entry":
-            standing[record.index] = record
-        elif record.kind == "truncate":
-            for index in range(record.index, max(standing, default=0) + 1):
-                standing.pop(index, None)
-    found = []
-    index = after + 1
-    while index in standing:
-        found.append(standing[index])
-        index += 1
-    return found
 
 
 def _unusual(record: LogRecord, wall_ms: int) -> Happened:

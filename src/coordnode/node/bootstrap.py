@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 
+from coordnode.errors import Rotten
 from coordnode.ids import ClusterId, Index, MemberId, Term
 from coordnode.limits import TOKEN_MAX
 from coordnode.raft.entry import Config, SnapshotMeta
@@ -11,6 +12,7 @@ from coordnode.services.registry import SUPPORTED_LEVEL
 from coordnode.services.state import Settings
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import RealDisk
+from coordnode.storage.reader import Reader
 from coordnode.storage.recovery import Genesis, create_folder
 from coordnode.storage.wal import Settings as WalSettings
 
@@ -49,6 +51,19 @@ def create_founder(
     """One of the first members; all of them are given the same cluster, second and contacts."""
     assert member in contacts
     _create(folder, Identity(cluster, member), genesis(cluster, created_unix_s, contacts, settings=settings), wal_settings)
+
+
+def create_restored(folder: str, identity: Identity, begin: Genesis, *, wal_settings: WalSettings | None = None) -> Machine:
+    """One of the first members of a cluster that begins with an archive's state; returns what is in the folder then, as it was read from
+    the disk. Raises Rotten when not all of it arrived there."""
+    _create(folder, identity, begin, wal_settings)
+    reader = Reader(RealDisk(folder))
+    damages = reader.verify().damages
+    state = reader.newest_state()
+    if damages or state is None:
+        what = f"{damages[0].path}: {damages[0].reason}" if damages else "no snapshot is there"
+        raise Rotten(f"{folder} was made and is not whole: {what}; look at that disk, and name an empty folder")
+    return Machine.restore(state[1])
 
 
 def create_joiner(folder: str, cluster: ClusterId, member: MemberId, *, wal_settings: WalSettings | None = None) -> None:

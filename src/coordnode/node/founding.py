@@ -10,19 +10,22 @@ from coordnode.errors import BadRequest, CoordError, FolderRefused
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
 from coordnode.node import bootstrap
+from coordnode.storage.block import Identity
 from coordnode.storage.wal import Settings as WalSettings
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 64, 76
 
 INIT_HELP = """\
 usage: coordnode init --make ID=DIR … --contact ID=HOST:PORT … [--cluster ID] [--created UNIX_SECONDS] [--segment SIZE]
+                      [--from ARCHIVE]
        coordnode init --join --make ID=DIR --cluster ID [--segment SIZE]
 
 Makes the folder of each member named by --make. Founding members of one cluster must be given the same cluster, second of
 creation and contacts of all; without --cluster a new id is drawn, without --created it is now. With --join the folder is for a
-member that a running cluster takes in. An ID of 0 draws one (with one --make only). Making a folder again that is made already
-changes nothing. --segment is the setting of the same name that the member will run with. Prints cluster, created and the ids
-as JSON.
+member that a running cluster takes in. With --from the cluster begins with an archive's state: sessions are over, and tokens go on
+above all that the archive's cluster can have granted until --created. An ID of 0 draws one (with one --make only). Making a folder
+again that is made already changes nothing. --segment is the setting of the same name that the member will run with. Prints
+cluster, created, the ids, and with --from what the folders hold, as JSON.
 
 exit codes: 0 made · 1 failed · 64 usage · 76 a folder is refused
 """
@@ -41,6 +44,7 @@ class _Plan:
         self.cluster = 0
         self.created = 0
         self.join = False
+        self.archive = ""
         self.wal = WalSettings()
 
 
@@ -54,13 +58,12 @@ def init(arguments: Sequence[str]) -> int:
     except ValueError as error:
         say(f"{error}; see coordnode init --help")
         return USAGE
+    state = {}
     try:
-        for member, folder in plan.folders.items():
-            if plan.join:
-                bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member), wal_settings=plan.wal)
-            else:
-                contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
-                bootstrap.create_founder(folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts, wal_settings=plan.wal)
+        if plan.archive:
+            state = _restore(plan)
+        else:
+            _create(plan)
     except FolderRefused as error:
         say(error.sentence)
         return REFUSED
@@ -68,9 +71,31 @@ def init(arguments: Sequence[str]) -> int:
         say(error.sentence)
         return FAILED
     members = [{"member": member, "folder": folder} for member, folder in plan.folders.items()]
-    made = {"schema": "coordnode.init/1", "cluster": plan.cluster, "created_unix_s": plan.created, "members": members}
+    made = {"schema": "coordnode.init/1", "cluster": plan.cluster, "created_unix_s": plan.created, "members": members, **state}
     sys.stdout.write(json.dumps(made) + "\n")
     return DONE
+
+
+def _create(plan: _Plan) -> None:
+    for member, folder in plan.folders.items():
+        if plan.join:
+            bootstrap.create_joiner(folder, ClusterId(plan.cluster), MemberId(member), wal_settings=plan.wal)
+        else:
+            contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
+            bootstrap.create_founder(folder, ClusterId(plan.cluster), MemberId(member), plan.created, contacts, wal_settings=plan.wal)
+
+
+def _restore(plan: _Plan) -> dict[str, object]:
+    """What the state is like that all of them begin with."""
+    from coordnode.archives.refounding import refounded  # nobody else needs it, and everybody would wait for it
+    from coordnode.archives.replaying import replay
+
+    contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
+    begin = refounded(replay(plan.archive), ClusterId(plan.cluster), plan.created, contacts)
+    for member, folder in plan.folders.items():
+        identity = Identity(ClusterId(plan.cluster), MemberId(member))
+        made = bootstrap.create_restored(folder, identity, begin, wal_settings=plan.wal)
+    return {"digest": made.digest, "index": made.applied, "revision": made.revision, "token": made.scalars.token_next}
 
 
 def _parse_plan(arguments: Sequence[str]) -> _Plan:
@@ -81,7 +106,7 @@ def _parse_plan(arguments: Sequence[str]) -> _Plan:
         if flag == "--join" and not equals:
             plan.join = True
             continue
-        if flag not in ("--make", "--contact", "--cluster", "--created", "--segment"):
+        if flag not in ("--make", "--contact", "--cluster", "--created", "--segment", "--from"):
             raise ValueError(f"there is no option {flag!r}")
         if not equals:
             if not waiting:
@@ -89,6 +114,8 @@ def _parse_plan(arguments: Sequence[str]) -> _Plan:
             value = waiting.pop(0)
         if flag in ("--cluster", "--created"):
             setattr(plan, flag[2:], _parse_id(flag, value))
+        elif flag == "--from":
+            plan.archive = value
         elif flag == "--segment":
             from coordnode.config import parse_size  # dataclasses and difflib cost more than all that most inits do
 
@@ -124,6 +151,8 @@ def _complete(plan: _Plan) -> None:
         raise ValueError("no folder is named: --make ID=DIR")
     if plan.join and (plan.contacts or not plan.cluster):
         raise ValueError("--join needs --cluster, and takes no contacts: the running cluster knows them")
+    if plan.join and plan.archive:
+        raise ValueError("--join takes no archive: the running cluster sends its state")
     if 0 in plan.folders:
         if len(plan.folders) > 1:
             raise ValueError("an id can only be drawn for one --make: other founders must be told it")

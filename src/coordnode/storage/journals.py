@@ -247,6 +247,10 @@ class JournalFiles:
             raise Rotten(f"rot in {blob_path(blob.id)}: it ends before {position + size}")
         return data
 
+    def put(self, write: BlobWrite) -> None:
+        """Durable with the next `sync`; it need not begin where a frame does."""
+        self._write(write.blob, write.position, b"".join(write.parts))
+
     def write_piece(self, blob: Blob, position: int, data: bytes) -> None:
         """Durable when it returns."""
         self._write(blob.id, position, data)

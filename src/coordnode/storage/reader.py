@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
 from coordnode.errors import Damaged, DiskFailed, RecordError
+from coordnode.limits import BLOB_PIECE_BYTES
 from coordnode.raft.blobs import Blob
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.storage.block import Identity
@@ -118,8 +120,9 @@ class Reader:
             if name.endswith((".snap", ".part", ".rotten"))
         ]
 
-    def newest_state(self) -> tuple[SnapshotMeta, list[bytes]] | None:
-        """The newest snapshot that is whole, and its slices, each read and checked; None: there is none."""
+    def newest_state(self, up_to: int | None = None) -> tuple[SnapshotMeta, list[bytes]] | None:
+        """The newest snapshot that is whole, and its slices, each read and checked; None: there is none. `up_to`: of those only that
+        reach no further."""
         for name in reversed(self._disk.list(SNAPSHOT_FOLDER)):
             if not name.endswith(".snap"):
                 continue
@@ -129,7 +132,7 @@ class Reader:
                 continue  # a running member has a newer one
             try:
                 contents = read_contents(file, verify=False)
-                if contents.complete:
+                if contents.complete and (up_to is None or contents.meta.index <= up_to):
                     return contents.meta, list(read_slices(file, contents))
             except (Damaged, DiskFailed):
                 continue
@@ -153,6 +156,37 @@ class Reader:
             else:
                 verdict = TORN_TAIL if sight.torn else OK
                 yield LogRecord(sight.segment.number, sight.segment.path, sight.offset, "end", verdict, "")
+
+    def standing(self, after: int) -> list[LogRecord]:
+        """The entries behind that index that stand: what was truncated is gone, and what is missing ends it."""
+        found: dict[int, LogRecord] = {}
+        for record in self.records():
+            if record.kind == "entry":
+                found[record.index] = record
+            elif record.kind == "truncate":
+                for index in range(record.index, max(found, default=0) + 1):
+                    found.pop(index, None)
+        standing = []
+        index = after + 1
+        while index in found:
+            standing.append(found[index])
+            index += 1
+        return standing
+
+    def pieces(self, blob: Blob) -> Iterator[bytes]:
+        """The bytes of a journal's segment, as far as it is listed. Raises FileNotFoundError when it is gone, RecordError when these are
+        not the bytes that were written."""
+        file = self._disk.open(blob_path(blob.id), past_cache=False)
+        checksum = 0
+        try:
+            for start in range(0, blob.size, BLOB_PIECE_BYTES):
+                data = file.read(start, min(BLOB_PIECE_BYTES, blob.size - start))
+                checksum = crc32(data, checksum)
+                yield data
+        finally:
+            file.close()
+        if checksum != blob.checksum:
+            raise RecordError(f"{blob_path(blob.id)}: its first {blob.size} bytes do not match their checksum")
 
     def verify(self) -> Report:
         """The log, the hard state, the mark, every snapshot, and the bytes of journals that the newest one lists."""

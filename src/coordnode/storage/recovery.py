@@ -8,11 +8,12 @@ A batch that was not proven synced is kept as far as it is whole: it may have be
 written anew into the new segment, so everything that `open_folder` returns is durable. What the old pages hold is never relied on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from coordnode.errors import FolderRefused, Rotten
 from coordnode.ids import NOBODY, Index, Revision, Term
+from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.replica.effects import StoreSlice
 from coordnode.replica.known import NOTHING as NOTHING_KNOWN
@@ -36,6 +37,7 @@ class Genesis(NamedTuple):
 
     meta: SnapshotMeta
     slices: Sequence[bytes]
+    journals: Iterable[BlobWrite] = ()  # the bytes that the slices list
 
 
 class Recovered(NamedTuple):
@@ -105,15 +107,17 @@ def _format(disk: Disk, identity: Identity, genesis: Genesis | None, settings: S
         disk.make_folder(folder)
     disk.sync_folder("")
     chain = 0
-    base = 0
+    base = term = 0
     if genesis is not None:
-        base, chain = genesis.meta.index, genesis.meta.chain
+        base, term, chain = genesis.meta.index, genesis.meta.term, genesis.meta.chain
         store = SnapshotStore(disk, identity, lambda _: chain)
+        for write in genesis.journals:
+            store.journals.put(write)
         for number, data in enumerate(genesis.slices):
             store.store_slice(StoreSlice(genesis.meta, number, number == len(genesis.slices) - 1, data))
         store.close()
     hard_state = HardStateFiles(disk, identity, 0)
-    hard_state.write(HardState(Term(0), NOBODY, 0, False))
+    hard_state.write(HardState(Term(term), NOBODY, 0, False))
     wal = Wal(disk, settings, identity, 0, hard_state, MarkFile(disk, identity, 0), Chains(base, [chain]), [], 0, NOTHING_KNOWN)
     wal.begin(1, (0, 0), base + 1, chain, [])
     wal.close()

@@ -1,0 +1,140 @@
+"""The backups of a cluster on this machine: which there are, whether they are whole, which of them go."""
+
+import os
+import time
+from collections.abc import Mapping
+
+from coordctl.results.backup import BackupsListed, BackupVerified, FoundBackup
+from coordnode.archives.format import About, Seal, read_about, read_seal
+from coordnode.archives.replaying import Replayed, replay
+from coordnode.errors import BadRequest, CoordError, Damaged
+
+SUFFIX, UNVERIFIED = ".backup", ".unverified"
+
+
+def folder_of(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Apart from what a cluster's members are made of, so that it outlives them."""
+    base = environment.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(base, "coordctl", "backups", cluster)
+
+
+def found_in(folder: str) -> list[FoundBackup]:
+    """The newest first; of what is not whole at first sight it is said why."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    paths = [os.path.join(folder, name) for name in names if name.endswith((SUFFIX, UNVERIFIED))]
+    return sorted((look(path) for path in paths), key=lambda found: (found.taken_unix_s, found.index, found.path), reverse=True)
+
+
+def look(path: str) -> FoundBackup:
+    about: About | None = None
+    seal: Seal | None = None
+    trouble = ""
+    try:
+        about = read_about(path)
+        sealed = read_seal(path)
+        seal = sealed[0] if sealed is not None else None
+        if seal is None and path.endswith(SUFFIX):
+            trouble = "its seal is missing: it is cut off or damaged"
+    except CoordError as error:
+        trouble = error.sentence
+    except OSError as error:
+        trouble = (error.strerror or str(error)).lower()
+    taken = about.taken_unix_s if about is not None else 0
+    return FoundBackup(
+        path=path,
+        cluster=about.cluster_name if about is not None else "",
+        cluster_id=about.cluster if about is not None else 0,
+        taken_unix_s=taken,
+        age_s=max(0, int(time.time()) - taken) if about is not None else 0,
+        index=about.index if about is not None else 0,
+        bytes=os.path.getsize(path) if os.path.exists(path) else 0,
+        verified_unix_s=seal.verified_unix_s if seal is not None else None,
+        revision=seal.revision if seal is not None else None,
+        state_bytes=seal.state_bytes if seal is not None else None,
+        journal_bytes=seal.journal_bytes if seal is not None else None,
+        trouble=trouble,
+    )
+
+
+def newest(cluster: str, cluster_id: int = 0, folder: str = "") -> FoundBackup | None:
+    """Of those that were verified. `cluster_id`: of this very cluster; 0: of whichever had its name."""
+    for found in found_in(folder or folder_of(cluster)):
+        if found.verified_unix_s is not None and not found.trouble and cluster_id in (0, found.cluster_id):
+            return found
+    return None
+
+
+def listed(cluster: str, folder: str = "") -> BackupsListed:
+    where = folder or folder_of(cluster)
+    backups = found_in(where)
+    return BackupsListed(
+        outcome="answered" if backups else "none", exit_code=0 if backups else 1, cluster=cluster, folder=where, backups=backups
+    )
+
+
+def chosen(said: str, cluster: str, folder: str = "") -> str:
+    """The path of a backup: as it was said, or by its name alone; "": the newest that was verified."""
+    where = folder or folder_of(cluster)
+    if not said:
+        found = newest(cluster, 0, where)
+        if found is None:
+            raise BadRequest(f"no verified backup is in {where}: make one with `coordctl backup create -c {cluster}`, or name a file")
+        return found.path
+    for path in (os.path.abspath(said), os.path.join(where, said), os.path.join(where, said + SUFFIX)):
+        if os.path.isfile(path):
+            return path
+    raise BadRequest(f"there is no backup {said}, neither here nor in {where}: see `coordctl backup ls`")
+
+
+def keep(folder: str, cluster_id: int, count: int) -> list[str]:
+    """Removes all but the newest `count` verified ones of this cluster; what was begun before these and never finished goes, too."""
+    mine = [found for found in found_in(folder) if found.cluster_id == cluster_id]
+    kept = [found for found in mine if found.verified_unix_s is not None and not found.trouble][:count]
+    if len(kept) < count:
+        return []
+    gone = [found.path for found in mine if found not in kept and found.taken_unix_s <= kept[-1].taken_unix_s]
+    for path in gone:
+        os.unlink(path)
+    return gone
+
+
+def verify(path: str) -> BackupVerified:
+    """Reads all of it, and applies what it holds."""
+    began = time.monotonic()
+    replayed: Replayed | None = None
+    code, outcome = 0, "ok"
+    try:
+        replayed = replay(path)
+        sentence = told(replayed)
+        if replayed.seal is None:
+            code, outcome = 1, "not sealed"
+            sentence = f"whole, but never verified when it was made, and nobody said what its state must come to: {sentence}"
+    except Damaged as error:
+        code, outcome, sentence = 2, "damaged", error.sentence
+    except OSError as error:
+        code, outcome, sentence = 3, "unknown", f"{path} cannot be read: {(error.strerror or str(error)).lower()}"
+    return BackupVerified(
+        outcome=outcome,  # type: ignore[arg-type]
+        exit_code=code,  # type: ignore[arg-type]
+        path=path,
+        sentence=sentence,
+        cluster=replayed.about.cluster_name if replayed is not None else "",
+        index=replayed.about.index if replayed is not None else 0,
+        digest=f"{replayed.machine.digest:016x}" if replayed is not None else "",
+        parts=replayed.parts if replayed is not None else 0,
+        elapsed_ms=int((time.monotonic() - began) * 1000),
+    )
+
+
+def told(replayed: Replayed) -> str:
+    machine = replayed.machine
+    sessions = sum(1 for _ in machine.sessions())
+    journals = sum(blob.size for blob in machine.blobs())
+    name = replayed.about.cluster_name or replayed.about.cluster
+    return (
+        f"{name} at index {machine.applied}: revision {machine.revision}, {sessions} sessions, "
+        f"{machine.state_bytes} bytes of state, {journals} of journals"
+    )

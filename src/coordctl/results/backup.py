@@ -1,0 +1,53 @@
+"""What `backup`, `restore` and `recover` print."""
+
+from typing import Literal
+
+import msgspec
+
+
+class FoundBackup(msgspec.Struct, frozen=True, kw_only=True):
+    path: str
+    cluster: str  # its name
+    cluster_id: int
+    taken_unix_s: int
+    age_s: int
+    index: int  # of the log: everything up to it is inside
+    bytes: int
+    verified_unix_s: int | None  # when all of it was read again and applied; null: never
+    revision: int | None
+    state_bytes: int | None
+    journal_bytes: int | None
+    trouble: str  # why nothing can be said of it; "": none
+
+
+class BackupCreated(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.backup-create/1"] = "coordctl.backup-create/1"
+    outcome: Literal["created"] = "created"
+    exit_code: Literal[0] = 0
+    backup: FoundBackup
+    member: str  # from whose folder it was taken
+    digest: str  # of the state: what that member said, and what the file comes to
+    removed: list[str]
+    elapsed_ms: int
+
+
+class BackupsListed(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.backup-ls/1"] = "coordctl.backup-ls/1"
+    outcome: Literal["answered", "none"]
+    exit_code: Literal[0, 1]
+    cluster: str
+    folder: str
+    backups: list[FoundBackup]  # the newest first
+
+
+class BackupVerified(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.backup-verify/1"] = "coordctl.backup-verify/1"
+    outcome: Literal["ok", "not sealed", "damaged", "unknown"]
+    exit_code: Literal[0, 1, 2, 3]
+    path: str
+    sentence: str
+    cluster: str
+    index: int
+    digest: str
+    parts: int
+    elapsed_ms: int

@@ -1,0 +1,186 @@
+"""Backups of real clusters: whole, verified, refused when anything in them changed; and a cluster made anew from one."""
+
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordctl.local import fleet
+from coordctl.local.clusters import LocalCluster
+from coordctl.local.clusters import read as read_cluster
+from coordctl.operations import backing_up
+from coordnode.archives.format import ABOUT, ENTRY, PIECE, SEAL, SLICE, read_parts
+from coordnode.archives.replaying import replay
+from coordnode.client.sync import connect
+from coordnode.errors import BadRequest, Damaged
+from coordnode.services.commands import Get, Got, decode_result
+from tests.processes.local import Home
+from tests.processes.members import PATIENCE_S
+from tests.processes.test_commands import valid
+
+RECORDS = [b"record %d %s" % (number, b"." * 1_000) for number in range(800)]  # more than a piece of a journal
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A local cluster with something of everything, part of it in snapshots and part in the log."""
+    made = Home(tmp_path_factory.mktemp("source"))
+    made.environment |= {"COORDNODE_SNAPSHOT_ENTRIES": "100", "COORDNODE_KEEP_ENTRIES": "10"}
+    made.ctl("up")
+    with connect(addresses(made)) as client:
+        for number in range(150):
+            client.kv.put(f"key/{number}", b"value %d" % number)
+            if number % 10 == 0:
+                client.journal("audit").append(RECORDS[number * 5 : number * 5 + 50])
+        client.journal("audit").append([b"the last"])
+        client.counters.add("visits", 7)
+        client.queue("mail").put(b"letter")
+    yield made
+    made.close()
+
+
+def addresses(home: Home) -> list[str]:
+    return [str(one["address"]) for one in home.members()]
+
+
+@pytest.fixture(scope="module")
+def backup(source: Home) -> str:
+    return str(valid(source.ctl("backup", "create", "-o", "json"))["backup"]["path"])  # type: ignore[index]
+
+
+def value_in(path: str, key: bytes) -> bytes | None:
+    found = decode_result(replay(path).machine.read(Get(key)))
+    assert isinstance(found, Got)
+    return found.item.value if found.item is not None else None
+
+
+def test_it_is_whole_and_comes_to_what_the_member_said(source: Home, backup: str) -> None:
+    kinds = {part.kind for part in read_parts(backup)}
+    assert {ABOUT, SLICE, PIECE, ENTRY, SEAL} <= kinds  # journals' bytes and a log behind the snapshot are among what is tested here
+    found = valid(source.ctl("backup", "verify", "-o", "json"))
+    assert (found["outcome"], found["path"]) == ("ok", backup)
+    listed = valid(source.ctl("backup", "ls", "-o", "json"))["backups"]
+    assert [(one["path"], one["trouble"], one["verified_unix_s"] is not None) for one in listed] == [(backup, "", True)]  # type: ignore[attr-defined]
+    assert value_in(backup, b"key/149") == b"value 149"
+    table = source.ctl("backup", "ls").splitlines()
+    assert table[0].split() == ["TAKEN", "AGE", "INDEX", "SIZE", "VERIFIED", "FILE"]
+    assert table[1].endswith(f"yes       ~/{Path(backup).relative_to(source.folder)}")
+
+
+def test_what_was_acknowledged_before_it_began_is_inside_although_writes_go_on(source: Home, tmp_path: Path) -> None:
+    acknowledged, is_over = [0], threading.Event()
+
+    def write() -> None:
+        with connect(addresses(source)) as client:
+            while not is_over.is_set():
+                client.kv.put("going/on", b"%d" % (acknowledged[0] + 1))
+                acknowledged[0] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            before = acknowledged[0]
+            made = source.json("backup", "create", "--to", str(tmp_path))
+            after = acknowledged[0]
+            value = value_in(made["backup"]["path"], b"going/on")  # type: ignore[index]
+            assert before <= int(value or 0) <= after + 1
+    finally:
+        is_over.set()
+        writer.join()
+    assert acknowledged[0] > 0
+
+
+def test_any_byte_that_changed_is_noticed_and_named(source: Home, backup: str, tmp_path: Path) -> None:
+    whole = Path(backup).read_bytes()
+    chance = random.Random(1)
+    ends = [part.offset for part in read_parts(backup)]
+    places = [*range(24), *ends, *range(len(whole) - 24, len(whole)), *(chance.randrange(len(whole)) for _ in range(150))]
+    damaged = tmp_path / "damaged.backup"
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << chance.randrange(8)
+        damaged.write_bytes(changed)
+        with pytest.raises(Damaged, match=str(damaged)):
+            replay(str(damaged))
+    for length in [0, 1, len(whole) - 1, *ends, *(chance.randrange(len(whole)) for _ in range(20))]:
+        damaged.write_bytes(whole[:length])
+        if length == ends[-1]:
+            assert replay(str(damaged)).seal is None  # it was never verified, and is no backup
+            continue
+        with pytest.raises(Damaged, match=str(damaged)):
+            replay(str(damaged))
+    damaged.write_bytes(whole + b"\0")
+    with pytest.raises(Damaged, match="something else than its seal"):
+        replay(str(damaged))
+    first, second = ends[3], ends[4]
+    damaged.write_bytes(whole[:first] + whole[second:])
+    with pytest.raises(Damaged, match="the head of part 3"):
+        replay(str(damaged))
+
+
+def test_the_codes_of_verify(source: Home, backup: str, tmp_path: Path) -> None:
+    damaged, unsealed = tmp_path / "damaged.backup", tmp_path / "unsealed.unverified"
+    seal = [part.offset for part in read_parts(backup)][-1]
+    shutil.copy(backup, unsealed)
+    with unsealed.open("r+b") as file:
+        file.truncate(seal)
+    shutil.copy(backup, damaged)
+    with damaged.open("r+b") as file:
+        file.seek(seal // 2)
+        file.write(b"rot")
+    found = valid(source.ctl("backup", "verify", str(damaged), "-o", "json", code=2))
+    assert found["outcome"] == "damaged"
+    assert "is damaged: it does not match its checksum" in str(found["sentence"])
+    assert source.ctl("backup", "verify", str(unsealed), code=1).startswith("NOT SEALED  whole, but never verified")
+    assert b"there is no backup nowhere" in source.run("backup", "verify", "nowhere").stderr
+    source.ctl("backup", "ls", "--to", str(tmp_path / "none"), code=1)
+
+
+def test_only_the_newest_are_kept_and_only_of_this_cluster(source: Home, backup: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.backup"
+    shutil.copy(backup, other)
+    made = []
+    for _ in range(3):
+        with connect(addresses(source)) as client:
+            client.kv.put("again", b"")
+        made.append(valid(source.ctl("backup", "create", "--to", str(tmp_path), "--keep", "2", "-o", "json")))
+    assert [len(one["removed"]) for one in made] == [0, 1, 1]  # type: ignore[arg-type]
+    left = {str(path) for path in tmp_path.iterdir()}
+    assert left == {one["backup"]["path"] for one in made[1:]}  # type: ignore[index]
+
+
+def test_a_state_that_differs_from_what_the_member_says_is_not_kept(source: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = local(source)
+    said = backing_up.chosen_member(cluster.endpoints(), "n2", time.monotonic() + PATIENCE_S)
+    assert said.status is not None
+    said.status["applied_digest"] ^= 1
+    monkeypatch.setattr(backing_up, "chosen_member", lambda *_: said)
+    with pytest.raises(backing_up.NotTheState, match="n2 says that its state"):
+        backing_up.create(cluster, folder=str(tmp_path), member="", keep=0, timeout_seconds=5.0, say=lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_member_that_is_not_there_is_named_and_a_folder_that_rots_gives_none(source: Home, tmp_path: Path) -> None:
+    cluster = local(source)
+    with pytest.raises(BadRequest, match="there is no member n9: give one of n1, n2, n3"):
+        backing_up.chosen_member(cluster.endpoints(), "n9", 0.0)
+    copy = tmp_path / "n1"
+    shutil.copytree(fleet.data_folder(cluster, cluster.members[0]), copy)
+    for snapshot in (copy / "snapshots").glob("*.snap"):
+        with snapshot.open("r+b") as file:
+            file.seek(-100, 2)
+            file.write(b"rot")
+    done = source.coordnode("archive", "--folder", str(copy), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (1, b"coordnode: no whole snapshot is in the folder: take it from another member\n")
+    assert not (tmp_path / "out").exists()
+
+
+def local(home: Home) -> LocalCluster:
+    found = read_cluster(str(home.state / "local"))
+    assert found is not None
+    return found
