@@ -54,7 +54,9 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
     assert {("member paused", (follower,)), ("member killed", (leader,))} <= {(cause, tuple(members)) for cause, members in live}
     assert saved == live
     with tarfile.open(bundle) as archive:
-        assert {"manifest.json", f"{leader}/flight.log", f"{other}/status.json", f"{other}/wal-verify.json"} <= set(archive.getnames())
+        assert {"manifest.json", "report.html", f"{leader}/flight.log", f"{other}/status.json", f"{other}/wal-verify.json"} <= set(
+            archive.getnames()
+        )
     assert [one["what"] for one in made["missing"] if one["what"].startswith(leader)] == [f"{leader}/status.json", f"{leader}/metrics.txt"]
 
     home.ctl("up")

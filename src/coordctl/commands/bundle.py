@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from coordctl.commands import logs_shown, options
+from coordctl.commands import logs_page, logs_shown, options
 from coordctl.commands.logs import SOURCES, cluster_for, window
 from coordctl.operations import collecting
 from coordctl.operations.windows import Asked
@@ -22,11 +22,12 @@ def command(sources: Sequence[str], since: float | None, start: str, end: str, a
     """Everything that is needed to look into it elsewhere, in one archive: logs and flight recorders of a window, each member's status,
     metrics and the state of its log, and of each host its kernel log, the service's journal, pressure, memory, disks and network.
 
-    Secrets are taken out. A manifest lists what is there and what is missing (then the code is 1).
+    report.html in it says what `logs explain` makes of it. Secrets are taken out. A manifest lists what is there and what is missing (then
+    the code is 1).
     """
     chosen = cluster_for(sources, cluster)
     where = archive or collecting.name_for("bundle", chosen)
-    made = collecting.collect(sources, chosen, Asked(since, start, end, around), where, with_facts=True)
+    made = collecting.collect(sources, chosen, Asked(since, start, end, around), where, with_facts=True, page=logs_page.explained)
     logs_shown.collected(made, output)
     return made.exit_code
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from coordctl.commands import logs_shown, options
+from coordctl.commands import logs_page, logs_shown, options
 from coordctl.commands.units import DURATION
 from coordctl.inventory import places
 from coordctl.inventory.model import Inventory
@@ -39,6 +39,9 @@ def window(command: F) -> F:
     return command
 
 
+html_option = click.option("--html", "page", metavar="FILE", default="", help="The report as one HTML file, too.")
+
+
 def cluster_for(sources: Sequence[str], cluster: str) -> Whose:
     """A cluster on this machine first; one that was deployed from here is known by its name, one that was not by its inventory."""
     if sources:
@@ -58,6 +61,7 @@ def cluster_for(sources: Sequence[str], cluster: str) -> Whose:
 @window
 @click.option("--baseline", metavar="FROM..TO", default="", help="What to compare with; default: an hour before the window.")
 @click.option("--against", multiple=True, metavar="SOURCE", type=click.Path(), help="Compare with another run instead.")
+@html_option
 @options.cluster
 @output
 def diff(
@@ -68,6 +72,7 @@ def diff(
     around: str,
     baseline: str,
     against: Sequence[str],
+    page: str,
     cluster: str,
     output: str,
 ) -> int:
@@ -84,6 +89,7 @@ def diff(
         screen.json_line(found)
     else:
         logs_shown.diff(found)
+    _write_page(page, logs_page.diff(found) if page else "")
     return found.exit_code
 
 
@@ -169,6 +175,7 @@ def collect(sources: Sequence[str], since: float | None, start: str, end: str, a
 @window
 @click.option("--baseline", metavar="FROM..TO", default="", help="What to compare with; default: an hour before the window.")
 @click.option("--evidence", type=click.IntRange(1), metavar="N", help="All lines that speak for hypothesis N.")
+@html_option
 @options.cluster
 @output
 def explain(
@@ -179,6 +186,7 @@ def explain(
     around: str,
     baseline: str,
     evidence: int | None,
+    page: str,
     cluster: str,
     output: str,
 ) -> int:
@@ -194,7 +202,14 @@ def explain(
         screen.json_line(found)
     else:
         logs_shown.explained(found, evidence)
+    _write_page(page, logs_page.explained(found) if page else "")
     return found.exit_code
+
+
+def _write_page(path: str, text: str) -> None:
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 VERBS = {

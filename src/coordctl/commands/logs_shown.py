@@ -31,7 +31,7 @@ def diff(found: LogsDiff) -> None:
     screen.lines(screen.wrapped(f"{compared}   {clocks(found.members)}", indent=2))
     if found.first is not None:
         screen.line()
-        screen.line(f"first divergence: {screen.clock_ms(found.first.onset_ms)}  {found.first.member}  {_what(found.first)}")
+        screen.line(f"first divergence: {screen.clock_ms(found.first.onset_ms)}  {found.first.member}  {what(found.first)}")
     for number, finding in enumerate(found.findings[:FINDINGS_SHOWN], 1):
         screen.line()
         _finding(number, finding)
@@ -68,13 +68,13 @@ def clocks(members: list[LogMember]) -> str:
 
 def _finding(number: int, finding: LogFinding) -> None:
     head = f"{number}. {screen.clock_ms(finding.onset_ms)}  {finding.member}  "
-    screen.line(f"{head}{screen.coloured(_what(finding), COLOURS[finding.level])}")
+    screen.line(f"{head}{screen.coloured(what(finding), COLOURS[finding.level])}")
     if finding.text:
         screen.lines(screen.wrapped(finding.text[:TEXT_CHARS], indent=6, first=4))
     if finding.consequences:
         screen.line("   then, as consequences:")
         for sign in finding.consequences[:CONSEQUENCES_SHOWN]:
-            screen.line(f"    {screen.clock_ms(sign.onset_ms)}  {sign.member}  {_what(sign)}")
+            screen.line(f"    {screen.clock_ms(sign.onset_ms)}  {sign.member}  {what(sign)}")
         more = len(finding.consequences) - CONSEQUENCES_SHOWN + finding.consequences_left_out
         if more > 0:
             screen.line(f"    and {more} more")
@@ -82,7 +82,7 @@ def _finding(number: int, finding: LogFinding) -> None:
         screen.lines(screen.wrapped(f"concurrent, as far as clocks tell: {', '.join(finding.concurrent)}", indent=6, first=3))
 
 
-def _what(sign: LogSign) -> str:
+def what(sign: LogSign) -> str:
     if sign.what == "new":
         return f"{sign.kind}: {_times(sign.now)}, never in the baseline"
     if sign.what in ("more", "fewer"):
@@ -167,7 +167,7 @@ def explained(found: LogsExplained, evidence: int | None) -> None:
         screen.line()
         screen.line(screen.coloured("began, and is explained by nothing that is known here:", screen.YELLOW))
         for finding in found.unexplained:
-            screen.lines(screen.wrapped(f"{screen.clock_ms(finding.onset_ms)}  {finding.member}  {_what(finding)}", indent=6, first=3))
+            screen.lines(screen.wrapped(f"{screen.clock_ms(finding.onset_ms)}  {finding.member}  {what(finding)}", indent=6, first=3))
     if not found.hypotheses and not found.unexplained:
         screen.line()
         screen.line("nothing abnormal" if found.outcome == "normal" else "no line of any member is in this window")

@@ -22,11 +22,11 @@ from coordctl.local.clusters import LocalCluster, LocalMember, host_and_port
 from coordctl.logs import files
 from coordctl.onhost import gather
 from coordctl.onhost.redaction import Redactor
-from coordctl.operations import logs
+from coordctl.operations import explaining, logs
 from coordctl.operations.logs import Whose
 from coordctl.operations.wal import verify
 from coordctl.operations.windows import Asked, times
-from coordctl.results.logs import Collected, CollectedFile, LogWindow, NotCollected
+from coordctl.results.logs import Collected, CollectedFile, LogsExplained, LogWindow, NotCollected
 from coordnode import __version__
 from coordnode.client import tls
 from coordnode.errors import BadRequest, CoordError
@@ -154,13 +154,16 @@ def name_for(what: str, whose: Whose) -> str:
     return f"coordctl-{what}-{name}{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
 
 
-def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool) -> Collected:
-    """One archive; members are read side by side, and what cannot be had is named in it."""
+Paged = Callable[[LogsExplained], str]
+
+
+def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool, page: Paged | None = None) -> Collected:
+    """One archive; members are read side by side, and what cannot be had is named in it. `page`: a report to lay beside the logs."""
     with origins(places, whose, asked, with_facts=with_facts) as found:
-        return _collected(found, asked, archive, with_facts=with_facts, is_here=not isinstance(whose, Inventory))
+        return _collected(found, asked, archive, with_facts=with_facts, is_here=not isinstance(whose, Inventory), page=page)
 
 
-def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: bool, is_here: bool) -> Collected:
+def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: bool, is_here: bool, page: Paged | None) -> Collected:
     began = time.monotonic()
     made_ms = time.time_ns() // 1_000_000
     year = time.gmtime().tm_year
@@ -196,7 +199,8 @@ def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_fact
             missing=missing,
             elapsed_ms=0,
         )
-        size = _packed(archive, scratch, result)
+        report = page(explaining.of_folder(scratch, cut)) if page is not None and newest_ms else ""
+        size = _packed(archive, scratch, result, report)
     return msgspec.structs.replace(result, bytes=size, elapsed_ms=round((time.monotonic() - began) * 1_000))
 
 
@@ -246,15 +250,17 @@ def _written(parts: Iterator[Part | NotCollected], scratch: str) -> tuple[list[C
     return kept, missing
 
 
-def _packed(archive: str, scratch: str, result: Collected) -> int:
+def _packed(archive: str, scratch: str, result: Collected, report: str) -> int:
     """Under its name only when it is whole."""
     beside = f"{archive}.{os.getpid()}.tmp"
     try:
         with tarfile.open(beside, "w:gz", compresslevel=6) as packed:
-            text = msgspec.json.format(msgspec.json.encode(result), indent=1)
-            info = tarfile.TarInfo("manifest.json")
-            info.size, info.mtime = len(text), result.made_ms // 1_000
-            packed.addfile(info, io.BytesIO(text))
+            manifest = msgspec.json.format(msgspec.json.encode(result), indent=1)
+            for name, text in (("manifest.json", manifest), ("report.html", report.encode())):
+                if text:
+                    info = tarfile.TarInfo(name)
+                    info.size, info.mtime = len(text), result.made_ms // 1_000
+                    packed.addfile(info, io.BytesIO(text))
             for one in result.files:
                 packed.add(os.path.join(scratch, one.name), one.name)
         os.replace(beside, archive)

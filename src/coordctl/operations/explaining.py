@@ -1,45 +1,63 @@
 """`logs explain`: the same logs as `logs diff`, and what most likely happened."""
 
+import os
 import time
 from collections.abc import Sequence
 
-from coordctl.logs import comparing
+import msgspec
+
+from coordctl.logs import comparing, files
 from coordctl.logs.evidence import CAUSES, Evidence, Hypothesis
 from coordctl.logs.explain import Explained, explain
 from coordctl.operations import logs
-from coordctl.operations.logs import Progress, Whose, no_progress
-from coordctl.operations.windows import Asked
+from coordctl.operations.logs import Gathered, Progress, Whose, no_progress
+from coordctl.operations.windows import Asked, Times
 from coordctl.results.logs import EvidenceLine, LogHypothesis, LogsExplained, LogWindow
 
 UNEXPLAINED_MAX = 5
 
 
 def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: Progress = no_progress) -> LogsExplained:
-    began = time.monotonic()
     with logs.gathered(places, whose, asked) as found:
-        read = logs.read(found, asked, progress)
-        compared = comparing.compare(read.side, read.baseline)
-        verdict = explain(Evidence(read.side, read.baseline, compared))
-        has_lines = any(read.side.seconds_of(member) for member in read.side.summary.spans)
-        code = _code(verdict, has_lines=has_lines)
-        outcome = "unknown" if code == 3 else "normal" if verdict.normal else "planned" if code == 0 else "explained"
-        window = read.side.window
-        baseline = read.baseline
-        return LogsExplained(
-            outcome=outcome,  # type: ignore[arg-type]
-            exit_code=code,  # type: ignore[arg-type]
-            window=LogWindow(from_ms=window.from_ms, to_ms=window.to_ms),
-            baseline=None if baseline is None else LogWindow(from_ms=baseline.window.from_ms, to_ms=baseline.window.to_ms),
-            members=logs.members_of(read.side),
-            hypotheses=[_shown(one) for one in verdict.hypotheses],
-            unexplained=[logs.finding_of(root, read.mined.sources) for root in verdict.unknown[:UNEXPLAINED_MAX]],
-            ruled_out=verdict.ruled_out,
-            troubles=logs.troubles_of(read.mined),
-            missing=read.missing,
-            lines=read.mined.summary.lines,
-            elapsed_ms=round((time.monotonic() - began) * 1_000),
-            sources=[source.path for source in read.mined.sources],
-        )
+        return _explained(found, asked, progress)
+
+
+def of_folder(folder: str, cut: Times) -> LogsExplained:
+    """What a bundle that is being made will tell."""
+    told = _explained(Gathered(files.find([folder]), [], (cut.from_ms, cut.to_ms)), Asked(), no_progress)
+
+    def inside(path: str) -> str:
+        return os.path.relpath(path, folder)
+
+    troubles = [msgspec.structs.replace(one, source=inside(one.source)) for one in told.troubles]
+    return msgspec.structs.replace(told, sources=[inside(path) for path in told.sources], troubles=troubles)
+
+
+def _explained(found: Gathered, asked: Asked, progress: Progress) -> LogsExplained:
+    began = time.monotonic()
+    read = logs.read(found, asked, progress)
+    compared = comparing.compare(read.side, read.baseline)
+    verdict = explain(Evidence(read.side, read.baseline, compared))
+    has_lines = any(read.side.seconds_of(member) for member in read.side.summary.spans)
+    code = _code(verdict, has_lines=has_lines)
+    outcome = "unknown" if code == 3 else "normal" if verdict.normal else "planned" if code == 0 else "explained"
+    window = read.side.window
+    baseline = read.baseline
+    return LogsExplained(
+        outcome=outcome,  # type: ignore[arg-type]
+        exit_code=code,  # type: ignore[arg-type]
+        window=LogWindow(from_ms=window.from_ms, to_ms=window.to_ms),
+        baseline=None if baseline is None else LogWindow(from_ms=baseline.window.from_ms, to_ms=baseline.window.to_ms),
+        members=logs.members_of(read.side),
+        hypotheses=[_shown(one) for one in verdict.hypotheses],
+        unexplained=[logs.finding_of(root, read.mined.sources) for root in verdict.unknown[:UNEXPLAINED_MAX]],
+        ruled_out=verdict.ruled_out,
+        troubles=logs.troubles_of(read.mined),
+        missing=read.missing,
+        lines=read.mined.summary.lines,
+        elapsed_ms=round((time.monotonic() - began) * 1_000),
+        sources=[source.path for source in read.mined.sources],
+    )
 
 
 def _code(verdict: Explained, *, has_lines: bool) -> int:
