@@ -39,6 +39,7 @@ VERBS = {
     "stop": "all members of a fleet; their data is kept",
     "restart": "all members of a fleet, or one after the other with --rolling",
     "destroy": "what deploy has put on the hosts; data only with --purge",
+    "member": "ls, add, remove, replace, promote, demote: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
     "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "run, inject, status, revert, faults, proxy, ls, show, validate, schema: break a cluster, and heal it",

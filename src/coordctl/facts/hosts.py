@@ -75,6 +75,7 @@ class HostFacts:
     crontab: str
     marker: dict[str, Any] | None  # which member this host is; None: none yet
     has_data: bool
+    former: tuple[str, ...]  # members that are none any more, whose data was put aside
     running: dict[str, Any] | None  # what the member was started with; None: it does not run
     boots: bool
     port_taken: str
@@ -107,5 +108,6 @@ def parse(name: str, text: str, *, asked_unix_ns: int, answered_unix_ns: int) ->
         offset_error_ms=between_ns / 2e6,
         target=f"{found['abi']}-{found['platform']}",
         versions=tuple(found["versions"]),
+        former=tuple(found["former"]),
         **direct,
     )

@@ -47,8 +47,8 @@ class Inventory:
     tls: bool = True
     certificate_days: int = 397
 
-    def members(self) -> tuple[Host, ...]:
-        """Those that run a member from the first deployment on. Others wait until members can be added."""
+    def voters(self) -> tuple[Host, ...]:
+        """Those that found the cluster. Who belongs to it later is for the cluster to say."""
         return tuple(host for host in self.hosts if host.role == "voter")
 
     def host(self, name: str) -> Host | None:

@@ -44,6 +44,7 @@ def main(said: dict[str, object]) -> None:
         "crontab": _crontab(str(said["account"])),
         "marker": _json(base + "/member.json"),
         "has_data": bool(_names(base + "/data")),
+        "former": _names(base + "/former"),
         "running": _running(base, str(said["service"])),
         "boots": _boots(base, str(said["service"]), str(said["account"])),
         "port_taken": _taken(str(said["address"]), int(str(said["port"]))),

@@ -1,13 +1,15 @@
 """`ca`: the certificates of a fleet, on the operator's machine. Members get theirs from `deploy`."""
 
+import os
 import re
 import time
 from collections.abc import Sequence
 
-from coordctl.authority.files import Authority
+from coordctl.authority.files import OPERATOR, Authority
 from coordctl.authority.making import MEMBER_URI, About
 from coordctl.inventory.model import Inventory
 from coordctl.results.ca import CaIssued, CaMade, CaRenewed, CaShown, ShownCertificate
+from coordnode.client.tls import VARIABLE
 from coordnode.errors import BadRequest
 
 DAY_SECONDS = 86_400
@@ -16,6 +18,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}", re.ASCII)
 
 def authority_of(inventory: Inventory) -> Authority:
     return Authority(inventory.beside("ca"))
+
+
+def become_operator(inventory: Inventory) -> None:
+    """This process asks as the client that was made for whoever deploys."""
+    authority = authority_of(inventory)
+    if inventory.tls and authority.exists():
+        os.environ[VARIABLE] = authority.client(OPERATOR, inventory.certificate_days)
 
 
 def init(inventory: Inventory) -> CaMade:

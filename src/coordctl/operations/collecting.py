@@ -146,7 +146,7 @@ def origins(places: Sequence[str], whose: Whose, asked: Asked, *, with_facts: bo
         start, end = logs.span(asked)
         with fetching.fetched(whose, fetching.Wanted(from_ms=start, to_ms=end, with_facts=with_facts)) as hosts:
             tls_folder = fetching.tls_folder(whose)
-            yield [OnHost(host, one, tls_folder) for host, one in zip(whose.members(), hosts, strict=True)]
+            yield [OnHost(host, one, tls_folder) for host, one in zip(fetching.hosts_of(whose), hosts, strict=True)]
 
 
 def name_for(what: str, whose: Whose) -> str:

@@ -19,6 +19,7 @@ from coordctl.authority.files import OPERATOR
 from coordctl.facts import hosts as questions
 from coordctl.inventory.model import Host, Inventory
 from coordctl.logs import files
+from coordctl.operations import identities
 from coordctl.operations.certificates import authority_of
 from coordctl.operations.fleet import Fleet
 from coordctl.steps.member import service_of
@@ -63,6 +64,11 @@ def fetched(inventory: Inventory, wanted: Wanted) -> Iterator[list[Fetched]]:
         fetcher.close()
 
 
+def hosts_of(inventory: Inventory) -> tuple[Host, ...]:
+    """Those that have a member, as far as it is written down here."""
+    return identities.hosts_of(inventory, identities.written(inventory))
+
+
 def tls_folder(inventory: Inventory) -> str:
     """Of the client that `deploy` made for whoever has the authority here; else what this process was told."""
     authority = authority_of(inventory)
@@ -76,9 +82,9 @@ class Fetcher:
 
     def __init__(self, inventory: Inventory, verb: str) -> None:
         self.inventory = inventory
-        self._hosts = {host.name: host for host in inventory.members()}
+        self._hosts = {host.name: host for host in hosts_of(inventory)}
         self._fleet = Fleet(inventory, verb, "")
-        self._fleet.connect(inventory.members())
+        self._fleet.connect(list(self._hosts.values()))
 
     def close(self) -> None:
         self._fleet.close()

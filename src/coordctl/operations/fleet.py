@@ -39,6 +39,7 @@ class OtherOperator(WritesStopped):
 class Fleet:
     def __init__(self, inventory: Inventory, verb: str, reason: str) -> None:
         self.inventory = inventory
+        self.hosts: tuple[Host, ...] = ()  # those that this is about
         self.facts: dict[str, HostFacts] = {}
         self.failed: dict[str, HostFailed] = {}  # hosts that are out, and why
         self._verb = verb
@@ -49,6 +50,7 @@ class Fleet:
     # --- being connected -------------------------------------------------------------------------------------------
 
     def connect(self, hosts: Sequence[Host]) -> None:
+        self.hosts = tuple(hosts)
         wanted = {host.name for host in hosts}
         reached = [target for target in targets(self.inventory, pins.read(self.inventory.beside(pins.SUFFIX))) if target.name in wanted]
         found = on_all([(target.name, target) for target in reached], lambda target: SshTransport(target, CONNECT_SECONDS), CONNECT_SECONDS)
@@ -57,6 +59,15 @@ class Fleet:
                 self.failed[name] = one
             else:
                 self._transports[name] = Audited(one, self._audit)
+
+    def narrow(self, hosts: Sequence[Host]) -> None:
+        """From now on it is about these only, of those that were asked: what the others are like, or why they failed, is no matter."""
+        self.hosts = tuple(hosts)
+        kept = {host.name for host in hosts}
+        self.facts = {name: facts for name, facts in self.facts.items() if name in kept}
+        self.failed = {name: failed for name, failed in self.failed.items() if name in kept}
+        for name in [name for name in self._transports if name not in kept]:
+            self._transports.pop(name).close()
 
     def close(self) -> None:
         for transport in self._transports.values():

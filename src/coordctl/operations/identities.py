@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from coordctl.facts.hosts import HostFacts
-from coordctl.inventory.model import Inventory
+from coordctl.inventory.model import Host, Inventory
+from coordctl.local import clusters
+from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
+from coordnode.client.tls import VARIABLE
 from coordnode.errors import BadRequest, LevelMissing
 
 ID_MAX = 2**53 - 1
@@ -25,57 +28,103 @@ class Ids(NamedTuple):
     members: dict[str, int]
     contacts: dict[str, str]  # as they were told to every founder; what a host's address is now may differ
     made: list[str]  # hosts whose member exists, and is never made again
+    edition: int  # grows with each change of members: whoever has the highest knows best
+    former: dict[str, str]  # id -> host: members that left, or are on their way out, and never come back
+
+    def changed(self, members: Mapping[str, int]) -> "Ids":
+        """The next edition; whoever is in it no more is a former one."""
+        gone = {str(number): name for name, number in self.members.items() if members.get(name) != number}
+        made = [name for name in self.made if self.members.get(name) == members.get(name)]
+        return self._replace(members=dict(members), made=made, edition=self.edition + 1, former=self.former | gone)
+
+    def names(self) -> dict[int, str]:
+        return {int(number): name for number, name in self.former.items()} | {number: name for name, number in self.members.items()}
 
 
-def found(inventory: Inventory, all_facts: Mapping[str, HostFacts], *, keep: bool) -> Ids:
-    """Those that were written down here, or that hosts know; else new ones, written down before anything is made."""
-    known = _read(inventory.beside(SUFFIX))
+def new_id() -> int:
+    return random.SystemRandom().randint(1, ID_MAX)
+
+
+def known(inventory: Inventory, all_facts: Mapping[str, HostFacts]) -> Ids | None:
+    """What was written down here or on hosts, whichever is newer; None: there is no cluster yet."""
+    newest = written(inventory)
     for facts in all_facts.values():
         marker = facts.marker
         if marker is None:
             continue
-        if known is None:
-            known = Ids(marker["cluster"], marker["created"], dict(marker["members"]), dict(marker["contacts"]), [])
-        if marker["cluster"] != known.cluster or marker["member"] != known.members.get(facts.name):
+        told = _of_marker(marker)
+        if newest is not None and told.cluster != newest.cluster:
             raise Refused(
                 f"{facts.name} has member {marker['name']} of cluster {marker['cluster']} below {facts.base}, and {inventory.path} stands "
-                f"for cluster {known.cluster}: name another folder in the inventory, or remove that one with `coordctl destroy --purge`"
+                f"for cluster {newest.cluster}: name another folder in the inventory, or remove that one with `coordctl destroy --purge`"
             )
-        if facts.name not in known.made:
-            known.made.append(facts.name)
-    if known is None:
-        chance = random.SystemRandom()
-        members = {host.name: chance.randint(1, ID_MAX) for host in inventory.members()}
-        contacts = {host.name: host.endpoint for host in inventory.members()}
-        known = Ids(chance.randint(1, ID_MAX), int(time.time()), members, contacts, [])
-    _check(inventory, all_facts, known)
+        if newest is None or told.edition > newest.edition:
+            newest = told._replace(made=newest.made if newest is not None else [])
+    if newest is None:
+        return None
+    for name, facts in all_facts.items():
+        if facts.marker is not None and facts.marker["member"] == newest.members.get(name) and name not in newest.made:
+            newest.made.append(name)
+    return newest
+
+
+def found(inventory: Inventory, all_facts: Mapping[str, HostFacts], *, keep: bool) -> Ids:
+    """Those that are known; else new ones, written down before anything is made."""
+    ids = known(inventory, all_facts)
+    if ids is None:
+        members = {host.name: new_id() for host in inventory.voters()}
+        contacts = {host.name: host.endpoint for host in inventory.voters()}
+        ids = Ids(new_id(), int(time.time()), members, contacts, [], 0, {})
+    _check(inventory, all_facts, ids)
     if keep:
-        write(inventory, known)
-    return known
+        write(inventory, ids)
+    return ids
 
 
-def _check(inventory: Inventory, all_facts: Mapping[str, HostFacts], known: Ids) -> None:
+def hosts_of(inventory: Inventory, ids: Ids | None) -> tuple[Host, ...]:
+    """Those that have a member, or, as long as there is no cluster, those that found it."""
+    return inventory.voters() if ids is None else tuple(host for host in inventory.hosts if host.name in ids.members)
+
+
+def _check(inventory: Inventory, all_facts: Mapping[str, HostFacts], ids: Ids) -> None:
     # A version is switched to only once every member was made: where one is, whoever has no member had one.
-    was_made = any(facts.current for facts in all_facts.values())
-    for facts in all_facts.values():
-        if facts.marker is None and (facts.name in known.made or (was_made and facts.name in known.members)):
-            raise Refused(f"{facts.name} had member {known.members[facts.name]} and has nothing of it now: {_remedy(facts.name)}")
+    was_made = any(facts.current and facts.marker for facts in all_facts.values())
+    for name in ids.members:
+        facts = all_facts.get(name)
+        if facts is None:
+            if inventory.host(name) is None:
+                raise Refused(f"{name} is a member and no host of {inventory.path}: remove it with `coordctl member remove {name}`")
+            continue
+        if facts.marker is None and (name in ids.made or was_made):
+            raise Refused(f"{name} had member {ids.members[name]} and has nothing of it now: {_remedy(name)}")
+        if facts.marker is not None and facts.marker["member"] != ids.members[name]:
+            raise Refused(f"{name} has member {facts.marker['member']}, which was to be replaced: {_remedy(name)}")
         if facts.marker is not None and not facts.has_data:
-            raise Refused(f"{facts.name} has lost what its member had stored below {facts.base}/data: {_remedy(facts.name)}")
-    new = [host.name for host in inventory.members() if host.name not in known.members]
+            raise Refused(f"{name} has lost what its member had stored below {facts.base}/data: {_remedy(name)}")
+    new = [host.name for host in inventory.voters() if host.name not in ids.members]
     if new:
-        raise Refused(f"{new[0]} is not a member of this cluster, which exists: make it a spare until members can be added")
+        raise Refused(
+            f"{new[0]} is no member of this cluster, which exists: `coordctl member add {new[0]}`, or make it a spare, or take it out"
+        )
 
 
 def _remedy(name: str) -> str:
-    return f"it must not come back as the same voter; put its data back from where it went, or take {name} out of the inventory"
+    return f"it must not come back as the same voter: `coordctl member replace {name}`, or put its data back from where it went"
 
 
-def _read(path: str) -> Ids | None:
+def _of_marker(marker: Mapping[str, Any]) -> Ids:
+    more = (marker.get("edition", 0), dict(marker.get("former", {})))
+    return Ids(marker["cluster"], marker["created"], dict(marker["members"]), dict(marker["contacts"]), [], *more)
+
+
+def written(inventory: Inventory) -> Ids | None:
+    """What was written down here; None: nothing."""
+    path = inventory.beside(SUFFIX)
     try:
         with open(path, encoding="utf-8") as file:
             found: Any = json.load(file)
-        return Ids(found["cluster"], found["created"], found["members"], found["contacts"], found["made"])
+        more = (found.get("edition", 0), found.get("former", {}))
+        return Ids(found["cluster"], found["created"], found["members"], found["contacts"], found["made"], *more)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -100,6 +149,30 @@ def write(inventory: Inventory, ids: Ids) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + ".tmp", path)
+
+
+def endpoints(inventory: Inventory, ids: Ids) -> list[Endpoint]:
+    return [Endpoint(host.endpoint, ids.members[host.name], host.name) for host in hosts_of(inventory, ids)]
+
+
+def names(inventory: Inventory | None) -> dict[int, str]:
+    """Of members and former ones, as far as it is written down here."""
+    ids = written(inventory) if inventory is not None else None
+    return {} if ids is None else ids.names()
+
+
+def make_known(inventory: Inventory, ids: Ids) -> None:
+    """To every other command on this machine, under the cluster's name."""
+    folder = clusters.folder_of(inventory.name)
+    known = clusters.read(folder)
+    if known is not None and not known.inventory:
+        return  # a cluster of this machine has the name: it is left alone
+    members = tuple(LocalMember(one.name, one.member, one.address) for one in endpoints(inventory, ids))
+    tls = os.environ.get(VARIABLE, "") if inventory.tls else ""
+    made = LocalCluster(folder, inventory.name, ids.cluster, ids.created, True, members, tls, inventory.path)
+    if made != known:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        clusters.write(made)
 
 
 def forget(inventory: Inventory) -> None:

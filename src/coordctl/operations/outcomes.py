@@ -56,7 +56,7 @@ def well(endpoints: Sequence[Endpoint]) -> str:
 def failure(fleet: Fleet, *, begun: bool) -> tuple[Outcome, Literal[1, 69], str]:
     failed = fleet.failed
     unreachable = all(one.kind in NOT_THERE for one in failed.values()) and not begun
-    words = f"{len(failed)} of {len(fleet.inventory.members())} hosts failed: {next(iter(failed.values())).sentence}"
+    words = f"{len(failed)} of {len(fleet.hosts)} hosts failed: {next(iter(failed.values())).sentence}"
     rest = "; what was done is listed, and running it again goes on from there" if begun else "; nothing was changed"
     return ("unreachable", 69, words + rest) if unreachable else ("failed", 1, words + rest)
 
@@ -69,7 +69,7 @@ def of_hosts(fleet: Fleet, done: Mapping[str, list[str]], *, is_plan: bool = Fal
             steps=done.get(host.name, []),
             trouble=fleet.failed[host.name].sentence if host.name in fleet.failed else "",
         )
-        for host in fleet.inventory.members()
+        for host in fleet.hosts
     ]
 
 

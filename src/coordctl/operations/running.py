@@ -5,18 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from coordctl.authority.files import OPERATOR
 from coordctl.facts.hosts import HostFacts
 from coordctl.inventory.model import Inventory
 from coordctl.local import clusters
 from coordctl.local.clusters import Endpoint
 from coordctl.operations import identities, outcomes
-from coordctl.operations.certificates import authority_of
+from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet
 from coordctl.results.deploy import HostDone, Outcome
 from coordctl.steps import member as steps
 from coordctl.transport.base import Script
-from coordnode.client.tls import VARIABLE
 from coordnode.errors import BadRequest
 
 WORK_SECONDS = 90.0
@@ -52,7 +50,7 @@ class Running:
     def removal(self, *, purge: bool) -> tuple[list[str], Worked | None]:
         """What `destroy` would remove, a line for each host; or why that cannot be said."""
         try:
-            self._ask()
+            self._ask(everywhere=True)
             if self.fleet.failed:
                 return [], self._failed()
             return [_removes(facts, purge=purge) for facts in self.fleet.facts.values() if _is_there(facts)], None
@@ -60,30 +58,31 @@ class Running:
             self.fleet.close()
 
     def destroy(self, *, purge: bool) -> Worked:
-        return self._with_hosts(lambda: self._destroy(purge=purge), must_exist=False)
+        return self._with_hosts(lambda: self._destroy(purge=purge), everywhere=True)
 
     # --- how -------------------------------------------------------------------------------------------------------
 
-    def _with_hosts(self, work: Callable[[], Worked], *, must_exist: bool = True) -> Worked:
+    def _with_hosts(self, work: Callable[[], Worked], *, everywhere: bool = False) -> Worked:
         try:
-            self._ask()
+            self._ask(everywhere=everywhere)
             if self.fleet.failed:
                 return self._failed()
             absent = [name for name, facts in self.fleet.facts.items() if not facts.current]
-            if must_exist and absent:
+            if not everywhere and absent:
                 raise BadRequest(f"{absent[0]} has no version of coordnode: run `coordctl deploy -c {self.inventory.name}` first")
             with self.fleet.locked():
                 return self._failed() if self.fleet.failed else work()
         finally:
             self.fleet.close()
 
-    def _ask(self) -> None:
-        self._say(f"asking {len(self.inventory.members())} hosts")
-        self.fleet.connect(self.inventory.members())
+    def _ask(self, *, everywhere: bool) -> None:
+        """`everywhere`: also of the hosts that have no member."""
+        self._say(f"asking {len(self.inventory.hosts)} hosts")
+        self.fleet.connect(self.inventory.hosts)
         self.fleet.ask()
-        authority = authority_of(self.inventory)
-        if self.inventory.tls and authority.exists():
-            os.environ[VARIABLE] = authority.client(OPERATOR, self.inventory.certificate_days)
+        if not everywhere:
+            self.fleet.narrow(identities.hosts_of(self.inventory, identities.known(self.inventory, self.fleet.facts)))
+        become_operator(self.inventory)
 
     def _start(self) -> Worked:
         names = [name for name, facts in self.fleet.facts.items() if facts.running is None]
@@ -149,8 +148,9 @@ class Running:
             self.done.setdefault(name, []).append(what)
 
     def _endpoints(self) -> list[Endpoint]:
-        ids = identities.found(self.inventory, self.fleet.facts, keep=True)
-        return [Endpoint(host.endpoint, ids.members[host.name], host.name) for host in self.inventory.members()]
+        ids = identities.known(self.inventory, self.fleet.facts)
+        assert ids is not None  # who has a version has a member
+        return identities.endpoints(self.inventory, ids)
 
     def _until_healthy(self, outcome: Outcome) -> Worked:
         if not self.fleet.failed:
@@ -170,7 +170,7 @@ class Running:
 
 
 def _is_there(facts: HostFacts) -> bool:
-    return bool(facts.current or facts.marker or facts.versions or facts.unit)
+    return bool(facts.current or facts.marker or facts.versions or facts.unit or facts.former)
 
 
 def _removes(facts: HostFacts, *, purge: bool) -> str:

@@ -142,10 +142,28 @@ class Founded(NamedTuple):
         wish = self.wish
         python = f"PYTHONPATH={quote(wish.base)}/versions/{wish.version}/lib {quote(facts.python)} -sSP -m coordnode"
         owned = f"chown -R {ACCOUNT}: {quote(wish.base)}/data\n" if facts.is_root else ""
-        marker = quote(f"{wish.base}/member.json")
         made = f"{python} {' '.join(map(quote, wish.init))} > /dev/null\n" if wish.init else ""
-        kept = f"echo {quote(json.dumps(wish.marker))} > {marker}.part\nsync {marker}.part\nmv -f {marker}.part {marker}\n"
-        return f"umask 077\n{made}{owned}umask 022\n{kept}"
+        return f"umask 077\n{made}{owned}umask 022\n{_mark(wish.base, wish.marker)}"
+
+
+class Told(NamedTuple):
+    """The marker says who the other members are, too: an operator who lost what was written down has it from there."""
+
+    marker: dict[str, object]
+
+    def says(self) -> str:
+        return "note who the members are"
+
+    def needed(self, facts: HostFacts) -> bool:
+        return facts.marker is not None and facts.marker["member"] == self.marker["member"] and facts.marker != self.marker
+
+    def script(self, facts: HostFacts) -> str:
+        return f"umask 022\n{_mark(facts.base, self.marker)}"
+
+
+def _mark(base: str, marker: dict[str, object]) -> str:
+    place = quote(f"{base}/member.json")
+    return f"echo {quote(json.dumps(marker))} > {place}.part\nsync {place}.part\nmv -f {place}.part {place}\n"
 
 
 class Unit(NamedTuple):
@@ -307,9 +325,30 @@ def remove_script(facts: HostFacts, cluster: str, base: str, *, purge: bool) -> 
     return script + f"rm -rf {place}/versions {place}/current {place}/config {place}/log {place}/run\n"
 
 
+def retire_script(facts: HostFacts, cluster: str, base: str, member: int, *, is_purged: bool) -> str:
+    """Its member is no member any more and never runs again. What it had stored is put aside, for whoever wants to know why."""
+    place = quote(base)
+    if is_purged:
+        return f"{remove_script(facts, cluster, base, purge=False)}rm -rf {place}/data\nrm -f {place}/member.json\n"
+    aside = f"{place}/former/{member}"
+    return (
+        f"{remove_script(facts, cluster, base, purge=False)}umask 077\nmkdir -p {place}/former\n"
+        f"if [ -e {place}/data ]; then rm -rf {aside}; mv {place}/data {aside}; fi\nsync {place}/former\nrm -f {place}/member.json\n"
+    )
+
+
 def prepare(wish: Wish) -> list[Step]:
     """What may be done while an old version runs."""
-    return [Account(), Folders(wish), Unpack(wish), *(Put(file, wish.base) for file in wish.files), Founded(wish), Unit(wish), Boot(wish)]
+    return [
+        Account(),
+        Folders(wish),
+        Unpack(wish),
+        *(Put(file, wish.base) for file in wish.files),
+        Founded(wish),
+        Told(wish.marker),
+        Unit(wish),
+        Boot(wish),
+    ]
 
 
 def switch(wish: Wish) -> list[Step]:

@@ -20,7 +20,16 @@ def facts(name: str, marker: dict[str, Any] | None = None, *, current: str = "",
         **{"name": name, "offset_ms": 0.0, "offset_error_ms": 1.0, "hostname": name, "python": "/usr/bin/python3", "version": "3.11.2"},
         **{"target": "cp311-linux-x86_64", "libc": "glibc 2.36", "uid": 0, "user": "root", "base": "/var/lib/coordnode/fleet"},
         **{"has_systemd": True, "has_cron": True, "has_useradd": True, "has_account": True, "files_max": 65_536, "versions": ()},
-        **{"current": current, "digests": {}, "unit": "", "crontab": "", "marker": marker, "has_data": has_data, "running": None},
+        **{
+            "current": current,
+            "digests": {},
+            "unit": "",
+            "crontab": "",
+            "marker": marker,
+            "has_data": has_data,
+            "former": (),
+            "running": None,
+        },
         **{"boots": True, "port_taken": "", "free_bytes": 1 << 40, "can_write": True, "sync_ms": 1.0, "sync_trouble": ""},
     )
 

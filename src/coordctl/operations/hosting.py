@@ -1,0 +1,165 @@
+"""What a host gets so that it runs a member: a build for its Python, certificates, settings, state. Planned, sent, carried out."""
+
+import ipaddress
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from coordctl.authority.files import Authority
+from coordctl.facts.hosts import HostFacts
+from coordctl.inventory.model import Host, Inventory
+from coordctl.operations import building
+from coordctl.operations.building import Build, NoBuild
+from coordctl.operations.certificates import authority_of, become_operator
+from coordctl.operations.fleet import Fleet
+from coordctl.operations.identities import Ids
+from coordctl.steps import member as steps
+from coordctl.steps.member import File, Step, Wish
+from coordctl.transport.base import Script
+
+APPLY_SECONDS = 180.0
+SEND_SECONDS = 120.0
+
+Say = Callable[[str], None]
+
+
+class Plan(NamedTuple):
+    wish: Wish
+    build: Build
+    prepare: list[Step]
+    switch: list[Step]
+
+    def says(self) -> list[str]:
+        return [step.says() for step in (*self.prepare, *self.switch)]
+
+
+class Hosting:
+    def __init__(self, fleet: Fleet, say: Say) -> None:
+        self.fleet = fleet
+        self.inventory = fleet.inventory
+        self.done: dict[str, list[str]] = {}  # by host, what its steps say
+        self.version = ""
+        self._say = say
+
+    # --- the plan --------------------------------------------------------------------------------------------------
+
+    def plans(self, hosts: Sequence[Host], ids: Ids, *, joining: Collection[str] = (), is_dry: bool) -> dict[str, Plan]:
+        """`joining`: their members' state comes from the running cluster. `is_dry`: nothing that is made for it is kept."""
+        facts = self.fleet.facts
+        builds = self._builds({host.name: facts[host.name] for host in hosts})
+        self.version = next(iter(builds.values())).version
+        with tempfile.TemporaryDirectory() as scratch:
+            authority = self._authority(scratch if is_dry else "")
+            plans = {}
+            for host in hosts:
+                one = facts[host.name]
+                wish = self._wish(host, one, builds[one.target], ids, authority, joins=host.name in joining)
+                prepare, switch = steps.needed(steps.prepare(wish), one), steps.needed(steps.switch(wish), one)
+                plans[host.name] = Plan(wish, builds[one.target], prepare, switch)
+            return plans
+
+    def _builds(self, all_facts: Mapping[str, HostFacts]) -> dict[str, Build]:
+        builds: dict[str, Build] = {}
+        for name, one in all_facts.items():
+            if one.target not in builds:
+                self._say(f"building for {one.target}")
+                try:
+                    builds[one.target] = building.build(one.target)
+                except NoBuild as error:
+                    raise NoBuild(f"{name} has Python {one.version} on {one.target}: {error.sentence}") from None
+        return builds
+
+    def _authority(self, scratch: str) -> Authority | None:
+        """`scratch`: for a plan only, made in this folder and thrown away; "": the real one."""
+        if not self.inventory.tls:
+            return None
+        authority = authority_of(self.inventory)
+        if scratch:
+            if authority.exists():
+                shutil.copytree(authority.folder, scratch, dirs_exist_ok=True)
+            authority = Authority(scratch)
+        if not authority.exists():
+            authority.init(self.inventory.name)
+        if not scratch:
+            become_operator(self.inventory)
+        return authority
+
+    def _wish(self, host: Host, facts: HostFacts, build: Build, ids: Ids, authority: Authority | None, *, joins: bool) -> Wish:
+        number = ids.members[host.name]
+        files = []
+        if authority is not None:
+            pair = authority.member(host.name, number, self.inventory.certificate_days)
+            contents = dict(zip(steps.TLS_FILES, (authority.certificate(), pair.key, pair.certificate), strict=True))
+            files = [File(path, content) for path, content in contents.items()]
+        files.append(File(steps.CONFIG, _config(self.inventory, host, facts.base, ids).encode()))
+        init = ["init", "--make", f"{number}={facts.base}/data", "--cluster", str(ids.cluster)]
+        if joins:
+            init.append("--join")
+        else:
+            init += ["--created", str(ids.created)]
+            for name, contact in ids.contacts.items():
+                init += ["--contact", f"{ids.members[name]}={contact}"]
+        if "segment" in host.settings:
+            init += ["--segment", host.settings["segment"]]
+        archive = f".coordctl-{build.version}.tar.gz"
+        home = archive if not facts.is_root else f"/var/tmp/{archive}"
+        marker = marker_of(host.name, self.inventory.name, ids)
+        return Wish(self.inventory.name, facts.base, build.version, home, build.sha256, tuple(files), tuple(init), marker)
+
+    # --- the work --------------------------------------------------------------------------------------------------
+
+    def send(self, plans: Mapping[str, Plan]) -> None:
+        """Builds, where one is to be unpacked."""
+        sending = {name: plan for name, plan in plans.items() if any(isinstance(step, steps.Unpack) for step in plan.prepare)}
+        if sending:
+            self._say(f"sending version {self.version} to {', '.join(sending)}")
+        self.fleet.at_each(
+            list(sending),
+            lambda transport: transport.put(sending[transport.host].build.archive, sending[transport.host].wish.archive, SEND_SECONDS),
+            SEND_SECONDS,
+        )
+
+    def apply(self, by_host: Mapping[str, list[Step]], phase: str) -> None:
+        if not by_host:
+            return
+        self._say(f"{phase}: {', '.join(by_host)}")
+        facts = self.fleet.facts
+        is_secret = any(isinstance(step, steps.Put) for listed in by_host.values() for step in listed)
+        scripts = {name: Script(f"deploy {phase}", steps.script_of(listed, facts[name]), is_secret) for name, listed in by_host.items()}
+        for name in self.fleet.run(scripts, APPLY_SECONDS):
+            self.done.setdefault(name, []).extend(step.says() for step in by_host[name])
+
+
+def marker_of(name: str, cluster_name: str, ids: Ids) -> dict[str, object]:
+    """What a host is told of itself and the others, for an operator who lost, or never had, what was written down."""
+    return {
+        **{"format": 1, "name": name, "member": ids.members[name], "cluster": ids.cluster, "cluster_name": cluster_name},
+        **{"created": ids.created, "members": ids.members, "contacts": ids.contacts, "edition": ids.edition, "former": ids.former},
+    }
+
+
+def _config(inventory: Inventory, host: Host, base: str, ids: Ids) -> str:
+    listen = host.endpoint if _is_address(host.address) else f"0.0.0.0:{host.port}"
+    said = {
+        "folder": f"{base}/data",
+        "cluster": str(ids.cluster),
+        "cluster-name": inventory.name,
+        "member": str(ids.members[host.name]),
+        "name": host.name,
+        "listen": listen,
+        "advertise": host.endpoint,
+        "log-file": f"{base}/log/events",
+        **({"tls": f"{base}/config/tls"} if inventory.tls else {"accept": "plaintext"}),
+        **host.settings,
+    }
+    lines = [f'{key} = "{value}"' for key, value in said.items()]
+    return f"# Written by coordctl deploy: change the inventory instead.\n{chr(10).join(lines)}\n"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
