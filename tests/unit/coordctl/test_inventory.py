@@ -63,7 +63,7 @@ def test_what_is_said_for_all_holds_for_each_that_says_nothing_else() -> None:
     assert inventory.hosts[0].ssh == Ssh(user="ops", sudo=True)
     assert inventory.hosts[1].ssh == Ssh(user="root", port=2222, jump="ops@bastion:22", sudo=True)
     assert inventory.hosts[1].settings == {"tick": "60ms", "snapshot-entries": "9000"}
-    assert [host.name for host in inventory.members()] == ["n1", "n2", "n3"]
+    assert [host.name for host in inventory.voters()] == ["n1", "n2", "n3"]
     assert inventory.beside("known_hosts") == "/etc/payments.known_hosts"
 
 
