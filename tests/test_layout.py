@@ -29,16 +29,29 @@ COORDNODE: dict[str, set[str]] = {
     "annals": {"services", "storage.reader", *RAFT_TYPES},
     "driver": {"replica", "wire", *RAFT_TYPES, *SERVICE_TYPES},
     "config": set(),
+    "harm": {"storage", "client.clock"},
     "client": {"wire", "raft.entry", *SERVICE_TYPES},
     "api": {"client.requests", *SERVICE_TYPES},
     "simulator": {"raft", "services", "replica", "wire", "checking", "storage", "driver", "client", "config"},
-    "node": {"raft", "services", "replica", "wire", "storage", "archives", "net", "driver", "client", "api", "config"},
+    "node": {"raft", "services", "replica", "wire", "storage", "archives", "harm", "net", "driver", "client", "api", "config"},
     "__main__": {"node", "simulator", "config"},
 }
 
 # What coordctl sees of coordnode.
 # config: an inventory's settings are those of its members, checked by the same table.
-COORDNODE_FOR_COORDCTL = {"annals", "archives", "client", "checking", "simulator", "storage.reader", "config", "errors", "ids", "light"}
+COORDNODE_FOR_COORDCTL = {
+    "annals",
+    "archives",
+    "client",
+    "checking",
+    "simulator",
+    "storage.reader",
+    "harm",
+    "config",
+    "errors",
+    "ids",
+    "light",
+}
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {

@@ -54,7 +54,8 @@ def is_whole(home: Home) -> bool:
     marks = [str(one["started"]) for one in home.members()]
     if not all(processes.is_running(pid, mark) and not processes.is_stopped(pid, mark) for pid, mark in zip(runs, marks, strict=True)):
         return False
-    return not list(ledger.glob("*.fault.json*")) and reapers(home) == []
+    left = [*ledger.glob("*.fault.json*"), *ledger.parent.glob("n*/harm.json*"), *ledger.parent.glob("n*/chaos-filling-*")]
+    return not left and reapers(home) == []
 
 
 def leader(home: Home) -> str:

@@ -5,22 +5,36 @@ from typing import NamedTuple
 from coordctl.chaos import values
 from coordctl.chaos.values import Value
 
-PROCESS, NETWORK = "process", "network"
+PROCESS, NETWORK, DISK, CLOCK = "process", "network", "disk", "clock"
+FILL_DISK = "fill-disk"
 
 
 class Fault(NamedTuple):
-    kind: str  # process: it hits members; network: it hits links
+    kind: str  # network: it hits links; all others hit members
     what: str
     mechanism: str
     ends: str  # how, and who sees to that
     by: Value | None = None  # how hard; None: there is no more or less of it
     by_example: str = ""
     takes_quorum: bool = True  # whom it hits does not serve meanwhile
+    unseats: bool = True  # a leader that it hits does not stay it
+
+    @property
+    def hits_links(self) -> bool:
+        return self.kind == NETWORK
+
+    @property
+    def needs_seam(self) -> bool:
+        """The member does it to itself, where it was started so that it can."""
+        return self.mechanism is _SEAM
 
 
 _RATE = Value(values.bytes_each_second, {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})?(B|KiB|MiB|GiB)/s$"})
 _PROXY = "embedded proxy, `coordctl chaos proxy install`"
 _BY_ITSELF = "the toxic's own lifetime, kept by the proxy"
+_SEAM = "the member's own seam, `coordctl up --fault-injection`"
+_OWN_TIME = "the member, which reads until when"
+_ENDS = "started again by the reapers"
 
 FAULTS: dict[str, Fault] = {
     "kill": Fault(PROCESS, "kill -9; what was not synced stays in the page cache", "SIGKILL", "started again by the reapers"),
@@ -41,6 +55,37 @@ FAULTS: dict[str, Fault] = {
         takes_quorum=False,
     ),
     "reset": Fault(NETWORK, "connections are reset as soon as they are made", f"reset_peer toxic, {_PROXY}", _BY_ITSELF),
+    "disk-full": Fault(DISK, "no file can grow, and no byte is free", _SEAM, _OWN_TIME, unseats=False),
+    "slow-fsync": Fault(DISK, "each fsync takes so much longer", _SEAM, _OWN_TIME, values.DURATION, "200ms", takes_quorum=False),
+    "eio": Fault(DISK, "reads, writes and syncs fail: the member ends", _SEAM, _ENDS),
+    "rot": Fault(DISK, "a byte of its log comes back damaged; it is killed, and finds that when it starts", _SEAM, _ENDS),
+    "power-loss": Fault(
+        DISK, "in the midst of a sync it is gone, and of what was not synced, sectors are lost as chance has it", _SEAM, _ENDS
+    ),
+    FILL_DISK: Fault(
+        DISK,
+        "the file system that it is on is filled; whoever shares it suffers, too",
+        "a file of ours in the member's folder",
+        "taken away by the reapers",
+        values.PERCENT,
+        "98%",
+        unseats=False,
+    ),
+    "clock-jump": Fault(
+        CLOCK,
+        "its clocks are so far ahead; with a minus the wall's is behind, and the monotonic one goes on",
+        _SEAM,
+        _OWN_TIME,
+        values.SIGNED_DURATION,
+        "30s",
+        takes_quorum=False,
+    ),
+    "clock-drift": Fault(
+        CLOCK, "its clocks go so much faster; with a minus, slower", _SEAM, _OWN_TIME, values.SIGNED_PERCENT, "10%", takes_quorum=False
+    ),
+    "clock-strobe": Fault(
+        CLOCK, "its wall clock is now so far ahead, and now right", _SEAM, _OWN_TIME, values.DURATION, "10s", takes_quorum=False
+    ),
 }
 
 

@@ -15,6 +15,7 @@ import msgspec
 from coordctl.local.fleet import CHAOS_FOLDER
 from coordnode.client.clock import now_ms
 from coordnode.errors import UnknownFormat
+from coordnode.harm.orders import boot_mark
 
 FORMAT = 1
 LOG = "log.jsonl"
@@ -45,14 +46,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_due(self) -> bool:
         return self.boot != boot_mark() or now_ms() >= self.deadline_ms
-
-
-def boot_mark() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 class Ledger:

@@ -175,7 +175,26 @@ def _streams(pair: Pair) -> list[tuple[Pair, str]]:
     return [((source, target), "upstream"), ((target, source), "downstream")]
 
 
-def strike(installation: Installation, entry: Entry, for_ms: int) -> str:
+MEASURED = {
+    "cut": "nothing passes",
+    "delay": "all is late",
+    "bandwidth": "all is slow",
+    "loss": "pieces come late",
+    "reset": "connections are reset",
+}
+
+
+def seen(entry: Entry) -> str:
+    count = f"{len(entry.links)} link" + ("s" if len(entry.links) > 1 else "")
+    return f"{count} measured, {MEASURED[entry.fault]}"
+
+
+def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+    installation = read(ledger)
+    return [_strike(installation, one, for_ms) if installation is not None else "no proxies are installed" for one in entries]
+
+
+def _strike(installation: Installation, entry: Entry, for_ms: int) -> str:
     """What is wrong, or "": each link was measured, and is as it should be."""
     kind, attributes = toxic_of(entry.fault, entry.by)
     for pair in entry.links:
@@ -187,21 +206,31 @@ def strike(installation: Installation, entry: Entry, for_ms: int) -> str:
     return "; ".join(trouble for trouble in troubles if trouble)
 
 
-def cure(installation: Installation, entry: Entry) -> None:
-    """Also of toxics that ended by themselves."""
+def cure(ledger: Ledger, entry: Entry) -> None:
+    """Also of toxics that ended by themselves, and of those that went with their proxies."""
+    installation = read(ledger)
+    if installation is None:
+        return
     for pair in entry.links:
         for link, stream in _streams(pair):
             ask(installation, "DELETE", f"/proxies/{installation.at(link).name}/toxics/{entry.id}-{stream}")
 
 
-def is_cured(installation: Installation, entry: Entry) -> bool:
+def is_cured(ledger: Ledger, entry: Entry) -> bool:
     """What is sent comes through, or is refused by who is there: it is not swallowed any more."""
+    installation = read(ledger)
+    if installation is None:
+        return True
     for pair in entry.links:
         for link, _ in _streams(pair):
             shown = ask(installation, "GET", f"/proxies/{installation.at(link).name}/toxics") or []
             if any(toxic["name"].startswith(entry.id) for toxic in shown):
                 return False
     return True
+
+
+def drop(ledger: Ledger, entry: Entry) -> None:
+    """It goes with the proxies."""
 
 
 def _measured(installation: Installation, pair: Pair, entry: Entry) -> str:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from coordctl.chaos.faults import FAULTS, PROCESS, trouble_with_by
+from coordctl.chaos.faults import FAULTS, trouble_with_by
 from coordctl.chaos.grammar import LASTS_MS_MAX, SECTIONS, TOP, Field
 from coordctl.chaos.lined import Fields, Mistake, Node, NotYaml, Rows, Text, parse_lined
 from coordctl.chaos.targets import Target
@@ -205,7 +205,7 @@ class _Reading:
             fault = FAULTS[row.do]
             if not row.for_ms:
                 self.wrong(entry.line_of("for"), "for: 0 is no time: give how long it lasts, such as 5s")
-            if fault.kind == PROCESS and row.to.arrow:
+            if not fault.hits_links and row.to.arrow:
                 self.wrong(entry.line_of("to"), f"{row.do} hits members, not links: leave out the arrow")
             by = trouble_with_by(row.do, row.by)
             if by:

@@ -14,7 +14,9 @@ from coordnode.simulator import faults
 from coordnode.simulator.faults import LEADER, Fault
 
 LOOP_EVERY_MS, LOOP_DOWN_MS = 1_000, 300
-NO_COUNTERPART = ("bandwidth", "reset")
+NO_COUNTERPART = ("bandwidth", "reset", "clock-strobe")
+WALL_MIDDLE_MS, WALL_MS_MAX = 10_000_000, 9_000_000  # how the simulator writes a jump of nothing, and the widest that is surely one
+RATE_MIDDLE_PPM = 1_000  # and a clock that goes right; it goes wrong by no more than that
 
 
 class Plan(NamedTuple):
@@ -55,6 +57,9 @@ def _drafts(row: Row, members: int, chance: Random, told: dict[str, None]) -> It
         yield _Draft(row.at_ms, faults.DELAY if row.do == "delay" else faults.LOSS, 0, row.for_ms, amount)
     elif row.do == "cut":
         yield from _cuts(row, members, chance)
+    elif row.do in DISKS or row.do in CLOCKS:
+        for victim in _victims(row.to.source, members, chance):
+            yield from _on_disk(row, victim, chance) if row.do in DISKS else _on_clock(row, victim, told)
     else:
         for victim in _victims(row.to.source, members, chance):
             if row.do == "crash-loop":
@@ -62,6 +67,39 @@ def _drafts(row: Row, members: int, chance: Random, told: dict[str, None]) -> It
                     yield _Draft(at_ms, faults.CRASH, victim, LOOP_DOWN_MS, 0)
             else:
                 yield _Draft(row.at_ms, faults.CRASH if row.do == "kill" else faults.PAUSE, victim, row.for_ms, 0)
+
+
+DISKS = {
+    "disk-full": faults.FULL_DISK,
+    "fill-disk": faults.FULL_DISK,
+    "slow-fsync": faults.SLOW_DISK,
+    "eio": faults.FSYNC_FAILS,
+    "rot": faults.ROT_RECORD,
+    "power-loss": faults.CRASH_IN_WRITE,
+}
+CLOCKS = ("clock-jump", "clock-drift")
+
+
+def _on_disk(row: Row, victim: int, chance: Random) -> Iterator[_Draft]:
+    amounts = {"slow-fsync": values.duration_ms(row.by) if row.do == "slow-fsync" else 0, "power-loss": 1 + chance.randrange(40)}
+    amount = chance.randrange(10**9) if row.do == "rot" else amounts.get(row.do, 0)
+    yield _Draft(row.at_ms, DISKS[row.do], victim, row.for_ms, amount)
+
+
+def _on_clock(row: Row, victim: int, told: dict[str, None]) -> Iterator[_Draft]:
+    """There nothing undoes it by itself."""
+    if row.do == "clock-jump":
+        jump_ms = max(-WALL_MS_MAX, min(WALL_MS_MAX, values.signed_duration_ms(row.by)))
+        told[f"row {row.number}: only the clock on the wall jumps there"] = None
+        yield _Draft(row.at_ms, faults.WALL_JUMP, victim, 0, WALL_MIDDLE_MS + jump_ms)
+        yield _Draft(row.end_ms, faults.WALL_JUMP, victim, 0, WALL_MIDDLE_MS - jump_ms)
+        return
+    wanted_ppm = round(values.signed_percent(row.by) * 10_000)
+    rate_ppm = max(-RATE_MIDDLE_PPM, min(RATE_MIDDLE_PPM, wanted_ppm))
+    if rate_ppm != wanted_ppm:
+        told[f"row {row.number}: clocks go wrong by 0.1% at most there"] = None
+    yield _Draft(row.at_ms, faults.CLOCK_RATE, victim, 0, RATE_MIDDLE_PPM + rate_ppm)
+    yield _Draft(row.end_ms, faults.CLOCK_RATE, victim, 0, RATE_MIDDLE_PPM)
 
 
 def _victims(group: Group, members: int, chance: Random) -> list[int]:

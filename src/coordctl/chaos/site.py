@@ -8,12 +8,14 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from coordctl.chaos import links, reapers, undo
-from coordctl.chaos.ledger import Entry, Ledger, boot_mark
+from coordctl.chaos import links, lives, reapers, undo
+from coordctl.chaos.faults import FAULTS
+from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.local import processes
-from coordctl.local.clusters import LocalCluster
+from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordnode.client.clock import now_ms
+from coordnode.harm.orders import boot_mark
 
 
 class Wanted(NamedTuple):
@@ -41,8 +43,11 @@ class Site(Protocol):
     def reapers(self) -> int:
         """How many of the two run."""
 
-    def has_proxies(self) -> bool:
-        """In the links: then what hits links can be injected."""
+    def lacks(self, fault: str) -> str:
+        """Why it cannot be injected here, and the remedy; "": it can."""
+
+    def share_disk(self, members: Sequence[str]) -> list[str]:
+        """Those, and all others on the same file systems."""
 
     def notes(self, last: int) -> list[dict[str, Any]]:
         """What was begun and healed lately."""
@@ -73,12 +78,15 @@ class LocalSite:
         member = next(one for one in self._cluster.members if one.name == name)
         if not processes.is_running(member.pid, member.started):
             raise Failed(f"{name} does not run, so there is nothing to break: start it with `coordctl up`")
+        trouble = self._lacks_seam(wanted.fault, [member])
+        if trouble:
+            raise Failed(trouble)
         return _entry(wanted, name, member.pid, member.started)
 
     def _on_links(self, wanted: Wanted) -> Entry:
-        installation = links.read(self._ledger)
-        if installation is None or not installation.is_used:
-            raise Failed(f"{wanted.fault} needs the proxies in the links: `coordctl chaos proxy install`")
+        trouble = self.lacks(wanted.fault)
+        if trouble:
+            raise Failed(trouble)
         return _entry(wanted, "", 0, "")
 
     def active(self) -> list[Entry]:
@@ -87,9 +95,26 @@ class LocalSite:
     def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
         return undo.heal(self._ledger, entries)
 
-    def has_proxies(self) -> bool:
+    def lacks(self, fault: str) -> str:
+        if not FAULTS[fault].hits_links:
+            return self._lacks_seam(fault, self._cluster.members)
         installation = links.read(self._ledger)
-        return installation is not None and installation.is_used
+        if installation is not None and installation.is_used:
+            return ""
+        return f"{fault} needs the proxies in the links: `coordctl chaos proxy install`"
+
+    def _lacks_seam(self, fault: str, members: Sequence[LocalMember]) -> str:
+        """Who does not answer may have it: that is seen when it is needed."""
+        if not FAULTS[fault].needs_seam:
+            return ""
+        without = [one.name for one in members if lives.status(one.address).get("fault_injection") is False]
+        how = "`coordctl down` and `coordctl up --fault-injection`, or `coordctl chaos proxy install`, restarts it so"
+        return f"{fault} needs members that can be harmed, and {without[0]} was not started so: {how}" if without else ""
+
+    def share_disk(self, members: Sequence[str]) -> list[str]:
+        devices = {one.name: os.stat(os.path.join(self._cluster.folder, one.name)).st_dev for one in self._cluster.members}
+        hit = [devices[name] for name in members if name in devices]
+        return [name for name, device in devices.items() if device in hit]
 
     def notes(self, last: int) -> list[dict[str, Any]]:
         return self._ledger.notes(last)

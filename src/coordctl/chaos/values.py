@@ -42,6 +42,15 @@ def percent(text: str) -> float:
     return float(match[1])
 
 
+def signed_duration_ms(text: str) -> int:
+    """-30s: backwards."""
+    return -duration_ms(text[1:]) if text.startswith("-") else duration_ms(text)
+
+
+def signed_percent(text: str) -> float:
+    return -percent(text[1:]) if text.startswith("-") else percent(text)
+
+
 def sentence(text: str) -> str:
     found = " ".join(text.split())
     if not found or len(found) > SENTENCE_LETTERS_MAX:
@@ -81,6 +90,8 @@ def _text(parse: Callable[[str], Any], pattern: str = "") -> Value:
 
 
 DURATION = _text(duration_ms, r"[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)")
+SIGNED_DURATION = _text(signed_duration_ms, r"-?[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)")
+SIGNED_PERCENT = _text(signed_percent, r"-?[0-9]{1,3}(\.[0-9]{1,3})?%")
 PERCENT = _text(percent, r"[0-9]{1,3}(\.[0-9]{1,3})?%")
 SENTENCE = _text(sentence)
 URL = _text(url, r"https?://\S+")

@@ -107,7 +107,7 @@ def _table(found: ChaosShow) -> list[str]:
 @click.argument("fault")
 @click.argument("target", nargs=-1, required=True)
 @click.option("--for", "for_seconds", type=DURATION, required=True, help="How long: every fault ends.")
-@click.option("--by", default="", metavar="HOW", help="How hard: delay 200ms, bandwidth 64KiB/s, loss 5%.")
+@click.option("--by", "--to", "by", default="", metavar="HOW", help="How hard: delay 200ms, bandwidth 64KiB/s, fill-disk 98%.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws who is meant by random, follower, minority …")
 @click.option("--reason", default="", metavar="TEXT", help="Written down with it.")
 @click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
@@ -180,7 +180,7 @@ def revert(ids: tuple[str, ...], everything: bool, cluster: str, quiet: bool, ou
 @output
 def faults(cluster: str, output: str) -> int:
     """Every fault: what it does, by which mechanism, how it ends, and whether it can be done to a cluster on this machine."""
-    found = chaos_faults.faults(chaos_proxy.is_installed(cluster))
+    found = chaos_faults.faults(cluster)
     for one in found:
         if output == "json":
             screen.json_line(one)

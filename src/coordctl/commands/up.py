@@ -15,19 +15,26 @@ from coordctl.results.local import Up
 
 @click.command(epilog=EXPLAINED[Kind.ACTION])
 @click.option("--nodes", type=int, metavar="N", help="Members of a new cluster; default: 3. One is durable too, but survives no loss.")
+@click.option(
+    "--fault-injection/--no-fault-injection",
+    default=None,
+    help="Members may be harmed on purpose (`coordctl chaos faults`), and health says so. Default: as it was; of a new cluster, no.",
+)
 @click.option("--dir", "folder", metavar="DIR", default="", help="Where it lives, instead of the state folder; others then say -c DIR.")
 @options.cluster
 @options.timeout("30s")
 @options.quiet
 @output
-def command(nodes: int | None, folder: str, cluster: str, timeout_seconds: float, quiet: bool, output: str) -> int:
+def command(
+    nodes: int | None, fault_injection: bool | None, folder: str, cluster: str, timeout_seconds: float, quiet: bool, output: str
+) -> int:
     """Start a durable cluster on this machine, and return once it is ready.
 
     The first time it is made, later it goes on with its data. What runs already is left alone.
     """
     name = cluster or os.environ.get("COORD_CLUSTER") or clusters.DEFAULT_NAME
     where = os.path.abspath(folder) if folder else clusters.folder_of(name)
-    done = local.up(where, nodes, timeout_seconds)
+    done = local.up(where, nodes, timeout_seconds, fault_injection=fault_injection)
     if output == "json":
         screen.json_line(done)
     elif not quiet:

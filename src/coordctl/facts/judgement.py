@@ -72,6 +72,8 @@ def _members(facts: ClusterFacts) -> list[Finding]:
             found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment"))
         if one.status["disk"]["space_ok"] is False:
             found.append(Finding(WARNING, f"{name} has too little free disk", f"free space below {one.status['disk']['folder']}"))
+        for harm in one.status.get("harm", ()):
+            found.append(Finding(WARNING, f"{name} is harmed on purpose: {harm['fault']}", "coordctl chaos status, or chaos revert --all"))
         if one.status["storage"]["rot"]:
             found.append(Finding(WARNING, f"{name} found damaged bytes: {one.status['storage']['rot'][0]}", "check that disk"))
     return found

@@ -39,6 +39,7 @@ class LocalCluster(NamedTuple):
     members: tuple[LocalMember, ...]
     tls: str = ""  # folder of a client's certificate; "": in the clear
     inventory: str = ""  # its members run on hosts, which this file names; "": on this machine
+    fault_injection: bool = False  # its members are started so that they may be harmed on purpose
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -71,7 +72,7 @@ def read(folder: str) -> LocalCluster | None:
         if found["format"] != FORMAT:
             raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
         members = tuple(_member(entry) for entry in found["members"])
-        more = (found.get("tls", ""), found.get("inventory", ""))
+        more = (found.get("tls", ""), found.get("inventory", ""), found.get("fault_injection", False))
         return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members, *more)
     except FileNotFoundError:
         return None
@@ -117,7 +118,8 @@ def write(cluster: LocalCluster) -> None:
         for member in cluster.members
     ]
     identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
-    more = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
+    more: dict[str, Any] = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
+    more |= {"fault_injection": True} if cluster.fault_injection else {}
     text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
     path = os.path.join(cluster.folder, DESCRIPTION)
     with open(path + ".tmp", "w", encoding="utf-8") as file:

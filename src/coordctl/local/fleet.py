@@ -139,15 +139,16 @@ def start_one(cluster: LocalCluster, member: LocalMember) -> Started:
 
 
 def _detour(cluster: LocalCluster, member: LocalMember) -> list[str]:
-    """Its links to the others lead through proxies, as long as these are installed."""
+    """It may be harmed, and its links to the others lead through proxies, as long as these are installed."""
     import json
 
+    harmed = ["--fault-injection"] if cluster.fault_injection else []
     try:
         with open(os.path.join(cluster.folder, CHAOS_FOLDER, LINKS_FILE), encoding="utf-8") as file:
             found = json.load(file)
     except FileNotFoundError:
-        return []
-    return ["--fault-injection", "--dial", found["dial"][member.name]] if found["is_used"] else []
+        return harmed
+    return ["--fault-injection", "--dial", found["dial"][member.name]] if found["is_used"] else harmed
 
 
 def holder(cluster: LocalCluster, member: LocalMember) -> LocalMember | None:

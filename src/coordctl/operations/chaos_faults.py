@@ -1,18 +1,18 @@
 """`chaos inject`, `status`, `revert`, `faults`: one fault at a time, on a cluster of this machine, and what is broken now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, PROCESS, trouble_with_by
+from coordctl.chaos.faults import FAULTS, FILL_DISK, trouble_with_by
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
 from coordctl.chaos.undo import seen
 from coordctl.facts.members import ClusterFacts
-from coordctl.local.clusters import LocalCluster
+from coordctl.local.clusters import LocalCluster, chosen_local
 from coordctl.local.fleet import Failed
 from coordctl.operations import statuses
 from coordctl.results.chaos import ChaosActive, ChaosFault, ChaosHealed, ChaosInjected, ChaosReverted, ChaosStatus
@@ -68,18 +68,22 @@ class Scene:
 
     def hit_by(self, fault: str, target: Target, chance: Random) -> Hit:
         """Raises ValueError when nobody is meant."""
-        if FAULTS[fault].kind == PROCESS:
-            return Hit(tuple(target.members(self.members, chance)), ())
-        return Hit((), tuple(target.links(self.members, chance)))
+        if FAULTS[fault].hits_links:
+            return Hit((), tuple(target.links(self.members, chance)))
+        return Hit(tuple(target.members(self.members, chance)), ())
 
     def radius(self, fault: str, hit: Hit) -> radius.Radius:
         already = [entry for entry in self.active if FAULTS[entry.fault].takes_quorum]
         cut = [pair for entry in already for pair in entry.links] + list(hit.links if FAULTS[fault].takes_quorum else ())
-        members = [*hit.members, *[entry.member for entry in already if entry.member]]
+        reached = self.site.share_disk(hit.members) if fault == FILL_DISK else hit.members if FAULTS[fault].takes_quorum else ()
+        members = [*reached, *[entry.member for entry in already if entry.member]]
         return radius.judge(self.voters, self.well, members, cut, [f"{entry.fault} {entry.target}" for entry in already])
 
-    def refuse_twice(self, hit: Hit) -> None:
+    def refuse_twice(self, fault: str, hit: Hit) -> None:
+        """A member may suffer from its disk and from its clock at the same time, and then be killed; but each of these once."""
         for entry in self.active:
+            if FAULTS[entry.fault].kind != FAULTS[fault].kind:
+                continue
             if entry.member in hit.members or any(pair in hit.links for pair in entry.links):
                 until = f"`coordctl chaos revert {entry.id}` ends that"
                 raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
@@ -94,7 +98,7 @@ def check(asked: Asked) -> None:
         target = parse_target(asked.to)
     except ValueError as error:
         raise BadRequest(f"{asked.to}: {error}") from None
-    if fault.kind == PROCESS and target.arrow:
+    if not fault.hits_links and target.arrow:
         raise BadRequest(f"{asked.fault} hits members, not links: leave out the arrow")
     by = trouble_with_by(asked.fault, asked.by)
     if by:
@@ -114,7 +118,7 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
         hit = scene.hit_by(asked.fault, parse_target(asked.to), Random(asked.seed))
     except ValueError as error:
         raise Missing(f"{asked.to}: {error}") from None
-    scene.refuse_twice(hit)
+    scene.refuse_twice(asked.fault, hit)
     found = scene.radius(asked.fault, hit)
     if found.is_beyond and asked.accept != BEYOND_QUORUM:
         raise BeyondQuorum(f"{asked.fault} {hit.text}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
@@ -123,7 +127,8 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
     entries = scene.site.inject(wanted)
     leader_before = scene.facts.leader_name
     leader_after, took_ms = leader_before, 0
-    if leader_before in hit.members and not found.is_beyond:
+    is_unseated = leader_before in hit.members and FAULTS[asked.fault].takes_quorum and FAULTS[asked.fault].unseats
+    if is_unseated and not found.is_beyond:
         leader_after, took_ms = _new_leader(cluster, leader_before, scene.facts.term, began)
     return ChaosInjected(
         cluster=cluster.name,
@@ -132,7 +137,7 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
         for_ms=asked.for_ms,
         faults=[_active(entry) for entry in entries],
         leader_before=leader_before,
-        leader_after="" if found.is_beyond and leader_before in hit.members else leader_after,
+        leader_after="" if found.is_beyond and is_unseated else leader_after,
         leaderless_ms=took_ms,
         can_lose=max(found.left - found.quorum, -1),
     )
@@ -199,7 +204,16 @@ def revert(cluster: LocalCluster, ids: Sequence[str], *, everything: bool) -> Ch
     return ChaosReverted(cluster=cluster.name, reverted=reverted, left=[_active(one) for one in site.active()])
 
 
-def faults(has_proxies: bool) -> list[ChaosFault]:
+def faults(cluster: str) -> list[ChaosFault]:
+    """Where no cluster is meant, nothing is said of what it lacks."""
+    try:
+        site = LocalSite(chosen_local(cluster))
+    except CoordError:
+        return _faults(lambda fault: "there is no cluster to break: `coordctl up`")
+    return _faults(site.lacks)
+
+
+def _faults(lacks: Callable[[str], str]) -> list[ChaosFault]:
     return [
         ChaosFault(
             fault=name,
@@ -208,8 +222,8 @@ def faults(has_proxies: bool) -> list[ChaosFault]:
             by=f"--by {fault.by_example}" if fault.by is not None else "",
             mechanism=fault.mechanism,
             ends=fault.ends,
-            can_be_injected=fault.kind == PROCESS or has_proxies,
-            why_not="" if fault.kind == PROCESS or has_proxies else "its proxy is not installed",
+            can_be_injected=not lacks(name),
+            why_not=lacks(name),
         )
         for name, fault in FAULTS.items()
     ]

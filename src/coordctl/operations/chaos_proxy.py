@@ -12,19 +12,10 @@ from coordctl.local.clusters import LocalCluster
 from coordctl.local.fleet import Failed
 from coordctl.operations import status, statuses
 from coordctl.results.chaos import ChaosProxy
-from coordnode.errors import Busy, CoordError
+from coordnode.errors import Busy
 
 ASK_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
-
-
-def is_installed(cluster: str) -> bool:
-    """Where no cluster is meant, none is."""
-    try:
-        installation = links.read(Ledger(clusters.chosen_local(cluster).folder))
-    except CoordError:
-        return False
-    return installation is not None and installation.is_used
 
 
 def install(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:

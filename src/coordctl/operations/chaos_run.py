@@ -17,7 +17,6 @@ from random import Random
 from typing import NamedTuple
 
 from coordctl.chaos import verdicts
-from coordctl.chaos.faults import FAULTS, PROCESS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.load import NONE
 from coordctl.chaos.playbook import Load, Playbook, Probe, Row
@@ -150,8 +149,8 @@ class _Run:
         elif scene.active:
             trouble = "something is broken on purpose already: `coordctl chaos revert --all`"
         for row in self._playbook.rows:
-            if FAULTS[row.do].kind != PROCESS and not self._site.has_proxies():
-                trouble = trouble or f"row {row.number}: {row.do} cannot be injected here: first `coordctl chaos proxy install`"
+            lacks = "" if trouble else self._site.lacks(row.do)
+            trouble = trouble or (f"row {row.number}: {row.do} cannot be injected here: {lacks}" if lacks else "")
         if trouble:
             raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, trouble))
 
@@ -219,7 +218,7 @@ class _Run:
             hit = scene.hit_by(row.do, row.to, self._chance)
         except ValueError as error:
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
-        scene.refuse_twice(hit)
+        scene.refuse_twice(row.do, hit)
         radius = scene.radius(row.do, hit)
         if radius.is_beyond and self._asked.accept != BEYOND_QUORUM:
             sentence = f"{row.do} {hit.text}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"

@@ -19,8 +19,8 @@ ASK_SECONDS = 0.5
 PAUSE_SECONDS = 0.02
 
 
-def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
-    """Also of a cluster that runs already: then it only waits until it is ready."""
+def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injection: bool | None = None) -> Up:
+    """Also of a cluster that runs already: then it only waits until it is ready. `fault_injection` None: as it was."""
     began = time.monotonic()
     until = began + timeout_seconds
     if nodes is not None and not 1 <= nodes <= fleet.MEMBERS_MAX:
@@ -34,7 +34,10 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
                 f"{found.name} has {len(found.members)} members, not {nodes}: leave --nodes out to go on with them, or begin anew after "
                 "`coordctl down --purge`, or name another cluster with -c"
             )
+        if found is not None and fault_injection not in (None, found.fault_injection):
+            _check_is_stopped(found, fault_injection=bool(fault_injection))
         cluster = fleet.make(found or fleet.plan(folder, _name_of(folder), nodes or NODES_DEFAULT))
+        cluster = cluster if fault_injection is None else cluster._replace(fault_injection=fault_injection)
         cluster, started = fleet.start(_adopted(cluster))
         clusters.write(cluster)
         try:
@@ -58,6 +61,12 @@ def up(folder: str, nodes: int | None, timeout_seconds: float) -> Up:
 def _check_is_here(cluster: LocalCluster | None) -> None:
     if cluster is not None and cluster.inventory:
         raise BadRequest(f"{cluster.name} runs on the hosts of {cluster.inventory}: use `coordctl start`, `stop` or `destroy`")
+
+
+def _check_is_stopped(cluster: LocalCluster, *, fault_injection: bool) -> None:
+    if any(processes.is_running(member.pid, member.started) for member in cluster.members):
+        flag = "--fault-injection" if fault_injection else "--no-fault-injection"
+        raise BadRequest(f"{flag}: members of {cluster.name} run otherwise, and keep that until they end: `coordctl down` first")
 
 
 def _name_of(folder: str) -> str:

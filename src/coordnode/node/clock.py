@@ -1,6 +1,13 @@
 """The two clocks of a member: one that only goes on, for its own time, and the one on the wall."""
 
 import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int: ...
+
+    def wall_ms(self) -> int: ...
 
 
 def now_ms() -> int:
@@ -9,3 +16,8 @@ def now_ms() -> int:
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+class RealClock:
+    now_ms = staticmethod(now_ms)
+    wall_ms = staticmethod(wall_ms)

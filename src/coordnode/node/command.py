@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from coordnode.config import KEYS, NodeConfig, load
 from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
+from coordnode.harm.clock import HarmedClock
+from coordnode.harm.orders import Orders
 from coordnode.net.limits import Limits
 from coordnode.net.tls import contexts
 from coordnode.node import status
-from coordnode.node.clock import wall_ms
+from coordnode.node.clock import Clock, RealClock
 from coordnode.node.ending import DIVERGED, LEFT, ROTTEN
 from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
 from coordnode.node.log_file import LogFile
@@ -58,23 +60,25 @@ def main(arguments: Sequence[str]) -> int:
         return USAGE
     tune_interpreter()
     files_max = raise_file_limit()
-    telemetry = Telemetry(write, wall_ms)
+    orders = Orders(config.folder) if config.fault_injection else None
+    clock: Clock = RealClock() if orders is None else HarmedClock(orders)
+    telemetry = Telemetry(write, clock.wall_ms)
     try:
-        return _run(config, telemetry, limits(config.connections_max, config.pending_bytes_max, files_max))
+        return _run(config, telemetry, limits(config.connections_max, config.pending_bytes_max, files_max), clock, orders)
     finally:
         telemetry.close()
 
 
-def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits) -> int:
+def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits, clock: Clock, orders: Orders | None) -> int:
     rng = random.Random()
     loop = new_loop()
     try:
         discard_state = False
         for _ in range(REOPENS_MAX):
-            opened = open_member(config, rng, discard_state=discard_state)
+            opened = open_member(config, rng, orders, discard_state=discard_state)
             if telemetry.record is None:  # the folder is ours from here on
                 telemetry.record = _flight_recorder(config.folder)
-            outcome = Member(config, opened, loop, telemetry, rng, bounds, status.answer).run()
+            outcome = Member(config, opened, loop, telemetry, rng, bounds, status.answer, clock).run()
             if outcome.kind not in (DIVERGED, ROTTEN):
                 break
             discard_state = outcome.kind == DIVERGED

@@ -28,7 +28,7 @@ from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.net.tls import contexts
-from coordnode.node.clock import now_ms, wall_ms
+from coordnode.node.clock import Clock
 from coordnode.node.ending import FAILED, LEFT, Outcome, ending_of
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
@@ -66,6 +66,7 @@ class Member:
         rng: random.Random,
         limits: Limits,
         show: Callable[["Member", str], HttpAnswer],
+        clock: Clock,
     ) -> None:
         """`show` answers an HTTP path with what is to be seen of this member."""
         self.config = config
@@ -80,7 +81,9 @@ class Member:
         self.advertise = ""
         self._disk = opened.disk
         self._loop = loop
-        self._started_ms = now_ms()
+        self.clock = clock
+        self.orders = opened.orders
+        self._started_ms = clock.now_ms()
         self._outcome: Outcome | None = None
         self._turn_due = False
         self._leaving: Leaving | None = None
@@ -167,7 +170,7 @@ class Member:
             self._end(Outcome(LEFT))
             return
         self.telemetry.emit("leaving", reason=name)
-        self._leaving = Leaving(self.replica, self.telemetry, now_ms, self._is_quiet)
+        self._leaving = Leaving(self.replica, self.telemetry, self.clock.now_ms, self._is_quiet)
         self._maybe_leave()
         self._soon()
 
@@ -243,9 +246,10 @@ class Member:
             asked_ns = self._asked_ns
             if not holding:
                 self._asked_ns = 0
-            events = self.inbox.take(began_ns // 1_000_000, with_asks=not holding)
-            events.now_ms = began_ns // 1_000_000
-            events.wall_ms = wall_ms()
+            now_ms = self.clock.now_ms()
+            events = self.inbox.take(now_ms, with_asks=not holding)
+            events.now_ms = now_ms
+            events.wall_ms = self.clock.wall_ms()
             effects = self._driver.turn(events)
             self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
             if events.snapshot_loaded is not None:
@@ -345,10 +349,10 @@ class Member:
             inbox.on_snapshot_loaded(event)
         elif isinstance(event, SliceStored):
             if event.number == 0:
-                self._snapshot_began_ms = now_ms()
+                self._snapshot_began_ms = self.clock.now_ms()
             inbox.on_slice_stored(event)
         elif isinstance(event, SnapshotStored):
-            took_ms = now_ms() - self._snapshot_began_ms if self._snapshot_began_ms else 0
+            took_ms = self.clock.now_ms() - self._snapshot_began_ms if self._snapshot_began_ms else 0
             self._snapshot_began_ms = 0
             self.telemetry.emit("snapshot", of_index=event.meta.index, took_ms=took_ms)
             inbox.on_snapshot_stored(event)
@@ -384,7 +388,7 @@ class Member:
         now_ns = time.monotonic_ns()
         if not self._asked_ns:
             self._asked_ns = now_ns
-        self.inbox.on_asks(connection, asks, now_ns // 1_000_000 + patience_ms if patience_ms else 0)
+        self.inbox.on_asks(connection, asks, self.clock.now_ms() + patience_ms if patience_ms else 0)
         if self._turn_due:
             return
         if self.inbox.asks_waiting >= HELD_ASKS_MAX or not self.replica.clients.is_committing():
@@ -476,7 +480,7 @@ class Member:
     # --- for status ------------------------------------------------------------------------------------------------
 
     def uptime_ms(self) -> int:
-        return now_ms() - self._started_ms
+        return self.clock.now_ms() - self._started_ms
 
     def free_bytes(self) -> int:
         return self._disk.free_bytes()

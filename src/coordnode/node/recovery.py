@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from coordnode.config import NodeConfig
 from coordnode.errors import FolderRefused, RecordError, Rotten
+from coordnode.harm.disk import HarmedDisk
+from coordnode.harm.orders import Orders
 from coordnode.ids import ClusterId, MemberId
 from coordnode.raft.state import Timing
 from coordnode.replica.replica import Replica, ReplicaConfig
 from coordnode.services.registry import SUPPORTED_LEVEL
 from coordnode.storage.block import Identity
-from coordnode.storage.disk import RealDisk
+from coordnode.storage.disk import Disk, RealDisk
 from coordnode.storage.identity import IDENTITY_FILE, check_folder, read_identity
 from coordnode.storage.recovery import Recovered, open_folder
 from coordnode.storage.wal import Settings as WalSettings
@@ -18,9 +20,10 @@ from coordnode.storage.wal import Settings as WalSettings
 
 class Opened(NamedTuple):
     identity: Identity
-    disk: RealDisk
+    disk: Disk
     recovered: Recovered
     replica: Replica
+    orders: Orders | None  # what it suffers on purpose
 
 
 def replica_config(config: NodeConfig) -> ReplicaConfig:
@@ -38,9 +41,11 @@ def replica_config(config: NodeConfig) -> ReplicaConfig:
     )
 
 
-def open_member(config: NodeConfig, rng: random.Random, *, discard_state: bool = False) -> Opened:
+def open_member(config: NodeConfig, rng: random.Random, orders: Orders | None = None, *, discard_state: bool = False) -> Opened:
     """Raises FolderRefused, Rotten, UnknownFormat, DiskFull, DiskFailed; the folder is locked only when it returns."""
-    disk = RealDisk(config.folder)
+    disk: Disk = RealDisk(config.folder)
+    if orders is not None:
+        disk = HarmedDisk(disk, orders)
     identity = _expected(disk, config)
     settings = WalSettings(segment_bytes=config.segment_bytes, free_bytes_min=config.free_bytes_min)
     recovered = open_folder(disk, identity, settings, adopt=config.adopt, discard_state=discard_state)
@@ -61,16 +66,16 @@ def open_member(config: NodeConfig, rng: random.Random, *, discard_state: bool =
     except BaseException:
         close(disk, recovered)
         raise
-    return Opened(identity, disk, recovered, replica)
+    return Opened(identity, disk, recovered, replica, orders)
 
 
-def close(disk: RealDisk, recovered: Recovered) -> None:
+def close(disk: Disk, recovered: Recovered) -> None:
     recovered.wal.close()
     recovered.snapshots.close()
     disk.unlock()
 
 
-def _expected(disk: RealDisk, config: NodeConfig) -> Identity:
+def _expected(disk: Disk, config: NodeConfig) -> Identity:
     """Whom the folder must belong to: what was asked for, and where nothing was, whatever it says itself."""
     if config.cluster and config.member:
         return Identity(ClusterId(config.cluster), MemberId(config.member))

@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 from coordnode import __version__
+from coordnode.client.clock import now_ms
+from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
 from coordnode.node.commits import PARTS
@@ -70,6 +72,8 @@ def status(member: Member) -> dict[str, Any]:
         "address": member.address,
         "advertise": member.advertise,
         "fault_injection": member.config.fault_injection,
+        "harm": [_harm(order) for order in member.orders.current()] if member.orders is not None else [],
+        "clock": {"now_ms": member.clock.now_ms(), "wall_ms": member.clock.wall_ms()},
         "dial": {str(other): place for other, place in member.config.dial},
         "version": __version__,
         "level": machine.level if machine is not None else None,
@@ -117,6 +121,10 @@ def status(member: Member) -> dict[str, Any]:
             "lost_entries": recovered.lost_entries,
         },
     }
+
+
+def _harm(order: Order) -> dict[str, Any]:
+    return {"fault": order.fault, "amount": order.amount, "left_ms": max(0, order.deadline_ms - now_ms())}
 
 
 def _peer(member: Member, other: int) -> dict[str, Any]:

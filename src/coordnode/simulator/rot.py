@@ -15,9 +15,8 @@ from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.identity import IDENTITY_FILE
 from coordnode.storage.journals import blob_path
 from coordnode.storage.mark import MARK_FILE, read_mark
-from coordnode.storage.record import BATCH, HEADER_BYTES
-from coordnode.storage.scan import Began, Found, walk
-from coordnode.storage.segment import RECORDS_FROM
+from coordnode.storage.proven import ProvenRecord, proven_records
+from coordnode.storage.scan import Began, walk
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
 
 
@@ -32,13 +31,13 @@ class Hit(NamedTuple):
 
 def rot_last_record(disk: SimDisk, identity: Identity, rng: Random) -> Hit | None:
     """The last record that is proven to be synced. None: there is none."""
-    records = _proven_records(disk, identity)
+    records = proven_records(disk, identity)
     return _hit_record(disk, records[-1], "last record", rng) if records else None
 
 
 def rot_record(disk: SimDisk, identity: Identity, rng: Random) -> Hit | None:
     """Any record that is proven to be synced."""
-    records = _proven_records(disk, identity)
+    records = proven_records(disk, identity)
     return _hit_record(disk, rng.choice(records), "record", rng) if records else None
 
 
@@ -102,39 +101,7 @@ def rot_identity(disk: SimDisk, rng: Random) -> Hit:
     return _hit(disk, "identity", IDENTITY_FILE, 0, HEAD_BYTES, rng)
 
 
-class _Place(NamedTuple):
-    path: str
-    offset: int
-    size: int
-    before: int
-
-
-def _proven_records(disk: SimDisk, identity: Identity) -> list[_Place]:
-    """All but those of the last batch, unless mark or header speak of it."""
-    _, mark, _ = read_mark(disk, identity)
-    proven: list[_Place] = []
-    batch: list[_Place] = []
-    known = 0
-    last_index = 0
-    for sight in walk(disk, identity, mark):
-        if isinstance(sight, Began):
-            proven += batch
-            batch = []
-            header = sight.header
-            known = max(header.proven, mark.offset if mark is not None and mark.segment == header.number else 0)
-            last_index = header.next_index - 1
-        elif isinstance(sight, Found):
-            record = sight.record
-            if record.kind == BATCH:
-                proven += batch
-                batch = []
-            place = _Place(sight.segment.path, sight.offset, HEADER_BYTES + len(record.data), last_index)  # padding holds nothing
-            last_index = record.index if record.kind != BATCH else last_index
-            (proven if place.offset + place.size <= known else batch).append(place)
-    return [place for place in proven if place.offset >= RECORDS_FROM]
-
-
-def _hit_record(disk: SimDisk, place: _Place, target: str, rng: Random) -> Hit:
+def _hit_record(disk: SimDisk, place: ProvenRecord, target: str, rng: Random) -> Hit:
     return _hit(disk, target, place.path, place.offset, place.size, rng)._replace(first_index=place.before)
 
 

@@ -106,10 +106,10 @@ def _read_block(file: DiskFile, offset: int, size: int) -> bytes:
 
 
 def _fail(error: OSError, path: str, verb: str) -> NoReturn:
-    raise _named(error, path, verb) from error
+    raise named(error, path, verb) from error
 
 
-def _named(error: OSError, path: str, verb: str) -> CoordError:
+def named(error: OSError, path: str, verb: str) -> CoordError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no space left to {verb} {path}: free some, or give the folder a larger disk")
     return DiskFailed(f"cannot {verb} {path}: {error.strerror}; look at the kernel log, the disk may be dying")

@@ -34,6 +34,17 @@ def told(found: Plan) -> list[tuple[int, str, int, int, int]]:
         ("at: 1s, for: 2s, do: cut, to: n3 -> n1", [(1_000, faults.ONE_WAY, 2, 2_000, 0)]),
         ("at: 1s, for: 2s, do: delay, to: n1, by: 50ms", [(1_000, faults.DELAY, 0, 2_000, 50)]),
         ("at: 1s, for: 2s, do: loss, to: n1, by: 5%", [(1_000, faults.LOSS, 0, 2_000, 50)]),
+        ("at: 1s, for: 2s, do: disk-full, to: leader", [(1_000, faults.FULL_DISK, LEADER, 2_000, 0)]),
+        ("at: 1s, for: 2s, do: slow-fsync, to: n2, by: 90ms", [(1_000, faults.SLOW_DISK, 1, 2_000, 90)]),
+        ("at: 1s, for: 2s, do: eio, to: n2", [(1_000, faults.FSYNC_FAILS, 1, 2_000, 0)]),
+        (
+            "at: 1s, for: 2s, do: clock-jump, to: n2, by: -5s",
+            [(1_000, faults.WALL_JUMP, 1, 0, 9_995_000), (3_000, faults.WALL_JUMP, 1, 0, 10_005_000)],
+        ),
+        (
+            "at: 1s, for: 2s, do: clock-drift, to: n2, by: 0.05%",
+            [(1_000, faults.CLOCK_RATE, 1, 0, 1_500), (3_000, faults.CLOCK_RATE, 1, 0, 1_000)],
+        ),
     ],
 )
 def test_a_row_becomes_faults(row: str, expected: list[tuple[int, str, int, int, int]]) -> None:
@@ -44,6 +55,7 @@ def test_what_is_only_close_is_told() -> None:
     assert planned("at: 1s, for: 2s, do: kill, to: n1").approximations == ()
     assert "any member" in planned("at: 1s, for: 2s, do: kill, to: follower").approximations[0]
     assert "hits all links" in planned("at: 1s, for: 2s, do: delay, to: n1, by: 50ms").approximations[0]
+    assert "0.1% at most" in planned("at: 1s, for: 2s, do: clock-drift, to: n1, by: 5%").approximations[0]
 
 
 @pytest.mark.parametrize(
