@@ -41,6 +41,7 @@ VERBS = {
     "destroy": "what deploy has put on the hosts; data only with --purge",
     "member": "ls, add, remove, replace, promote, demote: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
+    "restore": "make a cluster anew from a backup",
     "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "run, inject, status, revert, faults, proxy, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",

@@ -42,6 +42,7 @@ class NodeConfig:
     folder: str = ""
     cluster: int = 0  # id; 0: whatever the folder says
     cluster_name: str = "local"  # only shown
+    replaces: tuple[int, ...] = ()  # ids of clusters whose state this one went on with: their clients are told so
     member: int = 0  # id; 0: whatever the folder says
     name: str = ""  # only shown; "": "member ID"
     listen: Listen = LISTEN  # clients, members and HTTP
@@ -187,6 +188,13 @@ def _parse_dial(text: str) -> tuple[tuple[int, str], ...]:
     return tuple(found)
 
 
+def _parse_ids(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError("give ids of clusters, several with commas")
+    return tuple(int(part) for part in parts)
+
+
 class Key(NamedTuple):
     """One setting as people write it."""
 
@@ -200,6 +208,7 @@ KEYS: dict[str, Key] = {
     "folder": Key("folder", _parse_path, "this member's folder, made by `coordnode init`", "DIR"),
     "cluster": Key("cluster", _parse_count, "refuse the folder unless it is of this cluster", "ID"),
     "cluster-name": Key("cluster_name", _parse_name, "what the cluster is called; only shown", "NAME"),
+    "replaces": Key("replaces", _parse_ids, "clusters whose place this one took by a restore: their clients are told so", "ID,…"),
     "member": Key("member", _parse_count, "refuse the folder unless it is this member's", "ID"),
     "name": Key("name", _parse_name, "what this member is called; only shown", "NAME"),
     "listen": Key("listen", parse_listen, "where clients, members and HTTP connect; port 0: the system chooses", "HOST:PORT"),

@@ -1,7 +1,9 @@
 """Backups of real clusters: whole, verified, refused when anything in them changed; and a cluster made anew from one."""
 
 import random
+import re
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +14,18 @@ import pytest
 from coordctl.local import fleet
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.clusters import read as read_cluster
+from coordctl.local.clusters import write as write_cluster
 from coordctl.operations import backing_up
+from coordctl.operations.restoring import rehearse
 from coordnode.archives.format import ABOUT, ENTRY, PIECE, SEAL, SLICE, read_parts
 from coordnode.archives.replaying import replay
-from coordnode.client.sync import connect
-from coordnode.errors import BadRequest, Damaged
-from coordnode.services.commands import Get, Got, decode_result
+from coordnode.client.queues import Task
+from coordnode.client.sync import Cluster, connect
+from coordnode.errors import BadRequest, ClusterReplaced, CoordError, Damaged, NotHeld
+from coordnode.ids import NOBODY, ClusterId
+from coordnode.services.commands import EQUAL, TOKEN, Compare, Get, Got, Put, TakenTask, decode_result
+from coordnode.wire.frames import MSGPACK, FrameReader
+from coordnode.wire.hello import Hello, decode_refusal, encode_hello
 from tests.processes.local import Home
 from tests.processes.members import PATIENCE_S
 from tests.processes.test_commands import valid
@@ -65,6 +73,8 @@ def test_it_is_whole_and_comes_to_what_the_member_said(source: Home, backup: str
     assert (found["outcome"], found["path"]) == ("ok", backup)
     listed = valid(source.ctl("backup", "ls", "-o", "json"))["backups"]
     assert [(one["path"], one["trouble"], one["verified_unix_s"] is not None) for one in listed] == [(backup, "", True)]  # type: ignore[attr-defined]
+    assert source.json("status")["backup_age_s"] is not None
+    assert re.search(r", backup \d+ h old$", source.ctl("health").strip())
     assert value_in(backup, b"key/149") == b"value 149"
     table = source.ctl("backup", "ls").splitlines()
     assert table[0].split() == ["TAKEN", "AGE", "INDEX", "SIZE", "VERIFIED", "FILE"]
@@ -184,3 +194,121 @@ def local(home: Home) -> LocalCluster:
     found = read_cluster(str(home.state / "local"))
     assert found is not None
     return found
+
+
+# --- restoring -------------------------------------------------------------------------------------------------------
+
+
+def everything(client: Cluster) -> dict[str, object]:
+    """What a restored cluster must have of what users put there."""
+    return {
+        "keys": [(item.key, item.value, item.mod_revision) for item in client.kv.range("") if not item.session],
+        "journal": [record.data for record in client.journal("audit").records()],
+        "counters": [(info.name, info.value) for info in client.counters.list()],
+        "tasks": sorted(task.task for state in ("ready", "delayed", "taken", "dead") for task in client.queue("mail").tasks(state)),
+        "assignments": [info.name for info in client.assignments.list()],
+    }
+
+
+def test_all_is_there_again_after_everything_was_destroyed_and_no_old_token_counts(home: Home, tmp_path: Path) -> None:
+    home.environment |= {"COORDNODE_SNAPSHOT_ENTRIES": "100", "COORDNODE_KEEP_ENTRIES": "10"}
+    home.ctl("up")
+    fence = str(tmp_path / "fence")
+    with connect(addresses(home)) as client:
+        for number in range(150):
+            client.kv.put(f"key/{number}", b"value %d" % number)
+        client.journal("audit").append(RECORDS[:100])
+        client.counters.add("visits", 7)
+        mail = client.queue("mail")
+        for number in range(3):
+            mail.put(b"letter %d" % number)
+        (by_nobody,) = mail.take(1, lease=600)
+        session = client.session(ttl=600)
+        (in_session,) = session.queue("mail").take(1)
+        session.kv.put("bound", "goes", bound=True)
+        held = client.lock("job", ttl=600)
+        held.acquire()
+        leading = client.election("first", ttl=600).campaign()
+        leading.win()
+        before = everything(client)
+        old = [by_nobody.token, in_session.token, held.token, leading.token]
+        old_cluster = read_cluster(str(home.state / "local"))
+        assert old_cluster is not None
+        path = str(home.json("backup", "create", "--member", "n2")["backup"]["path"])  # type: ignore[index]
+        held.release()
+        held.acquire()  # what was granted after the backup is refused, too
+        old.append(held.token)
+        assert home.run("fence", "admit", "--file", fence, str(max(old))).returncode == 0
+        home.ctl("down", "--purge", "--yes")
+    assert not (home.state / "local").exists()
+    rehearsed = valid(home.ctl("restore", path, "--dry-run", "-o", "json", code=1))
+    assert not (home.state / "local").exists()
+    made = valid(home.ctl("restore", path, "-o", "json"))
+    assert (made["outcome"], made["replaces"], made["index"]) == ("restored", old_cluster.cluster, rehearsed["index"])
+    assert home.ctl("session", "ls", code=None) in ("", "no session\n")
+    with connect(addresses(home)) as client:
+        assert everything(client) == before
+        assert client.kv.get("bound") is None
+        assert client.locks.view("job").holders == []
+        assert client.election("first").view().election is None
+        for token in old:
+            live = Compare(b"job" if token in old[2:] else b"mail", TOKEN, EQUAL, token)
+            assert not client.kv.transaction([live], [Put(b"by", b"an old token")]).succeeded
+        with pytest.raises(NotHeld):
+            Task(client.queue("mail"), TakenTask(by_nobody.id, by_nobody.token, b"", 1, 0), b"", 600_000, 0).ack()
+        new = client.lock("job")
+        new.acquire()
+        assert new.token > max(old)
+        assert new.token >= made["first_token"]  # type: ignore[operator]
+        assert home.run("fence", "admit", "--file", fence, str(new.token)).returncode == 0
+        assert home.run("fence", "admit", "--file", fence, str(max(old))).returncode == 76
+        assert b"letter 2" in [task.payload for task in client.queue("mail").take(3)]
+    refused = greeted(addresses(home)[0], old_cluster.cluster)
+    assert isinstance(refused, ClusterReplaced)
+    assert f"cluster {old_cluster.cluster} was replaced by {made['cluster_id']}" in refused.sentence
+    assert valid(home.ctl("health", "-o", "json"))["exit_code"] == 0
+    home.ctl("down")
+    home.ctl("up")  # it is a cluster like any other
+    with connect(addresses(home)) as client:
+        assert [record.data for record in client.journal("audit").records()] == RECORDS[:100]
+
+
+def greeted(address: str, cluster: int) -> CoordError:
+    """How a member receives a client of that cluster."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+        connection.sendall(encode_hello(Hello(ClusterId(cluster), NOBODY, NOBODY, 0, "test"), MSGPACK))
+        reader = FrameReader()
+        while True:
+            data = connection.recv(4_096)
+            assert data
+            for frame in reader.feed(data):
+                return decode_refusal(frame)
+
+
+def test_nothing_is_touched_where_something_is_and_nothing_is_made_of_what_is_damaged(source: Home, backup: str, tmp_path: Path) -> None:
+    done = source.run("restore", backup)
+    assert done.returncode == 76
+    assert b"nothing was touched: there is a cluster local" in done.stderr
+    damaged = tmp_path / "damaged.backup"
+    shutil.copy(backup, damaged)
+    with damaged.open("r+b") as file:
+        file.seek(damaged.stat().st_size // 2)
+        file.write(b"rot")
+    done = source.run("restore", str(damaged), "-c", "other")
+    assert done.returncode == 1
+    assert b"nothing was touched: " in done.stderr
+    assert b"is damaged: it does not match its checksum" in done.stderr
+    assert not (source.state / "other").exists()
+    assert [path.name for path in source.state.iterdir() if path.name.startswith(".rehearsal")] == []
+
+
+def test_a_restore_that_was_cut_short_is_gone_on_with_and_never_becomes_an_empty_cluster(source: Home, backup: str) -> None:
+    folder = str(source.state / "again")
+    rehearsed = rehearse(backup, str(source.state), 5, 1_800_000_000)
+    drawn = fleet.drawn(folder, "again", 1)._replace(archive=backup, replaces=(rehearsed.about.cluster,))
+    Path(folder).mkdir()
+    write_cluster(drawn)  # and killed
+    source.ctl("up", "-c", "again")
+    assert source.ctl("kv", "get", "key/7", "-c", "again") == "value 7"
+    source.ctl("down", "--purge", "--yes", "-c", "again")

@@ -113,6 +113,14 @@ def quorum_lost(home: Home) -> None:
     time.sleep(QUIET_SECONDS)
 
 
+def restore_from_backup(home: Home) -> None:
+    up(home)
+    home.ctl("backup", "create")
+    for name in ("n1", "n2", "n3"):
+        home.kill(name)
+        shutil.rmtree(home.state / "local" / name)
+
+
 def member_will_not_start(home: Home) -> None:
     up(home)
     for number in range(20):
@@ -229,7 +237,7 @@ def shim(home: Home) -> dict[str, str]:
 SITUATIONS: dict[str, Callable[[Home], None]] = {
     one.__name__.replace("_", "-"): one
     for one in (
-        *(member_killed, member_paused, quorum_lost, member_will_not_start, disk_full),
+        *(member_killed, member_paused, quorum_lost, restore_from_backup, member_will_not_start, disk_full),
         *(slow_commits, clock_offset, different_settings, lock_held_for_ever, split_network, election_storm),
     )
 }

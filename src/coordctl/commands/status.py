@@ -49,6 +49,8 @@ def _show(found: Status) -> None:
         screen.line(f"  {finding.remedy}")
     if not found.findings:
         screen.line()
+    if found.backup_age_s is not None:
+        screen.line(f"backup   {screen.short_seconds(found.backup_age_s)} ago, verified")
     digest = f"digest {found.digest}" + (f" at index {found.digest_index}" if found.digest != "unknown" else "")
     screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}                {digest}")
 

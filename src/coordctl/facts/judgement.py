@@ -6,6 +6,7 @@ from coordctl.facts.members import LAG_ENTRIES_MAX, ClusterFacts
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)  # as Nagios has them
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+BACKUP_SECONDS_MAX = 7 * 86_400
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)  # unknown is only ever said of the whole: what warns beside it does not matter then
 
 
@@ -56,6 +57,13 @@ def _state(facts: ClusterFacts) -> list[Finding]:
         stopped_at = leader["writes_stopped_at"]
         found.append(Finding(CRITICAL, f"writes are stopped: states differ at index {stopped_at} without a majority", "coordctl bundle"))
     return found
+
+
+def of_backup(age_s: int | None) -> list[Finding]:
+    """`age_s`: of the newest that was verified; None: there is none on this machine, and others may have some."""
+    if age_s is not None and age_s > BACKUP_SECONDS_MAX:
+        return [Finding(WARNING, f"the newest backup here is {age_s // 86_400} days old", "coordctl backup create")]
+    return []
 
 
 def _members(facts: ClusterFacts) -> list[Finding]:

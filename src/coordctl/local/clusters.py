@@ -40,6 +40,8 @@ class LocalCluster(NamedTuple):
     tls: str = ""  # folder of a client's certificate; "": in the clear
     inventory: str = ""  # its members run on hosts, which this file names; "": on this machine
     fault_injection: bool = False  # its members are started so that they may be harmed on purpose
+    archive: str = ""  # a backup whose state its members begin with, as long as they are not made
+    replaces: tuple[int, ...] = ()  # clusters whose place it took
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -73,7 +75,8 @@ def read(folder: str) -> LocalCluster | None:
             raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
         members = tuple(_member(entry) for entry in found["members"])
         more = (found.get("tls", ""), found.get("inventory", ""), found.get("fault_injection", False))
-        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members, *more)
+        origin = (found.get("archive", ""), tuple(found.get("replaces", ())))
+        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members, *more, *origin)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -120,6 +123,7 @@ def write(cluster: LocalCluster) -> None:
     identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
     more: dict[str, Any] = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
     more |= {"fault_injection": True} if cluster.fault_injection else {}
+    more |= {"archive": cluster.archive, "replaces": cluster.replaces} if cluster.replaces else {}
     text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
     path = os.path.join(cluster.folder, DESCRIPTION)
     with open(path + ".tmp", "w", encoding="utf-8") as file:

@@ -65,14 +65,19 @@ def locked(folder: str, until: float) -> Iterator[None]:
 
 
 def plan(folder: str, name: str, members: int) -> LocalCluster:
-    """Ids and free ports for a new cluster; written down before anything is made, so that making can be repeated."""
+    """A new cluster; written down before anything is made, so that making can be repeated."""
+    cluster = drawn(folder, name, members)
+    write(cluster)
+    return cluster
+
+
+def drawn(folder: str, name: str, members: int) -> LocalCluster:
+    """Its ids and free ports."""
     chance = random.SystemRandom()
     ids = [chance.randint(1, ID_MAX) for _ in range(members)]
     ports = free_ports(members, chance)
     made = [LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}") for number in range(1, members + 1)]
-    cluster = LocalCluster(folder, name, chance.randint(1, ID_MAX), int(time.time()), False, tuple(made))
-    write(cluster)
-    return cluster
+    return LocalCluster(folder, name, chance.randint(1, ID_MAX), int(time.time()), False, tuple(made))
 
 
 def free_ports(count: int, chance: random.Random) -> list[int]:
@@ -90,20 +95,25 @@ def free_ports(count: int, chance: random.Random) -> list[int]:
     raise Failed(f"{count} free ports from {PORT_MIN} to {PORT_MAX} were not found on this machine: stop something that listens there")
 
 
-def make(cluster: LocalCluster) -> LocalCluster:
-    """The folders of its members. Repeated until it succeeded once, and never again: a lost folder is a lost voter."""
+def make(cluster: LocalCluster, *, digest: int = 0) -> LocalCluster:
+    """The folders of its members. Repeated until it succeeded once, and never again: a lost folder is a lost voter. `digest`: of the
+    state of the archive that they begin with."""
     if cluster.is_made:
         return cluster
     arguments = ["init", "--cluster", str(cluster.cluster), "--created", str(cluster.created)]
     for member in cluster.members:
         arguments += ["--make", f"{member.member}={data_folder(cluster, member)}", "--contact", f"{member.member}={member.address}"]
+    if cluster.archive:
+        arguments += ["--from", cluster.archive]
     path = os.path.join(cluster.folder, "init.log")
     with processes.start(arguments, path, cluster.folder) as process:
         code = process.wait()
     if code:
         raise Failed(f"the members' folders could not be made: {_last_words(path)}")
+    if digest and f'"digest": {digest},' not in _last_words(path):
+        raise Failed(f"the members' folders hold another state than the rehearsal came to: {_last_words(path)}")
     os.unlink(path)
-    made = cluster._replace(is_made=True)
+    made = cluster._replace(is_made=True, archive="")
     write(made)
     return made
 
@@ -134,6 +144,8 @@ def start_one(cluster: LocalCluster, member: LocalMember) -> Started:
     path = log_path(cluster, member)
     arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
     arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
+    if cluster.replaces:
+        arguments += ["--replaces", ",".join(map(str, cluster.replaces))]
     process = processes.start([*arguments, *_detour(cluster, member)], path, cluster.folder)
     return Started(member._replace(pid=process.pid, started=processes.started_mark(process.pid)), process)
 

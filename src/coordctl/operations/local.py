@@ -36,7 +36,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
             )
         if found is not None and fault_injection not in (None, found.fault_injection):
             _check_is_stopped(found, fault_injection=bool(fault_injection))
-        cluster = fleet.make(found or fleet.plan(folder, _name_of(folder), nodes or NODES_DEFAULT))
+        cluster = fleet.make(found or fleet.plan(folder, name_of(folder), nodes or NODES_DEFAULT))
         cluster = cluster if fault_injection is None else cluster._replace(fault_injection=fault_injection)
         cluster, started = fleet.start(_adopted(cluster))
         clusters.write(cluster)
@@ -69,7 +69,7 @@ def _check_is_stopped(cluster: LocalCluster, *, fault_injection: bool) -> None:
         raise BadRequest(f"{flag}: members of {cluster.name} run otherwise, and keep that until they end: `coordctl down` first")
 
 
-def _name_of(folder: str) -> str:
+def name_of(folder: str) -> str:
     """What members call the cluster: letters, digits and a few signs of the folder's own name."""
     return re.sub(r"[^a-z0-9._-]", "-", os.path.basename(folder).lower())[:63].strip("._-") or clusters.DEFAULT_NAME
 

@@ -7,7 +7,7 @@ from coordctl.facts import judgement
 from coordctl.facts.members import COMMIT, SYNC, ClusterFacts, MemberFacts
 from coordctl.local import seen
 from coordctl.local.clusters import Endpoint
-from coordctl.operations import statuses
+from coordctl.operations import backups, statuses
 from coordctl.results.status import Finding, FoundMember, Health, Status, Waited
 from coordnode.errors import BadRequest
 
@@ -19,7 +19,8 @@ LEVEL_NAMES = ("ok", "warning", "critical", "unknown")
 
 def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Status:
     facts = _compared(endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
-    found = judgement.findings(facts)
+    backup_age_s = _backup_age_s(facts)
+    found = judgement.findings(facts) + judgement.of_backup(backup_age_s)
     digest, digest_index = facts.digests()
     last_seen = _seen(facts)
     return Status(
@@ -38,7 +39,14 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         sources_answered=len(facts.answered),
         sources_asked=len(facts.members),
         unix_ms=time.time_ns() // 1_000_000,
+        backup_age_s=backup_age_s,
     )
+
+
+def _backup_age_s(facts: ClusterFacts) -> int | None:
+    """Of this very cluster: one that was made anew has no backup yet."""
+    found = backups.newest(facts.cluster_name, facts.cluster) if facts.cluster else None
+    return found.age_s if found is not None else None
 
 
 def _compared(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterFacts:
@@ -92,7 +100,8 @@ def _rounded(milliseconds: float | None) -> float | None:
 
 def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Health:
     facts = _compared(endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
-    found = judgement.findings(facts)
+    backup_age_s = _backup_age_s(facts)
+    found = judgement.findings(facts) + judgement.of_backup(backup_age_s)
     level = judgement.level(found)
     digest, digest_index = facts.digests()
     well = sum(facts.state(one) == "ok" for one in facts.members)
@@ -100,7 +109,7 @@ def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         outcome=LEVEL_NAMES[level],
         exit_code=level,
         cluster=facts.cluster_name or name,
-        sentence=_all_is_well(facts, well) if level == judgement.OK else "; ".join(one.sentence for one in found),
+        sentence=_all_is_well(facts, well, backup_age_s) if level == judgement.OK else "; ".join(one.sentence for one in found),
         can_lose=facts.can_lose(),
         members_well=well,
         members=len(facts.members),
@@ -109,10 +118,11 @@ def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         findings=_findings(found),
         sources_answered=len(facts.answered),
         sources_asked=len(facts.members),
+        backup_age_s=backup_age_s,
     )
 
 
-def _all_is_well(facts: ClusterFacts, well: int) -> str:
+def _all_is_well(facts: ClusterFacts, well: int, backup_age_s: int | None) -> str:
     words = [f"{well} of {len(facts.members)} members", f"can lose {facts.can_lose()}"]
     verdict, index = facts.digests()
     if verdict == "equal":
@@ -123,6 +133,8 @@ def _all_is_well(facts: ClusterFacts, well: int) -> str:
     commits = [one.p99_ms(COMMIT) for one in facts.members if one.status is facts.leader_status]
     if commits and commits[0] is not None:
         words.append(f"p99 commit {commits[0]:.1f} ms")
+    if backup_age_s is not None:
+        words.append(f"backup {backup_age_s // 3_600} h old")
     return ", ".join(words)
 
 

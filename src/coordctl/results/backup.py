@@ -51,3 +51,21 @@ class BackupVerified(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     parts: int
     elapsed_ms: int
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.restore/1"] = "coordctl.restore/1"
+    outcome: Literal["restored", "would restore"]
+    exit_code: Literal[0, 1]
+    backup: str
+    taken_unix_s: int
+    cluster: str
+    cluster_id: int
+    replaces: int  # the cluster that the backup was taken of: its clients are refused by name
+    members: list[str]
+    index: int
+    revision: int
+    digest: str  # of the state that the members began with; what the rehearsal came to
+    first_token: int  # above all that the old cluster can have granted
+    sessions_over: int
+    elapsed_ms: int

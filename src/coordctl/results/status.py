@@ -50,6 +50,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources_answered: int
     sources_asked: int
     unix_ms: int
+    backup_age_s: int | None = None  # of the newest that was verified on this machine; null: there is none
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
     sources_answered: int
     sources_asked: int
+    backup_age_s: int | None = None
 
 
 class Waited(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class Ours(NamedTuple):
     boot: int
     build: str
     tls: Tls | None = None
+    replaced: tuple[int, ...] = ()  # clusters whose place ours took
 
     def listening(self) -> ssl.SSLContext | None:
         return self.tls.listening if self.tls is not None else None
@@ -192,7 +193,7 @@ class Stranger(asyncio.Protocol):
         door = self._door
         self._format = frame.format
         hello = decode_hello(frame)
-        check_hello(hello, door.ours.cluster, door.ours.member)
+        check_hello(hello, door.ours.cluster, door.ours.member, door.ours.replaced)
         if hello.member != NOBODY and frame.format != MSGPACK:
             raise FrameError("members speak msgpack among themselves")
         if hello.member != NOBODY:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from coordnode.client.addresses import parse_address
-from coordnode.errors import BadRequest, CoordError, FolderRefused
+from coordnode.errors import BadRequest, CoordError, FolderRefused, RecordError, Rotten
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX
 from coordnode.node import bootstrap
@@ -91,11 +91,17 @@ def _restore(plan: _Plan) -> dict[str, object]:
     from coordnode.archives.replaying import replay
 
     contacts = {MemberId(other): contact for other, contact in plan.contacts.items()}
-    begin = refounded(replay(plan.archive), ClusterId(plan.cluster), plan.created, contacts)
+    replayed = replay(plan.archive)
+    if replayed.seal is None:
+        raise RecordError(f"{plan.archive} has no seal: it was never verified, and is no backup")
+    begin = refounded(replayed, ClusterId(plan.cluster), plan.created, contacts)
+    machine = replayed.machine
     for member, folder in plan.folders.items():
         identity = Identity(ClusterId(plan.cluster), MemberId(member))
         made = bootstrap.create_restored(folder, identity, begin, wal_settings=plan.wal)
-    return {"digest": made.digest, "index": made.applied, "revision": made.revision, "token": made.scalars.token_next}
+        if made.digest != machine.digest:
+            raise Rotten(f"{folder} holds another state than the archive gives: it was made from something else; name an empty folder")
+    return {"digest": machine.digest, "index": machine.applied, "revision": machine.revision, "token": machine.scalars.token_next}
 
 
 def _parse_plan(arguments: Sequence[str]) -> _Plan:

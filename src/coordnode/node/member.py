@@ -102,7 +102,9 @@ class Member:
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, limits)
         self.observer.pulse.follow(self.clients.traffic, told_settings(config)["config_hash"])
-        ours = Ours(opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls))
+        ours = Ours(
+            opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls), config.replaces
+        )
         self._show = show
         self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling())
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)

@@ -4,6 +4,7 @@ A claim is anything that must not outlive a session: a lock held or awaited, a c
 while it is live, transactions and resources may ask for it.
 """
 
+from collections.abc import Iterator
 from struct import Struct
 
 import msgspec
@@ -79,6 +80,10 @@ class Holdings:
         assert live is not None, f"token {token} is not live"
         self._tokens.delete(_pack_token(token))
         self._scalars.state_bytes -= len(live.name) + TOKEN_CHARGE_BYTES
+
+    def live_tokens(self) -> Iterator[tuple[Token, Live]]:
+        for key, live in self._tokens.items():
+            yield Token(int.from_bytes(key, "big")), live
 
     def live(self, token: Token) -> Live | None:
         """What the token is held for, by whom; None: it never was, or its grant is over."""

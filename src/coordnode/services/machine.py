@@ -34,6 +34,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Containers, Context, Handler, Located, Locator, Reader, Service, failure
 from coordnode.services.history import History
+from coordnode.services.holdings import Live
 from coordnode.services.kv import Kv
 from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
 from coordnode.services.requests import Requests
@@ -260,6 +261,10 @@ class Machine:
     def sessions(self) -> Iterator[tuple[SessionId, Session]]:
         """In the order of their ids."""
         return self._sessions.items()
+
+    def live_tokens(self) -> Iterator[tuple[Token, Live]]:
+        """All that are held, in order."""
+        return self._context.holdings.live_tokens()
 
     def leases(self) -> Iterator[tuple[SessionId, int, int | None]]:
         """What a new leader grants: (session, ttl_ms, what was checkpointed of it), in the order of ids."""

@@ -1,8 +1,10 @@
 """Who is speaking, to whom, and for which cluster: the first frame in each direction, and how a connection is refused."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from coordnode.errors import BY_CODE, CoordError, FrameError, Unknown, WrongCluster, WrongMember
+from coordnode.errors import BY_CODE, ClusterReplaced, CoordError, FrameError, Unknown, WrongCluster, WrongMember
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.wire.frames import HELLO, JSON, MSGPACK, REFUSAL, Frame, frame
 
@@ -73,8 +75,13 @@ def decode_refusal(received: Frame) -> CoordError:
     return BY_CODE.get(refusal.code, Unknown)(refusal.sentence)
 
 
-def check_hello(hello: Hello, our_cluster: ClusterId, our_member: MemberId) -> None:
-    """Refuses by name whoever is not meant to speak to this member."""
+def check_hello(hello: Hello, our_cluster: ClusterId, our_member: MemberId, replaced: Sequence[int] = ()) -> None:
+    """Refuses by name whoever is not meant to speak to this member. `replaced`: whose place our cluster took."""
+    if hello.member == NOBODY and hello.cluster in replaced:
+        raise ClusterReplaced(
+            f"cluster {hello.cluster} was replaced by {our_cluster}, which was restored from a backup of it: sessions, leases and whatever "
+            "was written after that backup are gone; connect anew, and take nothing for known"
+        )
     if hello.cluster != our_cluster and (hello.cluster != ANY_CLUSTER or hello.member != NOBODY):
         raise WrongCluster(f"this is cluster {our_cluster}, not {hello.cluster}: check the address and the cluster's name")
     if hello.target not in (NOBODY, our_member):

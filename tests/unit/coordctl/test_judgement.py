@@ -132,3 +132,9 @@ def test_the_least_is_the_mean_where_all_took_as_long_and_a_low_quantile_where_s
     held_up = parse_metrics(histogram("a", "", (6, 6, 12), 6 * 0.0005 + 6 * 0.04)).histogram("a")
     assert held_up.least_ms(0.1) == pytest.approx(0.2)
     assert parse_metrics(histogram("a", "", (0, 0, 0), 0)).histogram("a").least_ms(0.1) is None
+
+
+def test_an_old_backup_is_a_warning_and_none_here_says_nothing() -> None:
+    assert judgement.of_backup(None) == judgement.of_backup(7 * 86_400) == []
+    (found,) = judgement.of_backup(8 * 86_400)
+    assert found == (WARNING, "the newest backup here is 8 days old", "coordctl backup create")

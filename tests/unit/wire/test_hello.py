@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordnode.errors import CoordError, FrameError, UnknownVersion, WrongCluster, WrongMember
+from coordnode.errors import ClusterReplaced, CoordError, FrameError, UnknownVersion, WrongCluster, WrongMember
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.wire.frames import ASKS, HELLO, JSON, MSGPACK, Frame, FrameReader, frame
 from coordnode.wire.hello import ANY_CLUSTER, Hello, check_hello, decode_hello, encode_hello, encode_refusal
@@ -40,6 +40,14 @@ def test_welcome(said: Hello) -> None:
 def test_refused(said: Hello, error: type[CoordError], words: str) -> None:
     with pytest.raises(error, match=words):
         check_hello(said, CLUSTER, US)
+
+
+def test_clients_of_a_cluster_whose_place_ours_took_are_told_so_and_its_members_are_strangers() -> None:
+    with pytest.raises(ClusterReplaced, match="cluster 78 was replaced by 77"):
+        check_hello(hello(cluster=78, member=NOBODY), CLUSTER, US, (76, 78))
+    with pytest.raises(WrongCluster, match="not 78"):
+        check_hello(hello(cluster=78), CLUSTER, US, (76, 78))
+    check_hello(hello(member=NOBODY), CLUSTER, US, (76, 78))
 
 
 @pytest.mark.parametrize("body_format", [MSGPACK, JSON])
