@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
-EVERYONE = {"limits", "errors", "ids", "light"}
+EVERYONE = {"limits", "errors", "formats", "ids", "light"}
 RAFT_TYPES = {"raft.blobs", "raft.entry", "raft.messages", "raft.ready"}
 SERVICE_TYPES = {"services.commands", "services.dialogue"}
 
@@ -16,6 +16,7 @@ SERVICE_TYPES = {"services.commands", "services.dialogue"}
 COORDNODE: dict[str, set[str]] = {
     "limits": set(),
     "errors": set(),
+    "formats": set(),
     "ids": set(),
     "light": set(),
     "raft": set(),
@@ -49,6 +50,7 @@ COORDNODE_FOR_COORDCTL = {
     "harm",
     "config",
     "errors",
+    "formats",
     "ids",
     "light",
 }
@@ -71,11 +73,12 @@ COORDCTL: dict[str, set[str]] = {
         "load",
     },
     "operations": {
-        *("local", "steps", "facts", "transport", "chaos", "logs", "canary", "load", "engines"),
+        *("local", "steps", "facts", "transport", "chaos", "logs", "canary", "load", "rolling", "engines"),
         *("inventory", "authority", "onhost", "results"),
     },
     "steps": {"facts", "onhost", "transport", "inventory", "results"},
     "facts": {"onhost", "results"},
+    "rolling": {"facts"},
     "transport": {"inventory", "results"},
     "runner": {"hot", "local"},
     "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local"},
@@ -114,7 +117,7 @@ PURE_IN_CLIENT = (
 )
 PURE = ("raft", "services", "replica", "wire", "checking", "api", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
 PURE_IN_LOGS = ("align", "causal", "comparing", "evidence", "explain", "lines", "lives", "mining", "rates", "replicated", "rules")
-PURE_IN_COORDCTL = ("onhost/redaction.py", *[f"logs/{name}.py" for name in PURE_IN_LOGS])
+PURE_IN_COORDCTL = ("rolling", "facts/pairs.py", "onhost/redaction.py", *[f"logs/{name}.py" for name in PURE_IN_LOGS])
 REPLICATED = ("raft", "services")
 PRINTS = ("coordctl/report", "coordctl/onhost", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")
 
@@ -385,7 +388,7 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 
 
 def test_top_level_files_are_the_known_ones() -> None:
-    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "ids.py", "light.py", "driver.py"}
+    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "formats.py", "ids.py", "light.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
     known = {"__init__.py", "__main__.py", "flags.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

@@ -35,6 +35,7 @@ VERBS = {
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "build": "pack what a host needs beside Python and sshd",
     "deploy": "make the hosts run the cluster as its inventory has it",
+    "upgrade": "run, status, pause, resume, abort: another version, one member after the other",
     "start": "the members that do not run",
     "stop": "all members of a fleet; their data is kept",
     "restart": "all members of a fleet, or one after the other with --rolling",

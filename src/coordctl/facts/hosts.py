@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -70,6 +70,9 @@ class HostFacts:
     files_max: int
     versions: tuple[str, ...]
     current: str
+    speaks: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # of each version, what its build says of itself
+    upgrade: dict[str, Any] | None = None  # the journal of the last one; None: there was none
+    operator: dict[str, Any] | None = None  # who has the lock; None: nobody
     digests: dict[str, str]
     unit: str  # digest of the unit's file; "": there is none
     crontab: str
@@ -99,7 +102,7 @@ def parse(name: str, text: str, *, asked_unix_ns: int, answered_unix_ns: int) ->
         for key in (
             *("hostname", "python", "version", "libc", "uid", "user", "base", "has_systemd", "has_cron", "has_useradd", "has_account"),
             *("files_max", "current", "digests", "unit", "crontab", "marker", "has_data", "running", "boots", "port_taken"),
-            *("free_bytes", "can_write", "sync_ms", "sync_trouble"),
+            *("speaks", "upgrade", "operator", "free_bytes", "can_write", "sync_ms", "sync_trouble"),
         )
     }
     return HostFacts(

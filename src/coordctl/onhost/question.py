@@ -39,6 +39,9 @@ def main(said: dict[str, object]) -> None:
         "files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "versions": _names(base + "/versions"),
         "current": _link(base + "/current"),
+        "speaks": {name: (_json(f"{base}/versions/{name}/manifest.json") or {}).get("speaks") for name in _names(base + "/versions")},  # type: ignore[attr-defined]
+        "upgrade": _json(base + "/upgrade.json"),
+        "operator": _json(base + "/operator.lock"),
         "digests": {path: _digest(os.path.join(base, path)) for path in list(said["files"])},  # type: ignore[call-overload]
         "unit": _digest(str(said["unit"])),
         "crontab": _crontab(str(said["account"])),

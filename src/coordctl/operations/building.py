@@ -19,8 +19,9 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from coordctl.facts import pairs
 from coordctl.onhost import start, supervisor
 from coordctl.results.deploy import Built
 from coordnode import __version__, errors
@@ -42,6 +43,7 @@ class Build(NamedTuple):
     target: str  # Python and machine: cp311-linux-x86_64
     archive: bytes
     sha256: str
+    speaks: dict[str, Any]  # as facts/pairs has it
 
 
 def target_here() -> str:
@@ -56,9 +58,22 @@ def build(target: str) -> Build:
     files |= dict(_installed() if target == target_here() else _downloaded(target))
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
     version = f"{__version__}-{hashlib.sha256(json.dumps([target, digests]).encode()).hexdigest()[:10]}"
-    manifest = {"format": 1, "version": version, "target": target, "modules": sorted(NEEDED.values()), "files": digests}
+    speaks = pairs.as_manifest(pairs.OURS)
+    manifest = {"format": 1, "version": version, "target": target, "speaks": speaks, "modules": sorted(NEEDED.values()), "files": digests}
     archive = _packed({**files, "manifest.json": json.dumps(manifest, indent=1).encode()})
-    return Build(version, target, archive, hashlib.sha256(archive).hexdigest())
+    return Build(version, target, archive, hashlib.sha256(archive).hexdigest(), speaks)
+
+
+def opened(path: str) -> Build:
+    """A build that was made before, by this coordctl or another, as it lies in a file."""
+    archive = _content(path)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            inner = tar.extractfile("manifest.json")
+            manifest = json.load(inner) if inner is not None else {}
+        return Build(str(manifest["version"]), str(manifest["target"]), archive, hashlib.sha256(archive).hexdigest(), manifest["speaks"])
+    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError):
+        raise BadRequest(f"{path} is no build: make one with `coordctl build`") from None
 
 
 def built(target: str, folder: str) -> Built:

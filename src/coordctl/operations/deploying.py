@@ -40,6 +40,7 @@ class Deployment:
                 return self._ended_early()
             ids = identities.found(self.inventory, fleet.facts, keep=not dry_run)
             plans = self._hosting.plans(fleet.hosts, ids, is_dry=dry_run)
+            self._note(_keeping(self._hosting))
             changing = {name: plan for name, plan in plans.items() if plan.says()}
             if dry_run:
                 self._hosting.done = {name: plan.says() for name, plan in plans.items()}
@@ -114,6 +115,12 @@ class Deployment:
             version=self._hosting.version,
             endpoints=[host.endpoint for host in self.fleet.hosts],
         )
+
+
+def _keeping(hosting: Hosting) -> list[preflight.Found]:
+    remedy = f"bring all to it with `coordctl upgrade run -c {hosting.inventory.name}`"
+    told = f"this coordctl's own is {hosting.version}"
+    return [preflight.Found(name, REMARK, f"it keeps version {version}; {told}", remedy) for name, version in hosting.kept.items()]
 
 
 def _planned(changing: dict[str, Plan]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from shlex import quote
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coordctl.facts import hosts as questions
 from coordctl.facts.hosts import HostFacts
@@ -42,10 +42,12 @@ class Fleet:
         self.hosts: tuple[Host, ...] = ()  # those that this is about
         self.facts: dict[str, HostFacts] = {}
         self.failed: dict[str, HostFailed] = {}  # hosts that are out, and why
-        self._verb = verb
+        self.verb = verb
         self._reason = reason
         self._audit = Audit(os.path.join(state_folder(), "audit"), inventory.name, verb, reason)
         self._transports: dict[str, Transport] = {}
+        self.mine = ""  # what our lock on a host says; "": we have none
+        self.takes_over = False  # also from another operator, of whom it is known that nothing runs any more
 
     # --- being connected -------------------------------------------------------------------------------------------
 
@@ -83,6 +85,9 @@ class Fleet:
         self.failed |= {name: one for name, one in found.items() if isinstance(one, HostFailed)}
         return {name: one for name, one in found.items() if not isinstance(one, HostFailed)}
 
+    def fail(self, name: str, sentence: str) -> None:
+        self.failed[name] = HostFailed(name, "failed", sentence)
+
     def run(self, scripts: Mapping[str, Script], seconds: float) -> dict[str, Ran]:
         return self.at_each(list(scripts), lambda transport: must_run(transport, scripts[transport.host], seconds), seconds)
 
@@ -105,7 +110,7 @@ class Fleet:
             except (ValueError, KeyError, TypeError, IndexError):
                 raise HostFailed(host.name, "failed", f"it did not answer what it is like: {ran.last_words()}") from None
 
-        self.facts = self.at_each(self.names(), ask, ASK_SECONDS)
+        self.facts |= self.at_each(self.names(), ask, ASK_SECONDS)
 
     def _question(self, host: Host) -> dict[str, object]:
         cluster = self.inventory.name
@@ -130,30 +135,30 @@ class Fleet:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": processes.started_mark(os.getpid()),
-            "verb": self._verb,
+            "verb": self.verb,
             "reason": self._reason,
             "since_unix_s": int(time.time()),
         }
         taken: list[str] = []
+        self.mine = json.dumps(me)
         try:
-            for name, ran in self.at_each(self.names(), lambda transport: self._lock(transport, me), ASK_SECONDS).items():
+            found = self.at_each(self.names(), lambda transport: self._lock(transport, self.mine), ASK_SECONDS)
+            taken += [name for name, ran in found.items() if not ran.code]
+            for name, ran in found.items():
                 if ran.code == LOCKED_CODE:
-                    raise OtherOperator(_told(name, ran.stdout))
+                    raise OtherOperator(told(name, ran.stdout))
                 if ran.code:
-                    self.failed[name] = HostFailed(name, "failed", f"it cannot be locked for us: {ran.last_words()}")
-                else:
-                    taken.append(name)
+                    self.fail(name, f"it cannot be locked for us: {ran.last_words()}")
             yield
         finally:
-            mine = json.dumps(me)
-            scripts = {name: Script("unlock", _unlock_script(self.facts[name].base, mine)) for name in taken}
+            scripts = {name: Script("unlock", _unlock_script(self.facts[name].base, self.mine)) for name in taken}
             self.at_each(taken, lambda transport: transport.run(scripts[transport.host], ASK_SECONDS), ASK_SECONDS)
 
-    def _lock(self, transport: Transport, me: dict[str, object]) -> Ran:
+    def _lock(self, transport: Transport, me: str) -> Ran:
         base = self.facts[transport.host].base
-        ran = transport.run(Script("lock", _lock_script(base, json.dumps(me), "")), ASK_SECONDS)
-        if ran.code == LOCKED_CODE and _is_ours_and_dead(ran.stdout):
-            return transport.run(Script("lock", _lock_script(base, json.dumps(me), ran.stdout.strip())), ASK_SECONDS)
+        ran = transport.run(Script("lock", _lock_script(base, me, "")), ASK_SECONDS)
+        if ran.code == LOCKED_CODE and (self.takes_over or _was_ours(ran.stdout)):
+            return transport.run(Script("lock", _lock_script(base, me, ran.stdout.strip())), ASK_SECONDS)
         return ran
 
 
@@ -176,17 +181,23 @@ def _unlock_script(base: str, me: str) -> str:
     return f'if [ "$(cat {place} 2>/dev/null)" = {quote(me)} ]; then rm -f {place}; rmdir {quote(base)} 2>/dev/null || :; fi\n'
 
 
-def _is_ours_and_dead(text: str) -> bool:
+def is_ours_and_dead(found: dict[str, Any]) -> bool:
     """A command of this user on this machine that was killed."""
     try:
-        found = json.loads(text)
         is_ours = (found["who"], found["host"]) == (getpass.getuser(), socket.gethostname())
         return is_ours and not processes.is_running(found["pid"], found["started"])
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False
 
 
-def _told(name: str, text: str) -> str:
+def _was_ours(text: str) -> bool:
+    try:
+        return is_ours_and_dead(json.loads(text))
+    except ValueError:
+        return False
+
+
+def told(name: str, text: str) -> str:
     try:
         found = json.loads(text)
         seconds = max(0, int(time.time()) - found["since_unix_s"])

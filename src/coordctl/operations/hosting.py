@@ -40,6 +40,7 @@ class Hosting:
         self.inventory = fleet.inventory
         self.done: dict[str, list[str]] = {}  # by host, what its steps say
         self.version = ""
+        self.kept: dict[str, str] = {}  # versions of hosts that have another than ours, and keep it
         self._say = say
 
     # --- the plan --------------------------------------------------------------------------------------------------
@@ -49,6 +50,7 @@ class Hosting:
         facts = self.fleet.facts
         builds = self._builds({host.name: facts[host.name] for host in hosts})
         self.version = next(iter(builds.values())).version
+        self.kept = _kept({host.name: facts[host.name] for host in hosts}, builds)
         with tempfile.TemporaryDirectory() as scratch:
             authority = self._authority(scratch if is_dry else "")
             plans = {}
@@ -105,7 +107,8 @@ class Hosting:
         archive = f".coordctl-{build.version}.tar.gz"
         home = archive if not facts.is_root else f"/var/tmp/{archive}"
         marker = marker_of(host.name, self.inventory.name, ids)
-        return Wish(self.inventory.name, facts.base, build.version, home, build.sha256, tuple(files), tuple(init), marker)
+        version = self.kept.get(host.name, build.version)
+        return Wish(self.inventory.name, facts.base, version, home, build.sha256, tuple(files), tuple(init), marker)
 
     # --- the work --------------------------------------------------------------------------------------------------
 
@@ -129,6 +132,13 @@ class Hosting:
         scripts = {name: Script(f"deploy {phase}", steps.script_of(listed, facts[name]), is_secret) for name, listed in by_host.items()}
         for name in self.fleet.run(scripts, APPLY_SECONDS):
             self.done.setdefault(name, []).extend(step.says() for step in by_host[name])
+
+
+def _kept(all_facts: Mapping[str, HostFacts], builds: Mapping[str, Build]) -> dict[str, str]:
+    """What runs is brought to another version by `upgrade`, which has gates and a way back; nothing else does it."""
+    if not any(one.running is not None for one in all_facts.values()):
+        return {}
+    return {name: one.current for name, one in all_facts.items() if one.current and one.current != builds[one.target].version}
 
 
 def marker_of(name: str, cluster_name: str, ids: Ids) -> dict[str, object]:

@@ -32,6 +32,7 @@ from coordctl.results import (
     session,
     shard,
     status,
+    upgrade,
     version,
     wal,
 )
@@ -63,6 +64,7 @@ FAMILIES = (
     session,
     shard,
     status,
+    upgrade,
     version,
     wal,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from coordnode import __version__
 from coordnode.client.clock import now_ms
+from coordnode.formats import LEVEL_MAX, STORAGE, WIRE
 from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
@@ -15,7 +16,6 @@ from coordnode.node.metrics import CONTENT_TYPE, Text
 from coordnode.node.tuning import loop_waited_seconds
 from coordnode.raft.state import LEADER, ROLE_NAMES
 from coordnode.replica.needs import needs
-from coordnode.services.registry import SUPPORTED_LEVEL
 
 PATHS = ("/livez", "/readyz", "/metrics", "/status")
 
@@ -77,7 +77,9 @@ def status(member: Member) -> dict[str, Any]:
         "dial": {str(other): place for other, place in member.config.dial},
         "version": __version__,
         "level": machine.level if machine is not None else None,
-        "level_max": SUPPORTED_LEVEL,
+        "level_max": LEVEL_MAX,
+        "wire": WIRE,
+        "storage_format": STORAGE,
         "uptime_s": member.uptime_ms() // 1_000,
         "pid": member.pid,
         "boot": raft.boot,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from coordnode.formats import LEVEL_MAX
 from coordnode.services.barriers import Barriers
 from coordnode.services.commands import RaiseLevel, Wake
 from coordnode.services.context import Check, Service
@@ -16,7 +17,7 @@ from coordnode.services.queues import Queues
 from coordnode.services.sessions import Sessions
 from coordnode.services.shards import Shards
 
-SUPPORTED_LEVEL = 3  # the highest feature level that this build can apply
+SUPPORTED_LEVEL = LEVEL_MAX
 
 OTHER_SERVICES: tuple[type[Service], ...] = (Locks, Elections, Counters, Shards, Groups, Barriers, Queues, Journals)
 """All but the two that the machine knows by name. Told of ended sessions in this order, after those."""

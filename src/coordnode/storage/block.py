@@ -5,9 +5,10 @@ from typing import NamedTuple
 from zlib import crc32
 
 from coordnode.errors import FolderRefused, RecordError, UnknownFormat
+from coordnode.formats import STORAGE
 from coordnode.ids import ClusterId, MemberId
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = STORAGE
 _HEAD = Struct("<8sIIQQI")  # magic, version, crc, cluster, member, bytes of the body
 _CRC_FROM = 16  # the crc covers what follows it, and begins with magic and version
 _CRC_AT = 12

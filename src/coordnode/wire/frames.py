@@ -15,10 +15,11 @@ from zlib import crc32
 import msgspec
 
 from coordnode.errors import CoordError, FrameError, UnknownVersion
+from coordnode.formats import WIRE
 from coordnode.limits import FRAME_BYTES_MAX, FRAME_HEADER_BYTES
 
 MAGIC = 0xC5
-VERSION = 1
+VERSION = WIRE
 
 HELLO = 1  # the first frame of each direction
 PEER = 2  # raft messages, between members

@@ -73,9 +73,9 @@ def lines(paper: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def check(history: Path) -> tuple[int, str]:
+def check(history: Path, model: str = "coordnode") -> tuple[int, str]:
     """Exit code and words of `coordctl check`."""
-    command = [sys.executable, "-m", "coordctl", "check", "--model", "coordnode", "--timeout", f"{CHECK_SECONDS_MAX}s", str(history)]
+    command = [sys.executable, "-m", "coordctl", "check", "--model", model, "--timeout", f"{CHECK_SECONDS_MAX}s", str(history)]
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -1,0 +1,117 @@
+"""Where an upgrade's journal lies: on every host beside the switch, and mirrored in the cluster; and what others wish of who is at it."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from shlex import quote
+from typing import NamedTuple
+
+import msgspec
+
+from coordctl.facts.hosts import HostFacts
+from coordctl.operations.fleet import LOCKED_CODE, Fleet, OtherOperator, told
+from coordctl.rolling import journal as journals
+from coordctl.rolling.journal import Journal
+from coordctl.transport.base import Script
+from coordnode.client.sync import Cluster
+from coordnode.errors import CoordError
+
+FILE, WISH = "upgrade.json", "upgrade.wish"
+MIRROR = "_upgrade/journal"
+WRITE_SECONDS = 20.0
+MIRROR_SECONDS = 2.0
+
+
+class Wish(NamedTuple):
+    """That it stand still, from somebody who has not the lock."""
+
+    id: str  # of the upgrade
+    who: str
+    reason: str
+
+
+class JournalKeeper:
+    def __init__(self, fleet: Fleet, cluster: Cluster | None) -> None:
+        self._fleet = fleet
+        self._cluster = cluster  # None: it is not asked
+
+    def write(self, journal: Journal) -> Wish | None:
+        """To every host that is reached; one that fails is out from then on. What is wished there. Raises OtherOperator."""
+        ran = self._everywhere("journal", lambda base: _put(base, FILE, journals.encode(journal)) + _told_wish(base))
+        self._mirror(journal)
+        return _wish_in(journal, ran.values())
+
+    def look(self, journal: Journal) -> Wish | None:
+        """Also keeps the lock fresh."""
+        return _wish_in(journal, self._everywhere("look", _told_wish).values())
+
+    def forget_wishes(self) -> None:
+        self._everywhere("forget wishes", lambda base: f"rm -f {quote(f'{base}/{WISH}')}\n")
+
+    def _everywhere(self, name: str, make: Callable[[str], str]) -> dict[str, str]:
+        """`make`: the script of a host with this base."""
+        fleet = self._fleet
+        scripts = {host: Script(name, _held(fleet, fleet.facts[host].base) + make(fleet.facts[host].base)) for host in fleet.names()}
+        found = fleet.at_each(list(scripts), lambda transport: transport.run(scripts[transport.host], WRITE_SECONDS), WRITE_SECONDS)
+        for host, ran in found.items():
+            if ran.code == LOCKED_CODE:
+                raise OtherOperator(told(host, ran.stdout))
+            if ran.code:
+                fleet.fail(host, f"its journal cannot be written: {ran.last_words()}")
+        return {host: ran.stdout for host, ran in found.items() if not ran.code}
+
+    def _mirror(self, journal: Journal) -> None:
+        """As far as there is a quorum: hosts have it in any case."""
+        if self._cluster is not None:
+            with suppress(CoordError):
+                if journal.is_over:
+                    self._cluster.kv.delete(MIRROR, timeout=MIRROR_SECONDS)
+                else:
+                    self._cluster.kv.put(MIRROR, journals.encode(journal), timeout=MIRROR_SECONDS)
+
+
+def read(all_facts: Mapping[str, HostFacts], cluster: Cluster | None) -> Journal | None:
+    """The newest copy there is."""
+    found = [one for facts in all_facts.values() if (one := journals.of_host(facts.upgrade)) is not None]
+    if cluster is not None:
+        with suppress(CoordError):
+            item = cluster.kv.get(MIRROR, timeout=MIRROR_SECONDS)
+            mirrored = journals.decode(item.value) if item is not None else None
+            found += [mirrored] if mirrored is not None else []
+    return journals.newest(found)
+
+
+def wish(fleet: Fleet, wished: Wish) -> None:
+    """Left on every host that is reached, for whoever has the lock there."""
+    text = json.dumps(wished._asdict())
+    scripts = {host: Script("wish", f"set -eu\n{_put(fleet.facts[host].base, WISH, text)}") for host in fleet.names()}
+    fleet.run(scripts, WRITE_SECONDS)
+
+
+def held_script(fleet: Fleet, host: str) -> str:
+    """What begins a script that changes anything: whoever lost the lock to somebody else must not go on."""
+    return _held(fleet, fleet.facts[host].base)
+
+
+def _held(fleet: Fleet, base: str) -> str:
+    lock = quote(f"{base}/operator.lock")
+    return f'set -eu\nif [ "$(cat {lock} 2>/dev/null)" != {quote(fleet.mine)} ]; then cat {lock}; exit {LOCKED_CODE}; fi\ntouch {lock}\n'
+
+
+def _put(base: str, name: str, text: str) -> str:
+    place = quote(f"{base}/{name}")
+    assert "\n" not in text
+    return f"umask 022\ncat > {place}.part <<'COORDCTL_FILE'\n{text}\nCOORDCTL_FILE\nsync {place}.part\nmv -f {place}.part {place}\n"
+
+
+def _told_wish(base: str) -> str:
+    return f"cat {quote(f'{base}/{WISH}')} 2>/dev/null || :\n"
+
+
+def _wish_in(journal: Journal, texts: Iterable[str]) -> Wish | None:
+    for text in texts:
+        with suppress(msgspec.DecodeError, msgspec.ValidationError):
+            found = msgspec.json.decode(text or "null", type=Wish | None)
+            if found is not None and found.id == journal.plan.id:
+                return found
+    return None
