@@ -1,14 +1,19 @@
 """Members come and go on real hosts: what is said is so, what would leave no spare is refused, and nothing is lost."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
 from tests.hosts import fleet
 from tests.hosts.fleet import Hosts
 from tests.hosts.operator import Operator
+from tests.processes.members import wait_until
 
+CLIENTS = 2
 BASE = "/var/lib/coordnode/fleet"
 SPARE = 'role = "spare"'
 
@@ -32,28 +37,84 @@ def roles(operator: Operator) -> dict[str, str]:
     return {row["name"]: "voter" if row["role"] == "leader" else row["role"] for row in found["members"]}  # type: ignore[attr-defined]
 
 
+class Load:
+    """Clients of locks and of keys that write down what they asked and were told; they know the members of their first hour."""
+
+    def __init__(self, operator: Operator, members: list[str]) -> None:
+        addresses = ",".join(f"{operator.hosts.address(int(name[1:]))}:7001" for name in members)
+        self.folder = operator.folder / "load"
+        self.folder.mkdir()
+        environment = {**operator.environment, "COORD_TLS": str(operator.folder / "fleet.ca" / "clients" / "operator")}
+        self._processes = []
+        for kind in ("kv", "lock"):
+            command = [sys.executable, "-m", "coordctl.chaos.load", kind, addresses, "_chaos/members/", str(self.folder), str(CLIENTS), "7"]
+            self._processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.communicate(timeout=120)
+
+    def answers(self, kind: str) -> int:
+        path = self.folder / f"{kind}.events.jsonl"
+        return path.read_bytes().count(b'"ok"') if path.exists() else 0
+
+    def wait_answers(self, count: int) -> None:
+        """So many more of each kind."""
+        before = {kind: self.answers(kind) for kind in ("kv", "lock")}
+        wait_until(lambda: all(self.answers(kind) >= before[kind] + count for kind in before), "the cluster serves")
+
+    def verdicts(self, operator: Operator) -> dict[str, int]:
+        found = {}
+        for kind in ("kv", "lock"):
+            done = operator.run("check", str(self.folder / f"{kind}.events.jsonl"), "--model", kind)
+            assert done.returncode == 0, (done.stdout, done.stderr)
+            found[kind] = done.returncode
+        return found
+
+
 def runs(operator: Operator, number: int) -> bool:
     return bool(operator.hosts.run(number, "pgrep", "-f", f"coordnode run --config {BASE}", check=False))
 
 
-def test_a_member_is_added_and_another_removed_and_nothing_is_lost(operator: Operator) -> None:
-    operator.ctl("kv", "put", "color", "blue", "-c", "fleet")
-    assert roles(operator) == {"n1": "voter", "n2": "voter", "n3": "voter", "n4": "spare"}
-    steps = ["make n4 ready, and start its member", "take n4 in as a learner", "wait until n4 has caught up", "make n4 a voter"]
-    assert operator.json("member", "add", "n4", "--dry-run", code=1)["steps"] == steps
-    added = operator.json("member", "add", "n4")
-    assert (added["outcome"], added["steps"], added["can_lose"]) == ("done", [steps[0], steps[1], steps[3]], 1), added
-    assert operator.json("member", "add", "n4")["outcome"] == "unchanged"
-    assert roles(operator) == {f"n{number}": "voter" for number in (1, 2, 3, 4)}
+def members(operator: Operator) -> dict[str, int]:
+    """Their ids."""
+    found: dict[str, int] = json.loads((operator.folder / "fleet.ids.json").read_text())["members"]
+    return found
 
-    removed = operator.json("member", "remove", "n2", "--yes")
-    assert removed["outcome"] == "done", removed
-    assert roles(operator) == {"n1": "voter", "n2": "none", "n3": "voter", "n4": "voter"}
-    assert not runs(operator, 2)
-    (aside,) = operator.hosts.run(2, "ls", f"{BASE}/former").split()
-    assert operator.hosts.run(2, "ls", f"{BASE}/former/{aside}")
-    assert operator.json("member", "remove", "n2", "--yes")["outcome"] == "unchanged"
+
+def test_a_dead_member_is_replaced_by_one_command_and_then_all_others_under_load_and_nothing_is_lost(operator: Operator) -> None:
+    """Clients know only who was there in the beginning; of those none is left in the end."""
+    assert roles(operator) == {"n1": "voter", "n2": "voter", "n3": "voter", "n4": "spare"}
+    operator.ctl("kv", "put", "color", "blue", "-c", "fleet")
+    before = members(operator)
+    with Load(operator, ["n1", "n2", "n3"]) as load:
+        load.wait_answers(50)
+        operator.hosts.halt(1)
+        replaced = operator.json("member", "replace", "n1", "--reason", "it burnt down")
+        steps = ["make n4 ready, and start its member", "take n4 in as a learner", "make n4 a voter in n1's place"]
+        assert (replaced["outcome"], replaced["steps"][-3:], replaced["can_lose"]) == ("done", steps, 1), replaced  # type: ignore[index]
+        operator.hosts.boot(1)
+        operator.hosts.wait_ssh(1)
+        load.wait_answers(50)
+        planned = ["make n1 ready, and start its member", "take n1 in as a learner", "wait until n1 has caught up", "make n1 a voter"]
+        assert operator.json("member", "add", "n1", "--dry-run", code=1)["steps"] == planned
+        added = operator.json("member", "add", "n1")
+        assert (added["outcome"], added["can_lose"]) == ("done", 1), added
+        load.wait_answers(50)
+        removed = operator.json("member", "remove", "n2", "--yes")
+        assert removed["outcome"] == "done", removed
+        load.wait_answers(50)
+        assert operator.json("member", "replace", "n3", "--with", "n2")["outcome"] == "done"
+        load.wait_answers(50)
+    assert not {*before.values()} & {*members(operator).values()}
+    assert roles(operator) == {"n1": "voter", "n2": "voter", "n3": "none", "n4": "voter"}
+    assert not runs(operator, 3)
+    assert operator.hosts.run(3, "ls", f"{BASE}/former").split() == [str(before["n3"])]
     assert operator.ctl("kv", "get", "color", "-c", "fleet") == "blue"
+    assert load.verdicts(operator) == {"kv": 0, "lock": 0}
     assert operator.json("health", "-c", "fleet")["outcome"] == "ok"
 
 
@@ -65,22 +126,22 @@ def test_what_one_more_failure_would_turn_into_an_outage_is_refused_with_the_sum
         "be an outage; --accept no-spare --reason TEXT does it all the same"
     )
     assert operator.json("member", "remove", "n4", "--dry-run", code=76)["outcome"] == "refused"
-    in_place = operator.json("member", "replace", "n3", code=76)
-    assert "n3 is well and would be stopped first: now 3 of 3" in str(in_place["sentence"])
+    in_place = operator.json("member", "replace", "n1", code=76)
+    assert "n1 is well and would be stopped first: now 3 of 3" in str(in_place["sentence"])
 
 
 def test_a_member_that_was_removed_comes_back_as_another_and_deploy_knows_who_belongs(operator: Operator) -> None:
     refused = operator.run("deploy")
-    assert (refused.returncode, b"n2 is no member of this cluster, which exists: `coordctl member add n2`" in refused.stderr) == (76, True)
-    before = json.loads((operator.folder / "fleet.ids.json").read_text())
-    operator.ctl("member", "add", "n2", "--learner")
-    assert roles(operator)["n2"] == "learner"
-    operator.ctl("member", "promote", "n2")
-    ids = json.loads((operator.folder / "fleet.ids.json").read_text())
-    assert ids["members"]["n2"] not in (before["members"].values(), *map(int, before["former"]))
+    assert (refused.returncode, b"n3 is no member of this cluster, which exists: `coordctl member add n3`" in refused.stderr) == (76, True)
+    assert operator.json("member", "remove", "n3", "--yes")["outcome"] == "unchanged"
+    former = [int(one) for one in json.loads((operator.folder / "fleet.ids.json").read_text())["former"]]
+    operator.ctl("member", "add", "n3", "--learner")
+    assert roles(operator)["n3"] == "learner"
+    assert members(operator)["n3"] not in former
+    operator.ctl("member", "promote", "n3")
+    before = members(operator)
     (operator.folder / "fleet.ids.json").unlink()
     assert operator.json("deploy")["outcome"] == "unchanged"
-    assert json.loads((operator.folder / "fleet.ids.json").read_text())["members"] == ids["members"]
-    operator.ctl("member", "demote", "n2")
-    operator.ctl("member", "remove", "n2", "--yes")
-    operator.ctl("restart", "--rolling")
+    assert members(operator) == before
+    operator.ctl("member", "demote", "n3")
+    assert roles(operator)["n3"] == "learner"

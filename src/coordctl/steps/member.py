@@ -313,28 +313,36 @@ def stop_script(facts: HostFacts, cluster: str, base: str) -> str:
 
 def remove_script(facts: HostFacts, cluster: str, base: str, *, purge: bool) -> str:
     """Everything that `deploy` made; the member's state and the marker that says whose it is only with `purge`."""
-    place, unit = quote(base), quote(unit_path(cluster))
-    script = stop_script(facts, cluster, base)
-    if facts.has_systemd:
-        script += f"systemctl disable -q {quote(service_of(cluster))} 2>/dev/null || :\nrm -f {unit}\nsystemctl daemon-reload\n"
-    elif facts.boots:
-        lines = f"{crontab(facts)} -l | grep -vF {quote(base + '/current/supervisor.py')} || :"
-        script += f"{{ {lines}; }} | {crontab(facts)} -\n"
-    if purge:
-        return script + f"rm -rf {place}\n"
-    return script + f"rm -rf {place}/versions {place}/current {place}/config {place}/log {place}/run\n"
+    place = quote(base)
+    gone = place if purge else f"{place}/versions {_furnishings(place)}"
+    return f"{_halt_script(facts, cluster, base)}rm -rf {gone}\n"
 
 
 def retire_script(facts: HostFacts, cluster: str, base: str, member: int, *, is_purged: bool) -> str:
-    """Its member is no member any more and never runs again. What it had stored is put aside, for whoever wants to know why."""
+    """Its member is none any more and never runs again. What it had stored is put aside, for whoever wants to know why; programs stay."""
     place = quote(base)
-    if is_purged:
-        return f"{remove_script(facts, cluster, base, purge=False)}rm -rf {place}/data\nrm -f {place}/member.json\n"
     aside = f"{place}/former/{member}"
+    kept = f"umask 077\nmkdir -p {place}/former\nrm -rf {aside}\nmv {place}/data {aside}\nsync {place}/former\n"
     return (
-        f"{remove_script(facts, cluster, base, purge=False)}umask 077\nmkdir -p {place}/former\n"
-        f"if [ -e {place}/data ]; then rm -rf {aside}; mv {place}/data {aside}; fi\nsync {place}/former\nrm -f {place}/member.json\n"
+        f"{_halt_script(facts, cluster, base)}if [ -e {place}/data ]; then\n{f'rm -rf {place}/data' if is_purged else kept}\nfi\n"
+        f"rm -f {place}/member.json\nrm -rf {_furnishings(place)}\n"
     )
+
+
+def _furnishings(place: str) -> str:
+    return f"{place}/current {place}/config {place}/log {place}/run"
+
+
+def _halt_script(facts: HostFacts, cluster: str, base: str) -> str:
+    """It does not run, and nothing starts it."""
+    script = stop_script(facts, cluster, base)
+    if facts.has_systemd:
+        unit = quote(unit_path(cluster))
+        return f"{script}systemctl disable -q {quote(service_of(cluster))} 2>/dev/null || :\nrm -f {unit}\nsystemctl daemon-reload\n"
+    if facts.boots:
+        lines = f"{crontab(facts)} -l | grep -vF {quote(base + '/current/supervisor.py')} || :"
+        return f"{script}{{ {lines}; }} | {crontab(facts)} -\n"
+    return script
 
 
 def prepare(wish: Wish) -> list[Step]:
