@@ -3,14 +3,21 @@
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from benchmarks.causes.scene import Scene, wait
+from coordnode.client.sync import connect
+from coordnode.errors import CoordError
+from tests.processes.members import Connection, Refused
 
 HOLD_SECONDS = 9.0
 SETTLE_SECONDS = 3.0
 BURN = "while True: pass"
+FILES_MAX = 200
 
 
 class Right(NamedTuple):
@@ -160,8 +167,6 @@ def surge(scene: Scene, seed: int) -> Right:
     """Connections that a herd of clients opens and keeps."""
     leader = scene.leader()
     address = scene.member(leader).address
-    from tests.processes.members import Connection
-
     opened = []
     try:
         for _ in range(400):
@@ -186,6 +191,159 @@ def two_at_once(scene: Scene, seed: int) -> Right:
     return Right(("slow disk", "member killed"), (_name(slow), _name(killed)))
 
 
+def loss(scene: Scene, seed: int) -> Right:
+    """Of what reaches it, two packets in five are gone."""
+    number = scene.follower(seed)
+    scene.inside(number, "iptables", "-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", "0.4", "-j", "DROP")
+    wait(HOLD_SECONDS)
+    return Right(("cut link", "slow link"), (_name(number),))
+
+
+def slow_link(scene: Scene, seed: int) -> Right:
+    """What it sends trickles."""
+    number = scene.follower(seed)
+    scene.inside(number, "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "8kbit", "burst", "1600", "latency", "3s")
+    wait(HOLD_SECONDS)
+    return Right(("slow link", "cut link"), (_name(number),))
+
+
+def watches(scene: Scene, seed: int) -> Right:
+    """One client that watches ten thousand keys."""
+    number = scene.leader() if seed % 2 else scene.follower(seed // 2)
+    with connect([scene.endpoint(number)], timeout=30) as cluster:
+        opened = [cluster.kv.watch(key=f"watched/{key}") for key in range(10_000)]
+        for one in opened:
+            one.wait_ready(60)
+        wait(HOLD_SECONDS)
+    return Right(("client surge",), ())
+
+
+def few_files(scene: Scene, seed: int) -> Right:
+    """It may open hardly more files than it has, and clients come."""
+    number = scene.follower(seed)
+    scene.restart([number], prefix=("prlimit", f"--nofile={FILES_MAX}:{FILES_MAX}"))
+    opened: list[Connection] = []
+    until = time.monotonic() + HOLD_SECONDS
+    while time.monotonic() < until:
+        with suppress(OSError, TimeoutError, Refused):
+            opened.append(Connection(scene.member(number).address))
+        wait(0.02)
+    for one in opened:
+        one.close()
+    return Right(("connections full",), (_name(number),))
+
+
+def other_version(scene: Scene, seed: int) -> Right:
+    number = scene.follower(seed)
+    scene.restart([number], source=scene.other_source())
+    wait(HOLD_SECONDS)
+    return Right(("version mismatch",), (_name(number),))
+
+
+def expired_certificate(scene: Scene, seed: int) -> Right:
+    number = scene.follower(seed)
+    scene.certify(number, days=0)
+    scene.restart([number], is_awaited=False)
+    wait(HOLD_SECONDS)
+    return Right(("certificate",), (_name(number),))
+
+
+def quorum_lost(scene: Scene, seed: int) -> Right:
+    first, second = scene.leader(), scene.follower(seed)
+    scene.member(first).kill()
+    scene.member(second).kill()
+    wait(HOLD_SECONDS)
+    return Right(("member killed", "member killed"), (_name(first), _name(second)))
+
+
+def no_names(scene: Scene, seed: int) -> Right:
+    """The others find that member's name no more, once it comes back from a restart."""
+    number = scene.follower(seed)
+    scene.forget_name(number)
+    scene.restart([number], is_awaited=False)
+    wait(HOLD_SECONDS)
+    return Right(("name resolution",), (_name(number),))
+
+
+# --- held out: first injected after the rules were frozen ---
+
+
+def stalled_disk(scene: Scene, seed: int) -> Right:
+    """Each fsync of the leader takes two and a half seconds."""
+    number = scene.leader()
+    scene.set(number, sync_us=2_500_000)
+    wait(HOLD_SECONDS)
+    scene.set(number)
+    return Right(("slow disk",), (_name(number),))
+
+
+def deaf_leader(scene: Scene, seed: int) -> Right:
+    """What the leader sends arrives, and no answer does."""
+    leader = scene.leader()
+    for number in scene.cluster.members:
+        if number != leader:
+            scene.networks.part(number, [leader])
+    wait(HOLD_SECONDS)
+    return Right(("cut link",), (_name(leader),))
+
+
+def put_surge(scene: Scene, seed: int) -> Right:
+    """Forty clients that write as fast as they can."""
+    leader = scene.leader()
+    ending = threading.Event()
+
+    def write(number: int) -> None:
+        with suppress(CoordError, OSError), connect(scene.endpoints(), timeout=10) as cluster:
+            while not ending.is_set():
+                cluster.kv.put(f"surge/{number}", b"x" * 200)
+
+    writers = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(40)]
+    for one in writers:
+        one.start()
+    wait(HOLD_SECONDS)
+    ending.set()
+    for one in writers:
+        one.join(15)
+    return Right(("client surge",), (_name(leader),))
+
+
+def drifting_clock(scene: Scene, seed: int) -> Right:
+    """It runs a fifth too fast."""
+    number = scene.follower(seed)
+    for step in range(int(HOLD_SECONDS / 0.25)):
+        scene.set(number, clock_ms=50 * step)
+        wait(0.25)
+    return Right(("clock",), (_name(number),))
+
+
+def power_cut(scene: Scene, seed: int) -> Right:
+    """All of them at once, and all come back."""
+    for one in scene.cluster.members.values():
+        one.signal(signal.SIGKILL)
+    for one in scene.cluster.members.values():
+        one.wait()
+    wait(HOLD_SECONDS / 2)
+    for number in scene.cluster.members:
+        scene.start(number)
+    wait(HOLD_SECONDS / 2)
+    return Right(("member killed",) * 3, tuple(_name(number) for number in scene.cluster.members))
+
+
+def crash_loop(scene: Scene, seed: int) -> Right:
+    """Killed as soon as it is back, four times."""
+    number = scene.follower(seed)
+    for _ in range(4):
+        scene.member(number).kill()
+        wait(1)
+        scene.start(number)
+        wait(1.5)
+    wait(SETTLE_SECONDS)
+    return Right(("member killed",), (_name(number),))
+
+
+# --- nothing is wrong ---
+
+
 def healthy(scene: Scene, seed: int) -> Right:
     wait(HOLD_SECONDS)
     return Right((), ())
@@ -198,14 +356,39 @@ def rolling_restart(scene: Scene, seed: int) -> Right:
     return Right((), ())
 
 
+def restart_one(scene: Scene, seed: int) -> Right:
+    scene.restart([scene.follower(seed) if seed % 2 else scene.leader()])
+    wait(HOLD_SECONDS / 2)
+    return Right((), ())
+
+
+def rolling_upgrade(scene: Scene, seed: int) -> Right:
+    leader, source = scene.leader(), scene.other_source()
+    scene.restart([number for number in scene.cluster.members if number != leader] + [leader], source=source)
+    wait(SETTLE_SECONDS)
+    return Right((), ())
+
+
+def backup(scene: Scene, seed: int) -> Right:
+    scene.ctl("backup", "create", str(scene.folder / "backups"))
+    wait(HOLD_SECONDS / 2)
+    return Right((), ())
+
+
 Fault = Callable[[Scene, int], Right]
 FAULTS: dict[str, Fault] = {
     one.__name__.replace("_", "-"): one
     for one in (
         *(kill_leader, kill_follower, pause_leader, pause_follower, slow_disk, failing_disk, full_disk, rotten_record, clock_jump),
         *(one_way_cut, isolated, flapping_link, cpu_hog, starved_follower, other_settings, surge, two_at_once),
+        *(loss, slow_link, watches, few_files, other_version, expired_certificate, quorum_lost, no_names),
+        *(stalled_disk, deaf_leader, put_surge, drifting_clock, power_cut, crash_loop),
     )
 }
-HEALTHY: dict[str, Fault] = {"healthy": healthy, "rolling-restart": rolling_restart}
-# Never injected, by this or in any other way, before the rules were frozen.
-HELD_OUT = ("failing-disk", "isolated", "flapping-link", "starved-follower", "surge", "two-at-once")
+HEALTHY: dict[str, Fault] = {
+    one.__name__.replace("_", "-"): one for one in (healthy, rolling_restart, restart_one, rolling_upgrade, backup)
+}
+# Held out twice: never injected, by this or in any other way, before the rules were frozen, at 5566cf0 and later at the second commit.
+HELD_OUT_FIRST = ("failing-disk", "isolated", "flapping-link", "starved-follower", "surge", "two-at-once")
+HELD_OUT = ("stalled-disk", "deaf-leader", "put-surge", "drifting-clock", "power-cut", "crash-loop")
+ALONE = ("cpu-hog", "put-surge")  # disturb whatever else runs on this machine

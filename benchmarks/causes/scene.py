@@ -5,18 +5,26 @@ Needs root and a C compiler. Everything made here goes when it is closed.
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from coordctl.authority.files import Authority
+from coordctl.local.clusters import Endpoint
+from coordctl.operations import statuses
+from coordnode import __version__
 from coordnode.client.sync import connect
+from coordnode.client.tls import VARIABLE
 from coordnode.errors import CoordError
-from tests.processes.members import Cluster, Process, wait_until
+from tests.processes.members import SOURCE, Cluster, Process, wait_until
 from tests.processes.networks import Networks
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +38,7 @@ def build(folder: Path) -> Path:
 
 
 class Scene:
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, *, with_tls: bool = False, with_names: bool = False) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="causes-")
         self.folder = Path(self._scratch.name)
         self._shim = build(self.folder)
@@ -39,8 +47,23 @@ class Scene:
         self._mounts: list[Path] = []
         self._ending = threading.Event()
         hosts = self.networks.open(members)
-        self.cluster = Cluster(self.folder, members, hosts=hosts)
+        self._names = {host: f"n{number}" for number, host in enumerate(hosts, 1)} if with_names else {}
+        self.cluster = Cluster(
+            self.folder, members, hosts=hosts, reached_at=lambda address: (self._names.get(address[0], address[0]), address[1])
+        )
         self.networks.put_inside(self.cluster)
+        self._netns = {number: one.prefix[-1] for number, one in self.cluster.members.items()}
+        self._plain_prefix = {number: one.prefix for number, one in self.cluster.members.items()}
+        if with_names:
+            for number in self.cluster.members:
+                self._write_names(number, self._names)
+        self._authority: Authority | None = None
+        if with_tls:
+            self._authority = Authority(str(self.folder / "ca"))
+            self._authority.init("causes")
+            for number in self.cluster.members:
+                self.certify(number, days=1)
+            os.environ[VARIABLE] = self._authority.client("writer", 1)  # whatever asks here is this client
         self._control: dict[int, mmap.mmap] = {}
         for number in self.cluster.members:
             path = self.folder / f"control{number}"
@@ -51,19 +74,41 @@ class Scene:
 
     # --- life ------------------------------------------------------------------------------------------------------
 
-    def start(self, number: int, *flags: str) -> None:
+    def start(self, number: int, *flags: str, prefix: Sequence[str] = (), source: str = "") -> None:
+        """`prefix`: of its command. `source`: where its program is, if it is another than ours."""
         environment = {"LD_PRELOAD": str(self._shim), "CAUSES_CONTROL": str(self.folder / f"control{number}")}
-        self.cluster.members[number].start("--name", f"n{number}", *flags, environment=environment)
+        environment |= {"PYTHONPATH": source} if source else {}
+        if self._authority is not None:
+            flags = ("--tls", str(self.folder / "ca" / "members" / f"n{number}"), *flags)
+        one = self.cluster.members[number]
+        one.prefix = [*self._plain_prefix[number], *prefix]
+        one.start("--name", f"n{number}", *flags, environment=environment)
 
     def begin(self) -> None:
         for number, one in self.cluster.members.items():
             self.start(number, *(["--adopt"] if one.folder in self._mounts else []))
-        self.cluster.wait_ready()
+        for number in self.cluster.members:
+            wait_until(lambda number=number: self._status(number).get("ready"), f"n{number} is ready")  # type: ignore[misc]
         self.leader()
         self._writer.start()
 
+    def _status(self, number: int) -> dict[str, Any]:
+        [found] = statuses.ask([Endpoint(self.endpoint(number))], 5)
+        return found.status or {}
+
     def leader(self) -> int:
-        return self.cluster.leader().member
+        def look() -> int | None:
+            found = {number: self._status(number) for number, one in self.cluster.members.items() if not one.has_ended()}
+            return next((number for number, one in found.items() if one.get("role") == "leader" and one["ready"]), None)
+
+        return wait_until(look, "a member leads")
+
+    def endpoint(self, number: int) -> str:
+        host, port = self.cluster.members[number].address
+        return f"{host}:{port}"
+
+    def endpoints(self) -> list[str]:
+        return [self.endpoint(number) for number in self.cluster.members]
 
     def follower(self, of: int) -> int:
         """`of`: which of them."""
@@ -72,10 +117,9 @@ class Scene:
 
     def _write(self) -> None:
         """At a steady pace, whatever becomes of it."""
-        endpoints = [f"{one.address[0]}:{one.address[1]}" for one in self.cluster.members.values()]
         while not self._ending.is_set():
             try:
-                with connect(endpoints) as cluster:
+                with connect(self.endpoints()) as cluster:
                     while not self._ending.wait(1 / WRITES_PER_SECOND):
                         cluster.kv.put("color", "blue")
             except (CoordError, OSError):
@@ -90,6 +134,7 @@ class Scene:
 
     def close(self) -> None:
         self._ending.set()
+        os.environ.pop(VARIABLE, None)
         for other in self._others:
             other.kill()
             other.wait()
@@ -103,6 +148,8 @@ class Scene:
             while os.path.ismount(path) and subprocess.run(["umount", str(path)], check=False).returncode == 0:
                 pass  # namespaces of members may have handed it back
         self.networks.close()
+        for space in self._netns.values():
+            shutil.rmtree(f"/etc/netns/{space}", ignore_errors=True)
         self._scratch.cleanup()
 
     # --- faults ----------------------------------------------------------------------------------------------------
@@ -126,12 +173,49 @@ class Scene:
             other.wait()
         self._others.clear()
 
-    def restart(self, numbers: Sequence[int], *flags: str) -> None:
+    def restart(self, numbers: Sequence[int], *flags: str, prefix: Sequence[str] = (), source: str = "", is_awaited: bool = True) -> None:
         for number in numbers:
             self.signal(number, signal.SIGTERM)
             self.member(number).wait()
-            self.start(number, *flags)
-            wait_until(self.member(number).is_ready, f"n{number} is ready")
+            self.start(number, *flags, prefix=prefix, source=source)
+            if is_awaited:
+                wait_until(lambda number=number: self._status(number).get("ready"), f"n{number} is ready")  # type: ignore[misc]
+
+    def inside(self, number: int, *command: str) -> None:
+        """On its host, as it were."""
+        subprocess.run(["ip", "netns", "exec", self._netns[number], *command], check=True, capture_output=True)
+
+    def ctl(self, *arguments: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
+        environment = kept | {"PYTHONPATH": str(SOURCE), "COORD_ENDPOINTS": ",".join(self.endpoints())}
+        subprocess.run([sys.executable, "-m", "coordctl", *arguments], env=environment, check=True, capture_output=True)
+
+    def other_source(self) -> str:
+        """The same program, called another version."""
+        target = self.folder / "other" / "coordnode"
+        if not target.exists():
+            shutil.copytree(SOURCE / "coordnode", target, ignore=shutil.ignore_patterns("__pycache__"))
+            (target / "__init__.py").write_text((target / "__init__.py").read_text().replace(__version__, "9.9.9"))
+        return str(target.parent)
+
+    def certify(self, number: int, *, days: int) -> None:
+        """`days` 0: it has just expired."""
+        assert self._authority is not None
+        self._authority.member(f"n{number}", number, days, renew=True)
+
+    def forget_name(self, number: int) -> None:
+        """The others cannot find out any more where it is."""
+        left = {host: name for host, name in self._names.items() if name != f"n{number}"}
+        for other in self.cluster.members:
+            if other != number:
+                self._write_names(other, left)
+
+    def _write_names(self, number: int, names: Mapping[str, str]) -> None:
+        """In place: it is mounted over the member's own."""
+        folder = Path(f"/etc/netns/{self._netns[number]}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{host} {name}\n" for host, name in names.items()))
+        (folder / "resolv.conf").write_text("")
 
     def small_disk(self, number: int, mebibytes: int) -> Path:
         """Its folder moves to a file system of that size; only before it starts."""

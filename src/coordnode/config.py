@@ -85,6 +85,7 @@ OWN = (
     "log_bytes_max",
     "adopt",
     "dial",
+    "tls",
 )  # differ between members
 
 

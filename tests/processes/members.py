@@ -102,6 +102,9 @@ class Process:
         self.running = None
         return code
 
+    def has_ended(self) -> bool:
+        return self.running is None or self.running.poll() is not None
+
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
         self.wait()

@@ -48,6 +48,7 @@ FLOORS: Mapping[str, float] = {
     "pulse.round_trip_ms": 20,
     "pulse.behind": 500,
     "pulse.connections": 100,
+    "pulse.refused": 3,
     "pulse.asks": 200,
     "pulse.waited_ms": 250,
     "pulse.cpu_ms": 500,

@@ -263,7 +263,8 @@ def links(evidence: Evidence) -> Iterator[Hypothesis]:
         sign
         for sign in evidence.signs("pulse.round_trip_ms")
         if not any(
-            abs(other.onset_ms - sign.onset_ms) <= NEAR_MS for other in evidence.signs("pulse.waited_ms", "pulse.late_worst_ms", *SURGE)
+            abs(other.onset_ms - sign.onset_ms) <= NEAR_MS and sign.now < 3 * other.now
+            for other in evidence.signs("pulse.waited_ms", "pulse.late_worst_ms", *SURGE)
         )
         and not evidence.was_gone(sign.kind.rpartition(".")[2], sign.onset_ms)
     ]
@@ -317,10 +318,34 @@ def settings(evidence: Evidence) -> Iterator[Hypothesis]:
         since = max((now[member][0] for member in odd), default=evidence.side.window.from_ms)
         sentence = f"{', '.join(odd)} runs with other {words} than the others" if odd else f"members differ in their {words}"
         yield told(cause, odd or tuple(sorted(now)), since, HIGH, sentence, lines)
+
+
+def refused(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Members that will not have each other: whose name, certificate or version most of them complain of."""
+    by_cause: dict[str, list[Act]] = {}
     for act in evidence.told("peer_refused"):
-        sentence = f"{act.member} was refused by {evidence.name(act.fields.get('peer'))}: {act.fields.get('reason')}"
-        yield told("version mismatch", (act.member,), act.at_ms, MEDIUM, sentence, [evidence.line(act)])
-        return
+        reason = str(act.fields.get("reason"))
+        cause = "certificate" if reason.startswith("TLS:") else "name resolution" if "is not found" in reason else "version mismatch"
+        by_cause.setdefault(cause, []).append(act)
+    for cause, acts in by_cause.items():
+        named = [(act.member, evidence.name(act.fields.get("peer"))) for act in acts]
+        accused = [peer for _, peer in named] if cause != "version mismatch" else [member for member, _ in named]
+        guilty = max(sorted(set(accused)), key=accused.count)
+        first = acts[0]
+        sentence = f"{first.member} and {evidence.name(first.fields.get('peer'))} do not get together: {first.fields.get('reason')}"
+        if cause == "certificate":
+            sentence = f"the certificate of {guilty} is refused: {first.fields.get('reason')}"
+        elif cause == "name resolution":
+            sentence = f"the name of {guilty} is not found by {', '.join(sorted({member for member, _ in named}))}"
+        sure = MEDIUM if cause == "version mismatch" else HIGH
+        yield told(cause, (guilty,), first.at_ms, sure, sentence, list(map(evidence.line, acts[:EVIDENCE_MAX])))
+
+
+def crowded(evidence: Evidence) -> Iterator[Hypothesis]:
+    for member, signs in _by_member(evidence.signs("pulse.refused")).items():
+        sentence = f"{member} refuses clients: as many connections are open as it may have, or as its limit of open files allows"
+        lines = [evidence.number(sign) for sign in (*signs, *evidence.signs("pulse.connections", "pulse.files", member=member))]
+        yield told("connections full", (member,), signs[0].onset_ms, HIGH, sentence, lines)
 
 
 def storm(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -333,5 +358,6 @@ def storm(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 RULES: tuple[Rule, ...] = (
-    ended, handed_over, rotten, states, disk_full, slow_disk, starved, interrupted, memory, clocks, links, surge, settings, storm,
+    ended, handed_over, rotten, states, disk_full, slow_disk, starved, interrupted, memory, clocks,
+    links, crowded, surge, settings, refused, storm,
 )  # fmt: skip

@@ -5,6 +5,7 @@ Nothing is kept for a member that cannot be reached: raft sends again what matte
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -155,6 +156,8 @@ class PeerLink:
                 self._on_refused(error.sentence)
             except ssl.SSLError as error:
                 self._on_refused(f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}")
+            except socket.gaierror as error:
+                self._on_refused(f"its name {self.address.host} is not found: {error.strerror or error}")
             except (OSError, TimeoutError):
                 pass  # nobody is there: the usual reason to try again
             finally:

@@ -101,13 +101,13 @@ class Member:
         self._driver = Driver(self.replica, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
         self.clients = Clients(self, limits)
-        self.observer.pulse.follow(self.clients.traffic, told_settings(config)["config_hash"])
         ours = Ours(
             opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls), config.replaces
         )
         self._show = show
         self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling())
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)
+        self.observer.pulse.follow(self.clients.traffic, self.door.refusals, told_settings(config)["config_hash"])
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)
         self.door.on_member = self._on_member_hello
         self.door.on_member_lost = self._on_connection_ended

@@ -1,9 +1,11 @@
 """Once a second: how the second was, for the flight recorder, and who does not answer this leader. Costs no request anything."""
 
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from coordnode import __version__
+from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
 from coordnode.net.clients import ClientTraffic
 from coordnode.node.commits import Commits
@@ -73,10 +75,13 @@ class Pulse:
         self._cpu_s = time.process_time()
         self._waited_s = loop_waited_seconds() or 0.0
         self._traffic = ClientTraffic()
+        self._refusals: Mapping[str, int] = {}
+        self._refused = 0
         self._config_hash = ""
 
-    def follow(self, traffic: ClientTraffic, config_hash: str) -> None:
+    def follow(self, traffic: ClientTraffic, refusals: Mapping[str, int], config_hash: str) -> None:
         self._traffic = traffic
+        self._refusals = refusals
         self._config_hash = config_hash
 
     def maybe_tell(self, now_ns: int) -> None:
@@ -90,7 +95,7 @@ class Pulse:
             since.advance()
         self._look_at_peers(leads, took_ns)
         cpu_s, waited_s = time.process_time(), loop_waited_seconds() or 0.0
-        asks = self._traffic.asks
+        asks, refused = self._traffic.asks, self._refusals.get(Overloaded.__name__, 0)
         host = host_now()
         last = raft.log.last_index()
         digest_index, digest = self._replica.checkpoint()
@@ -115,6 +120,7 @@ class Pulse:
             round_trip_ms={str(peer): since.mean_ms for peer, since in sorted(self._peers.items())} if leads else {},
             behind={str(peer): last - progress.match for peer, progress in sorted(raft.progress.items())} if leads else {},
             connections=self._traffic.connections,
+            refused=refused - self._refused,
             asks=asks - self._asks,
             cpu_ms=round((cpu_s - self._cpu_s) * 1_000),
             waited_ms=round((waited_s - self._waited_s) * 1_000),
@@ -126,6 +132,7 @@ class Pulse:
             digest=digest,
         )
         self._cpu_s, self._waited_s, self._asks, self._led = cpu_s, waited_s, asks, leads
+        self._refused = refused
 
     def _look_at_peers(self, leads: bool, took_ns: int) -> None:
         for peer, durations in self._round_trips.by_peer.items():

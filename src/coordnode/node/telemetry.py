@@ -47,6 +47,7 @@ PULSE: dict[str, str] = {
     "round_trip_ms": "from a heartbeat to its answer, by peer, on the leader",
     "behind": "log entries that a peer has not acknowledged, by peer, on the leader",
     "connections": "clients",
+    "refused": "connections, because as many are open as may be",
     "asks": "from clients",
     "cpu_ms": "used by this process",
     "waited_ms": "its loop could have run, and others had the CPU",
@@ -87,7 +88,7 @@ CATALOGUE: dict[str, Kind] = {
     # members
     "peer_up": Kind(INFO, ("peer", "build"), "our connection to a member stands"),
     "peer_lost": Kind(WARNING, ("peer", "reason"), "our connection to a member ended"),
-    "peer_refused": Kind(ERROR, ("peer", "reason"), "a member will not have us, or is not who it should be"),
+    "peer_refused": Kind(ERROR, ("peer", "reason"), "a member will not have us, is not who it should be, or is not found by its name"),
     "peer_silent": Kind(WARNING, ("peer",), "a member does not answer the leader's heartbeats, whether or not a connection stands"),
     "peer_heard": Kind(INFO, ("peer", "silent_ms"), "it answers again"),
     # storage

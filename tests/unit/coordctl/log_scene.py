@@ -86,7 +86,16 @@ class Scene:
             **{"build": "0.1.0", "config_hash": "0badcafe", "role": "follower", "leader": IDS[self.leader], "uptime_ms": round(at * 1000)},
             **{"took_ms": 1000, "commits": 20, "commit_ms": 3 * noise, "commit_worst_ms": 10, "syncs": 20, "sync_ms": noise},
             **{"sync_worst_ms": 5, "turns": 60, "turn_ms": 0.2, "turn_worst_ms": 5, "late_worst_ms": 10, "round_trip_ms": {}, "behind": {}},
-            **{"connections": 10, "asks": 20, "cpu_ms": 50, "waited_ms": 5, "rss_kib": 60_000, "files": 30, "pressure": [5.0, 1.0, 0.0]},
+            **{
+                "connections": 10,
+                "refused": 0,
+                "asks": 20,
+                "cpu_ms": 50,
+                "waited_ms": 5,
+                "rss_kib": 60_000,
+                "files": 30,
+                "pressure": [5.0, 1.0, 0.0],
+            },
             "host_free_kib": 8_000_000,
         }
         if member == self.leader:

@@ -117,7 +117,35 @@ def differs(scene: Scene) -> tuple[str, str]:
     return "states differ", "n2"
 
 
-CAUSES = [killed, killed_and_back, paused, failed, slow, full, starved, interrupted, cut, rotten, other_settings, surge, differs]
+def expired(scene: Scene) -> tuple[str, str]:
+    for second, member in ((100, "n1"), (100.2, "n2")):
+        scene.tell(second, member, "peer_refused", "error", peer=IDS["n3"], reason="TLS: certificate has expired")
+    return "certificate", "n3"
+
+
+def nameless(scene: Scene) -> tuple[str, str]:
+    for second, member in ((100, "n1"), (100.2, "n3")):
+        scene.tell(second, member, "peer_refused", "error", peer=IDS["n2"], reason="its name db2 is not found: no such name")
+    return "name resolution", "n2"
+
+
+def crowded(scene: Scene) -> tuple[str, str]:
+    scene.set("n2", "refused", 95, 120, 40)
+    scene.set("n2", "connections", 95, 120, 500)
+    return "connections full", "n2"
+
+
+def far(scene: Scene) -> tuple[str, str]:
+    """Though others took some CPU at that time: that is not what takes seconds."""
+    scene.set("n1", "round_trip_ms", 95, 120, {str(IDS["n2"]): 2_000.0, str(IDS["n3"]): 1.0})
+    scene.set("n1", "waited_ms", 95, 96, 400)
+    return "slow link", "n2"
+
+
+CAUSES = [
+    *(killed, killed_and_back, paused, failed, slow, full, starved, interrupted, cut, rotten, other_settings, surge, differs),
+    *(expired, nameless, crowded, far),
+]
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.__name__)

@@ -138,6 +138,15 @@ def test_whoever_is_not_the_member_we_want_is_named_once() -> None:
     run(story)
 
 
+def test_a_name_that_is_not_found_is_told_once() -> None:
+    async def story(peers: Peers, told: Told) -> None:
+        peers.set_members({MemberId(2): Address("nowhere.invalid", 7001)})
+        await until(lambda: told.refused)
+        assert told.refused[0].startswith("its name nowhere.invalid is not found: ")
+
+    run(story)
+
+
 def test_members_come_and_go_with_the_configuration() -> None:
     async def story(peers: Peers, told: Told) -> None:
         other = await Other().open()

@@ -37,7 +37,8 @@ class Leader:
         self.replica = leading()
         self.pulse = Pulse(self.replica, self.telemetry, self.watched)
         self.traffic = ClientTraffic()
-        self.pulse.follow(self.traffic, "0badcafe")
+        self.refusals: dict[str, int] = {}
+        self.pulse.follow(self.traffic, self.refusals, "0badcafe")
         self.now_ns = self.pulse._told_ns
 
     def second(self, *answering: MemberId, seconds: float = 1) -> None:
@@ -71,6 +72,7 @@ def test_a_histogram_since_it_was_last_asked() -> None:
 def test_each_second_is_told_once() -> None:
     leader = Leader()
     leader.traffic.asks, leader.traffic.connections = 12, 3
+    leader.refusals["Overloaded"] = 5
     leader.watched.syncs.observe(4 * MS)
     leader.second(TWO, THREE)
     leader.pulse.maybe_tell(leader.now_ns + 999 * MS)
@@ -79,6 +81,7 @@ def test_each_second_is_told_once() -> None:
     assert list(first)[-len(PULSE) :] == list(PULSE)
     assert (first["event"], first["config_hash"], first["role"], first["took_ms"]) == ("pulse", "0badcafe", "leader", 1_000)
     assert (first["asks"], first["connections"], first["syncs"], first["sync_ms"]) == (12, 3, 1, 4)
+    assert (first["refused"], second["refused"]) == (5, 0)
     assert (second["asks"], second["syncs"], second["sync_ms"]) == (0, 0, 0)
     assert first["round_trip_ms"] == {"2": 3, "3": 3}
     assert first["rss_kib"] > 1_000
