@@ -244,7 +244,9 @@ def test_all_is_there_again_after_everything_was_destroyed_and_no_old_token_coun
     rehearsed = valid(home.ctl("restore", path, "--dry-run", "-o", "json", code=1))
     assert not (home.state / "local").exists()
     made = valid(home.ctl("restore", path, "-o", "json"))
-    assert (made["outcome"], made["replaces"], made["index"]) == ("restored", old_cluster.cluster, rehearsed["index"])
+    state = made["state"]
+    assert isinstance(state, dict)
+    assert (made["outcome"], state["replaces"], state["index"]) == ("done", old_cluster.cluster, rehearsed["state"]["index"])  # type: ignore[index]
     assert home.ctl("session", "ls", code=None) in ("", "no session\n")
     with connect(addresses(home)) as client:
         assert everything(client) == before
@@ -259,13 +261,13 @@ def test_all_is_there_again_after_everything_was_destroyed_and_no_old_token_coun
         new = client.lock("job")
         new.acquire()
         assert new.token > max(old)
-        assert new.token >= made["first_token"]  # type: ignore[operator]
+        assert new.token >= state["first_token"]
         assert home.run("fence", "admit", "--file", fence, str(new.token)).returncode == 0
         assert home.run("fence", "admit", "--file", fence, str(max(old))).returncode == 76
         assert b"letter 2" in [task.payload for task in client.queue("mail").take(3)]
     refused = greeted(addresses(home)[0], old_cluster.cluster)
     assert isinstance(refused, ClusterReplaced)
-    assert f"cluster {old_cluster.cluster} was replaced by {made['cluster_id']}" in refused.sentence
+    assert f"cluster {old_cluster.cluster} was replaced by {state['cluster_id']}" in refused.sentence
     assert valid(home.ctl("health", "-o", "json"))["exit_code"] == 0
     home.ctl("down")
     home.ctl("up")  # it is a cluster like any other

@@ -10,15 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coordctl.facts.members import ClusterFacts, MemberFacts
-from coordctl.local import fleet
 from coordctl.local.clusters import Endpoint, LocalCluster
-from coordctl.operations import backups, statuses
+from coordctl.operations import archiving, backups, statuses
 from coordctl.results.backup import BackupCreated
 from coordnode.archives.format import Seal, add_seal
 from coordnode.archives.replaying import Replayed, replay
-from coordnode.archives.taking import take
+from coordnode.client.tls import VARIABLE
 from coordnode.errors import BadRequest, CoordError, Unreachable
-from coordnode.storage.reader import open_reader
 
 ASK_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
@@ -36,13 +34,15 @@ def create(cluster: LocalCluster, *, folder: str, member: str, keep: int, timeou
     began = time.monotonic()
     where = folder or backups.folder_of(cluster.name)
     os.makedirs(where, mode=0o700, exist_ok=True)
+    if cluster.tls:
+        os.environ.setdefault(VARIABLE, cluster.tls)
     source = chosen_member(cluster.endpoints(), member, began + timeout_seconds)
     assert source.status is not None
     index, digest = source.status["applied"], source.status["applied_digest"]
     stem = os.path.join(where, f"{cluster.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{index}")
     beside = f"{stem}.{os.getpid()}{backups.UNVERIFIED}"
     say(f"taking the state at index {index} from {source.name}")
-    _take(cluster, source.name, beside, index)
+    archiving.take(cluster, source.name, beside, index)
     say("reading it again")
     try:
         replayed = replay(beside)
@@ -115,11 +115,6 @@ def _known_leader(facts: ClusterFacts) -> dict[str, Any] | None:
     followed = {one.member for one in facts.answered if one.status is not None and one.status["term"] == leader["term"]}
     is_known = all(2 * sum(voter in followed for voter in voters) > len(voters) for voters in (facts.voters(), facts.outgoing()) if voters)
     return leader if is_known else None
-
-
-def _take(cluster: LocalCluster, name: str, path: str, through: int) -> None:
-    member = next(one for one in cluster.members if one.name == name)
-    take(open_reader(fleet.data_folder(cluster, member)), path, through=through, cluster_name=cluster.name)
 
 
 def _sync_folder(folder: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from coordctl.facts import preflight
 from coordctl.facts.preflight import REMARK, STOPS
-from coordctl.inventory.model import Inventory
+from coordctl.inventory.model import Host, Inventory
 from coordctl.operations import identities, looking, outcomes
 from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Plan, Say
@@ -19,9 +19,11 @@ from coordctl.steps import member as steps
 
 
 class Deployment:
+    VERB = "deploy"
+
     def __init__(self, inventory: Inventory, reason: str, say: Say) -> None:
         self.inventory = inventory
-        self.fleet = Fleet(inventory, "deploy", reason)
+        self.fleet = Fleet(inventory, self.VERB, reason)
         self.noted: list[Noted] = []
         self._hosting = Hosting(self.fleet, say)
         self._say = say
@@ -33,12 +35,12 @@ class Deployment:
             self._say(f"asking {len(self.inventory.hosts)} hosts")
             fleet.connect(self.inventory.hosts)
             fleet.ask()
-            fleet.narrow(identities.hosts_of(self.inventory, identities.known(self.inventory, fleet.facts)))
+            fleet.narrow(self._members())
             self._note(looking.at_hosts(fleet))
             self._note(_left_out(self.inventory, [host.name for host in fleet.hosts]))
             if fleet.failed or any(one.level == STOPS for one in self.noted):
                 return self._ended_early()
-            ids = identities.found(self.inventory, fleet.facts, keep=not dry_run)
+            ids = self._identify(keep=not dry_run)
             plans = self._hosting.plans(fleet.hosts, ids, is_dry=dry_run)
             self._note(_keeping(self._hosting))
             changing = {name: plan for name, plan in plans.items() if plan.says()}
@@ -56,6 +58,12 @@ class Deployment:
         finally:
             fleet.close()
 
+    def _members(self) -> tuple[Host, ...]:
+        return identities.hosts_of(self.inventory, identities.known(self.inventory, self.fleet.facts))
+
+    def _identify(self, *, keep: bool) -> Ids:
+        return identities.found(self.inventory, self.fleet.facts, keep=keep)
+
     def _note(self, found: Sequence[preflight.Found]) -> None:
         for one in found:
             noted = Noted(host=one.host, level=one.level, sentence=one.sentence, remedy=one.remedy)  # type: ignore[arg-type]
@@ -68,6 +76,7 @@ class Deployment:
         fleet, hosting = self.fleet, self._hosting
         runs = any(facts.running is not None for facts in fleet.facts.values())
         hosting.send(changing)
+        hosting.send_backup(changing, ids.archive)
         hosting.apply({name: plan.prepare for name, plan in changing.items() if plan.prepare and name not in fleet.failed}, "prepare")
         if not fleet.failed:
             identities.note_made(self.inventory, ids, [host.name for host in fleet.hosts])

@@ -1,6 +1,7 @@
 """What a host gets so that it runs a member: a build for its Python, certificates, settings, state. Planned, sent, carried out."""
 
 import ipaddress
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,9 +18,12 @@ from coordctl.operations.identities import Ids
 from coordctl.steps import member as steps
 from coordctl.steps.member import File, Step, Wish
 from coordctl.transport.base import Script
+from coordnode.errors import BadRequest
 
 APPLY_SECONDS = 180.0
 SEND_SECONDS = 120.0
+SEND_BACKUP_SECONDS = 900.0
+BACKUP = ".coordctl-restored.backup"
 
 Say = Callable[[str], None]
 
@@ -100,15 +104,17 @@ class Hosting:
             init.append("--join")
         else:
             init += ["--created", str(ids.created)]
+            if ids.archive:
+                init += ["--from", _place_of(BACKUP, facts)]
             for name, contact in ids.contacts.items():
                 init += ["--contact", f"{ids.members[name]}={contact}"]
         if "segment" in host.settings:
             init += ["--segment", host.settings["segment"]]
-        archive = f".coordctl-{build.version}.tar.gz"
-        home = archive if not facts.is_root else f"/var/tmp/{archive}"
+        archive = _place_of(f".coordctl-{build.version}.tar.gz", facts)
         marker = marker_of(host.name, self.inventory.name, ids)
         version = self.kept.get(host.name, build.version)
-        return Wish(self.inventory.name, facts.base, version, home, build.sha256, tuple(files), tuple(init), marker)
+        digest = 0 if joins or not ids.archive else ids.digest
+        return Wish(self.inventory.name, facts.base, version, archive, build.sha256, tuple(files), tuple(init), marker, digest)
 
     # --- the work --------------------------------------------------------------------------------------------------
 
@@ -121,6 +127,26 @@ class Hosting:
             list(sending),
             lambda transport: transport.put(sending[transport.host].build.archive, sending[transport.host].wish.archive, SEND_SECONDS),
             SEND_SECONDS,
+        )
+
+    def send_backup(self, plans: Mapping[str, Plan], path: str) -> None:
+        """To where members are to be made of it."""
+        facts = self.fleet.facts
+        sending = [
+            name for name, plan in plans.items() if plan.wish.digest and any(isinstance(step, steps.Founded) for step in plan.prepare)
+        ]
+        if not sending:
+            return
+        self._say(f"sending {os.path.basename(path)} to {', '.join(sending)}")
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise BadRequest(f"{path}, which members are to be made of, cannot be read: {error.strerror}: put it back") from None
+        self.fleet.at_each(
+            sending,
+            lambda transport: transport.put(content, _place_of(BACKUP, facts[transport.host]), SEND_BACKUP_SECONDS),
+            SEND_BACKUP_SECONDS,
         )
 
     def apply(self, by_host: Mapping[str, list[Step]], phase: str) -> None:
@@ -141,11 +167,17 @@ def _kept(all_facts: Mapping[str, HostFacts], builds: Mapping[str, Build]) -> di
     return {name: one.current for name, one in all_facts.items() if one.current and one.current != builds[one.target].version}
 
 
+def _place_of(name: str, facts: HostFacts) -> str:
+    """Of what is sent: whoever logs in may write there, and whoever runs scripts may read."""
+    return name if not facts.is_root else f"/var/tmp/{name}"
+
+
 def marker_of(name: str, cluster_name: str, ids: Ids) -> dict[str, object]:
     """What a host is told of itself and the others, for an operator who lost, or never had, what was written down."""
     return {
         **{"format": 1, "name": name, "member": ids.members[name], "cluster": ids.cluster, "cluster_name": cluster_name},
         **{"created": ids.created, "members": ids.members, "contacts": ids.contacts, "edition": ids.edition, "former": ids.former},
+        **({"replaces": ids.replaces} if ids.replaces else {}),
     }
 
 
@@ -160,6 +192,7 @@ def _config(inventory: Inventory, host: Host, base: str, ids: Ids) -> str:
         "listen": listen,
         "advertise": host.endpoint,
         "log-file": f"{base}/log/events",
+        **({"replaces": ",".join(map(str, ids.replaces))} if ids.replaces else {}),
         **({"tls": f"{base}/config/tls"} if inventory.tls else {"accept": "plaintext"}),
         **host.settings,
     }

@@ -30,12 +30,18 @@ class Ids(NamedTuple):
     made: list[str]  # hosts whose member exists, and is never made again
     edition: int  # grows with each change of members: whoever has the highest knows best
     former: dict[str, str]  # id -> host: members that left, or are on their way out, and never come back
+    replaces: list[int]  # clusters whose place it took by a restore
+    archive: str  # the backup whose state its founders begin with; "": none
+    digest: int  # of that state
 
     def changed(self, members: Mapping[str, int]) -> "Ids":
         """The next edition; whoever is in it no more is a former one."""
         gone = {str(number): name for name, number in self.members.items() if members.get(name) != number}
         made = [name for name in self.made if self.members.get(name) == members.get(name)]
         return self._replace(members=dict(members), made=made, edition=self.edition + 1, former=self.former | gone)
+
+    def is_made(self) -> bool:
+        return set(self.made) >= set(self.members)
 
     def names(self) -> dict[int, str]:
         return {int(number): name for number, name in self.former.items()} | {number: name for name, number in self.members.items()}
@@ -59,7 +65,8 @@ def known(inventory: Inventory, all_facts: Mapping[str, HostFacts]) -> Ids | Non
                 f"for cluster {newest.cluster}: name another folder in the inventory, or remove that one with `coordctl destroy --purge`"
             )
         if newest is None or told.edition > newest.edition:
-            newest = told._replace(made=newest.made if newest is not None else [])
+            here = newest or told
+            newest = told._replace(made=here.made, archive=here.archive, digest=here.digest)
     if newest is None:
         return None
     for name, facts in all_facts.items():
@@ -72,13 +79,17 @@ def found(inventory: Inventory, all_facts: Mapping[str, HostFacts], *, keep: boo
     """Those that are known; else new ones, written down before anything is made."""
     ids = known(inventory, all_facts)
     if ids is None:
-        members = {host.name: new_id() for host in inventory.voters()}
-        contacts = {host.name: host.endpoint for host in inventory.voters()}
-        ids = Ids(new_id(), int(time.time()), members, contacts, [], 0, {})
+        ids = drawn(inventory)
     _check(inventory, all_facts, ids)
     if keep:
         write(inventory, ids)
     return ids
+
+
+def drawn(inventory: Inventory) -> Ids:
+    members = {host.name: new_id() for host in inventory.voters()}
+    contacts = {host.name: host.endpoint for host in inventory.voters()}
+    return Ids(new_id(), int(time.time()), members, contacts, [], 0, {}, [], "", 0)
 
 
 def hosts_of(inventory: Inventory, ids: Ids | None) -> tuple[Host, ...]:
@@ -113,7 +124,7 @@ def _remedy(name: str) -> str:
 
 
 def _of_marker(marker: Mapping[str, Any]) -> Ids:
-    more = (marker.get("edition", 0), dict(marker.get("former", {})))
+    more = (marker.get("edition", 0), dict(marker.get("former", {})), list(marker.get("replaces", ())), "", 0)
     return Ids(marker["cluster"], marker["created"], dict(marker["members"]), dict(marker["contacts"]), [], *more)
 
 
@@ -123,7 +134,13 @@ def written(inventory: Inventory) -> Ids | None:
     try:
         with open(path, encoding="utf-8") as file:
             found: Any = json.load(file)
-        more = (found.get("edition", 0), found.get("former", {}))
+        more = (
+            found.get("edition", 0),
+            found.get("former", {}),
+            found.get("replaces", []),
+            found.get("archive", ""),
+            found.get("digest", 0),
+        )
         return Ids(found["cluster"], found["created"], found["members"], found["contacts"], found["made"], *more)
     except FileNotFoundError:
         return None

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from coordctl.local import clusters, fleet
 from coordctl.operations import local
-from coordctl.results.backup import Restored
+from coordctl.results.backup import Restored, RestoredState
+from coordctl.results.deploy import HostDone, Outcome
 from coordnode.archives.format import About, Seal, read_about, read_seal
 from coordnode.errors import BadRequest, LevelMissing, RecordError
 
@@ -75,23 +76,38 @@ def restore_here(path: str, folder: str, nodes: int, *, dry_run: bool, timeout_s
             clusters.write(planned)
             fleet.make(planned, digest=rehearsed.digest)
         local.up(folder, nodes, timeout_seconds)
-    return told(path, rehearsed, drawn.name, [member.name for member in drawn.members], drawn.cluster, dry_run=dry_run, began=began)
-
-
-def told(path: str, rehearsed: Rehearsed, name: str, members: list[str], cluster: int, *, dry_run: bool, began: float) -> Restored:
+    outcome: Outcome = "would change" if dry_run else "done"
+    steps = ["make its state from the backup", "start it"]
     return Restored(
-        outcome="would restore" if dry_run else "restored",
+        outcome=outcome,
         exit_code=1 if dry_run else 0,
+        cluster=drawn.name,
+        sentence=told(rehearsed, drawn.cluster),
+        hosts=[HostDone(name=member.name, outcome=outcome, steps=steps, trouble="") for member in drawn.members],
+        noted=[],
+        elapsed_ms=int((time.monotonic() - began) * 1000),
         backup=path,
-        taken_unix_s=rehearsed.about.taken_unix_s,
-        cluster=name,
+        state=state_of(rehearsed, drawn.cluster),
+    )
+
+
+def told(rehearsed: Rehearsed, cluster: int) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(rehearsed.about.taken_unix_s))
+    over = "1 session is over" if rehearsed.seal.sessions == 1 else f"{rehearsed.seal.sessions} sessions are over"
+    return (
+        f"the state of {when}, revision {rehearsed.revision}; {over}; the first token is {rehearsed.token}; "
+        f"cluster {cluster} in place of {rehearsed.about.cluster}"
+    )
+
+
+def state_of(rehearsed: Rehearsed, cluster: int) -> RestoredState:
+    return RestoredState(
         cluster_id=cluster,
         replaces=rehearsed.about.cluster,
-        members=members,
+        taken_unix_s=rehearsed.about.taken_unix_s,
         index=rehearsed.applied,
         revision=rehearsed.revision,
         digest=f"{rehearsed.digest:016x}",
         first_token=rehearsed.token,
         sessions_over=rehearsed.seal.sessions,
-        elapsed_ms=int((time.monotonic() - began) * 1000),
     )

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from coordctl.results.deploy import FleetDone
+
 
 class FoundBackup(msgspec.Struct, frozen=True, kw_only=True):
     path: str
@@ -53,19 +55,18 @@ class BackupVerified(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_ms: int
 
 
-class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    schema: Literal["coordctl.restore/1"] = "coordctl.restore/1"
-    outcome: Literal["restored", "would restore"]
-    exit_code: Literal[0, 1]
-    backup: str
-    taken_unix_s: int
-    cluster: str
+class RestoredState(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: int
     replaces: int  # the cluster that the backup was taken of: its clients are refused by name
-    members: list[str]
+    taken_unix_s: int
     index: int
     revision: int
-    digest: str  # of the state that the members began with; what the rehearsal came to
+    digest: str  # of the state that the members begin with; what the rehearsal came to
     first_token: int  # above all that the old cluster can have granted
     sessions_over: int
-    elapsed_ms: int
+
+
+class Restored(FleetDone, frozen=True, kw_only=True):
+    schema: Literal["coordctl.restore/1"] = "coordctl.restore/1"
+    backup: str
+    state: RestoredState | None  # null: it was refused before a rehearsal

@@ -36,6 +36,7 @@ class Wish(NamedTuple):
     files: tuple[File, ...]
     init: tuple[str, ...]  # arguments of `coordnode init`; empty: its state comes from a running cluster
     marker: dict[str, object]
+    digest: int = 0  # of the state that it begins with, where that is a backup's
 
     @property
     def service(self) -> str:
@@ -133,7 +134,8 @@ class Founded(NamedTuple):
     wish: Wish
 
     def says(self) -> str:
-        return f"make the state of member {self.wish.marker['name']}"
+        from_backup = " from the backup" if self.wish.digest else ""
+        return f"make the state of member {self.wish.marker['name']}{from_backup}"
 
     def needed(self, facts: HostFacts) -> bool:
         return facts.marker is None
@@ -142,8 +144,18 @@ class Founded(NamedTuple):
         wish = self.wish
         python = f"PYTHONPATH={quote(wish.base)}/versions/{wish.version}/lib {quote(facts.python)} -sSP -m coordnode"
         owned = f"chown -R {ACCOUNT}: {quote(wish.base)}/data\n" if facts.is_root else ""
-        made = f"{python} {' '.join(map(quote, wish.init))} > /dev/null\n" if wish.init else ""
-        return f"umask 077\n{made}{owned}umask 022\n{_mark(wish.base, wish.marker)}"
+        made = f"made=$({python} {' '.join(map(quote, wish.init))})\n" if wish.init else ""
+        return f"umask 077\n{made}{self._checked()}{owned}umask 022\n{_mark(wish.base, wish.marker)}"
+
+    def _checked(self) -> str:
+        """Of a backup's state: it is the one that the rehearsal came to, and the backup is needed there no more."""
+        if not self.wish.digest:
+            return ""
+        backup = quote(self.wish.init[self.wish.init.index("--from") + 1])
+        return (
+            f"case $made in *'\"digest\": {self.wish.digest},'*) ;; "
+            f"*) echo 'it came to another state than the rehearsal' >&2; exit 1 ;; esac\nrm -f {backup}\n"
+        )
 
 
 class Told(NamedTuple):

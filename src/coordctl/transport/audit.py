@@ -76,5 +76,9 @@ class Audited:
         self._audit.note(self.host, "put", path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         self._inner.put(content, path, seconds)
 
+    def get(self, path: str, target: str, seconds: float) -> None:
+        self._audit.note(self.host, "get", path=path, target=target)
+        self._inner.get(path, target, seconds)
+
     def close(self) -> None:
         self._inner.close()

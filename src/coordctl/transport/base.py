@@ -55,6 +55,9 @@ class Transport(Protocol):
     def put(self, content: bytes, path: str, seconds: float) -> None:
         """A file of the user that logs in, readable by nobody else; there as a whole or not at all."""
 
+    def get(self, path: str, target: str, seconds: float) -> None:
+        """A file there, that root or whoever runs scripts may read, becomes a file here."""
+
     def close(self) -> None: ...
 
 

@@ -1,5 +1,6 @@
 """What hosts said, written down and played again: for tests, and to look at a fleet that is not there."""
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -33,6 +34,11 @@ class Recorder:
         self._inner.put(content, path, seconds)
         self._record.append(Said(self.host, f"put {path}", Ran(0, "", "")))
 
+    def get(self, path: str, target: str, seconds: float) -> None:
+        self._inner.get(path, target, seconds)
+        with open(target, "rb") as file:
+            self._record.append(Said(self.host, f"get {path}", Ran(0, base64.b64encode(file.read()).decode(), "")))
+
     def close(self) -> None:
         self._inner.close()
 
@@ -57,6 +63,11 @@ class RecordedTransport:
 
     def put(self, content: bytes, path: str, seconds: float) -> None:
         self.run(Script(f"put {path}", ""), seconds)
+
+    def get(self, path: str, target: str, seconds: float) -> None:
+        content = base64.b64decode(self.run(Script(f"get {path}", ""), seconds).stdout)
+        with open(target, "wb") as file:
+            file.write(content)
 
     def close(self) -> None:
         pass

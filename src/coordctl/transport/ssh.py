@@ -1,11 +1,12 @@
 """Over SSH. The socket is ours, for TCP_NODELAY: paramiko's own makes every exchange wait for an acknowledgement, 40 ms each."""
 
 import logging
+import os
 import select
 import shlex
 import socket
 import time
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import paramiko
 
@@ -46,11 +47,21 @@ class SshTransport:
         if ran.code:
             raise HostFailed(self.host, "failed", f"{path} could not be written: {ran.last_words()}")
 
+    def get(self, path: str, target: str, seconds: float) -> None:
+        words = shell_words(sudo=self._target.sudo and self._target.user != "root")
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            ran = self._exchange(shlex.join(words), f"exec cat {shlex.quote(path)}\n".encode(), f"get {path}", seconds, into=file)
+        if words[0] == "sudo":
+            check_sudo(self.host, self._target.user, ran)
+        if ran.code:
+            raise HostFailed(self.host, "failed", f"{path} could not be read: {ran.last_words()}")
+
     def close(self) -> None:
         for client in self._clients:
             client.close()
 
-    def _exchange(self, command: str, stdin: bytes, name: str, seconds: float) -> Ran:
+    def _exchange(self, command: str, stdin: bytes, name: str, seconds: float, into: BinaryIO | None = None) -> Ran:
+        """`into`: takes what is said on standard output, whatever its size."""
         until = time.monotonic() + seconds
         try:
             transport = self._clients[-1].get_transport()
@@ -62,7 +73,7 @@ class SshTransport:
                 channel.exec_command(command)
                 channel.sendall(stdin)
                 channel.shutdown_write()
-                return self._listen(channel, name, until)
+                return self._listen(channel, name, until, into)
             finally:
                 channel.close()
         except TimeoutError:
@@ -71,11 +82,15 @@ class SshTransport:
             what = str(error) or "it closed the connection"
             raise HostFailed(self.host, "unreachable", f"the connection broke during {name}: {what}") from None
 
-    def _listen(self, channel: paramiko.Channel, name: str, until: float) -> Ran:
+    def _listen(self, channel: paramiko.Channel, name: str, until: float, into: BinaryIO | None) -> Ran:
         out, err = bytearray(), bytearray()
         while True:
             if channel.recv_ready():
-                out += channel.recv(PART_BYTES)
+                data = channel.recv(PART_BYTES)
+                if into is not None:
+                    into.write(data)
+                else:
+                    out += data
             elif channel.recv_stderr_ready():
                 err += channel.recv_stderr(PART_BYTES)
             elif channel.eof_received or channel.closed:

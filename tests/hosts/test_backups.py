@@ -1,0 +1,52 @@
+"""Backups of a cluster on hosts, and the same cluster made anew from one after all hosts lost everything."""
+
+import json
+from pathlib import Path
+
+from coordctl.operations import identities
+from tests.hosts.operator import Operator
+
+BASE = "/var/lib/coordnode/fleet"
+
+
+def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(operator: Operator, tmp_path: Path) -> None:
+    operator.trust()
+    operator.ctl("deploy")
+    operator.ctl("kv", "put", "color", "blue")
+    operator.ctl("journal", "append", "audit", "a record")
+    token = int(operator.ctl("lock", "acquire", "job", "--ttl", "600s"))
+    old = identities.written(operator.inventory())
+    assert old is not None
+    made = operator.json("backup", "create", "--member", "n2")
+    path = str(made["backup"]["path"])  # type: ignore[index]
+    assert operator.hosts.run(2, "find", BASE, "-maxdepth", "1", "-name", "archive-*") == ""
+    assert operator.json("backup", "verify", path)["outcome"] == "ok"
+    assert ", backup 0 h old" in operator.ctl("health", "-c", "fleet")
+
+    refused = operator.run("restore", path, "-c", "fleet", "--yes")
+    assert refused.returncode == 76
+    assert b"nothing was touched: n1 has member n1 of cluster" in refused.stderr
+    assert identities.written(operator.inventory()) == old
+
+    operator.ctl("destroy", "--purge", "--yes", "--reason", "the end")
+    planned = operator.json("restore", path, "-c", "fleet", "--dry-run", code=1)
+    assert (planned["outcome"], identities.written(operator.inventory())) == ("would change", None)
+    # n3 has no room for its state: what was written down says what it must begin with, so that it never begins with nothing.
+    operator.hosts.run(3, "mkdir", "-p", f"{BASE}/data")
+    operator.hosts.run(3, "mount", "-t", "tmpfs", "-o", "size=64k", "small", f"{BASE}/data")
+    failed = operator.json("restore", path, "-c", "fleet", "--yes", code=1)
+    assert [host["outcome"] for host in failed["hosts"]] == ["done", "done", "failed"]  # type: ignore[attr-defined]
+    operator.hosts.run(3, "umount", f"{BASE}/data")
+    done = operator.json("restore", path, "-c", "fleet", "--yes")
+    assert (done["outcome"], done["state"]["replaces"]) == ("done", old.cluster)  # type: ignore[index]
+    assert done["state"]["digest"] == failed["state"]["digest"]  # type: ignore[index]
+    steps = {host["name"]: host["steps"] for host in done["hosts"]}  # type: ignore[attr-defined]
+    assert [f"make the state of member {name} from the backup" in steps[name] for name in ("n1", "n2", "n3")] == [False, False, True]
+    assert operator.ctl("kv", "get", "color") == "blue"
+    assert operator.ctl("journal", "read", "audit").strip() == "a record"
+    assert int(operator.ctl("lock", "acquire", "job", "--ttl", "10s")) > token
+    config = operator.hosts.run(1, "cat", f"{BASE}/config/node.toml")
+    assert f'replaces = "{old.cluster}"' in config
+    assert json.loads(operator.hosts.run(3, "cat", f"{BASE}/member.json"))["replaces"] == [old.cluster]
+    assert operator.json("deploy")["outcome"] == "unchanged"
+    assert operator.hosts.run(1, "find", "/var/tmp", "-name", "*.backup") == ""
