@@ -40,7 +40,7 @@ VERBS = {
     "stop": "all members of a fleet; their data is kept",
     "restart": "all members of a fleet, or one after the other with --rolling",
     "destroy": "what deploy has put on the hosts; data only with --purge",
-    "member": "ls, add, remove, replace, promote, demote: who belongs to the cluster",
+    "member": "ls, add, remove, replace, promote, demote, lead, drain, undrain: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
     "restore": "make a cluster anew from a backup",
     "ca": "init, issue, renew, show: certificates of members and clients",

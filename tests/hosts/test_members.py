@@ -143,5 +143,10 @@ def test_a_member_that_was_removed_comes_back_as_another_and_deploy_knows_who_be
     (operator.folder / "fleet.ids.json").unlink()
     assert operator.json("deploy")["outcome"] == "unchanged"
     assert members(operator) == before
+    operator.ctl("member", "drain", "n1", "--for", "10m", "--reason", "new memory")
+    assert operator.json("member", "ls")["leader"] not in ("", "n1")
+    assert ": new memory" in str(operator.json("health")["sentence"])
+    operator.ctl("member", "undrain", "n1")
+    operator.ctl("member", "lead", "n1")
     operator.ctl("member", "demote", "n3")
     assert roles(operator)["n3"] == "learner"

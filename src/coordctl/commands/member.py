@@ -1,5 +1,6 @@
-"""`coordctl member`: ls, add, remove, replace, promote, demote"""
+"""`coordctl member`: ls, add, remove, replace, promote, demote, lead, drain, undrain"""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -8,14 +9,18 @@ import click
 from coordctl.commands import confirming, options
 from coordctl.commands.deploy import Progress, check_reason, reason_option
 from coordctl.commands.inventory import inventory_option
+from coordctl.commands.units import DURATION
 from coordctl.inventory import places
 from coordctl.inventory.model import Inventory
 from coordctl.local import clusters
 from coordctl.operations import identities, members
+from coordctl.operations.members import Changed
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, REFUSED, UNREACHABLE, Kind
 from coordctl.report.running import output, run, run_group
 from coordctl.results.member import (
+    LeaderMoved,
+    MemberDrained,
     MemberReplaced,
     MemberRow,
     MembersAdded,
@@ -23,10 +28,12 @@ from coordctl.results.member import (
     MembersDemoted,
     MembersPromoted,
     MembersRemoved,
+    MemberUndrained,
 )
 
 if TYPE_CHECKING:
-    from coordctl.operations.changing import Changed, Changing
+    from coordctl.operations.changing import Changing
+    from coordctl.operations.steering import Steering
 
 ABOUT = "Who belongs to a cluster, and who leads it."
 EPILOG = "Exit codes: 0 done or answered; each verb explains the others."
@@ -74,6 +81,9 @@ def ls_command(cluster: str, endpoints: str, timeout_seconds: float, output: str
         screen.json_line(found)
         return found.exit_code
     _table(found.members)
+    for row in found.members:
+        if row.drained:
+            screen.line(f"{row.name} is {row.drained}")
     if found.is_changing:
         screen.line("a change of voters is under way")
     screen.line(f"can lose: {found.can_lose} more voter{'' if found.can_lose == 1 else 's'}")
@@ -83,7 +93,7 @@ def ls_command(cluster: str, endpoints: str, timeout_seconds: float, output: str
 
 def inventory_of(endpoints: str, cluster: str) -> Inventory | None:
     """Of a fleet that is known here; None: of a cluster on this machine, or one that is only named by addresses."""
-    if endpoints:
+    if endpoints or (not cluster and os.environ.get("COORD_ENDPOINTS")):
         return None
     found = clusters.chosen_local(cluster)
     return places.chosen(found.inventory) if found.inventory else None
@@ -155,6 +165,68 @@ def demote_command(names: tuple[str, ...], **said: Any) -> int:
     return _change("demote", MembersDemoted, lambda changing: changing.demote(_once(names)), **said)
 
 
+# --- who leads, and whom to leave alone -----------------------------------------------------------------------------
+
+
+def _steer_options(command: F) -> F:
+    for option in reversed([options.cluster, options.endpoints, reason_option, options.quiet, output]):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=CHANGE_EPILOG)
+@click.argument("name")
+@_steer_options
+def lead_command(name: str, **said: Any) -> int:
+    """Hand the leadership to a voter."""
+    return _steer("lead", LeaderMoved, lambda steering: steering.lead(name), **said)
+
+
+@click.command(epilog=CHANGE_EPILOG)
+@click.argument("name")
+@click.option("--for", "for_seconds", type=DURATION, required=True, help="How long you are at work on it: up to 24h.")
+@click.option("--accept", type=click.Choice(["no-spare"]), default=None, help="Without it there may be an outage; needs --reason.")
+@_steer_options
+def drain_command(name: str, for_seconds: float, accept: str | None, **said: Any) -> int:
+    """Move the leadership away from a member that you are about to work on, and silence canary, health and alerts about it for so long.
+
+    It ends by itself, or with undrain. Should it be elected meanwhile, it hands the leadership on.
+    """
+    return _steer("drain", MemberDrained, lambda steering: steering.drain(name, for_seconds), accept=accept or "", **said)
+
+
+@click.command(epilog=CHANGE_EPILOG)
+@click.argument("name")
+@_steer_options
+def undrain_command(name: str, **said: Any) -> int:
+    """The work on it is done: it may lead again, and is missed when it is gone."""
+    return _steer("undrain", MemberUndrained, lambda steering: steering.undrain(name), **said)
+
+
+def _steer(
+    verb: str,
+    kind: type[MembersChanged],
+    work: "Callable[[Steering], Changed]",
+    *,
+    cluster: str,
+    endpoints: str,
+    reason: str,
+    quiet: bool,
+    output: str,
+    accept: str = "",
+) -> int:
+    from coordctl.operations.steering import Steering, Target  # the client
+
+    name, asked = clusters.choose(endpoints, cluster)
+    inventory = inventory_of(endpoints, cluster)
+    if inventory is not None:
+        check_reason(inventory, reason)
+    folder = "" if inventory is not None or not name else clusters.chosen_local(cluster).folder
+    target = Target(name or "the cluster", asked, inventory, folder)
+    found = work(Steering(target, f"member {verb}", reason, accept, Progress(quiet=quiet, output=output)))
+    return _show(kind(cluster=target.name, **found._asdict()), quiet=quiet, output=output)
+
+
 def _once(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(names))
 
@@ -183,7 +255,10 @@ def _change(
             return REFUSED
     asked = Asked(reason, accept or "", dry_run, purge)
     found = work(Changing(inventory, f"member {verb}", asked, Progress(quiet=quiet, output=output)))
-    changed = kind(cluster=inventory.name, **found._asdict())
+    return _show(kind(cluster=inventory.name, **found._asdict()), quiet=quiet, output=output)
+
+
+def _show(changed: MembersChanged, *, quiet: bool, output: str) -> int:
     if output == "json":
         screen.json_line(changed)
         return changed.exit_code
@@ -203,6 +278,9 @@ VERBS = {
     "replace": (replace_command, Kind.ACTION),
     "promote": (promote_command, Kind.ACTION),
     "demote": (demote_command, Kind.ACTION),
+    "lead": (lead_command, Kind.ACTION),
+    "drain": (drain_command, Kind.ACTION),
+    "undrain": (undrain_command, Kind.ACTION),
 }
 
 

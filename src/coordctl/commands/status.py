@@ -14,7 +14,7 @@ from coordctl.results.status import FoundMember, Status
 
 COLOURS = {"OK": screen.GREEN, "WARNING": screen.YELLOW, "CRITICAL": screen.RED, "UNKNOWN": screen.YELLOW}
 HEADINGS = ("member", "role", "state", "lag", "commit99", "fsync99", "free", "up", "version")
-MARKS = {"critical": "!!", "warning": "!", "unknown": "?"}
+MARKS = {"ok": "-", "critical": "!!", "warning": "!", "unknown": "?"}
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])

@@ -42,9 +42,16 @@ def _quorum(facts: ClusterFacts) -> list[Finding]:
     can_lose = facts.can_lose()
     if can_lose < 0:
         return [Finding(CRITICAL, f"only {reached} of {len(voters)} voters are well: writes cannot be acknowledged", "start the others")]
-    if can_lose == 0 and len(voters) > 1:
+    if can_lose == 0 and len(voters) > 1 and not _is_planned(facts, voters):
         return [Finding(WARNING, f"one more loss ends service: {reached} of {len(voters)} voters are well", "bring a member back")]
     return []
+
+
+def _is_planned(facts: ClusterFacts, voters: list[int]) -> bool:
+    """Nobody is missing but who is drained."""
+    drained = facts.drains()
+    well = {one.member for one in facts.members if facts.state(one) == "ok"}
+    return any(member in drained for member in voters) and all(member in well or member in drained for member in voters)
 
 
 def _state(facts: ClusterFacts) -> list[Finding]:
@@ -70,11 +77,18 @@ def _members(facts: ClusterFacts) -> list[Finding]:
     found = []
     for one in facts.members:
         name = one.shown_name
+        drain = facts.drains().get(one.member)
+        if drain is not None:
+            found.append(Finding(OK, f"{name} is {drain.says()}", f"coordctl member undrain {name}"))
         if one.status is None:
+            if drain is not None:
+                continue
             found.append(Finding(WARNING, f"{name} does not answer: {one.trouble}", "coordctl up starts what is down of a local cluster"))
             continue
         lag = facts.lag(one)
-        if lag is not None and lag > LAG_ENTRIES_MAX:
+        if drain is not None:
+            pass  # it goes and comes as somebody wants it
+        elif lag is not None and lag > LAG_ENTRIES_MAX:
             found.append(Finding(WARNING, f"{name} is {lag} entries behind", "it catches up by itself; see its disk if not"))
         elif not one.status["ready"]:
             found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment"))

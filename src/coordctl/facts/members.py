@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from coordctl.facts.metrics import Metrics
 
@@ -27,6 +28,19 @@ class MemberFacts:
     @property
     def shown_name(self) -> str:
         return str(self.status["name"]) if self.status is not None else self.name or self.address
+
+
+class Drain(NamedTuple):
+    """A member that an operator is at work on."""
+
+    until_unix_s: int
+    by: str
+    reason: str
+    session: int  # of which it is a part: with it, it ends
+
+    def says(self) -> str:
+        until = datetime.fromtimestamp(self.until_unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return f"drained by {self.by} until {until}" + (f": {self.reason}" if self.reason else "")
 
 
 class ClusterFacts:
@@ -73,6 +87,10 @@ class ClusterFacts:
 
     def contacts(self) -> dict[int, str]:
         return {int(member): contact for member, contact in self._newest["config"]["contacts"].items()} if self._newest is not None else {}
+
+    def drains(self) -> dict[int, Drain]:
+        said = self._newest.get("drains", ()) if self._newest is not None else ()  # an older member says nothing of it
+        return {one["member"]: Drain(one["until_unix_s"], one["by"], one["reason"], one["session"]) for one in said}
 
     def role(self, found: MemberFacts) -> str:
         if found.status is None:

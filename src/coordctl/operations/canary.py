@@ -93,11 +93,13 @@ class Canary:
             elapsed_ms=round((time.monotonic() - begun) * 1000),
             sentence=judged.sentence,
             samples=[_shown(sample) for sample in samples],
+            drained=[one.shown_name for one in facts.members if one.member in facts.drains()],
         )
 
     def _samples(self, trip: Trip, facts: ClusterFacts) -> tuple[Sample, ...]:
         """All members at once: one that is silent keeps nobody waiting but the round."""
-        through = [Through(trip, one.shown_name, one.address) for one in facts.members]
+        drained = facts.drains()
+        through = [Through(trip, one.shown_name, one.address) for one in facts.members if one.member not in drained]
         # The lock is the cluster's: a member that fails alone, fails where it is asked itself.
         leading = [one.address for one in facts.answered if one.status is facts.leader_status]
         address = (leading or [one.address for one in facts.members])[0]

@@ -11,45 +11,23 @@ from typing import NamedTuple
 from coordctl.facts import preflight
 from coordctl.facts.members import ClusterFacts
 from coordctl.facts.preflight import STOPS
-from coordctl.facts.sums import Objection
 from coordctl.inventory.model import Host, Inventory
 from coordctl.operations import identities, looking
 from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Say, marker_of
 from coordctl.operations.identities import Refused
-from coordctl.operations.members import Council, rows
+from coordctl.operations.members import Changed, Council, Objected
 from coordctl.results.deploy import Outcome
-from coordctl.results.member import MemberRow
 from coordctl.steps import member as steps
 from coordctl.steps import membership
 from coordctl.steps.membership import Act, CatchUp, Change, HandOver, Join, Newcomer, Prepare, Retire, View
 from coordctl.transport.base import HostFailed, Script
-from coordnode.errors import BadRequest, CoordError, Unreachable
+from coordnode.errors import BadRequest, CoordError
 
 CATCH_UP_SECONDS = 60.0  # without any progress
 WORK_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
-
-
-class Objected(Refused):
-    """One more failure would then be an outage: nothing is done, or nothing further."""
-
-    def __init__(self, objection: Objection) -> None:
-        super().__init__(f"{objection.sentence}; --accept {objection.risk} --reason TEXT does it all the same")
-        self.risk = objection.risk
-
-
-class Changed(NamedTuple):
-    outcome: Outcome
-    exit_code: int
-    sentence: str
-    steps: list[str]
-    risk: str
-    members: list[MemberRow]
-    leader: str
-    can_lose: int
-    elapsed_ms: int
 
 
 class Asked(NamedTuple):
@@ -126,26 +104,18 @@ class Changing:
             if self._asked.is_dry:
                 return self._planned(plan)
             with fleet.locked():
-                self._must_reach_most()
+                ids = identities.known(self.inventory, fleet.facts)
+                fleet.must_reach_most(identities.hosts_of(self.inventory, ids))
                 return self._carried_out(plan, goal)
         finally:
             fleet.close()
-
-    def _must_reach_most(self) -> None:
-        """Or another operator could be at work on the others."""
-        ids = identities.known(self.inventory, self.fleet.facts)
-        members = [host.name for host in identities.hosts_of(self.inventory, ids)]
-        reached = [name for name in members if name in self.fleet.names()]
-        if 2 * len(reached) <= len(members):
-            why = next(iter(self.fleet.failed.values())).sentence
-            raise Unreachable(f"only {len(reached)} of the {len(members)} hosts that have a member are reached: {why}")
 
     def _look(self) -> View:
         ids = identities.known(self.inventory, self.fleet.facts)
         if ids is None:
             raise BadRequest(f"{self.inventory.name} has no members yet: run `coordctl deploy -c {self.inventory.name}` first")
         self._ids = ids
-        self._council = Council(identities.endpoints(self.inventory, ids), self.inventory.hosts, ids.names())
+        self._council = Council(identities.endpoints(self.inventory, ids), self.inventory.hosts, ids.names(), tuple(map(int, ids.former)))
         return self._council.look()
 
     def _planned(self, plan: Callable[[View], list[Act]]) -> Changed:
@@ -207,11 +177,7 @@ class Changing:
             raise self.fleet.failed[name]
 
     def _member(self, view: View, name: str) -> int:
-        """Its id. Of several: one that is in the cluster, and of these the one that is being replaced."""
-        ids = [number for number, known in view.names.items() if known == name]
-        if not ids:
-            raise BadRequest(f"{name} is no member; there are: {', '.join(sorted(map(view.name, (*view.voters, *view.learners))))}")
-        return min(ids, key=lambda number: (number not in (*view.voters, *view.learners), str(number) not in self._ids.former))
+        return self._council.member(view, name)
 
     def _members(self, view: View, names: Sequence[str]) -> list[int]:
         found = [self._member(view, name) for name in names]
@@ -354,19 +320,7 @@ class Changing:
         identities.make_known(self.inventory, self._ids)
 
     def _result(self, outcome: Outcome, code: int, sentence: str, risk: str = "") -> Changed:
-        facts = self._council.facts()
-        state = f"{facts.leader_name or 'nobody'} leads, can lose {facts.can_lose()}"
-        return Changed(
-            outcome=outcome,
-            exit_code=code,
-            sentence=f"{sentence}; {state}",
-            steps=self.done,
-            risk=risk,
-            members=rows(facts, self.inventory.hosts, self._council.names),
-            leader=facts.leader_name,
-            can_lose=facts.can_lose(),
-            elapsed_ms=int((time.monotonic() - self._began) * 1000),
-        )
+        return self._council.concluded(outcome, code, sentence, self.done, risk, time.monotonic() - self._began)
 
 
 def _progress(facts: ClusterFacts, member: int) -> object:

@@ -22,7 +22,7 @@ from coordctl.transport.base import HostFailed, Ran, Script, Transport, must_run
 from coordctl.transport.pool import on_all
 from coordctl.transport.ssh import SshTransport
 from coordctl.transport.ssh_config import targets
-from coordnode.errors import WritesStopped
+from coordnode.errors import Unreachable, WritesStopped
 
 CONNECT_SECONDS = 15.0
 ASK_SECONDS = 30.0
@@ -74,6 +74,13 @@ class Fleet:
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
+
+    def must_reach_most(self, hosts: Sequence[Host]) -> None:
+        """Or another operator could be at work on the others. Raises Unreachable."""
+        reached = [host.name for host in hosts if host.name in self.names()]
+        if 2 * len(reached) <= len(hosts):
+            why = next(iter(self.failed.values())).sentence if self.failed else "they are none of the inventory's"
+            raise Unreachable(f"only {len(reached)} of the {len(hosts)} hosts that have a member are reached: {why}")
 
     def names(self) -> list[str]:
         """Of those that are still with us."""

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.facts.sums import Objection
 from coordctl.inventory.model import Host
 from coordctl.local.clusters import Endpoint
 from coordctl.operations import statuses
+from coordctl.operations.identities import Refused
+from coordctl.results.deploy import Outcome
 from coordctl.results.member import MemberList, MemberRow
 from coordctl.steps import membership
 from coordctl.steps.membership import View
 from coordnode.client.sync import Cluster, connect
-from coordnode.errors import CoordError, MembershipBusy, NotLeader, Unknown, Unreachable
+from coordnode.errors import BadRequest, CoordError, MembershipBusy, NotLeader, Unknown, Unreachable
 
 ASK_SECONDS = 2.0
 LEADER_SECONDS = 15.0
@@ -19,13 +23,39 @@ CHANGE_SECONDS = 30.0
 PAUSE_SECONDS = 0.1
 
 
+class Objected(Refused):
+    """One more failure would then be an outage: nothing is done, or nothing further."""
+
+    def __init__(self, objection: Objection) -> None:
+        super().__init__(f"{objection.sentence}; --accept {objection.risk} --reason TEXT does it all the same")
+        self.risk = objection.risk
+
+
+class Changed(NamedTuple):
+    """What came of it, and what is so afterwards."""
+
+    outcome: Outcome
+    exit_code: int
+    sentence: str
+    steps: list[str]
+    risk: str
+    members: list[MemberRow]
+    leader: str
+    can_lose: int
+    elapsed_ms: int
+
+
 class Council:
     """A cluster as those who change its membership see it."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], hosts: Sequence[Host], names: dict[int, str]) -> None:
+    def __init__(
+        self, endpoints: Sequence[Endpoint], hosts: Sequence[Host] = (), names: Mapping[int, str] | None = None, former: Sequence[int] = ()
+    ) -> None:
+        """`hosts`, `names`, and members that are none any more: of an inventory, if there is one."""
         self._endpoints = list(endpoints)
         self._hosts = {host.name: host for host in hosts}
-        self.names = names
+        self._former = former
+        self.names = dict(names or {})
 
     def facts(self) -> ClusterFacts:
         return statuses.of_cluster(self._endpoints, ASK_SECONDS)
@@ -46,6 +76,13 @@ class Council:
         names = {**said, **self.names}
         zones = {member: self._hosts[name].zone for member, name in names.items() if name in self._hosts}
         return membership.view_of(facts, names, zones)
+
+    def member(self, view: View, name: str) -> int:
+        """Its id. Of several: one that is in the cluster, and of these the one that is being replaced."""
+        ids = [number for number, known in view.names.items() if known == name]
+        if not ids:
+            raise BadRequest(f"{name} is no member; there are: {', '.join(sorted(map(view.name, (*view.voters, *view.learners))))}")
+        return min(ids, key=lambda number: (number not in (*view.voters, *view.learners), number not in self._former))
 
     def change(self, change: membership.Change, contacts: dict[int, str], check: Callable[[View], None]) -> None:
         """Until a leader says that it is committed. `check` is asked right before each attempt, and raises when it must not be.
@@ -88,6 +125,20 @@ class Council:
                     raise
             time.sleep(PAUSE_SECONDS)
 
+    def concluded(self, outcome: Outcome, code: int, sentence: str, done: list[str], risk: str, took_seconds: float) -> Changed:
+        facts = self.facts()
+        return Changed(
+            outcome=outcome,
+            exit_code=code,
+            sentence=f"{sentence}; {facts.leader_name or 'nobody'} leads, can lose {facts.can_lose()}",
+            steps=done,
+            risk=risk,
+            members=rows(facts, list(self._hosts.values()), self.names),
+            leader=facts.leader_name,
+            can_lose=facts.can_lose(),
+            elapsed_ms=int(took_seconds * 1000),
+        )
+
     def _connected(self, view: View) -> Cluster:
         """Asks those first that are well."""
         contacts = [contact for member, contact in view.contacts.items() if member in view.well]
@@ -120,6 +171,7 @@ def listed(name: str, endpoints: Sequence[Endpoint], hosts: Sequence[Host], name
 def rows(facts: ClusterFacts, hosts: Sequence[Host], names: Mapping[int, str]) -> list[MemberRow]:
     """Of the members, then of the hosts that have none."""
     zones = {host.name: host.zone for host in hosts}
+    drains = facts.drains()
     found = [
         MemberRow(
             name=names.get(one.member, one.shown_name),
@@ -129,6 +181,7 @@ def rows(facts: ClusterFacts, hosts: Sequence[Host], names: Mapping[int, str]) -
             trouble=one.trouble,
             lag=facts.lag(one),
             zone=zones.get(names.get(one.member, one.shown_name), ""),
+            drained=drains[one.member].says() if one.member in drains else "",
             address=one.address,
         )
         for one in facts.members
@@ -143,6 +196,7 @@ def rows(facts: ClusterFacts, hosts: Sequence[Host], names: Mapping[int, str]) -
             trouble="",
             lag=None,
             zone=host.zone,
+            drained="",
             address=host.endpoint,
         )
         for host in hosts

@@ -109,7 +109,7 @@ def health(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         outcome=LEVEL_NAMES[level],
         exit_code=level,
         cluster=facts.cluster_name or name,
-        sentence=_all_is_well(facts, well, backup_age_s) if level == judgement.OK else "; ".join(one.sentence for one in found),
+        sentence="; ".join([_all_is_well(facts, well, backup_age_s)] * (level == judgement.OK) + [one.sentence for one in found]),
         can_lose=facts.can_lose(),
         members_well=well,
         members=len(facts.members),

@@ -25,6 +25,7 @@ class CanaryRound(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_ms: int
     sentence: str
     samples: list[CanarySample]
+    drained: list[str]  # members through which nothing was asked, since an operator is at work on them
 
 
 class CanaryProbe(msgspec.Struct, frozen=True, kw_only=True):

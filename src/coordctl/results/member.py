@@ -17,6 +17,7 @@ class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str
     lag: int | None
     zone: str
+    drained: str  # by whom, until when and why; "": it is not
     address: str
 
 
@@ -62,6 +63,18 @@ class MemberReplaced(MembersChanged, frozen=True, kw_only=True):
 
 class MembersPromoted(MembersChanged, frozen=True, kw_only=True):
     schema: Literal["coordctl.member-promote/1"] = "coordctl.member-promote/1"
+
+
+class LeaderMoved(MembersChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.member-lead/1"] = "coordctl.member-lead/1"
+
+
+class MemberDrained(MembersChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.member-drain/1"] = "coordctl.member-drain/1"
+
+
+class MemberUndrained(MembersChanged, frozen=True, kw_only=True):
+    schema: Literal["coordctl.member-undrain/1"] = "coordctl.member-undrain/1"
 
 
 class MembersDemoted(MembersChanged, frozen=True, kw_only=True):

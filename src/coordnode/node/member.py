@@ -29,6 +29,7 @@ from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.net.tls import contexts
 from coordnode.node.clock import Clock
+from coordnode.node.drains import Yielding
 from coordnode.node.ending import FAILED, LEFT, Outcome, ending_of
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
@@ -87,6 +88,7 @@ class Member:
         self._outcome: Outcome | None = None
         self._turn_due = False
         self._leaving: Leaving | None = None
+        self._yielding = Yielding(opened.replica, telemetry, clock.now_ms)
         self._servers: list[asyncio.Server] = []
         self._tick_at_s = 0.0
         self._tick_handle: asyncio.Handle | None = None
@@ -302,6 +304,7 @@ class Member:
             self.lanes.snapshots.on_tick()
             self.clients.sweep(self._loop.time())
             self.door.sweep()
+            self._yielding.on_tick()
             self._turn()
             self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)
         except BaseException as error:

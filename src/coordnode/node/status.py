@@ -11,6 +11,7 @@ from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
 from coordnode.node.commits import PARTS
+from coordnode.node.drains import drains
 from coordnode.node.member import Member
 from coordnode.node.metrics import CONTENT_TYPE, Text
 from coordnode.node.tuning import loop_waited_seconds
@@ -108,6 +109,7 @@ def status(member: Member) -> dict[str, Any]:
             "learners": list(config.learners),
             "contacts": {str(other): contact for other, contact in config.contacts},
         },
+        "drains": drains(replica, time.time()),
         "peers": [_peer(member, other) for other in config.members() if other != member.identity.member],
         "clients": len(member.clients.links),
         "disk": {
@@ -177,6 +179,9 @@ def metrics(member: Member) -> bytes:
     text.durations("coordnode_tick_late_seconds", "how late each tick was: the loop was busy, or not run", observer.late_ticks)
     text.counter("coordnode_cpu_seconds_total", "CPU used by all threads", time.process_time())
     text.counter("coordnode_loop_cpu_seconds_total", "CPU used by the loop's thread", time.thread_time())
+    drained = {one["member"] for one in drains(replica, time.time())}
+    by_address = [(contact, int(other in drained)) for other, contact in raft.config.contacts]
+    text.labelled("coordnode_drained", "gauge", "1 while an operator is at work on the member there", "address", by_address)
     waited = loop_waited_seconds()
     if waited is not None:
         text.counter("coordnode_loop_cpu_wait_seconds_total", "the loop's thread could have run, and others had the CPU", waited)

@@ -72,6 +72,25 @@ def test_each_finding(members: list[MemberFacts], level: int, can_lose: int, wor
     assert all(one.remedy for one in found)
 
 
+DRAINS = [{"member": 3, "until_unix_s": 1_800_000_000, "by": "ops@web1", "reason": "new memory", "session": 12}]
+
+
+@pytest.mark.parametrize(
+    ("members", "level", "words"),
+    [
+        ([said(1, "leader", drains=DRAINS), said(2), silent(3)], OK, "n3 is drained by ops@web1 until 2027-01-15 08:00:00Z: new memory"),
+        ([said(1, "leader", drains=DRAINS), said(2), said(3, ready=False, reasons=["restoring"])], OK, "n3 is drained by ops@web1"),
+        ([said(1, "leader", drains=DRAINS), silent(2), silent(3)], CRITICAL, "only 1 of 3 voters"),
+        ([said(1, "leader", drains=DRAINS), silent(2), said(3)], WARNING, "n2 does not answer"),
+        ([said(1, "leader", drains=DRAINS), said(2), said(3, storage={"rot": ["wal/1+5"]})], WARNING, "damaged bytes"),
+    ],
+)
+def test_who_is_drained_is_not_missed_but_all_else_is_said(members: list[MemberFacts], level: int, words: str) -> None:
+    found = judgement.findings(ClusterFacts(members))
+    assert judgement.level(found) == level
+    assert words in "; ".join(one.sentence for one in found)
+
+
 def test_one_member_alone_is_well_and_can_lose_none() -> None:
     config = {"voters": [1], "outgoing": [], "learners": [], "contacts": {"1": "a:1"}}
     facts = ClusterFacts([said(1, "leader", config=config)])

@@ -1,0 +1,203 @@
+"""`member lead`, `drain`, `undrain`, of any cluster: of hosts, of this machine, or one that is only named by its members' addresses."""
+
+import getpass
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from urllib.parse import quote
+
+from coordctl.facts import sums
+from coordctl.facts.members import Drain
+from coordctl.facts.sums import Objection
+from coordctl.inventory.model import Inventory
+from coordctl.local import fleet as local_fleet
+from coordctl.local.clusters import Endpoint
+from coordctl.operations import http, identities
+from coordctl.operations.identities import Refused
+from coordctl.operations.members import Changed, Council, Objected
+from coordctl.results.deploy import Outcome
+from coordctl.steps.membership import View
+from coordnode.errors import BadRequest, CoordError, Unknown, Unreachable
+
+LOCK_SECONDS = 30.0
+ASK_SECONDS = 5.0
+SEEN_SECONDS = 15.0
+PAUSE_SECONDS = 0.05
+DRAIN_SECONDS_MIN, DRAIN_SECONDS_MAX = 1.0, 86_400.0
+PREFIX = "_drains/"  # as members look for it
+
+
+Say = Callable[[str], None]
+
+
+class Target(NamedTuple):
+    name: str
+    endpoints: list[Endpoint]
+    inventory: Inventory | None  # its members run on hosts, which are locked meanwhile
+    folder: str  # of a cluster of this machine, which is locked meanwhile; "": none
+
+
+class Steering:
+    def __init__(self, target: Target, verb: str, reason: str, accept: str, say: Say) -> None:
+        if accept and not reason:
+            raise BadRequest(f"--accept {accept} needs --reason: it is written down with it")
+        self._target = target
+        self._verb = verb
+        self._reason = reason
+        self._accept = accept
+        self._say = say
+        self._began = time.monotonic()
+        self._council = Council(target.endpoints)
+        self.done: list[str] = []
+
+    # --- the verbs -------------------------------------------------------------------------------------------------
+
+    def lead(self, name: str) -> Changed:
+        def work() -> str:
+            view = self._council.look()
+            member = self._council.member(view, name)
+            if member not in view.voters:
+                raise Refused(f"{name} is a learner, and has no vote: promote it first")
+            if member in self._drains():
+                raise Refused(f"{name} is {self._drains()[member].says()}: undrain it first")
+            if member not in view.well:
+                raise Refused(f"{name} is not well, and would not take over; see coordctl status")
+            if view.leader != member:
+                self._council.hand_over((), member)
+                self.done.append(f"move the leadership from {view.name(view.leader)} to {name}")
+            return f"{name} leads"
+
+        return self._locked(work)
+
+    def drain(self, name: str, for_seconds: float) -> Changed:
+        if not DRAIN_SECONDS_MIN <= for_seconds <= DRAIN_SECONDS_MAX:
+            raise BadRequest(f"--for {for_seconds:g}s: give 1s to 24h; it can be drained again before that is over")
+
+        def work() -> str:
+            view = self._council.look()
+            member = self._council.member(view, name)
+            drained = {*self._drains(), member}
+            self._check(view, member, drained)
+            until = int(time.time() + for_seconds)
+            self._note(view, member, until, for_seconds)
+            self.done.append(f"note that {name} is drained")
+            if view.leader == member:
+                self._say(f"moving the leadership away from {name}")
+                self._council.hand_over([one for one in view.voters if one in drained])
+                self.done.append(f"move the leadership away from {name}")
+            self._await(lambda: member in self._drains(), f"{name} is not seen to be drained")
+            return f"{name} is {self._drains()[member].says()}"
+
+        return self._locked(work)
+
+    def undrain(self, name: str) -> Changed:
+        def work() -> str:
+            view = self._council.look()
+            member = self._council.member(view, name)
+            drain = self._drains().get(member)
+            if drain is not None:
+                self._end(view, drain.session)
+                self._await(lambda: member not in self._drains(), f"{name} is still drained")
+                self.done.append(f"note that {name} is drained no more")
+            return f"{name} is not drained"
+
+        return self._locked(work)
+
+    # --- how -------------------------------------------------------------------------------------------------------
+
+    def _locked(self, work: Callable[[], str]) -> Changed:
+        with self._alone():
+            try:
+                goal = work()
+            except Objected as error:
+                return self._result("refused", 76, f"nothing was changed: {error.sentence}", error.risk)
+            except CoordError as error:
+                if not self.done:
+                    raise
+                return self._result("failed", 1, f"{error.sentence}; so far: {'; '.join(self.done)}")
+            return self._result("done" if self.done else "unchanged", 0, goal)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        target = self._target
+        if target.inventory is not None:
+            from coordctl.operations.certificates import become_operator  # cryptography
+            from coordctl.operations.fleet import Fleet  # paramiko
+
+            fleet = Fleet(target.inventory, self._verb, self._reason)
+            try:
+                fleet.connect(target.inventory.hosts)
+                fleet.ask()
+                ids = identities.known(target.inventory, fleet.facts)
+                if ids is None:
+                    raise BadRequest(f"{target.name} has no members yet: run `coordctl deploy -c {target.name}` first")
+                fleet.narrow(identities.hosts_of(target.inventory, ids))
+                become_operator(target.inventory)
+                with fleet.locked():
+                    fleet.must_reach_most(fleet.hosts)
+                    self._council = Council(identities.endpoints(target.inventory, ids), target.inventory.hosts, ids.names())
+                    yield
+            finally:
+                fleet.close()
+        elif target.folder:
+            with local_fleet.locked(target.folder, time.monotonic() + LOCK_SECONDS):
+                yield
+        else:
+            yield
+
+    def _drains(self) -> dict[int, Drain]:
+        return self._council.facts().drains()
+
+    def _check(self, view: View, member: int, drained: set[int]) -> None:
+        """As if all that are drained were down."""
+        if member not in view.voters:
+            return
+        now, then = sums.of(view.voters, view.well), sums.of(view.voters, view.well - drained)
+        if then.can_lose < 0 and self._accept != sums.NO_SPARE:
+            raise Objected(Objection(sums.NO_SPARE, f"now {now.says()}; without {_listed(view, drained)} {then.says()}: that is an outage"))
+
+    def _note(self, view: View, member: int, until_unix_s: int, for_seconds: float) -> None:
+        """Bound to a session that nobody renews: it goes by itself."""
+        by = f"{getpass.getuser()}@{socket.gethostname()}"
+        said = {"until_unix_s": until_unix_s, "by": by, "reason": self._reason}
+        before = self._drains().get(member)
+        opened = self._ask(view, "POST", "/v1/sessions", {"ttl_ms": int(for_seconds * 1000), "owner": f"drain by {by}"[:64]})
+        session = int(opened.body["session"])
+        self._ask(view, "PUT", f"/v1/kv/{quote(PREFIX)}{member}", {"value": json.dumps(said)}, session=session, query="&bound=true")
+        if before is not None and before.session != session:
+            self._end(view, before.session)
+
+    def _end(self, view: View, session: int) -> None:
+        self._ask(view, "DELETE", f"/v1/sessions/{session}")
+
+    def _ask(self, view: View, method: str, path: str, body: object = None, *, session: int = 0, query: str = "") -> http.Answer:
+        """Of whoever is well, the leader first."""
+        asked = sorted(view.well, key=lambda member: member != view.leader)
+        trouble: CoordError = Unreachable("no member is well")
+        for member in asked:
+            try:
+                answer = http.ask(view.contacts[member], method, path, body, seconds=ASK_SECONDS, session=session, query=query)
+            except Unreachable as error:
+                trouble = error
+                continue
+            if not answer.is_ok:
+                raise Unknown(f"{method} {path}: {answer.sentence}")
+            return answer
+        raise trouble
+
+    def _await(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        until = time.monotonic() + SEEN_SECONDS
+        while not is_so():
+            if time.monotonic() >= until:
+                raise Unknown(f"{otherwise} after {SEEN_SECONDS:g} s; see coordctl member ls")
+            time.sleep(PAUSE_SECONDS)
+
+    def _result(self, outcome: Outcome, code: int, sentence: str, risk: str = "") -> Changed:
+        return self._council.concluded(outcome, code, sentence, self.done, risk, time.monotonic() - self._began)
+
+
+def _listed(view: View, members: set[int]) -> str:
+    return ", ".join(sorted(map(view.name, members)))

@@ -1,0 +1,79 @@
+"""`member ls`, `lead`, `drain`, `undrain` on real members of this machine: what is said is so, and who is worked on alarms nobody."""
+
+import json
+
+import pytest
+
+from coordnode.client.sync import connect
+from tests.processes.local import Home
+from tests.processes.members import wait_until
+
+
+def leader(home: Home) -> str:
+    return str(home.json("member", "ls")["leader"])
+
+
+def other(home: Home) -> str:
+    return next(name for name in ("n1", "n2", "n3") if name != leader(home))
+
+
+def test_the_leadership_goes_where_it_is_told(shared: Home) -> None:
+    heir = other(shared)
+    moved = shared.json("member", "lead", heir)
+    assert (moved["outcome"], moved["leader"]) == ("done", heir)
+    assert leader(shared) == heir
+    assert shared.json("member", "lead", heir)["outcome"] == "unchanged"
+    assert b"n9 is no member; there are: n1, n2, n3" in shared.run("member", "lead", "n9").stderr
+    rows = shared.json("member", "ls")["members"]
+    assert [(row["name"], row["state"], row["drained"]) for row in rows] == [  # type: ignore[attr-defined]
+        (name, "ok", "") for name in ("n1", "n2", "n3")
+    ]
+    listed = shared.ctl("member", "ls").splitlines()
+    assert listed[0].split() == ["MEMBER", "ROLE", "STATE", "LAG", "ZONE", "ADDRESS"]
+    assert listed[-2:] == ["can lose: 1 more voter", "sources: API 3/3"]
+
+
+def test_who_is_drained_does_not_lead_and_is_not_missed_until_its_time_is_over(home: Home) -> None:
+    home.ctl("up")
+    drained = leader(home)
+    done = home.json("member", "drain", drained, "--for", "10m", "--reason", "new memory")
+    assert done["outcome"] == "done", done
+    assert str(done["sentence"]).startswith(f"{drained} is drained by ")
+    assert leader(home) != drained
+    third = next(name for name in ("n1", "n2", "n3") if name not in (drained, leader(home)))
+    refused = home.json("member", "drain", third, "--for", "5m", code=76)
+    assert "that is an outage; --accept no-spare --reason TEXT does it all the same" in str(refused["sentence"])
+    assert home.run("member", "lead", drained).returncode == 76
+
+    with connect([str(one["address"]) for one in home.members()]) as cluster:  # as if it was elected: nobody asks coordctl then
+        cluster.members.lead(next(int(str(one["id"])) for one in home.members() if one["name"] == drained))
+    wait_until(lambda: '"yielded"' in (home.state / "local" / f"{drained}.log").read_text(), "it hands the leadership on")
+    wait_until(lambda: leader(home) not in ("", drained), "another leads")
+
+    home.kill(drained)
+    assert home.json("health")["outcome"] == "ok"
+    assert ": new memory" in str(home.json("health")["sentence"])
+    canary = [json.loads(line) for line in home.ctl("canary", "run", "--count", "3", "--interval", "200ms", "-o", "json").splitlines()]
+    assert [(one["outcome"], one.get("drained")) for one in canary] == [("well", [drained])] * 3 + [("ok", None)]
+    home.ctl("up")
+    home.ctl("wait", "--for", "members=3", "--timeout", "60s")
+    assert home.json("member", "undrain", drained)["outcome"] == "done"
+    assert home.json("member", "undrain", drained)["outcome"] == "unchanged"
+    assert home.ctl("session", "ls", code=1) == ""
+    home.kill(drained)
+    assert home.json("health", code=1)["outcome"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("drain", "n1"), "--for"),
+        (("drain", "n1", "--for", "10"), "a number and its unit are needed"),
+        (("drain", "n1", "--for", "25h"), "give 1s to 24h"),
+        (("drain", "n1", "--for", "1m", "--accept", "no-spare"), "--accept no-spare needs --reason"),
+        (("lead",), "NAME"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_remedy(shared: Home, arguments: tuple[str, ...], words: str) -> None:
+    done = shared.run("member", *arguments)
+    assert (done.returncode, words in done.stderr.decode()) == (64, True), done.stderr
