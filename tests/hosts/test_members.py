@@ -20,7 +20,7 @@ SPARE = 'role = "spare"'
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """Three members and a spare."""
+    """Three members and a spare, on which nothing runs."""
     if fleet.why_not():
         pytest.skip(fleet.why_not())
     with Hosts.opened(4, "plain") as hosts:
@@ -28,6 +28,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         made.write(host={4: SPARE})
         made.trust()
         made.ctl("deploy")
+        assert hosts.run(4, "ls", BASE).split() == ["versions"]
         yield made
         made.close()
 
@@ -135,7 +136,10 @@ def test_a_member_that_was_removed_comes_back_as_another_and_deploy_knows_who_be
     assert (refused.returncode, b"n3 is no member of this cluster, which exists: `coordctl member add n3`" in refused.stderr) == (76, True)
     assert operator.json("member", "remove", "n3", "--yes")["outcome"] == "unchanged"
     former = [int(one) for one in json.loads((operator.folder / "fleet.ids.json").read_text())["former"]]
-    operator.ctl("member", "add", "n3", "--learner")
+    operator.write(host={3: SPARE})
+    assert operator.json("deploy", "--dry-run")["outcome"] == "unchanged"  # it has the programs, and no more is wanted of a spare
+    operator.write(host={3: 'role = "learner"'})
+    operator.ctl("deploy")
     assert roles(operator)["n3"] == "learner"
     assert members(operator)["n3"] not in former
     operator.ctl("member", "promote", "n3")

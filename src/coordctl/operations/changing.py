@@ -249,7 +249,7 @@ class Changing:
     def _must_be_alike(self, name: str, version: str) -> None:
         others = {one.current for other, one in self.fleet.facts.items() if other != name and one.running is not None and one.current}
         if others and version not in others:
-            raise Refused(f"members run {', '.join(sorted(others))}, and {name} would get {version}: bring the members to it first")
+            raise Refused(f"members run {', '.join(sorted(others))}, and {name} would get {version}: `coordctl upgrade run` first")
 
     @_carry_out.register
     def _join(self, act: Join) -> bool:

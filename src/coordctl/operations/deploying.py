@@ -11,6 +11,7 @@ from coordctl.facts import preflight
 from coordctl.facts.preflight import REMARK, STOPS
 from coordctl.inventory.model import Host, Inventory
 from coordctl.operations import identities, looking, outcomes
+from coordctl.operations.changing import Asked, Changing
 from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Plan, Say
 from coordctl.operations.identities import Ids
@@ -26,6 +27,7 @@ class Deployment:
         self.fleet = Fleet(inventory, self.VERB, reason)
         self.noted: list[Noted] = []
         self._hosting = Hosting(self.fleet, say)
+        self._reason = reason
         self._say = say
         self._began = time.monotonic()
 
@@ -35,31 +37,42 @@ class Deployment:
             self._say(f"asking {len(self.inventory.hosts)} hosts")
             fleet.connect(self.inventory.hosts)
             fleet.ask()
-            fleet.narrow(self._members())
+            members = self._members()
+            spares, learners = self._others(members)
+            fleet.narrow([*members, *spares, *learners])
             self._note(looking.at_hosts(fleet))
-            self._note(_left_out(self.inventory, [host.name for host in fleet.hosts]))
             if fleet.failed or any(one.level == STOPS for one in self.noted):
                 return self._ended_early()
             ids = self._identify(keep=not dry_run)
-            plans = self._hosting.plans(fleet.hosts, ids, is_dry=dry_run)
+            plans = self._hosting.plans(members, ids, is_dry=dry_run) | self._hosting.spare_plans(spares)
             self._note(_keeping(self._hosting))
             changing = {name: plan for name, plan in plans.items() if plan.says()}
             if dry_run:
                 self._hosting.done = {name: plan.says() for name, plan in plans.items()}
-                return self._result("would change" if changing else "unchanged", 1 if changing else 0, _planned(changing))
+                self._hosting.done |= {host.name: ["take it in as a learner"] for host in learners}
+                hosts = len(changing) + len(learners)
+                words = f"{hosts} hosts would change" if hosts else "nothing to change"
+                return self._result("would change" if hosts else "unchanged", 1 if hosts else 0, words)
             if any(steps.Run(plan.wish).needed(fleet.facts[name]) for name, plan in changing.items()):
-                self._note(looking.at_ways(fleet, fleet.hosts))
+                self._note(looking.at_ways(fleet, members))
                 if fleet.failed or any(one.level == STOPS for one in self.noted):
                     return self._ended_early()
             if changing:
                 with fleet.locked():
-                    return self._carry_out(ids, changing)
-            return self._finish(ids, "unchanged")
+                    done = self._carry_out(ids, changing)
+            else:
+                done = self._finish(ids, "unchanged")
+            return done if done.exit_code or not learners else self._taken_in(learners)
         finally:
             fleet.close()
 
     def _members(self) -> tuple[Host, ...]:
         return identities.hosts_of(self.inventory, identities.known(self.inventory, self.fleet.facts))
+
+    def _others(self, members: Sequence[Host]) -> tuple[list[Host], list[Host]]:
+        """(spares, learners that are to be taken in) of the inventory."""
+        free = [host for host in self.inventory.hosts if host not in members]
+        return [host for host in free if host.role == "spare"], [host for host in free if host.role == "learner"]
 
     def _identify(self, *, keep: bool) -> Ids:
         return identities.found(self.inventory, self.fleet.facts, keep=keep)
@@ -79,7 +92,7 @@ class Deployment:
         hosting.send_backup(changing, ids.archive)
         hosting.apply({name: plan.prepare for name, plan in changing.items() if plan.prepare and name not in fleet.failed}, "prepare")
         if not fleet.failed:
-            identities.note_made(self.inventory, ids, [host.name for host in fleet.hosts])
+            identities.note_made(self.inventory, ids, [host.name for host in self._members()])
         switching = {name: plan.switch for name, plan in changing.items() if plan.switch and name not in fleet.failed}
         if not runs and not fleet.failed:
             hosting.apply(switching, "switch")
@@ -106,6 +119,13 @@ class Deployment:
         identities.make_known(self.inventory, ids)
         return self._result(outcome, 0, ("nothing to change: " if outcome == "unchanged" else "") + outcomes.well(endpoints))
 
+    def _taken_in(self, learners: Sequence[Host]) -> Deployed:
+        """Once the cluster serves: as `member add --learner` does it."""
+        changing = Changing(self.inventory, self.VERB, Asked(self._reason, "", is_dry=False), self._say)
+        changed = changing.add([host.name for host in learners], as_learners=True)
+        self._hosting.done |= {host.name: changed.steps for host in learners}
+        return self._result(changed.outcome, changed.exit_code, changed.sentence)
+
     def _ended_early(self) -> Deployed:
         if self.fleet.failed:
             return self._result(*outcomes.failure(self.fleet, begun=bool(self._hosting.done)))
@@ -122,7 +142,7 @@ class Deployment:
             noted=self.noted,
             elapsed_ms=int((time.monotonic() - self._began) * 1000),
             version=self._hosting.version,
-            endpoints=[host.endpoint for host in self.fleet.hosts],
+            endpoints=[host.endpoint for host in self._members()],
         )
 
 
@@ -130,14 +150,3 @@ def _keeping(hosting: Hosting) -> list[preflight.Found]:
     remedy = f"bring all to it with `coordctl upgrade run -c {hosting.inventory.name}`"
     told = f"this coordctl's own is {hosting.version}"
     return [preflight.Found(name, REMARK, f"it keeps version {version}; {told}", remedy) for name, version in hosting.kept.items()]
-
-
-def _planned(changing: dict[str, Plan]) -> str:
-    return f"{len(changing)} hosts would change" if changing else "nothing to change"
-
-
-def _left_out(inventory: Inventory, covered: Sequence[str]) -> list[preflight.Found]:
-    learners = [host.name for host in inventory.hosts if host.role == "learner" and host.name not in covered]
-    return [
-        preflight.Found(name, REMARK, "it is a learner, and not taken in yet", f"coordctl member add --learner {name}") for name in learners
-    ]

@@ -45,6 +45,7 @@ class Hosting:
         self.done: dict[str, list[str]] = {}  # by host, what its steps say
         self.version = ""
         self.kept: dict[str, str] = {}  # versions of hosts that have another than ours, and keep it
+        self._built: dict[str, Build] = {}  # by target
         self._say = say
 
     # --- the plan --------------------------------------------------------------------------------------------------
@@ -65,16 +66,27 @@ class Hosting:
                 plans[host.name] = Plan(wish, builds[one.target], prepare, switch)
             return plans
 
+    def spare_plans(self, hosts: Sequence[Host]) -> dict[str, Plan]:
+        """Programs only, so that a member is quickly made there."""
+        facts = self.fleet.facts
+        builds = self._builds({host.name: facts[host.name] for host in hosts})
+        plans = {}
+        for host in hosts:
+            one, build = facts[host.name], builds[facts[host.name].target]
+            archive = _place_of(f".coordctl-{build.version}.tar.gz", one)
+            wish = Wish(self.inventory.name, one.base, build.version, archive, build.sha256, (), (), {}, 0)
+            plans[host.name] = Plan(wish, build, steps.needed(steps.ready(wish), one), [])
+        return plans
+
     def _builds(self, all_facts: Mapping[str, HostFacts]) -> dict[str, Build]:
-        builds: dict[str, Build] = {}
         for name, one in all_facts.items():
-            if one.target not in builds:
+            if one.target not in self._built:
                 self._say(f"building for {one.target}")
                 try:
-                    builds[one.target] = building.build(one.target)
+                    self._built[one.target] = building.build(one.target)
                 except NoBuild as error:
                     raise NoBuild(f"{name} has Python {one.version} on {one.target}: {error.sentence}") from None
-        return builds
+        return self._built
 
     def _authority(self, scratch: str) -> Authority | None:
         """`scratch`: for a plan only, made in this folder and thrown away; "": the real one."""
@@ -106,8 +118,9 @@ class Hosting:
             init += ["--created", str(ids.created)]
             if ids.archive:
                 init += ["--from", _place_of(BACKUP, facts)]
-            for name, contact in ids.contacts.items():
-                init += ["--contact", f"{ids.members[name]}={contact}"]
+            founders = {ids.members[name]: contact for name, contact in ids.contacts.items() if name in ids.members}
+            for founder, contact in founders.items():
+                init += ["--contact", f"{founder}={contact}"]
         if "segment" in host.settings:
             init += ["--segment", host.settings["segment"]]
         archive = _place_of(f".coordctl-{build.version}.tar.gz", facts)

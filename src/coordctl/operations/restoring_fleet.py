@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 
 from coordctl.inventory.model import Host, Inventory
 from coordctl.operations import identities
@@ -40,6 +41,9 @@ class Restoration(Deployment):
 
     def _members(self) -> tuple[Host, ...]:
         return self.inventory.voters()
+
+    def _others(self, members: Sequence[Host]) -> tuple[list[Host], list[Host]]:
+        return [], []  # `deploy` takes them in, once somebody has looked at what was restored
 
     def _identify(self, *, keep: bool) -> Ids:
         """Nothing is written down, here or there, before the rehearsal."""

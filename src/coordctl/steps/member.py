@@ -371,6 +371,11 @@ def prepare(wish: Wish) -> list[Step]:
     ]
 
 
+def ready(wish: Wish) -> list[Step]:
+    """What a member that is made there later need not wait for."""
+    return [Account(), Unpack(wish)]
+
+
 def switch(wish: Wish) -> list[Step]:
     return [Switch(wish), Run(wish)]
 
