@@ -1,9 +1,7 @@
 """A fleet of real hosts on which the release before runs, and an operator who upgrades it; and the same operator on another machine."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any
 
 from tests.hosts.fleet import Hosts
 from tests.hosts.operator import Operator
+from tests.processes.members import wait_until
 
 BASE = "/var/lib/coordnode/fleet"
 ACCEPTED = ("--accept", "no-backup", "--reason", "tested")
@@ -43,8 +42,9 @@ class Fleet:
         other.environment["USER"] = "eva"
         return other
 
-    def upgrade(self, *arguments: str, code: int = 0, by: Operator | None = None) -> dict[str, Any]:
-        done = start(by or self.operator, *arguments, "-o", "json")
+    def upgrade(self, *arguments: str, code: int = 0, by: Operator | None = None, accept_dead: bool = False) -> dict[str, Any]:
+        more = ("--accept", "dead-operator", "--reason", "it was killed") if accept_dead else ()
+        done = start(by or self.operator, *arguments, *more, "-o", "json")
         said, trouble = done.communicate(timeout=400)
         assert done.returncode == code, (done.returncode, said, trouble)
         found: dict[str, Any] = json.loads(said)
@@ -59,6 +59,23 @@ class Fleet:
         found = self.operator.json("version", "-c", "fleet")
         return [one["version"] for one in found["members"]]  # type: ignore[attr-defined]
 
+    def there(self, number: int) -> list[str]:
+        return self.hosts.run(number, "ls", f"{BASE}/versions").split()
+
+    def levels(self) -> list[tuple[int, int]]:
+        """Of each member: the one in force, the highest that it knows."""
+        found = self.operator.json("version", "-c", "fleet")
+        return [(one["level"], one["level_max"]) for one in found["members"]]  # type: ignore[attr-defined]
+
+    def is_well(self) -> bool:
+        return self.operator.json("health", "-c", "fleet", code=None)["exit_code"] == 0
+
+    def take_down(self, number: int) -> None:
+        """Its member, and what would start it again; the host stays."""
+        for what in ("current/supervisor.py", "coordnode run"):
+            self.hosts.run(number, "pkill", "-9", "-f", what, check=False)
+        wait_until(lambda: not self.hosts.run(number, "pgrep", "-f", "coordnode run", check=False), f"the member of n{number} is gone")
+
     def plant(self, fault: str) -> None:
         for number in range(1, self.hosts.count + 1):
             self.hosts.run(number, "sh", "-c", f"echo {fault} > /etc/planted")
@@ -68,16 +85,19 @@ def start(operator: Operator, *arguments: str) -> "subprocess.Popen[bytes]":
     return operator.start("upgrade", *arguments)
 
 
+def said_in(driver: "subprocess.Popen[bytes]", words: str) -> bool:
+    """Once it says that it begins such a step; whether it came to that."""
+    assert driver.stderr is not None
+    return any(words in line.decode() for line in driver.stderr)
+
+
 def killed_at(operator: Operator, words: str, *arguments: str) -> bool:
-    """kill -9 once it says that it begins such a step; whether it came to that."""
+    """kill -9 in such a step; whether it came to that."""
     with start(operator, *arguments) as driver:
-        assert driver.stderr is not None
-        for line in driver.stderr:
-            if words in line.decode():
-                os.kill(driver.pid, signal.SIGKILL)
-                driver.wait()
-                return True
-    return False
+        is_there = said_in(driver, words)
+        driver.kill()
+        driver.wait()
+    return is_there
 
 
 @contextmanager

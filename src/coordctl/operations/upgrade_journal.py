@@ -1,10 +1,9 @@
 """Where an upgrade's journal lies: on every host beside the switch, and mirrored in the cluster; and what others wish of who is at it."""
 
-import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from shlex import quote
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,9 +19,10 @@ FILE, WISH = "upgrade.json", "upgrade.wish"
 MIRROR = "_upgrade/journal"
 WRITE_SECONDS = 20.0
 MIRROR_SECONDS = 2.0
+MIRROR_AGAIN_SECONDS = 30.0
 
 
-class Wish(NamedTuple):
+class Wish(msgspec.Struct, frozen=True):
     """That it stand still, from somebody who has not the lock."""
 
     id: str  # of the upgrade
@@ -34,6 +34,7 @@ class JournalKeeper:
     def __init__(self, fleet: Fleet, cluster: Cluster | None) -> None:
         self._fleet = fleet
         self._cluster = cluster  # None: it is not asked
+        self._mirror_again = 0.0
 
     def write(self, journal: Journal) -> Wish | None:
         """To every host that is reached; one that fails is out from then on. What is wished there. Raises OtherOperator."""
@@ -61,13 +62,16 @@ class JournalKeeper:
         return {host: ran.stdout for host, ran in found.items() if not ran.code}
 
     def _mirror(self, journal: Journal) -> None:
-        """As far as there is a quorum: hosts have it in any case."""
-        if self._cluster is not None:
-            with suppress(CoordError):
-                if journal.is_over:
-                    self._cluster.kv.delete(MIRROR, timeout=MIRROR_SECONDS)
-                else:
-                    self._cluster.kv.put(MIRROR, journals.encode(journal), timeout=MIRROR_SECONDS)
+        """As far as there is a quorum: hosts have it in any case. Where there is none, not every step waits for one."""
+        if self._cluster is None or time.monotonic() < self._mirror_again:
+            return
+        try:
+            if journal.is_over:
+                self._cluster.kv.delete(MIRROR, timeout=MIRROR_SECONDS)
+            else:
+                self._cluster.kv.put(MIRROR, journals.encode(journal), timeout=MIRROR_SECONDS)
+        except CoordError:
+            self._mirror_again = time.monotonic() + MIRROR_AGAIN_SECONDS
 
 
 def read(all_facts: Mapping[str, HostFacts], cluster: Cluster | None) -> Journal | None:
@@ -83,7 +87,7 @@ def read(all_facts: Mapping[str, HostFacts], cluster: Cluster | None) -> Journal
 
 def wish(fleet: Fleet, wished: Wish) -> None:
     """Left on every host that is reached, for whoever has the lock there."""
-    text = json.dumps(wished._asdict())
+    text = msgspec.json.encode(wished).decode()
     scripts = {host: Script("wish", f"set -eu\n{_put(fleet.facts[host].base, WISH, text)}") for host in fleet.names()}
     fleet.run(scripts, WRITE_SECONDS)
 

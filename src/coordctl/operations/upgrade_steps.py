@@ -30,11 +30,11 @@ UNPACK_SECONDS = 180.0
 SWITCH_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
 LEAD_SECONDS = 5.0  # for one try
-HOPELESS_SECONDS = 10.0  # a member that is being started answers by then
+HOPELESS_SECONDS = 5.0  # a member that is being started answers by then
 PROBES_MAX = 3  # a stall of this machine or of theirs is no fault of a build
 CANARY_SECONDS = 5.0  # for one question: slow is judged by comparison
 ROUND_SECONDS = 1.0
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 3.0
 LINES = 3  # of what a member said last
 
 WELL_DONE = Outcome(True)
@@ -231,15 +231,17 @@ class Carrying:
 
         return self._await(trouble)
 
-    def _close(self, at: Journal, host: str) -> Outcome:
+    def _close(self, at: Journal, _: str) -> Outcome:
         found = self._await(lambda facts: _unhealthy(facts, at), is_back=at.goes_back)
         fleet = self._fleet
         fleet.ask()
-        wanted = {one.name: one.before if at.goes_back else one.after for one in at.plan.hosts if one.name not in at.left}
-        for name, version in wanted.items():
-            facts = fleet.facts.get(name)
-            if facts is not None and (facts.current, (facts.running or {}).get("version")) != (version, version):
-                found = Outcome(False, f"{name} does not run {version}", may_return=False)
+        for host in at.plan.hosts:
+            facts, version = fleet.facts.get(host.name), host.before if at.goes_back else host.after
+            if facts is None or host.name in at.left:
+                continue
+            running = str((facts.running or {}).get("version", ""))
+            if facts.current != version or running not in (version, "" if at.goes_back else version):
+                found = Outcome(False, f"{host.name} does not run {version}", may_return=False)
         return found
 
     # --- back ------------------------------------------------------------------------------------------------------
