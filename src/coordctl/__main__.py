@@ -29,6 +29,7 @@ VERBS = {
     "session": "ls, show, close: who is connected",
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",
+    "top": "status, drawn anew all the time",
     "wait": "until the cluster is as --for says",
     "canary": "run: does the cluster do what users need?",
     "bench": "how fast, where the time goes, and what is short",

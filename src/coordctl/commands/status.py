@@ -10,7 +10,7 @@ from coordctl.operations.status import status
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results.status import FoundMember, Status
+from coordctl.results.status import Finding, FoundMember, Status
 
 COLOURS = {"OK": screen.GREEN, "WARNING": screen.YELLOW, "CRITICAL": screen.RED, "UNKNOWN": screen.YELLOW}
 HEADINGS = ("member", "role", "state", "lag", "commit99", "fsync99", "free", "up", "version")
@@ -39,14 +39,14 @@ def _show(found: Status) -> None:
     gap = max(2, screen.COLUMNS_MIN - len(head) - len(found.judgement) - len(when))
     screen.line(f"{head}{screen.coloured(found.judgement, COLOURS[found.judgement])}{' ' * gap}{when}")
     leader = f"leader {found.leader}, term {found.term}" if found.leader else "no leader"
-    screen.line(f"{_can_lose(found):<31}{leader}")
+    if found.over_s is not None and found.elections:
+        leader += f" ({found.elections} election{'' if found.elections == 1 else 's'} in {screen.short_seconds(found.over_s)})"
+    screen.line(f"{can_lose(found.can_lose, found.sources_answered):<31}{leader}")
     screen.line()
     _table(found.members, found.unix_ms // 1000)
-    for finding in found.findings:
-        if finding == found.findings[0]:
-            screen.line()
-        screen.lines(screen.wrapped(f"{MARKS[finding.level]} {finding.sentence}", indent=2))
-        screen.line(f"  {finding.remedy}")
+    if found.findings:
+        screen.line()
+    show_findings(found.findings)
     if not found.findings:
         screen.line()
     if found.backup_age_s is not None:
@@ -55,12 +55,18 @@ def _show(found: Status) -> None:
     screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}                {digest}")
 
 
-def _can_lose(found: Status) -> str:
-    if not found.sources_answered:
+def show_findings(findings: list[Finding]) -> None:
+    for finding in findings:
+        screen.lines(screen.wrapped(f"{MARKS[finding.level]} {finding.sentence}", indent=2))
+        screen.line(f"  {finding.remedy}")
+
+
+def can_lose(count: int, answered: int) -> str:
+    if not answered:
         return "can lose: not known"
-    if found.can_lose < 0:
+    if count < 0:
         return "can lose: no quorum is left"
-    return f"can lose: {found.can_lose} more member{'' if found.can_lose == 1 else 's'}"
+    return f"can lose: {count} more member{'' if count == 1 else 's'}"
 
 
 def _table(members: list[FoundMember], now_s: int) -> None:
@@ -89,12 +95,16 @@ def _row(one: FoundMember) -> list[str]:
         one.role,
         one.state,
         "-" if one.lag is None else str(one.lag),
-        shown(one.commit_p99_ms if one.role == "leader" else None, "ms"),
-        shown(one.sync_p99_ms, "ms"),
+        shown(_newest(one.recent_commit_p99_ms, one.commit_p99_ms) if one.role == "leader" else None, "ms"),
+        shown(_newest(one.recent_sync_p99_ms, one.sync_p99_ms), "ms"),
         screen.short_bytes(one.free_bytes),
         screen.short_seconds(one.uptime_s),
         one.version or "-",
     ]
+
+
+def _newest(recent: float | None, ever: float | None) -> float | None:
+    return ever if recent is None else recent
 
 
 def main(argv: list[str]) -> int:

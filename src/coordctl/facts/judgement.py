@@ -22,7 +22,11 @@ def findings(facts: ClusterFacts) -> list[Finding]:
         troubles = "; ".join(f"{found.shown_name}: {found.trouble}" for found in facts.members)
         return [Finding(UNKNOWN, f"no member could be reached from here ({troubles})", "coordctl up, or check --endpoints")]
     found = [*_quorum(facts), *_state(facts), *_members(facts)]
-    return sorted(found, key=lambda finding: _WORST_FIRST.index(finding.level))
+    return sorted(found, key=rank)
+
+
+def rank(finding: Finding) -> int:
+    return _WORST_FIRST.index(finding.level)
 
 
 def level(found: list[Finding]) -> int:

@@ -20,6 +20,7 @@ class MemberFacts:
     name: str = ""  # as far as known from elsewhere
     member: int = 0
     metrics: Metrics = field(default_factory=Metrics)
+    metrics_text: str = ""  # as it was told
 
     def p99_ms(self, name: str) -> float | None:
         """Since that member started; None: not asked for, or nothing of it happened."""

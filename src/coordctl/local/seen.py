@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from coordctl.local import samples
 from coordctl.local.clusters import state_folder
 
 
@@ -38,6 +39,7 @@ def of_members(members: Sequence[int]) -> dict[int, int]:
 
 
 def forget(cluster: int) -> None:
+    samples.forget(cluster)
     with suppress(OSError):
         os.unlink(path_of(cluster))
         os.rmdir(os.path.dirname(path_of(cluster)))

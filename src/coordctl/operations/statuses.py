@@ -112,7 +112,8 @@ def _facts(question: _Question, metrics: bytes | None) -> MemberFacts:
         status = None
     if status is None:
         return MemberFacts(endpoint.address, None, trouble or "does not speak coordnode's HTTP", endpoint.name, endpoint.member)
-    return MemberFacts(endpoint.address, status, "", status["name"], status["member"], parse_metrics(metrics or b""))
+    text = (metrics or b"").decode(errors="replace")
+    return MemberFacts(endpoint.address, status, "", status["name"], status["member"], parse_metrics(metrics or b""), text)
 
 
 def _status_in(body: bytes) -> dict[str, Any] | None:

@@ -12,13 +12,15 @@ class FoundMember(msgspec.Struct, frozen=True, kw_only=True):
     member: int
     address: str
     role: str  # voter, leader, learner
-    state: str  # ok, NOT READY, BEHIND, UNREACHABLE
+    state: str  # ok, SLOW, NOT READY, BEHIND, UNREACHABLE
     trouble: str
     lag: int | None
     seen_unix_s: int | None  # when it last answered a `status` from here; null: never
     applied: int | None
     commit_p99_ms: float | None  # since it started, while it led
     sync_p99_ms: float | None
+    recent_commit_p99_ms: float | None = None  # since the earlier look of `over_s`; null: there was none
+    recent_sync_p99_ms: float | None = None
     version: str | None
     term: int | None
     pid: int | None
@@ -51,6 +53,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources_asked: int
     unix_ms: int
     backup_age_s: int | None = None  # of the newest that was verified on this machine; null: there is none
+    over_s: int | None = (
+        None  # recent figures, and lines about what is slow, are of so many seconds; null: this is the first look from here
+    )
+    elections: int | None = None  # in that time
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
