@@ -15,6 +15,7 @@ from coordctl.results.schemas import SCHEMAS
 from coordnode.client.sync import connect
 from coordnode.errors import SessionExpired
 from tests.processes.local import Home
+from tests.processes.members import wait_until
 
 
 def valid(text: str) -> dict[str, object]:
@@ -292,6 +293,15 @@ def test_wait(shared: Home) -> None:
     shared.ctl("wait", "--for", f"version={version}", "-q")
     shared.ctl("wait", "--for", "version=9.9", "--timeout", "100ms", code=1)
     assert shared.run("wait", "--for", "rain").returncode == 64
+    shared.ctl("wait", "--for", "unlocked=door")
+    with shared.start("lock", "run", "door", "--note", "moving", "--", "sleep", "600") as holder:
+        wait_until(lambda: shared.run("lock", "show", "door").returncode == 0, "the lock is held")
+        held = valid(shared.ctl("wait", "--for", "unlocked=door", "--timeout", "100ms", "-o", "json", code=1))
+        assert str(held["now"]).startswith("door is held by ") and str(held["now"]).endswith(", 0 waiting")
+        with shared.start("wait", "--for", "unlocked=door", "--timeout", "60s") as waiter:
+            holder.terminate()
+            assert waiter.wait(60) == 0
+        holder.wait(60)
 
 
 def test_the_leader_is_followed_when_it_is_killed(home: Home) -> None:

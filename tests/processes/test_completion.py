@@ -36,6 +36,8 @@ def test_clusters_hosts_and_playbooks(furnished: Home) -> None:
     assert words(furnished, "status", "-c", "") == ["local", "payments"]
     assert words(furnished, "inventory", "trust", "-c", "payments", "") == ["n1", "n2"]
     assert words(furnished, "inventory", "trust", "-c", "nothing", "") == []
+    assert words(furnished, "member", "re") == ["remove", "replace"]
+    assert words(furnished, "member", "replace", "-c", "payments", "") == ["n1", "n2"]
     listed = [line.split()[0] for line in furnished.ctl("chaos", "ls").splitlines() if line and not line.startswith(" ")]
     assert set(words(furnished, "chaos", "show", "")) == set(listed)
 

@@ -4,14 +4,16 @@ import click
 
 from coordctl.commands import options
 from coordctl.local.clusters import choose
-from coordctl.operations.status import wait
+from coordctl.operations.waiting import wait
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
-@click.option("--for", "condition", required=True, metavar="CONDITION", help="healthy, leader, leader=NAME, members=N or version=V.")
+@click.option(
+    "--for", "condition", required=True, metavar="CONDITION", help="healthy, leader, leader=NAME, members=N, version=V or unlocked=NAME."
+)
 @options.cluster
 @options.endpoints
 @options.timeout("30s")
@@ -20,7 +22,7 @@ from coordctl.report.running import output, run
 def command(condition: str, cluster: str, endpoints: str, timeout_seconds: float, quiet: bool, output: str) -> int:
     """Wait until the cluster is as CONDITION says: 0 when it is, 1 when it was not in time.
 
-    members=N: so many are well. version=V: every member runs it.
+    members=N: so many are well. version=V: every member runs it. unlocked=NAME: nobody holds that lock, or waits for it.
     """
     found = wait(condition, choose(endpoints, cluster)[1], timeout_seconds)
     if output == "json":

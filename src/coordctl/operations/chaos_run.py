@@ -24,7 +24,7 @@ from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
 from coordctl.local.clusters import LocalCluster
-from coordctl.operations import chaos_faults, status, statuses
+from coordctl.operations import chaos_faults, status, statuses, waiting
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
 from coordctl.operations.check import check
 from coordctl.operations.interrupts import Interrupts
@@ -265,7 +265,7 @@ class _Run:
 
     def _judge(self) -> None:
         for one in self._playbook.expect:
-            found = status.wait(one.that, self._cluster.endpoints(), one.within_ms / 1000)
+            found = waiting.wait(one.that, self._cluster.endpoints(), one.within_ms / 1000)
             code = verdicts.DEVIATED if found.exit_code else verdicts.GREEN
             self._verdicts.append(Verdict("expect", one.that, code, f"{found.now}, after {found.elapsed_ms / 1000:.1f} s"))
         tokens = self._tokens()

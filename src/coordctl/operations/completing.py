@@ -36,7 +36,7 @@ def _all(before: list[str], verbs: Mapping[str, str], takes_value: Mapping[str, 
     inner = verbs_within(verbs.get(said[0], ""))
     if inner and len(said) == 1:
         return inner
-    if said[:2] == ["inventory", "trust"] or before[-1:] == ["--changed"]:
+    if said[:2] == ["inventory", "trust"] or (said[0] == "member" and len(said) > 1) or before[-1:] == ["--changed"]:
         return _found(lambda: _hosts(cluster))
     if said[0] == "lock" and len(said) == 2 and said[1] in TAKES_LOCK:
         return _found(lambda: _locks(cluster))

@@ -1,7 +1,7 @@
-"""How the cluster is: facts from every member, judged once, for `status`, `health` and `wait`."""
+"""How the cluster is: facts from every member, judged once, for `status` and `health`."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from coordctl.facts import judgement, verdicts
@@ -12,8 +12,7 @@ from coordctl.local import samples, seen
 from coordctl.local.clusters import Endpoint
 from coordctl.local.samples import Kept
 from coordctl.operations import backups, statuses
-from coordctl.results.status import Finding, FoundMember, Health, Status, Waited
-from coordnode.errors import BadRequest
+from coordctl.results.status import Finding, FoundMember, Health, Status
 
 ASK_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.05
@@ -183,43 +182,3 @@ def _all_is_well(facts: ClusterFacts, well: int, backup_age_s: int | None, since
     if backup_age_s is not None:
         words.append(f"backup {backup_age_s // 3_600} h old")
     return ", ".join(words)
-
-
-# --- waiting ---------------------------------------------------------------------------------------------------------
-
-
-def wait(condition: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Waited:
-    is_reached = _condition(condition)
-    began = time.monotonic()
-    while True:
-        left = timeout_seconds - (time.monotonic() - began)
-        facts = statuses.of_cluster(endpoints, max(0.05, min(left, ASK_SECONDS_MAX)))
-        reached = is_reached(facts)
-        if reached or left <= PAUSE_SECONDS:
-            return Waited(
-                outcome="reached" if reached else "not reached",
-                exit_code=0 if reached else 1,
-                condition=condition,
-                now=_now(facts),
-                elapsed_ms=int((time.monotonic() - began) * 1000),
-            )
-        time.sleep(PAUSE_SECONDS)
-
-
-def _condition(text: str) -> Callable[[ClusterFacts], bool]:
-    name, equals, value = text.partition("=")
-    if name == "healthy" and not equals:
-        return lambda facts: judgement.level(judgement.findings(facts)) == judgement.OK
-    if name == "leader":
-        return lambda facts: facts.leader_name == value if equals else facts.leader_status is not None and facts.can_lose() >= 0
-    if name == "members" and value.isascii() and value.isdigit():
-        return lambda facts: sum(facts.state(one) == "ok" for one in facts.members) >= int(value)
-    if name == "version" and value:
-        return lambda facts: all(one.status is not None and one.status["version"] == value for one in facts.members)
-    raise BadRequest(f"{text!r} is no condition: give healthy, leader, leader=NAME, members=N or version=V")
-
-
-def _now(facts: ClusterFacts) -> str:
-    well = sum(facts.state(one) == "ok" for one in facts.members)
-    leads = f"{facts.leader_name} leads" if facts.leader_name else "nobody leads"
-    return f"{well} of {len(facts.members)} members are well, {leads}"
