@@ -128,11 +128,16 @@ class Checks:
         self._committed.observe_leader(replica.member, raft.term, log.base_index + 1, log.last_index(), entry_at)
 
     def _on_round(self, raft: Raft, seen: Seen) -> None:
-        """Reads that wait for it are answered from a state that has whatever this leader knew to be committed when it began."""
+        """Reads that wait for it are answered from a state that has whatever was committed before this leader was elected, and whatever
+        it knew to be committed when the round began."""
         seen.round, index, _ = raft.rounds[-1]
         if raft.term == seen.leads and index < seen.committed:
             sentence = f"member {raft.member} begins to confirm reads at index {index}; it knows {seen.committed} to be committed"
             raise PromiseBroken("read-index", sentence, (raft.member, raft.term, seen.round, index, seen.committed))
+        before = self._committed_before.get(raft.term, int(self._reference.applied))
+        if index < before:
+            sentence = f"member {raft.member} begins to confirm reads at {index}; {before} was committed before it led term {raft.term}"
+            raise PromiseBroken("read-index", sentence, (raft.member, raft.term, seen.round, index, before))
 
     def _on_committed(self, member: MemberId, raft: Raft, seen: Seen) -> None:
         log = raft.log

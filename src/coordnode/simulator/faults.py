@@ -54,6 +54,7 @@ SNAPSHOT_CUT = "crash while a snapshot is received"
 # Moments that chance alone rarely meets.
 STRIKE_ELECTED = "leader struck soon after its election"
 STRIKE_JOINT = "leader struck inside a joint configuration"
+SLOW_ELECTED = "every disk slow from an election on"
 
 LEADER = -1  # the victim is whoever leads when the fault begins
 
@@ -118,6 +119,7 @@ KINDS: dict[str, _Kind] = {
     STALLED_ASKS: _Kind(0.5, 10, (200, 4_000), (0, 1_000_000)),
     STALLED_ANSWERS: _Kind(0.4, 8, (100, 2_500), (0, 1_000_000)),
     ROT_JOURNAL: _Kind(0.4, 8, (0, 0), (0, 1_000_000_000), 1.0),
+    SLOW_ELECTED: _Kind(0.5, 10, (300, 2_500), (20, 600)),  # milliseconds for each sync
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

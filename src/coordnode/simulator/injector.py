@@ -102,7 +102,7 @@ class Injector:
         self._connections = connections
         self._operator = operator
         self._undo: dict[int, Callable[[], None]] = {}  # by fault: what still has to be taken back
-        self._waiting: dict[str, list[Fault]] = {faults.STRIKE_ELECTED: [], faults.STRIKE_JOINT: []}
+        self._waiting: dict[str, list[Fault]] = {faults.STRIKE_ELECTED: [], faults.STRIKE_JOINT: [], faults.SLOW_ELECTED: []}
         self._over = False
         for fault in plan:
             world.at(fault.at_ms * MILLISECOND, self._begin, fault)
@@ -115,7 +115,11 @@ class Injector:
 
     def on_moment(self, strike: str) -> None:
         """What such a fault waits for has just happened."""
-        if self._over or not self._waiting[strike]:
+        if self._over:
+            return
+        if strike == faults.STRIKE_ELECTED and self._waiting[faults.SLOW_ELECTED]:
+            self._slow_disks(self._waiting[faults.SLOW_ELECTED].pop(0))
+        if not self._waiting[strike]:
             return
         fault = self._waiting[strike].pop(0)
         draw, kind = divmod(fault.amount, len(STRIKES))
@@ -341,6 +345,17 @@ class Injector:
         victim.slow_disk(fault.amount)
         return self._until_over(fault, lambda: victim.slow_disk(0))
 
+    def _slow_disks(self, fault: Fault) -> None:
+        slow = self._cluster.victims()
+        for each in slow:
+            each.slow_disk(fault.amount)
+
+        def undo() -> None:
+            for each in slow:
+                each.slow_disk(0)
+
+        self._until_over(fault, undo)
+
     def _full_disk(self, fault: Fault, victim: Victim) -> bool:
         full = self._cluster.victims() if fault.amount == 3 else [victim]
         for each in full:
@@ -419,4 +434,5 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.STALLED_ASKS: Injector._stall,
     faults.STALLED_ANSWERS: Injector._stall,
     faults.ROT_JOURNAL: Injector._rot_journal,
+    faults.SLOW_ELECTED: Injector._strike,
 }
