@@ -89,6 +89,12 @@ OWN = (
 )  # differ between members
 
 
+RELOADABLE = (
+    *("slow-commit", "snapshot-entries", "snapshot-log", "keep-entries"),
+    *("free-min", "connections-max", "pending-max"),
+)  # taken over on SIGHUP, as certificates are; all others wait for the next start
+
+
 class Told(TypedDict):
     config_hash: str
     settings: dict[str, object]
@@ -238,6 +244,7 @@ KEYS: dict[str, Key] = {
     "pending-max": Key("pending_bytes_max", parse_size, "requests of all clients that wait at a time", "64MiB"),
 }
 
+assert {*RELOADABLE} <= {*KEYS}
 assert {key.field for key in KEYS.values()} == {field.name for field in fields(NodeConfig)}
 
 

@@ -436,3 +436,36 @@ def test_events_are_one_json_object_a_line(single: Cluster) -> None:
     for line in one.said().splitlines():
         assert isinstance(json.loads(line), dict)
     assert msgspec.json.decode(one.said().splitlines()[0].encode())["event"] == "started"
+
+
+def test_settings_are_read_anew_on_sighup_and_what_waits_for_a_restart_is_named(single: Cluster, tmp_path: Path) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('slow-commit = "70ms"\n')
+    single.start("--config", str(config))
+    single.wait_ready()
+    (one,) = single.members.values()
+
+    def status() -> dict[str, object]:
+        found = one.status()
+        assert found is not None
+        return found
+
+    def settings() -> tuple[object, object]:
+        found = status()["settings"]
+        return found.get("slow_commit_ms"), found.get("connections_max")  # type: ignore[attr-defined]
+
+    assert settings() == (70, None)
+    config.write_text('slow-commit = "1ms"\ntick = "30ms"\nconnections-max = 7\n')
+    one.signal(signal.SIGHUP)
+    wait_until(lambda: one.events("reloaded"), "it was reloaded")
+    (told,) = one.events("reloaded")
+    assert (told["changed"], told["needs_restart"]) == (["slow-commit", "connections-max"], ["tick"])
+    assert settings() == (1, 7)
+    assert status()["reloaded"]["needs_restart"] == ["tick"]  # type: ignore[index]
+
+    config.write_text("slow-commit = soon\n")
+    one.signal(signal.SIGHUP)
+    wait_until(lambda: one.events("not_reloaded"), "it says why not")
+    assert settings() == (1, 7)
+    assert "this is not TOML" in str(status()["reloaded"]["trouble"])  # type: ignore[index]
+    Writer(single).puts(3)

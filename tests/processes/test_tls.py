@@ -4,11 +4,13 @@ import asyncio
 import http.client
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,39 @@ def test_keys_are_their_owners_alone(certified: Certified) -> None:
     keys = [*folder.rglob("key.pem"), folder / "ca.key"]
     assert len(keys) == 5
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified: Certified) -> None:
+    one = certified.cluster.members[2]
+    context = dialling(certified.client)
+    assert context is not None
+
+    def shown() -> bytes | None:
+        with socket.create_connection(one.address, 30) as connection, context.wrap_socket(connection) as secured:
+            return secured.getpeercert(binary_form=True)
+
+    def reloaded() -> dict[str, object]:
+        with closing(http.client.HTTPSConnection(*one.address, context=context, timeout=30)) as connection:
+            connection.request("GET", "/status")
+            found: dict[str, object] = json.loads(connection.getresponse().read())["reloaded"]
+        return found
+
+    before = shown()
+    certified.authority.member("n2", 2, 1, renew=True)
+    assert shown() == before
+    one.signal(signal.SIGHUP)
+    wait_until(lambda: reloaded()["times"] == 1, "it was reloaded")
+    assert (reloaded()["changed"], reloaded()["trouble"]) == (["certificates"], "")
+    after = shown()
+    assert after not in (None, before)
+
+    key = Path(certified.authority.folder) / "members" / "n2" / "key.pem"
+    kept = key.read_bytes()
+    key.write_bytes(b"damaged")
+    one.signal(signal.SIGHUP)
+    wait_until(lambda: reloaded()["times"] == 2, "it was tried")
+    assert "cannot be used" in str(reloaded()["trouble"])
+    assert shown() == after
+    key.write_bytes(kept)
+    found = json.loads(certified.ctl("status", "-o", "json"))["members"]
+    assert [row["state"] for row in found] == ["ok"] * 3

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,7 +10,6 @@ from coordnode.config import KEYS, NodeConfig, load
 from coordnode.errors import BadRequest, ConfigRefused, CoordError, FolderRefused, Rotten, UnknownFormat
 from coordnode.harm.clock import HarmedClock
 from coordnode.harm.orders import Orders
-from coordnode.net.limits import Limits
 from coordnode.net.tls import contexts
 from coordnode.node import status
 from coordnode.node.clock import Clock, RealClock
@@ -18,6 +18,7 @@ from coordnode.node.founding import DONE, FAILED, REFUSED, USAGE, say
 from coordnode.node.log_file import LogFile
 from coordnode.node.member import Member
 from coordnode.node.recovery import open_member
+from coordnode.node.reloading import Reloading
 from coordnode.node.telemetry import FLIGHT_BYTES_MAX, FLIGHT_FILE, Telemetry
 from coordnode.node.tuning import limits, new_loop, raise_file_limit, tune_interpreter
 
@@ -64,12 +65,14 @@ def main(arguments: Sequence[str]) -> int:
     clock: Clock = RealClock() if orders is None else HarmedClock(orders)
     telemetry = Telemetry(write, clock.wall_ms)
     try:
-        return _run(config, telemetry, limits(config.connections_max, config.pending_bytes_max, files_max), clock, orders)
+        return _run(config, telemetry, files_max, clock, orders, lambda: load(arguments))
     finally:
         telemetry.close()
 
 
-def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits, clock: Clock, orders: Orders | None) -> int:
+def _run(
+    config: NodeConfig, telemetry: Telemetry, files_max: int, clock: Clock, orders: Orders | None, reread: Callable[[], NodeConfig]
+) -> int:
     rng = random.Random()
     loop = new_loop()
     try:
@@ -78,7 +81,11 @@ def _run(config: NodeConfig, telemetry: Telemetry, bounds: Limits, clock: Clock,
             opened = open_member(config, rng, orders, discard_state=discard_state)
             if telemetry.record is None:  # the folder is ours from here on
                 telemetry.record = _flight_recorder(config.folder)
-            outcome = Member(config, opened, loop, telemetry, rng, bounds, status.answer, clock).run()
+            bounds = limits(config.connections_max, config.pending_bytes_max, files_max)
+            member = Member(config, opened, loop, telemetry, rng, bounds, status.answer, clock)
+            loop.add_signal_handler(signal.SIGHUP, Reloading(member, reread, files_max).on_signal)
+            outcome = member.run()
+            config = member.config
             if outcome.kind not in (DIVERGED, ROTTEN):
                 break
             discard_state = outcome.kind == DIVERGED

@@ -48,6 +48,9 @@ class Commits:
         self.parts = {part: Durations() for part in PARTS}
         self.acknowledged: dict[MemberId, Durations] = {}  # of each peer, when it came before the commit was answered
 
+    def set_slow(self, slow_commit_ms: int) -> None:
+        self._slow_ns = slow_commit_ms * MS
+
     def clear(self) -> None:
         """It leads no more: what becomes of them is not for us to see."""
         self._under_way.clear()

@@ -37,6 +37,7 @@ from coordnode.node.lanes import Committed, Lanes, Stored
 from coordnode.node.leaving import Leaving
 from coordnode.node.observer import Observer
 from coordnode.node.recovery import Opened
+from coordnode.node.reloaded import Reloaded
 from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
@@ -88,6 +89,7 @@ class Member:
         self._outcome: Outcome | None = None
         self._turn_due = False
         self._leaving: Leaving | None = None
+        self.reloaded = Reloaded()
         self._yielding = Yielding(opened.replica, telemetry, clock.now_ms)
         self._servers: list[asyncio.Server] = []
         self._tick_at_s = 0.0

@@ -6,6 +6,7 @@ from typing import Any
 
 from coordnode import __version__
 from coordnode.client.clock import now_ms
+from coordnode.config import told_settings
 from coordnode.formats import LEVEL_MAX, STORAGE, WIRE
 from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
@@ -109,6 +110,8 @@ def status(member: Member) -> dict[str, Any]:
             "learners": list(config.learners),
             "contacts": {str(other): contact for other, contact in config.contacts},
         },
+        **told_settings(member.config),
+        "reloaded": member.reloaded._asdict(),
         "drains": drains(replica, time.time()),
         "peers": [_peer(member, other) for other in config.members() if other != member.identity.member],
         "clients": len(member.clients.links),

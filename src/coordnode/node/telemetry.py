@@ -73,6 +73,8 @@ CATALOGUE: dict[str, Kind] = {
     "leaving": Kind(INFO, ("reason",), "asked to stop: hands over if it leads, then goes"),
     "handed_over": Kind(INFO, ("target", "took_ms"), "another member leads now, because this one leaves"),
     "not_handed_over": Kind(WARNING, ("took_ms",), "nobody took over in time; the others will elect a leader by themselves"),
+    "reloaded": Kind(INFO, ("changed", "needs_restart"), "settings were read anew (SIGHUP): taken over, or to wait for the next start"),
+    "not_reloaded": Kind(ERROR, ("error",), "settings could not be read anew: it goes on with those it has"),
     "stopped": Kind(INFO, ("uptime_s",), "left in order"),
     "failed": Kind(ERROR, ("error", "trace"), "cannot go on; the process ends"),
     "diverged": Kind(ERROR, ("error",), "the state is not the majority's: it is set aside and rebuilt from the others"),

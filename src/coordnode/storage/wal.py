@@ -404,6 +404,9 @@ class Wal:
         half_full = self._offset * 2 >= self._size
         return SPARES_WANTED if half_full else SPARES_WANTED - 1
 
+    def set_free_bytes_min(self, count: int) -> None:
+        self._settings = self._settings._replace(free_bytes_min=count)
+
     def _poll_space(self) -> None:
         free = self._disk.free_bytes()
         enough = free >= self._settings.free_bytes_min
