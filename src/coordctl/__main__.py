@@ -31,7 +31,7 @@ VERBS = {
     "health": "the same as one judgement, for monitoring",
     "top": "status, drawn anew all the time",
     "wait": "until the cluster is as --for says",
-    "canary": "run: does the cluster do what users need?",
+    "canary": "run, install, status: does the cluster do what users need?",
     "bench": "how fast, where the time goes, and what is short",
     "inventory": "init, validate, show, trust: which hosts a cluster is to run on",
     "build": "pack what a host needs beside Python and sshd",

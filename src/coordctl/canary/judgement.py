@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from coordctl.canary.budget import Share, share
 from coordctl.canary.samples import ANSWERS, FAILED, LOCK, OK, PROBES, REFUSES, UNREACHED, WRITE, WRONG, Round, Sample
 
 WELL: Final = "well"
@@ -122,8 +123,11 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-def judge_run(tally: Tally, samples_min: int) -> Verdict:
-    """The worst that is proved: broken, then degraded, then too little seen, then well."""
+def judge_run(tally: Tally, samples_min: int, tolerated: float | None = None) -> Verdict:
+    """The worst that is proved: broken, then degraded, then too little seen, then well.
+
+    `tolerated`: a share of rounds that may fail; more is only said where its 95 % interval lies above, and less where it lies below.
+    """
     rounds, seen, total = tally.rounds, tally.seen, sum(tally.rounds.values())
     counted = f"{total} round{'' if total == 1 else 's'}"
     if rounds[BROKEN]:
@@ -133,6 +137,8 @@ def judge_run(tally: Tally, samples_min: int) -> Verdict:
     locks = tally.series.get((LOCK, ""))
     if locks is not None and 2 * locks.failed >= max(1, locks.count) and seen >= samples_min:
         return Verdict(2, f"the lock cycle failed in {locks.failed} of {counted}: {tally.trouble[DEGRADED]}")
+    if tolerated is not None and seen >= samples_min:
+        return _by_share(tally, share(rounds[DOWN] + rounds[DEGRADED], seen), tolerated)
     if rounds[DOWN] or rounds[DEGRADED]:
         last = tally.trouble[DOWN if rounds[DOWN] else DEGRADED]
         return Verdict(1, f"{rounds[DOWN] + rounds[DEGRADED]} of {counted} not well: {last}")
@@ -146,7 +152,20 @@ def judge_run(tally: Tally, samples_min: int) -> Verdict:
     if rounds[UNREACHABLE]:
         level = 3 if 2 * rounds[UNREACHABLE] >= total else 1
         return Verdict(level, f"{rounds[UNREACHABLE]} of {counted} said nothing of the cluster: {tally.trouble[UNREACHABLE]}")
-    slowest = {
-        probe: max(series.latency_ms(0.99) or 0.0 for (which, _), series in tally.series.items() if which == probe) for probe in PROBES
-    }
-    return Verdict(0, f"{counted}, none failed; p99 " + ", ".join(f"{probe} {slowest[probe]:.1f} ms" for probe in PROBES))
+    return Verdict(0, f"{counted}, none failed; {_latencies(tally)}")
+
+
+def _by_share(tally: Tally, found: Share, tolerated: float) -> Verdict:
+    told_share = f"{found.failed} of {found.seen} rounds failed, {found.ratio:.2%} (95 %: {found.low:.2%} to {found.high:.2%})"
+    if found.low > tolerated:
+        return Verdict(1, f"{told_share}: more than {tolerated:.2%}: {tally.trouble[DOWN if tally.rounds[DOWN] else DEGRADED]}")
+    if found.high > tolerated:
+        return Verdict(3, f"{told_share}: too few to tell it from {tolerated:.2%}; run for longer")
+    return Verdict(0, f"{told_share}: within {tolerated:.2%}; {_latencies(tally)}")
+
+
+def _latencies(tally: Tally) -> str:
+    slowest = dict.fromkeys(PROBES, 0.0)
+    for (probe, _), series in tally.series.items():
+        slowest[probe] = max(slowest[probe], series.latency_ms(0.99) or 0.0)
+    return "p99 " + ", ".join(f"{probe} {slowest[probe]:.1f} ms" for probe in PROBES)

@@ -1,4 +1,4 @@
-"""`coordctl canary`: run"""
+"""`coordctl canary`: run, install, status"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,9 +8,10 @@ import click
 from coordctl.commands import options
 from coordctl.commands.units import DURATION
 from coordctl.local.clusters import choose
-from coordctl.operations import canary
+from coordctl.operations import canary, canary_watching
 from coordctl.report import screen
-from coordctl.report.exits import DONE, Kind
+from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
 from coordctl.results.canary import CanaryRound, CanaryRun
 
@@ -24,11 +25,24 @@ EPILOG = (
 )
 
 
+fail_on_option = click.option(
+    "--fail-on",
+    metavar="WHAT",
+    default="degraded",
+    show_default=True,
+    help="degraded; broken: then degraded is 0; or a share of rounds that may fail, such as 1%.",
+)
+metrics_option = click.option("--metrics", metavar="HOST:PORT", default="", help="Answer Prometheus there, at /metrics.")
+
+
 @click.command(epilog=EPILOG)
 @click.option("--interval", type=DURATION, default="10s", show_default=True, help="From the begin of one round to the next.")
 @click.option("--for", "for_seconds", type=DURATION, help="Begin no round after so long; default: for ever.")
 @click.option("--count", type=int, metavar="N", help="End after so many rounds.")
 @click.option("--min-samples", "samples_min", type=int, metavar="N", help="Of fewer rounds nothing is said; default: 3, or --count.")
+@fail_on_option
+@click.option("--junit", "junit_path", metavar="FILE", default="", help="What came of each probe as JUnit XML, too.")
+@metrics_option
 @options.cluster
 @options.endpoints
 @click.option("--timeout", "timeout_seconds", type=DURATION, default="2s", show_default=True, help="Bound for one question.")
@@ -39,6 +53,9 @@ def run_command(
     for_seconds: float | None,
     count: int | None,
     samples_min: int | None,
+    fail_on: str,
+    junit_path: str,
+    metrics: str,
     cluster: str,
     endpoints: str,
     timeout_seconds: float,
@@ -51,14 +68,63 @@ def run_command(
     What it writes is below _canary/, and goes with each round, or by itself soon after it was killed.
     """
     name, asked = choose(endpoints, cluster)
-    settings = canary.Settings(interval, timeout_seconds, for_seconds, count, samples_min)
-    return _show(canary.run(name, asked, settings), quiet=quiet, is_json=output == "json")
+    settings = canary.Settings(interval, timeout_seconds, for_seconds, count, samples_min, fail_on, metrics)
+    return _show(canary.run(name, asked, settings), quiet=quiet, is_json=output == "json", junit_path=junit_path)
 
 
-def _show(found: Iterator[CanaryRound | CanaryRun], *, quiet: bool, is_json: bool) -> int:
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.option("--interval", metavar="DURATION", default="10s", show_default=True, help="From the begin of one round to the next.")
+@metrics_option
+@click.option("--print", "is_printed", is_flag=True, help="Only show the service.")
+@click.option("--remove", "is_removed", is_flag=True, help="Stop it and take it away.")
+@options.cluster
+@options.endpoints
+@output
+def install_command(interval: str, metrics: str, is_printed: bool, is_removed: bool, cluster: str, endpoints: str, output: str) -> int:
+    """Keep a canary running on this machine, as a service of systemd: the system's for root, else the user's own."""
+    name, asked = choose(endpoints, cluster)
+    DURATION.convert(interval, None, None)
+    words = ["--interval", interval, *(["--metrics", metrics] if metrics else [])]
+    words += ["--endpoints", ",".join(one.address for one in asked)] if not name else ["--cluster", cluster or name]
+    called = name or asked[0].address.replace(":", "-")
+    made = canary_watching.remove(called) if is_removed else canary_watching.install(called, words, is_printed=is_printed)
+    if output == "json":
+        screen.json_line(made)
+    elif is_printed:
+        screen.lines([f"# {made.path}", made.unit.rstrip()])
+    else:
+        screen.line(f"{made.path}: {made.outcome}")
+    return made.exit_code
+
+
+@click.command(epilog=EPILOG)
+@options.cluster
+@options.endpoints
+@output
+def status_command(cluster: str, endpoints: str, output: str) -> int:
+    """What the canary that runs on this machine has found lately; no member is asked."""
+    name, asked = choose(endpoints, cluster)
+    found = canary_watching.status(name or asked[0].address)
+    if output == "json":
+        screen.json_line(found)
+        return found.exit_code
+    screen.line(f"{screen.coloured(found.outcome.upper(), COLOURS[found.outcome])}  {found.sentence}")
+    for one in found.windows:
+        interval = f"{one.ratio_low:.2%} to {one.ratio_high:.2%}"
+        screen.line(f"{one.window:<4} {one.rounds} rounds, {one.failed} failed ({interval}), budget of 99.9% used {one.budget_used:.0%}")
+    if found.last_failure_unix_ms is not None:
+        when = datetime.fromtimestamp(found.last_failure_unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        screen.lines(screen.wrapped(f"last failure {when}: {found.last_failure}", indent=2))
+    return found.exit_code
+
+
+def _show(found: Iterator[CanaryRound | CanaryRun], *, quiet: bool, is_json: bool, junit_path: str) -> int:
     code = DONE
     for one in found:
         code = one.exit_code
+        if junit_path and isinstance(one, CanaryRun):
+            with open(junit_path, "w", encoding="utf-8") as file:
+                file.write(junit(f"canary {one.cluster}", one.elapsed_ms / 1000, _cases(one)))
         if is_json:
             screen.json_line(one)
         elif isinstance(one, CanaryRun):
@@ -73,6 +139,16 @@ def _show(found: Iterator[CanaryRound | CanaryRun], *, quiet: bool, is_json: boo
     return code
 
 
+def _cases(one: CanaryRun) -> list[tuple[str, bool, bool, str]]:
+    """The verdict, and each probe through each member."""
+    cases = [("verdict", one.exit_code in (1, 2), one.exit_code not in (0, 1, 2), one.sentence)]
+    for probe in one.probes:
+        name = probe.probe + (f" through {probe.member}" if probe.member else "")
+        sentence = f"{probe.failed} of {probe.samples} failed, {probe.unreached} could not be tried"
+        cases.append((name, bool(probe.failed) and one.exit_code in (1, 2), not probe.samples, sentence))
+    return cases
+
+
 def _line(one: CanaryRound) -> str:
     when = datetime.fromtimestamp(one.unix_ms // 1000, UTC).strftime("%H:%M:%SZ")
     if one.sentence:
@@ -82,7 +158,11 @@ def _line(one: CanaryRound) -> str:
     return f"{when}  {screen.coloured(one.outcome, COLOURS[one.outcome])}  {times}"
 
 
-VERBS = {"run": (run_command, Kind.PROBE)}
+VERBS = {
+    "run": (run_command, Kind.PROBE),
+    "install": (install_command, Kind.ACTION),
+    "status": (status_command, Kind.PROBE),
+}
 
 
 def main(argv: list[str]) -> int:

@@ -51,6 +51,8 @@ def _show(found: Status) -> None:
         screen.line()
     if found.backup_age_s is not None:
         screen.line(f"backup   {screen.short_seconds(found.backup_age_s)} ago, verified")
+    if found.canary:
+        screen.lines(screen.wrapped(f"canary   {found.canary}", indent=9))
     digest = f"digest {found.digest}" + (f" at index {found.digest_index}" if found.digest != "unknown" else "")
     screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}                {digest}")
 

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from coordctl.canary.judgement import LEVELS, OUTCOMES, Tally, judge_run
+from coordctl.canary.budget import share
+from coordctl.canary.judgement import LEVELS, OUTCOMES, WELL, Tally, judge_run
 from coordctl.canary.samples import ANSWERS, REFUSES, SILENT, Reached, Round, Sample
 from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.local.canaries import Notebook
 from coordctl.local.clusters import Endpoint
 from coordctl.operations import statuses
 from coordctl.operations.canary_probes import LockCycle, Through, Trip
+from coordctl.operations.canary_watching import Exposed, exposition
 from coordctl.operations.interrupts import Interrupts
 from coordctl.results.canary import CanaryProbe, CanaryRound, CanaryRun, CanarySample
 from coordnode.client.sync import connect
@@ -35,6 +38,8 @@ class Settings(NamedTuple):
     for_seconds: float | None
     rounds: int | None
     samples_min: int | None  # None: three, or as many as were asked for
+    fail_on: str = "degraded"  # or broken, or a share of rounds, as 1%
+    metrics: str = ""  # where Prometheus may ask; "": nowhere
 
     def check(self) -> None:
         if self.interval_seconds < INTERVAL_SECONDS_MIN:
@@ -43,13 +48,28 @@ class Settings(NamedTuple):
         for flag, value in given.items():
             if value is not None and value <= 0:
                 raise BadRequest(f"{flag} {value:g}: give more than 0")
+        self.tolerated()
+
+    def tolerated(self) -> float | None:
+        """The share of rounds that may fail; None: none was named."""
+        if self.fail_on in ("degraded", "broken"):
+            return None
+        number, percent, rest = self.fail_on.partition("%")
+        try:
+            found = float(number) / 100
+        except ValueError:
+            found = -1.0
+        if not percent or rest or not 0 <= found < 1:
+            raise BadRequest(f"--fail-on {self.fail_on}: give degraded, broken, or a share of rounds such as 1%")
+        return found
 
 
 def run(name: str, endpoints: Sequence[Endpoint], settings: Settings) -> Iterator[CanaryRound | CanaryRun]:
     """A result for each round, and one of all at the end. Ctrl-C ends it after the round that is under way."""
     settings.check()
     with Interrupts() as interrupts, interrupts.deferred():
-        canary = Canary(name, endpoints, settings.timeout_seconds)
+        canary = Canary(name, endpoints, settings.timeout_seconds, Notebook(settings.interval_seconds))
+        exposed = Exposed(settings.metrics, lambda: exposition(canary.tally)) if settings.metrics else None
         try:
             number, due = 0, time.monotonic()
             until = float("inf") if settings.for_seconds is None else due + settings.for_seconds
@@ -57,25 +77,31 @@ def run(name: str, endpoints: Sequence[Endpoint], settings: Settings) -> Iterato
                 number += 1
                 yield canary.round(number)
                 due = max(due + settings.interval_seconds, time.monotonic())  # what was missed is not made up for
-            yield canary.result(settings.samples_min or min(SAMPLES_MIN, settings.rounds or SAMPLES_MIN), is_cut=interrupts.is_asked)
+            yield canary.result(settings, is_cut=interrupts.is_asked)
         finally:
+            if exposed is not None:
+                exposed.close()
             canary.close()
 
 
 class Canary:
-    def __init__(self, name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> None:
+    def __init__(self, name: str, endpoints: Sequence[Endpoint], timeout_seconds: float, notebook: Notebook | None = None) -> None:
+        """`notebook`: what came of each round is remembered there."""
         self._name = name
         self._endpoints = list(endpoints)
         self._seconds = timeout_seconds
+        self._notebook = notebook
         self._owner = f"canary@{socket.gethostname()}, pid {os.getpid()}"[:64]
         self._prefix = f"{PREFIX}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}/"
         self._ttl_ms = round(max(TTL_SECONDS_MIN, TTL_TIMEOUTS * timeout_seconds) * 1000)
         self._cluster = connect([one.address for one in endpoints], identity=self._owner, timeout=timeout_seconds)
         self._lock_cycle = LockCycle()
-        self._tally = Tally()
+        self.tally = Tally()
         self._began, self._began_unix_ms = time.monotonic(), _unix_ms()
 
     def close(self) -> None:
+        if self._notebook is not None:
+            self._notebook.end(self._name)
         self._cluster.close()
 
     def round(self, number: int) -> CanaryRound:
@@ -83,7 +109,9 @@ class Canary:
         facts = statuses.of_cluster(self._endpoints, self._seconds)
         self._name = facts.cluster_name or self._name
         samples = self._samples(Trip(self._prefix, self._owner, number, self._ttl_ms, self._seconds), facts)
-        judged = self._tally.add(Round(samples, tuple(_reached(facts, one) for one in facts.members)), _unix_ms())
+        judged = self.tally.add(Round(samples, tuple(_reached(facts, one) for one in facts.members)), _unix_ms())
+        if self._notebook is not None:
+            self._notebook.note(self._name, unix_ms, LEVELS[judged.kind], judged.sentence)
         return CanaryRound(
             outcome=judged.kind,
             exit_code=LEVELS[judged.kind],
@@ -112,15 +140,21 @@ class Canary:
             fresh = [one.judged(sample, writes) for one, sample in zip(through, read, strict=True)]
             return (lock.result(), *written, *fresh)
 
-    def result(self, samples_min: int, *, is_cut: bool) -> CanaryRun:
-        verdict = judge_run(self._tally, samples_min)
+    def result(self, settings: Settings, *, is_cut: bool) -> CanaryRun:
+        samples_min = settings.samples_min or min(SAMPLES_MIN, settings.rounds or SAMPLES_MIN)
+        verdict = judge_run(self.tally, samples_min, settings.tolerated())
+        is_tolerated = settings.fail_on == "broken" and verdict.level == 1
+        failed = share(self.tally.seen - self.tally.rounds[WELL], self.tally.seen)
         return CanaryRun(
             outcome=OUTCOMES[verdict.level],
-            exit_code=INTERRUPTED if is_cut else verdict.level,
+            exit_code=INTERRUPTED if is_cut else 0 if is_tolerated else verdict.level,
+            failed_ratio=round(failed.ratio, 6),
+            failed_ratio_low=round(failed.low, 6),
+            failed_ratio_high=round(failed.high, 6),
             cluster=self._name,
             sentence=verdict.sentence,
-            rounds=sum(self._tally.rounds.values()),
-            rounds_of=dict(self._tally.rounds),
+            rounds=sum(self.tally.rounds.values()),
+            rounds_of=dict(self.tally.rounds),
             probes=[
                 CanaryProbe(
                     probe=probe,
@@ -132,7 +166,7 @@ class Canary:
                     p99_ms=_rounded(series.latency_ms(0.99)),
                     last_success_unix_ms=series.last_success_unix_ms,
                 )
-                for (probe, member), series in self._tally.series.items()
+                for (probe, member), series in self.tally.series.items()
             ],
             is_clean=self._is_clean(),
             clean_within_ms=self._ttl_ms,
@@ -142,7 +176,7 @@ class Canary:
 
     def _is_clean(self) -> bool:
         """Seen, not assumed; but what was never sent is not there."""
-        if not any(series.count for series in self._tally.series.values()):
+        if not any(series.count for series in self.tally.series.values()):
             return True
         try:
             return not any(self._cluster.kv.range(self._prefix, keys_only=True)) and not any(self._cluster.locks.list(self._prefix))

@@ -11,7 +11,7 @@ from coordctl.facts.verdicts import Recent, Sample
 from coordctl.local import samples, seen
 from coordctl.local.clusters import Endpoint
 from coordctl.local.samples import Kept
-from coordctl.operations import backups, statuses
+from coordctl.operations import backups, canary_watching, statuses
 from coordctl.results.status import Finding, FoundMember, Health, Status
 
 ASK_SECONDS_MAX = 2.0
@@ -81,9 +81,15 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         sources_asked=len(facts.members),
         unix_ms=time.time_ns() // 1_000_000,
         backup_age_s=backup_age_s,
+        canary=_canary(facts.cluster_name or name),
         over_s=round(max((one.seconds for one in since.values()), default=0)) or None,
         elections=verdicts.elections([(one, since[one.member]) for one in facts.answered if one.member in since]) if since else None,
     )
+
+
+def _canary(cluster: str) -> str:
+    found = canary_watching.status(cluster)
+    return found.sentence if found.windows and found.exit_code != judgement.UNKNOWN else ""
 
 
 def _backup_age_s(facts: ClusterFacts) -> int | None:

@@ -50,7 +50,40 @@ class CanaryRun(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int
     rounds_of: dict[str, int]  # by outcome
     probes: list[CanaryProbe]
+    failed_ratio: float = 0.0  # of rounds that say something of the cluster
+    failed_ratio_low: float = 0.0  # its 95 % interval
+    failed_ratio_high: float = 1.0
     is_clean: bool  # nothing of it was there when it ended
     clean_within_ms: int  # else it goes by itself within this time
     began_unix_ms: int
     elapsed_ms: int
+
+
+class CanaryWindow(msgspec.Struct, frozen=True, kw_only=True):
+    window: str
+    rounds: int  # that say something of the cluster
+    failed: int
+    ratio_low: float  # 95 % interval of the share that fails
+    ratio_high: float
+    budget_used: float  # 1: as many failed as one in a thousand
+
+
+class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.canary-status/1"] = "coordctl.canary-status/1"
+    outcome: str  # ok, degraded, broken, unknown
+    exit_code: int  # 0, 1, 2, 3
+    cluster: str
+    sentence: str
+    windows: list[CanaryWindow]
+    last_unix_ms: int | None  # of the newest round; null: there was none
+    last_failure_unix_ms: int | None
+    last_failure: str
+
+
+class CanaryInstalled(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.canary-install/1"] = "coordctl.canary-install/1"
+    outcome: Literal["installed", "unchanged", "removed", "printed"]
+    exit_code: Literal[0] = 0
+    cluster: str
+    path: str
+    unit: str

@@ -57,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         None  # recent figures, and lines about what is slow, are of so many seconds; null: this is the first look from here
     )
     elections: int | None = None  # in that time
+    canary: str = ""  # what the one that runs on this machine finds; "": none does
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coordctl.canary.budget import Past, of_window, share
 from coordctl.canary.freshness import Write, judge_read
 from coordctl.canary.judgement import BROKEN, DEGRADED, DOWN, LATENCIES_KEPT, UNREACHABLE, WELL, Tally, judge_round, judge_run
 from coordctl.canary.samples import ANSWERS, FAILED, LOCK, OK, READ, REFUSES, SILENT, UNREACHED, WRITE, WRONG, Reached, Round, Sample
@@ -118,3 +119,26 @@ def test_a_read_sees_all_that_was_acknowledged(revision: int, found: dict[str, s
 def test_what_went_with_its_session_accuses_nobody() -> None:
     over = [write._replace(lasts=False) for write in WRITES]
     assert judge_read(21, {}, over)[0] == FAILED
+
+
+def test_a_share_is_judged_by_its_interval() -> None:
+    assert [round(bound, 3) for bound in share(0, 3)[2:]] == [0.0, 0.562]
+    assert [round(bound, 4) for bound in share(1, 100)[2:]] == [0.0018, 0.0545]
+    assert [round(bound, 3) for bound in share(8, 8)[2:]] == [0.676, 1.0]
+    assert share(0, 0)[2:] == (0.0, 1.0)
+    now_ms = 1_000_000
+    rounds = [
+        Past(now_ms - 700_000, 2, "long ago"),
+        Past(now_ms - 5_000, 1, "lately"),
+        Past(now_ms - 4_000, 3, "cut off"),
+        Past(now_ms, 0, ""),
+    ]
+    assert of_window(rounds, now_ms, 600_000)[:2] == (1, 2)
+
+
+@pytest.mark.parametrize(("failed", "well", "tolerated", "level"), [(0, 3, 0.01, 3), (0, 400, 0.01, 0), (5, 3, 0.2, 1), (1, 5, 0.2, 3)])
+def test_more_than_is_tolerated_is_only_said_where_it_is_sure(failed: int, well: int, tolerated: float, level: int) -> None:
+    tally = Tally()
+    tally.rounds[DEGRADED], tally.rounds[WELL] = failed, well
+    tally.trouble[DEGRADED] = "write through n3: refused"
+    assert judge_run(tally, 3, tolerated).level == level
