@@ -41,6 +41,7 @@ VERBS = {
     "stop": "all members of a fleet; their data is kept",
     "restart": "all members of a fleet, or one after the other with --rolling",
     "destroy": "what deploy has put on the hosts; data only with --purge",
+    "config": "diff, push, reload: members' settings beside the inventory",
     "member": "ls, add, remove, replace, promote, demote, lead, drain, undrain: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
     "restore": "make a cluster anew from a backup",

@@ -11,7 +11,7 @@ from coordctl.inventory.model import Inventory
 from coordctl.report import screen
 from coordctl.report.exits import Kind
 from coordctl.report.running import output, run
-from coordctl.results.deploy import Destroyed, FleetDone, Restarted, Started, Stopped
+from coordctl.results.deploy import FleetDone
 from coordnode.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def show(done: FleetDone, *, quiet: bool, output: str) -> int:
     return done.exit_code
 
 
-def show_worked(
-    kind: type[Started | Stopped | Restarted | Destroyed], inventory: Inventory, worked: "Worked", *, quiet: bool, output: str
-) -> int:
+def show_worked(kind: type[FleetDone], inventory: Inventory, worked: "Worked", *, quiet: bool, output: str) -> int:
     done = kind(
         outcome=worked.outcome,
         exit_code=worked.exit_code,

@@ -14,7 +14,7 @@ from coordctl.operations import building
 from coordctl.operations.building import Build, NoBuild
 from coordctl.operations.certificates import authority_of, become_operator
 from coordctl.operations.fleet import Fleet
-from coordctl.operations.identities import Ids
+from coordctl.operations.identities import Ids, Refused
 from coordctl.steps import member as steps
 from coordctl.steps.member import File, Step, Wish
 from coordctl.transport.base import Script
@@ -93,6 +93,10 @@ class Hosting:
         if not self.inventory.tls:
             return None
         authority = authority_of(self.inventory)
+        if not authority.exists() and any(facts.marker is not None for facts in self.fleet.facts.values()):
+            raise Refused(
+                f"the authority that issued this cluster's certificates is not here: have {authority.folder} from who deployed it"
+            )
         if scratch:
             if authority.exists():
                 shutil.copytree(authority.folder, scratch, dirs_exist_ok=True)
@@ -105,12 +109,6 @@ class Hosting:
 
     def _wish(self, host: Host, facts: HostFacts, build: Build, ids: Ids, authority: Authority | None, *, joins: bool) -> Wish:
         number = ids.members[host.name]
-        files = []
-        if authority is not None:
-            pair = authority.member(host.name, number, self.inventory.certificate_days)
-            contents = dict(zip(steps.TLS_FILES, (authority.certificate(), pair.key, pair.certificate), strict=True))
-            files = [File(path, content) for path, content in contents.items()]
-        files.append(File(steps.CONFIG, _config(self.inventory, host, facts.base, ids).encode()))
         init = ["init", "--make", f"{number}={facts.base}/data", "--cluster", str(ids.cluster)]
         if joins:
             init.append("--join")
@@ -127,7 +125,31 @@ class Hosting:
         marker = marker_of(host.name, self.inventory.name, ids)
         version = self.kept.get(host.name, build.version)
         digest = 0 if joins or not ids.archive else ids.digest
-        return Wish(self.inventory.name, facts.base, version, archive, build.sha256, tuple(files), tuple(init), marker, digest)
+        return Wish(
+            self.inventory.name,
+            facts.base,
+            version,
+            archive,
+            build.sha256,
+            self._files(host, facts, ids, authority),
+            tuple(init),
+            marker,
+            digest,
+        )
+
+    def files(self, hosts: Sequence[Host], ids: Ids, *, is_dry: bool) -> dict[str, tuple[File, ...]]:
+        """Settings and certificates, as they are to be."""
+        with tempfile.TemporaryDirectory() as scratch:
+            authority = self._authority(scratch if is_dry else "")
+            return {host.name: self._files(host, self.fleet.facts[host.name], ids, authority) for host in hosts}
+
+    def _files(self, host: Host, facts: HostFacts, ids: Ids, authority: Authority | None) -> tuple[File, ...]:
+        files = []
+        if authority is not None:
+            pair = authority.member(host.name, ids.members[host.name], self.inventory.certificate_days)
+            contents = dict(zip(steps.TLS_FILES, (authority.certificate(), pair.key, pair.certificate), strict=True))
+            files = [File(path, content) for path, content in contents.items()]
+        return (*files, File(steps.CONFIG, _config(self.inventory, host, facts.base, ids).encode()))
 
     # --- the work --------------------------------------------------------------------------------------------------
 

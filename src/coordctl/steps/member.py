@@ -44,12 +44,7 @@ class Wish(NamedTuple):
 
     @property
     def config_digest(self) -> str:
-        """As onhost/start.py notes it."""
-        by_path = {file.path: file.content for file in self.files}
-        digest = hashlib.sha256()
-        for path in READ_AT_START:
-            digest.update(by_path.get(path, b"none"))
-        return digest.hexdigest()
+        return config_digest(self.files)
 
 
 class Step(Protocol):
@@ -58,6 +53,15 @@ class Step(Protocol):
     def needed(self, facts: HostFacts) -> bool: ...
 
     def script(self, facts: HostFacts) -> str: ...
+
+
+def config_digest(files: Sequence[File]) -> str:
+    """As onhost/start.py notes it."""
+    by_path = {file.path: file.content for file in files}
+    digest = hashlib.sha256()
+    for path in READ_AT_START:
+        digest.update(by_path.get(path, b"none"))
+    return digest.hexdigest()
 
 
 def service_of(cluster: str) -> str:
