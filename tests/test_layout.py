@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 EVERYONE = {"limits", "errors", "formats", "ids", "light"}
 RAFT_TYPES = {"raft.blobs", "raft.entry", "raft.messages", "raft.ready"}
-SERVICE_TYPES = {"services.commands", "services.dialogue"}
+SERVICE_TYPES = {"services.commands", "services.dialogue", "services.callers"}
 
 # Room of coordnode -> the rooms (or single modules) of coordnode that it may import, besides itself and EVERYONE.
 COORDNODE: dict[str, set[str]] = {

@@ -45,6 +45,8 @@ VERBS = {
     "member": "ls, add, remove, replace, promote, demote, lead, drain, undrain: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
     "restore": "make a cluster anew from a backup",
+    "audit": "ls, verify: who changed what, and whether that log is whole",
+    "auth": "role, user, token, each with ls, add, remove: who may do what",
     "ca": "init, issue, renew, show: certificates of members and clients",
     "chaos": "run, inject, status, revert, faults, proxy, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",

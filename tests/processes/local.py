@@ -55,8 +55,8 @@ class Home:
             process_group=0 if alone else None,
         )
 
-    def json(self, *arguments: str, code: int | None = 0) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.ctl(*arguments, "-o", "json", code=code))
+    def json(self, *arguments: str, code: int | None = 0, **environment: str) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.ctl(*arguments, "-o", "json", code=code, **environment))
         return found
 
     def members(self, name: str = "local") -> list[dict[str, object]]:

@@ -120,13 +120,13 @@ def test_up_under_load_by_drivers_that_are_killed_and_followed_from_another_mach
 
 def test_a_level_that_was_held_is_raised_later_and_then_there_is_no_way_back(fleet: Fleet, following: str) -> None:
     (before,) = {one for versions in (fleet.there(1),) for one in versions if one.startswith("0.1.0-")}
-    assert fleet.levels() == [(3, 4)] * 3
+    assert fleet.levels() == [(4, 5)] * 3
     planned = fleet.upgrade("run", "--to", before, "--dry-run", *ACCEPTED, code=1)
     assert planned["outcome"] == "would change"  # as long as it is held
     raised = fleet.upgrade("run", "--to", following)
-    assert (raised["outcome"], raised["level"], raised["hosts"]) == ("done", 4, [])
-    assert fleet.levels() == [(4, 4)] * 3
+    assert (raised["outcome"], raised["level"], raised["hosts"]) == ("done", 5, [])
+    assert fleet.levels() == [(5, 5)] * 3
     refused = fleet.upgrade("run", "--to", before, *ACCEPTED, code=76)
-    sentence = "the cluster is at feature level 4, which never goes back, and 0.1.0 knows levels up to 3"
+    sentence = "the cluster is at feature level 5, which never goes back, and 0.1.0 knows levels up to 4"
     assert {one["sentence"] for one in refused["noted"] if one["level"] == "stops"} == {sentence}
     assert fleet.upgrade("run", "--to", following)["outcome"] == "unchanged"

@@ -9,7 +9,7 @@ from coordctl.hot import frames
 from coordctl.hot.bare import secured, socket
 from coordctl.local.clusters import Endpoint, host_and_port
 from coordnode import __version__
-from coordnode.client.identity import who
+from coordnode.client.identity import token_here, who
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
 from coordnode.light import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class Asking:
         self._say = say  # told what each member did
         self._troubles: dict[str, str] = {}  # address -> what it did last
         self.answered_by = ""  # the leader, then
+        self.cluster = 0  # which one answered
         self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
 
     def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:
@@ -125,7 +126,7 @@ class Asking:
         connection = self._connect(address)
         was_sent = False
         try:
-            hello = frames.hello(who(), __version__)
+            hello = frames.hello(who(), __version__, token_here())
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
             asks = frames.asks([ask], patience_ms)
             waits_for_hello = len(asks) > frames.FIRST_BYTES_MAX
@@ -173,6 +174,7 @@ class Asking:
         raise Unreachable(trouble)
 
     def _on_hello(self, hello: list[Any]) -> None:
+        self.cluster = int(hello[0])
         contacts = hello[6] if len(hello) > 6 else []
         for member, address in contacts:
             self._address_of.setdefault(member, address)

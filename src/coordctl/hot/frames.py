@@ -35,9 +35,9 @@ def frame(kind: int, content: object) -> bytes:
     return start + crc32(start).to_bytes(4) + body
 
 
-def hello(identity: str, build: str) -> bytes:
+def hello(identity: str, build: str, token: str) -> bytes:
     """To whichever member of whichever cluster is there."""
-    return frame(HELLO, [0, 0, 0, 0, identity, build])
+    return frame(HELLO, [0, 0, 0, 0, identity, build, [], token] if token else [0, 0, 0, 0, identity, build])
 
 
 def asks(asked: Sequence[Sequence[object]], patience_ms: int) -> bytes:

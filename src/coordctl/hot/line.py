@@ -10,6 +10,7 @@ from coordctl.hot.bare import secured, socket
 from coordctl.hot.talk import Connect, Disconnect, Send, Talk
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
+from coordnode.client.identity import token_here
 from coordnode.errors import CoordError
 from coordnode.light import TYPE_CHECKING
 
@@ -123,7 +124,7 @@ class Line:
             return
         self._is_secured = connection is not self._socket
         self._socket = connection
-        self._out += frames.hello(self._identity, __version__)
+        self._out += frames.hello(self._identity, __version__, token_here())
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
 

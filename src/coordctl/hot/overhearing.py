@@ -12,6 +12,7 @@ from coordctl.hot.bare import secured
 from coordctl.hot.talk import NOTICES
 from coordctl.local.clusters import host_and_port
 from coordnode import __version__
+from coordnode.client.identity import token_here
 from coordnode.errors import CoordError
 from coordnode.light import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | Secured | 
         connection = raw = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = secured(raw)
-        hello = frames.hello("coordctl", __version__)
+        hello = frames.hello("coordctl", __version__, token_here())
         connection.sendall(hello + frames.asks(asks, 0))
         answered: list[int] = []
         while len(answered) < len(asks):

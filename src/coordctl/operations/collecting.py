@@ -29,6 +29,7 @@ from coordctl.operations.windows import Asked, times
 from coordctl.results.logs import Collected, CollectedFile, LogsExplained, LogWindow, NotCollected
 from coordnode import __version__
 from coordnode.client import tls
+from coordnode.client.identity import bearer
 from coordnode.errors import BadRequest, CoordError
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def _http(address: str, path: str, name: str, tls_folder: str) -> Part | NotColl
         else http.client.HTTPSConnection(host, port, timeout=HTTP_SECONDS, context=context)
     )
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=bearer())
         return Part(name, f"http://{address}{path}", [(0, line) for line in connection.getresponse().read().rstrip(b"\n").split(b"\n")])
     except (OSError, http.client.HTTPException) as error:
         return NotCollected(what=name, why=f"{address} does not answer: {error or type(error).__name__}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from coordctl.local.clusters import host_and_port
 from coordnode.client import tls
+from coordnode.client.identity import bearer
 from coordnode.errors import Disconnected, TimedOut, Unreachable
 
 GRACE_SECONDS = 0.5  # a member is told how long we wait, and may say at the very end that it waited in vain
@@ -47,7 +48,7 @@ class Line:
         )
 
     def ask(self, method: str, path: str, body: object = None, *, session: int = 0, query: str = "") -> Answer:
-        headers = {"Content-Type": "application/json"} | ({"Coord-Session": str(session)} if session else {})
+        headers = {"Content-Type": "application/json"} | ({"Coord-Session": str(session)} if session else {}) | bearer()
         connection = self._connection
         try:
             if connection.sock is None:

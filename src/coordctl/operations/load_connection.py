@@ -13,6 +13,7 @@ from coordnode.client.actions import Finished, SessionChanged
 from coordnode.client.addresses import parse_addresses
 from coordnode.client.clock import now_ms
 from coordnode.client.core import READS
+from coordnode.client.identity import token_here
 from coordnode.client.lease import SessionState
 from coordnode.client.link import Event, Link
 from coordnode.client.requests import Request
@@ -64,7 +65,7 @@ class Connection:
         self._value = value
         self._ttl_ms = ttl_ms
         self._timeout_ms = timeout_ms  # of one request
-        self.link = Link(parse_addresses(endpoints), random.Random(os.urandom(16)), identity=identity)
+        self.link = Link(parse_addresses(endpoints), random.Random(os.urandom(16)), identity=identity, token=token_here())
         self.stream = Stream(self.link, self._on_event, tls.context_here())
         self.registered: tuple[int, int] | None = None  # (file, what it is polled for)
         self._places: list[Place] = []  # that nobody is at

@@ -12,9 +12,11 @@ from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import parse_metrics
 from coordctl.local.clusters import Endpoint, host_and_port
 from coordnode.client import tls
+from coordnode.client.identity import bearer
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 STATUS, METRICS = "/status", "/metrics"
+NOT_PERMITTED = "is there, but shows itself only to who may read `admin`: see COORD_AUTH_TOKEN_FILE"
 
 
 class _Question:
@@ -57,7 +59,8 @@ class _Question:
                 if tls.folder_here():
                     assert isinstance(self.socket, socket.socket)
                     self.socket = tls.secured(self.socket)
-                self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: coordnode\r\nConnection: close\r\n\r\n".encode())
+                headers = "".join([f"{name}: {value}\r\n" for name, value in bearer().items()])
+                self.socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: coordnode\r\n{headers}Connection: close\r\n\r\n".encode())
                 self._is_sent = True
                 return
             data = self.socket.recv(1 << 20)
@@ -68,7 +71,7 @@ class _Question:
             return
         self.answer += data
         if not data or len(self.answer) > ANSWER_BYTES_MAX:
-            self.end()
+            self.end(NOT_PERMITTED if self.answer.startswith(b"HTTP/1.1 403 ") else "")
 
     def body(self) -> bytes | None:
         head, _, body = bytes(self.answer).partition(b"\r\n\r\n")

@@ -6,6 +6,8 @@ from typing import get_args
 import msgspec
 
 from coordctl.results import (
+    audit,
+    auth,
     backup,
     barrier,
     bench,
@@ -40,6 +42,8 @@ from coordctl.results import (
 )
 
 FAMILIES = (
+    audit,
+    auth,
     backup,
     barrier,
     bench,

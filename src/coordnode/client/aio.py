@@ -28,7 +28,7 @@ from coordnode.client.aio_queues import AsyncQueue, AsyncQueues
 from coordnode.client.aio_shards import AsyncAssignment, AsyncAssignments
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
-from coordnode.client.identity import who
+from coordnode.client.identity import token_here, who
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.lease import SessionState
 from coordnode.client.locks import acquire_operation
@@ -44,14 +44,21 @@ TIMEOUT_SECONDS = 10.0
 
 
 async def connect(
-    endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS, tls: str | None = None
+    endpoints: str | Sequence[str],
+    *,
+    identity: str = "",
+    timeout: Seconds = TIMEOUT_SECONDS,
+    tls: str | None = None,
+    token: str | None = None,
 ) -> "Cluster":
     """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed.
 
     `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
+    `token`: what proves which user this is; None: what is in the file that COORD_AUTH_TOKEN_FILE names; "": none.
     """
     context = dialling(folder_here() if tls is None else tls)
-    return Cluster(Tasks(parse_addresses(endpoints), identity or who(), tls=context), in_ms(timeout, "timeout"))
+    shown = token_here() if token is None else token
+    return Cluster(Tasks(parse_addresses(endpoints), identity or who(), tls=context, token=shown), in_ms(timeout, "timeout"))
 
 
 class Cluster:

@@ -2,6 +2,31 @@
 
 import os
 
+from coordnode.errors import BadRequest
+
+TOKEN_VARIABLE = "COORD_AUTH_TOKEN_FILE"
+
+
+def token_here() -> str:
+    """What proves to members which user this is; "": nothing does, or a certificate."""
+    path = os.environ.get(TOKEN_VARIABLE)
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="ascii") as file:
+            token = file.read(1024).strip()
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"{TOKEN_VARIABLE}={path}: {getattr(error, 'strerror', None) or 'there is no token in it'}") from None
+    if not token or len(token.split()) > 1 or len(token) > 256:
+        raise BadRequest(f"{TOKEN_VARIABLE}={path}: one token belongs in it, as `coordctl auth token add` prints it")
+    return token
+
+
+def bearer() -> dict[str, str]:
+    """The same as HTTP has it: a header, or none."""
+    token = token_here()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
 
 def who() -> str:
     return f"{_user()}@{_host()}, pid {os.getpid()}"

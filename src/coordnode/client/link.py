@@ -65,11 +65,13 @@ class Link:
         identity: str,
         cluster: ClusterId = ANY_CLUSTER,
         request_timeout_ms: int = 600,
+        token: str = "",
+        behalf: tuple[str, str] | None = None,
     ) -> None:
         self._places = Places(endpoints)
         self.core = ClientCore(self._places.current(), rng, identity=identity, request_timeout_ms=request_timeout_ms)
         self.cluster = cluster  # ANY_CLUSTER until the first member said hello
-        self._identity = identity
+        self._hello = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, identity, __version__, token=token, behalf=behalf)
         self._place: MemberId = NOBODY  # of the present connection
         self._greeted = False
         self._reader = FrameReader(HELLO_BYTES_MAX)
@@ -120,7 +122,7 @@ class Link:
     # --- what happened to the connection ---------------------------------------------------------------------------
 
     def on_dialled(self) -> None:
-        hello = Hello(self.cluster, NOBODY, NOBODY, 0, self._identity, __version__)
+        hello = msgspec.structs.replace(self._hello, cluster=self.cluster)
         self._steps.append(Transmit(encode_hello(hello, MSGPACK)))
 
     def on_hung_up(self, why: str, now_ms: int) -> None:

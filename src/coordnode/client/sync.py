@@ -23,7 +23,7 @@ from coordnode.client.durations import Seconds, in_ms
 from coordnode.client.elections import Election, Elections
 from coordnode.client.groups import Group, Groups
 from coordnode.client.held import LostCallback
-from coordnode.client.identity import who
+from coordnode.client.identity import token_here, who
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.journals import Journal, Journals
 from coordnode.client.lease import SessionState
@@ -42,12 +42,21 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 
 
-def connect(endpoints: str | Sequence[str], *, identity: str = "", timeout: Seconds = TIMEOUT_SECONDS, tls: str | None = None) -> "Cluster":
+def connect(
+    endpoints: str | Sequence[str],
+    *,
+    identity: str = "",
+    timeout: Seconds = TIMEOUT_SECONDS,
+    tls: str | None = None,
+    token: str | None = None,
+) -> "Cluster":
     """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed.
 
     `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
+    `token`: what proves which user this is; None: what is in the file that COORD_AUTH_TOKEN_FILE names; "": none.
     """
-    return Cluster(Pump(parse_addresses(endpoints), identity or who(), folder_here() if tls is None else tls), in_ms(timeout, "timeout"))
+    folder, shown = folder_here() if tls is None else tls, token_here() if token is None else token
+    return Cluster(Pump(parse_addresses(endpoints), identity or who(), folder, shown), in_ms(timeout, "timeout"))
 
 
 class Cluster:

@@ -30,10 +30,17 @@ UNSENT_BYTES_MAX = 64 * MIB
 
 class Tasks:
     def __init__(
-        self, addresses: list[Address], identity: str, cluster: ClusterId = ANY_CLUSTER, *, tls: ssl.SSLContext | None = None
+        self,
+        addresses: list[Address],
+        identity: str,
+        cluster: ClusterId = ANY_CLUSTER,
+        *,
+        tls: ssl.SSLContext | None = None,
+        token: str = "",
+        behalf: tuple[str, str] | None = None,
     ) -> None:
         self.tls = tls
-        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, cluster=cluster)
+        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, cluster=cluster, token=token, behalf=behalf)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

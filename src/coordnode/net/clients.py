@@ -20,8 +20,8 @@ from coordnode.net.limits import (
     WATCHES_MAX,
     Limits,
 )
-from coordnode.net.sockets import place_of
 from coordnode.raft.entry import encode_config
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, UnwatchAsk, WatchAsk, WatchGap, WatchProgress, WatchPush
 from coordnode.wire.bodies import decode_asks, encode_answers
 from coordnode.wire.frames import ASKS, Frame, FrameReader
@@ -33,7 +33,7 @@ UNUSUAL = (WatchAsk, UnwatchAsk, ConfigAsk)
 class ClientSink(Protocol):
     """Who carries on with what clients say."""
 
-    def on_opened(self, connection: int, identity: str) -> None: ...
+    def on_opened(self, connection: int, caller: Caller) -> None: ...
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None: ...
 
@@ -67,13 +67,13 @@ class Clients:
         self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
         self.partial: dict[int, ClientLink] = {}  # are in the middle of a frame
 
-    def open(self, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int) -> "ClientLink":
+    def open(self, transport: asyncio.Transport, reader: FrameReader, caller: Caller, body_format: int) -> "ClientLink":
         """0 is nobody's connection: the leader's own commands carry it."""
         self._last += 1
-        link = ClientLink(self, self._last, transport, reader, identity, body_format)
+        link = ClientLink(self, self._last, transport, reader, caller, body_format)
         self.links[link.connection] = link
         self.traffic.connections += 1
-        self.sink.on_opened(link.connection, identity)
+        self.sink.on_opened(link.connection, caller)
         return link
 
     def gone(self, link: "ClientLink") -> None:
@@ -144,11 +144,10 @@ class Clients:
 
 class ClientLink(asyncio.Protocol):
     def __init__(
-        self, clients: Clients, connection: int, transport: asyncio.Transport, reader: FrameReader, identity: str, body_format: int
+        self, clients: Clients, connection: int, transport: asyncio.Transport, reader: FrameReader, caller: Caller, body_format: int
     ) -> None:
         self.connection = connection
-        self.identity = identity
-        self.place = place_of(transport)
+        self.caller = caller
         self.outstanding = 0  # asks that will be answered once
         self.pending_bytes = 0  # theirs
         self.watches: set[int] = set()

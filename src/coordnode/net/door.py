@@ -8,16 +8,17 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
-from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
+from coordnode.errors import CoordError, FrameError, NotPermitted, Overloaded, TimedOut
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.net.clients import ClientLink, Clients, as_transport
 from coordnode.net.http import encode_answer
 from coordnode.net.http_link import HttpHandler, HttpLink, HttpTraffic
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBER_LINKS_MAX, MEMBERS_MAX, UNREAD_BYTES_ALL_MAX
 from coordnode.net.members import MemberLink
-from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, tune
-from coordnode.net.tls import Tls, check_member
+from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, place_of, tune
+from coordnode.net.tls import Tls, check_member, user_of
 from coordnode.raft.messages import Message
+from coordnode.services.callers import MEMBER, Caller, digest_of
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
 from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
 from coordnode.wire.hello import HELLO_BYTES_MAX, Hello, check_hello, decode_hello, encode_hello, encode_refusal
@@ -54,6 +55,16 @@ def shown_contacts(contacts: Contacts) -> Contacts:
         if room >= 0:
             shown.append((member, contact))
     return tuple(shown)
+
+
+def caller_of(transport: asyncio.BaseTransport, hello: Hello) -> Caller:
+    """Raises NotPermitted."""
+    user, place = user_of(transport), place_of(transport)
+    if hello.behalf is not None:
+        if not user.startswith(MEMBER):
+            raise NotPermitted("only a member asks on somebody else's behalf")
+        user, place = hello.behalf
+    return Caller(hello.identity, user, digest_of(hello.token), place)
 
 
 class Door:
@@ -185,7 +196,8 @@ class Stranger(asyncio.Protocol):
         if door.is_full():
             self._refuse_http(door.full())
             return
-        link = HttpLink(self._transport, door.http, door.https, door.now_s)
+        caller = Caller(user=user_of(self._transport), place=place_of(self._transport))
+        link = HttpLink(self._transport, door.http, door.https, door.now_s, caller)
         self._transport.set_protocol(link)
         link.data_received(data)
 
@@ -210,7 +222,8 @@ class Stranger(asyncio.Protocol):
             self._hand_over(member, more)
         else:
             self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX
-            self._hand_over(door.clients.open(self._transport, self._reader, hello.identity, frame.format), more)
+            caller = caller_of(self._transport, hello)
+            self._hand_over(door.clients.open(self._transport, self._reader, caller, frame.format), more)
 
     def _hand_over(self, link: "MemberLink | ClientLink", more: list[Frame]) -> None:
         self._transport.set_protocol(link)

@@ -18,6 +18,7 @@ from coordnode.net.limits import (
     HTTP_IDLE_SECONDS_MAX,
     HTTP_SECONDS_MAX,
 )
+from coordnode.services.callers import Caller
 
 LINGER_SECONDS = 1.0  # what a refused client still sends is read and dropped for so long
 
@@ -50,7 +51,10 @@ class HttpTraffic:
 
 
 class HttpLink(asyncio.Protocol):
-    def __init__(self, transport: asyncio.Transport, handler: HttpHandler, traffic: HttpTraffic, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, handler: HttpHandler, traffic: HttpTraffic, now_s: Callable[[], float], caller: Caller
+    ) -> None:
+        self.caller = caller  # as its connection says; a request may show a token
         self._transport = transport
         self._handler = handler
         self._traffic = traffic

@@ -1,7 +1,8 @@
 """What HTTP asks of this member: shown at once where it is about the member itself, else asked of the cluster as a client of it.
 
 The client core finds the leader, follows it, repeats what may be repeated and passes the deadline on; members never forward
-what comes over the client protocol, so nothing goes in circles. Only stale reads are answered from here.
+what comes over the client protocol, so nothing goes in circles. Only stale reads are answered from here. Each identity that asks has a
+connection of its own, so that the leader authorises what it asks like anybody else's.
 """
 
 import asyncio
@@ -28,10 +29,13 @@ from coordnode.ids import ClusterId, Revision
 from coordnode.limits import KIB
 from coordnode.net.http import JSON, HttpAnswer, Request
 from coordnode.net.http_link import HttpLink
+from coordnode.services.callers import Caller, digest_of
 from coordnode.services.commands import NOTICES, ClientCommand, ReadOperation, Result, SessionOpened, decode_result
+from coordnode.wire.hello import TOKEN_LETTERS_MAX
 
 CALLS_MAX = 4_096  # requests under way
 WATCHERS_MAX = 512  # of these, streams and answers that wait for changes
+ASKERS_MAX = 256  # identities with a connection to the cluster
 WAITING_BYTES_MAX = 512 * KIB  # of one watcher that does not read; it goes on behind it once that is read
 HEARTBEAT_MS = 10_000  # a stream is not silent for longer
 
@@ -42,10 +46,10 @@ BY_STATUS: dict[int, type[CoordError]] = {413: TooLarge, 431: TooLarge, 503: Ove
 class Host(Protocol):
     """The member, as far as HTTP needs it."""
 
-    def show(self, path: str) -> HttpAnswer:
-        """What is to be seen of the member itself."""
+    def show(self, path: str, caller: Caller) -> HttpAnswer:
+        """What is to be seen of the member itself. Raises NotPermitted."""
 
-    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]: ...
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, caller: Caller) -> tuple[bytes, int]: ...
 
     def endpoints(self) -> list[Address]:
         """Where members are reached, this one first."""
@@ -53,6 +57,15 @@ class Host(Protocol):
     def nonce(self) -> bytes: ...
 
     def on_bug(self, error: str, trace: str) -> None: ...
+
+
+class Asker:
+    """One identity, and its connection to the cluster."""
+
+    def __init__(self, caller: Caller, client: Tasks) -> None:
+        self.caller = caller
+        self.client = client
+        self.under_way = 0
 
 
 class Gateway:
@@ -67,7 +80,9 @@ class Gateway:
         self._host = host
         self._cluster = cluster
         self._identity = identity
-        self._client: Tasks | None = None  # connected once it is needed
+        self._askers: dict[tuple[str, str, str], Asker] = {}  # by user, host and token; who asked last is last
+        self._asking: dict[HttpLink, Asker] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._under_way: dict[HttpLink, asyncio.Task[None]] = {}
         self._watchers: dict[HttpLink, asyncio.Event] = {}  # set when its stream may be written to
         self._document = b""
@@ -83,15 +98,15 @@ class Gateway:
         for task in list(self._under_way.values()):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-        if self._client is not None:
-            await self._client.close()
+        for asker in self._askers.values():
+            await asker.client.close()
 
     # --- requests --------------------------------------------------------------------------------------------------
 
     def on_request(self, link: HttpLink, request: Request) -> None:
         try:
             if not request.path.startswith("/v1/"):
-                self._say(link, self._seen(request))
+                self._say(link, self._seen(link, request))
             elif request.path == "/v1/openapi.json" and request.method in ("GET", "HEAD"):
                 self._document = self._document or openapi.encoded(ROUTES, __version__)
                 self._say(link, HttpAnswer(200, JSON, self._document))
@@ -121,10 +136,10 @@ class Gateway:
     def _count(self, status: int) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
-    def _seen(self, request: Request) -> HttpAnswer:
+    def _seen(self, link: HttpLink, request: Request) -> HttpAnswer:
         if request.method not in ("GET", "HEAD"):
             raise NoSuchMethod("what is to be seen of a member is only read", ("GET", "HEAD"))
-        answer = self._host.show(request.path)
+        answer = self._host.show(request.path, link.caller._replace(name=self._identity, token=digest_of(_token(request))))
         if answer.status == 404:
             raise NoSuchPath(answer.body.decode().strip())
         return answer
@@ -138,11 +153,18 @@ class Gateway:
             raise Overloaded(f"{CALLS_MAX} requests are under way here; try again, or another member", retry_after_ms=1_000)
         if isinstance(work, Watch | Wait) and request.method == "HEAD":
             raise NoSuchMethod("a watch has no head without its body", ("GET",))
+        asker = self._asker(link, request)
         if isinstance(work, Watch) or (isinstance(work, Wait) and work.wait_ms):
             if len(self._watchers) >= WATCHERS_MAX:
                 raise Overloaded(f"{WATCHERS_MAX} watches are under way here; try another member", retry_after_ms=1_000)
             self._watchers[link] = asyncio.Event()
-        answering = self._watch(link, request, asked, work) if isinstance(work, Watch) else self._answer(link, route, asked, work, envelope)
+        answering = (
+            self._watch(link, request, asked, work, asker)
+            if isinstance(work, Watch)
+            else self._answer(link, route, asked, work, envelope, asker)
+        )
+        self._asking[link] = asker
+        asker.under_way += 1
         task = self._loop.create_task(answering)
         self._under_way[link] = task
         task.add_done_callback(lambda done: self._ended(link) if self._under_way.get(link) is done else None)  # not the next one's
@@ -150,20 +172,40 @@ class Gateway:
     def _ended(self, link: HttpLink) -> None:
         self._under_way.pop(link, None)
         self._watchers.pop(link, None)
+        asker = self._asking.pop(link, None)
+        if asker is not None:
+            asker.under_way -= 1
 
-    def _connected(self) -> Tasks:
-        if self._client is None:
-            self._client = Tasks(self._host.endpoints(), self._identity, self._cluster, tls=self._tls)
-        return self._client
+    def _asker(self, link: HttpLink, request: Request) -> Asker:
+        user, place, token = link.caller.user, link.caller.place.rpartition(":")[0], _token(request)
+        key = user, place, token
+        asker = self._askers.pop(key, None)
+        if asker is None:
+            if len(self._askers) >= ASKERS_MAX:
+                self._let_go()
+            behalf = (user, place) if self._tls is not None else None  # in the clear nobody would believe it
+            client = Tasks(self._host.endpoints(), self._identity, self._cluster, tls=self._tls, token=token, behalf=behalf)
+            asker = Asker(Caller(self._identity, user, digest_of(token), place), client)
+        self._askers[key] = asker
+        return asker
+
+    def _let_go(self) -> None:
+        """Of whoever has not asked for longest."""
+        idle = next((key for key, asker in self._askers.items() if not asker.under_way), None)
+        if idle is None:
+            raise Overloaded(f"{ASKERS_MAX} identities ask here at once; try again, or another member", retry_after_ms=1_000)
+        closing = self._loop.create_task(self._askers.pop(idle).client.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     # --- one answer ------------------------------------------------------------------------------------------------
 
-    async def _answer(self, link: HttpLink, route: Route, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> None:
+    async def _answer(self, link: HttpLink, route: Route, asked: Asked[Any, Any], work: Work, envelope: Envelope, asker: Asker) -> None:
         try:
             if isinstance(work, Wait):
-                said = HttpAnswer(*shown(await self._waited(asked, work, envelope)))
+                said = HttpAnswer(*shown(await self._waited(asked, work, envelope, asker)))
             else:
-                result, age = await self._result(asked, work, envelope)
+                result, age = await self._result(asked, work, envelope, asker)
                 answer = shown(route.show(asked, result))
                 said = HttpAnswer(*answer._replace(headers=answer.headers + age))
         except CoordError as error:
@@ -173,10 +215,10 @@ class Gateway:
         self._ended(link)  # before the answer: the next request may come with it
         self._say(link, said)
 
-    async def _waited(self, asked: Asked[Any, Any], work: Wait, envelope: Envelope) -> Plain:
+    async def _waited(self, asked: Asked[Any, Any], work: Wait, envelope: Envelope, asker: Asker) -> Plain:
         """Looks again when its session is told something, and once more when the time is over."""
-        line, client, until_ms = work.line, self._connected(), now_ms() + work.wait_ms
-        result, _ = await self._result(asked, line.first, envelope)
+        line, client, until_ms = work.line, asker.client, now_ms() + work.wait_ms
+        result, _ = await self._result(asked, line.first, envelope, asker)
         again = line.on_result(result)
         key, inbox = line.session.to_bytes(8), None
         try:
@@ -188,29 +230,31 @@ class Gateway:
                 if not _goes_on(client, inbox):
                     client.end_watch(inbox)
                     inbox = None
-                result, _ = await self._result(asked, again, Envelope())
+                result, _ = await self._result(asked, again, Envelope(), asker)
                 again = line.on_result(result)
         finally:
             if inbox is not None:
                 client.end_watch(inbox)
         return line.show()
 
-    async def _result(self, asked: Asked[Any, Any], work: Work, envelope: Envelope) -> tuple[Result, tuple[tuple[str, str], ...]]:
+    async def _result(
+        self, asked: Asked[Any, Any], work: Work, envelope: Envelope, asker: Asker
+    ) -> tuple[Result, tuple[tuple[str, str], ...]]:
         query = asked.query
         if isinstance(work, Read):
             min_revision = query.min_revision if isinstance(query, ReadQuery) else 0
             if isinstance(query, ReadQuery) and query.stale:
-                encoded, age_ms = self._host.read_stale(work.operation, Revision(min_revision), self._identity)
+                encoded, age_ms = self._host.read_stale(work.operation, Revision(min_revision), asker.caller)
                 return decode_result(encoded), (("Coord-Age-Ms", str(age_ms)),)
             question = Question(work.operation, lambda result: result, min_revision=min_revision)
-            result = await self._connected().call(question, query.timeout_ms)
+            result = await asker.client.call(question, query.timeout_ms)
         elif isinstance(work, Renew):
-            ttl_ms = await self._connected().renew(work.session, query.timeout_ms)
+            ttl_ms = await asker.client.renew(work.session, query.timeout_ms)
             result = SessionOpened(work.session, ttl_ms, Revision(0))
         else:
             assert isinstance(work, Write)
             command = ClientCommand(*envelope, work.operation)
-            result = await self._connected().submit(command, query.timeout_ms, is_safe_twice=work.is_safe_twice)
+            result = await asker.client.submit(command, query.timeout_ms, is_safe_twice=work.is_safe_twice)
         if result is None:
             raise Unknown("the member answered with nothing")
         return result, ()
@@ -221,8 +265,8 @@ class Gateway:
 
     # --- watches ---------------------------------------------------------------------------------------------------
 
-    async def _watch(self, link: HttpLink, request: Request, asked: Asked[Any, Any], work: Watch) -> None:
-        client = self._connected()
+    async def _watch(self, link: HttpLink, request: Request, asked: Asked[Any, Any], work: Watch, asker: Asker) -> None:
+        client = asker.client
         is_stream = STREAM_TYPE in request.headers.get("accept", "")
         said: HttpAnswer | None = None
         inbox: Inbox | None = None
@@ -230,7 +274,7 @@ class Gateway:
             from_revision = last_event(request.headers) + 1 if is_stream and last_event(request.headers) else work.from_revision
             present: list[tuple[Revision, Struct]] = []
             if work.present is not None and not from_revision:
-                result, _ = await self._result(asked, Read(work.present.read), Envelope())
+                result, _ = await self._result(asked, Read(work.present.read), Envelope(), asker)
                 present = [work.present.show(result)]
                 from_revision = present[0][0] + 1
             inbox = client.watch(Scope(work.start, work.end, work.space), from_revision, WAITING_BYTES_MAX)
@@ -283,6 +327,16 @@ class Gateway:
         except CoordError as error:
             link.stream(b"event: error\ndata: " + shown_error(error).body + b"\n")
         link.close()
+
+
+def _token(request: Request) -> str:
+    """Of `Authorization: Bearer …`; nothing where there is none."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        return ""
+    if len(token) > TOKEN_LETTERS_MAX:
+        raise BadRequest("the token of the header Authorization is too long to be one of ours")
+    return token.strip()
 
 
 def _refused(error: CoordError) -> HttpAnswer:

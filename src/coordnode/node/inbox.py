@@ -18,6 +18,7 @@ from coordnode.replica.events import (
     SnapshotLoaded,
     SnapshotStored,
 )
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, UnwatchAsk
 
 ASKS_PER_TURN = 1_024  # more wait for the next turn, so that none is long; a frame is never split
@@ -48,8 +49,8 @@ class Inbox:
 
     # --- clients ---------------------------------------------------------------------------------------------------
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self._events.opened.append((connection, identity))
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self._events.opened.append((connection, caller))
 
     def on_asks(self, connection: int, asks: list[Ask], deadline_ms: int) -> None:
         if len(asks) == 1 and type(asks[0]) is KeepAliveAsk:

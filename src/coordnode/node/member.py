@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from coordnode import __version__
@@ -45,6 +46,7 @@ from coordnode.raft.messages import Message
 from coordnode.raft.quorum import has_quorum
 from coordnode.raft.state import FOLLOWER
 from coordnode.replica.events import BlobsWritten, ChunkRead, RecordsFound, SliceStored, SnapshotFailed, SnapshotLoaded, SnapshotStored
+from coordnode.services.callers import Caller
 from coordnode.services.commands import ReadOperation
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.hello import Hello
@@ -67,10 +69,10 @@ class Member:
         telemetry: Telemetry,
         rng: random.Random,
         limits: Limits,
-        show: Callable[["Member", str], HttpAnswer],
+        show: Callable[["Member", str, Caller], HttpAnswer],
         clock: Clock,
     ) -> None:
-        """`show` answers an HTTP path with what is to be seen of this member."""
+        """`show` answers an HTTP path with what is to be seen of this member by that caller."""
         self.config = config
         self.identity = opened.identity
         self.recovered = opened.recovered
@@ -108,7 +110,7 @@ class Member:
         ours = Ours(
             opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls), config.replaces
         )
-        self._show = show
+        self.show = partial(show, self)
         self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling())
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)
         self.observer.pulse.follow(self.clients.traffic, self.door.refusals, told_settings(config)["config_hash"])
@@ -387,8 +389,8 @@ class Member:
 
     # --- what clients and members do -------------------------------------------------------------------------------
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self.inbox.on_opened(connection, identity)
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self.inbox.on_opened(connection, caller)
         self._soon()
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
@@ -464,11 +466,9 @@ class Member:
 
     # --- what HTTP needs -------------------------------------------------------------------------------------------
 
-    def show(self, path: str) -> HttpAnswer:
-        return self._show(self, path)
-
-    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]:
-        return self.replica.clients.read_stale(operation, min_revision, identity)
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, caller: Caller) -> tuple[bytes, int]:
+        clients = self.replica.clients
+        return clients.read_stale(operation, min_revision, clients.permitted(caller, operation))
 
     def endpoints(self) -> list[DialAddress]:
         host, port = parse_address(self.address)

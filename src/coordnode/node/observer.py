@@ -61,6 +61,10 @@ class Observer:
             self.round_trips.turned(events, effects, began_ns)
             if not self._serving and replica.clients.serving:
                 self._on_serving(ended_ns)
+        denied = replica.clients.authority.denied
+        while denied:
+            denial = denied.popleft()
+            self._telemetry.emit("denied", by=denial.by, place=denial.place, asked=denial.what, why=denial.sentence)
         if events.ticked:
             self._look_for_trouble()
             self.pulse.maybe_tell(ended_ns)

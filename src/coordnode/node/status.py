@@ -18,11 +18,18 @@ from coordnode.node.metrics import CONTENT_TYPE, Text
 from coordnode.node.tuning import loop_waited_seconds
 from coordnode.raft.state import LEADER, ROLE_NAMES
 from coordnode.replica.needs import needs
+from coordnode.services.callers import Caller
+from coordnode.services.commands import ReadSessions
 
 PATHS = ("/livez", "/readyz", "/metrics", "/status")
+OPEN_PATHS = ("/livez", "/readyz")  # for what can show no token: a load balancer, a supervisor
 
 
-def answer(member: Member, path: str) -> HttpAnswer:
+def answer(member: Member, path: str, caller: Caller) -> HttpAnswer:
+    """Raises NotPermitted."""
+    # While there is no state here nobody knows who may see it, and whoever gets in has to see why.
+    if path not in OPEN_PATHS and member.replica.machine is not None:
+        member.replica.clients.permitted(caller, ReadSessions())
     if path == "/livez":
         return HttpAnswer(200, TEXT, b"alive\n")
     if path == "/readyz":
@@ -199,6 +206,7 @@ def metrics(member: Member) -> bytes:
     text.counter("coordnode_client_pauses_total", "times a client was not read for a while", clients.pauses)
     text.gauge("coordnode_client_pending_bytes", "asked and not answered", member.clients.pending_bytes)
     text.counter("coordnode_asks_too_late_total", "asks whose client's patience ended before they began", member.inbox.too_late)
+    text.counter("coordnode_denied_total", "asked for without the right to it", member.replica.clients.authority.denials)
     refusals = sorted(member.door.refusals.items())
     text.labelled("coordnode_strangers_refused_total", "counter", "connections refused before their hello was done", "error", refusals)
     statuses = [(str(status), count) for status, count in sorted(member.gateway.statuses.items())]

@@ -100,6 +100,8 @@ CATALOGUE: dict[str, Kind] = {
     "snapshot": Kind(INFO, ("of_index", "took_ms"), "a snapshot of our own is in place"),
     "snapshot_failed": Kind(WARNING, ("of_index",), "a snapshot could not be made or received, most likely because the disk is full"),
     "installed": Kind(INFO, ("of_index",), "the leader's snapshot replaced our state"),
+    # who may not
+    "denied": Kind(WARNING, ("by", "place", "asked", "why"), "somebody asked for what no role of theirs allows; nothing was done"),
     # being slow
     "slow_commit": Kind(
         WARNING,

@@ -1,9 +1,7 @@
 """What a member does for clients: it serves them while it leads, and says who leads while it does not. Pure."""
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar, cast
-
-import msgspec
+from collections.abc import Sequence
+from typing import cast
 
 from coordnode.errors import (
     BadRequest,
@@ -11,15 +9,14 @@ from coordnode.errors import (
     LeadershipLost,
     LevelMissing,
     NotLeader,
+    NotPermitted,
     NotReady,
     Overloaded,
-    Rotten,
     TimedOut,
 )
 from coordnode.ids import NOBODY, Index, Revision, SessionId
 from coordnode.limits import (
     EXPIRE_SESSIONS_PER_ENTRY,
-    FETCHES_MAX,
     READ_BYTES_LEAST,
     READ_BYTES_PER_TURN,
     WAITING_READS_MAX,
@@ -29,14 +26,16 @@ from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise, has_space_quorum
 from coordnode.replica.answers import Answers, Asker
+from coordnode.replica.authority import Authority
 from coordnode.replica.clock import Clock
-from coordnode.replica.effects import RecordsWanted
-from coordnode.replica.events import RecordsFound
-from coordnode.replica.leases import Leases
+from coordnode.replica.fetching import Fetching
+from coordnode.replica.leases import Leases, parts
 from coordnode.replica.missed import Missed
-from coordnode.replica.pending import Fetch, KeepAlive, Pending, Proposal, Read, WatchStart
+from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
 from coordnode.replica.proposing import Proposing
 from coordnode.replica.watching import Watching
+from coordnode.services.auth.permits import Permit
+from coordnode.services.callers import Caller
 from coordnode.services.commands import (
     Checkpoint,
     CloseSession,
@@ -46,13 +45,12 @@ from coordnode.services.commands import (
     Outcome,
     RaiseLevel,
     ReadOperation,
-    ReadRecords,
     SessionOpened,
     Wake,
     Withdraw,
+    decode_client_command,
     decode_read,
     decode_result,
-    encode,
 )
 from coordnode.services.dialogue import (
     Ask,
@@ -70,8 +68,6 @@ from coordnode.services.dialogue import (
 )
 from coordnode.services.machine import Machine
 
-Item = TypeVar("Item")
-
 
 class Clients:
     def __init__(self, raft: Raft, clock: Clock, tick_ms: int, entry_work_max: int) -> None:
@@ -88,21 +84,19 @@ class Clients:
         self._leases = Leases()
         self._watching = Watching()
         self._missed = Missed()
-        self._identities: dict[int, str] = {}
+        self.authority = Authority()
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
-        self.wanted: list[RecordsWanted] = []  # this turn's reads of bytes that lie in files
-        self._fetching: dict[int, Fetch] = {}  # by number
-        self._fetches = 0
+        self.fetching = Fetching(self.answers, tick_ms)
         self._has_space: bool | None = None  # have the members with room on disk a quorum? None: nothing was to be written in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self._identities[connection] = identity
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self.authority.on_opened(connection, caller)
 
     def on_closed(self, connection: int) -> None:
-        self._identities.pop(connection, None)
+        self.authority.on_closed(connection)
         self._watching.end_connection(connection)
         if self._pending.is_waiting():
             self._gone.add(connection)
@@ -121,27 +115,43 @@ class Clients:
             self._watching.end(connection, ask.request)
             return
         asker = (connection, ask.request)
-        identity = self._identities.get(connection, "")
+        asked: object = ask
         try:
             if type(ask) is ReadAsk and ask.stale:
-                self._answer_stale(asker, ask, identity)
+                asked = operation = decode_read(ask.body)
+                permit = self._permit(connection)
+                result, age_ms = self.read_stale(operation, ask.min_revision, permit)
+                self.answers.give(connection, Reply(ask.request, self._applied(), 0, result, age_ms))
                 return
             self._check_serving()
+            permit = self._permit(connection)
             if type(ask) is ReadAsk:
-                operation = decode_read(ask.body)
-                authorise(identity, [operation])
+                asked = operation = decode_read(ask.body)
+                authorise(permit, (operation,))
                 self._begin_read(Read(asker, operation, ask.min_revision))
-            elif type(ask) is KeepAliveAsk:
-                authorise(identity, [ask])
-                self._on_keep_alive(asker, ask.sessions)
+                return
+            authorise(permit, (ask,))
+            if type(ask) is KeepAliveAsk:
+                self._on_keep_alive(asker, ask.sessions, permit)
+            elif type(ask) is WatchAsk:
+                self._begin_read(WatchStart(asker, ask))
             else:
-                authorise(identity, [ask])
-                if type(ask) is WatchAsk:
-                    self._begin_read(WatchStart(asker, ask))
-                else:
-                    self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask))
+                self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask))
         except CoordError as error:
-            self.answers.refuse(asker, error)
+            self._refuse(asker, asked, error)
+
+    def _permit(self, connection: int) -> Permit:
+        return self.authority.permit(self._present(), connection)
+
+    def _present(self) -> Machine:
+        if self.machine is None:
+            raise NotReady("this member is rebuilding its state; try another", retry_after_ms=self._tick_ms)
+        return self.machine
+
+    def _refuse(self, asker: Asker, asked: object, error: CoordError) -> None:
+        if isinstance(error, NotPermitted):
+            self.authority.on_denied(asker[0], asked, error)
+        self.answers.refuse(asker, error)
 
     def flush(self) -> None:
         """After all asks of this turn: one entry for them all."""
@@ -163,33 +173,42 @@ class Clients:
 
     def _on_write(self, connection: int, ask: WriteAsk) -> None:
         asker = (connection, ask.request)
+        asked: object = ask
         try:
             if self._has_space is None:  # the first write of this turn
                 self._check_serving()
                 self._has_space = has_space_quorum(self._raft)
             machine = self.machine
             assert machine is not None
-            command = admit_write(machine, ask.body, self._identities.get(connection, ""), self.stopped_at, has_space=self._has_space)
+            command = decode_client_command(ask.body)
+            asked = command.operation
+            permit = self.authority.permit(machine, connection)
+            admit_write(machine, command, permit, self.stopped_at, has_space=self._has_space)
+            body, command = self.authority.signed(machine, connection, permit, ask.body, command)
         except CoordError as error:
-            self.answers.refuse(asker, error)
+            self._refuse(asker, asked, error)
             return
-        self._proposing.collect(ask.body, command, asker)
+        self._proposing.collect(body, command, asker)
 
     def _begin_read(self, waiting: Read | WatchStart | KeepAlive) -> None:
         if len(self._pending.unconfirmed) >= WAITING_READS_MAX:
             raise Overloaded("too many reads are waiting; try again later", retry_after_ms=100)
         self._raft.read(self._pending.new_read(waiting))
 
-    def _on_keep_alive(self, asker: Asker, sessions: list[SessionId]) -> None:
+    def _on_keep_alive(self, asker: Asker, sessions: list[SessionId], permit: Permit) -> None:
         """Answered after a round that begins now; sessions with a checkpoint first withdraw it through the log."""
         leases = self._leases
+        hidden: list[SessionId] = []  # others': to this caller they are over
+        if not permit.may_all:
+            hidden = [session for session in sessions if not permit.owns(session)]
+            sessions = [session for session in sessions if session not in hidden] if hidden else sessions
         withdraw = [session for session in sessions if leases.is_checkpointed(session)]
         for some in parts(withdraw, self._sessions_named()):
             index = self._propose_own(Withdraw(some))
             if index:
                 for session in some:
                     leases.withdrawing(session, index)
-        self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions)))
+        self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions), hidden))
 
     def _sessions_named(self) -> int:
         """As many as apply takes in one command."""
@@ -202,20 +221,24 @@ class Clients:
         self._proposing.collect_own(operation)
         return self._proposing.flush()
 
-    def _answer_stale(self, asker: Asker, ask: ReadAsk, identity: str) -> None:
-        result, age_ms = self.read_stale(decode_read(ask.body), ask.min_revision, identity)
-        self.answers.give(asker[0], Reply(asker[1], self._applied(), 0, result, age_ms))
+    def permitted(self, caller: Caller, operation: ReadOperation) -> Permit:
+        """For who has no connection of the kind. Raises NotPermitted."""
+        permit = Permit(self._present().auth, caller)
+        try:
+            authorise(permit, (operation,))
+        except NotPermitted as error:
+            self.authority.note(caller, operation, error)
+            raise
+        return permit
 
-    def read_stale(self, operation: ReadOperation, min_revision: Revision, identity: str) -> tuple[bytes, int]:
+    def read_stale(self, operation: ReadOperation, min_revision: Revision, permit: Permit) -> tuple[bytes, int]:
         """The encoded Result from local state, and how old that may be in milliseconds."""
-        machine = self.machine
-        if machine is None:
-            raise NotReady("this member is rebuilding its state; try another", retry_after_ms=self._tick_ms)
+        machine = self._present()
+        authorise(permit, (operation,))
         if machine.revision < min_revision:
             raise NotReady(f"this member is at revision {machine.revision}, before {min_revision}; try again", retry_after_ms=self._tick_ms)
         if self._stale_room <= 0:
             raise Overloaded("too much is being read at once; try again", retry_after_ms=self._tick_ms)
-        authorise(identity, [operation])
         result = machine.read(operation)
         self._stale_room -= len(result)
         return result, self._age_ms()
@@ -300,9 +323,8 @@ class Clients:
             answers.refuse(asker, LeadershipLost("the leader lost its term before this was committed; it may have happened or not"))
         for asker in pending.drop_reads():
             answers.refuse(asker, self._not_leader())
-        for fetch in self._fetching.values():
-            answers.refuse(fetch.asker, self._not_leader())
-        self._fetching.clear()
+        for asker in self.fetching.drop_all():
+            answers.refuse(asker, self._not_leader())
         for asker in self._watching.end_all():
             answers.refuse(asker, self._not_leader())
         if raft.leader == NOBODY:
@@ -380,7 +402,10 @@ class Clients:
     def has_to_serve(self) -> bool:
         machine = self.machine
         return machine is not None and (
-            self._pending.has_confirmed() or self._watching.is_behind(machine.scalars.revision) or bool(self._gone)
+            self._pending.has_confirmed()
+            or self._watching.is_behind(machine.scalars.revision)
+            or bool(self._gone)
+            or (bool(self._watching) and self.authority.is_to_review(machine))
         )
 
     def serve(self) -> None:
@@ -389,15 +414,18 @@ class Clients:
         if machine is None:
             return
         pending, applied = self._pending, machine.applied
+        if self._watching and self.authority.is_to_review(machine):
+            self._review_watches(machine)
         for waiting in pending.take_served(applied):
             connection, request = waiting.asker
             if connection in self._gone:
                 continue
             if isinstance(waiting, KeepAlive):
-                self.answers.give(connection, self._renew(machine, request, waiting.sessions))
+                self.answers.give(connection, self._renew(machine, request, waiting))
             else:
                 assert isinstance(waiting, WatchStart)
-                self._begin_watch(machine, connection, waiting.ask)
+                if self._may_watch(connection, waiting.ask):  # still
+                    self._begin_watch(machine, connection, waiting.ask)
         self._push_watches(machine)
         room = READ_BYTES_PER_TURN
         while room > 0 and (read := pending.next_read(applied)) is not None:
@@ -416,7 +444,7 @@ class Clients:
             self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
             return READ_BYTES_LEAST
         if machine.needs_bytes(read.operation):
-            return self._fetch(machine, read)
+            return self.fetching.fetch(machine, read)
         try:
             result = machine.read(read.operation, now_ms=self._proposing.cluster_ms())
         except CoordError as error:
@@ -425,39 +453,11 @@ class Clients:
         self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
         return READ_BYTES_LEAST + len(result)
 
-    def _fetch(self, machine: Machine, read: Read) -> int:
-        """What it says was true at this moment, however long the files take."""
-        located = machine.locate(read.operation)
-        if isinstance(located, bytes):
-            self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, located))
-            return READ_BYTES_LEAST
-        if len(self._fetching) >= FETCHES_MAX:
-            self.answers.refuse(read.asker, Overloaded("too many reads wait for the disk; try again", retry_after_ms=self._tick_ms))
-            return READ_BYTES_LEAST
-        operation = cast(ReadRecords, read.operation)
-        self._fetches += 1
-        self._fetching[self._fetches] = Fetch(read.asker, machine.applied, located.answer)
-        self.wanted.append(RecordsWanted(self._fetches, located.blob, operation.offset, operation.limit, operation.bytes_max))
-        return READ_BYTES_LEAST
-
-    def on_records_found(self, found: RecordsFound, *, can_heal: bool) -> None:
-        """`can_heal`: other members could give back what is rotten here."""
-        fetch = self._fetching.pop(found.number, None)
-        if fetch is None:
-            return  # deposed meanwhile: the asker was told to go elsewhere
-        if not found.problem:
-            result = encode(msgspec.structs.replace(fetch.answer, frames=found.frames))
-            self.answers.give(fetch.asker[0], Reply(fetch.asker[1], fetch.applied, 0, result))
-        elif found.is_rotten and not can_heal:
-            self.answers.refuse(fetch.asker, Rotten(f"{found.problem}; no other voters could give it back: restore from a backup"))
-        else:
-            self.answers.refuse(fetch.asker, NotReady(f"{found.problem}; try again", retry_after_ms=self._tick_ms))
-
-    def _renew(self, machine: Machine, request: int, sessions: list[SessionId]) -> KeepAliveReply:
+    def _renew(self, machine: Machine, request: int, waiting: KeepAlive) -> KeepAliveReply:
         alive: list[tuple[SessionId, int]] = []
-        expired: list[SessionId] = []
+        expired: list[SessionId] = list(waiting.hidden)
         now_ms = self._clock.lease_ms
-        for session in sessions:
+        for session in waiting.sessions:
             ttl_ms = self._leases.renew(session, now_ms, machine.applied)
             if ttl_ms is not None:
                 alive.append((session, ttl_ms))
@@ -477,14 +477,23 @@ class Clients:
         self._push_watches(machine)
         self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))
 
+    def _review_watches(self, machine: Machine) -> None:
+        """Before anything more is pushed: who watches what it may not see any more is told so."""
+        self.authority.reviewed(machine)
+        for connection, ask in self._watching.asks():
+            if not self._may_watch(connection, ask):
+                self._watching.end(connection, ask.request)
+
+    def _may_watch(self, connection: int, ask: WatchAsk) -> bool:
+        try:
+            authorise(self._permit(connection), (ask,))
+        except CoordError as error:
+            self._refuse((connection, ask.request), ask, error)
+            return False
+        return True
+
     def _push_watches(self, machine: Machine) -> None:
         revision = machine.revision
         if self._watching.is_behind(revision):
             for connection, push in self._watching.push(machine.changes(self._watching.told(), revision), revision):
                 self.answers.give(connection, push)
-
-
-def parts(items: list[Item], count_max: int) -> Iterator[list[Item]]:
-    """In order, as few as can be."""
-    for start in range(0, len(items), count_max):
-        yield items[start : start + count_max]

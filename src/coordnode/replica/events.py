@@ -5,6 +5,7 @@ import msgspec
 from coordnode.ids import Index, MemberId, Term, WriteId
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Message
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Ask
 
 
@@ -85,7 +86,7 @@ class Events(msgspec.Struct):
     now_ms: int = 0  # this member's monotonic clock, read once per turn
     wall_ms: int = 0
     ticked: bool = False
-    opened: list[tuple[int, str]] = []  # (connection, identity)
+    opened: list[tuple[int, Caller]] = []  # (connection, who is there)
     asks: list[tuple[int, Ask]] = []  # (connection, what it asks)
     closed: list[int] = []  # connections that are gone
     messages: list[Message] = []

@@ -4,12 +4,15 @@ The clock given here stands still while the process is not scheduled (see Replic
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from coordnode.ids import Index, SessionId
 from coordnode.limits import EXPIRE_SESSIONS_MAX
 
 CHECKPOINT_STEP_MS_MIN = 500
+
+Item = TypeVar("Item")
 
 
 class _Lease:
@@ -107,3 +110,9 @@ class Leases:
             if lease is not None:
                 lease.expiring = False
                 heapq.heappush(self._due, (lease.deadline, session))
+
+
+def parts(items: list[Item], count_max: int) -> Iterator[list[Item]]:
+    """In order, as few as can be."""
+    for start in range(0, len(items), count_max):
+        yield items[start : start + count_max]

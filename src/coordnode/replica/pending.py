@@ -30,6 +30,7 @@ class KeepAlive(msgspec.Struct):
     asker: Asker
     sessions: list[SessionId]
     applied_min: Index  # a Withdraw for one of them stands at this index: it must be applied before the answer
+    hidden: list[SessionId] = []  # the asker may not know of these: to it they are over
 
 
 class WatchStart(msgspec.Struct):

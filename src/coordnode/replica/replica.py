@@ -128,8 +128,8 @@ class Replica:
             self._written = events.blobs_written.total
         for found in events.records_found:
             self._on_records_found(found)
-        for connection, identity in events.opened:
-            clients.on_opened(connection, identity)
+        for connection, caller in events.opened:
+            clients.on_opened(connection, caller)
         clients.on_asks(events.asks)
         for connection in events.closed:
             clients.on_closed(connection)
@@ -153,8 +153,8 @@ class Replica:
             self._report_digest()
         self._maybe_snapshot()
         effects.failed = effects.failed or self._gives_up
-        if clients.wanted:
-            effects.read_records, clients.wanted = clients.wanted, []
+        if clients.fetching.wanted:
+            effects.read_records, clients.fetching.wanted = clients.fetching.wanted, []
         effects.to_clients = clients.answers.take()
 
     def _carry(self, ready: Ready) -> None:
@@ -313,7 +313,7 @@ class Replica:
     def _on_records_found(self, found: RecordsFound) -> None:
         if found.is_rotten:
             self._on_rot(found.problem)
-        self.clients.on_records_found(found, can_heal=bool(self._other_voters()))
+        self.clients.fetching.on_found(found, can_heal=bool(self._other_voters()))
 
     def _other_voters(self) -> list[MemberId]:
         return [voter for voter in sorted({*self.raft.config.voters, *self.raft.config.outgoing}) if voter != self.member]

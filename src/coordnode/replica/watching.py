@@ -13,9 +13,10 @@ SILENT_REVISIONS_MAX = 1_000  # a connection whose watches nothing matches is st
 
 
 class _Watch:
-    __slots__ = ("connection", "end", "request", "space", "start")
+    __slots__ = ("ask", "connection", "end", "request", "space", "start")
 
     def __init__(self, connection: int, ask: WatchAsk) -> None:
+        self.ask = ask
         self.connection = connection
         self.request = ask.request
         self.space = ask.space
@@ -97,6 +98,14 @@ class Watching:
         self._of_range.clear()
         self._connections.clear()
         return ended
+
+    def __bool__(self) -> bool:
+        """Anybody watches anything."""
+        return bool(self._watches)
+
+    def asks(self) -> list[tuple[int, WatchAsk]]:
+        """(connection, what was asked) of each."""
+        return [(connection, watch.ask) for (connection, _), watch in self._watches.items()]
 
     def is_behind(self, revision: Revision) -> bool:
         return bool(self._watches) and self._told < revision

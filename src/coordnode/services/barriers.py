@@ -25,6 +25,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.names import check_name, check_page, page_of
+from coordnode.services.rights import BARRIER, PREFIX, READ, USE, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 
@@ -72,6 +73,12 @@ def _check_list(operation: ListBarriers, settings: Settings) -> CoordError | Non
 
 class Barriers(Service):
     LEVELS: ClassVar[Mapping[type, int]] = {EnterBarrier: 3, LeaveBarrier: 3, GetBarrier: 3, ListBarriers: 3}
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        EnterBarrier: needs(BARRIER, USE),
+        LeaveBarrier: needs(BARRIER, USE),
+        GetBarrier: needs(BARRIER, READ),
+        ListBarriers: needs(BARRIER, READ, "prefix", PREFIX),
+    }
     CHECKS: ClassVar[Mapping[type, Check]] = {
         EnterBarrier: _check_enter,
         LeaveBarrier: _check_leave,

@@ -9,6 +9,7 @@ from coordnode.ids import NO_SESSION, Index, Revision, SessionId, Term
 from coordnode.raft.blobs import Blob, BlobWrite
 from coordnode.services.commands import NOTICES, Failure, RecordsRead, Result
 from coordnode.services.holdings import Holdings
+from coordnode.services.rights import Rights
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Container
 
@@ -53,6 +54,7 @@ class Context:
         "index",
         "lineage",
         "on_group_changed",
+        "own",
         "owner_of",
         "position",
         "root_of",
@@ -88,6 +90,7 @@ class Context:
         self.lineage: Callable[[SessionId], Sequence[SessionId]]  # a session, the one that waits for it, and so on
         self.root_of: Callable[[SessionId], SessionId]  # the last of that line when the session was opened
         self.weights_of: Callable[[bytes], list[tuple[bytes, SessionId, int]]]  # set by groups: who shares what is assigned over one
+        self.own: Callable[[SessionId, str], None]  # set by auth: this session is that user's from now on
         # Set by shards: members of this group came, went or changed; because their session is ending, and `settle` comes, or not.
         self.on_group_changed: Callable[[bytes, bool], None] = lambda group, is_ending: None
 
@@ -116,6 +119,7 @@ class Service:
 
     LEVELS: ClassVar[Mapping[type, int]] = {}  # operation type -> the feature level it needs
     LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {}  # likewise, where it depends on what the operation says
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {}  # operation type -> what whoever asks for it must be allowed, once there are roles
     ADDS_DATA: ClassVar[tuple[type, ...]] = ()  # refused while the members with free space are no quorum
     CHECKS: ClassVar[Mapping[type, Check]] = {}  # operation type -> what is wrong with it, whatever the state; also asked before proposing
 

@@ -22,6 +22,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.names import check_name, check_page, page_of
+from coordnode.services.rights import COUNTER, MANAGE, PREFIX, READ, USE, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 
@@ -47,6 +48,12 @@ def _check_list(operation: ListCounters, settings: Settings) -> CoordError | Non
 
 class Counters(Service):
     LEVELS: ClassVar[Mapping[type, int]] = {AddCounter: 3, DeleteCounter: 3, GetCounter: 3, ListCounters: 3}
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        AddCounter: needs(COUNTER, USE),
+        DeleteCounter: needs(COUNTER, MANAGE),
+        GetCounter: needs(COUNTER, READ),
+        ListCounters: needs(COUNTER, READ, "prefix", PREFIX),
+    }
     CHECKS: ClassVar[Mapping[type, Check]] = {
         AddCounter: _check_add,
         DeleteCounter: _check_named,

@@ -43,6 +43,7 @@ from coordnode.services.commands import (
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.names import check_name, check_page, check_text, page_of
 from coordnode.services.numbered import check_claimed, check_number, check_rows, key_of, name_of, number_of, page_of_rows, rows_of
+from coordnode.services.rights import ADMIN, ELECT, MANAGE, PREFIX, READ, SESSION, USE, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 
@@ -138,6 +139,15 @@ class Elections(Service):
         ReadElection: 3,
         ListElections: 3,
         ReadCandidacies: 3,
+    }
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        Campaign: needs(ELECT, USE),
+        Proclaim: needs(ELECT, USE),
+        Resign: needs(ELECT, USE),
+        Depose: needs(ELECT, MANAGE),
+        ReadElection: needs(ELECT, READ),
+        ListElections: needs(ELECT, READ, "prefix", PREFIX),
+        ReadCandidacies: needs(ADMIN, READ, "session", SESSION),
     }
     CHECKS: ClassVar[Mapping[type, Check]] = {
         Campaign: _check_campaign,

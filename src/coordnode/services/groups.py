@@ -39,6 +39,7 @@ from coordnode.services.commands import (
 from coordnode.services.commands.groups import Labels
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.names import check_name, check_page, page_of
+from coordnode.services.rights import GROUP, PREFIX, READ, USE, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 
@@ -128,6 +129,14 @@ class Groups(Service):
         GetGroup: 3,
         ListGroups: 3,
         FindMembers: 3,
+    }
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        JoinGroup: needs(GROUP, USE, "group"),
+        UpdateMember: needs(GROUP, USE, "group"),
+        LeaveGroup: needs(GROUP, USE, "group"),
+        GetGroup: needs(GROUP, READ, "group"),
+        ListGroups: needs(GROUP, READ, "prefix", PREFIX),
+        FindMembers: needs(GROUP, READ, "prefix", PREFIX),
     }
     CHECKS: ClassVar[Mapping[type, Check]] = {
         JoinGroup: _check_join,

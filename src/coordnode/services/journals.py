@@ -41,6 +41,7 @@ from coordnode.services.commands import (
 from coordnode.services.commands.records import FRAME_HEAD_BYTES, encode_head, sizes_add_up
 from coordnode.services.context import Check, Context, Located, Service, failure
 from coordnode.services.names import check_name, check_page, page_of
+from coordnode.services.rights import JOURNAL, MANAGE, PREFIX, READ, USE, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 
@@ -131,6 +132,15 @@ CHECKS: Mapping[type, Check] = {
 
 class Journals(Service):
     LEVELS: ClassVar[Mapping[type, int]] = dict.fromkeys(CHECKS, LEVEL)
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        ConfigureJournal: needs(JOURNAL, MANAGE, "journal"),
+        AppendRecords: needs(JOURNAL, USE, "journal"),
+        TrimJournal: needs(JOURNAL, MANAGE, "journal"),
+        DeleteJournal: needs(JOURNAL, MANAGE, "journal"),
+        GetJournal: needs(JOURNAL, READ, "journal"),
+        ListJournals: needs(JOURNAL, READ, "prefix", PREFIX),
+        ReadRecords: needs(JOURNAL, READ, "journal"),
+    }
     CHECKS: ClassVar[Mapping[type, Check]] = CHECKS
     ADDS_DATA: ClassVar[tuple[type, ...]] = (ConfigureJournal, AppendRecords)
 

@@ -38,6 +38,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.keys import KEY_CHARGE_BYTES, Keys, Stored
+from coordnode.services.rights import ANYTHING, KV, RANGE, READ, USE, Rights, needs
 from coordnode.services.tables import Table
 
 BOUND_KEYS_ID = 7
@@ -142,6 +143,14 @@ class _Draft:
 class Kv(Service):
     LEVELS: ClassVar[Mapping[type, int]] = {Put: 1, Delete: 1, DeleteRange: 2, Transaction: 1, Get: 1, Range: 1}
     LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {Transaction: kv_checks.transaction_level}
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        Put: needs(KV, USE, "key"),
+        Delete: needs(KV, USE, "key"),
+        DeleteRange: needs(KV, USE, over=RANGE),
+        Transaction: needs(KV, READ, over=ANYTHING),  # what it compares and does is looked at, too
+        Get: needs(KV, READ, "key"),
+        Range: needs(KV, READ, over=RANGE),
+    }
     ADDS_DATA: ClassVar[tuple[type, ...]] = (Put, Transaction)
     CHECKS: ClassVar[Mapping[type, Check]] = kv_checks.CHECKS
 

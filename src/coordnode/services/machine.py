@@ -16,6 +16,7 @@ from coordnode.limits import RANGE_BYTES_MAX, RANGE_ITEMS_MAX
 from coordnode.raft.blobs import Blob, BlobWrite, decode_list, encode_lists, is_list
 from coordnode.services import snapshot
 from coordnode.services.admission import check_envelope, check_operation
+from coordnode.services.auth.service import Auth
 from coordnode.services.commands import (
     Batch,
     Change,
@@ -64,7 +65,8 @@ class Machine:
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
         self._kv = Kv(context)
-        self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES])
+        self.auth = Auth(context)
+        self._services: tuple[Service, ...] = (self._sessions, self._kv, *[kind(context) for kind in OTHER_SERVICES], self.auth)
         context.owner_of = self._sessions.owner_of
         context.lineage = self._sessions.lineage
         context.root_of = self._sessions.root_of

@@ -61,12 +61,29 @@ from coordnode.services.queue_tasks import (
     queue_charge,
     task_charge,
 )
+from coordnode.services.rights import MANAGE, PREFIX, QUEUE, READ, USE, Rights, needs
 
 LEVEL = 3
 
 
 class Queues(Service):
     LEVELS: ClassVar[Mapping[type, int]] = dict.fromkeys(queue_checks.CHECKS, LEVEL)
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        ConfigureQueue: needs(QUEUE, MANAGE, "queue"),
+        PutTask: needs(QUEUE, USE, "queue"),
+        TakeTasks: needs(QUEUE, USE, "queue"),
+        StopTaking: needs(QUEUE, USE, "queue"),
+        ExtendTask: needs(QUEUE, USE, "queue"),
+        AckTask: needs(QUEUE, USE, "queue"),
+        NackTask: needs(QUEUE, USE, "queue"),
+        RedriveTasks: needs(QUEUE, MANAGE, "queue"),
+        PurgeTasks: needs(QUEUE, MANAGE, "queue"),
+        DeleteQueue: needs(QUEUE, MANAGE, "queue"),
+        GetQueue: needs(QUEUE, READ, "queue"),
+        ListQueues: needs(QUEUE, READ, "prefix", PREFIX),
+        ListTasks: needs(QUEUE, READ, "queue"),
+        GetTask: needs(QUEUE, READ, "queue"),
+    }
     CHECKS: ClassVar[Mapping[type, Check]] = queue_checks.CHECKS
     ADDS_DATA: ClassVar[tuple[type, ...]] = (ConfigureQueue, PutTask)
 

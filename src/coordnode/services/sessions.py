@@ -29,6 +29,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.requests import Requests
+from coordnode.services.rights import ADMIN, ANYTHING, MANAGE, NONE, READ, SESSION, USE, Right, Rights, needs
 from coordnode.services.state import Settings
 from coordnode.services.tables import Table
 from coordnode.services.windows import Windows
@@ -68,7 +69,7 @@ def _check_open(operation: OpenSession, settings: Settings) -> CoordError | None
 
 
 def _level_of_open(operation: OpenSession) -> int:
-    return 3 if operation.parent else 1
+    return 4 if operation.user else 3 if operation.parent else 1
 
 
 def _check_read(operation: ReadSessions, settings: Settings) -> CoordError | None:
@@ -87,6 +88,11 @@ class Sessions(Service):
     ADDS_DATA: ClassVar[tuple[type, ...]] = (OpenSession,)
     LEVELS: ClassVar[Mapping[type, int]] = {OpenSession: 1, CloseSession: 1, Expire: 1, Checkpoint: 1, Withdraw: 1, ReadSessions: 1}
     LEVELS_OF: ClassVar[Mapping[type, Callable[[Any], int]]] = {OpenSession: _level_of_open}
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        OpenSession: (Right(ADMIN, USE, over=ANYTHING), Right(ADMIN, MANAGE, "parent", SESSION)),
+        CloseSession: needs(ADMIN, MANAGE, "session", SESSION),
+        ReadSessions: needs(ADMIN, READ, over=NONE),
+    }
     CHECKS: ClassVar[Mapping[type, Check]] = {OpenSession: _check_open, CloseSession: _check_close, ReadSessions: _check_read}
 
     def __init__(self, context: Context, requests: Requests) -> None:
@@ -165,6 +171,8 @@ class Sessions(Service):
         if operation.parent >= session:
             return failure(BadRequest(f"session {operation.parent} cannot wait for this one: there never was one of that number"))
         scalars.session_next = SessionId(session + 1)
+        if operation.user:
+            context.own(session, operation.user)
         window = self.windows.open(session)
         self.nonces.set(operation.nonce, session)
         first: FirstResult | None = None

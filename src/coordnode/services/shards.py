@@ -45,6 +45,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.context import Check, Context, Service, failure
 from coordnode.services.names import check_name, check_page, page_of
+from coordnode.services.rights import GROUP, MANAGE, PREFIX, READ, SHARD, USE, Right, Rights, needs
 from coordnode.services.state import TOKEN_MAX, Settings
 from coordnode.services.tables import Table
 
@@ -123,6 +124,14 @@ class Shards(Service):
         ReleaseShard: 3,
         GetAssignment: 3,
         ListAssignments: 3,
+    }
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        CreateAssignment: (Right(SHARD, MANAGE), Right(GROUP, READ, "group")),
+        ConfigureAssignment: needs(SHARD, MANAGE),
+        DeleteAssignment: needs(SHARD, MANAGE),
+        ReleaseShard: needs(SHARD, USE),
+        GetAssignment: needs(SHARD, READ),
+        ListAssignments: needs(SHARD, READ, "prefix", PREFIX),
     }
     CHECKS: ClassVar[Mapping[type, Check]] = {
         CreateAssignment: _check_create,

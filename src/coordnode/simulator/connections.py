@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from coordnode.ids import MemberId
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.simulator.network import BASE_DELAY_NS, SPREAD_NS
 from coordnode.simulator.world import MILLISECOND, World
@@ -16,6 +17,7 @@ FAR_NS = (0, 0, 120 * MILLISECOND)
 
 class ClientEnd(Protocol):
     name: str
+    caller: Caller
 
     def on_opened(self, connection: int) -> None: ...
 
@@ -27,7 +29,7 @@ class ClientEnd(Protocol):
 class MemberEnd(Protocol):
     def is_serving(self) -> bool: ...
 
-    def on_opened(self, connection: int, identity: str) -> None: ...
+    def on_opened(self, connection: int, caller: Caller) -> None: ...
 
     def on_asks(self, connection: int, asks: Sequence[Ask]) -> None: ...
 
@@ -122,7 +124,7 @@ class Connections:
             self._world.after(self._delay_ns(stream.client), self._tell_client, number, stream)
             return
         stream.member_open = True
-        member.on_opened(number, stream.client.name)
+        member.on_opened(number, stream.client.caller)
         self._world.after(self._delay_ns(stream.client), self._opened, number, stream)
 
     def _opened(self, number: int, stream: _Stream) -> None:

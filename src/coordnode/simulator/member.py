@@ -14,6 +14,7 @@ from coordnode.raft.ready import Write
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.events import Events
 from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.simulator import marks
 from coordnode.simulator.checks import Checks, Seen
@@ -329,8 +330,8 @@ class SimMember:
             self.inbox.peers_gone.append(peer)
             self.soon()
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self.inbox.opened.append((connection, identity))
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self.inbox.opened.append((connection, caller))
         self.soon()
 
     def on_asks(self, connection: int, asks: Sequence[Ask]) -> None:

@@ -10,6 +10,7 @@ from coordnode.wire.frames import HELLO, JSON, MSGPACK, REFUSAL, Frame, frame
 
 IDENTITY_BYTES_MAX = 256
 CONTACTS_MAX = 64
+TOKEN_LETTERS_MAX = 256
 HELLO_BYTES_MAX = 4096  # body bound of a connection that has not said hello yet
 
 ANY_CLUSTER = ClusterId(0)
@@ -25,6 +26,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
     identity: str  # of a client, for operators and for authorise(); empty for members
     build: str = ""  # the sender's version, only shown
     contacts: tuple[tuple[MemberId, str], ...] = ()  # of a member: where each member can be reached, as host:port
+    token: str = ""  # of a client: proves which user it is, where no certificate does, or another one
+    behalf: tuple[str, str] | None = None  # of a client that is a member by its certificate: (user, place) of whoever asks it over HTTP
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,6 +61,8 @@ def decode_hello(received: Frame) -> Hello:
         raise FrameError(f"a hello cannot be decoded: {error}") from None
     if len(hello.identity) > IDENTITY_BYTES_MAX or len(hello.build) > IDENTITY_BYTES_MAX:
         raise FrameError(f"a hello names its sender in more than {IDENTITY_BYTES_MAX} characters")
+    if max(len(hello.token), *map(len, hello.behalf or ("",))) > TOKEN_LETTERS_MAX:
+        raise FrameError(f"a hello shows a token, or says on whose behalf it is, in more than {TOKEN_LETTERS_MAX} characters")
     if len(hello.contacts) > CONTACTS_MAX:
         raise FrameError(f"a hello has more than {CONTACTS_MAX} contacts")
     if min(hello.cluster, hello.member, hello.target, hello.boot) < 0:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coordnode.services.commands import Event, Result
-from tests.transcripts.words import barriers, elections, groups, journals, locks, queues, shards
+from tests.transcripts.words import auth, barriers, elections, groups, journals, locks, queues, shards
 
 
 class Words(NamedTuple):
@@ -17,4 +17,5 @@ class Words(NamedTuple):
     show_event: Callable[[Event], str | None]
 
 
-SERVICES = tuple([Words(each.parse, each.show, each.show_event) for each in (groups, shards, barriers, queues, locks, elections, journals)])
+_ALL = (groups, shards, barriers, queues, locks, elections, journals, auth)
+SERVICES = tuple([Words(each.parse, each.show, each.show_event) for each in _ALL])

@@ -29,8 +29,12 @@ def asking(*members: FakeMember, timeout_ms: int = 5_000) -> Asking:
 
 def test_frames_are_those_of_the_wire_room() -> None:
     hello = wire_hello.Hello(wire_hello.ANY_CLUSTER, MemberId(0), MemberId(0), 0, "me")
-    ours = frames.frame(frames.HELLO, [0, 0, 0, 0, "me", "", []])
+    ours = frames.frame(frames.HELLO, [0, 0, 0, 0, "me", "", [], "", None])
     assert ours == wire_hello.encode_hello(hello, MSGPACK)
+    for token in ("", "secret"):
+        (received,) = FrameReader().feed(frames.hello("me", "9.9", token))
+        said = wire_hello.decode_hello(received)
+        assert (said.identity, said.build, said.token) == ("me", "9.9", token)
     (theirs,) = encode_asks([ReadAsk(1, encode(Get(b"\x00key")))], MSGPACK, 250)
     ask = [frames.READ, 1, [kv.GET_TAG, b"\x00key"], False, 0]
     assert frames.asks([ask], 250) == theirs

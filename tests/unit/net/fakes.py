@@ -2,6 +2,7 @@
 
 from coordnode.net.http import TEXT, HttpAnswer, Request
 from coordnode.net.http_link import HttpLink
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.wire.bodies import decode_answers
 from coordnode.wire.frames import ANSWERS, HELLO, REFUSAL, Frame, FrameReader
@@ -107,13 +108,13 @@ class FakeHandler:
 
 class FakeSink:
     def __init__(self) -> None:
-        self.opened: list[tuple[int, str]] = []
+        self.opened: list[tuple[int, Caller]] = []
         self.asks: list[tuple[int, Ask]] = []
         self.patience_ms: list[int] = []
         self.closed: list[int] = []
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self.opened.append((connection, identity))
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self.opened.append((connection, caller))
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
         self.asks += [(connection, ask) for ask in asks]

@@ -12,6 +12,7 @@ from coordnode.net.http_link import HttpLink
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBERS_MAX, Limits
 from coordnode.net.members import MemberLink
 from coordnode.raft.messages import HeartbeatReply, Message
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import UnwatchAsk
 from coordnode.wire.bodies import encode_asks, encode_messages
 from coordnode.wire.frames import JSON, MSGPACK, frame
@@ -54,7 +55,7 @@ def test_a_client_is_greeted_with_everyones_contacts_and_may_ask_in_the_same_bre
         greeting = decode_hello(transport.frames()[0])
         assert (greeting.cluster, greeting.member, greeting.boot, greeting.contacts) == (77, 1, 4, CONTACTS)
         assert isinstance(transport.protocol, ClientLink)
-        assert house.sink.opened[-1][1] == "me"
+        assert house.sink.opened[-1][1] == Caller("me", place="127.0.0.1:4000")
         assert house.sink.asks.pop() == (transport.protocol.connection, UnwatchAsk(3))
     assert not house.door.strangers
 

@@ -17,6 +17,7 @@ from coordnode.net.limits import (
     HTTP_IDLE_SECONDS_MAX,
     HTTP_SECONDS_MAX,
 )
+from coordnode.services.callers import NOBODY_KNOWN
 from tests.unit.net.fakes import FakeHandler, FakeTransport
 
 
@@ -26,7 +27,7 @@ class Side:
         self.handler = FakeHandler()
         self.traffic = traffic or HttpTraffic()
         self.now = 100.0
-        self.link = HttpLink(cast(asyncio.Transport, self.transport), self.handler, self.traffic, lambda: self.now)
+        self.link = HttpLink(cast(asyncio.Transport, self.transport), self.handler, self.traffic, lambda: self.now, NOBODY_KNOWN)
 
     def said(self) -> bytes:
         said = bytes(self.transport.written)

@@ -14,6 +14,7 @@ from coordnode.services.commands import (
     AckTask,
     Acquire,
     AddCounter,
+    AddToken,
     AppendRecords,
     BreakLock,
     Campaign,
@@ -36,6 +37,7 @@ from coordnode.services.commands import (
     Expire,
     ExtendTask,
     Get,
+    Grant,
     JoinGroup,
     LeaveBarrier,
     LeaveGroup,
@@ -50,7 +52,12 @@ from coordnode.services.commands import (
     RedriveTasks,
     Release,
     ReleaseShard,
+    RemoveRole,
+    RemoveToken,
+    RemoveUser,
     Resign,
+    SetRole,
+    SetUser,
     StopTaking,
     TakeTasks,
     Transaction,
@@ -116,7 +123,8 @@ class Life:
             )
             parent = SessionId(chance.choice([0, 0, chance.randrange(self.opened)]) if self.others else 0)
             self.sequences[self.opened] = 1
-            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first, parent))
+            user = chance.choice(["", "ann"]) if self.others else ""
+            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first, parent, user))
         if dice < 0.2 and self.sent:
             return chance.choice(self.sent[-40:])  # a retry, be it old
         if dice < 0.25:
@@ -213,7 +221,20 @@ def journal(life: Life) -> Operation:
     return chance.choice([append, append, append, append, *others])
 
 
-OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue, barrier, journal)
+def auth(life: Life) -> Operation:
+    chance = life.chance
+    by = chance.choice(["cert:operator", "token:ann", "unproven:me"])
+    signed = ("why", by, "10.0.0.7:40000")
+    role, user = f"role-{chance.randrange(3)}", f"user-{chance.randrange(3)}"
+    digest = bytes([chance.randrange(5)]) * 32
+    grants = (Grant(chance.randrange(10), chance.randrange(3)), Grant(0, 1, chance.randbytes(3)))
+    roles = (role,) if chance.random() < 0.6 else ("admin", role)
+    changes = [SetRole(role, grants, *signed), SetUser(user, roles, *signed), AddToken(user, digest, "note", *signed)]
+    removals = [RemoveRole(role, chance.random() < 0.5, *signed), RemoveUser(user, *signed), RemoveToken(digest, *signed)]
+    return chance.choice([*changes, *changes, *removals])
+
+
+OTHERS: SequenceOf[Callable[[Life], Operation]] = (counter, group, lock, election, assignment, queue, barrier, journal, auth)
 """One for each service but kv and sessions: some operation of it, whatever its state."""
 
 

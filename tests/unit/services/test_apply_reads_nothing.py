@@ -35,7 +35,15 @@ def test_wall_time_changes_nothing() -> None:
                 batch_of_one = decode_batch(splice_batch(index * 10, wall_ms, bodies))
                 outcomes.append([without(times, encode(outcome)) for outcome in machine.apply(Index(index), Term(1), batch_of_one)])
             assert outcomes[0] == outcomes[1] == outcomes[2]
-        assert len({without(times, machine.dump()) for machine, times in zip(machines, shown, strict=True)}) == 1
+        assert len({without(times, unchained(machine)) for machine, times in zip(machines, shown, strict=True)}) == 1
+
+
+def unchained(machine: Machine) -> bytes:
+    """The digests of audit records are over the times that they show, too."""
+    data = machine.dump()
+    for _, record in machine.auth.audit.table.items():
+        data = data.replace(record.chain, bytes(32))
+    return data
 
 
 def without(wall_times: list[int], data: bytes) -> bytes:

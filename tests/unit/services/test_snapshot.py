@@ -14,6 +14,7 @@ from coordnode.services import snapshot
 from coordnode.services.commands import (
     Acquire,
     AddCounter,
+    AddToken,
     AppendRecords,
     Batch,
     CloseSession,
@@ -21,9 +22,12 @@ from coordnode.services.commands import (
     CreateAssignment,
     EnterBarrier,
     Expire,
+    Grant,
     JoinGroup,
     Put,
     PutTask,
+    SetRole,
+    SetUser,
     TakeTasks,
 )
 from coordnode.services.machine import Machine, Restorer
@@ -161,6 +165,9 @@ def test_no_field_of_any_row_is_missing_from_digest_or_snapshot() -> None:
     driven.apply(alone(PutTask(b"served", b"now", key=b"once")), in_session(newest, 2, TakeTasks(b"waited-for", wait=True)))
     driven.apply(in_session(newest, 3, TakeTasks(b"waited", wait=True)), alone(PutTask(b"waited", b"given")))
     driven.apply(alone(ConfigureJournal(b"z", 4_096)), *[alone(AppendRecords(b"z", 1, bytes(600)))] * 2)
+    signed = ("", "cert:operator")
+    driven.apply(alone(SetRole("z", (Grant(0, 0),), *signed)), alone(SetUser("z", ("z",), *signed)), opening(909, user="z"))
+    driven.apply(alone(AddToken("z", b"z" * 32, "", *signed)))
     machine = driven.machine
     digest = machine.digest
     assert loaded(machine, machine.containers[1], list(machine.containers[1].items())).digest == digest

@@ -57,6 +57,12 @@ OPERATIONS: list[c.ClientOperation] = [
     c.TrimJournal(b"audit", 2**52),
     c.ConfigureJournal(b"audit", 1_000_000),
     c.DeleteJournal(b"audit"),
+    c.SetRole("app", (c.Grant(0, 1, b"app/"), c.Grant(1, 2)), "new team", "token:ann", "10.0.0.7:40000"),
+    c.RemoveRole("app", True, "over"),
+    c.SetUser("ann", ("app", "admin"), "joined"),
+    c.RemoveUser("ann", "left"),
+    c.AddToken("ann", bytes(range(32)), "laptop", "joined"),
+    c.RemoveToken(bytes(range(32)), "lost"),
 ]
 COMMANDS = [c.encode(c.ClientCommand(SessionId(99), Sequence(5), Sequence(3), "", operation)) for operation in OPERATIONS]
 READS: list[bytes] = [c.encode(c.Get(b"key")), c.encode(c.Range(b"a", b"z")), c.encode(c.ReadSessions(SessionId(9), 5)), c.encode(None)]
@@ -81,6 +87,8 @@ READS += [c.encode(c.GetQueue(b"mail")), c.encode(c.ListQueues(b"m", b"ma", 5))]
 READS += [c.encode(c.ListTasks(b"mail", c.DEAD, b"\4\0", 5)), c.encode(c.GetTask(b"mail", 2**51))]
 READS += [c.encode(c.ReadRecords(b"audit", 2**52, 5, 1_000)), c.encode(c.GetJournal(b"audit"))]
 READS += [c.encode(c.ListJournals(b"a", b"au", 5))]
+READS += [c.encode(c.ListRoles("a", 5)), c.encode(c.ListUsers("a", 5)), c.encode(c.ListTokens(b"a", 5)), c.encode(c.ReadAudit(7, 5))]
+AUDIT = c.AuditRecord(8, 2**40, 1_790_000_000_000, "token:ann", "10.0.0.7:4", "role app", "", "kv:use", "new", b"p" * 32, b"c" * 32)
 JOURNAL = c.JournalInfo(b"audit", 1_000_000, 7, 2**52, 900_000)
 QUEUE = c.QueueInfo(b"mail", c.QueueSettings(), 1, 2, 3, 4, 5, 6_000)
 TAKEN = c.TakenTask(2**51, Token(2**52), b"to: you", 2, -1)
@@ -134,6 +142,10 @@ RESULTS: list[c.Result] = [
     c.JournalView(Revision(9), JOURNAL),
     c.JournalPage(Revision(9), [JOURNAL], True),
     c.RecordsRead(Revision(9), 7, 9, b"frames"),
+    c.RolePage(Revision(9), [c.RoleInfo("app", (c.Grant(0, 1, b"app/"),))], True),
+    c.UserPage(Revision(9), [c.UserInfo("ann", ("app",), 2)], False),
+    c.TokenPage(Revision(9), [c.TokenInfo(bytes(range(32)), "ann", "laptop", 1_790_000_000_000)], False),
+    c.AuditPage(Revision(9), [AUDIT], True),
 ]
 NOTICES: list[c.Notice] = [
     c.LockGiven(b"nightly", Token(6), Token(7)),

@@ -11,6 +11,7 @@ import msgspec
 
 from coordnode.errors import BadRequest, RecordError
 from coordnode.ids import Sequence, SessionId
+from coordnode.services.commands.auth import *
 from coordnode.services.commands.barriers import *
 from coordnode.services.commands.base import *
 from coordnode.services.commands.counters import *
@@ -36,6 +37,7 @@ ClientOperation = (
     | ElectionOperation
     | QueueOperation
     | JournalOperation
+    | AuthOperation
 )
 Operation = ClientOperation | LeadingOperation
 ReadOperation = (
@@ -50,6 +52,7 @@ ReadOperation = (
     | ElectionRead
     | QueueRead
     | JournalRead
+    | AuthRead
 )
 Result = (
     Failure
@@ -63,6 +66,7 @@ Result = (
     | ElectionResult
     | QueueResult
     | JournalResult
+    | AuthResult
 )
 Notice = LockNotice | ElectionNotice | ShardNotice | QueueNotice
 """The value of an event in the space of notices; the event's kind is the space of the service that tells it."""

@@ -2,7 +2,7 @@
 
 Tags are never reused, neither by operations nor by results nor by notices; each service has a range of its own for all three:
 kv 1-9, sessions 10-19, leading 20-29, locks 30-39, elections 40-49, groups 50-59, queues 60-79, shards 80-89, barriers 90-94,
-counters 95-99, journals 100-119.
+counters 95-99, journals 100-119, auth 120-139.
 """
 
 import msgspec

@@ -22,6 +22,7 @@ class OpenSession(OperationBase, frozen=True, array_like=True, gc=False, tag=10)
     owner: str = ""  # shown to operators, decides nothing
     first: FirstOperation | None = None  # carried out in the new session, as its sequence 1
     parent: SessionId = NO_SESSION  # the session that will not go on before this one is over: what holds what for whom
+    user: str = ""  # whose it is, as the leader knows; only that user may use it. "": whoever knows its number; no client may say it
 
 
 class CloseSession(OperationBase, frozen=True, array_like=True, gc=False, tag=11):

@@ -37,6 +37,7 @@ from coordnode.services.locks.reentry import Reentry
 from coordnode.services.locks.rows import LOCK_CHARGE_BYTES, Held, Lock, Rows, charge, is_free, show
 from coordnode.services.locks.shown import Shown
 from coordnode.services.numbered import key_of, name_of, number_of, page_of_rows
+from coordnode.services.rights import ADMIN, LOCK, MANAGE, PREFIX, READ, SESSION, USE, Rights, needs
 
 
 class Locks(Service):
@@ -47,6 +48,14 @@ class Locks(Service):
         ReadLock: 3,
         ListLocks: 3,
         ReadHeldLocks: 3,
+    }
+    RIGHTS: ClassVar[Mapping[type, Rights]] = {
+        Acquire: needs(LOCK, USE),
+        Release: needs(LOCK, USE),
+        BreakLock: needs(LOCK, MANAGE),
+        ReadLock: needs(LOCK, READ),
+        ListLocks: needs(LOCK, READ, "prefix", PREFIX),
+        ReadHeldLocks: needs(ADMIN, READ, "session", SESSION),
     }
     CHECKS: ClassVar[Mapping[type, Check]] = CHECKS
     ADDS_DATA: ClassVar[tuple[type, ...]] = (Acquire,)

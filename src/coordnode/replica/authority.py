@@ -1,0 +1,103 @@
+"""Who is connected to this member, what each may do, and what was denied. Pure."""
+
+from collections import deque
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from coordnode.errors import BadRequest, NotPermitted
+from coordnode.services.auth.permits import Permit
+from coordnode.services.auth.service import LEVEL
+from coordnode.services.callers import NOBODY_KNOWN, Caller
+from coordnode.services.commands import (
+    AddToken,
+    ClientCommand,
+    OpenSession,
+    RemoveRole,
+    RemoveToken,
+    RemoveUser,
+    SetRole,
+    SetUser,
+    encode,
+)
+from coordnode.services.machine import Machine
+
+DENIALS_KEPT_MAX = 16  # that nobody has taken yet; all are counted
+
+SIGNED = frozenset((SetRole, RemoveRole, SetUser, RemoveUser, AddToken, RemoveToken))
+"""What the leader puts its asker's name under. Whatever a client wrote there is replaced."""
+
+
+class Denial(NamedTuple):
+    by: str
+    place: str
+    what: str
+    sentence: str
+
+
+class Authority:
+    def __init__(self) -> None:
+        self.denials = 0
+        self.denied: deque[Denial] = deque(maxlen=DENIALS_KEPT_MAX)
+        self._callers: dict[int, Caller] = {}
+        self._permits: dict[int, Permit] = {}  # by connection; what was derived from an older version of the machine's auth is forgotten
+        self._machine: Machine | None = None
+        self._version = 0
+        self._reviewed: Machine | None = None
+        self._reviewed_version = 0
+
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self._callers[connection] = caller
+
+    def on_closed(self, connection: int) -> None:
+        self._callers.pop(connection, None)
+        self._permits.pop(connection, None)
+
+    def is_to_review(self, machine: Machine) -> bool:
+        """What was permitted for longer than one answer may not be any more."""
+        return machine is not self._reviewed or machine.auth.version != self._reviewed_version
+
+    def reviewed(self, machine: Machine) -> None:
+        self._reviewed, self._reviewed_version = machine, machine.auth.version
+
+    def permit(self, machine: Machine, connection: int) -> Permit:
+        if machine is not self._machine or machine.auth.version != self._version:
+            self._permits.clear()
+            self._machine, self._version = machine, machine.auth.version
+        permit = self._permits.get(connection)
+        if permit is None:
+            permit = self._permits[connection] = Permit(machine.auth, self._callers.get(connection, NOBODY_KNOWN))
+        return permit
+
+    def on_denied(self, connection: int, what: object, error: NotPermitted) -> None:
+        caller = self._callers.get(connection, NOBODY_KNOWN)
+        self.note(caller, what, error)
+
+    def note(self, caller: Caller, what: object, error: NotPermitted) -> None:
+        self.denials += 1
+        self.denied.append(Denial(caller.user or caller.name, caller.place, type(what).__name__, error.sentence))
+
+    def signed(self, machine: Machine, connection: int, permit: Permit, body: bytes, command: ClientCommand) -> tuple[bytes, ClientCommand]:
+        """The command as it is to stand in the log: with what only the leader knows of its asker."""
+        operation = command.operation
+        request_id = command.request_id
+        if type(operation) is OpenSession:
+            if operation.user:
+                raise BadRequest("whose a session is, is not the client's to say")
+            if permit.user and machine.level >= LEVEL:
+                operation = msgspec.structs.replace(operation, user=permit.user)
+        elif type(operation) in SIGNED:
+            place = self._callers.get(connection, NOBODY_KNOWN).place
+            operation = msgspec.structs.replace(operation, by=permit.by, place=place)
+        if request_id and permit.is_scoped:
+            request_id = scoped(permit.user, request_id)
+        if operation is command.operation and request_id == command.request_id:
+            return body, command
+        command = msgspec.structs.replace(command, operation=operation, request_id=request_id)
+        return encode(command), command
+
+
+def scoped(user: str, request_id: str) -> str:
+    """Nobody finds what another user's request was answered with."""
+    return sha256(f"{user}\0{request_id}".encode()).hexdigest()
