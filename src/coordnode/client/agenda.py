@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from coordnode.client.calls import Call
+from coordnode.client.sessions import NEVER
 from coordnode.errors import Overloaded
 from coordnode.limits import CLIENT_CALLS_MAX
 
@@ -68,8 +69,8 @@ class Agenda:
                 return call
         return None
 
-    def send_at_ms(self) -> int | None:
-        return self._later[0][0] if self._later else None
+    def send_at_ms(self) -> int:
+        return self._later[0][0] if self._later else NEVER
 
-    def late_at_ms(self) -> int | None:
-        return self._deadlines[0][0] if self._deadlines else None
+    def late_at_ms(self) -> int:
+        return self._deadlines[0][0] if self._deadlines else NEVER

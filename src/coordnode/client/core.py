@@ -262,20 +262,13 @@ class ClientCore:
 
     def wake_at_ms(self) -> int | None:
         """When poll must be called at the latest if nothing else happens; None: never."""
-        times = []
-        if (late_at_ms := self._calls.late_at_ms()) is not None:
-            times.append(late_at_ms)
-        if self._sessions:
-            times.append(self._sessions.look_at_ms())
-        if self._connection.state == UP:
-            if (send_at_ms := self._calls.send_at_ms()) is not None:
-                times.append(send_at_ms)
-            if self._watches.due_at_ms is not None:
-                times.append(self._watches.due_at_ms)
-            times.append(self._sessions.ask_at_ms())
-        if self._connection.state != DOWN or self._has_work():
-            times.append(self._connection.wake_at_ms())
-        return min((time for time in times if time < NEVER), default=None)
+        at_ms = min(self._calls.late_at_ms(), self._sessions.look_at_ms())
+        connection = self._connection
+        if connection.state == UP:
+            at_ms = min(at_ms, self._calls.send_at_ms(), self._watches.due_at_ms, self._sessions.ask_at_ms(), connection.hang_up_at_ms())
+        elif connection.state != DOWN or self._has_work():
+            at_ms = min(at_ms, connection.wake_at_ms())
+        return at_ms if at_ms < NEVER else None
 
     # --- calls -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from coordnode.client.actions import Action, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.calls import RETRIED, error_of
 from coordnode.client.route import jittered_ms
+from coordnode.client.sessions import NEVER
 from coordnode.errors import CoordError, NotLeader, Unknown
 from coordnode.ids import Revision
 from coordnode.services.dialogue import Answer, ErrorReply, WatchAsk, WatchGap, WatchPush
@@ -31,7 +32,7 @@ class Subscriptions:
         self._watches: dict[int, _Watch] = {}
         self._by_request: dict[int, int] = {}  # of this connection
         self._to_ask: dict[int, None] = {}  # those that are not asked for on this connection
-        self.due_at_ms: int | None = None  # when a watch wants to be asked for
+        self.due_at_ms = NEVER  # when a watch wants to be asked for
 
     def __bool__(self) -> bool:
         return bool(self._watches)
@@ -73,9 +74,9 @@ class Subscriptions:
             self._to_ask[number] = None
 
     def due(self, now_ms: int, new_request: Callable[[], int]) -> list[WatchAsk]:
-        if self.due_at_ms is None or now_ms < self.due_at_ms:
+        if now_ms < self.due_at_ms:
             return []
-        self.due_at_ms = None
+        self.due_at_ms = NEVER
         asks = []
         waiting, self._to_ask = self._to_ask, {}
         for number in waiting:
@@ -134,4 +135,4 @@ class Subscriptions:
         return [WatchEvents(number, changes, up_to)]
 
     def _due_by(self, time_ms: int) -> None:
-        self.due_at_ms = time_ms if self.due_at_ms is None else min(time_ms, self.due_at_ms)
+        self.due_at_ms = min(time_ms, self.due_at_ms)

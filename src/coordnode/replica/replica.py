@@ -380,21 +380,19 @@ class Replica:
         self._effects.store_slice = maker.take_slice()
 
     def _snapshot_is_due(self) -> bool:
-        snapshot = self.raft.snapshot
-        newest = snapshot.index if snapshot is not None else 0
-        maker = self._maker
-        if self.applied < newest or self._clock.now_ms < maker.not_before_ms:
+        raft, config, maker = self.raft, self.config, self._maker
+        newest = raft.snapshot.index if raft.snapshot is not None else 0
+        entries, log_bytes = self.applied - newest, raft.log.bytes - self._kept_bytes
+        if not maker.due and 2 * entries < config.snapshot_entries and 2 * log_bytes <= config.snapshot_log_bytes:
+            return False  # as in most turns
+        if entries < 0 or self._clock.now_ms < maker.not_before_ms:
             return False
-        if maker.due:
-            return True
-        return self.applied > newest and self._is_long(self.applied - newest, self.raft.log.bytes - self._kept_bytes)
+        return maker.due or (entries > 0 and self._is_long(entries, log_bytes))
 
     def _is_long(self, entries: int, log_bytes: int) -> bool:
         """Members make their snapshots after different shares of the bounds, from more than a half to all: one that is slower for it
         finds the others, who are a quorum, at their usual speed."""
         config = self.config
-        if 2 * entries < config.snapshot_entries and 2 * log_bytes <= config.snapshot_log_bytes:
-            return False
         members = self.raft.config.members()
         count = len(members)
         share = count + 1 + members.index(self.member) if self.member in members else 2 * count

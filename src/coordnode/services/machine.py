@@ -45,6 +45,7 @@ from coordnode.services.tables import DIGEST_MODULUS, UNHASHED_MAX, Container
 from coordnode.services.windows import Window
 from coordnode.services.work import work_of
 
+LOOK_EVERY_WORK = 128  # of operations that change a few hundred rows together
 CHANGES_PER_PUT = 4  # hashed in the time that a put takes
 TOKEN_SECONDS_SHIFT = 20  # 2**20 tokens for each second of the cluster's life: far more than it can grant
 
@@ -62,6 +63,7 @@ class Machine:
         context.settle = self._settle
         self._context = context
         self.work = 0  # what was applied since the start, counted in plain puts
+        self._look_at_work = 0  # when so much was, how many rows wait to be hashed is asked again
         self._requests = Requests(settings, scalars)
         self._sessions = Sessions(context, self._requests)
         self._kv = Kv(context)
@@ -121,7 +123,7 @@ class Machine:
         scalars.cluster_ms = context.cluster_ms
         scalars.applied = index
         self._sessions.windows.maybe_settle(index, len(outcomes))
-        if self.work != work:
+        if self.work != work and self.work >= self._look_at_work:
             self._maybe_settle()
         self.work += len(outcomes)
         return outcomes
@@ -178,6 +180,7 @@ class Machine:
             for container in self.containers.values():
                 container.settle()
             self.work += changes // CHANGES_PER_PUT
+        self._look_at_work = self.work + LOOK_EVERY_WORK
 
     def _execute(self, operation: Operation) -> Result:
         error = check_operation(operation, self.settings, self.scalars.level)

@@ -10,6 +10,8 @@ whatever is in one is in the other.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
+from operator import lt
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -39,6 +41,10 @@ def row_hash(container: int, row: bytes) -> int:
     differences that would cancel in a sum of checksums, show. XXH3 is, at a tenth of the price of crc32 with as many bits more.
     """
     return xxh3_64_intdigest(row, container)
+
+
+def _first_out_of_order(keys: list[bytes]) -> bytes:
+    return next(key for before, key in pairwise(keys) if key <= before)
 
 
 class Container(Generic[Key, Leaf]):
@@ -141,6 +147,13 @@ class _Bucket:
             self.hashes.append(hashed)
         self.places[key] = place
         return place
+
+    def extend(self, keys: list[bytes], leaves: list[Any], hashes: list[int]) -> None:
+        """These follow all others. Only of a table that is still being read back, so nothing is free or shared."""
+        self.places.update(zip(keys, _PLACES[len(self.leaves) :], strict=False))
+        self.keys += keys
+        self.leaves += leaves
+        self.hashes.extend(hashes)
 
     def remove(self, key: bytes) -> int:
         """What the digest has of it."""
@@ -267,8 +280,9 @@ class Table(Container[bytes, Leaf]):
         self._unhashed = 0
 
     def digest(self) -> int:
-        self.settle()
-        return super().digest()
+        if self._unsettled:
+            self.settle()
+        return self._hashed & _MASK
 
     def freeze(self) -> Iterator[bytes]:
         self.settle()
@@ -333,21 +347,24 @@ class Table(Container[bytes, Leaf]):
             yield from map(encode_row, zip(bucket.keys, bucket.ordered(), strict=True))  # `row` for a whole bucket: a third of the time
 
     def load(self, rows: msgspec.Raw) -> int:
-        bucket = self._buckets[-1]
-        last = bucket.keys[-1] if bucket.keys else None
         loaded = self._decoder.decode(rows)
-        for key, leaf in loaded:
-            if last is not None and key <= last:
-                raise RecordError(f"a snapshot's table {self.id} is not in order: key {key!r} after {last!r}")
+        last = self._buckets[-1].keys[-1:]
+        keys = [key for key, _ in loaded]
+        if not all(map(lt, last + keys, keys if last else keys[1:])):
+            raise RecordError(f"a snapshot's table {self.id} is not in order at {_first_out_of_order(last + keys)!r}")
+        hashes = [row_hash(self.id, row) for row in map(encode_row, loaded)]
+        self._hashed += sum(hashes)
+        self.count += len(loaded)
+        at = 0
+        while at < len(loaded):
+            bucket = self._buckets[-1]
             if len(bucket.keys) == BUCKET_ITEMS_MAX:
                 bucket = _Bucket(self._epoch, [], [], array("Q"))
                 self._buckets.append(bucket)
-                self._bounds.append(key)
-            hashed = row_hash(self.id, encode_row((key, leaf)))
-            bucket.insert(len(bucket.keys), key, leaf, hashed)
-            self._hashed += hashed
-            last = key
-        self.count += len(loaded)
+                self._bounds.append(keys[at])
+            stop = at + BUCKET_ITEMS_MAX - len(bucket.keys)
+            bucket.extend(keys[at:stop], [leaf for _, leaf in loaded[at:stop]], hashes[at:stop])
+            at = stop
         return len(loaded)
 
     def _copy_bucket(self, key: bytes) -> _Bucket:

@@ -11,6 +11,7 @@ from coordnode.raft.messages import ConfirmReply
 from coordnode.raft.ready import Write
 from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
+from coordnode.services.machine import Machine
 from coordnode.simulator import faults, marks
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.promised import Promised
@@ -59,6 +60,9 @@ class Checks:
         self._agreement = StateAgreement()
         self._joint_begun_in = Term(0)  # term of the joint configuration that is not left yet
         self._last_config: Config | None = None
+        # What equal states come to is equal: the digest made anew, by whole state; what is restored, by the slices of a snapshot.
+        self._recomputed: dict[bytes, int] = {}
+        self._restored: dict[tuple[bytes, ...], tuple[int, bytes]] = {}
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -210,6 +214,8 @@ class Checks:
         """What every member's whole state must be equal to."""
         machine = self._reference.machine
         self._agreement.observe(REFERENCE, machine.applied, machine.digest, machine.dump())
+        self._recomputed.clear()
+        self._restored.clear()
 
     def compare_whole(self, replica: Replica) -> None:
         """The state itself, not only its digest; and the digest made anew from it; and what a snapshot gives back."""
@@ -220,18 +226,28 @@ class Checks:
         if member in self.flipped:
             self._check_flipped(member, machine.settings.digest_every)
             return
-        if machine.recompute_digest() != machine.digest:
-            raise PromiseBroken("digest", f"the digest of member {member} is not that of its state", (replica.applied, machine.digest))
         assert replica.applied == reference.applied
         dump = machine.dump()
+        recomputed = self._recomputed.get(dump)
+        if recomputed is None:
+            recomputed = self._recomputed[dump] = machine.recompute_digest()
+        if recomputed != machine.digest:
+            raise PromiseBroken("digest", f"the digest of member {member} is not that of its state", (replica.applied, machine.digest))
         self._agreement.observe(member, replica.applied, machine.digest, dump)
-        try:
-            restored = type(machine).restore(machine.snapshot())
-        except CoordError as error:
-            sentence = f"what a snapshot of member {member} holds is refused by its own restoring: {error.sentence}"
-            raise PromiseBroken("snapshot", sentence, (replica.applied,)) from error
-        if restored.digest != machine.digest or restored.dump() != dump:
+        if self._restore(member, tuple(machine.snapshot())) != (machine.digest, dump):
             raise PromiseBroken("snapshot", f"what a snapshot of member {member} restores is not its state", (replica.applied,))
+
+    def _restore(self, member: MemberId, slices: tuple[bytes, ...]) -> tuple[int, bytes]:
+        """Digest and whole state."""
+        known = self._restored.get(slices)
+        if known is None:
+            try:
+                restored = Machine.restore(slices)
+            except CoordError as error:
+                sentence = f"what a snapshot of member {member} holds is refused by its own restoring: {error.sentence}"
+                raise PromiseBroken("snapshot", sentence, (self._reference.applied,)) from error
+            known = self._restored[slices] = restored.digest, restored.dump()
+        return known
 
     def _check_flipped(self, member: MemberId, digest_every: int) -> None:
         """It is still wrong: that is right only as long as members have not compared their states since."""

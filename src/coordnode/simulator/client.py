@@ -71,10 +71,11 @@ class SimClient:
         if self._silent or self._gone:
             return
         core = self.core
-        actions = core.poll(self.clock.own_ms())
-        while actions:
+        more = True
+        while more:
+            more = False  # unless something is carried out that may lead to more
             sends: list[Ask] = []
-            for action in actions:
+            for action in core.poll(self.clock.own_ms()):
                 if isinstance(action, Send):
                     ask = action.ask
                     sends.append(ask)
@@ -85,9 +86,9 @@ class SimClient:
                     self._connections.ask(self.connection, sends)
                     sends = []
                 self._carry_out(action)
+                more = True
             if sends:
                 self._connections.ask(self.connection, sends)
-            actions = core.poll(self.clock.own_ms())
         self._wake_later()
 
     def _carry_out(self, action: Action) -> None:

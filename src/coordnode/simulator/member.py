@@ -293,7 +293,7 @@ class SimMember:
     def soon(self) -> None:
         if not self._turn_due and self.state == UP:
             self._turn_due = True
-            self.after(self._site.quantum_ns, self._turn_was_due)
+            self._world.after(self._site.quantum_ns, self._run, self._life, self._turn_was_due)
 
     def _turn_was_due(self) -> None:
         if self._turn_due:

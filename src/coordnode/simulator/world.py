@@ -36,7 +36,9 @@ class World:
         heappush(self._heap, (time_ns, self._sequence, callback, arguments))
 
     def after(self, delay_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
-        self.at(self.now_ns + delay_ns, callback, *arguments)
+        assert delay_ns >= 0, "nothing can be made to happen in the past"
+        self._sequence += 1
+        heappush(self._heap, (self.now_ns + delay_ns, self._sequence, callback, arguments))
 
     def run_until(self, until_ns: int) -> None:
         heap = self._heap
