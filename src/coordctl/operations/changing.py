@@ -18,12 +18,13 @@ from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Say, marker_of
 from coordctl.operations.identities import Refused
 from coordctl.operations.members import Changed, Council, Objected
+from coordctl.operations.outcomes import NOT_THERE
 from coordctl.results.deploy import Outcome
 from coordctl.steps import member as steps
 from coordctl.steps import membership
 from coordctl.steps.membership import Act, CatchUp, Change, HandOver, Join, Newcomer, Prepare, Retire, View
 from coordctl.transport.base import HostFailed, Script
-from coordnode.errors import BadRequest, CoordError
+from coordnode.errors import BadRequest, CoordError, Unreachable
 
 CATCH_UP_SECONDS = 60.0  # without any progress
 WORK_SECONDS = 90.0
@@ -173,8 +174,9 @@ class Changing:
 
     def _must_reach(self, name: str) -> None:
         self._host(name)
-        if name in self.fleet.failed:
-            raise self.fleet.failed[name]
+        failed = self.fleet.failed.get(name)
+        if failed is not None:
+            raise Unreachable(failed.sentence) if failed.kind in NOT_THERE and not self.done else failed
 
     def _member(self, view: View, name: str) -> int:
         return self._council.member(view, name)
