@@ -31,6 +31,7 @@ VERBS = {
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",
     "top": "status, drawn anew all the time",
+    "doctor": "the same with what hosts say, too: what is wrong, and what to do",
     "wait": "until the cluster is as --for says",
     "canary": "run, install, status: does the cluster do what users need?",
     "bench": "how fast, where the time goes, and what is short",

@@ -49,4 +49,5 @@ def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(o
     assert f'replaces = "{old.cluster}"' in config
     assert json.loads(operator.hosts.run(3, "cat", f"{BASE}/member.json"))["replaces"] == [old.cluster]
     assert operator.json("deploy")["outcome"] == "unchanged"
+    assert operator.json("doctor", "-c", "fleet")["findings"] == []
     assert operator.hosts.run(1, "find", "/var/tmp", "-name", "*.backup") == ""

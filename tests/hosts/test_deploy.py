@@ -58,6 +58,10 @@ def test_a_second_run_changes_nothing_and_says_so(deployed: Operator) -> None:
     assert [pid_of(deployed, number) for number in (1, 2, 3)] == before
 
 
+def test_a_doctor_finds_nothing(deployed: Operator) -> None:
+    assert deployed.ctl("doctor", "-c", "fleet").startswith("OK  nothing was found that is wrong with fleet\nsources: API 3/3, hosts 3/3")
+
+
 def test_members_run_as_nobody_of_importance_and_keep_their_keys(deployed: Operator) -> None:
     hosts = deployed.hosts
     assert hosts.run(1, "stat", "-c", "%U", f"/proc/{pid_of(deployed, 1)}").strip() == "coordnode"

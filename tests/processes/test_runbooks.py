@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from coordctl.authority.files import Authority
+from coordctl.inventory.template import template
 from coordctl.local import processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.clusters import write as write_cluster
@@ -111,6 +113,20 @@ def quorum_lost(home: Home) -> None:
     home.kill("n1")
     home.kill("n2")
     time.sleep(QUIET_SECONDS)
+
+
+def client_cannot_connect(home: Home) -> None:
+    up(home)
+    home.kill("n2")
+
+
+def certificate_expiring(home: Home) -> None:
+    folder = home.folder / ".config" / "coordctl"
+    folder.mkdir(parents=True)
+    (folder / "payments.toml").write_text(template("payments", "dev", ["127.0.0.1"]))
+    home.ctl("ca", "init", "-c", "payments")
+    Authority(str(folder / "payments.ca")).member("n1", 7, 6)
+    home.ctl("ca", "issue", "ops", "-c", "payments")
 
 
 def restore_from_backup(home: Home) -> None:
@@ -237,7 +253,16 @@ def shim(home: Home) -> dict[str, str]:
 SITUATIONS: dict[str, Callable[[Home], None]] = {
     one.__name__.replace("_", "-"): one
     for one in (
-        *(member_killed, member_paused, quorum_lost, restore_from_backup, member_will_not_start, disk_full),
+        *(
+            member_killed,
+            member_paused,
+            quorum_lost,
+            client_cannot_connect,
+            certificate_expiring,
+            restore_from_backup,
+            member_will_not_start,
+            disk_full,
+        ),
         *(slow_commits, clock_offset, different_settings, lock_held_for_ever, split_network, election_storm),
     )
 }

@@ -4,6 +4,7 @@ import datetime
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -58,6 +59,15 @@ def about(certificate: bytes) -> About:
     common = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     subject = str(common[0].value) if common else ""
     return About(subject, uris[0] if uris else "", found.fingerprint(hashes.SHA256()).hex(), int(found.not_valid_after_utc.timestamp()))
+
+
+def is_issued_by(certificate: bytes, authority: bytes) -> bool:
+    try:
+        found, by = x509.load_pem_x509_certificate(certificate), x509.load_pem_x509_certificate(authority)
+        found.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _issued(by: Pair, name: str, uri: str, days: int, uses: list[x509.ObjectIdentifier]) -> Pair:

@@ -57,10 +57,18 @@ def _show(found: Status) -> None:
     screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}                {digest}")
 
 
+def remedy_of(finding: Finding) -> list[str]:
+    page = f"runbooks/{finding.runbook}" if finding.runbook else ""
+    gap = screen.columns() - 2 - len(finding.remedy) - len(page)
+    if page and gap >= 2:
+        return [f"  {finding.remedy}{' ' * gap}{page}"]
+    return [*screen.wrapped(finding.remedy, indent=2, first=2), *([f"  {page}"] if page else [])]
+
+
 def show_findings(findings: list[Finding]) -> None:
     for finding in findings:
         screen.lines(screen.wrapped(f"{MARKS[finding.level]} {finding.sentence}", indent=2))
-        screen.line(f"  {finding.remedy}")
+        screen.lines(remedy_of(finding))
 
 
 def can_lose(count: int, answered: int) -> str:

@@ -13,7 +13,10 @@ _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)  # unknown is only ever said of 
 class Finding(NamedTuple):
     level: int
     sentence: str
-    remedy: str
+    remedy: str  # the next command, or what to do
+    runbook: str = ""  # a page of runbooks/
+    host: str = ""  # whose matter it is; "": the cluster's
+    check: str = ""  # what was looked at
 
 
 def findings(facts: ClusterFacts) -> list[Finding]:
@@ -40,14 +43,41 @@ def _quorum(facts: ClusterFacts) -> list[Finding]:
         unreached = len(voters) - sum(1 for one in facts.answered if one.status is not None and one.status["member"] in voters)
         if len(voters) - unreached > len(voters) // 2:
             # A majority answered, and none of them leads: that is proof, not suspicion.
-            return [Finding(CRITICAL, "no member leads, although a majority answers", "coordctl logs; an election should end within 2 s")]
+            return [
+                Finding(
+                    CRITICAL,
+                    "no member leads, although a majority answers",
+                    "coordctl logs; an election should end within 2 s",
+                    "election-storm.md",
+                    "",
+                    "quorum",
+                )
+            ]
         answered = f"{len(facts.answered)} of {len(facts.members)}"
-        return [Finding(UNKNOWN, f"no leader among the {answered} members that answer", "start the others")]
+        return [Finding(UNKNOWN, f"no leader among the {answered} members that answer", "start the others", "quorum-lost.md", "", "quorum")]
     can_lose = facts.can_lose()
     if can_lose < 0:
-        return [Finding(CRITICAL, f"only {reached} of {len(voters)} voters are well: writes cannot be acknowledged", "start the others")]
+        return [
+            Finding(
+                CRITICAL,
+                f"only {reached} of {len(voters)} voters are well: writes cannot be acknowledged",
+                "start the others",
+                "quorum-lost.md",
+                "",
+                "quorum",
+            )
+        ]
     if can_lose == 0 and len(voters) > 1 and not _is_planned(facts, voters):
-        return [Finding(WARNING, f"one more loss ends service: {reached} of {len(voters)} voters are well", "bring a member back")]
+        return [
+            Finding(
+                WARNING,
+                f"one more loss ends service: {reached} of {len(voters)} voters are well",
+                "bring a member back",
+                "member-killed.md",
+                "",
+                "quorum",
+            )
+        ]
     return []
 
 
@@ -83,23 +113,61 @@ def _members(facts: ClusterFacts) -> list[Finding]:
         name = one.shown_name
         drain = facts.drains().get(one.member)
         if drain is not None:
-            found.append(Finding(OK, f"{name} is {drain.says()}", f"coordctl member undrain {name}"))
+            found.append(Finding(OK, f"{name} is {drain.says()}", f"coordctl member undrain {name}", "", name, "drain"))
         if one.status is None:
             if drain is not None:
                 continue
-            found.append(Finding(WARNING, f"{name} does not answer: {one.trouble}", "coordctl up starts what is down of a local cluster"))
+            found.append(
+                Finding(
+                    WARNING,
+                    f"{name} does not answer: {one.trouble}",
+                    "coordctl up starts what is down of a local cluster",
+                    "member-killed.md",
+                    name,
+                    "answers",
+                )
+            )
             continue
         lag = facts.lag(one)
         if drain is not None:
             pass  # it goes and comes as somebody wants it
         elif lag is not None and lag > LAG_ENTRIES_MAX:
-            found.append(Finding(WARNING, f"{name} is {lag} entries behind", "it catches up by itself; see its disk if not"))
+            found.append(
+                Finding(WARNING, f"{name} is {lag} entries behind", "it catches up by itself; see its disk if not", "", name, "lag")
+            )
         elif not one.status["ready"]:
-            found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment"))
+            found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment", "", name, "ready"))
         if one.status["disk"]["space_ok"] is False:
-            found.append(Finding(WARNING, f"{name} has too little free disk", f"free space below {one.status['disk']['folder']}"))
+            found.append(
+                Finding(
+                    WARNING,
+                    f"{name} has too little free disk",
+                    f"free space below {one.status['disk']['folder']}",
+                    "disk-full.md",
+                    name,
+                    "space",
+                )
+            )
         for harm in one.status.get("harm", ()):
-            found.append(Finding(WARNING, f"{name} is harmed on purpose: {harm['fault']}", "coordctl chaos status, or chaos revert --all"))
+            found.append(
+                Finding(
+                    WARNING,
+                    f"{name} is harmed on purpose: {harm['fault']}",
+                    "coordctl chaos status, or chaos revert --all",
+                    "",
+                    name,
+                    "harm",
+                )
+            )
         if one.status["storage"]["rot"]:
-            found.append(Finding(WARNING, f"{name} found damaged bytes: {one.status['storage']['rot'][0]}", "check that disk"))
+            found.append(
+                Finding(
+                    WARNING,
+                    f"{name} found damaged bytes: {one.status['storage']['rot'][0]}",
+                    "check that disk",
+                    "member-will-not-start.md",
+                    name,
+                    "rot",
+                )
+            )
     return found

@@ -110,7 +110,13 @@ def _compared(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterF
 
 
 def shown_findings(found: Sequence[judgement.Finding]) -> list[Finding]:
-    return [Finding(level=LEVEL_NAMES[one.level], sentence=one.sentence, remedy=one.remedy) for one in found]
+    return [shown(one) for one in found]
+
+
+def shown(one: judgement.Finding) -> Finding:
+    return Finding(
+        level=LEVEL_NAMES[one.level], sentence=one.sentence, remedy=one.remedy, runbook=one.runbook, host=one.host, check=one.check
+    )
 
 
 def _seen(facts: ClusterFacts) -> dict[int, int]:

@@ -33,6 +33,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     level: str
     sentence: str
     remedy: str
+    runbook: str = ""  # a page of runbooks/; "": there is none
+    host: str = ""  # whose matter it is; "": the cluster's
+    check: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from coordnode.formats import LEVEL_MAX, STORAGE, WIRE
 from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
 from coordnode.net.http import JSON, TEXT, HttpAnswer
+from coordnode.node.clock import wall_ms
 from coordnode.node.commits import PARTS
 from coordnode.node.drains import drains
 from coordnode.node.member import Member
@@ -91,6 +92,7 @@ def status(member: Member) -> dict[str, Any]:
         "storage_format": STORAGE,
         "uptime_s": member.uptime_ms() // 1_000,
         "pid": member.pid,
+        "unix_ms": wall_ms(),
         "boot": raft.boot,
         "role": ROLE_NAMES[raft.role],
         "term": raft.term,

@@ -1,0 +1,20 @@
+"""What `doctor` prints."""
+
+from typing import Literal
+
+import msgspec
+
+from coordctl.results.status import Finding
+
+
+class Diagnosed(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.doctor/1"] = "coordctl.doctor/1"
+    outcome: str  # ok, warning, critical, unknown
+    exit_code: int  # 0, 1, 2, 3
+    cluster: str
+    findings: list[Finding]  # the worst first
+    answered: int  # members, when asked from here
+    members: int
+    examined: int  # hosts
+    hosts: int  # 0: only this machine was looked at
+    elapsed_ms: int
