@@ -325,6 +325,7 @@ def power_cut(scene: Scene, seed: int) -> Right:
     wait(HOLD_SECONDS / 2)
     for number in scene.cluster.members:
         scene.start(number)
+    scene.wait_ready()
     wait(HOLD_SECONDS / 2)
     return Right(("member killed",) * 3, tuple(_name(number) for number in scene.cluster.members))
 
@@ -370,7 +371,7 @@ def rolling_upgrade(scene: Scene, seed: int) -> Right:
 
 
 def backup(scene: Scene, seed: int) -> Right:
-    scene.ctl("backup", "create", str(scene.folder / "backups"))
+    scene.ctl("backup", "create", "--to", str(scene.folder / "backups"))
     wait(HOLD_SECONDS / 2)
     return Right((), ())
 

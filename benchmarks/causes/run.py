@@ -124,12 +124,12 @@ def again(folder: Path) -> None:
 
 
 def rank(right: Right, told: list[tuple[str, list[str]]]) -> int:
-    """1: first; 0: not among them. Of two faults both must be there, and their rank is the later one's, less one."""
+    """1: first; 0: not among them. Of several faults all must be there, and their rank is the last one's, less the others."""
     if not right.causes:
         return 0 if told else 1
     if len(right.causes) > 1 and len(right.members) > 1:
         ranks = [rank(Right((cause,), (member,)), told) for cause, member in zip(right.causes, right.members, strict=True)]
-        return max(ranks) - 1 if all(ranks) else 0
+        return max(ranks) - len(ranks) + 1 if all(ranks) else 0
     for number, (cause, members) in enumerate(told, 1):
         if cause in right.causes and all(member in members for member in right.members):
             return number

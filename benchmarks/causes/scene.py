@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from coordctl.authority.files import Authority
-from coordctl.local.clusters import Endpoint
+from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
+from coordctl.local.clusters import write as write_cluster
+from coordctl.local.processes import started_mark
 from coordctl.operations import statuses
 from coordnode import __version__
 from coordnode.client.sync import connect
@@ -87,10 +89,13 @@ class Scene:
     def begin(self) -> None:
         for number, one in self.cluster.members.items():
             self.start(number, *(["--adopt"] if one.folder in self._mounts else []))
-        for number in self.cluster.members:
-            wait_until(lambda number=number: self._status(number).get("ready"), f"n{number} is ready")  # type: ignore[misc]
+        self.wait_ready()
         self.leader()
         self._writer.start()
+
+    def wait_ready(self) -> None:
+        for number in self.cluster.members:
+            wait_until(lambda number=number: self._status(number).get("ready"), f"n{number} is ready")  # type: ignore[misc]
 
     def _status(self, number: int) -> dict[str, Any]:
         [found] = statuses.ask([Endpoint(self.endpoint(number))], 5)
@@ -186,9 +191,18 @@ class Scene:
         subprocess.run(["ip", "netns", "exec", self._netns[number], *command], check=True, capture_output=True)
 
     def ctl(self, *arguments: str) -> None:
+        """As an operator would, of a cluster on this machine."""
+        members = tuple(
+            LocalMember(f"n{number}", number, self.endpoint(number), one.running.pid, started_mark(one.running.pid))
+            for number, one in self.cluster.members.items()
+            if one.running is not None
+        )
+        write_cluster(LocalCluster(str(self.folder), "causes", self.cluster.cluster, 1, True, members))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
-        environment = kept | {"PYTHONPATH": str(SOURCE), "COORD_ENDPOINTS": ",".join(self.endpoints())}
-        subprocess.run([sys.executable, "-m", "coordctl", *arguments], env=environment, check=True, capture_output=True)
+        environment = kept | {"PYTHONPATH": str(SOURCE), "XDG_STATE_HOME": str(self.folder / "state")}
+        command = [sys.executable, "-m", "coordctl", *arguments, "--cluster", str(self.folder)]
+        done = subprocess.run(command, env=environment, check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr
 
     def other_source(self) -> str:
         """The same program, called another version."""

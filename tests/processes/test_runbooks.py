@@ -21,9 +21,13 @@ import pytest
 from coordctl.authority.files import Authority
 from coordctl.inventory.template import template
 from coordctl.local import processes
-from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
 from coordctl.local.clusters import write as write_cluster
 from coordctl.logs.evidence import CAUSES
+from coordctl.operations import statuses
+from coordnode.client.clock import now_ms
+from coordnode.client.sync import connect
+from coordnode.harm.orders import CLOCK_JUMP, DISK_FULL, ORDERS_FILE, Order, boot_mark, encode
 from tests.processes.local import Home
 from tests.processes.members import Cluster
 from tests.processes.networks import Networks, why_not
@@ -80,6 +84,7 @@ def type_in(home: Home, command: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment,
+        cwd=home.folder,
         timeout=120,
         check=False,
     )
@@ -90,9 +95,26 @@ def type_in(home: Home, command: str) -> str:
 # --- situations ----------------------------------------------------------------------------------------------------
 
 
-def up(home: Home, **environment: str) -> None:
-    home.ctl("up", **environment)
+def up(home: Home, *flags: str, **environment: str) -> None:
+    home.ctl("up", *flags, **environment)
     home.ctl("kv", "put", "color", "blue")
+
+
+def harm(home: Home, member: str, fault: str, amount: float = 0.0) -> None:
+    """As `chaos inject` orders it, for as long as the page takes."""
+    order = Order(id="page", fault=fault, amount=amount, boot=boot_mark(), deadline_ms=now_ms() + 600_000)
+    path = home.state / "local" / member / ORDERS_FILE
+    path.with_suffix(".new").write_bytes(encode([order]))
+    path.with_suffix(".new").replace(path)
+
+
+def unharm(home: Home) -> None:
+    for path in (home.state / "local").glob(f"*/{ORDERS_FILE}"):
+        path.unlink()
+
+
+def leading(home: Home) -> str:
+    return statuses.of_cluster([Endpoint(str(one["address"])) for one in home.members()], 1).leader_name
 
 
 def member_killed(home: Home) -> None:
@@ -151,35 +173,57 @@ def member_will_not_start(home: Home) -> None:
 
 
 def disk_full(home: Home) -> None:
-    """Members that want more room than any disk has; then they are content again, as if room had been made."""
-    up(home)
-    home.ctl("down")
-    home.ctl("up", COORDNODE_FREE_MIN="900000GiB", code=None)
+    """Of all members; then there is room again."""
+    up(home, "--fault-injection")
+    for name in ("n1", "n2", "n3"):
+        harm(home, name, DISK_FULL)
     until(lambda: home.run("kv", "put", "color", "blue").returncode == 75)
 
 
 def slow_commits(home: Home) -> None:
     """Of the one disk that all three share."""
-    library = shim(home)
-    up(home)
-    home.ctl("down")
-    home.ctl("up", **library)
+    up(home, **shim(home))
     time.sleep(2)
     control(home, sync_us=120_000)
-    began = time.monotonic()
-    while time.monotonic() - began < 2 * QUIET_SECONDS:
-        home.ctl("kv", "put", "color", "blue")
+    with connect([str(one["address"]) for one in home.members()]) as cluster:
+        began = time.monotonic()
+        while time.monotonic() - began < QUIET_SECONDS:
+            cluster.kv.put("color", "blue")
 
 
 def clock_offset(home: Home) -> None:
     """Of n2 alone."""
-    library = shim(home)
+    up(home, "--fault-injection")
+    time.sleep(2)
+    harm(home, "n2", CLOCK_JUMP, -90_000)
+    time.sleep(QUIET_SECONDS - 1)
+
+
+def no_leader(home: Home) -> None:
+    """Two of three processes stand still."""
     up(home)
-    home.kill("n2")
-    home.ctl("up", **library)
-    time.sleep(3)
-    control(home, clock_ms=90_000)
-    time.sleep(QUIET_SECONDS)
+    time.sleep(2)
+    for name in ("n1", "n2"):
+        os.kill(home.pid(name), signal.SIGSTOP)
+    home.heal = lambda: [os.kill(home.pid(name), signal.SIGCONT) for name in ("n1", "n2")]
+    time.sleep(QUIET_SECONDS + 1)
+
+
+def disk_filling(home: Home) -> None:
+    up(home)
+
+
+def session_churn(home: Home) -> None:
+    """Clients that come, and go without a word."""
+    up(home)
+    home.ctl("lock", "acquire", "deploy", "--ttl", "1s")
+    until(lambda: "deploy" not in home.ctl("lock", "ls", code=None))
+    home.ctl("lock", "acquire", "deploy", "--ttl", "60s")
+
+
+def canary_burning(home: Home) -> None:
+    up(home)
+    home.kill("n3")
 
 
 def different_settings(home: Home) -> None:
@@ -197,9 +241,9 @@ def lock_held_for_ever(home: Home) -> None:
     until(lambda: b"deploy" in home.run("lock", "ls").stdout)
 
 
-def control(home: Home, *, sync_us: int = 0, clock_ms: int = 0) -> None:
+def control(home: Home, *, sync_us: int = 0) -> None:
     with (home.folder / "control").open("r+b") as file:
-        file.write(struct.pack("<qqq", sync_us, 0, clock_ms))
+        file.write(struct.pack("<qqq", sync_us, 0, 0))
 
 
 def split_network(home: Home) -> None:
@@ -234,12 +278,13 @@ def election_storm(home: Home) -> None:
     """Whoever leads is stopped for two seconds, again and again."""
     up(home)
     for _ in range(4):
-        leader = str(home.json("status")["leader"])
+        leader = until(lambda: leading(home))
         pid = home.pid(leader)
         os.kill(pid, signal.SIGSTOP)
-        until(lambda stopped=leader: home.json("status", code=None)["leader"] not in ("", stopped))  # type: ignore[misc]
+        until(lambda stopped=leader: leading(home) not in ("", stopped))  # type: ignore[misc]
         os.kill(pid, signal.SIGCONT)
-        home.ctl("wait", "--for", "healthy", "--timeout", "30s")
+        time.sleep(0.5)
+    home.ctl("wait", "--for", "healthy", "--timeout", "30s")
 
 
 def shim(home: Home) -> dict[str, str]:
@@ -264,15 +309,17 @@ SITUATIONS: dict[str, Callable[[Home], None]] = {
             disk_full,
         ),
         *(slow_commits, clock_offset, different_settings, lock_held_for_ever, split_network, election_storm),
+        *(no_leader, disk_filling, session_churn, canary_burning),
     )
 }
 # What heals while the page is typed: before the command with this beginning.
 HEALS: dict[str, tuple[str, Callable[[Home], object]]] = {
-    "disk-full": ("coordctl wait", lambda home: (home.ctl("down"), home.ctl("up"))),
-    "slow-commits": ("coordctl logs explain --since 5s", lambda home: (control(home), time.sleep(8))),
+    "disk-full": ("coordctl wait", unharm),
+    "slow-commits": ("coordctl logs explain --since 3s", lambda home: (control(home), time.sleep(5))),
     "split-network": ("coordctl wait", lambda home: home.heal()),
-    "election-storm": ("coordctl timeline --since 5s", lambda home: time.sleep(6)),
-    "clock-offset": ("coordctl logs explain --since 5s", lambda home: time.sleep(8)),
+    "no-leader": ("coordctl wait", lambda home: home.heal()),
+    "election-storm": ("coordctl timeline --since 3s", lambda home: time.sleep(4)),
+    "clock-offset": ("coordctl logs explain --since 3s", lambda home: (unharm(home), time.sleep(6))),
 }
 
 

@@ -108,10 +108,11 @@ def status_command(cluster: str, endpoints: str, output: str) -> int:
     if output == "json":
         screen.json_line(found)
         return found.exit_code
-    screen.line(f"{screen.coloured(found.outcome.upper(), COLOURS[found.outcome])}  {found.sentence}")
+    screen.lines(screen.wrapped(f"{screen.coloured(found.outcome.upper(), COLOURS[found.outcome])}  {found.sentence}", indent=2))
     for one in found.windows:
         interval = f"{one.ratio_low:.2%} to {one.ratio_high:.2%}"
-        screen.line(f"{one.window:<4} {one.rounds} rounds, {one.failed} failed ({interval}), budget of 99.9% used {one.budget_used:.0%}")
+        used = f"{one.budget_used:.0%}" if one.budget_used < 10 else f"{one.budget_used:,.0f} times"
+        screen.line(f"{one.window:<4} {one.rounds} rounds, {one.failed} failed ({interval}), budget of 99.9% used {used}")
     if found.last_failure_unix_ms is not None:
         when = datetime.fromtimestamp(found.last_failure_unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         screen.lines(screen.wrapped(f"last failure {when}: {found.last_failure}", indent=2))

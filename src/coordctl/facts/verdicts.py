@@ -154,7 +154,7 @@ def _clients(members: Sequence[tuple[MemberFacts, Recent]]) -> list[Finding]:
         pauses = since.metrics.numbers.get("coordnode_client_pauses_total", 0.0)
         if late >= 10 and late >= asks / 100:
             sentence = f"{late:.0f} of {asks:.0f} asks waited at {one.shown_name} longer than their clients: leases are renewed late, too"
-            found.append(Finding(WARNING, sentence, "runbooks/slow-commits.md"))
+            found.append(Finding(WARNING, sentence, "runbooks/session-churn.md"))
         elif pauses >= 10:
             pending = one.metrics.numbers.get("coordnode_client_pending_bytes", 0.0)
             sentence = f"work piles up at {one.shown_name}: clients were paused {pauses:.0f} times, {pending / 1_048_576:.1f} MiB wait"
@@ -184,7 +184,7 @@ def _space(members: Sequence[tuple[MemberFacts, Recent]]) -> list[Finding]:
         left_s = one.status["disk"]["free_bytes"] / (-since.free_bytes / since.seconds)
         if left_s < FULL_SECONDS_MAX:
             sentence = f"{one.shown_name}'s disk is full in {left_s / 60:.0f} min, if it goes on like the last {since.seconds:.0f} s"
-            found.append(Finding(OK, sentence, "runbooks/disk-full.md"))
+            found.append(Finding(OK, sentence, "runbooks/disk-filling.md"))
     return found
 
 

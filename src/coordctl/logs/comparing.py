@@ -76,6 +76,7 @@ class Sign:
     before: float  # lines to be expected, or the usual value
     p: float
     place: int = -1  # of the first line; -1: there is none to show
+    seconds: int = 0  # of a number: in how many it was beyond its bound
     cause: "Sign | None" = field(default=None, repr=False)
     consequences: list["Sign"] = field(default_factory=list, repr=False)
     concurrent: list["Sign"] = field(default_factory=list, repr=False)  # roots whose order cannot be told
@@ -267,7 +268,9 @@ def _number_sign(
         return None
     onset = next((second for second, _ in over if sum(second <= other < second + 5 for other, _ in over) >= 2), over[0][0])
     level = WARNING if highest > 2 * bound or len(over) >= 5 else INFO
-    return _sign(now, member, name, SLOWER, level, onset * 1_000, over[-1][0] * 1_000, highest, middle, min(found.p, 0.001), -1)
+    sign = _sign(now, member, name, SLOWER, level, onset * 1_000, over[-1][0] * 1_000, highest, middle, min(found.p, 0.001), -1)
+    sign.seconds = len(over)
+    return sign
 
 
 def _clock_signs(now: Side, member: str, values: Mapping[int, list[float]]) -> list[Sign]:

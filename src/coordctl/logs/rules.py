@@ -28,6 +28,8 @@ CLOCK_OFF_MS = 500
 STORM_ELECTIONS = 4
 STARTING_MS = 3_500
 INTERRUPTED_MS = 300
+LASTS_SECONDS = 3  # a disk that was slow for a moment is no slow disk
+STUCK_MS = 500
 DAMAGE = re.compile(r"\brot\b|checksum|does not match|is lost|are lost|begins without state")
 Rule = Callable[[Evidence], Iterator[Hypothesis]]
 
@@ -146,7 +148,7 @@ def slow_disk(evidence: Evidence) -> Iterator[Hypothesis]:
     slow = {
         member: signs
         for member, signs in _by_member(evidence.signs("pulse.sync_ms", "slow_commit.fsync_ms")).items()
-        if not _is_starved(evidence, member, signs[0])
+        if any(sign.seconds >= LASTS_SECONDS or sign.now >= STUCK_MS for sign in signs) and not _is_starved(evidence, member, signs[0])
     }
     if not slow:
         return
@@ -190,7 +192,9 @@ def interrupted(evidence: Evidence) -> Iterator[Hypothesis]:
     """Late again and again, though it was not ready to run, and did nothing long itself: somebody stops it, or freezes its group."""
     busy = evidence.signs("pulse.waited_ms", "pulse.turn_worst_ms", "slow_turn")
     for late in evidence.signs("pulse.late_worst_ms"):
-        is_busy = any(sign.member == late.member and abs(sign.onset_ms - late.onset_ms) <= 2 * NEAR_MS for sign in busy)
+        is_busy = any(
+            sign.member == late.member and abs(sign.onset_ms - late.onset_ms) <= 2 * NEAR_MS and 2 * sign.now >= late.now for sign in busy
+        )
         if late.now < INTERRUPTED_MS or is_busy or evidence.was_gone(late.member, late.onset_ms):
             continue
         sentence = f"{late.member} was stopped again and again, for up to {late.now:.0f} ms: it was not even ready to run"
