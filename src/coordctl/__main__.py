@@ -49,7 +49,7 @@ VERBS = {
     "restore": "make a cluster anew from a backup",
     "audit": "ls, verify: who changed what, and whether that log is whole",
     "auth": "role, user, token, each with ls, add, remove: who may do what",
-    "ca": "init, issue, renew, show: certificates of members and clients",
+    "ca": "init, issue, renew, rotate, revoke, show: certificates of members and clients",
     "chaos": "run, inject, status, revert, faults, proxy, ls, show, validate, schema: break a cluster, and heal it",
     "check": "is a recorded history what the model allows?",
     "logs": "collect, tail, search, diff, explain: what all members say, brought together",

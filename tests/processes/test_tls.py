@@ -4,22 +4,24 @@ import asyncio
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from coordctl.authority import making
-from coordctl.authority.files import Authority
+from coordctl.authority.files import SETTLED, Authority
 from coordctl.authority.making import Pair
 from coordnode.client import aio, sync
-from coordnode.client.tls import dialling
+from coordnode.client.tls import Credentials, dialling
 from coordnode.errors import BadRequest, CoordError
 from tests.processes.members import SOURCE, Cluster, wait_until
 
@@ -179,6 +181,111 @@ def test_keys_are_their_owners_alone(certified: Certified) -> None:
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
 
 
+class Load:
+    """Asks all the time until it is told to stop: over a connection that stands, over new ones, and over HTTP."""
+
+    def __init__(self, certified: Certified) -> None:
+        self.counts = {"standing": 0, "new": 0, "http": 0}
+        self.failures: list[str] = []
+        self._certified = certified
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(kind,)) for kind in self.counts]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, kind: str) -> None:
+        credentials = Credentials(self._certified.client)
+        members = list(self._certified.cluster.members.values())
+        with sync.connect(self._certified.endpoints, tls=self._certified.client, timeout=60) as standing:
+            while not self._is_over.is_set():
+                number = self.counts[kind]
+                try:
+                    if kind == "standing":
+                        standing.kv.put("load/standing", str(number))
+                    elif kind == "new":
+                        with sync.connect(self._certified.endpoints, tls=self._certified.client, timeout=60) as fresh:
+                            fresh.kv.put("load/new", str(number))
+                    elif (status := _http_status(members[number % 3].address, credentials.context())) != 200:
+                        self.failures.append(f"HTTP {status}")
+                except CoordError as error:
+                    self.failures.append(f"{kind}: {error.sentence}")
+                self.counts[kind] += 1
+
+    def go_on(self) -> None:
+        """Until each kind has asked some more."""
+        before = dict(self.counts)
+        wait_until(lambda: all([self.counts[kind] >= before[kind] + 5 for kind in before]), "more was asked")
+
+
+def reload_all(certified: Certified) -> None:
+    for one in certified.cluster.members.values():
+        before = len(one.events("reloaded"))
+        one.signal(signal.SIGHUP)
+        wait_until(lambda one=one, before=before: len(one.events("reloaded")) > before, "certificates are read anew")
+
+
+def test_the_authority_and_every_certificate_are_replaced_under_load_without_a_failed_request(
+    certified: Certified, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    authority = certified.authority
+    old = tmp_path / "old"
+    shutil.copytree(certified.client, old)
+    with Load(certified) as load:
+        load.go_on()
+        for stage in (lambda: authority.believe_next("test"), lambda: authority.sign_with_next(1), authority.forget_old):
+            stage()
+            reload_all(certified)
+            load.go_on()
+    assert load.failures == []
+    assert authority.stage() == SETTLED
+    figure(f"authority and all certificates replaced under {sum(load.counts.values())} requests, none failed")
+    assert _http_status(certified.cluster.members[1].address, dialling(certified.client)) == 200
+    assert _http_status(certified.cluster.members[1].address, _only_shown(old, certified)) == 0, "what the old authority issued is over"
+    assert [one.events("not_reloaded") for one in certified.cluster.members.values()] == [[], [], []]
+
+
+def _only_shown(folder: Path, certified: Certified) -> ssl.SSLContext:
+    """Shows the old certificate, believes the new authority."""
+    (folder / "ca.pem").write_bytes(certified.authority.certificate())
+    found = dialling(str(folder))
+    assert found is not None
+    return found
+
+
+def test_who_was_revoked_is_let_in_no_more_and_what_stands_ends(certified: Certified) -> None:
+    lost = certified.authority.client("lost", 1)
+    context = dialling(lost)
+    assert context is not None
+    one = certified.cluster.members[1]
+    assert _http_status(one.address, context) == 200
+    with socket.create_connection(one.address, 30) as connection, context.wrap_socket(connection) as standing:
+        standing.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert standing.recv(4096).startswith(b"HTTP/1.1 200")
+        certified.authority.revoke("client", "lost", "laptop stolen")
+        for number, member in certified.cluster.members.items():
+            folder = Path(certified.authority.folder) / "members" / f"n{number}"
+            (folder / "revoked.txt").write_bytes(certified.authority.revoked())
+            assert member.address
+        reload_all(certified)
+        standing.settimeout(30)
+        try:
+            rest = standing.recv(4096)
+        except OSError:
+            rest = b""
+        assert rest == b"", "its connection is ended"
+    assert [_http_status(member.address, context) for member in certified.cluster.members.values()] == [0, 0, 0]
+    assert _http_status(one.address, dialling(certified.client)) == 200
+    assert "lost laptop stolen" in certified.authority.revoked().decode()
+
+
 def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified: Certified) -> None:
     one = certified.cluster.members[2]
     context = dialling(certified.client)
@@ -194,11 +301,11 @@ def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified
             found: dict[str, object] = json.loads(connection.getresponse().read())["reloaded"]
         return found
 
-    before = shown()
+    before, times = shown(), int(str(reloaded()["times"]))
     certified.authority.member("n2", 2, 1, renew=True)
     assert shown() == before
     one.signal(signal.SIGHUP)
-    wait_until(lambda: reloaded()["times"] == 1, "it was reloaded")
+    wait_until(lambda: reloaded()["times"] == times + 1, "it was reloaded")
     assert (reloaded()["changed"], reloaded()["trouble"]) == (["certificates"], "")
     after = shown()
     assert after not in (None, before)
@@ -207,9 +314,11 @@ def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified
     kept = key.read_bytes()
     key.write_bytes(b"damaged")
     one.signal(signal.SIGHUP)
-    wait_until(lambda: reloaded()["times"] == 2, "it was tried")
+    wait_until(lambda: reloaded()["times"] == times + 2, "it was tried")
     assert "cannot be used" in str(reloaded()["trouble"])
     assert shown() == after
     key.write_bytes(kept)
-    found = json.loads(certified.ctl("status", "-o", "json"))["members"]
-    assert [row["state"] for row in found] == ["ok"] * 3
+    found = json.loads(certified.ctl("status", "-o", "json"))
+    assert [row["state"] for row in found["members"]] == ["ok"] * 3
+    warned = [finding for finding in found["findings"] if "certificate ends in" in finding["sentence"]]
+    assert len(warned) == 3, "they end tomorrow"

@@ -49,6 +49,11 @@ def client(by: Pair, name: str, days: int) -> Pair:
     return _issued(by, name, f"{CLIENT_URI}{name}", days, [ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
+def split(bundle: bytes) -> list[bytes]:
+    """Each certificate for itself."""
+    return [one.public_bytes(serialization.Encoding.PEM) for one in x509.load_pem_x509_certificates(bundle)]
+
+
 def about(certificate: bytes) -> About:
     found = x509.load_pem_x509_certificate(certificate)
     try:

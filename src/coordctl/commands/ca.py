@@ -1,8 +1,10 @@
-"""`coordctl ca`: init, issue, renew, show"""
+"""`coordctl ca`: init, issue, renew, rotate, revoke, show"""
 
 import click
 
 from coordctl.commands import options
+from coordctl.commands.deploy import EPILOG as PUSH_EPILOG
+from coordctl.commands.deploy import Progress, check_reason, reason_option
 from coordctl.commands.inventory import inventory_option
 from coordctl.inventory import places
 from coordctl.operations import certificates
@@ -59,6 +61,49 @@ def renew_command(names: tuple[str, ...], cluster: str, output: str) -> int:
     return made.exit_code
 
 
+@click.command(epilog=EXPLAINED[Kind.ACTION])
+@click.argument("name")
+@inventory_option
+@reason_option
+@options.quiet
+@output
+def revoke_command(name: str, cluster: str, reason: str, quiet: bool, output: str) -> int:
+    """Put the certificate of a member or client on the list of those that nobody believes; `config push` brings it to the members."""
+    inventory = places.chosen(cluster)
+    check_reason(inventory, reason)
+    made = certificates.revoke(inventory, name, reason)
+    if output == "json":
+        screen.json_line(made)
+    elif not quiet:
+        screen.line(f"{name}: {made.fingerprint[:16]} is revoked; members know it after: coordctl config push -c {cluster}")
+    return made.exit_code
+
+
+@click.command(epilog=PUSH_EPILOG)
+@inventory_option
+@click.option("--through", is_flag=True, help="All stages at once, although there are clients whose folders were copied elsewhere.")
+@reason_option
+@options.quiet
+@output
+def rotate_command(cluster: str, through: bool, reason: str, quiet: bool, output: str) -> int:
+    """Replace the authority and every certificate, while all members serve.
+
+    In three stages: both authorities are believed; the new one signs, and everything is issued anew; the old one is forgotten. Members are
+    brought each at once. Where clients have folders of their own it stops after each: copy NAME.ca/clients to where they are
+    used, then run it again. Whoever lives for long reads its folder anew.
+    """
+    from coordctl.operations.rotating import rotate  # paramiko
+
+    inventory = places.chosen(cluster)
+    check_reason(inventory, reason)
+    done = rotate(inventory, reason, through, Progress(quiet=quiet, output=output))
+    if output == "json":
+        screen.json_line(done)
+    elif not quiet or done.exit_code:
+        screen.line(f"{done.cluster}: {done.sentence}")
+    return done.exit_code
+
+
 @click.command(epilog=EXPLAINED[Kind.QUERY])
 @inventory_option
 @output
@@ -86,6 +131,8 @@ VERBS = {
     "init": (init_command, Kind.ACTION),
     "issue": (issue_command, Kind.ACTION),
     "renew": (renew_command, Kind.ACTION),
+    "rotate": (rotate_command, Kind.ACTION),
+    "revoke": (revoke_command, Kind.ACTION),
     "show": (show_command, Kind.QUERY),
 }
 

@@ -7,6 +7,7 @@ from coordctl.facts.members import LAG_ENTRIES_MAX, ClusterFacts
 OK, WARNING, CRITICAL, UNKNOWN = range(4)  # as Nagios has them
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 BACKUP_SECONDS_MAX = 7 * 86_400
+CERTIFICATE_SECONDS_MIN = 30 * 86_400
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)  # unknown is only ever said of the whole: what warns beside it does not matter then
 
 
@@ -107,6 +108,12 @@ def of_backup(age_s: int | None) -> list[Finding]:
     return []
 
 
+def _ends(seconds_left: int) -> str:
+    if seconds_left < 0:
+        return "is over: nobody new can connect to it"
+    return f"ends in {seconds_left // 86_400} days" if seconds_left >= 2 * 86_400 else f"ends in {seconds_left // 3_600} hours"
+
+
 def _members(facts: ClusterFacts) -> list[Finding]:
     found = []
     for one in facts.members:
@@ -159,6 +166,10 @@ def _members(facts: ClusterFacts) -> list[Finding]:
                     "harm",
                 )
             )
+        seconds_left = one.status.get("certificate_seconds_left")
+        if seconds_left is not None and seconds_left < CERTIFICATE_SECONDS_MIN:
+            sentence, renew = f"{name}'s certificate {_ends(seconds_left)}", f"coordctl ca renew {name}; coordctl config push"
+            found.append(Finding(WARNING, sentence, renew, "certificate-expiring.md", name, "certificate"))
         if one.status["storage"]["rot"]:
             found.append(
                 Finding(

@@ -5,10 +5,10 @@ import re
 import time
 from collections.abc import Sequence
 
-from coordctl.authority.files import OPERATOR, Authority
+from coordctl.authority.files import BOTH, OPERATOR, SETTLED, Authority
 from coordctl.authority.making import MEMBER_URI, About
 from coordctl.inventory.model import Inventory
-from coordctl.results.ca import CaIssued, CaMade, CaRenewed, CaShown, ShownCertificate
+from coordctl.results.ca import CaIssued, CaMade, CaRenewed, CaRevoked, CaShown, ShownCertificate
 from coordnode.client.tls import VARIABLE
 from coordnode.errors import BadRequest
 
@@ -58,6 +58,36 @@ def renew(inventory: Inventory, names: Sequence[str]) -> CaRenewed:
             authority.client(name, inventory.certificate_days, renew=True)
     fresh = [one for one in _shown(authority) if one.kind != "authority" and (not names or one.name in names)]
     return CaRenewed(cluster=inventory.name, certificates=fresh)
+
+
+def revoke(inventory: Inventory, name: str, reason: str) -> CaRevoked:
+    """Members believe the list that `config push` brings them."""
+    authority = authority_of(inventory)
+    found = [kind for kind, one, _ in authority.issued() if one == name]
+    if not found:
+        raise BadRequest(f"no certificate was made for {name}, or it was revoked already; coordctl ca show lists those that there are")
+    if name == OPERATOR and found == ["client"]:
+        raise BadRequest("the operator's certificate brings the list to members: make it anew with `coordctl ca renew operator` first")
+    return CaRevoked(cluster=inventory.name, name=name, fingerprint=authority.revoke(found[0], name, reason))
+
+
+def is_alone(authority: Authority) -> bool:
+    """No certificates but members' and the operator's: whoever rotates has every folder here."""
+    return all([kind == "member" or name == OPERATOR for kind, name, _ in authority.issued()])
+
+
+def next_stage(inventory: Inventory) -> str:
+    """Brings the authority one stage on, and says which it is in; done again after being stopped it ends what it began."""
+    authority = authority_of(inventory)
+    stage = authority.stage()
+    if stage == SETTLED:
+        authority.believe_next(inventory.name)
+    elif stage == BOTH:
+        authority.sign_with_next(inventory.certificate_days)
+    else:
+        authority.issue_all(inventory.certificate_days)  # if the stage before was stopped half-way
+        authority.forget_old()
+    return authority.stage()
 
 
 def show(inventory: Inventory) -> CaShown:

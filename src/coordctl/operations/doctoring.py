@@ -178,7 +178,7 @@ def _certificate(examined: Examined, authority: bytes) -> Certificate | None:
         about = making.about(examined.certificate.encode())
     except ValueError:
         return None
-    is_ours = not authority or making.is_issued_by(examined.certificate.encode(), authority)
+    is_ours = not authority or any([making.is_issued_by(examined.certificate.encode(), one) for one in making.split(authority)])
     return Certificate(about.ends_unix_s, about.uri, is_ours)
 
 

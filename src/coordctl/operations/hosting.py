@@ -147,7 +147,7 @@ class Hosting:
         files = []
         if authority is not None:
             pair = authority.member(host.name, ids.members[host.name], self.inventory.certificate_days)
-            contents = dict(zip(steps.TLS_FILES, (authority.certificate(), pair.key, pair.certificate), strict=True))
+            contents = dict(zip(steps.TLS_FILES, (authority.certificate(), pair.key, pair.certificate, authority.revoked()), strict=True))
             files = [File(path, content) for path, content in contents.items()]
         return (*files, File(steps.CONFIG, _config(self.inventory, host, facts.base, ids).encode()))
 

@@ -66,7 +66,7 @@ class Connection:
         self._ttl_ms = ttl_ms
         self._timeout_ms = timeout_ms  # of one request
         self.link = Link(parse_addresses(endpoints), random.Random(os.urandom(16)), identity=identity, token=token_here())
-        self.stream = Stream(self.link, self._on_event, tls.context_here())
+        self.stream = Stream(self.link, self._on_event, tls.context_here)
         self.registered: tuple[int, int] | None = None  # (file, what it is polled for)
         self._places: list[Place] = []  # that nobody is at
         self._places_made = 0

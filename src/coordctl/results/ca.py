@@ -46,3 +46,21 @@ class CaRenewed(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: Literal[0] = 0
     cluster: str
     certificates: list[ShownCertificate]
+
+
+class CaRevoked(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.ca-revoke/1"] = "coordctl.ca-revoke/1"
+    outcome: Literal["revoked"] = "revoked"
+    exit_code: Literal[0] = 0
+    cluster: str
+    name: str
+    fingerprint: str
+
+
+class CaRotated(msgspec.Struct, frozen=True, kw_only=True):
+    schema: Literal["coordctl.ca-rotate/1"] = "coordctl.ca-rotate/1"
+    outcome: Literal["done", "begun", "failed", "refused"]  # begun: another stage is to follow
+    exit_code: Literal[0, 1, 69, 76]
+    cluster: str
+    stage: Literal["settled", "both are believed", "the new one signs"]
+    sentence: str

@@ -11,7 +11,7 @@ from coordctl.onhost import unpack
 
 ACCOUNT = "coordnode"
 CONFIG = "config/node.toml"
-TLS_FILES = ("config/tls/ca.pem", "config/tls/key.pem", "config/tls/certificate.pem")
+TLS_FILES = ("config/tls/ca.pem", "config/tls/key.pem", "config/tls/certificate.pem", "config/tls/revoked.txt")
 READ_AT_START = (CONFIG, "config/tls/ca.pem", "config/tls/certificate.pem")  # in the order in which onhost/start.py reads them
 STOP_SECONDS = 40
 

@@ -34,7 +34,7 @@ from coordnode.client.lease import SessionState
 from coordnode.client.locks import acquire_operation
 from coordnode.client.requests import Request, as_bytes, prefix_end
 from coordnode.client.tasks import Tasks
-from coordnode.client.tls import dialling, folder_here
+from coordnode.client.tls import Credentials, folder_here
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
@@ -56,7 +56,7 @@ async def connect(
     `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
     `token`: what proves which user this is; None: what is in the file that COORD_AUTH_TOKEN_FILE names; "": none.
     """
-    context = dialling(folder_here() if tls is None else tls)
+    context = Credentials(folder_here() if tls is None else tls).context
     shown = token_here() if token is None else token
     return Cluster(Tasks(parse_addresses(endpoints), identity or who(), tls=context, token=shown), in_ms(timeout, "timeout"))
 

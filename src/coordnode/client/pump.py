@@ -22,7 +22,7 @@ from coordnode.client.link import Event, Link
 from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.client.stream import Stream
-from coordnode.client.tls import dialling
+from coordnode.client.tls import Credentials
 from coordnode.errors import BadRequest, CoordError
 from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.services.commands import Change, FirstOperation, SessionOpened
@@ -37,7 +37,7 @@ class Pump:
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._changed = threading.Condition()
         self._is_pumped = False
-        self._stream = Stream(self.link, self._on_event, dialling(tls))
+        self._stream = Stream(self.link, self._on_event, Credentials(tls).context)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)

@@ -20,8 +20,8 @@ UNSENT_BYTES_MAX = 64 * MIB
 
 
 class Stream:
-    def __init__(self, link: Link, on_event: Callable[[Event], None], context: "ssl.SSLContext | None") -> None:
-        """`context`: None to speak in the clear."""
+    def __init__(self, link: Link, on_event: Callable[[Event], None], context: "Callable[[], ssl.SSLContext | None]") -> None:
+        """`context`: asked for each connection; None to speak in the clear."""
         self.link = link
         self.socket: socket.socket | Secured | None = None
         self._context = context
@@ -120,10 +120,11 @@ class Stream:
     def _on_dialled(self) -> None:
         self._is_dialling = False
         self._candidates = []
-        if self._context is not None:
+        context = self._context()
+        if context is not None:
             assert isinstance(self.socket, socket.socket)
             try:
-                self.socket = Secured(self.socket, self._context)
+                self.socket = Secured(self.socket, context)
             except OSError as error:
                 self._cut((error.strerror or str(error)).lower())
                 return

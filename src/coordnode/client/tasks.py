@@ -35,7 +35,7 @@ class Tasks:
         identity: str,
         cluster: ClusterId = ANY_CLUSTER,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         token: str = "",
         behalf: tuple[str, str] | None = None,
     ) -> None:
@@ -316,7 +316,7 @@ class _Connection(asyncio.Protocol):
 
     async def _dial(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         try:
-            await loop.create_connection(lambda: self, address.host, address.port, ssl=self._owner.tls)
+            await loop.create_connection(lambda: self, address.host, address.port, ssl=self._owner.tls())
         except OSError as error:
             self._owner.on_gone(self, _reason(error))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import ssl
 
 CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
+REVOKED = "revoked.txt"  # of members: certificates that are not believed any more, by their SHA-256
 VARIABLE = "COORD_TLS"
 RECORD_BYTES = 1 << 16
 
@@ -140,15 +141,46 @@ class Secured:
                 return
 
 
-_contexts: dict[str, ssl.SSLContext | None] = {}
+class Credentials:
+    """What lies in a folder, read anew once its files are others: a client that lives for long follows renewals and new authorities."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._seen = _marks(folder)
+        self._context = dialling(folder)
+
+    def context(self) -> ssl.SSLContext | None:
+        """For the next connection. While half of what is new is there, the old goes on."""
+        seen = _marks(self._folder)
+        if seen != self._seen:
+            try:
+                self._context = dialling(self._folder)
+                self._seen = seen
+            except BadRequest:
+                pass
+        return self._context
+
+
+def _marks(folder: str) -> list[tuple[int, int, int]]:
+    found = []
+    for name in (CA, CERTIFICATE, KEY) if folder else ():
+        try:
+            about = os.stat(os.path.join(folder, name))
+            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
+        except OSError:
+            found.append((0, 0, 0))
+    return found
+
+
+_credentials: dict[str, Credentials] = {}
 
 
 def context_here() -> ssl.SSLContext | None:
     """As this process was told; None: in the clear."""
     folder = folder_here()
-    if folder not in _contexts:
-        _contexts[folder] = dialling(folder)
-    return _contexts[folder]
+    if folder not in _credentials:
+        _credentials[folder] = Credentials(folder)
+    return _credentials[folder].context()
 
 
 def secured(connection: socket.socket) -> Secured:

@@ -154,7 +154,7 @@ class ClientLink(asyncio.Protocol):
         self._has_watched = False  # answers may be pushes
         self._clients = clients
         self._traffic = clients.traffic
-        self._transport = transport
+        self.transport = transport
         self._reader = reader
         self._format = body_format
         self._reading = True
@@ -254,7 +254,7 @@ class ClientLink(asyncio.Protocol):
             return
         traffic = self._traffic
         traffic.answers += len(answers)
-        write = self._transport.write
+        write = self.transport.write
         for frame in frames:
             traffic.bytes_out += len(frame)
             write(frame)
@@ -291,7 +291,7 @@ class ClientLink(asyncio.Protocol):
             self._settle_reading()
 
     def unread_bytes(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return self.transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
         self._unread = True
@@ -314,14 +314,14 @@ class ClientLink(asyncio.Protocol):
         share = 1 if self._reading else 2
         full = self.outstanding * share >= OUTSTANDING_MAX or self.pending_bytes * share >= LINK_PENDING_BYTES_MAX
         wanted = not (full or self._held or self._unread or self._over)
-        if wanted == self._reading or self._transport.is_closing():
+        if wanted == self._reading or self.transport.is_closing():
             return
         self._reading = wanted
         if wanted:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
         else:
             self._traffic.pauses += 1
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -330,18 +330,18 @@ class ClientLink(asyncio.Protocol):
         if not self._over:
             self._over = True
             self._traffic.refused += 1
-            self._transport.write(encode_refusal(error, self._format))
-            self._transport.close()
+            self.transport.write(encode_refusal(error, self._format))
+            self.transport.close()
 
     def cut_off(self, error: CoordError) -> None:
         """Closes at once, whatever was not read."""
         self._traffic.cut_off += 1
         self.refuse(error)
-        self._transport.abort()
+        self.transport.abort()
 
     def abort(self) -> None:
         self._over = True
-        self._transport.abort()
+        self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._over = True

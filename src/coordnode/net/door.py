@@ -16,7 +16,7 @@ from coordnode.net.http_link import HttpHandler, HttpLink, HttpTraffic
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBER_LINKS_MAX, MEMBERS_MAX, UNREAD_BYTES_ALL_MAX
 from coordnode.net.members import MemberLink
 from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, place_of, tune
-from coordnode.net.tls import Tls, check_member, user_of
+from coordnode.net.tls import Tls, check_member, fingerprint_of, user_of
 from coordnode.raft.messages import Message
 from coordnode.services.callers import MEMBER, Caller, digest_of
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
@@ -145,6 +145,16 @@ class Door:
             del unread[slowest]
             slowest.cut_off()
 
+    def end_revoked(self) -> None:
+        """Of who stands already, after certificates were read anew."""
+        tls = self.ours.tls
+        if tls is None or not tls.revoked:
+            return
+        links: list[ClientLink | HttpLink | MemberLink] = [*self.clients.links.values(), *self.https.links, *self.members]
+        for link in links:
+            if fingerprint_of(link.transport) in tls.revoked:
+                link.transport.abort()
+
     def close_all(self) -> None:
         """For good: who was accepted just before, and is made known only now, does not come in any more."""
         self.is_closed = True
@@ -171,6 +181,13 @@ class Stranger(asyncio.Protocol):
             self._transport.abort()
             return
         tune(transport, CLIENT_UNACKNOWLEDGED_MS_MAX)
+        if door.ours.tls is not None:
+            try:
+                door.ours.tls.check(transport)
+            except NotPermitted as error:
+                door.refused(error)
+                self._transport.abort()
+                return
         door.clients.traffic.accepted += 1
         strangers_max = door.clients.limits.strangers_max
         if len(door.strangers) >= strangers_max:

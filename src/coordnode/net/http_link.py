@@ -55,7 +55,7 @@ class HttpLink(asyncio.Protocol):
         self, transport: asyncio.Transport, handler: HttpHandler, traffic: HttpTraffic, now_s: Callable[[], float], caller: Caller
     ) -> None:
         self.caller = caller  # as its connection says; a request may show a token
-        self._transport = transport
+        self.transport = transport
         self._handler = handler
         self._traffic = traffic
         self._now_s = now_s
@@ -132,7 +132,7 @@ class HttpLink(asyncio.Protocol):
         traffic.body_bytes += head.body_bytes
         self._until += head.body_bytes / HTTP_BYTES_PER_SECOND_MIN
         if head.headers.get("expect", "").lower() == "100-continue" and len(self._rest) < head.body_bytes:
-            self._transport.write(CONTINUE)
+            self.transport.write(CONTINUE)
 
     def _release(self) -> None:
         self._traffic.body_bytes -= self._reserved
@@ -150,7 +150,7 @@ class HttpLink(asyncio.Protocol):
         self._answering = None
         self._release()
         keep_alive = request.keep_alive and not self._is_eof
-        self._transport.write(encode_answer(answer, keep_alive=keep_alive, with_body=request.method != "HEAD"))
+        self.transport.write(encode_answer(answer, keep_alive=keep_alive, with_body=request.method != "HEAD"))
         self._until = self._now_s() + HTTP_IDLE_SECONDS_MAX
         if not keep_alive:
             self.close()
@@ -167,25 +167,25 @@ class HttpLink(asyncio.Protocol):
         self._is_stream = True
         self._rest.clear()
         self._settle_reading()
-        self._transport.write(encode_stream_head(content_type))
+        self.transport.write(encode_stream_head(content_type))
 
     def stream(self, data: bytes) -> None:
         if self._is_stream and not self._over:
-            self._transport.write(data)
+            self.transport.write(data)
 
     def is_writable(self) -> bool:
         return not self._is_unread and not self._over
 
     def unread_bytes(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return self.transport.get_write_buffer_size()
 
     def _refuse(self, error: HttpRefused) -> None:
         self._traffic.refused += 1
-        self._transport.write(encode_answer(self._handler.refusal(error.status, error.sentence), keep_alive=False))
+        self.transport.write(encode_answer(self._handler.refusal(error.status, error.sentence), keep_alive=False))
         self._over = True
         self._rest.clear()
-        if self._transport.can_write_eof():  # TLS cannot
-            self._transport.write_eof()  # closing over bytes that were not read would take the answer away with it
+        if self.transport.can_write_eof():  # TLS cannot
+            self.transport.write_eof()  # closing over bytes that were not read would take the answer away with it
         self._until = self._now_s() + LINGER_SECONDS
 
     # --- time and back-pressure ------------------------------------------------------------------------------------
@@ -214,20 +214,20 @@ class HttpLink(asyncio.Protocol):
         """A stream is always read: its end is how we learn that nobody listens."""
         too_far_ahead = self._answering is not None and len(self._rest) > HTTP_AHEAD_BYTES_MAX
         paused = not self._over and not self._is_stream and (self._is_unread or too_far_ahead)
-        if paused == self._is_read_paused or self._transport.is_closing():
+        if paused == self._is_read_paused or self.transport.is_closing():
             return
         self._is_read_paused = paused
         if paused:
-            self._transport.pause_reading()
+            self.transport.pause_reading()
         else:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def is_late(self, now_s: float) -> bool:
         return now_s >= self._until
 
     def time_out(self) -> None:
         if self._over and not self.unread_bytes():
-            self._transport.abort()
+            self.transport.abort()
         elif self.unread_bytes():
             self.cut_off()
         elif self._rest or self._head is not None:
@@ -238,13 +238,13 @@ class HttpLink(asyncio.Protocol):
     def cut_off(self) -> None:
         """At once, whatever was not read."""
         self._traffic.cut_off += 1
-        self._transport.abort()
+        self.transport.abort()
 
     def close(self) -> None:
         self._over = True
         self._until = self._now_s() + HTTP_SECONDS_MAX
         self._rest.clear()
-        self._transport.close()
+        self.transport.close()
 
     def eof_received(self) -> bool:
         """Whoever says that it will ask nothing more still gets the answer it waits for."""

@@ -23,7 +23,7 @@ class MemberLink(asyncio.Protocol):
     ) -> None:
         self.theirs = theirs
         self._ours = ours
-        self._transport = transport
+        self.transport = transport
         self._reader = reader
         self._on_messages = on_messages
         self._on_lost = on_lost
@@ -43,12 +43,12 @@ class MemberLink(asyncio.Protocol):
         self._on_messages(messages)
 
     def refuse(self, error: CoordError) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(encode_refusal(error, MSGPACK))
-            self._transport.close()
+        if not self.transport.is_closing():
+            self.transport.write(encode_refusal(error, MSGPACK))
+            self.transport.close()
 
     def close(self) -> None:
-        self._transport.abort()
+        self.transport.abort()
 
     def eof_received(self) -> bool:
         return False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from coordnode.errors import CoordError, FrameError
+from coordnode.errors import CoordError, FrameError, NotPermitted
 from coordnode.ids import MemberId
 from coordnode.net.clients import as_transport
 from coordnode.net.door import Contacts, Ours, shown_contacts
@@ -98,6 +98,10 @@ class Peers:
         if link is not None:
             link.try_now()
 
+    def end_revoked(self) -> None:
+        for link in self.links.values():
+            link.maybe_end()
+
     def close(self) -> None:
         for link in self.links.values():
             link.close()
@@ -120,6 +124,18 @@ class PeerLink:
 
     def is_up(self) -> bool:
         return self._transport is not None
+
+    def check_believed(self, transport: asyncio.BaseTransport) -> None:
+        if self._peers.ours.tls is not None:
+            self._peers.ours.tls.check(transport)
+
+    def maybe_end(self) -> None:
+        """What it showed when the connection was made may have been revoked since."""
+        if self._transport is not None:
+            try:
+                self.check_believed(self._transport)
+            except NotPermitted:
+                self._transport.abort()
 
     def send(self, messages: Sequence[Message]) -> bool:
         transport = self._transport
@@ -226,6 +242,7 @@ class _Dialled(asyncio.Protocol):
                 self._link.check(hello)
                 assert self._transport is not None
                 check_member(self._transport, hello.member)
+                self._link.check_believed(self._transport)
                 self.greeted.set_result(None)
                 self._link.on_greeted(self._transport, hello.build)
         except CoordError as error:

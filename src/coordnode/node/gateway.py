@@ -8,6 +8,7 @@ connection of its own, so that the leader authorises what it asks like anybody e
 import asyncio
 import ssl
 import traceback
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -72,7 +73,12 @@ class Gateway:
     """Implements net.http_link.HttpHandler."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, host: Host, cluster: ClusterId, identity: str, tls: ssl.SSLContext | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        host: Host,
+        cluster: ClusterId,
+        identity: str,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
         self._tls = tls
         self.statuses: dict[int, int] = {}  # how often each was answered
@@ -183,7 +189,7 @@ class Gateway:
         if asker is None:
             if len(self._askers) >= ASKERS_MAX:
                 self._let_go()
-            behalf = (user, place) if self._tls is not None else None  # in the clear nobody would believe it
+            behalf = (user, place) if self._tls() is not None else None  # in the clear nobody would believe it
             client = Tasks(self._host.endpoints(), self._identity, self._cluster, tls=self._tls, token=token, behalf=behalf)
             asker = Asker(Caller(self._identity, user, digest_of(token), place), client)
         self._askers[key] = asker

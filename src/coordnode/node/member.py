@@ -111,7 +111,7 @@ class Member:
             opened.identity.cluster, opened.identity.member, opened.replica.raft.boot, __version__, contexts(config.tls), config.replaces
         )
         self.show = partial(show, self)
-        self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling())
+        self.gateway = Gateway(loop, self, ours.cluster, f"http at member {ours.member}", ours.dialling)
         self.door = Door(ours, self.clients, self._on_messages, lambda: self._contacts, self.gateway, time.monotonic)
         self.observer.pulse.follow(self.clients.traffic, self.door.refusals, told_settings(config)["config_hash"])
         self.peers = Peers(loop, ours, self, lambda: self._contacts, rng)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from coordnode.client.tls import CA, CERTIFICATE, KEY, loaded
+from coordnode.client.tls import CA, CERTIFICATE, KEY, REVOKED
 from coordnode.config import KEYS, RELOADABLE, NodeConfig
 from coordnode.errors import CoordError
-from coordnode.net.tls import contexts
 from coordnode.node.member import Member
 from coordnode.node.reloaded import Reloaded
 from coordnode.node.tuning import limits
@@ -59,21 +58,21 @@ class Reloading:
         return tuple(names), tuple(FIELDS[field] for field in differ if field not in taken)
 
     def _renewed(self) -> bool:
-        """Connections made from now on show the new ones. An authority that is believed no more is believed until the next start."""
-        tls, folder = self._member.door.ours.tls, self._member.config.tls
-        content = _content(folder)
+        """Connections made from now on show the new ones, and are believed by them. Those that stand go on, unless theirs was revoked."""
+        member, folder = self._member, self._member.config.tls
+        tls, content = member.door.ours.tls, _content(folder)
         if tls is None or content == self._certificates:
             return False
-        contexts(folder)  # on new contexts first: those in use must not be left with half a pair
-        loaded(tls.listening, folder)
-        loaded(tls.dialling, folder)
+        tls.renew()
+        member.door.end_revoked()
+        member.peers.end_revoked()
         self._certificates = content
         return True
 
 
 def _content(folder: str) -> list[bytes]:
     found = []
-    for name in (CA, CERTIFICATE, KEY) if folder else ():
+    for name in (CA, CERTIFICATE, KEY, REVOKED) if folder else ():
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 found.append(file.read())

@@ -66,6 +66,12 @@ def not_ready(member: Member) -> list[str]:
     return reasons + needs(replica)
 
 
+def certificate_seconds_left(member: Member) -> int | None:
+    """Until this member's certificate, or the authority that it believes, is over; None: it speaks in the clear."""
+    tls = member.door.ours.tls
+    return int(tls.ends_unix_s - time.time()) if tls is not None else None
+
+
 def status(member: Member) -> dict[str, Any]:
     replica = member.replica
     raft = replica.raft
@@ -121,6 +127,7 @@ def status(member: Member) -> dict[str, Any]:
         },
         **told_settings(member.config),
         "reloaded": member.reloaded._asdict(),
+        "certificate_seconds_left": certificate_seconds_left(member),
         "drains": drains(replica, time.time()),
         "peers": [_peer(member, other) for other in config.members() if other != member.identity.member],
         "clients": len(member.clients.links),
@@ -208,6 +215,8 @@ def metrics(member: Member) -> bytes:
     text.counter("coordnode_client_pauses_total", "times a client was not read for a while", clients.pauses)
     text.gauge("coordnode_client_pending_bytes", "asked and not answered", member.clients.pending_bytes)
     text.counter("coordnode_asks_too_late_total", "asks whose client's patience ended before they began", member.inbox.too_late)
+    if (seconds_left := certificate_seconds_left(member)) is not None:
+        text.gauge("coordnode_certificate_seconds_left", "until its certificate, or the authority that it believes, is over", seconds_left)
     text.counter("coordnode_denied_total", "asked for without the right to it", member.replica.clients.authority.denials)
     refusals = sorted(member.door.refusals.items())
     text.labelled("coordnode_strangers_refused_total", "counter", "connections refused before their hello was done", "error", refusals)

@@ -175,7 +175,7 @@ def test_the_newest_connections_of_a_member_count() -> None:
     for number in range(100):
         house.knock(encode_hello(hello(member=100 + number), MSGPACK))
     assert sum(not knock.closed for knock in knocks) == 0
-    closed = [link for link in house.door.members if cast(FakeTransport, link._transport).closed]
+    closed = [link for link in house.door.members if cast(FakeTransport, link.transport).closed]
     assert len(house.door.members) - len(closed) <= MEMBERS_MAX
 
 

@@ -170,7 +170,7 @@ def test_what_a_member_does_not_take_is_dropped_and_not_kept() -> None:
         await until(lambda: told.up)
         await until(lambda: other.door.members)
         for member in other.door.members:
-            member._transport.pause_reading()
+            member.transport.pause_reading()
         link = peers.links[MemberId(2)]
         assert link._transport is not None
         batch = [heartbeat(number) for number in range(4_000)]
