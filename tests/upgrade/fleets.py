@@ -52,7 +52,9 @@ class Fleet:
 
     def versions(self) -> list[str]:
         """What each host has switched to, as the hosts say."""
-        return [self.hosts.run(number, "readlink", f"{BASE}/current").strip() for number in range(1, self.hosts.count + 1)]
+        return [
+            self.hosts.run(number, "readlink", f"{BASE}/current").strip().rpartition("/")[2] for number in range(1, self.hosts.count + 1)
+        ]
 
     def running(self) -> list[str]:
         """Of each member, as it says itself."""

@@ -84,9 +84,8 @@ class Carrying:
         wishes: dict[str, Wish] = {}
         for name, version in lacking.items():
             facts = fleet.facts[name]
-            build = self._builds.get(facts.target)
-            if build is None or build.version != version:
-                return Outcome(False, f"{name} lacks {version}, and its build is not at hand: give it with --to")
+            build = self._builds[facts.target]
+            assert build.version == version
             archive = f".coordctl-{version}.tar.gz"
             place = archive if not facts.is_root else f"/var/tmp/{archive}"
             wishes[name] = _wish(self._fleet, name, version)._replace(archive=place, archive_sha256=build.sha256)

@@ -98,6 +98,8 @@ class Upgrading:
             if gone and not journal.goes_back:
                 return self._unreachable(kind)
             builds = {build.target: build for build in map(building.opened, to)} if to else self._own_builds()
+            if not journal.goes_back:
+                self._check_builds(journal, builds)
             return self._driven(kind, course.resumed(journal, self._note()), builds)
         finally:
             self._close()
@@ -243,6 +245,14 @@ class Upgrading:
         for one in found:
             level = "remark" if one.risk in self._accepted and one.risk else STOPS
             self.noted.append(Noted(host=one.host or self.inventory.name, level=level, sentence=one.sentence, remedy=one.remedy))  # type: ignore[arg-type]
+
+    def _check_builds(self, journal: Journal, builds: Mapping[str, Build]) -> None:
+        """Of whoever goes on: what is not on a host yet must be at hand."""
+        for host in journal.plan.hosts:
+            facts = self.fleet.facts[host.name]
+            build = builds.get(facts.target)
+            if host.after not in facts.versions and (build is None or build.version != host.after):
+                raise BadRequest(f"{host.name} lacks {host.after}, and its build is not at hand: name its file with --to")
 
     # --- driving ---------------------------------------------------------------------------------------------------
 
