@@ -3,6 +3,7 @@
 In short here; `campaign.py` does it at length.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,11 @@ from tests.upgrade.fleets import ACCEPTED, QUICK, Fleet, killed_at, said_in
 from tests.upgrade.users import users
 
 RATE = 60  # requests a second
-FAULTS = {
-    "crash": ("is not well 6 s after it was switched: ", 'it said "ZeroDivisionError: division by zero"'),
-    "hang": ("is not well 6 s after it was switched: ",),
-    "apply": ("",),  # it may be found out while it catches up, or later by what it shows
+FAULTS = {  # "apply" first: while there is little to catch up with, it is found out by what it shows
+    "apply": ("",),
     "sync": ("its fsyncs end after ",),
+    "crash": ("is not well 4 s after it was switched: ", 'it said "ZeroDivisionError: division by zero"'),
+    "hang": ("is not well 4 s after it was switched: ",),
 }
 
 
@@ -54,10 +55,8 @@ def test_without_a_fresh_backup_nothing_is_begun(fleet: Fleet, following: str) -
     refused = fleet.upgrade("run", "--to", following, code=76)
     assert refused["sentence"] == "nothing was changed: fleet: there is no backup that was verified"
     assert [one["remedy"] for one in refused["noted"]] == ["make one: coordctl backup create; or say --accept no-backup with --reason"]
-    assert b"--accept no-backup needs --reason" in fleet.operator.run("upgrade", "run", "--accept", "no-backup").stderr
     planned = fleet.upgrade("run", "--to", following, "--dry-run", *ACCEPTED, code=1)
     assert ([one["state"] for one in planned["hosts"]], planned["outcome"]) == (["waiting"] * len(before), "would change")
-    assert fleet.upgrade("status", code=1)["outcome"] == "none"
     assert fleet.versions() == before
 
 
@@ -65,7 +64,8 @@ def test_without_a_fresh_backup_nothing_is_begun(fleet: Fleet, following: str) -
 def test_a_bad_build_comes_as_far_as_the_first_member_and_goes_back_by_itself(fleet: Fleet, bad: str, fault: str) -> None:
     before = fleet.versions()
     fleet.plant(fault)
-    found = fleet.upgrade("run", "--to", bad, *QUICK, "--healthy-within", "6s", code=1)
+    within = "4s" if fault in ("crash", "hang") else "20s"
+    found = fleet.upgrade("run", "--to", bad, *QUICK, "--healthy-within", within, code=1)
     assert found["outcome"] == "rolled back", found
     assert [one["state"] for one in found["hosts"]] == ["back", *["unchanged"] * (len(before) - 1)]
     assert found["evidence"].startswith(found["hosts"][0]["name"])
@@ -87,6 +87,7 @@ def test_one_that_is_under_way_is_paused_and_aborted_from_another_machine_also_w
     assert (paused["outcome"], paused["evidence"].rpartition(": ")[2]) == ("paused", "tonight")
     _, *rest = [one["name"] for one in paused["hosts"]]
     assert fleet.versions() != before
+    assert re.search(r"changing: upgrade .* by ops@.*, paused, 0 of 3", " ".join(fleet.operator.ctl("status", "-c", "fleet").split()))
     for name in rest:
         fleet.take_down(int(name[1:]))
     aborted = fleet.upgrade("abort", "--reason", "not tonight", by=other, code=1)

@@ -42,6 +42,8 @@ def _show(found: Status) -> None:
     if found.over_s is not None and found.elections:
         leader += f" ({found.elections} election{'' if found.elections == 1 else 's'} in {screen.short_seconds(found.over_s)})"
     screen.line(f"{can_lose(found.can_lose, found.sources_answered):<31}{leader}")
+    if found.changing:
+        screen.lines(screen.wrapped(f"changing: {found.changing}", indent=2))
     screen.line()
     _table(found.members, found.unix_ms // 1000)
     if found.findings:

@@ -11,10 +11,11 @@ from coordctl.facts.verdicts import Recent, Sample
 from coordctl.local import samples, seen
 from coordctl.local.clusters import Endpoint
 from coordctl.local.samples import Kept
-from coordctl.operations import backups, canary_watching, statuses
+from coordctl.operations import backups, canary_watching, statuses, upgrade_mirror
 from coordctl.results.status import Finding, FoundMember, Health, Status
 
 ASK_SECONDS_MAX = 2.0
+CHANGING_SECONDS_MAX = 1.0
 PAUSE_SECONDS = 0.05
 COMPARISONS_MAX = 10
 LEVEL_NAMES = ("ok", "warning", "critical", "unknown")
@@ -82,6 +83,7 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
         unix_ms=time.time_ns() // 1_000_000,
         backup_age_s=backup_age_s,
         canary=_canary(facts.cluster_name or name),
+        changing=upgrade_mirror.under_way(facts, min(timeout_seconds, CHANGING_SECONDS_MAX)),
         over_s=round(max((one.seconds for one in since.values()), default=0)) or None,
         elections=verdicts.elections([(one, since[one.member]) for one in facts.answered if one.member in since]) if since else None,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from coordctl.facts.hosts import HostFacts
 from coordctl.operations.fleet import LOCKED_CODE, Fleet, OtherOperator, told
+from coordctl.operations.upgrade_mirror import KEY
 from coordctl.rolling import journal as journals
 from coordctl.rolling.journal import Journal
 from coordctl.transport.base import Script
@@ -16,10 +17,9 @@ from coordnode.client.sync import Cluster
 from coordnode.errors import CoordError
 
 FILE, WISH = "upgrade.json", "upgrade.wish"
-MIRROR = "_upgrade/journal"
 WRITE_SECONDS = 20.0
 MIRROR_SECONDS = 2.0
-MIRROR_AGAIN_SECONDS = 30.0
+MIRROR_AGAIN_SECONDS = 15.0
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -63,13 +63,14 @@ class JournalKeeper:
 
     def _mirror(self, journal: Journal) -> None:
         """As far as there is a quorum: hosts have it in any case. Where there is none, not every step waits for one."""
-        if self._cluster is None or time.monotonic() < self._mirror_again:
+        if self._cluster is None or (journal.state == "running" and time.monotonic() < self._mirror_again):
             return
+        once = f"{journal.plan.id}-{journal.number}"  # so that it may be sent again when the lead has just changed
         try:
             if journal.is_over:
-                self._cluster.kv.delete(MIRROR, timeout=MIRROR_SECONDS)
+                self._cluster.kv.delete(KEY, request_id=once, timeout=MIRROR_SECONDS)
             else:
-                self._cluster.kv.put(MIRROR, journals.encode(journal), timeout=MIRROR_SECONDS)
+                self._cluster.kv.put(KEY, journals.encode(journal), request_id=once, timeout=MIRROR_SECONDS)
         except CoordError:
             self._mirror_again = time.monotonic() + MIRROR_AGAIN_SECONDS
 
@@ -79,7 +80,7 @@ def read(all_facts: Mapping[str, HostFacts], cluster: Cluster | None) -> Journal
     found = [one for facts in all_facts.values() if (one := journals.of_host(facts.upgrade)) is not None]
     if cluster is not None:
         with suppress(CoordError):
-            item = cluster.kv.get(MIRROR, timeout=MIRROR_SECONDS)
+            item = cluster.kv.get(KEY, timeout=MIRROR_SECONDS)
             mirrored = journals.decode(item.value) if item is not None else None
             found += [mirrored] if mirrored is not None else []
     return journals.newest(found)

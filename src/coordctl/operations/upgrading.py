@@ -76,7 +76,9 @@ class Upgrading:
             if self.fleet.failed:
                 return self._unreachable(kind)
             if self._journal is not None and not self._journal.is_over:
-                raise UnderWay(f"{_shown(self._journal)}: `coordctl upgrade resume` goes on with it, `coordctl upgrade abort` goes back")
+                raise UnderWay(
+                    f"{course.says(self._journal)}: `coordctl upgrade resume` goes on with it, `coordctl upgrade abort` goes back"
+                )
             builds, afters = self._afters(wanted.to)
             plan = self._plan(wanted, afters)
             self._look(plan, builds)
@@ -120,7 +122,7 @@ class Upgrading:
                 journal = course.paused(journal, self._paused_by(), self._note())
                 with self.fleet.locked():
                     self._keeper().write(journal)
-            return self._result(kind, "paused", 0, f"it stands still; {_left(journal)}", journal)
+            return self._result(kind, "paused", 0, f"it stands still; {course.how_far(journal)}", journal)
         finally:
             self._close()
 
@@ -131,7 +133,7 @@ class Upgrading:
             if journal is None:
                 code = 69 if self.fleet.failed and not self.fleet.facts else 1
                 return self._result(kind, "unreachable" if code == 69 else "none", code, "no upgrade is known here", None)
-            return self._result(kind, "answered", 0, _shown(journal), journal)
+            return self._result(kind, "answered", 0, course.says(journal), journal)
         finally:
             self._close()
 
@@ -159,7 +161,7 @@ class Upgrading:
         """The upgrade that is not over."""
         self._ask()
         if self._journal is None or self._journal.is_over:
-            said = _shown(self._journal) if self._journal is not None else "no upgrade is known here"
+            said = course.says(self._journal) if self._journal is not None else "no upgrade is known here"
             raise BadRequest(f"no upgrade is under way ({said}): begin one with `coordctl upgrade run`")
         return self._journal
 
@@ -281,7 +283,7 @@ class Upgrading:
                         self._say(f"! {outcome.evidence}")
                 keeper.write(journal)
             except KeyboardInterrupt:
-                self._say(f"interrupted: {_left(journal)}; `coordctl upgrade resume` goes on, `coordctl upgrade abort` goes back")
+                self._say(f"interrupted: {course.how_far(journal)}; `coordctl upgrade resume` goes on, `coordctl upgrade abort` goes back")
                 raise
         return self._ended(kind, journal)
 
@@ -292,7 +294,7 @@ class Upgrading:
             where = f"all run {journal.plan.before} again" if journal.touched else "nothing was switched"
             is_asked = self.fleet.verb == "upgrade abort" and not gates.of_cluster(outcomes.cluster_facts(self._endpoints))
             return self._result(kind, "rolled back", 0 if is_asked else 1, f"{where}: {journal.evidence}", journal)
-        return self._result(kind, "paused", 1, f"it stands still: {journal.evidence}; {_left(journal)}", journal)
+        return self._result(kind, "paused", 1, f"it stands still: {journal.evidence}; {course.how_far(journal)}", journal)
 
     def _still(self, journal: Journal) -> Journal:
         """Once nobody drives any more: whoever does is asked to stand still."""
@@ -309,7 +311,9 @@ class Upgrading:
             if journal.state != "running" or not self._is_driven():
                 return journal
             time.sleep(PAUSE_SECONDS)
-        raise OtherOperator(f"{_shown(journal)}, and whoever drives it does not stand still: `coordctl upgrade status` tells where it is")
+        raise OtherOperator(
+            f"{course.says(journal)}, and whoever drives it does not stand still: `coordctl upgrade status` tells where it is"
+        )
 
     def _is_driven(self) -> bool:
         holders = [facts.operator for facts in self.fleet.facts.values() if facts.operator is not None]
@@ -380,17 +384,3 @@ def _there(facts: HostFacts, to: tuple[str, ...]) -> str:
 def _counted(plan: Plan) -> str:
     count = len(plan.hosts)
     return f"{plan.before} → {plan.after} on {count} host{'' if count == 1 else 's'}" + (f", then level {plan.level}" if plan.level else "")
-
-
-def _left(journal: Journal) -> str:
-    done, words = (journal.returned, "back") if journal.goes_back else (journal.passed, "upgraded")
-    count = len(journal.touched) if journal.goes_back else len(journal.plan.hosts)
-    return f"{len(done)} of {count} {words}"
-
-
-def _shown(journal: Journal) -> str:
-    plan = journal.plan
-    state = "going back" if journal.goes_back and journal.state == "running" else journal.state
-    why = f' "{plan.reason}"' if plan.reason else ""
-    evidence = f": {journal.evidence}" if journal.evidence else ""
-    return f"the upgrade {plan.before} → {plan.after} by {plan.who}{why} is {state}, {_left(journal)}{evidence}"

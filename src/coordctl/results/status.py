@@ -61,6 +61,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     )
     elections: int | None = None  # in that time
     canary: str = ""  # what the one that runs on this machine finds; "": none does
+    changing: str = ""  # the upgrade that is under way, or was left; "": none is
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

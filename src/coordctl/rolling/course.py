@@ -137,6 +137,20 @@ def state_of(journal: Journal, name: str) -> str:
     return "upgraded" if name in journal.passed else "switched" if name in journal.touched else "waiting"
 
 
+def how_far(journal: Journal) -> str:
+    done, words = (journal.returned, "back") if journal.goes_back else (journal.passed, "upgraded")
+    return f"{len(done)} of {len(journal.touched if journal.goes_back else journal.plan.hosts)} {words}"
+
+
+def says(journal: Journal) -> str:
+    """In one line, for whoever has not seen it begin."""
+    plan = journal.plan
+    state = "going back" if journal.goes_back and journal.state == "running" else journal.state
+    why = f' "{plan.reason}"' if plan.reason else ""
+    evidence = f": {journal.evidence}" if journal.evidence else ""
+    return f"upgrade {plan.before} → {plan.after} by {plan.who}{why}, {state}, {how_far(journal)}{evidence}"
+
+
 # --- what happens to it --------------------------------------------------------------------------------------------
 
 

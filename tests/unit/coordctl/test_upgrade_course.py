@@ -179,4 +179,7 @@ def test_its_history_tells_who_did_what_and_is_bounded() -> None:
         at = course.resumed(course.paused(at, "paused", NOTE), NOTE)
     assert len(at.history) == journal.HISTORY_MAX
     assert {(one.who, one.what) for one in at.history} == {("ops@web1", "stands still: paused"), ("ops@web1", "goes on")}
+    assert course.says(FORWARD[7][1]) == "upgrade 1-a → 2-b by ops@web1, running, 1 of 3 upgraded"
+    turned = course.aborted(FORWARD[7][1], "aborted by eva", NOTE)
+    assert course.says(turned) == "upgrade 1-a → 2-b by ops@web1, going back, 0 of 2 back: aborted by eva"
     assert [course.state_of(FORWARD[7][1], name) for name in ("n1", "n2", "n3")] == ["upgraded", "in turn", "waiting"]
