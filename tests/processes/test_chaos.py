@@ -116,7 +116,7 @@ def test_a_crash_loop_kills_again_and_again_and_then_leaves_it_alone(broken: Hom
 def test_what_the_cluster_would_not_survive_is_refused_until_it_is_accepted(broken: Home) -> None:
     refused = broken.run("chaos", "inject", "kill", "all", "--for", "60s")
     assert (refused.returncode, refused.stdout) == (76, b"")
-    assert b"kill n1, n2, n3: 0 voters of 3 would be left that serve and hear each other, and a quorum is 2" in refused.stderr
+    assert b"kill n1, n2, n3: 0 voters of 3 would be left, a leader and those that it reaches, and a quorum is 2" in refused.stderr
     assert b"needs --reason" in broken.run("chaos", "inject", "kill", "all", "--for", "60s", "--accept", "beyond-quorum").stderr
     broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
     again = broken.run("chaos", "inject", "kill", "leader", "--for", "60s")
@@ -142,6 +142,7 @@ def test_what_the_cluster_would_not_survive_is_refused_until_it_is_accepted(brok
         (["kill", "leader"], 64, "--for"),
         (["kill", "leader", "--for", "10"], 64, "such as 10s"),
         (["kill", "leader", "--for", "0s"], 64, "every fault ends"),
+        (["pause-holder", "lock", "--for", "1s"], 64, "write it into a playbook whose load takes a lock"),
         (["kill", "leader", "--for", "1s", "-c", "nowhere"], 64, "no local cluster is called nowhere"),
     ],
 )
@@ -244,6 +245,18 @@ def test_a_playbook_runs_is_judged_and_leaves_nothing(broken: Home, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("chaos-run-")] == []
 
 
+def test_a_holder_that_stands_still_loses_its_lock_and_one_that_is_killed_leaves_it(broken: Home, tmp_path: Path) -> None:
+    rows = "  - {at: 500ms, for: 6s, do: pause-holder, to: lock}\n  - {at: 7s, for: 5s, do: kill-holder, to: lock}\n"
+    goals = "goals:\n  - {see: lock-moved, during: 1}\n  - {see: lock-moved, during: 2}\n"
+    text = f"proves: x\nversion: 1\nload: [{{do: lock, clients: 3}}]\nrows:\n{rows}{goals}"
+    done = valid(broken.ctl("chaos", "run", written(broken, text), "-o", "json", TMPDIR=str(tmp_path)))
+    assert (done["outcome"], [row["verified"] for row in done["rows"]]) == (  # type: ignore[attr-defined]
+        "green",
+        ["it stands still with the lock in its hands", "it is gone with the lock in its hands"],
+    )
+    until(lambda: is_clean(broken), "something is left of it")
+
+
 def test_what_was_not_shown_is_not_green_and_an_answer_that_cannot_be_is_a_broken_promise(broken: Home, tmp_path: Path) -> None:
     text = PLAYBOOK.replace("to: leader", "to: follower").replace("[test, -d, /]", "[test, -f, /]")
     broken.environment["TMPDIR"] = str(tmp_path)
@@ -270,15 +283,18 @@ def test_a_run_that_is_killed_or_asked_to_end_leaves_a_whole_cluster(broken: Hom
     broken.environment["TMPDIR"] = str(tmp_path)
     for number in (signal.SIGKILL, signal.SIGTERM):
         with broken.start("chaos", "run", written(broken, text), "-o", "json") as run:
-            until(lambda: status(broken)["outcome"] == "broken", "it breaks nothing")
+            until(lambda: list((broken.state / "local" / "chaos").glob("*.fault.json")), "it breaks nothing")
             other = broken.run("chaos", "run", written(broken, text))
             assert (other.returncode, b"another run is under way on local: short, by ops@" in other.stderr) == (76, True)
             run.send_signal(number)
             out, err = run.communicate(timeout=60)
-        if number == signal.SIGTERM:
+        if number == signal.SIGKILL:
+            until(lambda: not list(tmp_path.glob("chaos-run-*")), "its folder is left")
+        else:
             assert (run.returncode, err) == (130, b"")
             assert valid(out.decode())["outcome"] == "interrupted"
         until(lambda: is_clean(broken), f"something is left after {number.name}")
+        broken.ctl("wait", "--for", "healthy")
     del broken.environment["TMPDIR"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes.local import SOURCE, Home
 from tests.processes.runner.jobs import until
-from tests.processes.test_chaos import is_whole, reaper, reapers, status
+from tests.processes.test_chaos import is_whole, marked_both, reaper, reapers, status
 from tests.processes.test_commands import valid
 
 ENDS_PROCESS = ("eio", "rot", "power-loss")
@@ -57,6 +57,29 @@ def test_each_is_measured_shown_and_undone(harmed: Home, fault: str, by: str, se
     assert harmed.ctl("kv", "get", "color") == "blue"
     told = "".join(log(harmed, one)[size:] for one, size in before.items())
     assert [word for word in ("harm", "chaos", "on purpose") if word in told] == [], "a log shows what such a fault looks like"
+
+
+@pytest.mark.parametrize(
+    ("fault", "to", "by", "seen"),
+    [
+        ("cpu", "n1", "2", "2 cores are kept busy"),
+        ("memory", "n1", "64MiB", "64MiB are taken"),
+        ("herd", "all", "20", "20 clients come at once"),
+        ("transfer", "all", "300ms", "another leads"),
+        ("demote", "leader", "", "a voter less"),
+        ("fds", "follower", "", "it answers no new connection"),
+    ],
+)
+def test_what_wears_hosts_members_and_the_cluster_out_is_measured_and_undone(harmed: Home, fault: str, to: str, by: str, seen: str) -> None:
+    voters = harmed.json("status")["members"]
+    done = valid(harmed.ctl("chaos", "inject", fault, to, "--for", "60s", *(["--by", by] if by else []), "-o", "json"))
+    assert all(seen in one["verified"] for one in done["faults"])  # type: ignore[attr-defined]
+    assert harmed.ctl("kv", "get", "color") == "blue"
+    harmed.ctl("chaos", "revert", "--all")
+    until(lambda: is_whole(harmed) and marked_both(str(harmed.members()[0]["address"]), "coordctl.chaos.workers") == [], "not whole")
+    harmed.ctl("wait", "--for", "healthy")
+    roles = {str(one["name"]): one["role"] == "learner" for one in harmed.json("status")["members"]}  # type: ignore[attr-defined]
+    assert (len(voters), any(roles.values())) == (3, False)  # type: ignore[arg-type]
 
 
 def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home) -> None:

@@ -92,6 +92,8 @@ def test_a_leader_that_is_cut_off_is_followed_by_another_and_a_revert_heals_at_o
     [
         ("delay", "100ms", "all is late"),
         ("bandwidth", "16KiB/s", "all is slow"),
+        ("jitter", "100ms", "now more, now less"),
+        ("slow-close", "400ms", "an end is told late"),
         ("loss", "20%", "pieces come late"),
         ("reset", "", "are reset"),
     ],

@@ -6,7 +6,9 @@ from coordctl.chaos import values
 from coordctl.chaos.values import Value
 
 PROCESS, NETWORK, DISK, CLOCK = "process", "network", "disk", "clock"
-FILL_DISK = "fill-disk"
+HOST, CLUSTER, CLIENTS = "host", "cluster", "clients"
+FILL_DISK, FDS, DEMOTE, HERD = "fill-disk", "fds", "demote", "herd"
+HOLDERS = ("pause-holder", "kill-holder")  # of a run's own lock
 
 
 class Fault(NamedTuple):
@@ -32,6 +34,8 @@ class Fault(NamedTuple):
 _RATE = Value(values.bytes_each_second, {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})?(B|KiB|MiB|GiB)/s$"})
 _PROXY = "embedded proxy, `coordctl chaos proxy install`"
 _BY_ITSELF = "the toxic's own lifetime, kept by the proxy"
+_WORKER = "a process of ours"
+_OWN_DEADLINE = "that process, which reads until when"
 _SEAM = "the member's own seam, `coordctl up --fault-injection`"
 _OWN_TIME = "the member, which reads until when"
 _ENDS = "started again by the reapers"
@@ -42,8 +46,27 @@ FAULTS: dict[str, Fault] = {
     "crash-loop": Fault(
         PROCESS, "killed with -9 again and again, also while it starts", "SIGKILL by the reapers", "left running by the reapers"
     ),
+    FDS: Fault(PROCESS, "may open no more files and connections", "its own limit, lowered", "raised again by the reapers", unseats=False),
     "cut": Fault(NETWORK, "nothing passes, and nobody is told", f"timeout toxic, {_PROXY}", _BY_ITSELF),
     "delay": Fault(NETWORK, "all is late, in order", f"latency toxic, {_PROXY}", _BY_ITSELF, values.DURATION, "200ms", takes_quorum=False),
+    "jitter": Fault(
+        NETWORK,
+        "all is late by up to so much, now more, now less",
+        f"latency toxic, {_PROXY}",
+        _BY_ITSELF,
+        values.DURATION,
+        "100ms",
+        takes_quorum=False,
+    ),
+    "slow-close": Fault(
+        NETWORK,
+        "that a connection was closed is told so late",
+        f"slow_close toxic, {_PROXY}",
+        _BY_ITSELF,
+        values.DURATION,
+        "2s",
+        takes_quorum=False,
+    ),
     "bandwidth": Fault(NETWORK, "passes slowly", f"bandwidth toxic, {_PROXY}", _BY_ITSELF, _RATE, "64KiB/s", takes_quorum=False),
     "loss": Fault(
         NETWORK,
@@ -86,6 +109,27 @@ FAULTS: dict[str, Fault] = {
     "clock-strobe": Fault(
         CLOCK, "its wall clock is now so far ahead, and now right", _SEAM, _OWN_TIME, values.DURATION, "10s", takes_quorum=False
     ),
+    "cpu": Fault(HOST, "so many cores of the host are kept busy", _WORKER, _OWN_DEADLINE, values.whole(1, 1_024), "2", takes_quorum=False),
+    "memory": Fault(HOST, "so much memory of the host is taken", _WORKER, _OWN_DEADLINE, values.SIZE, "256MiB", takes_quorum=False),
+    HERD: Fault(
+        CLIENTS,
+        "so many clients connect at once, ask, go and come again",
+        _WORKER,
+        _OWN_DEADLINE,
+        values.whole(1, 2_000),
+        "50",
+        takes_quorum=False,
+    ),
+    "pause-holder": Fault(
+        CLIENTS, "the client of a run that holds the lock stands still", "SIGSTOP", "SIGCONT by the reapers", takes_quorum=False
+    ),
+    "kill-holder": Fault(
+        CLIENTS, "the client of a run that holds the lock is killed", "SIGKILL", "with the run, which has one less", takes_quorum=False
+    ),
+    "transfer": Fault(
+        CLUSTER, "the leadership is handed on, again and again, so often", _WORKER, _OWN_DEADLINE, values.DURATION, "1s", takes_quorum=False
+    ),
+    DEMOTE: Fault(CLUSTER, "a voter is only a learner", "a change of members", "a voter again by the reapers", unseats=False),
 }
 
 

@@ -11,7 +11,7 @@ VERSION = 1
 LASTS_MS_MAX = 24 * 3_600_000
 LOADS = ("kv", "lock")
 WHEN = ("before", "throughout", "after")
-SIGHTS = ("leader-changed", "leaderless", "lock-moved")
+SIGHTS = ("leader-changed", "leaderless", "lock-moved", "snapshot-installed")
 CONDITION = Value(
     values.sentence, {"type": "string", "pattern": r"^(healthy|leader|leader=\S+|members=[0-9]+)$"}
 )  # what `coordctl wait --for` knows

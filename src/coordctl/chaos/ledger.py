@@ -35,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     links: list[tuple[str, str]] = []  # from, to
     owner: str
     reason: str
+    undo: str = ""  # what was so before, where that must be known to undo it
     began_unix_ms: int  # these two are only shown
     until_unix_ms: int
     boot: str  # of this host: another one means that its time is over

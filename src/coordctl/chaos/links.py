@@ -162,6 +162,11 @@ def toxic_of(fault: str, by: str) -> tuple[str, dict[str, float]]:
         return "timeout", {"timeout": 0}
     if fault == "delay":
         return "latency", {"latency": values.duration_ms(by)}
+    if fault == "jitter":
+        half_ms = values.duration_ms(by) // 2
+        return "latency", {"latency": half_ms, "jitter": half_ms}
+    if fault == "slow-close":
+        return "slow_close", {"delay": values.duration_ms(by)}
     if fault == "bandwidth":
         return "bandwidth", {"rate": max(1, round(values.bytes_each_second(by) / 1000))}
     if fault == "loss":
@@ -178,6 +183,8 @@ def _streams(pair: Pair) -> list[tuple[Pair, str]]:
 MEASURED = {
     "cut": "nothing passes",
     "delay": "all is late",
+    "jitter": "all is late, now more, now less",
+    "slow-close": "an end is told late",
     "bandwidth": "all is slow",
     "loss": "pieces come late",
     "reset": "connections are reset",
@@ -242,15 +249,35 @@ def _measured(installation: Installation, pair: Pair, entry: Entry) -> str:
     if entry.fault == "reset":
         heard, _ = trip(place.listen)
         return "" if heard == "reset" else f"{name}: {heard}, and no reset"
-    if entry.fault == "loss":
+    if entry.fault in ("loss", "jitter"):
+        late = LATE_SECONDS if entry.fault == "loss" else 0.45 * values.duration_ms(entry.by) / 1000
         until = time.monotonic() + LOSS_SECONDS_MAX
         while time.monotonic() < until:
-            if trip(place.listen)[1] >= LATE_SECONDS:
+            if trip(place.listen)[1] >= late:
                 return ""
-        return f"{name}: nothing was lost in {LOSS_SECONDS_MAX:g} s"
+        return f"{name}: nothing came late in {LOSS_SECONDS_MAX:g} s"
+    if entry.fault == "slow-close":
+        wanted = values.duration_ms(entry.by) / 1000
+        seconds = _end_after(installation.at((pair[1], pair[0])).listen, wanted * 2 + SILENT_SECONDS)
+        return "" if seconds >= 0.9 * wanted else f"{name}: the end came {seconds * 1000:.0f} ms after the answer"
     least = values.duration_ms(entry.by) / 1000 if entry.fault == "delay" else PAD_BYTES / values.bytes_each_second(entry.by)
     heard, seconds = trip(place.listen, pad=entry.fault == "bandwidth", patience=least * 2 + SILENT_SECONDS)
     return "" if heard == "answer" and seconds >= 0.9 * least else f"{name}: {heard} after {seconds * 1000:.0f} ms"
+
+
+def _end_after(listen: str, patience: float) -> float:
+    """From an answer to the end of its connection, as who asked is told of it; 0: no answer."""
+    try:
+        with socket.create_connection(host_and_port(listen), patience) as connection:
+            connection.sendall(_probe())
+            if not connection.recv(1):
+                return 0.0
+            began = time.monotonic()
+            while connection.recv(65_536):
+                pass
+            return time.monotonic() - began
+    except OSError:
+        return 0.0
 
 
 def _passed(installation: Installation, place: LinkPlace) -> tuple[int, int]:

@@ -2,16 +2,20 @@
 
     python -m coordctl.chaos.load KIND ENDPOINTS PREFIX FOLDER CLIENTS SEED
 
-Each line is an event of a history, with Jepsen's field names. It ends with its standard input, also when whoever started it is killed,
-and removes what was put below the run's part of PREFIX, _chaos/RUN/. KIND `none` does nothing but that.
+Each line is an event of a history, with Jepsen's field names. CLIENTS are numbers with commas. It ends with its standard input, also
+when whoever started it is killed. KIND `keeper` has no clients: when all others of the run have ended, it removes what was put below
+PREFIX, and the run's folder, too, unless it was told that the run came to its end.
 """
 
+import fcntl
 import json
 import os
 import random
+import shutil
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +26,8 @@ TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS_MAX = 0.03  # between two questions of one client
 KEYS = 4
 LEASE_SECONDS = 3.0
-HOLDS_SECONDS_MAX = 0.1
+HOLDS_SECONDS_MAX, HOLDS_LONG_SECONDS = 0.1, 0.6
+HOLDS_LONG_SHARE = 0.15  # of the times
 LOST = 1_000  # processes from here on: losses, noted when they are learnt
 CLEAN_SECONDS = 10.0
 
@@ -38,7 +43,7 @@ class Paper:
         os.write(self._descriptor, json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     def __init__(self, number: int, endpoints: list[str], prefix: str, paper: Paper, seed: int, is_over: threading.Event) -> None:
         super().__init__(name=f"client {number}")
         self.number = number
@@ -56,8 +61,9 @@ class Client(threading.Thread):
                 self.turn(turn)
         self.cluster.close()
 
+    @abstractmethod
     def turn(self, turn: int) -> None:
-        raise NotImplementedError
+        """One thing that a client does. Raises what the cluster answers, once it is written down."""
 
     def ask(self, function: str, argument: object, act: Any) -> Any:
         self.paper.write(self.number, "invoke", function, argument)
@@ -108,7 +114,8 @@ class LockClient(Client):
         had_ns = time.monotonic_ns()
         try:
             self.ask("write", [token, self.number], lambda: resource.take(token))
-            time.sleep(self.chance.uniform(0, HOLDS_SECONDS_MAX))
+            is_long = self.chance.random() < HOLDS_LONG_SHARE
+            time.sleep(HOLDS_LONG_SECONDS if is_long else self.chance.uniform(0, HOLDS_SECONDS_MAX))
             self.ask("release", token, lambda: self._release(lock))
         except CoordError:
             self._losses += 1
@@ -122,21 +129,27 @@ class LockClient(Client):
 
 
 class Resource:
-    """Takes no write with a token below one that it has seen; one for all clients of this process."""
+    """Takes no write with a token below one that it has seen; a file, for the clients of all processes."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._highest = 0
+    def __init__(self, path: str) -> None:
+        self._path = path
 
     def take(self, token: int) -> bool:
-        with self._lock:
-            is_taken = token >= self._highest
-            self._highest = max(token, self._highest)
-            return is_taken
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            highest = int(os.pread(descriptor, 32, 0) or b"0")
+            if token >= highest:
+                os.pwrite(descriptor, b"%d" % token, 0)
+            return token >= highest
+        finally:
+            os.close(descriptor)
 
 
 KINDS: dict[str, type[Client]] = {"kv": KvClient, "lock": LockClient}
-NONE = "none"
+KEEPER = "keeper"
+ENDED = b"ended"  # what a keeper is told by a run that came to its end
+ALIVE = "alive.lock"  # in the run's folder: shared by its loads while they run
 
 
 def clean(endpoints: list[str], prefix: str) -> None:
@@ -149,13 +162,27 @@ def clean(endpoints: list[str], prefix: str) -> None:
             return
 
 
+def keep(endpoints: list[str], prefix: str, folder: str) -> int:
+    is_ended = sys.stdin.buffer.read() == ENDED
+    alive = os.open(os.path.join(folder, ALIVE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_EX)  # until no client reads any more what is removed here
+    clean(endpoints, prefix)
+    if not is_ended:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
 def main(argv: list[str]) -> int:
-    kind, endpoints_text, prefix, folder, clients, seed = argv
+    kind, endpoints_text, prefix, folder, numbers, seed = argv
     endpoints = endpoints_text.split(",")
+    if kind == KEEPER:
+        return keep(endpoints, prefix, folder)
+    alive = os.open(os.path.join(folder, ALIVE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_SH)
     is_over = threading.Event()
     paper = Paper(os.path.join(folder, f"{kind}.events.jsonl"))
-    resource = Resource()
-    threads = [KINDS[kind](number, endpoints, prefix, paper, int(seed), is_over) for number in range(1, int(clients) + 1)]
+    resource = Resource(os.path.join(folder, "resource"))
+    threads = [KINDS[kind](int(number), endpoints, prefix, paper, int(seed), is_over) for number in numbers.split(",")]
     for thread in threads:
         if isinstance(thread, LockClient):
             thread.resource = resource
@@ -164,7 +191,6 @@ def main(argv: list[str]) -> int:
     is_over.set()
     for thread in threads:
         thread.join()
-    clean(endpoints, prefix[: prefix.index("/", prefix.index("/") + 1) + 1])  # of the whole run: what probes put, too
     return 0
 
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from coordctl.chaos.faults import FAULTS, trouble_with_by
+from coordctl.chaos.faults import FAULTS, HOLDERS, trouble_with_by
 from coordctl.chaos.grammar import LASTS_MS_MAX, SECTIONS, TOP, Field
 from coordctl.chaos.lined import Fields, Mistake, Node, NotYaml, Rows, Text, parse_lined
 from coordctl.chaos.targets import Target
@@ -241,6 +241,9 @@ class _Reading:
                 self.wrong(entry.line_of("during"), f"during: there is no row {goal.during}: rows go from 1 to {len(found.rows)}")
             if goal.see == "lock-moved" and "lock" not in [load.do for load in found.load]:
                 self.wrong(entry.line, "lock-moved: no load takes a lock: add - {do: lock} to load")
+        for row in found.rows:
+            if row.do in HOLDERS and (row.to.text != "lock" or "lock" not in [load.do for load in found.load]):
+                self.wrong(row.line, f"{row.do} hits the client that holds the lock: say to: lock, and add - {{do: lock}} to load")
         for number, (load, entry) in enumerate(zip(found.load, entries["load"], strict=True)):
             if load.do in [one.do for one in found.load[:number]]:
                 self.wrong(entry.line, f"load: {load.do} is given twice: raise clients instead")

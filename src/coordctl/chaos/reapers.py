@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
         return 0  # another one was faster
     reaper = Reaper(ledger, name)
     watched = 0.0
-    while True:
+    while os.path.isdir(ledger.folder):  # else the cluster was purged, or taken away by hand
         try:
             has_more = reaper.turn()
             if not has_more:
@@ -116,11 +116,12 @@ def main(argv: list[str]) -> int:
             os.write(2, f"{error.sentence}\n".encode())  # into reapers.log
             time.sleep(AGAIN_SECONDS)
         except FileNotFoundError:
-            return 0  # the cluster was purged
+            continue
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         time.sleep(POLL_SECONDS)
+    return 0
 
 
 def _own(lock: int) -> bool:

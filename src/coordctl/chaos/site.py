@@ -5,13 +5,14 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from coordctl.chaos import links, lives, reapers, undo
-from coordctl.chaos.faults import FAULTS
+from coordctl.chaos import ceilings, demoting, links, lives, reapers, undo, words
+from coordctl.chaos.faults import DEMOTE, FAULTS, FDS
 from coordctl.chaos.ledger import Entry, Ledger
-from coordctl.local import processes
+from coordctl.chaos.words import Word
+from coordctl.local import fleet, processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordnode.client.clock import now_ms
@@ -27,6 +28,7 @@ class Wanted(NamedTuple):
     for_ms: int
     owner: str
     reason: str
+    clients: tuple[tuple[str, int, str], ...] = ()  # of a run: (what to call it, pid, its mark)
 
 
 class Site(Protocol):
@@ -52,6 +54,12 @@ class Site(Protocol):
     def notes(self, last: int) -> list[dict[str, Any]]:
         """What was begun and healed lately."""
 
+    def log_ends(self) -> dict[str, int]:
+        """How long each member's log is now."""
+
+    def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+        """What no fault excuses."""
+
 
 class LocalSite:
     def __init__(self, cluster: LocalCluster) -> None:
@@ -63,6 +71,7 @@ class LocalSite:
             reapers.ensure(self._ledger)  # neither leaves while we have the lock
             entries = [self._entry(wanted, name) for name in wanted.members]
             entries += [self._on_links(wanted)] if wanted.links else []
+            entries += [_entry(wanted, name, pid, mark) for name, pid, mark in wanted.clients]
             for entry in entries:
                 self._ledger.add(entry)
         for entry in entries:
@@ -75,13 +84,16 @@ class LocalSite:
         return entries
 
     def _entry(self, wanted: Wanted, name: str) -> Entry:
-        member = next(one for one in self._cluster.members if one.name == name)
+        member = lives.member_of(self._cluster.folder, name)  # as it is now: it may have been started anew since
+        assert member is not None
         if not processes.is_running(member.pid, member.started):
             raise Failed(f"{name} does not run, so there is nothing to break: start it with `coordctl up`")
         trouble = self._lacks_seam(wanted.fault, [member])
         if trouble:
             raise Failed(trouble)
-        return _entry(wanted, name, member.pid, member.started)
+        undo_by = ceilings.before(member.pid) if wanted.fault == FDS else ""
+        undo_by = demoting.before(self._cluster, name) if wanted.fault == DEMOTE else undo_by
+        return _entry(wanted, name, member.pid, member.started, undo_by)
 
     def _on_links(self, wanted: Wanted) -> Entry:
         trouble = self.lacks(wanted.fault)
@@ -119,11 +131,20 @@ class LocalSite:
     def notes(self, last: int) -> list[dict[str, Any]]:
         return self._ledger.notes(last)
 
+    def log_ends(self) -> dict[str, int]:
+        return words.where_they_end(self._logs())
+
+    def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+        return words.since(self._logs(), ends)
+
+    def _logs(self) -> dict[str, str]:
+        return {member.name: fleet.log_path(self._cluster, member) for member in self._cluster.members}
+
     def reapers(self) -> int:
         return sum(reapers.is_there(self._ledger, name) for name in reapers.NAMES) if os.path.isdir(self._ledger.folder) else 0
 
 
-def _entry(wanted: Wanted, member: str, pid: int, mark: str) -> Entry:
+def _entry(wanted: Wanted, member: str, pid: int, mark: str, undo_by: str = "") -> Entry:
     unix_ms = time.time_ns() // 1_000_000
     return Entry(
         id=os.urandom(4).hex(),
@@ -136,6 +157,7 @@ def _entry(wanted: Wanted, member: str, pid: int, mark: str) -> Entry:
         links=[] if member else list(wanted.links),
         owner=wanted.owner,
         reason=wanted.reason,
+        undo=undo_by,
         began_unix_ms=unix_ms,
         until_unix_ms=unix_ms + wanted.for_ms,
         boot=boot_mark(),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from coordctl.chaos import filling, links, lives, seams, signals
-from coordctl.chaos.faults import CLOCK, DISK, FAULTS, FILL_DISK, NETWORK, PROCESS
+from coordctl.chaos import ceilings, clients, demoting, filling, hogs, links, lives, seams, signals
+from coordctl.chaos.faults import CLIENTS, CLOCK, CLUSTER, DEMOTE, DISK, FAULTS, FDS, FILL_DISK, HERD, HOST, NETWORK, PROCESS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordnode.errors import CoordError
 
@@ -28,8 +28,16 @@ class Mechanism(Protocol):
         """The cluster is being stopped, and whoever calls has the ledger's lock: nothing stays, and nothing is started."""
 
 
-BY_KIND: dict[str, Mechanism] = {PROCESS: signals, NETWORK: links, DISK: seams, CLOCK: seams}
-BY_FAULT: dict[str, Mechanism] = {FILL_DISK: filling}
+BY_KIND: dict[str, Mechanism] = {
+    PROCESS: signals,
+    NETWORK: links,
+    DISK: seams,
+    CLOCK: seams,
+    HOST: hogs,
+    CLUSTER: hogs,
+    CLIENTS: clients,
+}
+BY_FAULT: dict[str, Mechanism] = {FILL_DISK: filling, FDS: ceilings, DEMOTE: demoting, HERD: hogs}
 
 
 def _mechanism(entry: Entry) -> Mechanism:

@@ -35,6 +35,10 @@ def bytes_each_second(text: str) -> int:
     raise ValueError("give bytes in each second, such as 64KiB/s; for none at all, use do: cut")
 
 
+def size_bytes(text: str) -> int:
+    return _united(text, BYTES, "256MiB")
+
+
 def percent(text: str) -> float:
     match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%", text)
     if match is None or float(match[1]) > 100:
@@ -93,6 +97,7 @@ DURATION = _text(duration_ms, r"[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)")
 SIGNED_DURATION = _text(signed_duration_ms, r"-?[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)")
 SIGNED_PERCENT = _text(signed_percent, r"-?[0-9]{1,3}(\.[0-9]{1,3})?%")
 PERCENT = _text(percent, r"[0-9]{1,3}(\.[0-9]{1,3})?%")
+SIZE = _text(size_bytes, r"[0-9]{1,9}(\.[0-9]{1,3})?(B|KiB|MiB|GiB)")
 SENTENCE = _text(sentence)
 URL = _text(url, r"https?://\S+")
 

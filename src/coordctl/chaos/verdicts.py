@@ -12,7 +12,7 @@ LEADER_SECONDS = 1.0  # behind a row's end: what it caused is still its doing
 
 
 class Verdict(NamedTuple):
-    kind: str  # revert, check, probe, expect, goal, fault, start
+    kind: str  # revert, check, log, probe, expect, goal, fault, load, start
     name: str
     code: int
     sentence: str
@@ -33,6 +33,7 @@ class Seen(NamedTuple):
     at_ms: int
     leader: str  # "": nobody leads
     term: int
+    installed: tuple[str, ...] = ()  # members whose log now begins behind what they had a look ago
 
 
 class Done(NamedTuple):
@@ -77,6 +78,8 @@ def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[in
     before = [one for one in seen if one.at_ms < row.began_ms][-1:]
     if see == "leaderless":
         return any(not one.leader for one in inside)
+    if see == "snapshot-installed":
+        return any(one.installed for one in inside)
     if see == "leader-changed":
         return len({one.term for one in [*before, *inside] if one.leader}) > 1
     return len([token for at_ms, token in tokens if row.began_ms <= at_ms <= end_ms]) > 1

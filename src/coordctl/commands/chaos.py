@@ -7,7 +7,7 @@ import msgspec
 
 from coordctl.chaos import grammar
 from coordctl.chaos.values import shown_ms
-from coordctl.commands import options
+from coordctl.commands import chaos_page, options
 from coordctl.commands.units import DURATION
 from coordctl.local.clusters import chosen_local
 from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
@@ -205,6 +205,7 @@ RUN_EXITS = (
 @click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
 @click.option("--reason", default="", metavar="TEXT", help="Written down with each fault.")
 @click.option("--junit", "junit_path", metavar="FILE", default="", help="The verdicts, for pipelines.")
+@click.option("--html", "page", metavar="FILE", default="", help="The report as one HTML file, too.")
 @click.option("--keep", metavar="DIR", default="", help="Keep the histories there, also when all is green.")
 @options.cluster
 @options.quiet
@@ -217,6 +218,7 @@ def run_command(
     accept: str | None,
     reason: str,
     junit_path: str,
+    page: str,
     keep: str,
     cluster: str,
     quiet: bool,
@@ -234,7 +236,7 @@ def run_command(
         return _simulate(playbook, seeds, output)
     if accept and not reason:
         raise BadRequest(f"--accept {accept} needs --reason: it is written down with it")
-    asked = chaos_run.Asked(accept or "", reason, keep)
+    asked = chaos_run.Asked(accept or "", reason, keep, playbook)
     try:
         done = chaos_run.run(chosen_local(cluster), playbooks.load(playbook), asked, _ignore if output == "json" or quiet else _progress)
     except chaos_faults.BeyondQuorum as error:
@@ -244,6 +246,9 @@ def run_command(
         cases = [(f"{one.kind} {one.name}".strip(), one.exit_code in (1, 2, 5), one.exit_code == 3, one.sentence) for one in done.verdicts]
         with open(junit_path, "w", encoding="utf-8") as file:
             file.write(junit(f"chaos {done.playbook}", done.elapsed_ms / 1000, cases))
+    if page:
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(chaos_page.page(done))
     if output == "json":
         screen.json_line(done)
     else:

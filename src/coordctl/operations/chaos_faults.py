@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, FILL_DISK, trouble_with_by
+from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, trouble_with_by
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
@@ -100,6 +100,8 @@ def check(asked: Asked) -> None:
         raise BadRequest(f"{asked.to}: {error}") from None
     if not fault.hits_links and target.arrow:
         raise BadRequest(f"{asked.fault} hits members, not links: leave out the arrow")
+    if asked.fault in HOLDERS:
+        raise BadRequest(f"{asked.fault} hits a client of a run: write it into a playbook whose load takes a lock, and run that")
     by = trouble_with_by(asked.fault, asked.by)
     if by:
         raise BadRequest(f"--by {asked.by or 'nothing'}: {by}")

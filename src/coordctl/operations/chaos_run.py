@@ -4,47 +4,50 @@ import fcntl
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from coordctl.chaos import verdicts
+from coordctl.chaos.clients import KILL_HOLDER
+from coordctl.chaos.faults import HOLDERS
 from coordctl.chaos.ledger import Entry, Ledger
-from coordctl.chaos.load import NONE
-from coordctl.chaos.playbook import Load, Playbook, Probe, Row
+from coordctl.chaos.pace import by_second
+from coordctl.chaos.playbook import Playbook, Probe, Row
+from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
 from coordctl.local.clusters import LocalCluster
 from coordctl.operations import chaos_faults, status, statuses, waiting
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
+from coordctl.operations.chaos_loads import Loads
+from coordctl.operations.chaos_probes import act_of
 from coordctl.operations.check import check
 from coordctl.operations.interrupts import Interrupts
-from coordctl.results.chaos import ChaosRun, ChaosRunRow, ChaosTold, ChaosVerdict
+from coordctl.results.chaos import ChaosLeader, ChaosRun, ChaosRunRow, ChaosSecond, ChaosSkipped, ChaosTold, ChaosVerdict
 from coordnode.client.identity import who
-from coordnode.client.sync import connect
 from coordnode.errors import CoordError
 
 ASK_SECONDS = 0.5
 LOOK_SECONDS = 0.1
 HEAL_SECONDS_MAX = 40.0  # behind the deadline of the last fault: a member's start included
-END_SECONDS_MAX = 30.0  # for a load to finish what it has begun
 CHECK_SECONDS, CHECK_BYTES = 120.0, 1 << 30
 INTERRUPTED = 130
+SCHEDULE = "schedule.yaml"
+HOLDER_SECONDS_MAX, HOLDER_LOOK_SECONDS = 20.0, 0.01
 
 
 class Asked(NamedTuple):
     accept: str
     reason: str
     keep: str  # where histories are kept; "": they are, when something is not green
+    called: str = ""  # the playbook, as it was named; "": by its own name
 
 
 class _Stop(Exception):
@@ -92,17 +95,20 @@ class _Run:
         self._addresses = [member.address for member in cluster.members]
         self._chance = Random(playbook.seed)
         self._began = time.monotonic()
+        self._began_unix_ms = time.time_ns() // 1_000_000
         self._folder = tempfile.mkdtemp(prefix="chaos-run-")
         self._prefix = f"_chaos/{os.path.basename(self._folder)}/"
-        self._loads: list[tuple[Load, subprocess.Popen[bytes]]] = []
+        self._loads = Loads(self._folder, self._addresses, self._prefix, playbook.seed)
         self._is_over = threading.Event()
         self._seen: list[Seen] = []
         self._tries: dict[int, list[Try]] = {number: [] for number in range(len(playbook.probes))}
         self._entries: list[Entry] = []  # of faults that this run began
         self._rows: list[ChaosRunRow] = []
         self._done: list[Done] = []
+        self._carried: list[Carried] = []
         self._verdicts: list[Verdict] = []
         self._told: list[ChaosTold] = []
+        self._log_ends: dict[str, int] = {}
 
     def _ms(self) -> int:
         return round((time.monotonic() - self._began) * 1000)
@@ -115,8 +121,9 @@ class _Run:
         threads: list[threading.Thread] = []
         try:
             self._check_start()
-            for load in self._playbook.load or (Load(NONE, 0),):
-                self._start_load(load)
+            self._log_ends = self._site.log_ends()
+            self._loads.start(self._playbook.load)
+            self._began = time.monotonic()  # of the timetable: everybody works
             threads = [threading.Thread(target=self._watch)]
             threads += [threading.Thread(target=self._probe, args=(number, one)) for number, one in enumerate(self._playbook.probes)]
             for thread in threads:
@@ -131,7 +138,8 @@ class _Run:
             self._is_over.set()
             for thread in threads:
                 thread.join()
-            self._end_loads()
+            ended = [Verdict("load", kind, verdicts.INCONCLUSIVE, f"it ended by itself: {words}") for kind, words in self._loads.end()]
+            self._verdicts += ended
         if self._done or self._rows:
             self._judge()
         return self._result()
@@ -154,33 +162,16 @@ class _Run:
         if trouble:
             raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, trouble))
 
-    def _start_load(self, load: Load) -> None:
-        words = [
-            load.do,
-            ",".join(self._addresses),
-            self._prefix + f"{load.do}/",
-            self._folder,
-            str(load.clients),
-            str(self._playbook.seed),
-        ]
-        environment = dict(os.environ)
-        with open(os.path.join(self._folder, "load.log"), "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "coordctl.chaos.load", *words],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
-        self._loads.append((load, process))
-
     # --- meanwhile -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
+        had: dict[str, int] = {}  # the newest entry that each was seen to have
         while not self._is_over.wait(LOOK_SECONDS):
             facts = ClusterFacts(statuses.ask(self._cluster.endpoints(), ASK_SECONDS))
-            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term))
+            logs = {one.shown_name: one.status for one in facts.answered if one.status is not None}
+            installed = [name for name, log in logs.items() if log["first_index"] - 1 > had.get(name, log["last_index"])]
+            had |= {name: log["last_index"] for name, log in logs.items()}
+            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, tuple(installed)))
 
     def _last_row_ends_ms(self) -> int:
         return max(row.end_ms for row in self._playbook.rows)
@@ -191,7 +182,7 @@ class _Run:
         return probe.when == "throughout" or at_ms >= self._last_row_ends_ms()
 
     def _probe(self, number: int, probe: Probe) -> None:
-        act = _act(probe, self._addresses, self._prefix)
+        act = act_of(probe, self._addresses, self._prefix)
         try:
             while not self._is_over.wait(probe.every_ms / 1000):
                 at_ms = self._ms()
@@ -213,6 +204,9 @@ class _Run:
             raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, "interrupted"))
 
     def _inject(self, row: Row) -> None:
+        if row.do in HOLDERS:
+            self._hit_holder(row)
+            return
         scene = Scene(self._cluster)
         try:
             hit = scene.hit_by(row.do, row.to, self._chance)
@@ -224,12 +218,42 @@ class _Run:
             sentence = f"{row.do} {hit.text}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
         began_ms = self._ms()
-        reason = self._asked.reason or f"playbook {self._playbook.name}, row {row.number}"
-        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, hit.members, hit.links, row.for_ms, who(), reason))
+        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, hit.members, hit.links, row.for_ms, who(), self._reason(row)))
+        self._carried.append(Carried(row.number, began_ms, hit.members, hit.links))
+        self._has_done(row, began_ms, hit.text, entries)
+
+    def _reason(self, row: Row) -> str:
+        return self._asked.reason or f"playbook {self._playbook.name}, row {row.number}"
+
+    def _hit_holder(self, row: Row) -> None:
+        """Between seeing who holds the lock and stopping it, it may have given it back: then another one is tried."""
+        until = time.monotonic() + HOLDER_SECONDS_MAX
+        while time.monotonic() < until:
+            holder = self._loads.holder()
+            if holder is None:
+                self._interrupts.wait(HOLDER_LOOK_SECONDS)
+                continue
+            began_ms = self._ms()
+            name = f"client {holder.client}"
+            wanted = Wanted(row.do, row.to.text, "", (), (), row.for_ms, who(), self._reason(row), ((name, holder.pid, holder.mark),))
+            entries = self._site.inject(wanted)
+            still = self._loads.holder()
+            if row.do == KILL_HOLDER:
+                self._loads.note_killed(holder)
+            if row.do == KILL_HOLDER or (still is not None and still.token == holder.token):
+                self._carried.append(Carried(row.number, began_ms, (), ()))
+                self._has_done(row, began_ms, name, entries)
+                return
+            self._site.heal(entries)
+        sentence = f"nobody was met with the lock in its hands in {HOLDER_SECONDS_MAX:g} s"
+        raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
+
+    def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry]) -> None:
         self._entries += entries
         self._done.append(Done(row.number, began_ms, began_ms + row.for_ms))
-        self._rows.append(ChaosRunRow(row=row.number, do=row.do, hit=hit.text, began_ms=began_ms, verified=chaos_faults.seen_of(entries)))
-        self._say(f"{row.do} {hit.text} for {row.for_ms / 1000:g} s; verified: {chaos_faults.seen_of(entries)}")
+        verified = chaos_faults.seen_of(entries)
+        self._rows.append(ChaosRunRow(row=row.number, do=row.do, hit=hit, began_ms=began_ms, for_ms=row.for_ms, verified=verified))
+        self._say(f"{row.do} {hit} for {row.for_ms / 1000:g} s; verified: {verified}")
 
     # --- afterwards ------------------------------------------------------------------------------------------------
 
@@ -251,18 +275,6 @@ class _Run:
         elif self._entries:
             self._say("all faults are over")
 
-    def _end_loads(self) -> None:
-        for load, process in self._loads:
-            try:
-                process.communicate(timeout=END_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.returncode and process.returncode != -signal.SIGKILL:
-                log = Path(self._folder, "load.log").read_text(errors="replace").strip().splitlines()
-                words = log[-1] if log else f"code {process.returncode}"
-                self._verdicts.append(Verdict("load", load.do, verdicts.INCONCLUSIVE, f"it ended by itself: {words}"))
-
     def _judge(self) -> None:
         for one in self._playbook.expect:
             found = waiting.wait(one.that, self._cluster.endpoints(), one.within_ms / 1000)
@@ -271,6 +283,8 @@ class _Run:
         tokens = self._tokens()
         self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
         self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, tokens) for goal in self._playbook.goals]
+        said = self._site.said_since(self._log_ends)
+        self._verdicts += [Verdict("log", one.member, verdicts.BROKEN, f"{one.event}: {one.sentence}") for one in said]
         for model in self._playbook.checks:
             found_check = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
             code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found_check.outcome, verdicts.INCONCLUSIVE)
@@ -279,34 +293,49 @@ class _Run:
                 code, sentence = verdicts.INCONCLUSIVE, "nobody was answered anything: there is nothing to judge"
             self._verdicts.append(Verdict("check", model, code, f"{found_check.operations} operations; {sentence}"))
 
-    def _events(self, kind: str) -> list[dict[str, object]]:
-        found = []
-        with suppress(FileNotFoundError), open(os.path.join(self._folder, f"{kind}.events.jsonl"), encoding="utf-8") as file:
-            for line in file:
-                with suppress(ValueError):  # the last line of a load that was killed
-                    found.append(json.loads(line))
-        return found
-
     def _history(self, model: str) -> Path:
         """In order of time; of two at one time the question comes first."""
-        events = sorted(self._events(model), key=lambda event: (event["time"], event["type"] != "invoke"))
+        events = sorted(self._loads.events(model), key=lambda event: (event["time"], event["type"] != "invoke"))
         path = Path(self._folder, f"{model}.jsonl")
         path.write_text("".join(json.dumps(event) + "\n" for event in events))
         return path
 
     def _tokens(self) -> list[tuple[int, int]]:
-        granted = [event for event in self._events("lock") if (event["type"], event["f"]) == ("ok", "acquire")]
+        granted = [event for event in self._loads.events("lock") if (event["type"], event["f"]) == ("ok", "acquire")]
         return [(round((int(str(one["time"])) / 1e9 - self._began) * 1000), int(str(one["value"]))) for one in granted]
 
+    def _leaders(self) -> list[ChaosLeader]:
+        found: list[ChaosLeader] = []
+        for one in self._seen:
+            if not found or (one.leader, one.term if one.leader else 0) != (found[-1].leader, found[-1].term):
+                found.append(ChaosLeader(at_ms=one.at_ms, leader=one.leader, term=one.term if one.leader else 0))
+        return found
+
+    def _skipped(self) -> list[ChaosSkipped]:
+        done = [row.row for row in self._rows]
+        why = next((one.sentence for one in self._verdicts if one.kind in ("start", "fault")), "the run ended before its time")
+        return [ChaosSkipped(row=f"{row.number}: {row.do} {row.to.text}", why=why) for row in self._playbook.rows if row.number not in done]
+
+    def _again(self, kept: str) -> list[str]:
+        name = self._asked.called or self._playbook.name
+        accept = f" --accept {self._asked.accept} --reason '{self._asked.reason}'" if self._asked.accept else ""
+        found = [f"coordctl chaos run {name} -c {self._cluster.name}{accept}"]
+        if kept:
+            found += [f"coordctl check {os.path.join(kept, model)}.jsonl --model {model}" for model in self._playbook.checks]
+            found.append(f"coordctl chaos run {os.path.join(kept, SCHEDULE)} --simulate --seeds 0-99")
+        return found
+
     def _result(self) -> ChaosRun:
+        playbook = self._playbook
         code = verdicts.worst(self._verdicts)
         outcome = verdicts.WORDS[code]
         if self._interrupts.is_asked and code not in (verdicts.NOT_REVERTED, verdicts.BROKEN):
             code, outcome = INTERRUPTED, "interrupted"
+        events = [event for load in playbook.load for event in self._loads.events(load.do)]
+        pace = [ChaosSecond(**second._asdict()) for second in by_second(events, round(self._began * 1e9))]
         kept = self._keep() if code or self._asked.keep else ""
         if not kept:
             shutil.rmtree(self._folder, ignore_errors=True)
-        playbook = self._playbook
         return ChaosRun(
             outcome=outcome,
             exit_code=code,
@@ -320,83 +349,21 @@ class _Run:
                 for one in sorted(self._verdicts, key=lambda one: verdicts.WORST_FIRST.index(one.code))
             ],
             told=self._told,
+            leaders=self._leaders(),
+            pace=pace,
+            skipped=self._skipped(),
+            again=self._again(kept),
+            began_unix_ms=self._began_unix_ms,
             kept=kept,
             elapsed_ms=self._ms(),
         )
 
     def _keep(self) -> str:
+        if self._carried:
+            Path(self._folder, SCHEDULE).write_text(schedule(self._playbook, self._carried))
         if not self._asked.keep:
             return self._folder
         target = os.path.abspath(self._asked.keep)
         shutil.copytree(self._folder, target, dirs_exist_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         return target
-
-
-# --- what probes do --------------------------------------------------------------------------------------------------
-
-
-class _Ask:
-    def __init__(self, probe: Probe, addresses: list[str], prefix: str) -> None:
-        self._cluster = connect(addresses, identity="chaos probe", timeout=probe.within_ms / 1000)
-        self._key = f"{prefix}probe"
-        self._writes = probe.what == ("write",)
-
-    def attempt(self) -> str:
-        try:
-            if self._writes:
-                self._cluster.kv.put(self._key, b"probe", request_id=os.urandom(12).hex())  # so that it follows a new leader
-            else:
-                self._cluster.kv.get(self._key)
-        except CoordError as error:
-            return error.sentence
-        return ""
-
-    def close(self) -> None:
-        with suppress(CoordError):
-            if self._writes:
-                self._cluster.kv.delete(self._key)
-        self._cluster.close()
-
-
-class _Http:
-    def __init__(self, probe: Probe) -> None:
-        self._url = probe.what[0]
-        self._seconds = probe.within_ms / 1000
-
-    def attempt(self) -> str:
-        from urllib.error import URLError
-        from urllib.request import urlopen
-
-        try:
-            with urlopen(self._url, timeout=self._seconds):  # raises from 400 on
-                return ""
-        except (URLError, OSError, ValueError) as error:
-            return f"{self._url}: {error}"
-
-    def close(self) -> None:
-        pass
-
-
-class _Command:
-    def __init__(self, probe: Probe) -> None:
-        self._argv = list(probe.what)
-        self._seconds = probe.within_ms / 1000
-
-    def attempt(self) -> str:
-        try:
-            done = subprocess.run(self._argv, capture_output=True, timeout=self._seconds, check=False, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            return f"{self._argv[0]} took longer than {self._seconds:g} s"
-        except OSError as error:
-            return f"{self._argv[0]}: {error.strerror}"
-        return f"{self._argv[0]} ended with {done.returncode}" if done.returncode else ""
-
-    def close(self) -> None:
-        pass
-
-
-def _act(probe: Probe, addresses: list[str], prefix: str) -> _Ask | _Http | _Command:
-    if probe.kind == "ask":
-        return _Ask(probe, addresses, prefix)
-    return _Http(probe) if probe.kind == "http" else _Command(probe)

@@ -68,6 +68,23 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    name: str
+    tone: str
+    points: Sequence[tuple[int, float]]  # (at_ms, how much), in order of time
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """How much there was when; all against the largest of them."""
+
+    unit: str
+    from_ms: int
+    to_ms: int
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     heading: str
     blocks: Sequence["Block"]
@@ -75,7 +92,7 @@ class Section:
     is_folded: bool = False  # opened by whoever wants it
 
 
-Block = Facts | Text | Lines | Table | Lanes | Section
+Block = Facts | Text | Lines | Table | Lanes | Curves | Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,8 @@ def _block(block: Block, level: int) -> str:
             return _table(block)
         case Lanes():
             return _lanes(block)
+        case Curves():
+            return _curves(block)
         case Section(heading, blocks, badge, is_folded):
             inside = "".join(_block(one, level + 1) for one in blocks)
             title = f"{escape(heading)} {_badge(badge)}"
@@ -160,6 +179,25 @@ def _lanes(lanes: Lanes) -> str:
     return f'<div class="lanes">\n{rows}<div class="lane"><b></b><div class="ends">{start}{end}</div></div>\n</div>\n'
 
 
+WIDTH, HEIGHT = 1_000, 120  # of a drawing, in its own measure
+
+
+def _curves(curves: Curves) -> str:
+    top = max((much for curve in curves.curves for _, much in curve.points), default=0.0) or 1.0
+    whole = max(1, curves.to_ms - curves.from_ms)
+
+    def drawn(curve: Curve) -> str:
+        points = " ".join(
+            f"{WIDTH * (at_ms - curves.from_ms) / whole:.1f},{HEIGHT - (HEIGHT - 4) * much / top - 2:.1f}" for at_ms, much in curve.points
+        )
+        return f'<polyline class="{curve.tone}" points="{points}"><title>{escape(curve.name)}</title></polyline>'
+
+    names = "".join(f'<span class="{curve.tone}">{escape(curve.name)}</span>' for curve in curves.curves)
+    unit = f" {escape(curves.unit)}" if curves.unit else ""
+    drawing = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img">{"".join(map(drawn, curves.curves))}</svg>'
+    return f'<figure class="curves">{drawing}<figcaption>{names}<span>top: {top:,.0f}{unit}</span></figcaption></figure>\n'
+
+
 STYLE = """\
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6678; --line: #d9dee7; --paper: #fff; --sheet: #f5f7fa;
   --good: #1d7a46; --warn: #9a6200; --bad: #b3261e; --calm: #47566b; }
@@ -192,6 +230,11 @@ th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); vertical-a
 .mark { position: absolute; top: 0; bottom: 0; min-width: 4px; border-radius: 2px; opacity: .85; background: var(--calm); }
 .mark.good { background: var(--good); } .mark.warn { background: var(--warn); } .mark.bad { background: var(--bad); }
 .ends { flex: 1; display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; }
+.curves { margin: .6rem 0; } .curves svg { width: 100%; height: 7rem; background: var(--sheet); border-radius: 4px; }
+.curves polyline { fill: none; stroke: var(--calm); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.curves polyline.good { stroke: var(--good); } .curves polyline.warn { stroke: var(--warn); } .curves polyline.bad { stroke: var(--bad); }
+.curves figcaption { display: flex; gap: 1.2rem; font-size: .8rem; color: var(--soft); }
+.curves .good { color: var(--good); } .curves .warn { color: var(--warn); } .curves .bad { color: var(--bad); }
 footer { margin: 2rem 0 0; color: var(--soft); font-size: .85rem; }
 @media (max-width: 40rem) { body { padding: .8rem; } .lane > b { flex-basis: 3.5rem; } thead { display: none; }
   tr { display: block; padding: .4rem 0; border-bottom: 1px solid var(--line); } td, td.number { display: flex; gap: .6rem; border: 0;

@@ -143,15 +143,40 @@ class ChaosRunRow(msgspec.Struct, frozen=True, kw_only=True):
     do: str
     hit: str  # members, or links
     began_ms: int
+    for_ms: int
     verified: str
 
 
 class ChaosVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    kind: str  # revert, check, probe, expect, goal, fault, load, start
+    kind: str  # revert, check, log, probe, expect, goal, fault, load, start
     name: str
     outcome: str  # green, deviated, promise broken, inconclusive, not reverted
     exit_code: int
     sentence: str
+
+
+class ChaosLeader(msgspec.Struct, frozen=True, kw_only=True):
+    """From then on, until the next."""
+
+    at_ms: int
+    leader: str  # "": nobody
+    term: int
+
+
+class ChaosSecond(msgspec.Struct, frozen=True, kw_only=True):
+    """How the clients were answered in it."""
+
+    at_ms: int
+    answered: int
+    refused: int  # surely did not happen
+    unknown: int  # may have happened
+    median_ms: float
+    slowest_ms: float
+
+
+class ChaosSkipped(msgspec.Struct, frozen=True, kw_only=True):
+    row: str
+    why: str
 
 
 class ChaosRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +190,12 @@ class ChaosRun(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[ChaosRunRow]
     verdicts: list[ChaosVerdict]  # worst first
     told: list[ChaosTold]
-    kept: str  # folder with the histories; "": all was green, and nothing is kept
+    leaders: list[ChaosLeader]
+    pace: list[ChaosSecond]
+    skipped: list[ChaosSkipped]  # rows that were not carried out
+    again: list[str]  # what to type to do the same once more, and on the simulator
+    began_unix_ms: int
+    kept: str  # folder with the histories, and what was done, as schedule.yaml; "": all was green, and nothing is kept
     elapsed_ms: int
 
 

@@ -45,11 +45,13 @@ def entry(name: str = "aa", fault: str = "pause", for_ms: int = 60_000, pid: int
         (THREE, THREE, ["n1", "n2"], [], 1, True),
         (THREE, ["n1", "n2"], ["n3"], [], 2, False),  # the one that is not well is the one that is hit
         (THREE, ["n1", "n2"], ["n1"], [], 1, True),
-        (THREE, THREE, [], [("n1", "n2")], 2, False),  # n1 and n3, or n2 and n3
+        (THREE, THREE, [], [("n1", "n2")], 3, False),  # n3 reaches both
+        (THREE, THREE, [], [("n1", "n2"), ("n3", "n2")], 2, False),
         (THREE, THREE, [], [("n1", "n2"), ("n2", "n3"), ("n3", "n1")], 1, True),
         (THREE, THREE, ["n3"], [("n2", "n1")], 1, True),
         (FIVE, FIVE, ["n1", "n2"], [], 3, False),
-        (FIVE, FIVE, ["n1"], [("n2", "n3"), ("n3", "n2")], 3, False),
+        (FIVE, FIVE, ["n1"], [("n2", "n3"), ("n3", "n2")], 4, False),  # n4 reaches all that are left
+        (FIVE, FIVE, [], [("n1", "n3"), ("n1", "n4"), ("n2", "n4"), ("n2", "n5"), ("n3", "n5")], 3, False),  # a ring
         (FIVE, FIVE, [], [(a, b) for a in ("n1", "n2") for b in ("n3", "n4", "n5")], 3, False),
         (FIVE, FIVE, ["n5"], [(a, b) for a in ("n1", "n2") for b in ("n3", "n4", "n5")], 2, True),
         (("n1",), ["n1"], [], [], 1, False),
@@ -67,7 +69,7 @@ def test_who_would_be_left(
 def test_the_sum_is_told_with_what_is_broken_already_and_what_is_not_well() -> None:
     found = judge(FIVE, ["n1", "n2", "n3", "n4"], ["n1", "n2"], [], ["pause n1"])
     assert found.sentence == (
-        "2 voters of 5 would be left that serve and hear each other, and a quorum is 3; broken already: pause n1; not well: n5"
+        "2 voters of 5 would be left, a leader and those that it reaches, and a quorum is 3; broken already: pause n1; not well: n5"
     )
 
 

@@ -10,7 +10,7 @@ import yaml
 
 import coordctl.__main__ as coordctl
 from coordctl.chaos import grammar
-from coordctl.chaos.faults import FAULTS
+from coordctl.chaos.faults import FAULTS, FILL_DISK
 from coordctl.chaos.lined import TEXT_BYTES_MAX
 from coordctl.chaos.playbook import Playbook, Refused, parse_playbook
 from coordctl.chaos.targets import Members, parse_target
@@ -33,8 +33,10 @@ def mistakes(text: str | bytes) -> list[tuple[int, str]]:
 # --- those that come with coordctl -------------------------------------------------------------------------------------
 
 
-def test_there_are_eight_and_each_name_is_one_of_them() -> None:
-    assert len(PLAYBOOKS) >= 8
+def test_there_are_more_than_twenty_and_together_they_do_every_fault() -> None:
+    assert len(PLAYBOOKS) > 20
+    done = {row.do for path in PLAYBOOKS for row in parse_playbook(path.stem, path.read_bytes()).rows}
+    assert set(FAULTS) - done == {"delay", FILL_DISK} - done
     assert chaos_playbooks.shipped() == [path.stem for path in PLAYBOOKS]
 
 

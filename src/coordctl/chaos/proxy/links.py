@@ -5,16 +5,24 @@ import random
 import socket
 import struct
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from coordctl.chaos.proxy.stages import STAGES, Stage
 from coordctl.chaos.proxy.toxics import DOWNSTREAM, UPSTREAM, Toxic
 
-if TYPE_CHECKING:
-    from coordctl.chaos.proxy.registry import Proxy
-
 HELD_BYTES_MAX = 1 << 20  # of one direction; then its sender has to wait
 DIAL_SECONDS_MAX = 10.0
+
+
+class Listener(Protocol):
+    """Whose links these are."""
+
+    toxics: list[Toxic]
+    links: dict["Link", None]
+
+    def upstream_place(self) -> tuple[str, int]: ...
+
+    def on_link_over(self, link: "Link") -> None: ...
 
 
 class Direction:
@@ -140,7 +148,7 @@ class Direction:
 
 
 class Link:
-    def __init__(self, proxy: "Proxy", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, proxy: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self.directions = {UPSTREAM: Direction(self, loop), DOWNSTREAM: Direction(self, loop)}
         self._proxy = proxy
         self._loop = loop
@@ -234,7 +242,7 @@ class _Side(asyncio.Protocol):
 class Client(_Side):
     """Who connected to the proxy."""
 
-    def __init__(self, proxy: "Proxy", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, proxy: Listener, loop: asyncio.AbstractEventLoop) -> None:
         link = Link(proxy, loop)
         super().__init__(link.directions[UPSTREAM], link.directions[DOWNSTREAM], link)
 

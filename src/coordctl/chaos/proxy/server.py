@@ -21,6 +21,7 @@ from coordctl.chaos.proxy.toxics import ApiError
 HEAD_BYTES_MAX = 16 * 1024
 BODY_BYTES_MAX = 4 * 1024 * 1024
 IDLE_SECONDS_MAX = 60.0
+LOOK_SECONDS = 1.0  # from one look at its lock's file to the next
 REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 500: "Internal Server Error",
@@ -109,8 +110,8 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _owned(path: str) -> bool:
-    """For as long as this process lives; its pid is written into it."""
+def _owned(path: str) -> int:
+    """For as long as this process lives; its pid is written into it. -1: another one was faster."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     until = time.monotonic() + 2  # somebody may just be looking whether it is held
     while True:
@@ -119,11 +120,18 @@ def _owned(path: str) -> bool:
             break
         except BlockingIOError:
             if time.monotonic() > until:
-                return False
+                return -1
             time.sleep(0.01)
     os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
-    return True
+    return lock
+
+
+def _is_there(path: str, lock: int) -> bool:
+    try:
+        return os.stat(path).st_ino == os.fstat(lock).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def main(argv: list[str]) -> int:
@@ -133,8 +141,9 @@ def main(argv: list[str]) -> int:
         with open(options["--config"], encoding="utf-8") as file:
             configured = json.load(file)
 
-    if "--lock" in options and not _owned(options["--lock"]):
-        return 0  # another one was faster
+    lock = _owned(options["--lock"]) if "--lock" in options else -1
+    if "--lock" in options and lock < 0:
+        return 0
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -143,6 +152,15 @@ def main(argv: list[str]) -> int:
             loop.add_signal_handler(number, is_over.set)
         ready: asyncio.Future[str] = loop.create_future()
         ready.add_done_callback(lambda told: os.write(1, f"listening at {told.result()}\n".encode()))
+
+        def look() -> None:
+            """Whoever took the lock's file away, with its folder, wants nothing of ours to stay."""
+            if not _is_there(options["--lock"], lock):
+                is_over.set()
+            loop.call_later(LOOK_SECONDS, look)
+
+        if lock >= 0:
+            look()
         await serve(options.get("--listen", "127.0.0.1:8474"), configured, is_over, ready)
 
     try:

@@ -1,0 +1,41 @@
+"""Faults of a run's own clients: whoever holds the lock stands still, or is gone."""
+
+import signal
+from collections.abc import Sequence
+from functools import partial
+
+from coordctl.chaos import lives
+from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.local import processes
+
+PAUSE_HOLDER, KILL_HOLDER = "pause-holder", "kill-holder"
+TAKES_SECONDS_MAX = 5.0
+
+
+def seen(entry: Entry) -> str:
+    return "it stands still with the lock in its hands" if entry.fault == PAUSE_HOLDER else "it is gone with the lock in its hands"
+
+
+def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+    for entry in entries:
+        processes.send(entry.pid, entry.mark, signal.SIGSTOP if entry.fault == PAUSE_HOLDER else signal.SIGKILL)
+    return [lives.wait_until(partial(_has_taken, entry), TAKES_SECONDS_MAX, "it runs still") for entry in entries]
+
+
+def _has_taken(entry: Entry) -> bool:
+    if entry.fault == PAUSE_HOLDER:
+        return processes.is_stopped(entry.pid, entry.mark)
+    return not processes.is_running(entry.pid, entry.mark)
+
+
+def cure(ledger: Ledger, entry: Entry) -> None:
+    """Who is gone stays gone: the run has one client less."""
+    processes.send(entry.pid, entry.mark, signal.SIGCONT)
+
+
+def is_cured(ledger: Ledger, entry: Entry) -> bool:
+    return not processes.is_stopped(entry.pid, entry.mark)
+
+
+def drop(ledger: Ledger, entry: Entry) -> None:
+    cure(ledger, entry)

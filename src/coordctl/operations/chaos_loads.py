@@ -1,0 +1,135 @@
+"""The clients of a run: processes of their own, started, found by what they hold, ended; and what they wrote down."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coordctl.chaos.load import ENDED, KEEPER, LOST
+from coordctl.chaos.playbook import Load
+from coordctl.local import processes
+
+END_SECONDS_MAX = 30.0  # for a load to finish what it has begun
+STARTS_SECONDS_MAX = 30.0  # until each has asked for something
+LOSSES_OF_OURS = 999  # behind those that a client learns of itself
+
+
+class Holder(NamedTuple):
+    """The client that has the lock."""
+
+    client: int
+    token: int
+    pid: int
+    mark: str
+
+
+class Loads:
+    def __init__(self, folder: str, addresses: list[str], prefix: str, seed: int) -> None:
+        self._folder = folder
+        self._addresses = addresses
+        self._prefix = prefix
+        self._seed = seed
+        self._running: list[tuple[str, list[int], subprocess.Popen[bytes]]] = []
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._killed: set[int] = set()
+
+    def start(self, loads: tuple[Load, ...]) -> None:
+        """Clients of a lock have a process each: one may stand still while the others go on."""
+        self._keeper = self._begin(KEEPER, self._prefix, "")
+        for load in loads:
+            numbers = list(range(1, load.clients + 1))
+            for part in [[number] for number in numbers] if load.do == "lock" else [numbers]:
+                process = self._begin(load.do, f"{self._prefix}{load.do}/", ",".join(map(str, part)))
+                self._running.append((load.do, part, process))
+        until = time.monotonic() + STARTS_SECONDS_MAX
+        while any(not self._has_begun(kind, numbers) for kind, numbers, process in self._running if process.poll() is None):
+            if time.monotonic() > until:
+                return  # the run shows what comes of it
+            time.sleep(0.05)
+
+    def _has_begun(self, kind: str, numbers: list[int]) -> bool:
+        asked = {event["process"] for event in self.events(kind)}
+        return all(number in asked for number in numbers)
+
+    def _begin(self, kind: str, prefix: str, numbers: str) -> "subprocess.Popen[bytes]":
+        words = [kind, ",".join(self._addresses), prefix, self._folder, numbers, str(self._seed)]
+        with open(os.path.join(self._folder, "load.log"), "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "coordctl.chaos.load", *words],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    # --- what they do ------------------------------------------------------------------------------------------------
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        found = []
+        with suppress(FileNotFoundError), open(os.path.join(self._folder, f"{kind}.events.jsonl"), encoding="utf-8") as file:
+            for line in file:
+                with suppress(ValueError):  # the last line of a load that was killed
+                    found.append(json.loads(line))
+        return found
+
+    def holder(self) -> Holder | None:
+        """Who was granted the lock last and has not begun to give it back; None: nobody."""
+        held: dict[int, int] = {}
+        for event in self.events("lock"):
+            client = int(event["process"])
+            if event["f"] == "acquire" and event["type"] == "ok":
+                held[client] = int(event["value"])
+            elif (event["f"] == "release" and event["type"] == "invoke") or event["f"] == "lost":
+                held.pop(client % LOST if client < LOST else client // LOST, None)
+        held = {client: token for client, token in held.items() if client not in self._killed}
+        if not held:
+            return None
+        client = max(held, key=lambda one: held[one])
+        for kind, numbers, process in self._running:
+            if kind == "lock" and numbers == [client] and process.poll() is None:
+                return Holder(client, held[client], process.pid, processes.started_mark(process.pid))
+        return None
+
+    def note_killed(self, holder: Holder) -> None:
+        """What it cannot write down itself: from now on it does not know that it holds, and nobody else does."""
+        self._killed.add(holder.client)
+        number = LOST * holder.client + LOSSES_OF_OURS
+        with open(os.path.join(self._folder, "lock.events.jsonl"), "a", encoding="utf-8") as file:
+            for kind, value in (("invoke", holder.token), ("info", None)):
+                line = {"process": number, "type": kind, "f": "lost", "value": value, "time": time.monotonic_ns()}
+                file.write(json.dumps(line) + "\n")
+
+    # --- how it ends -------------------------------------------------------------------------------------------------
+
+    def end(self) -> list[tuple[str, str]]:
+        """(which load ended before its time, what it said)"""
+        troubles = []
+        for _, _, process in self._running:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        for kind, numbers, process in self._running:
+            if not _has_ended(process):
+                process.kill()
+                process.wait()
+            elif process.returncode and not set(numbers) <= self._killed:
+                words = Path(self._folder, "load.log").read_text(errors="replace").strip().splitlines()
+                troubles.append((kind, words[-1] if words else f"code {process.returncode}"))
+        if self._keeper is not None:
+            with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+                self._keeper.communicate(ENDED, timeout=END_SECONDS_MAX)
+            self._keeper.kill()
+            self._keeper.wait()
+        return troubles
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        process.wait(END_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
