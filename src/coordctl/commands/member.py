@@ -1,6 +1,5 @@
 """`coordctl member`: ls, add, remove, replace, promote, demote, lead, drain, undrain"""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,8 +10,6 @@ from coordctl.commands.deploy import Progress, check_reason, reason_option
 from coordctl.commands.inventory import inventory_option
 from coordctl.commands.units import DURATION
 from coordctl.inventory import places
-from coordctl.inventory.model import Inventory
-from coordctl.local import clusters
 from coordctl.operations import identities, members
 from coordctl.operations.members import Changed
 from coordctl.report import screen
@@ -73,10 +70,9 @@ def _change_options(command: F) -> F:
 @output
 def ls_command(cluster: str, endpoints: str, timeout_seconds: float, output: str) -> int:
     """Who belongs to the cluster, as its members say, and which hosts of its inventory do not."""
-    name, asked = clusters.choose(endpoints, cluster)
-    inventory = inventory_of(endpoints, cluster)
-    hosts = inventory.hosts if inventory is not None else ()
-    found = members.listed(name, asked, hosts, identities.names(inventory), timeout_seconds)
+    target = members.target(endpoints, cluster)
+    hosts = target.inventory.hosts if target.inventory is not None else ()
+    found = members.listed(target.name, target.endpoints, hosts, identities.names(target.inventory), timeout_seconds)
     if output == "json":
         screen.json_line(found)
         return found.exit_code
@@ -89,14 +85,6 @@ def ls_command(cluster: str, endpoints: str, timeout_seconds: float, output: str
     screen.line(f"can lose: {found.can_lose} more voter{'' if found.can_lose == 1 else 's'}")
     screen.line(f"sources: API {found.sources_answered}/{found.sources_asked}")
     return found.exit_code
-
-
-def inventory_of(endpoints: str, cluster: str) -> Inventory | None:
-    """Of a fleet that is known here; None: of a cluster on this machine, or one that is only named by addresses."""
-    if endpoints or (not cluster and os.environ.get("COORD_ENDPOINTS")):
-        return None
-    found = clusters.chosen_local(cluster)
-    return places.chosen(found.inventory) if found.inventory else None
 
 
 def _table(rows: list[MemberRow]) -> None:
@@ -215,14 +203,11 @@ def _steer(
     output: str,
     accept: str = "",
 ) -> int:
-    from coordctl.operations.steering import Steering, Target  # the client
+    from coordctl.operations.steering import Steering  # the client
 
-    name, asked = clusters.choose(endpoints, cluster)
-    inventory = inventory_of(endpoints, cluster)
-    if inventory is not None:
-        check_reason(inventory, reason)
-    folder = "" if inventory is not None or not name else clusters.chosen_local(cluster).folder
-    target = Target(name or "the cluster", asked, inventory, folder)
+    target = members.target(endpoints, cluster)
+    if target.inventory is not None:
+        check_reason(target.inventory, reason)
     found = work(Steering(target, f"member {verb}", reason, accept, Progress(quiet=quiet, output=output)))
     return _show(kind(cluster=target.name, **found._asdict()), quiet=quiet, output=output)
 

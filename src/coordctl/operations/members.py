@@ -1,14 +1,17 @@
 """Who belongs to a cluster, as its members say, with what an inventory adds; and the requests that change it, until they are seen done."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.sums import Objection
-from coordctl.inventory.model import Host
+from coordctl.inventory import places
+from coordctl.inventory.model import Host, Inventory
+from coordctl.local import clusters
 from coordctl.local.clusters import Endpoint
-from coordctl.operations import statuses
+from coordctl.operations import identities, statuses
 from coordctl.operations.identities import Refused
 from coordctl.results.deploy import Outcome
 from coordctl.results.member import MemberList, MemberRow
@@ -21,6 +24,39 @@ ASK_SECONDS = 2.0
 LEADER_SECONDS = 15.0
 CHANGE_SECONDS = 30.0
 PAUSE_SECONDS = 0.1
+
+
+class Target(NamedTuple):
+    name: str
+    endpoints: list[Endpoint]
+    inventory: Inventory | None  # its members run on hosts, which are locked meanwhile
+    folder: str  # of a cluster of this machine, which is locked meanwhile; "": none
+
+
+def target(endpoints: str, cluster: str) -> Target:
+    """As every command chooses its cluster; and where nothing is known of it here yet, by the inventory that has its name."""
+    if endpoints or (not cluster and os.environ.get("COORD_ENDPOINTS")):
+        return Target("the cluster", clusters.choose(endpoints, cluster)[1], None, "")
+    try:
+        known = clusters.chosen_local(cluster)
+    except (BadRequest, Unreachable):
+        if not cluster and clusters.names():
+            raise  # there are several
+        inventory = places.chosen(cluster)
+        if inventory.tls:
+            from coordctl.operations.certificates import become_operator  # cryptography
+
+            become_operator(inventory)
+        ids = identities.written(inventory)
+        asked = [
+            Endpoint(host.endpoint, 0 if ids is None else ids.members[host.name], host.name) for host in identities.hosts_of(inventory, ids)
+        ]
+        return Target(inventory.name, asked, inventory, "")
+    if known.tls:
+        os.environ.setdefault("COORD_TLS", known.tls)
+    if known.inventory:
+        return Target(known.name, known.endpoints(), places.chosen(known.inventory), "")
+    return Target(known.name, known.endpoints(), None, known.folder)
 
 
 class Objected(Refused):

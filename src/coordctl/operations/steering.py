@@ -6,18 +6,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 from urllib.parse import quote
 
 from coordctl.facts import sums
 from coordctl.facts.members import Drain
 from coordctl.facts.sums import Objection
-from coordctl.inventory.model import Inventory
 from coordctl.local import fleet as local_fleet
-from coordctl.local.clusters import Endpoint
 from coordctl.operations import http, identities
 from coordctl.operations.identities import Refused
-from coordctl.operations.members import Changed, Council, Objected
+from coordctl.operations.members import Changed, Council, Objected, Target
 from coordctl.results.deploy import Outcome
 from coordctl.steps.membership import View
 from coordnode.errors import BadRequest, CoordError, Unknown, Unreachable
@@ -31,13 +28,6 @@ PREFIX = "_drains/"  # as members look for it
 
 
 Say = Callable[[str], None]
-
-
-class Target(NamedTuple):
-    name: str
-    endpoints: list[Endpoint]
-    inventory: Inventory | None  # its members run on hosts, which are locked meanwhile
-    folder: str  # of a cluster of this machine, which is locked meanwhile; "": none
 
 
 class Steering:
