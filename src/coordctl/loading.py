@@ -1,7 +1,7 @@
 """Loads our own modules by their place: where one is, its package says, and what Python has compiled of it lies beside it.
 
-The usual finders look through every folder of the path and know many kinds of module: a quarter of the time of loading one. What
-is not plainly there and up to date is left to them.
+The usual finders know many kinds of module and look for each: of all that a command that starts fast does, that is a twelfth of the
+instructions and a fifth of the calls of the system. What is not plainly there and up to date is left to them.
 """
 
 from __future__ import annotations
