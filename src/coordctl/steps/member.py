@@ -128,7 +128,7 @@ class Put(NamedTuple):
         place = quote(f"{self.base}/{self.file.path}")
         owned = f"chown {ACCOUNT}: {place}.part\n" if facts.is_root else ""
         text = self.file.content.decode()
-        assert text.endswith("\n") and "\nCOORDCTL_FILE\n" not in text
+        assert (not text or text.endswith("\n")) and "\nCOORDCTL_FILE\n" not in text
         return f"umask 077\ncat > {place}.part <<'COORDCTL_FILE'\n{text}COORDCTL_FILE\n{owned}mv -f {place}.part {place}\n"
 
 

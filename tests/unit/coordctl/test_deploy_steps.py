@@ -77,13 +77,14 @@ def test_the_version_before_is_kept_and_those_before_that_are_not(tmp_path: Path
 
 
 def test_a_script_that_ends_early_says_at_which_step(tmp_path: Path) -> None:
-    fine, bad = File("a", b"it's $HOME `x`\n"), File("nowhere/b", b"b\n")
+    fine, empty, bad = File("a", b"it's $HOME `x`\n"), File("none", b""), File("nowhere/b", b"b\n")
     facts = changed(uid=1000)
-    script = steps.script_of([steps.Put(fine, str(tmp_path)), steps.Put(bad, str(tmp_path))], facts)
+    script = steps.script_of([steps.Put(file, str(tmp_path)) for file in (fine, empty, bad)], facts)
     done = subprocess.run(["sh", "-s"], input=script, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1] == "at: write nowhere/b"
     assert (tmp_path / "a").read_bytes() == fine.content
+    assert (tmp_path / "none").read_bytes() == b""  # as a list of revoked certificates is, at first
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 
