@@ -37,6 +37,8 @@ class Window(NamedTuple):
 
 
 # Numbers of a pulse that are looked at, and from which value on they matter at all; "below": what falls is bad.
+LONG_SECONDS = 100  # of a baseline
+OFTENER = 3  # seconds beyond the bound, in parts of the time, than before
 FLOORS: Mapping[str, float] = {
     "pulse.sync_ms": 8,
     "pulse.sync_worst_ms": 100,
@@ -251,7 +253,8 @@ def _number_sign(
         return None
     usual = sorted(cell[1] / cell[0] for _, cell in before.within(member, base)) if before is not None else []
     if len(usual) >= STEADY_SECONDS_MIN:
-        middle, high = rates.quantile(usual, 0.5), rates.quantile(usual, 0.98)
+        # Of a short time the 98th is its very worst second: one hiccup would hide all that comes.
+        middle, high = rates.quantile(usual, 0.5), rates.quantile(usual, 0.98 if len(usual) >= LONG_SECONDS else 0.9)
         bound = max(middle * RATIO_OF.get(causal.family(name), rates.RATIO_MIN), high * 1.2, floor)
     elif before is None or not usual:
         middle, bound = 0.0, floor * 2.5
@@ -263,6 +266,8 @@ def _number_sign(
         return None
     over_before = sum(value > bound for value in usual)
     found = rates.change(len(over), len(mine), over_before, max(len(usual), STEADY_SECONDS_MIN))
+    if over_before and len(over) * len(usual) < OFTENER * over_before * len(mine):
+        return None
     highest = max(cell[1] / cell[0] for _, cell in over)
     if len(over) < 3 and highest < 5 * bound:
         return None
