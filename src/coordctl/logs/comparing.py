@@ -106,6 +106,11 @@ class Side(NamedTuple):
     summary: Summary
     window: Window
     offsets: Mapping[str, Offset]
+    looked_ms: int = 0  # whoever was there until then would have spoken; 0: that is only known of the newest line
+
+    def heard_ms(self) -> int:
+        newest = max((span[1] - self.offset(member).ms for member, span in self.summary.spans.items()), default=0)
+        return max(newest, self.looked_ms)
 
     def seconds_of(self, member: str) -> float:
         span = self.summary.spans.get(member)
@@ -298,8 +303,7 @@ def _silences(now: Side, member: str) -> list[Sign]:
     if not seconds:
         return []
     found = []
-    newest = max((span[1] - now.offset(whose).ms for whose, span in now.summary.spans.items()), default=0)
-    end = min(high, (newest + now.offset(member).ms) // 1_000)
+    end = min(high, (now.heard_ms() + now.offset(member).ms) // 1_000)
     for this, following in zip(seconds, [*seconds[1:], end], strict=True):
         gap = following - this
         if gap >= SILENCE_SECONDS_MIN and following > low:

@@ -35,7 +35,7 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
             before = _last_line_ms(side, act.member, act.at_ms)
             if before:  # the first start of all is no restart
                 found.append(_gap(side, acts, act.member, before, act.at_ms, True))
-    newest_ms = max((span[1] - side.offset(member).ms for member, span in side.summary.spans.items()), default=0)
+    newest_ms = side.heard_ms()
     missed = {name(act.fields.get("peer")) for act in acts if act.kind in ("peer_lost", "peer_silent")}
     for member in sorted(missed & set(side.summary.spans)):
         last_ms = side.summary.spans[member][1] - side.offset(member).ms

@@ -23,6 +23,7 @@ from coordnode.errors import BadRequest, Unreachable
 FINDINGS_MAX = 20
 CONSEQUENCES_MAX = 12
 EVERYTHING = Asked(start="0001-01-01T00:00:00Z")
+SILENCE_SHOWN_MS = 10_000
 AROUND_MS = 60_000  # more than asked for is read: clocks differ
 
 Progress = Callable[[int, int], None]
@@ -41,6 +42,7 @@ class Gathered(NamedTuple):
     found: files.Found
     names: list[str]  # of members that must be there
     window: tuple[int, int] | None = None  # that a bundle was made for; None: more than a bundle, or none
+    is_here: bool = False  # a cluster of this machine, whose clock is ours: what is not there by now was not said
 
 
 class Read(NamedTuple):
@@ -92,7 +94,7 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
                 looked.append(place)
         found = files.find(looked)
         window = _window_of(looked[0]) if len(looked) == 1 and scratch else None
-        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names, window)
+        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names, window, bool(names))
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -133,8 +135,11 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
     """Mined, with names for members, clocks compared, cut into window and baseline."""
     year = time.gmtime().tm_year
     oldest_ms, newest_ms = files.bounds(logs.found.sources, year)
-    if logs.names:  # of a cluster that is here: a member whose clock is ahead does not say how late it is
-        newest_ms = min(newest_ms, time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    if logs.names:  # of a cluster that is there: a member whose clock is ahead does not say how late it is
+        newest_ms = min(newest_ms, now_ms)
+    if logs.is_here:  # the silence after the last line belongs to it, if nobody speaks any more
+        newest_ms = min(now_ms, newest_ms + SILENCE_SHOWN_MS)
     if not newest_ms:
         raise BadRequest(f"no line with a time is in {', '.join(source.path for source in logs.found.sources[:3]) or 'these logs'}")
     if asked == Asked() and logs.window is not None:
@@ -147,7 +152,7 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
     mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)
     summary = mining.by_name(mined.summary)
     offsets = align.offsets(summary.anchors)
-    side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets)
+    side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets, newest_ms if logs.is_here else 0)
     baseline = Side(summary, Window(cut.baseline_from_ms, cut.baseline_to_ms), offsets)
     missing = [name for name in logs.names if name not in summary.spans]
     voters = {str(voter) for act in summary.acts if act.kind == "config" for voter in act.fields.get("voters", ())}

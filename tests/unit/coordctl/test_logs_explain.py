@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from coordctl.commands import logs as verb
+from coordctl.logs import files
 from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
 from coordctl.results.logs import LogHypothesis, LogsExplained
-from tests.unit.coordctl.log_scene import IDS, Scene
+from tests.unit.coordctl.log_scene import IDS, START_MS, Scene
 
 SINCE = Asked(since_seconds=40)
 
@@ -115,6 +116,18 @@ def differs(scene: Scene) -> tuple[str, str]:
         scene.set(member, "digest_index", 100, 120, 500)
         scene.set(member, "digest", 100, 120, 7 if member == "n2" else 5)
     return "states differ", "n2"
+
+
+def test_of_a_cluster_that_is_here_silence_after_the_last_line_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once, so that nobody is left to miss the others."""
+    monkeypatch.setattr(time, "time_ns", lambda: (START_MS + 3_600_000) * 1_000_000)
+    scene = Scene(3, 60)
+    for member in scene.members:
+        scene.silent(member, 50, 1e9)
+    found = files.find([str(scene.write(tmp_path))])
+    for is_here, causes in ((False, []), (True, ["member killed"] * 3)):
+        told = explaining._explained(logs.Gathered(found, list(scene.members), is_here=is_here), Asked(), logs.no_progress)
+        assert [one.cause for one in told.hypotheses] == causes
 
 
 def expired(scene: Scene) -> tuple[str, str]:
