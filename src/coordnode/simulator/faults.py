@@ -92,7 +92,7 @@ KINDS: dict[str, _Kind] = {
     POWER_LOSS: _Kind(0.3, 3, (50, 3_000), (0, 0)),
     POWER_LOSS_IN_WRITE: _Kind(0.35, 3, (50, 3_000), (1, 60)),
     PAUSE: _Kind(0.5, 4, (100, 8_000), (0, 1_200), 0.7),  # how much longer its links are down, above 600
-    STRANDED: _Kind(0.5, 5, (600, 5_000), (0, 400), 1.0),  # from 100 on it runs only now and then, after so many milliseconds
+    STRANDED: _Kind(0.5, 5, (600, 5_000), (0, 400), 1.0),  # milliseconds: from 100 on between its moments of running; if odd, of each sync
     ROT_RECORD: _Kind(0.3, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     ROT_HARD_STATE: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),
     ROT_SNAPSHOT: _Kind(0.25, 3, (100, 3_000), (0, 1_000_000_000), 0.3),

@@ -292,7 +292,8 @@ class Injector:
         return self._until_over(fault, resume)
 
     def _strand(self, fault: Fault, victim: Victim) -> bool:
-        """Its clients reach it and its peers do not; scheduled only now and then, it counts its ticks slower than the world does."""
+        """Its clients reach it and its peers do not; scheduled only now and then, it counts its ticks slower than the world does. With
+        a slow disk, what it takes back when it is healed is still being written."""
         if not self._block(fault, self._between([victim.member])):
             return False
         cut_peers = self._undo[fault.number]
@@ -320,9 +321,12 @@ class Injector:
             cut_peers()
             for path in paths:
                 self._connections.unblock(*path)
+            victim.slow_disk(0)
             victim.resume()
 
         self._undo[fault.number] = undo
+        if fault.amount % 2:
+            victim.slow_disk(fault.amount)
         if fault.amount >= STUTTER_MS_MIN:
             stand_still()
         return True
