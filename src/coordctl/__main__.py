@@ -47,6 +47,7 @@ VERBS = {
     "member": "ls, add, remove, replace, promote, demote, lead, drain, undrain: who belongs to the cluster",
     "backup": "create, ls, verify: the whole state as a file",
     "restore": "make a cluster anew from a backup",
+    "recover": "the quorum is lost for good: a new cluster of what is left",
     "audit": "ls, verify: who changed what, and whether that log is whole",
     "auth": "role, user, token, each with ls, add, remove: who may do what",
     "ca": "init, issue, renew, rotate, revoke, show: certificates of members and clients",

@@ -1,4 +1,4 @@
-"""Backups of a cluster on hosts, and the same cluster made anew from one after all hosts lost everything."""
+"""Backups of a cluster on hosts; it is made anew from one after all lost everything, and from one host after the others did."""
 
 import json
 from pathlib import Path
@@ -51,3 +51,17 @@ def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(o
     assert operator.json("deploy")["outcome"] == "unchanged"
     assert operator.json("doctor", "-c", "fleet")["findings"] == []
     assert operator.hosts.run(1, "find", "/var/tmp", "-name", "*.backup") == ""
+
+    # Two of three hosts lose everything for good: what n3 has becomes a new cluster on all of them, once that is accepted.
+    second = done["state"]["cluster_id"]  # type: ignore[index]
+    operator.ctl("kv", "put", "color", "green")
+    assert b"a majority of the voters is whole" in operator.run("recover", "-c", "fleet").stderr
+    for number in (1, 2):
+        operator.hosts.run(number, "sh", "-c", f"pkill -9 -f '[s]upervisor.py'; pkill -9 -f '[c]oordnode run'; rm -rf {BASE}/data/*")
+    told = operator.json("recover", "-c", "fleet", code=76)
+    assert ([one["name"] for one in told["survivors"]], told["lost"]) == (["n3"], ["n1", "n2"])  # type: ignore[attr-defined]
+    done = operator.json("recover", "-c", "fleet", "--accept", "data-loss", "--reason", "two disks gone", "--yes")
+    assert (done["outcome"], done["state"]["replaces"]) == ("done", second)  # type: ignore[index]
+    assert operator.ctl("kv", "get", "color") == "green"
+    assert operator.hosts.run(3, "ls", f"{BASE}/former").strip()
+    assert operator.json("doctor", "-c", "fleet")["findings"] == []

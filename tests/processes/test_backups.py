@@ -27,7 +27,7 @@ from coordnode.services.commands import EQUAL, TOKEN, Compare, Get, Got, Put, Ta
 from coordnode.wire.frames import MSGPACK, FrameReader
 from coordnode.wire.hello import Hello, decode_refusal, encode_hello
 from tests.processes.local import Home
-from tests.processes.members import PATIENCE_S
+from tests.processes.members import PATIENCE_S, wait_until
 from tests.processes.test_commands import valid
 
 RECORDS = [b"record %d %s" % (number, b"." * 1_000) for number in range(800)]  # more than a piece of a journal
@@ -314,3 +314,47 @@ def test_a_restore_that_was_cut_short_is_gone_on_with_and_never_becomes_an_empty
     source.ctl("up", "-c", "again")
     assert source.ctl("kv", "get", "key/7", "-c", "again") == "value 7"
     source.ctl("down", "--purge", "--yes", "-c", "again")
+
+
+# --- when the quorum is lost for good ---------------------------------------------------------------------------------
+
+
+def test_what_the_best_of_those_that_are_left_has_becomes_a_new_cluster_once_that_is_accepted(home: Home) -> None:
+    """Of five members three are gone for good. n1 fell behind before; n2 has everything."""
+    home.ctl("up", "--nodes", "5")
+    home.ctl("kv", "put", "color", "blue")
+    token = int(home.ctl("lock", "acquire", "job", "--ttl", "600s"))
+    home.kill("n1")
+    for number in range(20):
+        home.ctl("kv", "put", "color", f"blue {number}")
+    home.ctl("journal", "append", "audit", "a record")
+    last = home.json("status")["revision"]
+    wait_until(lambda: len({one["applied"] for one in home.json("status")["members"] if one["applied"]}) == 1, "all to have applied it")  # type: ignore[attr-defined]
+    needless = home.run("recover", "--accept", "data-loss", "--reason", "none")
+    assert needless.returncode == 76
+    assert b"a majority of the voters is whole" in needless.stderr
+    assert home.json("health", code=None)["members_well"] == 4  # nothing was stopped for that
+    for name in ("n3", "n4", "n5"):
+        home.kill(name)
+        shutil.rmtree(home.state / "local" / name)
+    old = local(home)
+    folders = sorted(path.name for path in (home.state / "local").iterdir())
+
+    told = valid(home.ctl("recover", "-o", "json", code=76))
+    assert [one["name"] for one in told["survivors"]] == ["n2", "n1"]  # type: ignore[attr-defined]
+    assert told["lost"] == ["n3", "n4", "n5"]
+    assert "by a majority of which none is left: n3, n4, n5 may have had more" in told["noted"][0]["sentence"]  # type: ignore[index]
+    assert home.run("recover", "--accept", "data-loss").returncode == 64  # it wants to know why
+    assert sorted(path.name for path in (home.state / "local").iterdir()) == folders
+    assert home.pid("n2") == old.members[1].pid
+
+    done = valid(home.ctl("recover", "--accept", "data-loss", "--reason", "three disks gone", "-o", "json"))
+    assert (done["outcome"], done["state"]["replaces"], done["state"]["revision"] >= last) == ("done", old.cluster, True)  # type: ignore[index]
+    assert home.ctl("kv", "get", "color") == "blue 19"
+    assert home.ctl("journal", "read", "audit").strip() == "a record"
+    assert int(home.ctl("lock", "acquire", "job", "--ttl", "10s")) > token
+    assert valid(home.ctl("health", "-o", "json"))["members_well"] == 5
+    aside = [path.name for path in (home.state / "local").iterdir() if ".before-recover-" in path.name]
+    assert sorted(name.partition(".")[0] for name in aside) == ["n1", "n2"]
+    assert "three disks gone" in (home.state / "audit" / "local.jsonl").read_text()
+    assert isinstance(greeted(str(home.members()[0]["address"]), old.cluster), ClusterReplaced)

@@ -74,10 +74,14 @@ def plan(folder: str, name: str, members: int) -> LocalCluster:
 def drawn(folder: str, name: str, members: int) -> LocalCluster:
     """Its ids and free ports."""
     chance = random.SystemRandom()
-    ids = [chance.randint(1, ID_MAX) for _ in range(members)]
+    ids = [new_id() for _ in range(members)]
     ports = free_ports(members, chance)
     made = [LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}") for number in range(1, members + 1)]
-    return LocalCluster(folder, name, chance.randint(1, ID_MAX), int(time.time()), False, tuple(made))
+    return LocalCluster(folder, name, new_id(), int(time.time()), False, tuple(made))
+
+
+def new_id() -> int:
+    return random.SystemRandom().randint(1, ID_MAX)
 
 
 def free_ports(count: int, chance: random.Random) -> list[int]:

@@ -70,3 +70,19 @@ class Restored(FleetDone, frozen=True, kw_only=True):
     schema: Literal["coordctl.restore/1"] = "coordctl.restore/1"
     backup: str
     state: RestoredState | None  # null: it was refused before a rehearsal
+
+
+class Surviving(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    term: int  # of its last entry
+    index: int
+    committed: int  # as far as it knows
+    troubles: list[str]
+
+
+class Recovered(FleetDone, frozen=True, kw_only=True):
+    schema: Literal["coordctl.recover/1"] = "coordctl.recover/1"
+    survivors: list[Surviving]  # the one that has most first
+    lost: list[str]  # voters that nothing is left of
+    backup: str  # the best survivor's state; "": nothing was taken
+    state: RestoredState | None

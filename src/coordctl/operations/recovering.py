@@ -1,0 +1,160 @@
+"""`recover`: the quorum is lost for good. What is left is ranked, what may be lost is said, and only then the best becomes a new cluster.
+
+It is a backup and a restore: the best survivor's whole log becomes an archive that is read again and sealed, every old folder is put
+aside and none is removed, and a new cluster begins with the archive's state.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from coordctl.facts import surviving
+from coordctl.facts.surviving import Ranked
+from coordctl.local import clusters, fleet
+from coordctl.local.clusters import LocalCluster, state_folder
+from coordctl.operations import archiving, backing_up, backups, local
+from coordctl.operations.restoring import rehearse, state_of, told
+from coordctl.results.backup import Recovered, RestoredState, Surviving
+from coordctl.results.deploy import HostDone, Noted
+from coordctl.transport.audit import Audit
+from coordnode.archives.replaying import replay
+from coordnode.archives.surviving import Survivor, look
+from coordnode.errors import CoordError, FolderRefused, LevelMissing, Unreachable
+from coordnode.storage.reader import open_reader
+
+RISK = "data-loss"
+
+Say = Callable[[str], None]
+
+
+class NotNeeded(LevelMissing):
+    """A majority is whole: starting it loses nothing."""
+
+
+class Assessed(NamedTuple):
+    survivors: dict[str, Survivor]
+    ranked: Ranked
+
+
+def assess(survivors: dict[str, Survivor], everybody: dict[str, int], start: str) -> Assessed:
+    if not survivors:
+        raise Unreachable("no member's state is left that could be read: restore from a backup, with `coordctl restore`")
+    ranked = surviving.rank(survivors, everybody)
+    if ranked.has_quorum:
+        raise NotNeeded(f"a majority of the voters is whole ({', '.join(ranked.names)}): start them, and nothing is lost: {start}")
+    return Assessed(survivors, ranked)
+
+
+# --- on this machine -----------------------------------------------------------------------------------------------
+
+
+def look_here(cluster: LocalCluster) -> Assessed:
+    survivors = {}
+    for member in cluster.members:
+        try:
+            survivors[member.name] = look(open_reader(fleet.data_folder(cluster, member)))
+        except CoordError:
+            continue
+    everybody = {member.name: member.member for member in cluster.members}
+    return assess(survivors, everybody, f"coordctl up -c {cluster.name}")
+
+
+def recover_here(cluster: LocalCluster, reason: str, *, timeout_seconds: float, say: Say) -> Recovered:
+    began = time.monotonic()
+    until = began + timeout_seconds
+    with fleet.locked(cluster.folder, until):
+        look_here(cluster)  # before anything is stopped
+        Audit(os.path.join(state_folder(), "audit"), cluster.name, "recover", reason).note("here", "recover", accepted=RISK)
+        _, left = fleet.end(cluster, until)
+        if left:
+            raise FolderRefused(f"{', '.join(one.name for one in left)} did not end: nothing was touched")
+        assessed = look_here(cluster)
+        best = assessed.ranked.names[0]
+        path = sealed(cluster, best, assessed.survivors[best], say)
+        members = [member._replace(member=fleet.new_id(), pid=0, started="") for member in cluster.members]
+        drawn = cluster._replace(cluster=fleet.new_id(), created=int(time.time()), is_made=False, members=tuple(members))
+        say(f"rehearsing with {os.path.basename(path)}")
+        rehearsed = rehearse(path, os.path.dirname(cluster.folder), drawn.cluster, drawn.created)
+        aside = f"before-recover-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        for member in cluster.members:
+            folder = fleet.data_folder(cluster, member)
+            if os.path.exists(folder):
+                os.rename(folder, f"{folder}.{aside}")
+        planned = drawn._replace(archive=path, replaces=(*cluster.replaces, cluster.cluster))
+        clusters.write(planned)
+        fleet.make(planned, digest=rehearsed.digest)
+    local.up(cluster.folder, len(members), timeout_seconds)
+    steps = ["put aside what it had", "make its state from the backup", "start it"]
+    hosts = [HostDone(name=one.name, outcome="done", steps=steps, trouble="") for one in members]
+    return recovered(assessed, cluster.name, path, told(rehearsed, planned.cluster), state_of(rehearsed, planned.cluster), hosts, began)
+
+
+def sealed(cluster: LocalCluster, name: str, survivor: Survivor, say: Say) -> str:
+    """All that it has, as a backup."""
+    where = backups.folder_of(cluster.name)
+    os.makedirs(where, mode=0o700, exist_ok=True)
+    path = os.path.join(where, f"{cluster.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{survivor.index}-recovered")
+    say(f"taking all that {name} has, up to entry {survivor.index}")
+    beside = f"{path}.{os.getpid()}{backups.UNVERIFIED}"
+    archiving.take(cluster, name, beside, None)
+    try:
+        backing_up.seal(beside, replay(beside))
+    except BaseException:
+        os.unlink(beside)
+        raise
+    os.rename(beside, path + backups.SUFFIX)
+    return path + backups.SUFFIX
+
+
+# --- what is said --------------------------------------------------------------------------------------------------
+
+
+def shown(assessed: Assessed) -> list[Surviving]:
+    return [
+        Surviving(name=name, term=one.term, index=one.index, committed=one.committed, troubles=one.troubles)
+        for name, one in ((name, assessed.survivors[name]) for name in assessed.ranked.names)
+    ]
+
+
+def refused(assessed: Assessed, name: str) -> Recovered:
+    """Nothing was touched; what would be done, and what it may cost."""
+    best = assessed.ranked.names[0]
+    sentence = f"nothing was touched: {best} has most, and a new cluster would begin with what it has; accept that with --accept {RISK}"
+    return Recovered(
+        outcome="refused",
+        exit_code=76,
+        cluster=name,
+        sentence=sentence,
+        hosts=[],
+        noted=_risks(assessed),
+        elapsed_ms=0,
+        survivors=shown(assessed),
+        lost=assessed.ranked.lost,
+        backup="",
+        state=None,
+    )
+
+
+def _risks(assessed: Assessed) -> list[Noted]:
+    remedy = "if a member's disk can still be read, bring that member back first"
+    best = assessed.ranked.names[0]
+    return [Noted(host=best, level="remark", sentence=sentence, remedy=remedy) for sentence in assessed.ranked.risks]
+
+
+def recovered(
+    assessed: Assessed, name: str, path: str, sentence: str, state: RestoredState, hosts: list[HostDone], began: float
+) -> Recovered:
+    return Recovered(
+        outcome="done",
+        exit_code=0,
+        cluster=name,
+        sentence=f"goes on with what {assessed.ranked.names[0]} had: {sentence}",
+        hosts=hosts,
+        noted=_risks(assessed),
+        elapsed_ms=int((time.monotonic() - began) * 1000),
+        survivors=shown(assessed),
+        lost=assessed.ranked.lost,
+        backup=path,
+        state=state,
+    )
