@@ -301,7 +301,14 @@ def test_a_run_that_is_killed_or_asked_to_end_leaves_a_whole_cluster(broken: Hom
 def test_a_run_begins_only_on_a_cluster_that_is_well_and_stops_where_it_would_lose_it(broken: Home, tmp_path: Path) -> None:
     broken.environment["TMPDIR"] = str(tmp_path)
     text = PLAYBOOK.replace("to: leader", "to: all")
-    beyond = valid(broken.ctl("chaos", "run", written(broken, text), "-o", "json", code=3))
+    with broken.start("chaos", "run", written(broken, text), "-o", "json") as run:
+        until(lambda: list(tmp_path.glob("chaos-run-*/kv.events.jsonl")), "no client writes anything down")
+        with (broken.state / "local" / "n1.log").open("a") as file:
+            file.write(json.dumps({"event": "bug", "error": "what may never be", "trace": ""}) + "\n")
+        out, _ = run.communicate(timeout=120)
+    beyond = valid(out.decode())
+    said = [(one["name"], one["sentence"]) for one in beyond["verdicts"] if one["kind"] == "log"]  # type: ignore[attr-defined]
+    assert (run.returncode, said) == (2, [("n1", "bug: what may never be")]), "it counts, although the run could not go on"
     (verdict,) = [one for one in beyond["verdicts"] if one["kind"] == "fault"]  # type: ignore[attr-defined]
     assert "a quorum is 2; --accept beyond-quorum" in verdict["sentence"]
     assert beyond["rows"] == []

@@ -140,6 +140,8 @@ class _Run:
                 thread.join()
             ended = [Verdict("load", kind, verdicts.INCONCLUSIVE, f"it ended by itself: {words}") for kind, words in self._loads.end()]
             self._verdicts += ended
+        said = self._site.said_since(self._log_ends) if self._log_ends else []  # also where the run could not go on, because of it
+        self._verdicts += [Verdict("log", one.member, verdicts.BROKEN, f"{one.event}: {one.sentence}") for one in said]
         if self._done or self._rows:
             self._judge()
         return self._result()
@@ -283,8 +285,6 @@ class _Run:
         tokens = self._tokens()
         self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
         self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, tokens) for goal in self._playbook.goals]
-        said = self._site.said_since(self._log_ends)
-        self._verdicts += [Verdict("log", one.member, verdicts.BROKEN, f"{one.event}: {one.sentence}") for one in said]
         for model in self._playbook.checks:
             found_check = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
             code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found_check.outcome, verdicts.INCONCLUSIVE)
