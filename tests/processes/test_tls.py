@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -60,6 +61,8 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     try:
         with sync.connect(made.endpoints, tls=made.client, timeout=30) as cluster:
             cluster.kv.put("ready", "yes")
+        for one in made.cluster.members.values():
+            wait_until(lambda one=one: one.events("listening"), "each of them listens")
         yield made
     finally:
         made.cluster.end()
@@ -117,6 +120,20 @@ def test_nobody_without_a_certificate_reads_anything(certified: Certified, tmp_p
     foreign = credentials(tmp_path / "foreign", certified.authority.certificate(), making.client(other, "ops", 1))
     assert _http_status(address, dialling(foreign)) == 0
     assert _http_status(address, dialling(certified.client)) == 200
+
+
+def test_a_certificate_that_is_over_reads_nothing_on_any_port(certified: Certified, tmp_path: Path) -> None:
+    authority = certified.authority
+    signer = Pair(making.split(authority.certificate())[0], (Path(authority.folder) / "ca.key").read_bytes())
+    over = credentials(tmp_path / "over", authority.certificate(), making.client(signer, "late", 0))
+    as_member = credentials(tmp_path / "member", authority.certificate(), making.member(signer, "n9", 9, 0))
+    ends = making.about((Path(as_member) / "certificate.pem").read_bytes()).ends_unix_s
+    wait_until(lambda: time.time() > ends + 1, "they are over")
+    for folder in (over, as_member):
+        for one in certified.cluster.members.values():
+            assert _http_status(one.address, dialling(folder)) == 0
+        with pytest.raises(CoordError), sync.connect(certified.endpoints, tls=folder, timeout=1) as cluster:
+            cluster.kv.get("ready")
 
 
 def _http_status(address: tuple[str, int], context: ssl.SSLContext | None) -> int:

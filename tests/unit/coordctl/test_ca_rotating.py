@@ -1,12 +1,18 @@
 """An authority is replaced in three stages, each of which can be begun again; what was revoked is on a list."""
 
+from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from cryptography import x509
 
 from coordctl.authority import making
 from coordctl.authority.files import BOTH, SETTLED, SIGNS, Authority
+from coordctl.inventory.model import Inventory
+from coordctl.operations import certificates, rotating
+from coordctl.operations.running import Worked
 from coordnode.errors import BadRequest
 from coordnode.net.tls import Tls, ends_of
 
@@ -102,3 +108,58 @@ def test_the_end_is_read_from_whatever_form_it_has(days: int) -> None:
         ends_of(x509.load_pem_x509_certificate(made.certificate).public_bytes(making.serialization.Encoding.DER))
         == making.about(made.certificate).ends_unix_s
     )
+
+
+class Brought:
+    """In place of the hosts: what every member's folder believes and shows whenever it is brought there; fails when it is told to."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.stages: list[str] = []
+        self.fails_at = -1
+
+    def push(self, *, is_dry: bool) -> Worked:
+        assert not is_dry
+        if len(self.stages) == self.fails_at:
+            self.fails_at = -1
+            return Worked("failed", 69, "n2 cannot be reached", [], 1)
+        self.stages.append(self.authority.stage())
+        return Worked("done", 0, "well", [], 1)
+
+
+@pytest.fixture
+def brought(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Brought:
+    made = Brought(authority)
+    monkeypatch.setattr(rotating, "Configuring", lambda *_arguments: made)
+    monkeypatch.setattr(certificates, "authority_of", lambda _inventory: authority)
+    monkeypatch.setattr(certificates, "become_operator", lambda _inventory: None)
+    return made
+
+
+INVENTORY = cast(Inventory, SimpleNamespace(name="test", certificate_days=10, tls=True))
+
+
+def rotated(*, through: bool = False) -> tuple[str, int, str]:
+    done = rotating.rotate(INVENTORY, "", through, lambda _text: None)
+    return done.outcome, done.exit_code, done.stage
+
+
+def test_each_stage_reaches_every_member_before_the_next_begins(brought: Brought) -> None:
+    assert rotated(through=True) == ("done", 0, SETTLED)
+    assert [stage for stage, _ in groupby(brought.stages)] == [SETTLED, BOTH, SIGNS, SETTLED]
+
+
+def test_with_clients_of_their_own_it_waits_after_each_stage(brought: Brought, authority: Authority) -> None:
+    assert [rotated(), rotated(), rotated()] == [("begun", 0, BOTH), ("begun", 0, SIGNS), ("done", 0, SETTLED)]
+    authority.revoke("client", "ops", "")
+    brought.stages.clear()
+    assert rotated() == ("done", 0, SETTLED), "whoever has every folder here need not wait"
+
+
+def test_a_stage_that_did_not_reach_everybody_is_brought_again_before_the_next(brought: Brought) -> None:
+    brought.fails_at = 1
+    assert rotated(through=True) == ("failed", 69, BOTH)
+    brought.stages.clear()
+    assert rotated(through=True) == ("done", 0, SETTLED)
+    assert brought.stages[0] == BOTH
+    assert [stage for stage, _ in groupby(brought.stages)] == [BOTH, SIGNS, SETTLED]
