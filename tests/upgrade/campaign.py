@@ -95,12 +95,13 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--bake", type=int, default=10)
+    parser.add_argument("--init", choices=("plain", "systemd"), default="plain")
     options = parser.parse_args()
     if harness.why_not():
         parser.error(harness.why_not())
     folder = Path(tempfile.mkdtemp(prefix="upgrade-"))
     (folder / "operator").mkdir()
-    with fleets.opened(options.members, folder / "operator") as fleet:
+    with fleets.opened(options.members, folder / "operator", options.init) as fleet:
         campaign = Campaign(fleet, folder, options)
         work: Callable[[], None] = getattr(campaign, options.what)
         with users(fleet.endpoints, fleet.tls, folder / "users", options.rate) as load:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.fleet import Hosts
+from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
 from tests.processes.members import wait_until
 
@@ -103,8 +103,8 @@ def killed_at(operator: Operator, words: str, *arguments: str) -> bool:
 
 
 @contextmanager
-def opened(count: int, folder: Path) -> Iterator[Fleet]:
-    with Hosts.opened(count, "plain") as hosts:
+def opened(count: int, folder: Path, init: Init = "plain") -> Iterator[Fleet]:
+    with Hosts.opened(count, init) as hosts:
         made = Fleet(hosts, folder)
         try:
             yield made

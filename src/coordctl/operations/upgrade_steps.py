@@ -35,7 +35,7 @@ PROBES_MAX = 3  # a stall of this machine or of theirs is no fault of a build
 CANARY_SECONDS = 5.0  # for one question: slow is judged by comparison
 ROUND_SECONDS = 1.0
 LOOK_SECONDS = 3.0
-LINES = 3  # of what a member said last
+LINES = 40  # of what a member said last: a traceback ends with what it is about
 
 WELL_DONE = Outcome(True)
 
@@ -314,9 +314,9 @@ class Carrying:
         begun = quote(f"{facts.base}/{FILE}")  # written when the step was: what is older was said by the version before
         script = f"[ ! {out} -nt {begun} ] || tail -n {LINES} {out}\n"
         if facts.has_systemd:
-            script = f'journalctl -q -n {LINES} -o cat -S "@$(date -r {begun} +%s)" -u {quote(unit)} 2>/dev/null || :\n'
+            script = f'journalctl -q -n {LINES} -o cat -S "@$(date -r {begun} +%s)" _SYSTEMD_UNIT={quote(unit)} 2>/dev/null || :\n'
         ran = self._fleet.at_each([host], lambda one: one.run(Script("last words", script), LEAD_SECONDS), LEAD_SECONDS).get(host)
-        words = [line.strip() for line in (ran.stdout.splitlines() if ran else []) if line.strip()]
+        words = [line for line in (ran.stdout.splitlines() if ran else []) if line and not line.startswith((" ", "Traceback "))]
         return f'; it said "{words[-1][:200]}"' if words else ""
 
 
