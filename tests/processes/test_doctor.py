@@ -62,11 +62,9 @@ def test_a_member_that_was_stopped_and_one_that_is_gone(home: Home) -> None:
     pid = home.pid("n2")
     os.kill(pid, signal.SIGSTOP)
     home.kill("n3")
-    found = dict(findings(home))
-    os.kill(pid, signal.SIGCONT)
-    assert found["process"].startswith("n2's member is stopped: process")
-    assert found["service"] == "n3's member does not run"
     lines = home.ctl("doctor", code=None).splitlines()
+    os.kill(pid, signal.SIGCONT)
+    assert any(line.startswith("! n2's member is stopped: process") for line in lines)
     assert lines[lines.index("! n3's member does not run") + 1].split() == ["coordctl", "up", "-c", "local", "runbooks/member-killed.md"]
 
 
