@@ -17,6 +17,7 @@ from coordnode.client.actions import (
 from coordnode.client.core import ClientCore
 from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
+from coordnode.services.auth.service import OPERATOR
 from coordnode.services.callers import Caller
 from coordnode.services.commands import SessionOpened
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply
@@ -49,7 +50,7 @@ class SimClient:
     ) -> None:
         self.number = number
         self.name = name
-        self.caller = Caller(name)
+        self.caller = Caller(name, OPERATOR)  # may everything, also once there are roles
         self.core = ClientCore(members, world.stream(f"client core {name}"), identity=name)
         self.clock = HostClock(world, start_ms=1_000_000 * number, rate_ppm=rate_ppm, wall_ms=0)
         self.sessions: dict[int, SessionId] = {}  # by the core's number; of those that are open

@@ -8,6 +8,7 @@ from coordnode.checking.presence import Presence
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
+from coordnode.services.callers import Caller
 from coordnode.services.commands import (
     SHARDS,
     ClientOperation,
@@ -28,6 +29,7 @@ from coordnode.simulator.marks import Marks
 from coordnode.simulator.recording import Recording
 from coordnode.simulator.reference import POSITIONS, EventRow
 from coordnode.simulator.services import SERVICES
+from coordnode.simulator.services.auth import DIGEST
 from coordnode.simulator.services.service import SimService, Step
 from coordnode.simulator.vocabulary import OTHER
 from coordnode.simulator.world import SECOND, World
@@ -108,6 +110,10 @@ class Workload:
             self._sessions[number] = []
             self._under_way[number] = 0
             world.after(int(chance.random() * self._pace_ns), self._act, client)
+        self.guest = SimClient(world, connections, self, number=count + 1, name="guest", members=members, rate_ppm=0)
+        self.guest.caller = Caller("guest", token=DIGEST)
+        self._sessions[self.guest.number] = []
+        self._under_way[self.guest.number] = 0
 
     # --- the second phase ------------------------------------------------------------------------------------------
 

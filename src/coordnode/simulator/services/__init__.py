@@ -1,5 +1,6 @@
 """The services that clients of the simulator use. A new one is its own file here and one line in SERVICES."""
 
+from coordnode.simulator.services.auth import SimAuth
 from coordnode.simulator.services.barriers import SimBarriers
 from coordnode.simulator.services.counters import SimCounters
 from coordnode.simulator.services.elections import SimElections
@@ -27,5 +28,6 @@ SERVICES: tuple[type[SimService], ...] = (
     SimGuarded,
     SimJournals,
     SimSessions,
+    SimAuth,
 )
 """In the order in which they draw: appending one leaves the draws of the others as they were."""

@@ -27,6 +27,7 @@ class Stage(Protocol):
     presence: Presence
     marks: Marks
     begun: int  # operations so far
+    guest: SimClient  # may what the roles say; all other clients may everything
 
     def call(
         self,
