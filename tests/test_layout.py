@@ -57,7 +57,7 @@ COORDNODE_FOR_COORDCTL = {
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
-    "__main__": {"commands", "flags", "loading"},
+    "__main__": {"commands", "flags"},
     "commands": {
         "__main__",
         "operations",
@@ -88,7 +88,6 @@ COORDCTL: dict[str, set[str]] = {
     "engines": {"transport", "inventory", "results"},
     "hot": {"local"},
     "local": set(),
-    "loading": set(),
     "inventory": {"flags"},
     "authority": set(),
     "onhost": set(),
@@ -391,5 +390,5 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 def test_top_level_files_are_the_known_ones() -> None:
     known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "formats.py", "ids.py", "light.py", "driver.py"}
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
-    known = {"__init__.py", "__main__.py", "flags.py", "loading.py", "pytest_plugin.py"}
+    known = {"__init__.py", "__main__.py", "flags.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

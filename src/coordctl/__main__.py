@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 
-from coordctl import loading
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -132,7 +131,6 @@ def _unknown(verb: str) -> str:
 def program() -> NoReturn:
     """As a process of its own, that ends at once: tidying up the interpreter first would take 2 ms of the 20 of a command."""
     gc.set_threshold(GARBAGE_THRESHOLD)
-    loading.begin()
     code = main()
     sys.stderr.flush()
     os._exit(code)

@@ -8,7 +8,7 @@ import pytest
 from tests.processes.local import SOURCE, Home
 
 PROGRAM = str(SOURCE.parent / "bin" / "coordctl")
-ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordctl.loading", "coordnode", "coordnode.errors", "coordnode.light"}
+ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light"}
 VERB = {
     *ANY,
     *("coordctl.commands", "coordctl.commands.fast", "coordctl.local", "coordctl.local.clusters"),
