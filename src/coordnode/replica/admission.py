@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coordnode.errors import NoSpace, WritesStopped
+from coordnode.errors import BadRequest, LevelMissing, NoSpace, WritesStopped
 from coordnode.ids import MemberId
 from coordnode.raft.core import Raft
 from coordnode.raft.quorum import has_quorum
@@ -38,6 +38,18 @@ def has_space_quorum(raft: Raft) -> bool:
         return peer is None or peer.space_ok
 
     return has_quorum(raft.config, has_space)
+
+
+def check_level(raft: Raft, present: int, level: int) -> None:
+    """Whether the cluster's feature level may be raised to this one."""
+    if level <= present:
+        raise BadRequest(f"the cluster's feature level is {present} already and never goes back")
+    if level > raft.level_max:
+        raise LevelMissing(f"this leader's build knows feature levels up to {raft.level_max}, not {level}")
+    for member, peer in raft.progress.items():
+        if peer.level_max < level:
+            known = f"knows levels up to {peer.level_max}" if peer.level_max else "has not been heard of yet"
+            raise LevelMissing(f"member {member} {known}; upgrade every member before raising the level to {level}")
 
 
 def admit_write(machine: Machine, command: ClientCommand, permit: Permit, stopped_at: int, *, has_space: bool) -> None:

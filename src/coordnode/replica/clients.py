@@ -7,7 +7,6 @@ from coordnode.errors import (
     BadRequest,
     CoordError,
     LeadershipLost,
-    LevelMissing,
     NotLeader,
     NotPermitted,
     NotReady,
@@ -24,9 +23,9 @@ from coordnode.limits import (
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
-from coordnode.replica.admission import admit_write, authorise, has_space_quorum
+from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum
 from coordnode.replica.answers import Answers, Asker
-from coordnode.replica.authority import Authority
+from coordnode.replica.authority import TOLD, Authority
 from coordnode.replica.clock import Clock
 from coordnode.replica.fetching import Fetching
 from coordnode.replica.leases import Leases, parts
@@ -136,7 +135,7 @@ class Clients:
             elif type(ask) is WatchAsk:
                 self._begin_read(WatchStart(asker, ask))
             else:
-                self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask))
+                self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask), permit)
         except CoordError as error:
             self._refuse(asker, asked, error)
 
@@ -184,11 +183,18 @@ class Clients:
             asked = command.operation
             permit = self.authority.permit(machine, connection)
             admit_write(machine, command, permit, self.stopped_at, has_space=self._has_space)
+            if type(asked) in TOLD:
+                self._maybe_note(connection, permit, asked)
             body, command = self.authority.signed(machine, connection, permit, ask.body, command)
         except CoordError as error:
             self._refuse(asker, asked, error)
             return
         self._proposing.collect(body, command, asker)
+
+    def _maybe_note(self, connection: int, permit: Permit, asked: object) -> None:
+        note = self.authority.note_of(self._present(), connection, permit, asked)
+        if note is not None:
+            self._proposing.collect_own(note)
 
     def _begin_read(self, waiting: Read | WatchStart | KeepAlive) -> None:
         if len(self._pending.unconfirmed) >= WAITING_READS_MAX:
@@ -254,13 +260,17 @@ class Clients:
 
     # --- administration --------------------------------------------------------------------------------------------
 
-    def _on_administration(self, asker: Asker, ask: TransferAsk | ConfigAsk | LevelAsk) -> None:
+    def _on_administration(self, asker: Asker, ask: TransferAsk | ConfigAsk | LevelAsk, permit: Permit) -> None:
         if isinstance(ask, ConfigAsk):
             self._pending.configs.append((self._raft.propose_config(ask.config), asker))
+            self._maybe_note(asker[0], permit, ask)
         elif isinstance(ask, LevelAsk):
-            self._check_level(ask.level)
+            check_level(self._raft, self._present().level, ask.level)
+            self._maybe_note(asker[0], permit, ask)
             self._proposing.collect_own(RaiseLevel(ask.level), asker)
         else:
+            self._maybe_note(asker[0], permit, ask)
+            self._proposing.flush()
             self._raft.transfer(ask.target)
             if ask.target == self._raft.member:
                 self.answers.give(asker[0], Reply(asker[1], self._applied(), 0, b""))
@@ -269,18 +279,6 @@ class Clients:
 
     def _applied(self) -> Index:
         return self.machine.applied if self.machine is not None else Index(0)
-
-    def _check_level(self, level: int) -> None:
-        machine = self.machine
-        assert machine is not None
-        if level <= machine.level:
-            raise BadRequest(f"the cluster's feature level is {machine.level} already and never goes back")
-        if level > self._raft.level_max:
-            raise LevelMissing(f"this leader's build knows feature levels up to {self._raft.level_max}, not {level}")
-        for member, peer in self._raft.progress.items():
-            if peer.level_max < level:
-                known = f"knows levels up to {peer.level_max}" if peer.level_max else "has not been heard of yet"
-                raise LevelMissing(f"member {member} {known}; upgrade every member before raising the level to {level}")
 
     def on_config_applied(self, index: Index, config: Config) -> None:
         """A joint one is only half of the change: until the next is committed, whoever is removed is still needed."""

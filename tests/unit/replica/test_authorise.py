@@ -447,3 +447,26 @@ def test_before_the_first_role_everybody_may_do_everything() -> None:
     trio = Trio(level=4)
     trio.replicas[trio.leader()].clients.on_opened(1, NOBODY)
     assert isinstance(trio.write(c.Put(b"a", b"1")), Reply)
+
+
+def test_what_an_operator_does_is_on_record_before_it_happens_whoever_asked() -> None:
+    trio = Trio(level=4)
+    for replica in trio.replicas.values():
+        replica.clients.on_opened(1, Caller("ops@web1", place="10.0.0.9:3"))
+    trio.write(c.BreakLock(b"nightly", reason="host retired"))
+    trio.write(c.Depose(b"primary", to="web2"))
+    trio.write(c.Put(b"a", b"1"))
+    trio.ask(trio.leader(), lambda request: ConfigAsk(request, Config(voters=MEMBERS[:2], learners=MEMBERS[2:])))
+    trio.settle()
+    trio.ask(trio.leader(), lambda request: TransferAsk(request, MemberId(2)))
+    trio.settle()
+    trio.tick(4)
+    machine = trio.replicas[trio.leader()].machine
+    assert machine is not None
+    assert [(one.what, one.before, one.after, one.reason) for _, one in machine.auth.audit.table.items()] == [
+        ("lock nightly", "whoever holds it", "broken", "host retired"),
+        ("election primary", "whoever leads", "web2", ""),
+        ("membership", "as it was", "voters 1 2, learners 3", ""),
+        ("leadership", "this leader", "member 2", ""),
+    ]
+    assert {(one.by, one.place) for _, one in machine.auth.audit.table.items()} == {("unproven:ops@web1", "10.0.0.9:3")}

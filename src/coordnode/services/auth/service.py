@@ -20,6 +20,7 @@ from coordnode.services.commands import (
     ListRoles,
     ListTokens,
     ListUsers,
+    Noted,
     ReadAudit,
     RemoveRole,
     RemoveToken,
@@ -155,7 +156,7 @@ _READS = (ListRoles, ListUsers, ListTokens, ReadAudit)
 
 
 class Auth(Service):
-    LEVELS: ClassVar[Mapping[type, int]] = dict.fromkeys((*_CHANGES, *_READS), LEVEL)
+    LEVELS: ClassVar[Mapping[type, int]] = dict.fromkeys((*_CHANGES, *_READS, Noted), LEVEL)
     RIGHTS: ClassVar[Mapping[type, Rights]] = {
         **dict.fromkeys(_CHANGES, needs(ADMIN, MANAGE, over=NONE)),
         **dict.fromkeys(_READS, needs(ADMIN, READ, over=NONE)),
@@ -187,6 +188,7 @@ class Auth(Service):
             RemoveUser: self.remove_user,
             AddToken: self.add_token,
             RemoveToken: self.remove_token,
+            Noted: self.note,
         }
         self.reads = {ListRoles: self.roles, ListUsers: self.users, ListTokens: self.tokens, ReadAudit: self.audit.page}
         context.own = self.own
@@ -303,6 +305,10 @@ class Auth(Service):
         if type(result) is not Done:
             self._users.set(old.user.encode(), user)
         return result
+
+    def note(self, operation: Noted) -> Result:
+        self.audit.note(operation.by, operation.place, operation.what, operation.before, operation.after, operation.reason)
+        return Done(self.context.scalars.revision)
 
     def _change(self, operation: Any, table: Table[Any], key: bytes, old: Any, new: Any, what: str, before: str, after: str) -> Result:
         """Undone and refused where it would leave nobody who could change it again. `changed` 0: it was so already."""

@@ -31,6 +31,17 @@ class RaiseLevel(OperationBase, frozen=True, array_like=True, gc=False, tag=24):
     level: int
 
 
+class Noted(OperationBase, frozen=True, array_like=True, gc=False, tag=25):
+    """For the audit log: somebody asked this leader for what an operator does. It stands before what was asked for, or right behind it."""
+
+    by: str
+    place: str
+    what: str
+    before: str
+    after: str
+    reason: str = ""
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
-LeadingOperation = Expire | Checkpoint | Withdraw | Wake | RaiseLevel
+LeadingOperation = Expire | Checkpoint | Withdraw | Wake | RaiseLevel | Noted

@@ -20,6 +20,7 @@ from coordnode.services.commands import (
     ListRoles,
     ListTokens,
     ListUsers,
+    Noted,
     ReadAudit,
     RemoveRole,
     RemoveToken,
@@ -125,6 +126,8 @@ class SimAuth(SimService):
                 truth.add_token(operation.user, operation.digest)
             case RemoveToken():
                 truth.remove_token(operation.digest)
+            case Noted():
+                pass
             case _:
                 return
         truth.changed(place)
