@@ -69,7 +69,7 @@ from coordnode.services.machine import Machine
 
 
 class Clients:
-    def __init__(self, raft: Raft, clock: Clock, tick_ms: int, entry_work_max: int) -> None:
+    def __init__(self, raft: Raft, clock: Clock, tick_ms: int, entry_work_max: int, silent_revisions_max: int) -> None:
         self._raft = raft
         self._clock = clock
         self._tick_ms = tick_ms
@@ -81,7 +81,7 @@ class Clients:
         self._pending = Pending()
         self._proposing = Proposing(raft, self.answers, self._pending, clock, entry_work_max)
         self._leases = Leases()
-        self._watching = Watching()
+        self._watching = Watching(silent_revisions_max)
         self._missed = Missed()
         self.authority = Authority()
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered

@@ -45,6 +45,7 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
     entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
     apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
+    silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
 
 
 class Replica:
@@ -75,7 +76,7 @@ class Replica:
         )
         self.raft.level_max = supported_level
         self._clock = Clock(config.tick_ms)
-        self.clients = Clients(self.raft, self._clock, config.tick_ms, config.entry_work_max)
+        self.clients = Clients(self.raft, self._clock, config.tick_ms, config.entry_work_max, config.silent_revisions_max)
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
         self.applied = Index(0)
 

@@ -9,8 +9,6 @@ from coordnode.ids import Revision
 from coordnode.services.commands import Change, Event
 from coordnode.services.dialogue import WatchAsk, WatchProgress, WatchPush
 
-SILENT_REVISIONS_MAX = 1_000  # a connection whose watches nothing matches is still told how far they have seen: resuming stays cheap
-
 
 class _Watch:
     __slots__ = ("ask", "connection", "end", "request", "space", "start")
@@ -42,7 +40,8 @@ class _Connection:
 
 
 class Watching:
-    def __init__(self) -> None:
+    def __init__(self, silent_revisions_max: int) -> None:
+        self._silent_revisions_max = silent_revisions_max
         self._watches: dict[_Name, _Watch] = {}
         self._of_key: dict[tuple[int, bytes], dict[_Name, _Watch]] = {}  # (space, key)
         self._of_range: dict[int, dict[_Name, _Watch]] = {}  # space
@@ -122,7 +121,7 @@ class Watching:
         for (connection, request), matched in found.items():
             yield connection, WatchPush(request, matched, revision)
         for connection, watching in self._connections.items():
-            if revision - watching.told >= SILENT_REVISIONS_MAX:
+            if revision - watching.told >= self._silent_revisions_max:
                 watching.told = revision
                 yield connection, WatchProgress(0, revision)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.calls import AdministrativeAsk
@@ -69,7 +71,8 @@ class Cluster:
         self.marks = Marks()
         self.session_life = SessionLife()
         watch_order = WatchOrder()
-        self.replica_config = _draw_replica_config(chance.random)
+        silent_revisions_max = (20, 1_000)[int(world.stream("silent watches").random() * 2)]
+        self.replica_config = msgspec.structs.replace(_draw_replica_config(chance.random), silent_revisions_max=silent_revisions_max)
         self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
         segment_bytes = SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))]
         self.wal_settings = WalSettings(segment_bytes=segment_bytes, spares_max=3, free_bytes_min=128 * KIB)

@@ -12,7 +12,18 @@ from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, decode_config
 from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
-from coordnode.services.dialogue import Answer, Ask, ConfigAsk, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, TransferAsk, WatchPush
+from coordnode.services.dialogue import (
+    Answer,
+    Ask,
+    ConfigAsk,
+    KeepAliveAsk,
+    KeepAliveReply,
+    ReadAsk,
+    Reply,
+    TransferAsk,
+    WatchProgress,
+    WatchPush,
+)
 from coordnode.simulator.reference import Reference
 
 UNRENEWED_MAX = 6  # half of what a client sends before it gives up
@@ -86,6 +97,8 @@ class Promised:
 
     def answered(self, replica: Replica, connection: int, answers: Sequence[Answer]) -> None:
         for answer in answers:
+            if type(answer) is WatchPush or type(answer) is WatchProgress:
+                self._check_seen(replica, answer)
             if type(answer) is WatchPush:
                 self._check_push(connection, answer)
                 continue
@@ -161,6 +174,12 @@ class Promised:
         if config.is_joint() or [*config.voters] != sorted({*asked.voters}) or [*config.learners] != sorted({*asked.learners}):
             sentence = f"an operator is told at {index} that the members are changed as asked; the newest configuration there is another"
             raise PromiseBroken("members-changed", sentence, (asked, config))
+
+    def _check_seen(self, replica: Replica, told: WatchPush | WatchProgress) -> None:
+        revision = replica.machine.scalars.revision if replica.machine is not None else None
+        if revision is not None and told.up_to > revision:
+            sentence = f"member {replica.member} tells a watch that it has seen revision {told.up_to}; its own state is at {revision}"
+            raise PromiseBroken("watch-order", sentence, (replica.member, told))
 
     def _check_push(self, connection: int, push: WatchPush) -> None:
         name = connection, push.request

@@ -34,7 +34,7 @@ class History:
 
 
 def told(ask: WatchAsk, missed: list[Change], revision: Revision) -> object:
-    return Watching().begin(1, ask, missed, revision)
+    return Watching(1_000).begin(1, ask, missed, revision)
 
 
 def test_each_watch_is_told_what_the_history_says() -> None:

@@ -1,9 +1,11 @@
 """Watches on one member: by key and by range, by space, and told as a connection when nothing matches."""
 
 from coordnode.ids import NO_SESSION, Revision
-from coordnode.replica.watching import SILENT_REVISIONS_MAX, Watching
+from coordnode.replica.watching import Watching
 from coordnode.services.commands import COUNTERS, KV, Change, Event
 from coordnode.services.dialogue import WatchAsk, WatchProgress, WatchPush
+
+SILENT_REVISIONS_MAX = 1_000
 
 
 def event(key: bytes, space: int = KV) -> Event:
@@ -19,7 +21,7 @@ def ask(request: int, start: bytes, end: bytes, space: int = KV) -> WatchAsk:
 
 
 def test_each_watch_gets_its_part_of_a_change_whole() -> None:
-    watching = Watching()
+    watching = Watching(SILENT_REVISIONS_MAX)
     for request, asked in enumerate((ask(0, b"a", b"a\0"), ask(1, b"a", b"c"), ask(2, b"a", b"", COUNTERS), ask(3, b"x", b"x\0"))):
         assert watching.begin(7, asked, [], Revision(4)) == WatchPush(request, [], 4)
     changes = [change(5, event(b"a"), event(b"b"), event(b"a", COUNTERS)), change(6, event(b"d"))]
@@ -36,7 +38,7 @@ def test_each_watch_gets_its_part_of_a_change_whole() -> None:
 
 
 def test_a_silent_connection_is_told_how_far_all_its_watches_are() -> None:
-    watching = Watching()
+    watching = Watching(SILENT_REVISIONS_MAX)
     for connection in (1, 2):
         for request in (1, 2):
             watching.begin(connection, ask(request, b"%d" % request, b"%d\0" % request), [], Revision(1))
@@ -49,7 +51,7 @@ def test_a_silent_connection_is_told_how_far_all_its_watches_are() -> None:
 
 
 def test_a_request_that_is_used_again_replaces_its_watch() -> None:
-    watching = Watching()
+    watching = Watching(SILENT_REVISIONS_MAX)
     watching.begin(1, ask(1, b"a", b"a\0"), [], Revision(1))
     watching.begin(1, ask(1, b"b", b"b\0"), [], Revision(1))
     assert list(watching.push([change(2, event(b"a"))], Revision(2))) == []
