@@ -1,6 +1,7 @@
 """Who may do what, as the log says, beside what a guest was told; and whether the record of changes is whole. Pure.
 
-A leader judges by what it has applied: not less than what was answered before the guest asked, not more than what is committed now.
+A leader judges by what it has applied: not more than what is committed now, and, of whom it lets in, not less than what was answered before
+the guest asked. A denial needs no round, so one that was deposed and does not know it yet may deny by what it knew.
 """
 
 from bisect import bisect_right
@@ -86,7 +87,7 @@ class Roles:
         self.known = max(self.known, bisect_right(self._places, place))
 
     def must_fit(self, known: int, *, was_let_in: bool, words: str) -> None:
-        """The guest asked when so many changes were known, and was told now."""
+        """The guest asked when so many changes were known, or could be by who denied it, and was told now."""
         if was_let_in not in self._may[known:]:
             sentence = f"the guest was told {words!r}, and since change {known} of {len(self._places)} the roles say otherwise"
             raise PromiseBroken("roles-in-force", sentence, (known, len(self._places), was_let_in))

@@ -1,5 +1,6 @@
 """Who may do what: clients with the operator's certificate change what a guest may do, and the guest, with a token, tries."""
 
+from collections import deque
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import ClassVar
@@ -38,6 +39,8 @@ from coordnode.simulator.vocabulary import Words, other, other_read
 DIGEST = sha256(b"of the guest of every simulated cluster").digest()
 KEY = b"guest/key"
 GRANTS = (Grant(KV, READ, b"guest/"), Grant(KV, USE), Grant(KV, READ, b"other/"), Grant(LOCK, READ))
+DENIED_AFTER_MAX = 600
+"""Operations, which is twenty seconds: a denial needs no round, so who was cut off or stood still may deny by what it knew then."""
 CHANGES = (SetRole, RemoveRole, SetUser, RemoveUser, AddToken, RemoveToken)
 
 
@@ -50,7 +53,8 @@ class SimAuth(SimService):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._truth = roles.Roles(DIGEST, KV, KEY)
-        self._asked: dict[int, int] = {}  # by call of the guest: how many changes were known when it asked
+        self._asked: dict[int, tuple[int, int]] = {}  # by call of the guest: how many changes were known when it asked, and long before
+        self._known_at: deque[tuple[int, int]] = deque([(0, 0)])  # after so many operations: so many changes
         self._changing: dict[tuple[int, int], None] = {}  # by client and call
         self._reading: dict[tuple[int, int], None] = {}
 
@@ -73,8 +77,15 @@ class SimAuth(SimService):
 
     def _try(self, _client: SimClient) -> None:
         guest = self.stage.guest
-        self._asked[self.stage.call(guest, Get(KEY))] = self._truth.known
+        self._asked[self.stage.call(guest, Get(KEY))] = (self._truth.known, self._known_long_ago())
         guest.poll()
+
+    def _known_long_ago(self) -> int:
+        known_at, begun = self._known_at, self.stage.begun
+        known_at.append((begun, self._truth.known))
+        while len(known_at) > 1 and known_at[1][0] <= begun - DENIED_AFTER_MAX:
+            known_at.popleft()
+        return known_at[0][1]
 
     def _read(self, client: SimClient) -> None:
         self._reading[client.number, self.stage.call(client, ReadAudit())] = None
@@ -102,10 +113,12 @@ class SimAuth(SimService):
                     ]
                 )
 
-    def _judge(self, finished: Finished, known: int) -> None:
+    def _judge(self, finished: Finished, known: tuple[int, int]) -> None:
         error = finished.error
         if error is None or isinstance(error, NotPermitted):
-            self._truth.must_fit(known, was_let_in=error is None, words=error.sentence if error is not None else "come in")
+            self._truth.must_fit(
+                known[error is not None], was_let_in=error is None, words=error.sentence if error is not None else "come in"
+            )
 
     # --- in the order of the log -----------------------------------------------------------------------------------
 
