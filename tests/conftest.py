@@ -1,8 +1,19 @@
-"""Figures that tests show, such as how many points were tried: all of them stand at the end of a run, whichever process found them."""
+"""What all tests share. Figures that they show, such as how many points were tried, stand at the end of a run."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _nobody_in_particular() -> Iterator[None]:
+    """A verb that is called in this process becomes the operator of its cluster; the next test's clients are not."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("COORD")}
+    yield
+    for name in [name for name in os.environ if name.startswith("COORD")]:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.messages import DigestReport, Message
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask, Reply, UnwatchAsk
 from coordnode.simulator.connections import SILENT_CUT_NS, Connections
 from coordnode.simulator.network import PeerNetwork
@@ -72,6 +73,7 @@ def test_a_blocked_link_stops_one_direction_until_every_fault_is_gone() -> None:
 
 class Client:
     name = "client"
+    caller = Caller("client")
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -94,8 +96,8 @@ class Member:
     def is_serving(self) -> bool:
         return self.up
 
-    def on_opened(self, connection: int, identity: str) -> None:
-        self.said.append(f"opened by {identity}")
+    def on_opened(self, connection: int, caller: Caller) -> None:
+        self.said.append(f"opened by {caller.name}")
 
     def on_asks(self, connection: int, asks: Sequence[Ask]) -> None:
         self.said.extend(str(ask.request) for ask in asks)

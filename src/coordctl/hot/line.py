@@ -32,6 +32,7 @@ class Line:
     def __init__(self, talk: Talk, identity: str) -> None:
         self._talk = talk
         self._identity = identity
+        self._token = token_here()
         self._socket: socket.socket | Secured | None = None
         self._is_secured = False
         self._is_connected = False
@@ -124,7 +125,7 @@ class Line:
             return
         self._is_secured = connection is not self._socket
         self._socket = connection
-        self._out += frames.hello(self._identity, __version__, token_here())
+        self._out += frames.hello(self._identity, __version__, self._token)
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
 

@@ -59,8 +59,11 @@ def test_the_reader_of_its_output_waits_for_the_command_only(shared: Home) -> No
 
 def test_the_environment(shared: Home) -> None:
     script = 'echo "$COORD_LOCK $COORD_TOKEN $COORD_SESSION $COORD_DEADLINE_MS ${COORD_AUTH_TOKEN_FILE-gone}"'
+    shared.ctl("auth", "user", "add", "runner")
+    secret = shared.folder / "secret"
+    secret.write_text(shared.ctl("auth", "token", "add", "runner"))
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-    done = run(shared, "environment/a", "--ttl", "20s", "--", "sh", "-c", script, COORD_AUTH_TOKEN_FILE="/secret", COORD_TOKEN="older")
+    done = run(shared, "environment/a", "--ttl", "20s", "--", "sh", "-c", script, COORD_AUTH_TOKEN_FILE=str(secret), COORD_TOKEN="older")
     name, token, session, deadline_ms, removed = done.stdout.decode().split()
     assert (name, removed) == ("environment/a", "gone")
     assert int(token) > 2**50
