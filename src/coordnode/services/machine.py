@@ -167,7 +167,9 @@ class Machine:
         """What it was answered, if it is a retry."""
         operation = command.operation
         if command.sequence:
-            return self._sessions.windows.windows[command.session].replies.get(command.sequence)
+            window = self._sessions.windows.windows.get(command.session)
+            assert window is not None, f"session {command.session} is over, and something of it is carried out"
+            return window.replies.get(command.sequence)
         if command.request_id:
             return self._requests.find(command.request_id)
         return self._sessions.find_opened(operation.nonce) if type(operation) is OpenSession else None
