@@ -173,6 +173,8 @@ def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_fact
     oldest_ms, newest_ms = files.bounds(sources, year)
     if not newest_ms and not with_facts:
         raise BadRequest("there is no line with a time to collect")
+    if all(isinstance(origin, Here) for origin in found):
+        newest_ms = logs.with_silence(newest_ms, made_ms)
     cut = times(asked, oldest_ms, newest_ms or made_ms)
     missing = [NotCollected(what=trouble.path, why=trouble.why) for _, _, troubles in looked for trouble in troubles]
     with tempfile.TemporaryDirectory(prefix="coordctl-bundle-") as scratch, ThreadPoolExecutor(AT_ONCE_MAX) as pool:

@@ -131,6 +131,11 @@ def _window_of(folder: str) -> tuple[int, int] | None:
     return window.from_ms, window.to_ms
 
 
+def with_silence(newest_ms: int, now_ms: int) -> int:
+    """Of a cluster that is here: the silence after its last line belongs to it, if nobody speaks any more."""
+    return min(now_ms, newest_ms + SILENCE_SHOWN_MS) if newest_ms else 0
+
+
 def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read:
     """Mined, with names for members, clocks compared, cut into window and baseline."""
     year = time.gmtime().tm_year
@@ -138,21 +143,23 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
     now_ms = time.time_ns() // 1_000_000
     if logs.names:  # of a cluster that is there: a member whose clock is ahead does not say how late it is
         newest_ms = min(newest_ms, now_ms)
-    if logs.is_here:  # the silence after the last line belongs to it, if nobody speaks any more
-        newest_ms = min(now_ms, newest_ms + SILENCE_SHOWN_MS)
+    if logs.is_here:
+        newest_ms = with_silence(newest_ms, now_ms)
     if not newest_ms:
         raise BadRequest(f"no line with a time is in {', '.join(source.path for source in logs.found.sources[:3]) or 'these logs'}")
     if asked == Asked() and logs.window is not None:
         start, end = logs.window
         cut = Times(start, end, max(oldest_ms, start - BASELINE_MS), start)
+        looked_ms = end
     else:
         cut = times(asked, oldest_ms, newest_ms)
+        looked_ms = newest_ms if logs.is_here else 0
     low, high = min(cut.from_ms, cut.baseline_from_ms), max(cut.to_ms, cut.baseline_to_ms)
     spread_ms = max(AROUND_MS, files.spread(logs.found.sources, year))
     mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)
     summary = mining.by_name(mined.summary)
     offsets = align.offsets(summary.anchors)
-    side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets, newest_ms if logs.is_here else 0)
+    side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets, looked_ms)
     baseline = Side(summary, Window(cut.baseline_from_ms, cut.baseline_to_ms), offsets)
     missing = [name for name in logs.names if name not in summary.spans]
     voters = {str(voter) for act in summary.acts if act.kind == "config" for voter in act.fields.get("voters", ())}
