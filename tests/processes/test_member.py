@@ -4,11 +4,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from coordnode.client.sync import connect
+from coordnode.errors import CoordError
 from coordnode.ids import ClusterId, MemberId
 from coordnode.node.bootstrap import create_joiner
 from coordnode.raft.entry import Config
@@ -20,6 +26,7 @@ from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
 from coordnode.wire.frames import JSON
 from tests.processes.members import (
+    PATIENCE_S,
     Cluster,
     Connection,
     Process,
@@ -143,6 +150,55 @@ def test_a_member_that_joins_a_running_cluster_learns_everything_from_it(single:
     leader.signal(signal.SIGTERM)
     assert leader.wait() == 0
     assert leader.events("handed_over")
+
+
+@contextmanager
+def child(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    with subprocess.Popen(command) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_who_stays_connected_while_all_members_are_replaced_finds_those_that_are_there_now(cluster: Cluster, tmp_path: Path) -> None:
+    """A client that asks nothing meanwhile; and a runner, which is a client of its own kind: its lock would stay for ten minutes."""
+    cluster.start()
+    cluster.wait_ready()
+    old = dict(cluster.members)
+    addresses = ",".join(cluster.contacts.values())
+    contacts = {int(member): contact for member, contact in cluster.contacts.items()}
+    command = [sys.executable, "-m", "coordctl", "lock", "run", "demo", "--endpoints", addresses, "--ttl", "600s", "--", "sleep", "3600"]
+    with connect(addresses) as staying, connect(addresses) as admin, child(command) as runner:
+        staying.kv.put("color", "blue")
+        wait_until(lambda: list(admin.locks.list("demo")), "the runner has its lock")
+        for number, host in zip((11, 12, 13), own_hosts(3), strict=True):
+            joiner = Process(tmp_path / f"joiner{number}", number, (host, free_port(host)))
+            create_joiner(str(joiner.folder), ClusterId(7), MemberId(number), wal_settings=WalSettings())
+            cluster.members[number] = joiner
+            contacts[number] = f"{host}:{joiner.address[1]}"
+            joiner.start()
+
+        def is_changed(voters: list[int], learners: list[int]) -> bool:
+            """Asked for again, what is in force already is in force once more."""
+            try:
+                admin.members.change(voters, learners, contacts)
+            except CoordError:
+                return False
+            return True
+
+        wait_until(lambda: is_changed([1, 2, 3], [11, 12, 13]), "the others are taken in")
+        cluster.wait_ready()
+        wait_until(lambda: is_changed([11, 12, 13], []), "the others are the members")
+        for number, one in old.items():
+            del cluster.members[number]
+            one.signal(signal.SIGTERM)
+        assert [one.wait() for one in old.values()] == [0, 0, 0]
+        item = staying.kv.get("color", timeout=PATIENCE_S)
+        assert item is not None and item.value == b"blue"
+        runner.terminate()
+        assert runner.wait(PATIENCE_S) == 128 + signal.SIGTERM
+        assert list(staying.locks.list("demo")) == []
 
 
 def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: Cluster) -> None:

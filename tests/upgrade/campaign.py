@@ -16,11 +16,8 @@ from pathlib import Path
 
 from tests.hosts import fleet as harness
 from tests.upgrade import builds, fleets
-from tests.upgrade.fleets import ACCEPTED, Fleet, killed_at, said_in, start
+from tests.upgrade.fleets import ACCEPTED, BACK, FORWARD, Fleet, killed_at, said_in, start
 from tests.upgrade.users import Users, users
-
-FORWARD = ("wait until it can be spared", "switch to", "probe it", "let it lead", "watch it lead")
-BACK = ("wait until it can be spared", "switch back to", "wait until it is well")
 
 
 class Campaign:
@@ -99,7 +96,11 @@ def main() -> int:
     options = parser.parse_args()
     if harness.why_not():
         parser.error(harness.why_not())
-    folder = Path(tempfile.mkdtemp(prefix="upgrade-"))
+    with tempfile.TemporaryDirectory(prefix="upgrade-") as made:
+        return ran(options, Path(made))
+
+
+def ran(options: argparse.Namespace, folder: Path) -> int:
     (folder / "operator").mkdir()
     with fleets.opened(options.members, folder / "operator", options.init) as fleet:
         campaign = Campaign(fleet, folder, options)

@@ -15,6 +15,8 @@ from tests.processes.members import wait_until
 BASE = "/var/lib/coordnode/fleet"
 ACCEPTED = ("--accept", "no-backup", "--reason", "tested")
 QUICK = ("--bake", "1s", *ACCEPTED)
+FORWARD = ("wait until it can be spared", "switch to", "probe it", "let it lead", "watch it lead")  # the steps of a host, as they are said
+BACK = ("wait until it can be spared", "switch back to", "wait until it is well")
 
 
 class Fleet:
@@ -68,6 +70,11 @@ class Fleet:
         """Of each member: the one in force, the highest that it knows."""
         found = self.operator.json("version", "-c", "fleet")
         return [(one["level"], one["level_max"]) for one in found["members"]]  # type: ignore[attr-defined]
+
+    def drained(self) -> list[str]:
+        """Whom an operator is said to be at work on."""
+        found = self.operator.json("health", "-c", "fleet", code=None)["findings"]
+        return [one["host"] for one in found if one["check"] == "drain"]  # type: ignore[attr-defined]
 
     def is_well(self) -> bool:
         return self.operator.json("health", "-c", "fleet", code=None)["exit_code"] == 0

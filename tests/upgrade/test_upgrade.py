@@ -3,6 +3,7 @@
 In short here; `campaign.py` does it at length.
 """
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from tests.hosts import fleet as harness
 from tests.processes.members import wait_until
 from tests.upgrade import builds, fleets
-from tests.upgrade.fleets import ACCEPTED, QUICK, Fleet, killed_at, said_in
+from tests.upgrade.fleets import ACCEPTED, BACK, FORWARD, QUICK, Fleet, killed_at, said_in
 from tests.upgrade.users import users
 
 RATE = 60  # requests a second
@@ -66,13 +67,19 @@ def test_a_bad_build_comes_as_far_as_the_first_member_and_goes_back_by_itself(fl
     before = fleet.versions()
     fleet.plant(fault)
     within = "4s" if fault in ("crash", "hang") else "20s"
-    found = fleet.upgrade("run", "--to", bad, *QUICK, "--healthy-within", within, code=1)
+    with fleets.start(fleet.operator, "run", "--to", bad, *QUICK, "--healthy-within", within, "-o", "json") as driver:
+        if fault == "hang":
+            wait_until(fleet.drained, "who is being switched is drained")
+        said, trouble = driver.communicate(timeout=400)
+    assert driver.returncode == 1, (said, trouble)
+    found = json.loads(said)
     assert found["outcome"] == "rolled back", found
     assert [one["state"] for one in found["hosts"]] == ["back", *["unchanged"] * (len(before) - 1)]
     assert found["evidence"].startswith(found["hosts"][0]["name"])
     assert [one for one in FAULTS[fault] if one not in found["evidence"]] == [], found["evidence"]
     assert fleet.versions() == before
     wait_until(fleet.is_well, "all are well again")
+    assert fleet.drained() == []
 
 
 def test_one_that_is_under_way_is_paused_and_aborted_from_another_machine_also_without_a_quorum(
@@ -100,16 +107,27 @@ def test_one_that_is_under_way_is_paused_and_aborted_from_another_machine_also_w
     wait_until(fleet.is_well, "all are well again")
 
 
-def test_up_under_load_by_drivers_that_are_killed_and_followed_from_another_machine(fleet: Fleet, following: str, tmp_path: Path) -> None:
-    """No request fails, no lock is lost, and what users were told can have been told by one that does one thing after another."""
+def test_up_under_load_by_drivers_that_are_killed_in_every_step_and_followed_from_another_machine(
+    fleet: Fleet, following: str, tmp_path: Path
+) -> None:
+    """Of one host, up and on the way back. No request fails, no lock is lost, and what users were told can have been told by one that does
+    one thing after another."""
     before, other = fleet.versions(), fleet.other(tmp_path / "other")
+    run = ("run", "--to", following, "--bake", "1s", "--hold-level", *ACCEPTED)
     with users(fleet.endpoints, fleet.tls, tmp_path / "users", RATE) as load:
-        assert killed_at(fleet.operator, ": switch to", "run", "--to", following, "--bake", "1s", "--hold-level", *ACCEPTED)
+        assert killed_at(fleet.operator, "unpack ", *run)
+        for words in FORWARD:
+            assert killed_at(fleet.operator, f": {words}", "resume", "--to", following), words
         told = fleet.upgrade("status", by=other)
-        assert (told["outcome"], told["next"].partition(": ")[2]) == ("answered", f"switch to {told['after']}")
+        assert (told["outcome"], told["next"].partition(": ")[2]) == ("answered", "watch it lead for 1 s")
         refused = fleet.operator.run("upgrade", "run", "--to", following, *ACCEPTED)
         assert refused.returncode == 76 and b"`coordctl upgrade resume` goes on with it" in refused.stderr
-        assert killed_at(fleet.operator, "let it lead", "resume")
+        for words in BACK:
+            assert killed_at(fleet.operator, f": {words}", "abort"), words
+        back = fleet.upgrade("abort", by=other, accept_dead=True)
+        assert (back["outcome"], [one["state"] for one in back["hosts"]]) == ("rolled back", ["back", "unchanged", "unchanged"])
+        assert (fleet.versions(), fleet.drained()) == (before, [])
+        assert killed_at(fleet.operator, "look at all", *run)
         done = fleet.upgrade("resume", by=other, accept_dead=True)
         assert (done["outcome"], {one["state"] for one in done["hosts"]}) == ("done", {"upgraded"})
         counted = load.end()
@@ -117,7 +135,7 @@ def test_up_under_load_by_drivers_that_are_killed_and_followed_from_another_mach
     assert counted["held_at_the_end"] == [counted["held"]]
     assert counted["asked"] > 200 and counted["locked"] > 20
     assert load.judged()
-    assert fleet.running() == ["0.2.0"] * len(before)
+    assert (fleet.running(), fleet.drained()) == (["0.2.0"] * len(before), [])
 
 
 def test_a_level_that_was_held_is_raised_later_and_then_there_is_no_way_back(fleet: Fleet, following: str) -> None:

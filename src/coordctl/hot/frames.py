@@ -40,6 +40,11 @@ def hello(identity: str, build: str, token: str) -> bytes:
     return frame(HELLO, [0, 0, 0, 0, identity, build, [], token] if token else [0, 0, 0, 0, identity, build])
 
 
+def hello_of_follower(identity: str, build: str, token: str) -> bytes:
+    """Of one that stays: it understands a hello at any time, and gets one whenever contacts have changed."""
+    return frame(HELLO, [0, 0, 0, 0, identity, build, [], token, None, True])
+
+
 def asks(asked: Sequence[Sequence[object]], patience_ms: int) -> bytes:
     """What is written or read is packed for itself: members pass it on as it is."""
     whole = [[*ask[:2], pack(ask[2]), *ask[3:]] if ask[0] in (WRITE, READ) else ask for ask in asked]

@@ -125,7 +125,7 @@ class Line:
             return
         self._is_secured = connection is not self._socket
         self._socket = connection
-        self._out += frames.hello(self._identity, __version__, self._token)
+        self._out += frames.hello_of_follower(self._identity, __version__, self._token)
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
 

@@ -1,31 +1,25 @@
 """`member lead`, `drain`, `undrain`, of any cluster: of hosts, of this machine, or one that is only named by its members' addresses."""
 
-import getpass
-import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
 
 from coordctl.facts import sums
 from coordctl.facts.members import Drain
 from coordctl.facts.sums import Objection
 from coordctl.local import fleet as local_fleet
-from coordctl.operations import http, identities
+from coordctl.operations import identities
+from coordctl.operations.drains import Drains
 from coordctl.operations.identities import Refused
 from coordctl.operations.members import Changed, Council, Objected, Target
 from coordctl.results.deploy import Outcome
 from coordctl.steps.membership import View
-from coordnode.errors import BadRequest, CoordError, Unknown, Unreachable
+from coordnode.errors import BadRequest, CoordError, Unknown
 
 LOCK_SECONDS = 30.0
-ASK_SECONDS = 5.0
 SEEN_SECONDS = 15.0
 PAUSE_SECONDS = 0.05
 DRAIN_SECONDS_MIN, DRAIN_SECONDS_MAX = 1.0, 86_400.0
-PREFIX = "_drains/"  # as members look for it
-
 
 Say = Callable[[str], None]
 
@@ -71,8 +65,7 @@ class Steering:
             member = self._council.member(view, name)
             drained = {*self._drains(), member}
             self._check(view, member, drained)
-            until = int(time.time() + for_seconds)
-            self._note(view, member, until, for_seconds)
+            Drains(self._council.facts()).note(member, for_seconds, self._reason)
             self.done.append(f"note that {name} is drained")
             if view.leader == member:
                 self._say(f"moving the leadership away from {name}")
@@ -89,7 +82,7 @@ class Steering:
             member = self._council.member(view, name)
             drain = self._drains().get(member)
             if drain is not None:
-                self._end(view, drain.session)
+                Drains(self._council.facts()).end(drain)
                 self._await(lambda: member not in self._drains(), f"{name} is still drained")
                 self.done.append(f"note that {name} is drained no more")
             return f"{name} is not drained"
@@ -148,35 +141,6 @@ class Steering:
         now, then = sums.of(view.voters, view.well), sums.of(view.voters, view.well - drained)
         if then.can_lose < 0 and self._accept != sums.NO_SPARE:
             raise Objected(Objection(sums.NO_SPARE, f"now {now.says()}; without {_listed(view, drained)} {then.says()}: that is an outage"))
-
-    def _note(self, view: View, member: int, until_unix_s: int, for_seconds: float) -> None:
-        """Bound to a session that nobody renews: it goes by itself."""
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
-        said = {"until_unix_s": until_unix_s, "by": by, "reason": self._reason}
-        before = self._drains().get(member)
-        opened = self._ask(view, "POST", "/v1/sessions", {"ttl_ms": int(for_seconds * 1000), "owner": f"drain by {by}"[:64]})
-        session = int(opened.body["session"])
-        self._ask(view, "PUT", f"/v1/kv/{quote(PREFIX)}{member}", {"value": json.dumps(said)}, session=session, query="&bound=true")
-        if before is not None and before.session != session:
-            self._end(view, before.session)
-
-    def _end(self, view: View, session: int) -> None:
-        self._ask(view, "DELETE", f"/v1/sessions/{session}")
-
-    def _ask(self, view: View, method: str, path: str, body: object = None, *, session: int = 0, query: str = "") -> http.Answer:
-        """Of whoever is well, the leader first."""
-        asked = sorted(view.well, key=lambda member: member != view.leader)
-        trouble: CoordError = Unreachable("no member is well")
-        for member in asked:
-            try:
-                answer = http.ask(view.contacts[member], method, path, body, seconds=ASK_SECONDS, session=session, query=query)
-            except Unreachable as error:
-                trouble = error
-                continue
-            if not answer.is_ok:
-                raise Unknown(f"{method} {path}: {answer.sentence}")
-            return answer
-        raise trouble
 
     def _await(self, is_so: Callable[[], bool], otherwise: str) -> None:
         until = time.monotonic() + SEEN_SECONDS

@@ -12,6 +12,7 @@ from coordctl.local.clusters import Endpoint
 from coordctl.operations import outcomes
 from coordctl.operations.building import Build
 from coordctl.operations.canary import Canary
+from coordctl.operations.drains import Drains
 from coordctl.operations.fleet import LOCKED_CODE, Fleet, OtherOperator, told
 from coordctl.operations.upgrade_journal import FILE, JournalKeeper, held_script
 from coordctl.operations.upgrade_probes import probe
@@ -125,6 +126,7 @@ class Carrying:
             return Outcome(False, failed.sentence if failed else f"{host} is not reached")
         if (seen.current, seen.running) == (version, version):
             return WELL_DONE
+        self._drain(host)
         facts, name = fleet.facts[host], fleet.inventory.name
         switch = steps.Switch(_wish(fleet, host, version))
         script = switch.script(facts) if seen.current != version else ""
@@ -138,7 +140,7 @@ class Carrying:
     def _probe(self, at: Journal, host: str) -> Outcome:
         plan = at.plan.host(host)
         speaks = of_manifest(self._fleet.facts[host].speaks.get(plan.after))
-        started = self._await(lambda facts: gates.is_well(facts, plan.member))
+        started = self._await(lambda facts: gates.is_well(facts, plan.member) or self._still_drained(facts, plan.member))
         if not started.is_well:
             why = f"{host} is not well {self._healthy_seconds:g} s after it was switched: {started.evidence}"
             return started._replace(evidence=why + self._last_words(host))
@@ -266,7 +268,7 @@ class Carrying:
 
     def _recover(self, at: Journal, host: str) -> Outcome:
         member = at.plan.host(host).member
-        return self._await(lambda facts: gates.is_well(facts, member), is_back=True)
+        return self._await(lambda facts: gates.is_well(facts, member) or self._still_drained(facts, member), is_back=True)
 
     # --- what they have in common ----------------------------------------------------------------------------------
 
@@ -291,6 +293,27 @@ class Carrying:
             if time.monotonic() >= (min(until, hopeless_until) if is_back else until):
                 return Outcome(False, found)
             time.sleep(PAUSE_SECONDS)
+
+    def _drain(self, host: str) -> None:
+        """For as long as its member may be missing, whoever looks is told why, and nobody is alarmed. Without a quorum there is nobody to
+        write it down: nothing is waited for."""
+        facts, member = self._facts(), self._plan.host(host).member
+        if facts.can_lose() >= 0 and member not in facts.drains():
+            with suppress(CoordError):
+                Drains(facts).note(member, SWITCH_SECONDS + self._healthy_seconds, self._drained_for)
+
+    def _still_drained(self, facts: ClusterFacts, member: int) -> str:
+        """By an upgrade, whoever drove it; "": it is not. What an operator wrote down is his to end."""
+        drain = facts.drains().get(member)
+        if drain is None or drain.reason != self._drained_for:
+            return ""
+        with suppress(CoordError):
+            Drains(facts).end(drain)
+        return "it is drained still"
+
+    @property
+    def _drained_for(self) -> str:
+        return f"upgrade to {self._plan.after}"
 
     def _try_lead(self, host: str) -> None:
         member = next(one.member for one in self._endpoints if one.name == host)

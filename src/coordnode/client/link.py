@@ -32,7 +32,7 @@ from coordnode.errors import (
 from coordnode.ids import NOBODY, ClusterId, MemberId
 from coordnode.services.dialogue import Answer, Ask, ErrorReply
 from coordnode.wire.bodies import decode_answers, encode_asks
-from coordnode.wire.frames import BODY_BYTES_MAX, MSGPACK, REFUSAL, FrameReader
+from coordnode.wire.frames import BODY_BYTES_MAX, HELLO, MSGPACK, REFUSAL, FrameReader
 from coordnode.wire.hello import ANY_CLUSTER, HELLO_BYTES_MAX, Hello, decode_hello, decode_refusal, encode_hello
 
 FOR_GOOD = (ClusterReplaced, WrongCluster, NotPermitted, UnknownVersion)  # refusals that trying again does not change
@@ -71,7 +71,7 @@ class Link:
         self._places = Places(endpoints)
         self.core = ClientCore(self._places.current(), rng, identity=identity, request_timeout_ms=request_timeout_ms)
         self.cluster = cluster  # ANY_CLUSTER until the first member said hello
-        self._hello = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, identity, __version__, token=token, behalf=behalf)
+        self._hello = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, identity, __version__, token=token, behalf=behalf, follows=True)
         self._place: MemberId = NOBODY  # of the present connection
         self._greeted = False
         self._reader = FrameReader(HELLO_BYTES_MAX)
@@ -142,6 +142,8 @@ class Link:
                     return
                 if not self._greeted:
                     self._on_hello(decode_hello(frame), now_ms)
+                elif frame.kind == HELLO:
+                    self._on_contacts(decode_hello(frame))
                 else:
                     for answer in decode_answers(frame):
                         self.core.on_answer(self._place, self._in_places(answer), now_ms)
@@ -155,9 +157,12 @@ class Link:
         self._greeted = True
         self._reader.body_bytes_max = BODY_BYTES_MAX
         self._troubles.pop(self._places.address(self._place), None)
+        self._on_contacts(hello)
+        self.core.on_connected(self._place, now_ms)
+
+    def _on_contacts(self, hello: Hello) -> None:
         self._places.on_hello(self._place, hello.member, hello.contacts)
         self.core.on_members(self._places.current())
-        self.core.on_connected(self._place, now_ms)
 
     def _on_refused(self, error: CoordError, now_ms: int) -> None:
         if self._place == NOBODY:

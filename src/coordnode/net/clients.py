@@ -67,10 +67,12 @@ class Clients:
         self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
         self.partial: dict[int, ClientLink] = {}  # are in the middle of a frame
 
-    def open(self, transport: asyncio.Transport, reader: FrameReader, caller: Caller, body_format: int) -> "ClientLink":
+    def open(
+        self, transport: asyncio.Transport, reader: FrameReader, caller: Caller, body_format: int, *, follows: bool = False
+    ) -> "ClientLink":
         """0 is nobody's connection: the leader's own commands carry it."""
         self._last += 1
-        link = ClientLink(self, self._last, transport, reader, caller, body_format)
+        link = ClientLink(self, self._last, transport, reader, caller, body_format, follows=follows)
         self.links[link.connection] = link
         self.traffic.connections += 1
         self.sink.on_opened(link.connection, caller)
@@ -144,7 +146,15 @@ class Clients:
 
 class ClientLink(asyncio.Protocol):
     def __init__(
-        self, clients: Clients, connection: int, transport: asyncio.Transport, reader: FrameReader, caller: Caller, body_format: int
+        self,
+        clients: Clients,
+        connection: int,
+        transport: asyncio.Transport,
+        reader: FrameReader,
+        caller: Caller,
+        body_format: int,
+        *,
+        follows: bool,
     ) -> None:
         self.connection = connection
         self.caller = caller
@@ -156,7 +166,8 @@ class ClientLink(asyncio.Protocol):
         self._traffic = clients.traffic
         self.transport = transport
         self._reader = reader
-        self._format = body_format
+        self.body_format = body_format
+        self.follows = follows  # wants to be greeted anew whenever contacts have changed
         self._reading = True
         self._held = False
         self._unread = False
@@ -196,7 +207,7 @@ class ClientLink(asyncio.Protocol):
             return
         if frame.kind != ASKS:
             raise FrameError(f"a frame of kind {frame.kind} where only asks make sense")
-        if frame.format != self._format:
+        if frame.format != self.body_format:
             raise FrameError("a connection keeps the format of its hello")
         asks, patience_ms = decode_asks(frame)
         if not asks:
@@ -248,7 +259,7 @@ class ClientLink(asyncio.Protocol):
         if self._over:
             return
         try:
-            frames = encode_answers(answers, self._format)
+            frames = encode_answers(answers, self.body_format)
         except (CoordError, OverflowError, ValueError) as error:
             self.refuse(FrameError(f"an answer cannot be put into a frame: {error}"))
             return
@@ -260,6 +271,11 @@ class ClientLink(asyncio.Protocol):
             write(frame)
         if self._unread and self.unread_bytes() > UNREAD_BYTES_MAX:
             self.cut_off(Overloaded("answers were not read"))
+
+    def greet(self, hello: bytes) -> None:
+        if not self._over:
+            self._traffic.bytes_out += len(hello)
+            self.transport.write(hello)
 
     def _count_answered(self, answers: Sequence[Answer]) -> int:
         """Asks that are done with. What ends a watch does not answer an ask."""
@@ -330,7 +346,7 @@ class ClientLink(asyncio.Protocol):
         if not self._over:
             self._over = True
             self._traffic.refused += 1
-            self.transport.write(encode_refusal(error, self._format))
+            self.transport.write(encode_refusal(error, self.body_format))
             self.transport.close()
 
     def cut_off(self, error: CoordError) -> None:

@@ -21,10 +21,11 @@ from coordnode.raft.messages import Message
 from coordnode.services.callers import MEMBER, Caller, digest_of
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
 from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
-from coordnode.wire.hello import HELLO_BYTES_MAX, Hello, check_hello, decode_hello, encode_hello, encode_refusal
+from coordnode.wire.hello import ANY_CLUSTER, HELLO_BYTES_MAX, Hello, check_hello, decode_hello, encode_hello, encode_refusal
 
 CONTACTS_BYTES_MAX = HELLO_BYTES_MAX // 2
-
+TOLD_PER_TICK = 256  # clients that contacts have changed: not so many at once that others would have to wait for it
+ANYBODY = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, "")  # a client, whoever it is
 
 Contacts = tuple[tuple[MemberId, str], ...]
 
@@ -89,6 +90,7 @@ class Door:
         self.members: dict[MemberLink, None] = {}
         self.refusals: dict[str, int] = {}  # name of the error -> how often it was the reason
         self._contacts = contacts
+        self._untold: dict[ClientLink, None] = {}  # follow contacts, and have not heard of the newest
         self.is_closed = False
 
     def for_everyone(self) -> "Stranger":
@@ -116,6 +118,18 @@ class Door:
         ours = self.ours
         return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, shown_contacts(self._contacts()))
 
+    def on_contacts(self) -> None:
+        """They have changed. Whoever stays connected for long would know, in the end, only members that are gone."""
+        self._untold = {link: None for link in self.clients.links.values() if link.follows}
+
+    def _tell_contacts(self) -> None:
+        links = list(self._untold)[:TOLD_PER_TICK]
+        greeting = self.our_hello(ANYBODY)
+        greetings = {body_format: encode_hello(greeting, body_format) for body_format in {link.body_format for link in links}}
+        for link in links:
+            del self._untold[link]
+            link.greet(greetings[link.body_format])
+
     def is_connected(self, member: MemberId) -> bool:
         """It has a connection to us."""
         return any(link.theirs == member for link in self.members)
@@ -130,8 +144,10 @@ class Door:
         self.refusals[name] = self.refusals.get(name, 0) + 1
 
     def sweep(self) -> None:
-        """Once a tick: whoever takes too long to say what it wants."""
+        """Once a tick: whoever takes too long to say what it wants, and whoever is to be told something."""
         now = self.now_s()
+        if self._untold:
+            self._tell_contacts()
         while self.strangers:
             stranger, until = next(iter(self.strangers.items()))
             if until > now:
@@ -240,7 +256,8 @@ class Stranger(asyncio.Protocol):
         else:
             self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX
             caller = caller_of(self._transport, hello)
-            self._hand_over(door.clients.open(self._transport, self._reader, caller, frame.format), more)
+            client = door.clients.open(self._transport, self._reader, caller, frame.format, follows=hello.follows)
+            self._hand_over(client, more)
 
     def _hand_over(self, link: "MemberLink | ClientLink", more: list[Frame]) -> None:
         self._transport.set_protocol(link)

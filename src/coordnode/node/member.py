@@ -434,7 +434,9 @@ class Member:
         self.telemetry.emit("peer_refused", peer=member, reason=why)
 
     def _on_config(self, config: Config) -> None:
-        self._contacts = config.contacts
+        if config.contacts != self._contacts:
+            self._contacts = config.contacts
+            self.door.on_contacts()
         self.telemetry.emit("config", voters=list(config.voters), outgoing=list(config.outgoing), learners=list(config.learners))
         self._connect(config.members(), dict(config.contacts))
 

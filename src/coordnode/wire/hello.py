@@ -28,6 +28,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
     contacts: tuple[tuple[MemberId, str], ...] = ()  # of a member: where each member can be reached, as host:port
     token: str = ""  # of a client: proves which user it is, where no certificate does, or another one
     behalf: tuple[str, str] | None = None  # of a client that is a member by its certificate: (user, place) of whoever asks it over HTTP
+    follows: bool = False  # of a client: understands a hello at any time, and wants one whenever contacts have changed
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
+from msgspec import structs
 
 from coordctl.hot import frames, kv, session
 from coordctl.hot.asking import Asking
@@ -29,8 +30,10 @@ def asking(*members: FakeMember, timeout_ms: int = 5_000) -> Asking:
 
 def test_frames_are_those_of_the_wire_room() -> None:
     hello = wire_hello.Hello(wire_hello.ANY_CLUSTER, MemberId(0), MemberId(0), 0, "me")
-    ours = frames.frame(frames.HELLO, [0, 0, 0, 0, "me", "", [], "", None])
+    ours = frames.frame(frames.HELLO, [0, 0, 0, 0, "me", "", [], "", None, False])
     assert ours == wire_hello.encode_hello(hello, MSGPACK)
+    follower = structs.replace(hello, build="1", token="t", follows=True)
+    assert frames.hello_of_follower("me", "1", "t") == wire_hello.encode_hello(follower, MSGPACK)
     for token in ("", "secret"):
         (received,) = FrameReader().feed(frames.hello("me", "9.9", token))
         said = wire_hello.decode_hello(received)

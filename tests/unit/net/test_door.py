@@ -4,10 +4,11 @@ import asyncio
 from typing import cast
 
 import pytest
+from msgspec import structs
 
 from coordnode.ids import MemberId, Term
 from coordnode.net.clients import ClientLink, Clients
-from coordnode.net.door import Door, Ours
+from coordnode.net.door import TOLD_PER_TICK, Door, Ours
 from coordnode.net.http_link import HttpLink
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBERS_MAX, Limits
 from coordnode.net.members import MemberLink
@@ -58,6 +59,25 @@ def test_a_client_is_greeted_with_everyones_contacts_and_may_ask_in_the_same_bre
         assert house.sink.opened[-1][1] == Caller("me", place="127.0.0.1:4000")
         assert house.sink.asks.pop() == (transport.protocol.connection, UnwatchAsk(3))
     assert not house.door.strangers
+
+
+def test_clients_that_follow_contacts_are_told_of_others_a_few_hundred_in_a_tick() -> None:
+    house = House(connections_max=TOLD_PER_TICK + 10, strangers_max=TOLD_PER_TICK + 10)
+    following = [house.knock(encode_hello(structs.replace(hello(), follows=True), MSGPACK)) for _ in range(TOLD_PER_TICK + 1)]
+    in_json = house.knock(encode_hello(structs.replace(hello(), follows=True), JSON))
+    older = house.knock(encode_hello(hello(), MSGPACK))
+    everybody = [*following, in_json, older]
+    assert [len(transport.frames()) for transport in everybody] == [1] * len(everybody)
+    house.contacts = (*CONTACTS, (MemberId(3), "h3:1"))
+    house.door.on_contacts()
+    cast(asyncio.Protocol, following[0].protocol).connection_lost(None)
+    told: list[list[Hello]] = []
+    for _ in range(3):
+        house.door.sweep()
+        told.append([decode_hello(one) for transport in everybody for one in transport.frames()])
+    assert [len(hellos) for hellos in told] == [TOLD_PER_TICK - 1, 2, 0]
+    for again in (told[0][0], *told[1]):
+        assert (again.cluster, again.member, again.boot, again.contacts) == (77, 1, 4, house.contacts)
 
 
 def test_a_hello_always_fits_whatever_the_contacts_are() -> None:
