@@ -85,7 +85,7 @@ COORDCTL: dict[str, set[str]] = {
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},
     "load": set(),
-    "engines": {"transport", "inventory", "results"},
+    "engines": {"hot", "local"},
     "hot": {"local"},
     "local": set(),
     "inventory": {"flags"},

@@ -34,9 +34,14 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """Three members, up. Whoever uses it leaves all of them running."""
+def three_members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     made = Home(tmp_path_factory.mktemp("shared"))
     made.ctl("up")
     yield made
     made.close()
+
+
+@pytest.fixture
+def shared(three_members: Home) -> Home:
+    """Three members, up. Whoever uses it leaves all of them running."""
+    return three_members

@@ -14,8 +14,9 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 class Home:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: str = "coordnode") -> None:
         self.folder = folder
+        self.engine = engine
         self.state = folder / "state" / "coordctl"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("COORD", "XDG_", "PYTHON"))}
         home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
@@ -34,10 +35,23 @@ class Home:
     def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[bytes]":
         command = [sys.executable, "-m", "coordctl", *arguments]
         done = subprocess.run(
-            command, input=stdin, capture_output=True, env={**self.environment, **environment}, cwd=self.folder, timeout=60, check=False
+            command, input=stdin, capture_output=True, env={**self.environment, **environment}, cwd=self.folder, timeout=90, check=False
         )
         self.note()
         return done
+
+    @property
+    def scheme(self) -> str:
+        """Of addresses that are no local cluster's."""
+        return {"coordnode": "", "etcd": "etcd://", "zookeeper": "zk://"}[self.engine]
+
+    @property
+    def token_min(self) -> int:
+        """coordnode's say when the cluster was made; those of others come from the place in their log."""
+        return 2**50 if self.engine == "coordnode" else 1
+
+    def up(self, nodes: int = 3) -> None:
+        self.ctl("up", "--engine", self.engine, "--nodes", str(nodes), "--timeout", "60s")
 
     def coordnode(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
         command = [sys.executable, "-m", "coordnode", *arguments]

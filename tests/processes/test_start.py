@@ -11,7 +11,11 @@ PROGRAM = str(SOURCE.parent / "bin" / "coordctl")
 ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light"}
 VERB = {
     *ANY,
-    *("coordctl.commands", "coordctl.commands.fast", "coordctl.local", "coordctl.local.clusters"),
+    *(
+        "coordctl.commands",
+        "coordctl.commands.fast",
+    ),
+    *("coordctl.local", "coordctl.local.clusters"),
     *("coordctl.report", "coordctl.report.exits", "coordctl.report.plain"),
 }
 SPEAKS = {
@@ -32,7 +36,7 @@ CLAIMS = {
 KEEPS = {*CLAIMS, "coordctl.commands.lock_acquire", "coordctl.runner.keeper"}
 GUARDS = ("cgroup", "family", "guard", "job", "kernel", "rules", "run", "terminal", "warden", "words")
 RUNS = {*CLAIMS, *(f"coordctl.runner.{name}" for name in GUARDS)}
-WORKS = {*QUEUE, *RUNS, "coordctl.commands.queue_run", "coordctl.runner.task"} - {"coordctl.commands.lock"}
+WORKS = {*QUEUE, *RUNS, "coordctl.commands.queue_run", "coordctl.runner.task"} - {"coordctl.commands.lock", "coordctl.hot.line"}
 # Of others: of C, but for __future__. Neither typing, re, enum, json, socket, signal nor contextlib.
 OTHERS = {"__future__", "gc", "_json", "_operator", "_socket", "zlib"}
 OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select"}

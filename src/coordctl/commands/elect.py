@@ -174,8 +174,6 @@ def _transfer(given: Given) -> int:
 
 def _end(given: Given, schema: str, token: int, to: str) -> int:
     """Names the leadership that was seen: done again, it ends no later one."""
-    from coordctl.hot.overhearing import told_after_ms
-
     asking, name = fast.asking(given), name_of(given, "name")
     before = elections.view(asking, name, stale=False).election
     if before is None:
@@ -184,7 +182,7 @@ def _end(given: Given, schema: str, token: int, to: str) -> int:
         now = f"{before.leader.name} leads it now, with token {before.leader.token}"
         raise NotHeld(f"{given['name']} is not led with token {token}: {now}")
     operation = elections.depose_operation(name, before.leader.token, to, given["reason"], who().partition(",")[0])
-    told_ms = told_after_ms(asking, operation, [before.leader.session])
+    told_ms = asking.take_away(operation, [before.leader.session])
     after = elections.view(asking, name, stale=False).election
     leader = after.leader if after is not None else None
     if given.is_json():

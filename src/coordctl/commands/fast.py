@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coordctl.flags import Given, Verb, group_usage, near, parse, usage
-from coordctl.local.clusters import choose, led_last, note_led
+from coordctl.local.clusters import chosen, spoken
 from coordctl.report import plain
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordnode.errors import BadRequest
@@ -12,7 +12,8 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
+
 
 QUERY = EXPLAINED[Kind.QUERY]
 ACTION = EXPLAINED[Kind.ACTION]
@@ -47,12 +48,11 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
         return plain.failed(kind, error, name=verb.name, debug=debug)
 
 
-def asking(given: Given) -> Asking:
-    from coordctl.hot.asking import Asking  # what holds something does not ask
-
-    endpoints = choose(given["endpoints"], given["cluster"])[1]
+def asking(given: Given) -> Cluster:
     say = plain.note if given["verbose"] else lambda _sentence: None
-    return Asking(endpoints, given.timeout_ms(), say, led_last(endpoints), lambda address: note_led(endpoints, address))
+    engine, _, endpoints = chosen(given["endpoints"], given["cluster"])
+    found: Cluster = spoken(engine, "asking").of(endpoints, given.timeout_ms(), say)
+    return found
 
 
 def head(schema: str, outcome: str, exit_code: int) -> dict[str, object]:

@@ -3,8 +3,8 @@
 import click
 
 from coordctl.commands import options
-from coordctl.local.clusters import choose
-from coordctl.operations.status import health
+from coordctl.local.clusters import chosen
+from coordctl.operations.engines import health
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
@@ -19,8 +19,7 @@ COLOURS = {"ok": screen.GREEN, "warning": screen.YELLOW, "critical": screen.RED,
 @output
 def command(cluster: str, endpoints: str, timeout_seconds: float, output: str) -> int:
     """One line and one code for monitoring. Critical only where a lost quorum or differing states are proved."""
-    name, asked = choose(endpoints, cluster)
-    found = health(name, asked, timeout_seconds)
+    found = health(chosen(endpoints, cluster), timeout_seconds)
     if output == "json":
         screen.json_line(found)
     else:

@@ -3,11 +3,11 @@
 from coordctl.commands.fast import ACTION, head
 from coordctl.commands.lock_run import HOW, terms_of
 from coordctl.flags import Flag, Given, Verb, whole_number
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import DONE, NOT_PERMITTED, SURELY_NOT_DONE, UNREACHABLE, USAGE
 from coordctl.runner import keeper, outcome
-from coordctl.runner.held import HeldClaim
+from coordctl.runner.held import hold
 from coordctl.runner.source import Granted, Refused
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest
@@ -33,7 +33,7 @@ def acquire(given: Given) -> int:
     terms = terms_of(given, ())._replace(parent=0)  # what outlives us is no child of what we run in
     if watched is not None:
         terms = terms._replace(owner=f"{who().partition(',')[0]}, pid {given['pid']}")
-    held = HeldClaim(choose(given["endpoints"], given["cluster"])[1], terms)
+    held = hold(chosen(given["endpoints"], given["cluster"]), terms)
     told = keeper.wait(held, watched, plain.note)
     if isinstance(told, Refused):
         keeper.let_go(held)

@@ -11,12 +11,12 @@ import time
 from coordctl.commands.fast import Command
 from coordctl.flags import TIMEOUT_MS, Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import locks
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Terms
-from coordctl.runner.held import HeldClaim
+from coordctl.runner.held import hold
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Unreachable
@@ -25,9 +25,8 @@ from coordnode.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from coordctl.local.clusters import Endpoint
+    from coordctl.local.clusters import Chosen
     from coordctl.runner.wish import Wish
-
 COMMAND_SHOWN_MAX = 60  # characters of the command in the owner's record
 KEEP_MS = 7 * 86_400_000
 LOADED_MEANWHILE = ("rules", "kernel", "job", "run")  # while the question is on its way; between any two, what came back is heard
@@ -151,7 +150,7 @@ def check(given: Given, command: Sequence[str], verb: Verb) -> None:
 
 
 def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
-    held = HeldClaim(endpoints(given), terms)
+    held = hold(cluster(given), terms)
     for module in LOADED_MEANWHILE:
         __import__(f"coordctl.runner.{module}")
         held.look()
@@ -165,9 +164,9 @@ def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
     return ended.exit_code
 
 
-def endpoints(given: Given) -> list[Endpoint]:
+def cluster(given: Given) -> Chosen:
     try:
-        return choose(given["endpoints"], given["cluster"])[1]
+        return chosen(given["endpoints"], given["cluster"])
     except Unreachable:
         report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
         raise

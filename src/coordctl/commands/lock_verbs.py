@@ -6,7 +6,7 @@ from coordctl.commands import fast
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import locks
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, OUTCOME_UNKNOWN, REFUSED, Kind
 from coordnode.client.identity import who
@@ -172,8 +172,6 @@ def _owner(one: locks.Holder | locks.Waiter) -> str:
 
 
 def _break(given: Given) -> int:
-    from coordctl.hot.overhearing import told_after_ms
-
     asking, name = fast.asking(given), given["name"]
     view = locks.read(asking, name)
     held = [one for one in view.holders if given["token"] in (0, one.token)]
@@ -182,12 +180,12 @@ def _break(given: Given) -> int:
     if not given["yes"]:
         from coordctl.report import screen
 
-        cluster = choose(given["endpoints"], given["cluster"])[0]
+        cluster = chosen(given["endpoints"], given["cluster"]).name
         where = f" of cluster {cluster}" if cluster else ""
         if not screen.confirmed(f"Break {name}{where}, held by {', '.join(one.owner for one in held)}?", "--yes"):
             return REFUSED
     operation = locks.break_operation(name, given["token"], given["reason"], who().partition(",")[0])
-    told_ms = told_after_ms(asking, operation, [one.session for one in held if one.session])
+    told_ms = asking.take_away(operation, [one.session for one in held if one.session])
     tokens = [one.token for one in held]
     if given.is_json():
         plain.json_line({**fast.head("lock-break", "broken", DONE), "name": name, "tokens": tokens, "told_ms": told_ms})

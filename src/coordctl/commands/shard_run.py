@@ -6,14 +6,14 @@ import os
 
 from coordctl.commands import fast
 from coordctl.commands.asked import name_of
-from coordctl.commands.lock_run import ENDING, NOT_ACQUIRED, TTL, check, claimed, endpoints, report
+from coordctl.commands.lock_run import ENDING, NOT_ACQUIRED, TTL, check, claimed, cluster, report
 from coordctl.commands.of_itself import ABOUT, about
 from coordctl.flags import Given, Verb
 from coordctl.hot import groups, shards
 from coordctl.report import plain
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending
-from coordctl.runner.held import HeldClaim
+from coordctl.runner.held import hold
 from coordctl.runner.rules import Settings
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Missing
@@ -41,7 +41,7 @@ def shard_run(given: Given, command: Sequence[str]) -> int:
     from coordctl.runner.owning import Owning  # runs for long: it may take its time to start
 
     check(given, command, RUN)
-    found = endpoints(given)
+    found = cluster(given)
     try:
         view = shards.view(fast.asking(given), name_of(given, "name"), stale=False)
     except Missing as error:
@@ -57,6 +57,6 @@ def shard_run(given: Given, command: Sequence[str]) -> int:
     terms = terms._replace(ttl_ms=min(terms.ttl_ms, view.revoke_ms))
     policy = ending.policy(terms.ttl_ms, given["on_lost"], given["leftover"], given["grace"])
     settings = Settings(given["name"], command[0], policy, given["conflict_exit_code"])
-    ended = Owning(HeldClaim(found, terms), given["name"], command, settings, plain.note).run()
+    ended = Owning(hold(found, terms), given["name"], command, settings, plain.note).run()
     report(given, ended)
     return ended.exit_code

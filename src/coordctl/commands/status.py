@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import click
 
 from coordctl.commands import options
-from coordctl.local.clusters import choose
-from coordctl.operations.status import status
+from coordctl.local.clusters import chosen
+from coordctl.operations.engines import status
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
@@ -24,8 +24,7 @@ MARKS = {"ok": "-", "critical": "!!", "warning": "!", "unknown": "?"}
 @output
 def command(cluster: str, endpoints: str, timeout_seconds: float, output: str) -> int:
     """How the cluster and each of its members are. Exits with 0 when that could be found out, whatever it is."""
-    name, asked = choose(endpoints, cluster)
-    found = status(name, asked, timeout_seconds)
+    found = status(chosen(endpoints, cluster), timeout_seconds)
     if output == "json":
         screen.json_line(found)
     else:

@@ -20,13 +20,26 @@ from coordctl.results.local import Up
     default=None,
     help="Members may be harmed on purpose (`coordctl chaos faults`), and health says so. Default: as it was; of a new cluster, no.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(sorted(clusters.ROOMS)),
+    default=None,
+    help="Of which members; other engines (docs/engines.md) must be on this machine. Default: as it was; of a new cluster, coordnode.",
+)
 @click.option("--dir", "folder", metavar="DIR", default="", help="Where it lives, instead of the state folder; others then say -c DIR.")
 @options.cluster
 @options.timeout("30s")
 @options.quiet
 @output
 def command(
-    nodes: int | None, fault_injection: bool | None, folder: str, cluster: str, timeout_seconds: float, quiet: bool, output: str
+    nodes: int | None,
+    fault_injection: bool | None,
+    engine: str | None,
+    folder: str,
+    cluster: str,
+    timeout_seconds: float,
+    quiet: bool,
+    output: str,
 ) -> int:
     """Start a durable cluster on this machine, and return once it is ready.
 
@@ -34,7 +47,7 @@ def command(
     """
     name = cluster or os.environ.get("COORD_CLUSTER") or clusters.DEFAULT_NAME
     where = os.path.abspath(folder) if folder else clusters.folder_of(name)
-    done = local.up(where, nodes, timeout_seconds, fault_injection=fault_injection)
+    done = local.up(where, nodes, timeout_seconds, fault_injection=fault_injection, engine=engine or "")
     if output == "json":
         screen.json_line(done)
     elif not quiet:

@@ -7,14 +7,14 @@ import time
 
 from coordctl.hot import frames
 from coordctl.hot.bare import secured, socket
-from coordctl.local.clusters import Endpoint, host_and_port
+from coordctl.local.clusters import Endpoint, host_and_port, led_last, note_led
 from coordnode import __version__
 from coordnode.client.identity import token_here, who
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from coordnode.client.tls import Secured
@@ -25,8 +25,13 @@ PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.015, 0.12
 RETRIED = (NotReady, Overloaded, NoSpace)
 
 
+def of(endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None]) -> Asking:
+    """With what is remembered here of who leads."""
+    return Asking(endpoints, timeout_ms, say, led_last(endpoints), lambda address: note_led(endpoints, address))
+
+
 class Asking:
-    """`ask` is one ask of docs/protocol.md, without its request number."""
+    """`ask` is one ask of docs/protocol.md, without its request number. Implements hot.cluster.Cluster."""
 
     def __init__(
         self,
@@ -92,6 +97,11 @@ class Asking:
             tried += 1
             address = self._next(address)
             self._pause_or_give_up(tried, refusal)
+
+    def take_away(self, operation: list[object], sessions: Sequence[int]) -> int | None:
+        from coordctl.hot.overhearing import told_after_ms  # for an operator's verbs only
+
+        return told_after_ms(self, operation, sessions)
 
     def _on_trouble(self, address: str, trouble: str) -> None:
         self._troubles[address] = trouble

@@ -14,7 +14,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 
 class Record(NamedTuple):
@@ -44,7 +44,7 @@ class Head(NamedTuple):
 NOTHING_SEEN = Head(0, "")
 
 
-def records(asking: Asking, after: int) -> list[Record]:
+def records(asking: Cluster, after: int) -> list[Record]:
     return [Record(*fields) for fields in auth.records(asking, after)]
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 SET_ROLE, REMOVE_ROLE, SET_USER, REMOVE_USER, ADD_TOKEN, REMOVE_TOKEN = 120, 121, 122, 123, 124, 125  # tags of operations
 LIST_ROLES, LIST_USERS, LIST_TOKENS, READ_AUDIT = 126, 127, 128, 129  # tags of reads
@@ -49,34 +49,34 @@ class Token(NamedTuple):
         return self.digest[:4].hex()
 
 
-def change(asking: Asking, tag: int, *fields: object, request_id: str) -> bool:
+def change(asking: Cluster, tag: int, *fields: object, request_id: str) -> bool:
     """Whether it was otherwise before."""
     result = asking.ask(frames.WRITE, [0, 0, 0, request_id, [tag, *fields]], is_safe_twice=True)
     frames.expect(result, frames.DONE)
     return len(result) <= 2 or result[2] > 0
 
 
-def roles(asking: Asking) -> Iterator[Role]:
+def roles(asking: Cluster) -> Iterator[Role]:
     for name, grants in _pages(asking, LIST_ROLES, ROLES, ""):
         yield Role(name, [Grant(area, level, prefix) for area, level, prefix in grants])
 
 
-def users(asking: Asking) -> Iterator[User]:
+def users(asking: Cluster) -> Iterator[User]:
     for name, found, tokens in _pages(asking, LIST_USERS, USERS, ""):
         yield User(name, found, tokens)
 
 
-def tokens(asking: Asking) -> Iterator[Token]:
+def tokens(asking: Cluster) -> Iterator[Token]:
     for digest, user, note, since_wall_ms in _pages(asking, LIST_TOKENS, TOKENS, b""):
         yield Token(digest, user, note, since_wall_ms)
 
 
-def records(asking: Asking, after: int) -> Iterator[Sequence[Any]]:
+def records(asking: Cluster, after: int) -> Iterator[Sequence[Any]]:
     """Of the audit log, with their fields as docs/protocol.md has them."""
     yield from _pages(asking, READ_AUDIT, AUDIT, after)
 
 
-def _pages(asking: Asking, tag: int, expected: int, after: str | bytes | int) -> Iterator[Any]:
+def _pages(asking: Cluster, tag: int, expected: int, after: str | bytes | int) -> Iterator[Any]:
     """Each page begins behind what the one before ended with: the first field of its last row. `admin` comes on the first only."""
     more = True
     while more:

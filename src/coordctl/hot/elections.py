@@ -11,7 +11,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 CAMPAIGN, PROCLAIM, DEPOSE = 40, 41, 43  # tags of operations
 SHOW, LIST, CANDIDACIES = 44, 45, 46  # tags of reads
@@ -116,7 +116,7 @@ def read_operation(name: bytes, after_ticket: int = 0) -> list[object]:
     return [SHOW, name, after_ticket, 0]
 
 
-def view(asking: Asking, name: bytes, *, stale: bool) -> View:
+def view(asking: Cluster, name: bytes, *, stale: bool) -> View:
     """With all who stand, page by page; who comes or goes meanwhile may be missing or there."""
     found: Election | None = None
     standing: list[Candidate] = []
@@ -132,7 +132,7 @@ def view(asking: Asking, name: bytes, *, stale: bool) -> View:
     return View(found, standing)
 
 
-def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Election], bool]:
+def page(asking: Cluster, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Election], bool]:
     """(elections in the order of their names, whether there are more)"""
     read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
@@ -140,7 +140,7 @@ def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[l
     return [election_of(fields) for fields in result[2]], result[3]
 
 
-def proclaim(asking: Asking, session: int, name: bytes, token: int, value: bytes) -> int:
+def proclaim(asking: Cluster, session: int, name: bytes, token: int, value: bytes) -> int:
     """The revision."""
     operation = [PROCLAIM, name, token, value]
     result = asking.ask(frames.WRITE, [session, 0, 0, "", operation], is_safe_twice=True)  # the same once more changes nothing

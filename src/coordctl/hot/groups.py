@@ -10,7 +10,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 JOIN, UPDATE, LEAVE = 50, 51, 52  # tags of operations
 SHOW, LIST, FIND = 53, 54, 55  # tags of reads
@@ -82,37 +82,37 @@ class Wish:
         self.member = result[3]
 
 
-def join(asking: Asking, session: int, group: bytes, member: bytes, data: bytes, labels: dict[str, str], weight: int) -> tuple[int, bytes]:
+def join(asking: Cluster, session: int, group: bytes, member: bytes, data: bytes, labels: dict[str, str], weight: int) -> tuple[int, bytes]:
     """(view, the member's name)"""
     operation = [JOIN, group, member, data, sorted(labels.items()), weight]
     return _change(asking, session, operation, is_safe_twice=False)
 
 
 def update(
-    asking: Asking, session: int, group: bytes, member: bytes, data: bytes | None, labels: dict[str, str] | None, weight: int | None
+    asking: Cluster, session: int, group: bytes, member: bytes, data: bytes | None, labels: dict[str, str] | None, weight: int | None
 ) -> tuple[int, bytes]:
     operation = [UPDATE, group, member, data, None if labels is None else sorted(labels.items()), weight]
     return _change(asking, session, operation, is_safe_twice=True)  # the same once more changes nothing
 
 
-def leave(asking: Asking, session: int, group: bytes, member: bytes) -> tuple[int, bytes]:
+def leave(asking: Cluster, session: int, group: bytes, member: bytes) -> tuple[int, bytes]:
     return _change(asking, session, [LEAVE, group, member], is_safe_twice=False)
 
 
-def _change(asking: Asking, session: int, operation: list[object], *, is_safe_twice: bool) -> tuple[int, bytes]:
+def _change(asking: Cluster, session: int, operation: list[object], *, is_safe_twice: bool) -> tuple[int, bytes]:
     result = asking.ask(frames.WRITE, [session, 0, 0, "", operation], is_safe_twice=is_safe_twice)
     frames.expect(result, CHANGED)
     return int(result[2]), result[3]
 
 
-def view(asking: Asking, group: bytes, *, stale: bool) -> tuple[int, list[Member]]:
+def view(asking: Cluster, group: bytes, *, stale: bool) -> tuple[int, list[Member]]:
     """(view, members); view 0: there are none"""
     result = asking.ask(frames.READ, [SHOW, group], stale, 0, is_safe_twice=True)
     frames.expect(result, VIEW)
     return int(result[2]), [_member(fields) for fields in result[3]]
 
 
-def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Group], bool]:
+def page(asking: Cluster, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Group], bool]:
     read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
@@ -120,7 +120,7 @@ def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[l
 
 
 def find(
-    asking: Asking, prefix: bytes, requires: list[tuple[str, int, str]], after: tuple[bytes, bytes], *, stale: bool
+    asking: Cluster, prefix: bytes, requires: list[tuple[str, int, str]], after: tuple[bytes, bytes], *, stale: bool
 ) -> tuple[list[tuple[bytes, Member]], tuple[bytes, bytes] | None]:
     """(members with their groups, where the next page goes on; None: that was all)"""
     read = [FIND, prefix, requires, after[0], after[1], 0]

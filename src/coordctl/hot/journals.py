@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 CONFIGURE, APPEND, TRIM, DELETE = 100, 101, 102, 103  # tags of operations
 GET, LIST = 104, 105  # tags of reads
@@ -30,7 +30,7 @@ def _journal(fields: Any) -> Journal:
     return Journal(fields[0], *fields[1:5])
 
 
-def append(asking: Asking, name: bytes, records: Sequence[bytes], request_id: str) -> tuple[int, int]:
+def append(asking: Cluster, name: bytes, records: Sequence[bytes], request_id: str) -> tuple[int, int]:
     """The first record's offset, and the one behind the last."""
     sizes = [len(record) for record in records]
     packed = b"" if len(set(sizes)) == 1 else struct.pack(f"<{len(sizes)}I", *sizes)
@@ -40,26 +40,26 @@ def append(asking: Asking, name: bytes, records: Sequence[bytes], request_id: st
     return int(result[2]), int(result[3])
 
 
-def configure(asking: Asking, name: bytes, bytes_max: int, request_id: str) -> Journal:
+def configure(asking: Cluster, name: bytes, bytes_max: int, request_id: str) -> Journal:
     return _viewed(_write(asking, request_id, [CONFIGURE, name, bytes_max]))
 
 
-def trim(asking: Asking, name: bytes, before: int, request_id: str) -> Journal:
+def trim(asking: Cluster, name: bytes, before: int, request_id: str) -> Journal:
     return _viewed(_write(asking, request_id, [TRIM, name, before]))
 
 
-def delete(asking: Asking, name: bytes, request_id: str) -> bool:
+def delete(asking: Cluster, name: bytes, request_id: str) -> bool:
     """Whether it was there."""
     result = _write(asking, request_id, [DELETE, name])
     frames.expect(result, frames.DONE)
     return len(result) <= 2 or result[2] > 0
 
 
-def show(asking: Asking, name: bytes, *, stale: bool) -> Journal:
+def show(asking: Cluster, name: bytes, *, stale: bool) -> Journal:
     return _viewed(asking.ask(frames.READ, [GET, name], stale, 0, is_safe_twice=True))
 
 
-def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Journal], bool]:
+def page(asking: Cluster, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Journal], bool]:
     result = asking.ask(frames.READ, [LIST, prefix, after, 0], stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [_journal(fields) for fields in result[2]], result[3]
@@ -70,5 +70,5 @@ def _viewed(result: Any) -> Journal:
     return _journal(result[2])
 
 
-def _write(asking: Asking, request_id: str, operation: Sequence[object]) -> Any:
+def _write(asking: Cluster, request_id: str, operation: Sequence[object]) -> Any:
     return asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)

@@ -8,7 +8,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 GET_TAG, RANGE_TAG = 4, 5  # tags of reads
 PUT_TAG, DELETE_TAG, TRANSACTION_TAG = 1, 2, 6  # tags of operations
@@ -43,13 +43,13 @@ def prefix_end(prefix: bytes) -> bytes:
     return stem[:-1] + bytes((stem[-1] + 1,)) if stem else b""
 
 
-def get(asking: Asking, key: bytes, *, stale: bool, min_revision: int) -> Found:
+def get(asking: Cluster, key: bytes, *, stale: bool, min_revision: int) -> Found:
     result = asking.ask(frames.READ, [GET_TAG, key], stale, min_revision, is_safe_twice=True)
     frames.expect(result, frames.GOT)
     return Found(result[1], _item(result[2]))
 
 
-def page(asking: Asking, start: bytes, end: bytes, *, keys_only: bool, stale: bool) -> tuple[int, list[Item], bool]:
+def page(asking: Cluster, start: bytes, end: bytes, *, keys_only: bool, stale: bool) -> tuple[int, list[Item], bool]:
     """(revision, items, whether there are more)"""
     read = [RANGE_TAG, start, end, 0, keys_only]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
@@ -57,14 +57,14 @@ def page(asking: Asking, start: bytes, end: bytes, *, keys_only: bool, stale: bo
     return result[1], [item for item in map(_item, result[2]) if item is not None], result[3]
 
 
-def put(asking: Asking, key: bytes, value: bytes, request_id: str) -> int:
+def put(asking: Cluster, key: bytes, value: bytes, request_id: str) -> int:
     """The revision."""
     result = _write(asking, request_id, [PUT_TAG, key, value])
     frames.expect(result, frames.DONE)
     return int(result[1])
 
 
-def delete(asking: Asking, key: bytes, request_id: str) -> tuple[int, bool]:
+def delete(asking: Cluster, key: bytes, request_id: str) -> tuple[int, bool]:
     """(revision, whether it was there)"""
     result = _write(asking, request_id, [DELETE_TAG, key])
     frames.expect(result, frames.DONE)
@@ -72,7 +72,7 @@ def delete(asking: Asking, key: bytes, request_id: str) -> tuple[int, bool]:
 
 
 def compare_and_set(
-    asking: Asking, key: bytes, value: bytes, request_id: str, *, prev_revision: int | None, prev_value: bytes | None
+    asking: Cluster, key: bytes, value: bytes, request_id: str, *, prev_revision: int | None, prev_value: bytes | None
 ) -> tuple[int, bool, Item | None]:
     """(revision, whether it was set, what was there if not); without a revision and a value: only if the key is absent."""
     if prev_revision is not None:
@@ -88,5 +88,5 @@ def compare_and_set(
     return revision, succeeded, None if succeeded else _item(results[0][2])
 
 
-def _write(asking: Asking, request_id: str, operation: list[object]) -> Any:
+def _write(asking: Cluster, request_id: str, operation: list[object]) -> Any:
     return asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)

@@ -8,14 +8,14 @@ import select
 from coordctl.hot import frames
 from coordctl.hot.bare import secured, socket
 from coordctl.hot.talk import Connect, Disconnect, Send, Talk
-from coordctl.local.clusters import host_and_port
+from coordctl.local.clusters import Endpoint, host_and_port, led_last, note_led
 from coordnode import __version__
 from coordnode.client.identity import token_here
 from coordnode.errors import CoordError
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from coordnode.client.tls import Secured
@@ -26,6 +26,13 @@ class SmallChance:
 
     def randrange(self, start: int, stop: int) -> int:
         return start + int.from_bytes(os.urandom(4)) % (stop - start)
+
+
+def of(endpoints: list[Endpoint], identity: str, _wall_offset_ms: int) -> tuple[Talk, Line, Callable[[], None]]:
+    """A talk, what moves its bytes, and what to do when it is over: who led is remembered here."""
+    led = led_last(endpoints)
+    talk = Talk([endpoint.address for endpoint in endpoints], SmallChance(), led)
+    return talk, Line(talk, identity), lambda: note_led(endpoints, talk.led) if talk.led != led else None
 
 
 class Line:

@@ -10,7 +10,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 ACQUIRE_TAG, RELEASE_TAG, BREAK_TAG = 30, 31, 32  # of operations
 READ_TAG, LIST_TAG, HELD_TAG = 33, 34, 35  # of reads
@@ -121,7 +121,7 @@ def read_operation(name: str) -> list[object]:
     return [READ_TAG, os.fsencode(name), 0, 0, 0]
 
 
-def read(asking: Asking, name: str, *, stale: bool = False) -> View:
+def read(asking: Cluster, name: str, *, stale: bool = False) -> View:
     return view_of(asking.ask(frames.READ, read_operation(name), stale, 0, is_safe_twice=True))
 
 
@@ -129,14 +129,14 @@ def break_operation(name: str, token: int, reason: str, by: str) -> list[object]
     return [BREAK_TAG, os.fsencode(name), token, reason, by]
 
 
-def count_of_session(asking: Asking, session: int) -> int:
+def count_of_session(asking: Cluster, session: int) -> int:
     """How many locks it holds or awaits; of more than one page, those of the first."""
     result = asking.ask(frames.READ, [HELD_TAG, session, b"", 0, 0], False, 0, is_safe_twice=True)
     frames.expect(result, HELD)
     return len(result[2])
 
 
-def page(asking: Asking, prefix: str, after: str, *, stale: bool) -> tuple[list[Lock], bool]:
+def page(asking: Cluster, prefix: str, after: str, *, stale: bool) -> tuple[list[Lock], bool]:
     """(locks in the order of their names, whether there are more)"""
     operation = [LIST_TAG, os.fsencode(prefix), os.fsencode(after), 0]
     result = asking.ask(frames.READ, operation, stale, 0, is_safe_twice=True)

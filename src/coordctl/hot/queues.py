@@ -9,7 +9,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 CONFIGURE, PUT, TAKE, EXTEND, ACK, NACK, REDRIVE, PURGE, DELETE = 60, 61, 62, 64, 65, 66, 67, 68, 69  # tags of operations
 SHOW, LIST, TASKS, TASK = 70, 71, 72, 73  # tags of reads
@@ -64,14 +64,14 @@ class Task(NamedTuple):
     key: bytes
 
 
-def configure(asking: Asking, queue: bytes, settings: dict[str, int], request_id: str) -> bool:
+def configure(asking: Cluster, queue: bytes, settings: dict[str, int], request_id: str) -> bool:
     """Whether that changed anything."""
     result = _write(asking, request_id, frames.DONE, [CONFIGURE, queue, [settings[name] for name in SETTINGS]])
     return bool(result[2])
 
 
 def put(
-    asking: Asking, queue: bytes, payload: bytes, request_id: str, *, priority: int, delay_ms: int, key: bytes, holding: int
+    asking: Cluster, queue: bytes, payload: bytes, request_id: str, *, priority: int, delay_ms: int, key: bytes, holding: int
 ) -> tuple[int, bool]:
     """(task, whether it is a new one)"""
     operation = [PUT, queue, payload, priority, delay_ms, key, holding]
@@ -79,7 +79,7 @@ def put(
     return int(result[2]), bool(result[3])
 
 
-def take(asking: Asking, queue: bytes, count: int, lease_ms: int, request_id: str) -> tuple[list[Taken], int]:
+def take(asking: Cluster, queue: bytes, count: int, lease_ms: int, request_id: str) -> tuple[list[Taken], int]:
     """(tasks, the length of their leases)"""
     result = _write(asking, request_id, TAKEN, [TAKE, queue, count, False, True, lease_ms])
     taken = []
@@ -89,29 +89,29 @@ def take(asking: Asking, queue: bytes, count: int, lease_ms: int, request_id: st
     return taken, int(result[3])
 
 
-def _payload(asking: Asking, queue: bytes, number: int, token: int) -> bytes:
+def _payload(asking: Cluster, queue: bytes, number: int, token: int) -> bytes:
     task, payload = get(asking, queue, number, stale=False)
     if task.token != token:
         raise NotHeld(f"task {number} was lost before its payload could be read; take again")
     return payload
 
 
-def extend(asking: Asking, queue: bytes, token: int, lease_ms: int, request_id: str) -> int:
+def extend(asking: Cluster, queue: bytes, token: int, lease_ms: int, request_id: str) -> int:
     """The length of the lease, from now on."""
     return int(_write(asking, request_id, EXTENDED, [EXTEND, queue, token, lease_ms])[2])
 
 
-def ack(asking: Asking, queue: bytes, token: int, request_id: str) -> None:
+def ack(asking: Cluster, queue: bytes, token: int, request_id: str) -> None:
     _write(asking, request_id, frames.DONE, [ACK, queue, token])
 
 
-def nack(asking: Asking, queue: bytes, token: int, request_id: str, *, delay_ms: int, note: str, begun: bool) -> tuple[str, int]:
+def nack(asking: Cluster, queue: bytes, token: int, request_id: str, *, delay_ms: int, note: str, begun: bool) -> tuple[str, int]:
     """(its state, for how long that is delayed)"""
     result = _write(asking, request_id, RETURNED, [NACK, queue, token, delay_ms, note, begun])
     return NAMES.get(result[2], "unknown"), int(result[3])
 
 
-def redrive(asking: Asking, queue: bytes, task: int) -> int:
+def redrive(asking: Cluster, queue: bytes, task: int) -> int:
     """How many. A slice that was made twice finds less to do: nothing is redriven twice."""
     total, more = 0, True
     while more:
@@ -121,7 +121,7 @@ def redrive(asking: Asking, queue: bytes, task: int) -> int:
     return total
 
 
-def purge(asking: Asking, queue: bytes, dead: bool) -> int:
+def purge(asking: Cluster, queue: bytes, dead: bool) -> int:
     total, more = 0, True
     while more:
         result = _write(asking, "", frames.DONE, [PURGE, queue, dead, 128])
@@ -130,7 +130,7 @@ def purge(asking: Asking, queue: bytes, dead: bool) -> int:
     return total
 
 
-def delete(asking: Asking, queue: bytes) -> bool:
+def delete(asking: Cluster, queue: bytes) -> bool:
     """Whether it was there."""
     more = True
     while more:
@@ -139,25 +139,25 @@ def delete(asking: Asking, queue: bytes) -> bool:
     return bool(result[2])
 
 
-def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Queue], bool]:
+def page(asking: Cluster, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Queue], bool]:
     """(queues in the order of their names, whether there are more)"""
     result = _read(asking, stale, PAGE, [LIST, prefix, after, 0])
     return [_queue(fields) for fields in result[2]], result[3]
 
 
-def show(asking: Asking, queue: bytes, *, stale: bool) -> tuple[Queue, int]:
+def show(asking: Cluster, queue: bytes, *, stale: bool) -> tuple[Queue, int]:
     """(the queue, for how long the task that is next has been in it)"""
     result = _read(asking, stale, VIEW, [SHOW, queue])
     return _queue(result[2]), int(result[3])
 
 
-def tasks(asking: Asking, queue: bytes, state: str, after: bytes, *, stale: bool) -> tuple[list[Task], bool, bytes]:
+def tasks(asking: Cluster, queue: bytes, state: str, after: bytes, *, stale: bool) -> tuple[list[Task], bool, bytes]:
     """(tasks, whether there are more, where those begin)"""
     result = _read(asking, stale, TASK_PAGE, [TASKS, queue, STATES[state], after, 0])
     return [_task(fields) for fields in result[2]], result[3], result[4]
 
 
-def get(asking: Asking, queue: bytes, task: int, *, stale: bool) -> tuple[Task, bytes]:
+def get(asking: Cluster, queue: bytes, task: int, *, stale: bool) -> tuple[Task, bytes]:
     """(the task, its payload)"""
     result = _read(asking, stale, TASK_VIEW, [TASK, queue, task])
     return _task(result[2]), result[3]
@@ -175,13 +175,13 @@ def _task(fields: Any) -> Task:
     return Task(number, name, priority, attempts, size, age_ms, due_ms, token, session, why, note, key)
 
 
-def _write(asking: Asking, request_id: str, tag: int, operation: list[object]) -> Any:
+def _write(asking: Cluster, request_id: str, tag: int, operation: list[object]) -> Any:
     result = asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)
     frames.expect(result, tag)
     return result
 
 
-def _read(asking: Asking, stale: bool, tag: int, read: list[object]) -> Any:
+def _read(asking: Cluster, stale: bool, tag: int, read: list[object]) -> Any:
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, tag)
     return result

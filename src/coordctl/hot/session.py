@@ -7,7 +7,7 @@ from coordnode.errors import SessionExpired, Unreachable
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 READ_TAG = 12  # of reads
 CLOSE_TAG = 11  # of operations
@@ -21,21 +21,21 @@ class Session(NamedTuple):
     keys: int
 
 
-def page(asking: Asking, after: int, limit: int, *, stale: bool) -> tuple[list[Session], bool]:
+def page(asking: Cluster, after: int, limit: int, *, stale: bool) -> tuple[list[Session], bool]:
     """(sessions in the order of their ids, whether there are more)"""
     result = asking.ask(frames.READ, [READ_TAG, after, limit], stale, 0, is_safe_twice=True)
     frames.expect(result, frames.SESSIONS)
     return [Session(*fields[:5]) for fields in result[2]], result[3]
 
 
-def get(asking: Asking, session: int, *, stale: bool) -> Session:
+def get(asking: Cluster, session: int, *, stale: bool) -> Session:
     found, _ = page(asking, session - 1, 1, stale=stale)
     if not found or found[0].session != session:
         raise SessionExpired(f"there is no session {session}: it expired, was closed or never was")
     return found[0]
 
 
-def renew(asking: Asking, session: int) -> int:
+def renew(asking: Cluster, session: int) -> int:
     """The lease it has again, whole."""
     alive, expired = asking.ask(frames.KEEP_ALIVE, [session], is_safe_twice=True)
     for one, ttl_ms in alive:
@@ -46,7 +46,7 @@ def renew(asking: Asking, session: int) -> int:
     raise Unreachable("the leader could not confirm it now: try again")
 
 
-def close(asking: Asking, session: int) -> int:
+def close(asking: Cluster, session: int) -> int:
     """The revision."""
     result = asking.ask(frames.WRITE, [0, 0, 0, "", [CLOSE_TAG, session]], is_safe_twice=True)
     frames.expect(result, frames.DONE)

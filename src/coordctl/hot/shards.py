@@ -8,7 +8,7 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-    from coordctl.hot.asking import Asking
+    from coordctl.hot.cluster import Cluster
 
 CREATE, CONFIGURE, DELETE, RELEASE = 80, 81, 82, 83  # tags of operations
 SHOW, LIST = 84, 85  # tags of reads
@@ -38,17 +38,17 @@ class View(NamedTuple):
     owned: list[Owned]
 
 
-def create(asking: Asking, name: bytes, group: bytes, shards: int, revoke_ms: int, request_id: str) -> bool:
+def create(asking: Cluster, name: bytes, group: bytes, shards: int, revoke_ms: int, request_id: str) -> bool:
     """Whether it was made now; it may be there already, the same."""
     return _write(asking, request_id, [CREATE, name, group, shards, revoke_ms])
 
 
-def configure(asking: Asking, name: bytes, shards: int | None, revoke_ms: int | None, request_id: str) -> bool:
+def configure(asking: Cluster, name: bytes, shards: int | None, revoke_ms: int | None, request_id: str) -> bool:
     """Whether that changed anything."""
     return _write(asking, request_id, [CONFIGURE, name, shards, revoke_ms])
 
 
-def delete(asking: Asking, name: bytes, request_id: str) -> bool:
+def delete(asking: Cluster, name: bytes, request_id: str) -> bool:
     """Whether it was there."""
     return _write(asking, request_id, [DELETE, name])
 
@@ -61,7 +61,7 @@ def read_operation(name: bytes) -> list[object]:
     return [SHOW, name]
 
 
-def view(asking: Asking, name: bytes, *, stale: bool) -> View:
+def view(asking: Cluster, name: bytes, *, stale: bool) -> View:
     return view_of(asking.ask(frames.READ, read_operation(name), stale, 0, is_safe_twice=True))
 
 
@@ -74,14 +74,14 @@ def view_of(result: Any) -> View:
     return View(result[2], result[3], result[4], owned)
 
 
-def page(asking: Asking, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Assignment], bool]:
+def page(asking: Cluster, prefix: bytes, after: bytes, *, stale: bool) -> tuple[list[Assignment], bool]:
     read = [LIST, prefix, after, 0]
     result = asking.ask(frames.READ, read, stale, 0, is_safe_twice=True)
     frames.expect(result, PAGE)
     return [Assignment(name, group, *rest[:3]) for name, group, *rest in result[2]], result[3]
 
 
-def _write(asking: Asking, request_id: str, operation: list[object]) -> bool:
+def _write(asking: Cluster, request_id: str, operation: list[object]) -> bool:
     result = asking.ask(frames.WRITE, [0, 0, 0, request_id, operation], is_safe_twice=True)
     frames.expect(result, frames.DONE)
     return len(result) <= 2 or result[2] > 0

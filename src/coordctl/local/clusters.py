@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 DESCRIPTION = "cluster.json"
 FORMAT = 1
 DEFAULT_NAME = "local"
+COORDNODE, ETCD, ZOOKEEPER = "coordnode", "etcd", "zookeeper"  # engines
+SCHEMES = {"http": COORDNODE, "etcd": ETCD}
+ROOMS = {COORDNODE: "coordctl.hot", ETCD: "coordctl.engines.etcd"}
 
 
 class Endpoint(NamedTuple):
@@ -22,12 +25,19 @@ class Endpoint(NamedTuple):
     name: str = ""
 
 
+class Chosen(NamedTuple):
+    engine: str
+    name: str  # "": it has none here
+    endpoints: list[Endpoint]
+
+
 class LocalMember(NamedTuple):
     name: str
     member: int
     address: str
     pid: int = 0  # 0: not started, or ended by us
     started: str = ""  # tells this process from a later one with the same pid
+    peers: tuple[int, ...] = ()  # ports on which another engine's members speak with one another
 
 
 class LocalCluster(NamedTuple):
@@ -42,6 +52,7 @@ class LocalCluster(NamedTuple):
     fault_injection: bool = False  # its members are started so that they may be harmed on purpose
     archive: str = ""  # a backup whose state its members begin with, as long as they are not made
     replaces: tuple[int, ...] = ()  # clusters whose place it took
+    engine: str = COORDNODE
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -70,20 +81,21 @@ def read(folder: str) -> LocalCluster | None:
     path = os.path.join(folder, DESCRIPTION)
     try:
         with open(path, encoding="utf-8") as file:
-            found = _decoded(file.read())
+            found = decoded(file.read())
         if found["format"] != FORMAT:
             raise BadRequest(f"{path} is of format {found['format']}, and only {FORMAT} is known here: use the coordctl that made it")
         members = tuple(_member(entry) for entry in found["members"])
         more = (found.get("tls", ""), found.get("inventory", ""), found.get("fault_injection", False))
         origin = (found.get("archive", ""), tuple(found.get("replaces", ())))
-        return LocalCluster(folder, found["name"], found["cluster"], found["created"], found["is_made"], members, *more, *origin)
+        of = (found["name"], found["cluster"], found["created"], found["is_made"])
+        return LocalCluster(folder, *of, members, *more, *origin, found.get("engine", COORDNODE))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise BadRequest(f"{path} is not what `coordctl up` writes ({error!r}): move {folder} away and run `coordctl up`") from None
 
 
-def _decoded(text: str) -> Any:
+def decoded(text: str) -> Any:
     """As json.loads does it, by the scanner of C below it: json is loaded in 8 ms, which every command on this machine would wait for."""
     try:
         from _json import make_scanner
@@ -110,18 +122,20 @@ class _Scanning:
 
 
 def _member(entry: dict[str, Any]) -> LocalMember:
-    return LocalMember(entry["name"], entry["id"], entry["address"], entry["pid"], entry["started"])
+    peers = tuple(entry.get("peers", ()))
+    return LocalMember(entry["name"], entry["id"], entry["address"], entry["pid"], entry["started"], peers)
 
 
 def write(cluster: LocalCluster) -> None:
     import json
 
-    members = [
-        {"name": member.name, "id": member.member, "address": member.address, "pid": member.pid, "started": member.started}
-        for member in cluster.members
-    ]
+    members: list[dict[str, object]] = []
+    for one in cluster.members:
+        told = {"name": one.name, "id": one.member, "address": one.address, "pid": one.pid, "started": one.started}
+        members.append({**told, "peers": one.peers} if one.peers else told)
     identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
     more: dict[str, Any] = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
+    more |= {"engine": cluster.engine} if cluster.engine != COORDNODE else {}
     more |= {"fault_injection": True} if cluster.fault_injection else {}
     more |= {"archive": cluster.archive, "replaces": cluster.replaces} if cluster.replaces else {}
     text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
@@ -134,15 +148,28 @@ def write(cluster: LocalCluster) -> None:
 
 
 def choose(endpoints: str, cluster: str, environment: Mapping[str, str] = os.environ) -> tuple[str, list[Endpoint]]:
-    """(what to call it, its endpoints): --endpoints, then -c, then COORD_ENDPOINTS, then COORD_CLUSTER, then the only local cluster."""
+    """(what to call it, its endpoints) for a verb that knows coordnode's members only."""
+    engine, name, found = chosen(endpoints, cluster, environment)
+    if engine != COORDNODE:
+        raise BadRequest(f"this is done with coordnode's members only, and not with {engine}: docs/engines.md says what can be")
+    return name, found
+
+
+def chosen(endpoints: str, cluster: str, environment: Mapping[str, str] = os.environ) -> Chosen:
+    """--endpoints, then -c, then COORD_ENDPOINTS, then COORD_CLUSTER, then the only local cluster."""
     if endpoints:
-        return "", split(endpoints, "--endpoints")
+        return named(endpoints, "--endpoints")
     if not cluster and environment.get("COORD_ENDPOINTS"):
-        return "", split(environment["COORD_ENDPOINTS"], "COORD_ENDPOINTS")
+        return named(environment["COORD_ENDPOINTS"], "COORD_ENDPOINTS")
     found = chosen_local(cluster, environment)
     if found.tls:
         os.environ.setdefault("COORD_TLS", found.tls)  # whoever speaks to it, and what we run, is this client
-    return found.name, found.endpoints()
+    return Chosen(found.engine, found.name, found.endpoints())
+
+
+def spoken(engine: str, part: str) -> Any:
+    """The module with this part of how an engine is spoken to: `asking`, `line`. The one place that chooses among engines."""
+    return __import__(f"{ROOMS[engine]}.{part}", fromlist=["of"])
 
 
 def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> LocalCluster:
@@ -207,10 +234,19 @@ def _path_of_led(endpoints: Sequence[Endpoint]) -> str:
     return os.path.join(state_folder(), "led", endpoints[0].address.replace(os.sep, "_"))
 
 
+def named(text: str, where: str) -> Chosen:
+    """Members by address; the first one's scheme says of which engine all of them are."""
+    found = {part.strip().partition("://")[0] for part in text.split(",") if "://" in part} or {"http"}
+    scheme = found.pop()
+    if found or scheme not in SCHEMES:
+        raise BadRequest(f"{where}: {text.strip()!r} is not all of one of {', '.join(f'{known}://' for known in SCHEMES)}")
+    return Chosen(SCHEMES[scheme], "", split(text.replace(f"{scheme}://", ""), where))
+
+
 def split(text: str, where: str) -> list[Endpoint]:
     found = []
     for part in text.split(","):
-        address = part.strip().removeprefix("http://").rstrip("/")
+        address = part.strip().rstrip("/")
         if not address:
             continue
         host, colon, port = address.rpartition(":")

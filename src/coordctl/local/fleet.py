@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from coordctl.local import processes, seen
-from coordctl.local.clusters import LocalCluster, LocalMember, forget_led, write
+from coordctl.local import foreign, processes, seen
+from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember, forget_led, write
 from coordnode.errors import CoordError, Overloaded
 
 LOCK_FILE = "lock"  # of the cluster's folder, and of a member's own
@@ -64,20 +64,24 @@ def locked(folder: str, until: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def plan(folder: str, name: str, members: int) -> LocalCluster:
+def plan(folder: str, name: str, members: int, engine: str = COORDNODE) -> LocalCluster:
     """A new cluster; written down before anything is made, so that making can be repeated."""
-    cluster = drawn(folder, name, members)
+    cluster = drawn(folder, name, members, engine)
     write(cluster)
     return cluster
 
 
-def drawn(folder: str, name: str, members: int) -> LocalCluster:
+def drawn(folder: str, name: str, members: int, engine: str = COORDNODE) -> LocalCluster:
     """Its ids and free ports."""
     chance = random.SystemRandom()
     ids = [new_id() for _ in range(members)]
-    ports = free_ports(members, chance)
-    made = [LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}") for number in range(1, members + 1)]
-    return LocalCluster(folder, name, new_id(), int(time.time()), False, tuple(made))
+    among = foreign.PEER_PORTS.get(engine, 0)
+    ports = free_ports(members * (1 + among), chance)
+    made = []
+    for number in range(1, members + 1):
+        peers = tuple(ports[members + (number - 1) * among : members + number * among])
+        made.append(LocalMember(f"n{number}", ids[number - 1], f"127.0.0.1:{ports[number - 1]}", peers=peers))
+    return LocalCluster(folder, name, new_id(), int(time.time()), False, tuple(made), engine=engine)
 
 
 def new_id() -> int:
@@ -104,6 +108,11 @@ def make(cluster: LocalCluster, *, digest: int = 0) -> LocalCluster:
     state of the archive that they begin with."""
     if cluster.is_made:
         return cluster
+    if cluster.engine != COORDNODE:
+        foreign.make(cluster)
+        made = cluster._replace(is_made=True)
+        write(made)
+        return made
     arguments = ["init", "--cluster", str(cluster.cluster), "--created", str(cluster.created)]
     for member in cluster.members:
         arguments += ["--make", f"{member.member}={data_folder(cluster, member)}", "--contact", f"{member.member}={member.address}"]
@@ -146,6 +155,9 @@ def _start_all(cluster: LocalCluster, started: list[Started]) -> LocalCluster:
 
 def start_one(cluster: LocalCluster, member: LocalMember) -> Started:
     path = log_path(cluster, member)
+    if cluster.engine != COORDNODE:
+        process = processes.start_program(foreign.command(cluster, member), path, cluster.folder)
+        return Started(member._replace(pid=process.pid, started=processes.started_mark(process.pid)), process)
     arguments = ["run", "--folder", data_folder(cluster, member), "--listen", member.address]
     arguments += ["--name", member.name, "--cluster-name", cluster.name, "--log-file", path]  # the member bounds it
     if cluster.replaces:

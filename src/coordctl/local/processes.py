@@ -63,13 +63,18 @@ def age_seconds(pid: int) -> float:
 
 
 def start(arguments: list[str], log_path: str, folder: str, module: str = "coordnode") -> "subprocess.Popen[bytes]":
-    """`python -m coordnode …` in a session of its own; what it says goes to the log."""
+    """`python -m coordnode …`"""
+    return start_program([sys.executable, "-P", "-m", module, *arguments], log_path, folder)
+
+
+def start_program(argv: list[str], log_path: str, folder: str) -> "subprocess.Popen[bytes]":
+    """In a session of its own; what it says goes to the log."""
     environment = dict(os.environ)
     if environment.get("PYTHONPATH"):
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in environment["PYTHONPATH"].split(os.pathsep))
     with open(log_path, "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *arguments],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -77,6 +82,18 @@ def start(arguments: list[str], log_path: str, folder: str, module: str = "coord
             env=environment,
             start_new_session=True,
         )
+
+
+def with_word(word: str) -> int:
+    """The process in whose command line this stands as a word; 0: there is none."""
+    for entry in os.listdir("/proc") if sys.platform == "linux" else ():
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                if entry.isdigit() and os.fsencode(word) in file.read().split(b"\0"):
+                    return int(entry)
+        except OSError:
+            continue
+    return 0
 
 
 def let_go(process: "subprocess.Popen[bytes]") -> None:

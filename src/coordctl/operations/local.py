@@ -3,11 +3,13 @@
 import os
 import re
 import time
+from collections.abc import Mapping
 
 from coordctl.chaos import reapers, undo
 from coordctl.chaos.ledger import Ledger
+from coordctl.engines import looking
 from coordctl.facts.members import ClusterFacts
-from coordctl.local import clusters, fleet, processes, seen
+from coordctl.local import clusters, fleet, foreign, processes, seen
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.fleet import Failed, Started
 from coordctl.operations import statuses
@@ -19,8 +21,8 @@ ASK_SECONDS = 0.5
 PAUSE_SECONDS = 0.02
 
 
-def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injection: bool | None = None) -> Up:
-    """Also of a cluster that runs already: then it only waits until it is ready. `fault_injection` None: as it was."""
+def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injection: bool | None = None, engine: str = "") -> Up:
+    """Also of a cluster that runs already: then it only waits until it is ready. `fault_injection` None, `engine` "": as it was."""
     began = time.monotonic()
     until = began + timeout_seconds
     if nodes is not None and not 1 <= nodes <= fleet.MEMBERS_MAX:
@@ -34,14 +36,21 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
                 f"{found.name} has {len(found.members)} members, not {nodes}: leave --nodes out to go on with them, or begin anew after "
                 "`coordctl down --purge`, or name another cluster with -c"
             )
+        if found is not None and engine not in ("", found.engine):
+            raise BadRequest(f"{found.name} is made of {found.engine}: name another cluster with -c, or `coordctl down --purge` first")
+        engine = found.engine if found is not None else engine or clusters.COORDNODE
+        if engine != clusters.COORDNODE:
+            if fault_injection is not None:
+                raise BadRequest(f"--fault-injection: members of {engine} cannot harm themselves on purpose")
+            foreign.check(engine)
         if found is not None and fault_injection not in (None, found.fault_injection):
             _check_is_stopped(found, fault_injection=bool(fault_injection))
-        cluster = fleet.make(found or fleet.plan(folder, name_of(folder), nodes or NODES_DEFAULT))
+        cluster = fleet.make(found or fleet.plan(folder, name_of(folder), nodes or NODES_DEFAULT, engine))
         cluster = cluster if fault_injection is None else cluster._replace(fault_injection=fault_injection)
         cluster, started = fleet.start(_adopted(cluster))
         clusters.write(cluster)
         try:
-            facts = _wait_ready(cluster, started, until)
+            leader = _wait_ready(cluster, started, until)
         finally:
             for one in started:
                 processes.let_go(one.process)
@@ -51,7 +60,7 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
         folder=folder,
         members=[member.name for member in cluster.members],
         endpoints=[member.address for member in cluster.members],
-        leader=facts.leader_name,
+        leader=leader,
         started=[one.member.name for one in started],
         is_new=found is None,
         elapsed_ms=int((time.monotonic() - began) * 1000),
@@ -77,10 +86,17 @@ def name_of(folder: str) -> str:
 def _adopted(cluster: LocalCluster) -> LocalCluster:
     """A member that runs although nobody wrote that down: the command that started it was interrupted."""
     lost = [member for member in cluster.members if not processes.is_running(member.pid, member.started)]
+    if cluster.engine != clusters.COORDNODE:
+        pids = {member.member: processes.with_word(foreign.mark(cluster, member)) for member in lost}
+        return _with_pids(cluster, {member: pid for member, pid in pids.items() if pid})
     by_id = {}
     for one in statuses.ask([clusters.Endpoint(member.address, member.member, member.name) for member in lost], ASK_SECONDS):
         if one.status is not None:
             by_id[one.member] = int(one.status["pid"])
+    return _with_pids(cluster, by_id)
+
+
+def _with_pids(cluster: LocalCluster, by_id: Mapping[int, int]) -> LocalCluster:
     members = []
     for member in cluster.members:
         pid = by_id.get(member.member)
@@ -88,17 +104,27 @@ def _adopted(cluster: LocalCluster) -> LocalCluster:
     return cluster._replace(members=tuple(members))
 
 
-def _wait_ready(cluster: LocalCluster, started: list[Started], until: float) -> ClusterFacts:
-    """All of them know one leader and have applied what was committed."""
+def _wait_ready(cluster: LocalCluster, started: list[Started], until: float) -> str:
+    """All of them know one leader, whose name it is, and have applied what was committed."""
     while True:
         for one in started:
             if one.process.poll() is not None:
                 raise fleet.explain_end(cluster, one)
+        if cluster.engine != clusters.COORDNODE:
+            found = looking.look(cluster.engine, cluster.endpoints(), ASK_SECONDS)
+            leader = looking.leads(found)
+            if leader is not None and not any(one.trouble or one.alarms for one in found):
+                return leader.name
+            if time.monotonic() >= until:
+                shown = "".join(f"\n          {one.name}: {one.trouble or ', '.join(one.alarms)}" for one in found)
+                raise Failed(f"{cluster.name} runs, but is not ready yet:{shown}")
+            time.sleep(PAUSE_SECONDS)
+            continue
         facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
         waiting = [one for one in facts.members if facts.state(one) != "ok"]
         leaders = {one.status["leader"] for one in facts.answered if one.status is not None}
         if not waiting and facts.leader_status is not None and len(leaders) == 1:
-            return facts
+            return facts.leader_name
         if time.monotonic() >= until:
             raise _not_ready(cluster, facts)
         time.sleep(PAUSE_SECONDS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from coordctl.hot import frames
 from coordctl.hot.msgpack import unpack
-from coordctl.hot.talk import Answered, Expired, Missed, Noticed, Renewed, Talk
+from coordctl.hot.talk import Answered, Expired, Missed, Noticed, Renewed
 from coordctl.hot.talk import Told as TalkTold
 from coordctl.runner import ending, outcome, source
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused, Told
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from coordctl.runner.wish import Wish
+    from coordctl.runner.wish import Speech, Wish
 
 REFUSED_MS = 1_000  # when every member has refused connections for so long, none runs
 LAST_LOOK_MS = 1_000  # to find out who holds it, before giving up on it
@@ -62,7 +62,7 @@ class Phase:
 class Claim:
     """`nonce` makes each session's opening unique."""
 
-    def __init__(self, talk: Talk, terms: Terms, nonce: Callable[[], bytes], now_ms: int) -> None:
+    def __init__(self, talk: Speech, terms: Terms, nonce: Callable[[], bytes], now_ms: int) -> None:
         self.phase = Phase.OPENING
         self.token = 0
         self._talk = talk

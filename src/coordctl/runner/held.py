@@ -1,24 +1,47 @@
-"""A claim on a line: what is held, as the runner wants to see it."""
+"""A claim on a line, as the runner wants to see it."""
+
+from __future__ import annotations
 
 import os
 
-from coordctl.hot.line import Line, SmallChance
-from coordctl.hot.talk import Talk
-from coordctl.local.clusters import Endpoint, led_last, note_led
+from coordctl.local.clusters import spoken
 from coordctl.runner.claim import Claim, Terms
-from coordctl.runner.source import Told
 from coordnode.client.clock import now_ms
+from coordnode.light import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coordctl.local.clusters import Chosen
+    from coordctl.runner.source import Told
+    from coordctl.runner.wish import Speech
+
+
+class Moves(Protocol):
+    """The bytes of a talk, on a connection that never blocks."""
+
+    def descriptor(self) -> tuple[int, int]: ...
+
+    def on_ready(self, now_ms: int) -> None: ...
+
+    def drive(self, now_ms: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def hold(chosen: Chosen, terms: Terms) -> HeldClaim:
+    talk, line, on_end = spoken(chosen.engine, "line").of(chosen.endpoints, terms.owner, terms.wall_offset_ms)
+    return HeldClaim(talk, line, terms, on_end)
 
 
 class HeldClaim:
     """A Source. Asks at once: what the runner prepares meanwhile costs no time."""
 
-    def __init__(self, endpoints: list[Endpoint], terms: Terms) -> None:
-        self._endpoints = endpoints
-        self._led = led_last(endpoints)
-        self.talk = Talk([endpoint.address for endpoint in endpoints], SmallChance(), self._led)
-        self._line = Line(self.talk, terms.owner)
-        self.claim = Claim(self.talk, terms, lambda: os.urandom(16), now_ms())
+    def __init__(self, talk: Speech, line: Moves, terms: Terms, on_end: Callable[[], None]) -> None:
+        self.talk = talk
+        self._line = line
+        self._on_end = on_end
+        self.claim = Claim(talk, terms, lambda: os.urandom(16), now_ms())
         self._line.drive(now_ms())
 
     def look(self) -> None:
@@ -48,5 +71,4 @@ class HeldClaim:
 
     def hang_up(self) -> None:
         self._line.close()
-        if self.talk.led != self._led:
-            note_led(self._endpoints, self.talk.led)
+        self._on_end()

@@ -1,6 +1,10 @@
-"""What a claim asks of the thing that it claims: a lock, a leadership, a membership. Only types, which nothing loads when it runs."""
+"""What a claim asks of the thing that it claims (a lock, a leadership, a membership), and whom it speaks through. Only types, which nothing
+loads when it runs."""
 
 from typing import Any, Protocol
+
+from coordctl.hot.talk import Told
+from coordnode.client.renewal import Renewal
 
 
 class Wish(Protocol):
@@ -45,3 +49,30 @@ class Wish(Protocol):
         """As the end of "NAME is …". `extra_ms`: that was said so long ago."""
 
     def token(self, had: Any) -> int: ...
+
+
+class Speech(Protocol):
+    """A session, and what is asked beside it, in the words of docs/protocol.md. Each engine has a talk of its own."""
+
+    lease: Renewal
+    heard_ms: int  # when a member last answered that could
+    troubles: dict[str, str]  # address -> what it did last
+
+    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0) -> int:
+        """A session with a first operation in it; the number of the call. Again with another nonce: the old session is forgotten."""
+
+    def write(self, operation: list[object]) -> int: ...
+
+    def read(self, operation: list[object]) -> int: ...
+
+    def close(self) -> int: ...
+
+    def renew_soon(self, now_ms: int) -> None: ...
+
+    def was_sent(self) -> bool: ...
+
+    def is_refused_everywhere(self) -> bool: ...
+
+    def told(self) -> list[Told]: ...
+
+    def wake_at_ms(self) -> int | None: ...

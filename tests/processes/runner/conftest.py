@@ -1,11 +1,73 @@
-"""What the tests of runners share."""
+"""What the tests of runners share: the same contract on each engine that is on this machine."""
 
+import os
+import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from coordctl.local import foreign
+from tests.processes.local import Home
+
+IS_LONG = bool(os.environ.get("COORD_LONG"))
+FILES = ("test_lock_run", "test_lock_run_loss", "test_lock_run_signals", "test_lock_verbs")
+OTHERS = ("etcd",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "each_engine: also on etcd and ZooKeeper; with COORD_LONG all tests of `lock` are")
+
+
+def is_here(engine: str) -> bool:
+    return shutil.which(foreign.PROGRAMS[engine]) is not None and (engine != "zookeeper" or Path(foreign.JAR).exists())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """An engine that is not installed is skipped by name: .ci/run installs both."""
+    if "engine" not in metafunc.fixturenames:
+        return
+    name = metafunc.module.__name__.rpartition(".")[2]
+    on_others = name in FILES and (IS_LONG or metafunc.definition.get_closest_marker("each_engine"))
+    wanted = os.environ.get("COORD_ENGINES", "coordnode,etcd,zookeeper").split(",")
+    found = [
+        pytest.param(one, marks=() if is_here(one) else pytest.mark.skip(reason=foreign.REMEDIES[one])) for one in OTHERS if one in wanted
+    ]
+    metafunc.parametrize("engine", [*(["coordnode"] if "coordnode" in wanted else []), *(found if on_others else [])], scope="session")
 
 
 @pytest.fixture
 def mark() -> str:
     """Stands in the command line of everything that a test starts, as the note and in scripts."""
     return uuid.uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def of_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Home]]:
+    """Three members of another engine, up, for all tests of this process."""
+    made: dict[str, Home] = {}
+
+    def find(engine: str) -> Home:
+        if engine not in made:
+            made[engine] = Home(tmp_path_factory.mktemp(engine), engine)
+            made[engine].up()
+        return made[engine]
+
+    yield find
+    for home in made.values():
+        home.close()
+
+
+@pytest.fixture
+def shared(engine: str, of_engine: Callable[[str], Home], request: pytest.FixtureRequest) -> Home:
+    """Whoever uses it leaves all of them running."""
+    found: Home = request.getfixturevalue("three_members") if engine == "coordnode" else of_engine(engine)
+    return found
+
+
+@pytest.fixture
+def home(engine: str, tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path, engine)
+    yield made
+    made.close()

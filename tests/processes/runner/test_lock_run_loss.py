@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.processes.local import Home
 from tests.processes.runner.jobs import (
     BUSY_SECONDS,
@@ -24,6 +26,7 @@ from tests.processes.runner.jobs import (
 # --- loss ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_engine
 def test_a_broken_lock_is_noticed_at_once(shared: Home) -> None:
     report = shared.folder / "report"
     with started(shared, "broken", "--report", str(report), "--", "sh", "-c", "echo on; sleep 60") as running:
@@ -60,8 +63,9 @@ def test_ways_to_treat_a_loss(shared: Home) -> None:
         assert notes.read_text() == left, way
 
 
+@pytest.mark.each_engine
 def test_losing_the_cluster_ends_the_command_before_the_deadline(home: Home, mark: str) -> None:
-    home.ctl("up", "--nodes", "1")
+    home.up(1)
     script = f"trap 'echo asked' TERM; echo on; while :; do sleep 0.1; : {mark}; done"
     with started(home, "lost", "--ttl", "3s", "--", "sh", "-c", script) as running:
         assert line(running) == "on"
@@ -76,6 +80,7 @@ def test_losing_the_cluster_ends_the_command_before_the_deadline(home: Home, mar
     assert marked(mark) == []
 
 
+@pytest.mark.each_engine
 def test_a_machine_that_slept_past_the_deadline_finds_out_when_it_wakes(shared: Home, mark: str) -> None:
     """Runner, guard and command stand still until the lease is over; then nothing of the command may go on."""
     script = f"echo on; while :; do sleep 0.05; : {mark}; done"
@@ -104,6 +109,7 @@ def test_hold_max_ends_the_command_and_is_no_loss(shared: Home) -> None:
     assert valid_report(report)["outcome"] == "hold-max"
 
 
+@pytest.mark.each_engine
 def test_the_lock_is_released_only_when_the_job_is_gone(shared: Home, mark: str) -> None:
     """Also when the command dies at once of a TERM that its children take their time to obey."""
     slow = "trap 'sleep 0.7; echo done; exit 0' TERM; echo on; while :; do sleep 0.05; done"
@@ -120,6 +126,7 @@ def test_the_lock_is_released_only_when_the_job_is_gone(shared: Home, mark: str)
 # --- hand-over -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_engine
 def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_second(shared: Home) -> None:
     with started(shared, "over", "--ttl", "3s", "--", "sh", "-c", "echo on; sleep 60") as holder:
         assert line(holder) == "on"
@@ -133,8 +140,9 @@ def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_seco
         assert ended(holder)[0] == -signal.SIGKILL
 
 
+@pytest.mark.each_engine
 def test_the_leader_is_followed_and_the_lock_survives(home: Home) -> None:
-    home.ctl("up")
+    home.up()
     leader = str(home.json("status")["leader"])
     with started(home, "survivor", "--ttl", "8s", "--", "sh", "-c", "echo on; cat; exit 3", stdin=subprocess.PIPE) as running:
         assert line(running) == "on"

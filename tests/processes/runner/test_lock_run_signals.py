@@ -76,6 +76,7 @@ def test_the_command_starts_with_clean_signals(shared: Home) -> None:
     assert run(shared, "clean", "--", "sh", "-c", script).stdout == plain
 
 
+@pytest.mark.each_engine
 def test_a_signal_while_waiting_ends_the_wait_and_leaves_the_line(shared: Home) -> None:
     report = shared.folder / "report"
     with started(shared, "queue", "--", "sh", "-c", "echo on; sleep 60") as holder:
@@ -92,6 +93,7 @@ def test_a_signal_while_waiting_ends_the_wait_and_leaves_the_line(shared: Home) 
 # --- the guard -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_engine
 def test_killing_the_runner_leaves_nothing_behind(shared: Home, mark: str) -> None:
     """Those that called setsid included, and one that clears its environment and forks twice."""
     daemon = f"(setsid env -i sh -c 'sleep 444 & exec sleep 445 {mark}' &)"
@@ -109,6 +111,7 @@ def test_killing_the_runner_leaves_nothing_behind(shared: Home, mark: str) -> No
     assert marked(mark) == []
 
 
+@pytest.mark.each_engine
 def test_a_runner_killed_while_it_waits_leaves_nothing_behind(shared: Home, mark: str) -> None:
     with started(shared, "waits", "--", "sh", "-c", "echo on; sleep 60") as holder:
         assert line(holder) == "on"

@@ -5,11 +5,14 @@ import subprocess
 import sys
 import uuid
 
+import pytest
+
 from tests.processes.local import Home
 from tests.processes.runner.jobs import ended, line, marked, named, started, until
 from tests.processes.test_commands import valid
 
 
+@pytest.mark.each_engine
 def test_show_and_ls(shared: Home) -> None:
     absent = shared.run("lock", "show", "shown")
     assert (absent.returncode, absent.stderr) == (1, b"coordctl: nobody holds shown, and nobody waits for it\n")
@@ -32,17 +35,19 @@ def test_show_and_ls(shared: Home) -> None:
     assert shared.run("lock", "ls", "no such prefix").returncode == 1
 
 
+@pytest.mark.each_engine
 def test_check(shared: Home) -> None:
     inside = f'"{sys.executable}" -m coordctl lock check -o json'
     done = shared.run("lock", "run", "checked", "--", "sh", "-c", inside)
     assert (done.returncode, valid(done.stdout.decode())["outcome"]) == (0, "held")
     assert valid(shared.ctl("lock", "check", "checked", "5", "-o", "json", code=1))["outcome"] == "lost"
-    unknown = shared.run("lock", "check", "checked", "5", "--endpoints", "127.0.0.1:1")
+    unknown = shared.run("lock", "check", "checked", "5", "--endpoints", f"{shared.scheme}127.0.0.1:1")
     assert (unknown.returncode, b"cannot tell" in unknown.stderr) == (74, True)
     for wrong in (["lock", "check"], ["lock", "check", "x"], ["lock", "check", "x", "y"], ["lock", "check", "", "5"]):
         assert shared.run(*wrong).returncode == 64, wrong
 
 
+@pytest.mark.each_engine
 def test_acquire_renew_and_release(shared: Home) -> None:
     token = shared.ctl("lock", "acquire", "kept", "--ttl", "20s").strip()
     assert shared.run("lock", "acquire", "kept", "--try").returncode == 75
@@ -57,6 +62,7 @@ def test_acquire_renew_and_release(shared: Home) -> None:
     until(lambda: shared.run("lock", "show", "kept").returncode == 1, "unrenewed, it ends with its lease")
 
 
+@pytest.mark.each_engine
 def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     note = uuid.uuid4().hex
     with subprocess.Popen(["sleep", "60"]) as script:
@@ -75,6 +81,7 @@ def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     assert shared.run("lock", "acquire", "scripted", "--pid", str(script.pid)).returncode == 64, "it lives no more"
 
 
+@pytest.mark.each_engine
 def test_break_asks_and_names_what_ends(shared: Home) -> None:
     nobody = shared.run("lock", "break", "unheld", "--yes")
     assert (nobody.returncode, nobody.stderr) == (1, b"coordctl: nobody holds unheld\n")

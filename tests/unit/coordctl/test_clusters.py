@@ -81,3 +81,14 @@ def test_endpoints_that_are_none(text: str) -> None:
 
 def test_an_ipv6_endpoint() -> None:
     assert clusters.host_and_port(clusters.split("[::1]:7001", "x")[0].address) == ("::1", 7001)
+
+
+def test_the_scheme_says_of_which_engine_all_of_them_are() -> None:
+    found = clusters.named("etcd://a:1, b:2,etcd://c:3/", "--endpoints")
+    assert (found.engine, [one.address for one in found.endpoints]) == ("etcd", ["a:1", "b:2", "c:3"])
+    assert clusters.named("http://a:1", "--endpoints").engine == clusters.named("a:1", "--endpoints").engine == "coordnode"
+    for text in ("etcd://a:1,http://b:2", "ftp://a:1", "etcd://"):
+        with pytest.raises(BadRequest):
+            clusters.named(text, "--endpoints")
+    with pytest.raises(BadRequest, match="coordnode's members only, and not with etcd"):
+        clusters.choose("etcd://a:1", "")
