@@ -24,6 +24,7 @@ READ_BYTES_PER_TURN = 8 * MIB  # a turn answers no more reads after the one that
 BLOBS_UNWRITTEN_BYTES_MAX = 16 * MIB  # of journals, applied and not written yet: beyond this nothing more is applied
 FETCHES_MAX = 64  # reads of journals that wait for the disk
 READ_BYTES_LEAST = 1 * KIB  # what even an empty answer counts: it takes its time, too
+PUSH_BYTES_LEAST = 1 * KIB  # likewise, what a watch is told
 
 SLICE_BYTES_MAX = 256 * KIB  # a snapshot slice ends with the item that reaches this
 SLICE_BYTES_HARD_MAX = SLICE_BYTES_MAX + 2 * COMMAND_BYTES_MAX

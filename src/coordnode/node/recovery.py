@@ -9,7 +9,8 @@ from coordnode.harm.disk import HarmedDisk
 from coordnode.harm.orders import Orders
 from coordnode.ids import ClusterId, MemberId
 from coordnode.raft.state import Timing
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.config import ReplicaConfig
+from coordnode.replica.replica import Replica
 from coordnode.services.registry import SUPPORTED_LEVEL
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk, RealDisk

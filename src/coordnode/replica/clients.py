@@ -27,6 +27,7 @@ from coordnode.replica.admission import admit_write, authorise, check_level, has
 from coordnode.replica.answers import Answers, Asker
 from coordnode.replica.authority import TOLD, Authority
 from coordnode.replica.clock import Clock
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.fetching import Fetching
 from coordnode.replica.leases import Leases, parts
 from coordnode.replica.missed import Missed
@@ -69,24 +70,25 @@ from coordnode.services.machine import Machine
 
 
 class Clients:
-    def __init__(self, raft: Raft, clock: Clock, tick_ms: int, entry_work_max: int, silent_revisions_max: int) -> None:
+    def __init__(self, raft: Raft, clock: Clock, config: ReplicaConfig) -> None:
         self._raft = raft
         self._clock = clock
-        self._tick_ms = tick_ms
+        self._tick_ms = config.tick_ms
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
         self.serving = False  # leads, and has applied an entry of its own term
         self.stopped_at = Index(0)  # states differ here without a majority: writes are refused
         self.current_ms = 0  # when this follower last knew itself to have everything committed
         self.answers = Answers()
         self._pending = Pending()
-        self._proposing = Proposing(raft, self.answers, self._pending, clock, entry_work_max)
+        self._proposing = Proposing(raft, self.answers, self._pending, clock, config.entry_work_max)
         self._leases = Leases()
-        self._watching = Watching(silent_revisions_max)
+        self._watching = Watching(config.silent_revisions_max)
+        self._push_bytes_per_turn = config.push_bytes_per_turn
         self._missed = Missed()
         self.authority = Authority()
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
-        self.fetching = Fetching(self.answers, tick_ms)
+        self.fetching = Fetching(self.answers, config.tick_ms)
         self._has_space: bool | None = None  # have the members with room on disk a quorum? None: nothing was to be written in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
@@ -401,6 +403,7 @@ class Clients:
         machine = self.machine
         return machine is not None and (
             self._pending.has_confirmed()
+            or self._watching.has_due()
             or self._watching.is_behind(machine.scalars.revision)
             or bool(self._gone)
             or (bool(self._watching) and self.authority.is_to_review(machine))
@@ -424,7 +427,9 @@ class Clients:
                 assert isinstance(waiting, WatchStart)
                 if self._may_watch(connection, waiting.ask):  # still
                     self._begin_watch(machine, connection, waiting.ask)
-        self._push_watches(machine)
+        self._show_watches(machine)
+        for connection, push in self._watching.push(self._push_bytes_per_turn):
+            self.answers.give(connection, push)
         room = READ_BYTES_PER_TURN
         while room > 0 and (read := pending.next_read(applied)) is not None:
             if read.asker[0] not in self._gone:
@@ -433,8 +438,8 @@ class Clients:
             self._gone.clear()
 
     def has_more_to_serve(self) -> bool:
-        """Reads that are due wait for the next turn, so that this one holds no more answers than the bound says."""
-        return self.machine is not None and self._pending.has_read(self.machine.applied)
+        """What is due waits for the next turn, so that this one holds no more answers than the bounds say."""
+        return self.machine is not None and (self._watching.has_due() or self._pending.has_read(self.machine.applied))
 
     def _answer_read(self, machine: Machine, read: Read) -> int:
         """What it counts towards the turn's room."""
@@ -471,8 +476,8 @@ class Clients:
                 self.answers.give(connection, WatchGap(ask.request, machine.history_floor))
                 return
             missed = self._missed.of(machine, ask)
-        # Those who watch already are told of this turn's changes before the common mark moves.
-        self._push_watches(machine)
+        # What those who watch already are to be told of this turn's changes is found before the common mark moves.
+        self._show_watches(machine)
         self.answers.give(connection, self._watching.begin(connection, ask, missed, revision))
 
     def _review_watches(self, machine: Machine) -> None:
@@ -490,8 +495,6 @@ class Clients:
             return False
         return True
 
-    def _push_watches(self, machine: Machine) -> None:
-        revision = machine.revision
-        if self._watching.is_behind(revision):
-            for connection, push in self._watching.push(machine.changes(self._watching.told(), revision), revision):
-                self.answers.give(connection, push)
+    def _show_watches(self, machine: Machine) -> None:
+        if self._watching.is_behind(machine.revision):
+            self._watching.see(machine.changes(self._watching.seen(), machine.revision), machine.revision)

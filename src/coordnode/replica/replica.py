@@ -10,8 +10,6 @@ import random
 from collections import deque
 from contextlib import suppress
 
-import msgspec
-
 from coordnode.errors import CoordError, RecordError
 from coordnode.ids import NOBODY, Index, MemberId
 from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX
@@ -21,10 +19,11 @@ from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Messa
 from coordnode.raft.progress import REPLICATE
 from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Ready
-from coordnode.raft.state import LEADER, Timing
+from coordnode.raft.state import LEADER
 from coordnode.replica.agreement import AGREE, WE_DIFFER, Agreement
 from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.effects import Effects, StoreChunk
 from coordnode.replica.events import Events, RecordsFound
 from coordnode.replica.known import NOTHING, Known
@@ -35,17 +34,6 @@ from coordnode.services.work import BYTES_WEIGHT
 
 SNAPSHOT_RETRY_MS = 5_000  # after one could not be made, most likely because the disk is full
 REPORT_AGAIN_TICKS = 25  # between two reports of the same digest: a second
-
-
-class ReplicaConfig(msgspec.Struct, frozen=True):
-    tick_ms: int = 50
-    timing: Timing = Timing()
-    snapshot_entries: int = 50_000  # a snapshot is due after so many entries at the latest
-    snapshot_log_bytes: int = 64 * 1024 * 1024  # or after so many bytes of log
-    keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
-    entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
-    apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
-    silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
 
 
 class Replica:
@@ -76,7 +64,7 @@ class Replica:
         )
         self.raft.level_max = supported_level
         self._clock = Clock(config.tick_ms)
-        self.clients = Clients(self.raft, self._clock, config.tick_ms, config.entry_work_max, config.silent_revisions_max)
+        self.clients = Clients(self.raft, self._clock, config)
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
         self.applied = Index(0)
 

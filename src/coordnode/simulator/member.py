@@ -12,8 +12,9 @@ from coordnode.raft.messages import ConfirmReply, Heartbeat, Message, VoteReply
 from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Write
 from coordnode.raft.state import FOLLOWER, LEADER
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.replica import Replica
 from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask
 from coordnode.simulator import marks

@@ -24,7 +24,8 @@ from coordnode.node.telemetry import (
 )
 from coordnode.raft.entry import Config, HardState, SnapshotMeta
 from coordnode.raft.state import FOLLOWER, LEADER
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.config import ReplicaConfig
+from coordnode.replica.replica import Replica
 
 LINE_S = 20.0
 

@@ -6,9 +6,10 @@ import pytest
 
 from coordnode.ids import Index, MemberId, Revision, Term
 from coordnode.raft.entry import Config, HardState, SnapshotMeta
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events, SnapshotLoaded
 from coordnode.replica.known import Known
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.replica import Replica
 from coordnode.services.commands import Put
 from tests.unit.replica.trio import MEMBERS, Trio, whole_turn
 

@@ -5,8 +5,9 @@ import random
 from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.entry import NOOP, Config, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Append
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events, Persisted, SliceStored, SnapshotLoaded, SnapshotStored
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.replica import Replica
 from coordnode.services.commands import ClientCommand, Put, encode
 from coordnode.services.dialogue import WriteAsk
 from tests.unit.replica.trio import MEMBERS, Trio, whole_turn

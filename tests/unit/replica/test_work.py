@@ -4,8 +4,8 @@ from collections.abc import Sequence as SequenceOf
 
 from coordnode.limits import EXPIRE_SESSIONS_MAX, EXPIRE_SESSIONS_PER_ENTRY
 from coordnode.raft.entry import BATCH
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.effects import Effects
-from coordnode.replica.replica import ReplicaConfig
 from coordnode.services.commands import Acquire, Command, Expire, OpenSession, Operation, Put, decode_batch, encode
 from coordnode.services.dialogue import KeepAliveAsk, KeepAliveReply, Reply, WriteAsk
 from coordnode.services.work import work_of

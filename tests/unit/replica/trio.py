@@ -6,9 +6,10 @@ from coordnode.ids import ClusterId, Index, MemberId, Sequence, SessionId, Term
 from coordnode.raft.entry import Config, HardState, SnapshotMeta
 from coordnode.raft.messages import Message
 from coordnode.raft.state import LEADER
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.effects import Effects
 from coordnode.replica.events import Events, Persisted, SnapshotLoaded
-from coordnode.replica.replica import Replica, ReplicaConfig
+from coordnode.replica.replica import Replica
 from coordnode.services.commands import Command, OpenSession, Operation, Result, SessionOpened, decode_result, encode
 from coordnode.services.dialogue import Answer, Ask, Reply, WriteAsk
 from coordnode.services.machine import Machine

@@ -1,0 +1,17 @@
+"""What a replica is told once: its times, and how much one turn may hold. Pure."""
+
+import msgspec
+
+from coordnode.raft.state import Timing
+
+
+class ReplicaConfig(msgspec.Struct, frozen=True):
+    tick_ms: int = 50
+    timing: Timing = Timing()
+    snapshot_entries: int = 50_000  # a snapshot is due after so many entries at the latest
+    snapshot_log_bytes: int = 64 * 1024 * 1024  # or after so many bytes of log
+    keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
+    entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
+    apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
+    silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
+    push_bytes_per_turn: int = 512 * 1024  # of what watches are told: ten thousand of them take 20 turns, and others go between
