@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
-EVERYONE = {"limits", "errors", "formats", "ids", "light"}
+EVERYONE = {"limits", "errors", "formats", "ids", "light", "ranges"}
 RAFT_TYPES = {"raft.blobs", "raft.entry", "raft.messages", "raft.ready"}
 SERVICE_TYPES = {"services.commands", "services.dialogue", "services.callers"}
 
@@ -19,6 +19,7 @@ COORDNODE: dict[str, set[str]] = {
     "formats": set(),
     "ids": set(),
     "light": set(),
+    "ranges": set(),
     "raft": set(),
     "services": {"raft.blobs", "raft.entry"},
     "replica": {"raft", "services"},
@@ -53,6 +54,7 @@ COORDNODE_FOR_COORDCTL = {
     "formats",
     "ids",
     "light",
+    "ranges",
 }
 
 # Room of coordctl -> the rooms of coordctl that it may import.
@@ -388,7 +390,18 @@ def test_the_table_draws_no_circle_between_rooms() -> None:
 
 
 def test_top_level_files_are_the_known_ones() -> None:
-    known = {"__init__.py", "__main__.py", "config.py", "limits.py", "errors.py", "formats.py", "ids.py", "light.py", "driver.py"}
+    known = {
+        "__init__.py",
+        "__main__.py",
+        "config.py",
+        "limits.py",
+        "errors.py",
+        "formats.py",
+        "ids.py",
+        "light.py",
+        "ranges.py",
+        "driver.py",
+    }
     assert {path.name for path in (SOURCE / "coordnode").glob("*.py")} <= known
     known = {"__init__.py", "__main__.py", "flags.py", "pytest_plugin.py"}
     assert {path.name for path in (SOURCE / "coordctl").glob("*.py")} <= known

@@ -13,6 +13,7 @@ from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, Kind
 from coordnode.errors import BadRequest
+from coordnode.ranges import prefix_end
 
 GET = Verb(
     "kv get",
@@ -101,7 +102,7 @@ def _get(given: Given) -> int:
 def _list(given: Given) -> int:
     prefix = os.fsencode(given["prefix"] or "")
     asking = fast.asking(given)
-    start, end, more, count = prefix, kv.prefix_end(prefix), True, 0
+    start, end, more, count = prefix, prefix_end(prefix), True, 0
     while more:
         _, items, more = kv.page(asking, start, end, keys_only=not given.is_json(), stale=bool(given["stale"]))
         for item in items:

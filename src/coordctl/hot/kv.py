@@ -37,12 +37,6 @@ def _item(fields: Any) -> Item | None:
     return Item(key, value, create_revision, mod_revision, version, rest[0] if rest else 0)
 
 
-def prefix_end(prefix: bytes) -> bytes:
-    """The first key after all that begin with `prefix`; empty: there is none."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else b""
-
-
 def get(asking: Cluster, key: bytes, *, stale: bool, min_revision: int) -> Found:
     result = asking.ask(frames.READ, [GET_TAG, key], stale, min_revision, is_safe_twice=True)
     frames.expect(result, frames.GOT)

@@ -8,8 +8,9 @@ from msgspec import Meta
 from coordnode.api.answers import expect
 from coordnode.api.route import NUMBER_MAX, RAW_TYPE, Asked, Number, Plain, Query, Read, ReadQuery, Route, Shown, Work, Write
 from coordnode.api.values import Base64, ShownItem, in_query, one_of, shown_item
-from coordnode.client.requests import absent, at_revision, prefix_end
+from coordnode.client.requests import absent, at_revision
 from coordnode.errors import BadRequest
+from coordnode.ranges import prefix_end
 from coordnode.services import commands
 from coordnode.services.commands import Compare, Delete, DeleteRange, Done, Get, Got, Page, Put, Range, Result, Transaction, TransactionDone
 

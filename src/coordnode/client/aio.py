@@ -32,11 +32,12 @@ from coordnode.client.identity import token_here, who
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.lease import SessionState
 from coordnode.client.locks import acquire_operation
-from coordnode.client.requests import Request, as_bytes, prefix_end
+from coordnode.client.requests import Request, as_bytes
 from coordnode.client.tasks import Tasks
 from coordnode.client.tls import Credentials, folder_here
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
+from coordnode.ranges import prefix_end
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
 
 T = TypeVar("T")

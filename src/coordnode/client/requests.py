@@ -45,12 +45,6 @@ def as_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else bytes(text)
 
 
-def prefix_end(prefix: bytes) -> bytes:
-    """The first key after all that begin with `prefix`; empty: there is none."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else b""
-
-
 def expect(result: Result | None, kind: type[R]) -> R:
     if not isinstance(result, kind):
         raise Unknown(f"the member answered with {type(result).__name__} where {kind.__name__} makes sense")

@@ -31,11 +31,12 @@ from coordnode.client.locks import Lock, Locks, acquire_operation
 from coordnode.client.membership import Members
 from coordnode.client.pump import Pump
 from coordnode.client.queues import Queue, Queues
-from coordnode.client.requests import Request, as_bytes, prefix_end
+from coordnode.client.requests import Request, as_bytes
 from coordnode.client.shards import Assignment, Assignments
 from coordnode.client.tls import folder_here
 from coordnode.errors import SessionExpired, TimedOut
 from coordnode.ids import Revision, SessionId
+from coordnode.ranges import prefix_end
 from coordnode.services.commands import Change, Compare, Delete, Get, Item, Put, TransactionDone
 
 T = TypeVar("T")

@@ -1,46 +1,19 @@
-"""Who watches what on this member. Local: in neither snapshot nor digest. Pure.
+"""Who watches what on this member, and what each is still to be told. Local: in neither snapshot nor digest. Pure.
 
-A watch of one key is found by that key, so that many thousands of them cost a change nothing; those of a range are tried one by one.
-What watches are to be told gathers here and leaves in shares, so that no turn is long because many watch the same.
+A change is put down for the connections that want it at once, for all their watches together, and told to each watch when that
+connection's turn comes. So no turn is long because many watch the same.
 """
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 from coordnode.ids import Revision
 from coordnode.limits import PUSH_BYTES_LEAST
+from coordnode.replica.places import Places, Watch, Watches
 from coordnode.services.commands import Change, Event
 from coordnode.services.dialogue import WatchAsk, WatchProgress, WatchPush
 
-
-class _Watch:
-    __slots__ = ("ask", "connection", "end", "request", "space", "start")
-
-    def __init__(self, connection: int, ask: WatchAsk) -> None:
-        self.ask = ask
-        self.connection = connection
-        self.request = ask.request
-        self.space = ask.space
-        self.start = ask.start
-        self.end = ask.end
-
-    def is_of_one_key(self) -> bool:
-        return self.end == self.start + b"\0"
-
-    def matches(self, event: Event) -> bool:
-        return event.space == self.space and event.key >= self.start and (not self.end or event.key < self.end)
-
-
-_Name = tuple[int, int]  # (connection, request)
-
-
-class _Due:
-    """What one watch is to be told."""
-
-    __slots__ = ("bytes", "changes")
-
-    def __init__(self) -> None:
-        self.bytes = PUSH_BYTES_LEAST
-        self.changes: list[Change] = []
+_Due = tuple[Change, Event, Watches]  # an event of a change, and those who watch its key
 
 
 class _Connection:
@@ -48,82 +21,68 @@ class _Connection:
 
     def __init__(self, told: Revision) -> None:
         self.told = told  # as a whole, for all its watches
-        self.watches: dict[_Name, _Watch] = {}
+        self.watches: Watches = {}
 
 
 class Watching:
     def __init__(self, silent_revisions_max: int) -> None:
         self._silent_revisions_max = silent_revisions_max
-        self._watches: dict[_Name, _Watch] = {}
-        self._of_key: dict[tuple[int, bytes], dict[_Name, _Watch]] = {}  # (space, key)
-        self._of_range: dict[int, dict[_Name, _Watch]] = {}  # space
         self._seen = Revision(0)  # of everything up to here, what is not due any more has been told
-        self._due: dict[_Name, _Due] = {}  # the longest waiting first
-        self._has_seen_more = False  # since the silent were last looked at
         self._connections: dict[int, _Connection] = {}  # those that watch anything
+        self._places = Places()
+        self._due: OrderedDict[int, list[_Due]] = OrderedDict()  # by connection, the longest waiting first
+        self._has_seen_more = False  # since the silent were last looked at
 
     def begin(self, connection: int, ask: WatchAsk, missed: list[Change], revision: Revision) -> WatchPush:
         """`missed`: the changes from ask.start_revision up to `revision`, which is as far as this member, and every other watch, is now."""
-        assert not self._watches or self._seen == revision, "a watch begins where the others are"
+        assert not self._connections or self._seen == revision, "a watch begins where the others are"
         self.end(connection, ask.request)
-        watch = _Watch(connection, ask)
-        name = connection, ask.request
         self._seen = revision
-        self._watches[name] = watch
-        if watch.is_of_one_key():
-            self._of_key.setdefault((watch.space, watch.start), {})[name] = watch
-        else:
-            self._of_range.setdefault(watch.space, {})[name] = watch
+        watch = Watch(ask, revision)
         if connection not in self._connections:
             self._connections[connection] = _Connection(revision)
-        self._connections[connection].watches[name] = watch
-        matched = [part for change in missed if (part := _part(change, [event for event in change.events if watch.matches(event)]))]
+        self._connections[connection].watches[ask.request] = watch
+        self._places.add(connection, watch)
+        matched = []
+        for change in missed:
+            events = [event for event in change.events if watch.matches(event.space, event.key)]
+            if events:
+                matched.append(_part(change, events))
         return WatchPush(ask.request, matched, revision)
 
     def end(self, connection: int, request: int) -> None:
-        name = connection, request
-        watch = self._watches.pop(name, None)
-        if watch is None:
+        watching = self._connections.get(connection)
+        if watching is None or request not in watching.watches:
             return
-        self._due.pop(name, None)
-        if watch.is_of_one_key():
-            place = watch.space, watch.start
-            del self._of_key[place][name]
-            if not self._of_key[place]:
-                del self._of_key[place]
-        else:
-            del self._of_range[watch.space][name]
-        watches = self._connections[connection].watches
-        del watches[name]
-        if not watches:
+        self._places.remove(connection, watching.watches.pop(request))
+        if not watching.watches:
             del self._connections[connection]
+            self._due.pop(connection, None)
 
     def end_connection(self, connection: int) -> None:
-        found = self._connections.get(connection)
-        if found is not None:
-            for name in list(found.watches):
-                self.end(*name)
+        watching = self._connections.get(connection)
+        if watching is not None:
+            for request in list(watching.watches):
+                self.end(connection, request)
 
-    def end_all(self) -> list[_Name]:
+    def end_all(self) -> list[tuple[int, int]]:
         """(connection, request) of each watch that was."""
-        ended = list(self._watches)
-        self._watches.clear()
-        self._due.clear()
-        self._of_key.clear()
-        self._of_range.clear()
+        ended = [(connection, request) for connection, watching in self._connections.items() for request in watching.watches]
         self._connections.clear()
+        self._places.clear()
+        self._due.clear()
         return ended
 
     def __bool__(self) -> bool:
         """Anybody watches anything."""
-        return bool(self._watches)
+        return bool(self._connections)
 
     def asks(self) -> list[tuple[int, WatchAsk]]:
         """(connection, what was asked) of each."""
-        return [(connection, watch.ask) for (connection, _), watch in self._watches.items()]
+        return [(connection, watch.ask) for connection, watching in self._connections.items() for watch in watching.watches.values()]
 
     def is_behind(self, revision: Revision) -> bool:
-        return bool(self._watches) and self._seen < revision
+        return bool(self._connections) and self._seen < revision
 
     def seen(self) -> Revision:
         return self._seen
@@ -135,45 +94,50 @@ class Watching:
         """`changes` are all from seen() + 1 to `revision`."""
         self._seen = revision
         self._has_seen_more = True
+        due = self._due
         for change in changes:
-            self._match(change)
+            for event in change.events:
+                for watchers in self._places.watchers(event.space, event.key):
+                    for connection, watches in watchers.items():
+                        due.setdefault(connection, []).append((change, event, watches))
 
     def push(self, room: int) -> Iterator[tuple[int, WatchPush | WatchProgress]]:
-        """What is due, in about so many bytes: one push at least. A watch for which more came meanwhile is told of all of it at once."""
-        due, seen = self._due, self._seen
-        while due and room > 0:
-            name = next(iter(due))
-            found = due.pop(name)
-            room -= found.bytes
-            yield name[0], WatchPush(name[1], found.changes, seen)
+        """What is due, to whole connections, in about so many bytes. What came for one of them meanwhile goes with it."""
+        waiting, seen = self._due, self._seen
+        while waiting and room > 0:
+            connection, due = waiting.popitem(last=False)
+            room -= sum([len(watches) * (PUSH_BYTES_LEAST + len(event.key) + len(event.value)) for _, event, watches in due])
+            for request, matched in _by_watch(due):
+                yield connection, WatchPush(request, matched, seen)
         if not self._has_seen_more:
             return
         self._has_seen_more = False
         for connection, watching in self._connections.items():
-            if seen - watching.told >= self._silent_revisions_max and due.keys().isdisjoint(watching.watches):
+            if seen - watching.told >= self._silent_revisions_max and connection not in waiting:
                 watching.told = seen
                 yield connection, WatchProgress(0, seen)
 
-    def _match(self, change: Change) -> None:
-        """Makes the part of this change that a watch wants due to it."""
-        parts: dict[_Name, list[Event]] = {}
-        for event in change.events:
-            for name in self._of_key.get((event.space, event.key), ()):
-                parts.setdefault(name, []).append(event)
-            for name, watch in self._of_range.get(event.space, {}).items():
-                if watch.matches(event):
-                    parts.setdefault(name, []).append(event)
-        for name, events in parts.items():
-            part = _part(change, events)
-            assert part is not None
-            due = self._due.get(name)
-            if due is None:
-                due = self._due[name] = _Due()
-            due.changes.append(part)
-            due.bytes += sum(len(event.key) + len(event.value) for event in events)
+
+def _by_watch(due: Sequence[_Due]) -> Iterator[tuple[int, list[Change]]]:
+    """To each request its part of the changes. A watch that began after a change has been told of it."""
+    if len(due) == 1 and len(due[0][0].events) == 1:  # as most often: the same to all that want it
+        change, _, watches = due[0]
+        for request, watch in watches.items():
+            if watch.since < change.revision:
+                yield request, [change]
+        return
+    found: dict[int, list[tuple[Change, list[Event]]]] = {}
+    for change, event, watches in due:
+        for request, watch in watches.items():
+            if watch.since < change.revision:
+                parts = found.setdefault(request, [])
+                if parts and parts[-1][0] is change:
+                    parts[-1][1].append(event)
+                else:
+                    parts.append((change, [event]))
+    for request, parts in found.items():
+        yield request, [_part(change, events) for change, events in parts]
 
 
-def _part(change: Change, events: list[Event]) -> Change | None:
-    if not events:
-        return None
+def _part(change: Change, events: list[Event]) -> Change:
     return change if len(events) == len(change.events) else Change(change.revision, events)

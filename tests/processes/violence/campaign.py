@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from coordnode.client.requests import prefix_end
+from coordnode.ranges import prefix_end
 from coordnode.services.commands import Done, Page, Put, Range
 from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
 from tests.processes.networks import Networks, why_not

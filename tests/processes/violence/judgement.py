@@ -13,7 +13,7 @@ from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.checking.reading import VERSION, parse_history
 from coordnode.checking.shapes import puts_asked
 from coordnode.checking.store import changed_something, puts_done, revision_of
-from coordnode.client.requests import prefix_end
+from coordnode.ranges import prefix_end
 from coordnode.services.commands import DELETE_EVENT, PUT_EVENT
 from tests.processes.members import SOURCE
 

@@ -70,7 +70,7 @@ def test_what_is_due_leaves_in_shares_and_what_comes_meanwhile_goes_with_it() ->
     first, second = change(2, event(b"a")), change(3, event(b"a"))
     assert told(watching, [first], 2, room=1) == [(1, WatchPush(1, [first], 2))], "one at least, whatever the room"
     assert watching.has_due()
-    assert told(watching, [second], 3, room=2 * PUSH_BYTES_LEAST) == [
+    assert told(watching, [second], 3, room=2 * PUSH_BYTES_LEAST + 3) == [
         (2, WatchPush(1, [first, second], 3)),
         (3, WatchPush(1, [first, second], 3)),
     ]
@@ -99,3 +99,30 @@ def test_a_connection_to_which_something_is_due_is_not_told_that_nothing_happene
     late = change(far, event(b"a"))
     assert told(watching, [late], far, room=1) == [(1, WatchPush(1, [late], far)), (1, WatchProgress(0, far))]
     assert list(watching.push(1)) == [(2, WatchPush(1, [late], far))]
+
+
+def test_a_watch_that_begins_while_something_is_due_is_not_told_what_it_knows() -> None:
+    watching = Watching(SILENT_REVISIONS_MAX)
+    watching.begin(1, ask(1, b"a", b"a\0"), [], Revision(1))
+    first, second = change(2, event(b"a")), change(3, event(b"a"))
+    watching.see([first], Revision(2))
+    assert watching.begin(1, ask(2, b"a", b"a\0"), [first], Revision(2)) == WatchPush(2, [first], 2)
+    assert list(watching.push(ROOM)) == [(1, WatchPush(1, [first], 2))]
+    assert told(watching, [second], 3) == [(1, WatchPush(request, [second], 3)) for request in (1, 2)]
+
+
+def test_ranges_are_found_by_key_by_prefix_and_one_by_one() -> None:
+    bounds = [(b"a", b"a\0"), (b"a", b"b"), (b"", b""), (b"a", b""), (b"a", b"ab"), (b"\xff", b""), (b"ab\xff", b"ac")]
+    keys = [b"a", b"a\0", b"ab", b"ab\xff\xff", b"ac", b"b", b"\xfe", b"\xff", b"\xff\xff", b""]
+    watching = Watching(SILENT_REVISIONS_MAX)
+    for request, (start, end) in enumerate(bounds):
+        watching.begin(1, ask(request, start, end), [], Revision(1))
+        watching.begin(1, ask(100 + request, start, end, COUNTERS), [], Revision(1))
+    for revision, key in enumerate(keys, 2):
+        found = sorted([push.request for _, push in told(watching, [change(revision, event(key))], revision)])
+        assert found == [request for request, (start, end) in enumerate(bounds) if key >= start and (not end or key < end)], key
+    for request in range(len(bounds)):
+        watching.end(1, request)
+    assert told(watching, [change(50, event(b"a"))], 50) == []
+    found = sorted([push.request for _, push in told(watching, [change(51, event(b"a", COUNTERS))], 51)])
+    assert found == [100, 101, 102, 103, 104]

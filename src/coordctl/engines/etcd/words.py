@@ -12,6 +12,7 @@ from coordctl.hot import elections, frames, kv, locks, session
 from coordctl.local.clusters import ETCD, decoded
 from coordnode.errors import BadRequest, NotHeld, SessionExpired, TooLarge
 from coordnode.light import TYPE_CHECKING
+from coordnode.ranges import prefix_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -158,7 +159,7 @@ def list_lines(space: bytes, unix_ms: int, stale: bool, prefix: bytes, after: by
 def all_places(space: bytes, prefix: bytes = b"", stale: bool = False) -> Generator[Ask, Any, tuple[int, list[tuple[bytes, lines.Place]]]]:
     """(revision, all of them), page by page as of the first one's revision."""
     start = lines.folder(space, prefix)
-    end = kv.prefix_end(start)
+    end = prefix_end(start)
     revision = 0
     found: list[tuple[bytes, lines.Place]] = []
     while True:

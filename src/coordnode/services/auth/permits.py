@@ -5,6 +5,7 @@ from typing import Any
 
 from coordnode.errors import NotPermitted
 from coordnode.ids import SessionId
+from coordnode.ranges import prefix_end
 from coordnode.services.auth.service import BY_CERTIFICATE, OPERATOR, Auth
 from coordnode.services.callers import MEMBER, Caller
 from coordnode.services.commands import (
@@ -206,13 +207,7 @@ def _prefixes(grants: list[Grant], area: int, level: int) -> tuple[bytes, ...]:
 def _covers(prefixes: tuple[bytes, ...], start: bytes, end: bytes) -> bool:
     """Whether every name from `start` up to, but without, `end` begins with one of them."""
     for prefix in prefixes:
-        behind = _end_of(prefix)
+        behind = prefix_end(prefix)
         if start.startswith(prefix) and (not behind or (end and end <= behind)):
             return True
     return False
-
-
-def _end_of(prefix: bytes) -> bytes:
-    """The first name behind all that begin with it; nothing where there is none."""
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes((kept[-1] + 1,)) if kept else b""
