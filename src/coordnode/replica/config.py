@@ -14,4 +14,4 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
     apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
     silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
-    push_bytes_per_turn: int = 512 * 1024  # of what watches are told: ten thousand of them take 20 turns, and others go between
+    push_bytes_per_turn: int = 256 * 1024  # of what watches are told: ten thousand of them take 35 turns, and others go between
