@@ -11,11 +11,13 @@ import pytest
 from coordnode.services.commands import Get, Put
 from tests.processes.members import Cluster, wait_until
 from tests.processes.networks import Networks, why_not
+from tests.processes.shims import compiled
 from tests.processes.violence.campaign import Campaign
 from tests.processes.violence.clients import Client
 from tests.processes.violence.judgement import check, merged
 from tests.processes.violence.paper import Paper
-from tests.processes.violence.power import Power, compiled
+from tests.processes.violence.power import SOURCE as POWER
+from tests.processes.violence.power import Power
 
 LONG = os.environ.get("COORD_LONG") == "1"
 SECONDS = 600.0 if LONG else 0.0  # in the short version each kind of violence is done once
@@ -75,7 +77,7 @@ def _life(cluster: Cluster, powers: dict[int, Power], folder: Path, *, lies: boo
 @pytest.mark.parametrize("lies", [False, True], ids=["synced", "not synced"])
 def test_an_acknowledgement_before_the_sync_is_found_out(tmp_path: Path, cluster: Cluster, lies: bool) -> None:
     """That the check above can fail: once the power goes, what was acknowledged and not synced is a violation."""
-    library = compiled(tmp_path)
+    library = compiled(POWER, tmp_path)
     powers = {number: Power(library, one.folder) for number, one in cluster.members.items()}
     code, verdict = _life(cluster, powers, tmp_path, lies=lies)
     assert code == (2 if lies else 0), verdict

@@ -8,12 +8,14 @@ import errno
 import fcntl
 import mmap
 import os
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from coordnode.errors import CoordError, DiskFailed, DiskFull, FolderRefused
 
 SECTOR_BYTES = 512
 BLOCK_BYTES = 4096  # what is written at different times lies in different blocks where one must survive the other
+HOLDER_BYTES = 32  # of the lock: a process id
 PIECE_BYTES = 1024 * 1024  # zeros are written, and synced, in pieces: a longer backlog would stall the log's datasync
 
 
@@ -112,7 +114,17 @@ def _fail(error: OSError, path: str, verb: str) -> NoReturn:
 def named(error: OSError, path: str, verb: str) -> CoordError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no space left to {verb} {path}: free some, or give the folder a larger disk")
-    return DiskFailed(f"cannot {verb} {path}: {error.strerror}; look at the kernel log, the disk may be dying")
+    remedy = REMEDIES.get(error.errno or 0, "look at the kernel log, the disk may be dying")
+    return DiskFailed(f"cannot {verb} {path}: {error.strerror}; {remedy}")
+
+
+REMEDIES = {
+    errno.EMFILE: "raise the limit of open files for this process (LimitNOFILE= of its unit, ulimit -n)",
+    errno.ENFILE: "the whole machine has too many open files: raise fs.file-max, or find who holds them",
+    errno.EROFS: "the file system was made read-only: the kernel log says why; once it is writable, start the member again",
+    errno.EACCES: "the folder must belong to the user that the member runs as",
+    errno.EPERM: "the folder must belong to the user that the member runs as",
+}
 
 
 class _RealFile:
@@ -124,20 +136,27 @@ class _RealFile:
         self._direct = direct
 
     def read(self, offset: int, size: int) -> bytes:
+        """What cannot be read at first is tried once more: bytes that are taken for lost are given up for good."""
         try:
-            if self._direct:
-                return self._read_direct(offset, size)
-            parts = []
-            while size > 0:
-                part = os.pread(self._descriptor, size, offset)
-                if not part:
-                    break
-                parts.append(part)
-                offset += len(part)
-                size -= len(part)
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            try:
+                return self._read(offset, size)
+            except OSError:
+                return self._read(offset, size)
         except OSError as error:
             _fail(error, self.path, "read")
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if self._direct:
+            return self._read_direct(offset, size)
+        parts = []
+        while size > 0:
+            part = os.pread(self._descriptor, size, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _read_direct(self, offset: int, size: int) -> bytes:
         """Direct reads want memory, offset and length aligned to blocks."""
@@ -170,10 +189,20 @@ class _RealFile:
             _fail(error, self.path, "sync")
 
     def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
+        try:
+            return os.fstat(self._descriptor).st_size
+        except OSError as error:
+            _fail(error, self.path, "look at")
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        return os.pread(descriptor, HOLDER_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 _datasync = getattr(os, "fdatasync", os.fsync)
@@ -205,10 +234,24 @@ class RealDisk:
             _fail(error, self._path(folder), "list")
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(self._path(path))
+        """What cannot be looked at is not taken for missing."""
+        try:
+            self._stat(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def size(self, path: str) -> int:
-        return os.stat(self._path(path)).st_size
+        return self._stat(path).st_size
+
+    def _stat(self, path: str) -> os.stat_result:
+        full = self._path(path)
+        try:
+            return os.stat(full)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            _fail(error, full, "look at")
 
     def make_folder(self, path: str) -> None:
         try:
@@ -277,12 +320,15 @@ class RealDisk:
             os.close(descriptor)
 
     def free_bytes(self) -> int:
-        found = os.statvfs(self._root)
+        try:
+            found = os.statvfs(self._root)
+        except OSError as error:
+            _fail(error, self._root, "look at")
         return found.f_bavail * found.f_frsize
 
     def fingerprint(self, path: str) -> int:
         # The device's number may change with a reboot; the inode's does not.
-        return os.stat(self._path(path)).st_ino
+        return self._stat(path).st_ino
 
     def lock(self, path: str) -> None:
         full = self._path(path)
@@ -294,14 +340,14 @@ class RealDisk:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = _holder(descriptor)
             os.close(descriptor)
             raise FolderRefused(f"{full} is held by process {holder}: a folder has one member at a time; stop that one first") from None
         except OSError as error:
             os.close(descriptor)
             _fail(error, full, "lock")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # only told to others; in place, so that a full disk keeps nobody from starting
+            os.pwrite(descriptor, f"{os.getpid():<{HOLDER_BYTES - 1}}\n".encode(), 0)
         self._lock = descriptor
 
     def unlock(self) -> None:

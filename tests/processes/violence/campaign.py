@@ -20,12 +20,14 @@ from coordnode.ranges import prefix_end
 from coordnode.services.commands import Done, Page, Put, Range
 from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
 from tests.processes.networks import Networks, why_not
+from tests.processes.shims import compiled
 from tests.processes.violence.clients import LAST_KEY, RANGE_LIMIT, Client
 from tests.processes.violence.holders import PREFIX
 from tests.processes.violence.judgement import Watched, check, lines, merged
 from tests.processes.violence.nemesis import Nemesis
 from tests.processes.violence.paper import Paper
-from tests.processes.violence.power import Lost, Power, compiled
+from tests.processes.violence.power import SOURCE as POWER
+from tests.processes.violence.power import Lost, Power
 
 LOADS = 3
 THREADS = 3
@@ -53,7 +55,7 @@ class Campaign:
             networks.put_inside(self.cluster)
         powers: dict[int, Power] = {}
         if power:
-            library = compiled(folder)
+            library = compiled(POWER, folder)
             powers = {number: Power(library, one.folder) for number, one in self.cluster.members.items()}
         self._nemesis = Nemesis(self.cluster, random.Random(seed), FLAGS, powers, networks)
         self._clients: list[subprocess.Popen[str]] = []

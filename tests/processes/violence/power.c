@@ -51,8 +51,8 @@ static void die(const char *what) {
     abort();
 }
 
-static void begin(void) __attribute__((constructor));
-static void begin(void) {
+/* Also called by a process that was just forked and has an environment of its own. */
+__attribute__((constructor)) void power_begin(void) {
     real_open = dlsym(RTLD_NEXT, "open64");
     real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
     real_write = dlsym(RTLD_NEXT, "write");

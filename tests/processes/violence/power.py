@@ -1,4 +1,4 @@
-"""The other half of power.c: compiles it, and after a kill makes a member's folder what a loss of power leaves of it.
+"""The other half of power.c: after a kill it makes a member's folder what a loss of power leaves of it.
 
 Everything that was not synced is undone first. Then, of what was undone, a part comes back as disks do it: names in the
 order in which they were changed, file contents by sectors, in no order at all.
@@ -8,16 +8,14 @@ import os
 import random
 import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 WRITE, TRUNCATE, CREATE, RENAME, UNLINK, FILE_SYNCED, FOLDER_SYNCED = range(1, 8)
 HEAD = struct.Struct("<IIQQQQQQQ")
 SECTOR_BYTES = 512
+SOURCE = Path(__file__).with_name("power.c")
 
 
 class Record(NamedTuple):
@@ -35,17 +33,6 @@ class Record(NamedTuple):
 class Lost(NamedTuple):
     writes: int  # that were not synced
     names: int  # created, renamed or unlinked, and the folder not synced
-
-
-def compiled(folder: Path) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler (cc): the disk that forgets what was not synced cannot be built here")
-    library = folder / "power.so"
-    source = Path(__file__).with_name("power.c")
-    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run([compiler, *flags, "-o", str(library), str(source), "-ldl", "-lpthread"], check=True)
-    return library
 
 
 class Power:

@@ -1,0 +1,99 @@
+"""What the real disk makes of a system that says no: a named error with a remedy; and what cannot be read is tried once more."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordnode.errors import DiskFailed, DiskFull
+from coordnode.storage.disk import RealDisk
+
+
+def failing(code: int) -> Callable[..., Any]:
+    def call(*_: object, **__: object) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return call
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> RealDisk:
+    made = RealDisk(str(tmp_path))
+    file = made.create("a")
+    file.write(0, b"content")
+    file.close()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("broken", "ask"),
+    [
+        ("stat", lambda disk: disk.exists("a")),
+        ("stat", lambda disk: disk.size("a")),
+        ("stat", lambda disk: disk.fingerprint("a")),
+        ("statvfs", lambda disk: disk.free_bytes()),
+        ("fstat", lambda disk: disk.open("a").size()),
+        ("pread", lambda disk: disk.open("a").read(0, 3)),
+        ("pwrite", lambda disk: disk.open("a").write(0, b"x")),
+        ("fdatasync", lambda disk: disk.open("a").datasync()),
+        ("open", lambda disk: disk.create("b")),
+        ("rename", lambda disk: disk.rename("a", "b")),
+        ("unlink", lambda disk: disk.unlink("a")),
+        ("fsync", lambda disk: disk.sync_folder("")),
+        ("listdir", lambda disk: disk.list("")),
+        ("makedirs", lambda disk: disk.make_folder("b")),
+    ],
+)
+def test_whatever_the_system_refuses_is_a_named_error(
+    broken: str, ask: Callable[[RealDisk], object], disk: RealDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "coordnode.storage.disk._datasync" if broken == "fdatasync" else f"os.{broken}"
+    with monkeypatch.context() as broken_system, pytest.raises(DiskFailed, match="Input/output error; look at the kernel log"):
+        broken_system.setattr(target, failing(errno.EIO))
+        ask(disk)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.EMFILE, "LimitNOFILE="), (errno.EROFS, "read-only"), (errno.EACCES, "the user that the member runs as")],
+)
+def test_each_refusal_has_its_own_remedy(code: int, remedy: str, disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.open", failing(code))
+    with pytest.raises(DiskFailed, match=remedy):
+        disk.create("b")
+
+
+def test_no_space_is_another_thing_than_a_failure(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.pwrite", failing(errno.ENOSPC))
+    with pytest.raises(DiskFull):
+        disk.open("a").write(0, b"x")
+
+
+@pytest.mark.parametrize("past_cache", [False, True])
+def test_what_cannot_be_read_is_tried_once_more(disk: RealDisk, past_cache: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes bytes for lost gives them up: a snapshot is set aside, entries are to be regained."""
+    file = disk.open("a", past_cache=past_cache)
+    for name in ("pread", "preadv"):
+        real = getattr(os, name)
+        said = [errno.EIO]
+
+        def call(*arguments: Any, real: Any = real, said: list[int] = said) -> Any:
+            if said:
+                raise OSError(said.pop(), "not now")
+            return real(*arguments)
+
+        monkeypatch.setattr(f"os.{name}", call)
+    assert file.read(0, 7) == b"content"
+    file.close()
+
+
+def test_a_full_disk_keeps_nobody_from_locking_a_folder(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.lock("lock")
+    disk.unlock()
+    monkeypatch.setattr("os.pwrite", failing(errno.ENOSPC))
+    disk.lock("lock")
+    assert disk.exists("lock")
+    disk.unlock()
