@@ -47,6 +47,7 @@ VERBS = {
     "backup": "create, ls, verify: the whole state as a file",
     "restore": "make a cluster anew from a backup",
     "recover": "the quorum is lost for good: a new cluster of what is left",
+    "risk": "ls, clear: what was taken with --accept, by whom and why",
     "audit": "ls, verify: who changed what, and whether that log is whole",
     "auth": "role, user, token, each with ls, add, remove: who may do what",
     "ca": "init, issue, renew, rotate, revoke, show: certificates of members and clients",

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from coordctl.facts.members import ClusterFacts
 from coordctl.local import fleet
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.clusters import read as read_cluster
 from coordctl.local.clusters import write as write_cluster
-from coordctl.operations import backing_up
+from coordctl.operations import backing_up, statuses
 from coordctl.operations.restoring import rehearse
 from coordnode.archives.format import ABOUT, ENTRY, PIECE, SEAL, SLICE, read_parts
 from coordnode.archives.replaying import replay
@@ -160,6 +161,8 @@ def test_only_the_newest_are_kept_and_only_of_this_cluster(source: Home, backup:
             client.kv.put("again", b"")
         made.append(valid(source.ctl("backup", "create", "--to", str(tmp_path), "--keep", "2", "-o", "json")))
     assert [len(one["removed"]) for one in made] == [0, 1, 1]  # type: ignore[arg-type]
+    noted = ClusterFacts(statuses.ask(local(source).endpoints(), PATIENCE_S)).backup()
+    assert noted is not None and noted.path == made[-1]["backup"]["path"]  # type: ignore[index]
     left = {str(path) for path in tmp_path.iterdir()}
     assert left == {one["backup"]["path"] for one in made[1:]}  # type: ignore[index]
 
@@ -353,7 +356,9 @@ def test_what_the_best_of_those_that_are_left_has_becomes_a_new_cluster_once_tha
     assert home.ctl("kv", "get", "color") == "blue 19"
     assert home.ctl("journal", "read", "audit").strip() == "a record"
     assert int(home.ctl("lock", "acquire", "job", "--ttl", "10s")) > token
-    assert valid(home.ctl("health", "-o", "json"))["members_well"] == 5
+    health = valid(home.ctl("health", "-o", "json"))
+    assert health["members_well"] == 5
+    assert re.search(r"the risk data-loss was accepted by .* for recover: three disks gone", str(health["sentence"]))
     aside = [path.name for path in (home.state / "local").iterdir() if ".before-recover-" in path.name]
     assert sorted(name.partition(".")[0] for name in aside) == ["n1", "n2"]
     assert "three disks gone" in (home.state / "audit" / "local.jsonl").read_text()

@@ -1,6 +1,7 @@
 """`member ls`, `lead`, `drain`, `undrain` on real members of this machine: what is said is so, and who is worked on alarms nobody."""
 
 import json
+import re
 
 import pytest
 
@@ -70,6 +71,25 @@ def test_who_is_drained_does_not_lead_and_is_not_missed_until_its_time_is_over(h
     assert "drain by" not in home.ctl("session", "ls", code=None)
     home.kill(drained)
     assert len(missed(home)) == 2
+
+
+def test_a_risk_that_was_accepted_is_shown_until_it_is_cleared(shared: Home) -> None:
+    first, second = (name for name in ("n1", "n2", "n3") if name != leader(shared))
+    assert b"no risk was accepted that was not cleared" in shared.run("risk", "ls").stderr
+    shared.ctl("member", "drain", first, "--for", "10m", "--accept", "no-spare", "--reason", "there is none")
+    assert shared.json("risk", "ls", code=1)["risks"] == []  # nothing had to be accepted
+    shared.ctl("member", "drain", second, "--for", "10m", "--accept", "no-spare", "--reason", "the rack moves")
+    for name in (first, second):
+        shared.ctl("member", "undrain", name)
+    (risk,) = shared.json("risk", "ls")["risks"]  # type: ignore[misc]
+    assert (risk["risk"], risk["verb"], risk["reason"]) == ("no-spare", "member drain", "the rack moves")  # type: ignore[index]
+    found = [one for one in shared.json("health", code=None)["findings"] if one["check"] == "risk"]  # type: ignore[attr-defined]
+    assert [(one["level"], one["remedy"]) for one in found] == [("ok", "once that is over: coordctl risk clear no-spare")]
+    assert re.search(r"the risk no-spare was accepted by \S+@\S+ at \S+ \S+Z for member drain: the rack moves", found[0]["sentence"])
+    assert b"one-zone is none that was accepted and not cleared; those are: no-spare" in shared.run("risk", "clear", "one-zone").stderr
+    assert shared.json("risk", "clear", "no-spare")["outcome"] == "done"
+    assert shared.json("risk", "clear", "no-spare")["outcome"] == "unchanged"
+    assert "risk no-spare" not in shared.ctl("status")
 
 
 @pytest.mark.parametrize(

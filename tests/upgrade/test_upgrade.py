@@ -152,3 +152,17 @@ def test_a_level_that_was_held_is_raised_later_and_then_there_is_no_way_back(fle
     kept = fleet.operator.json("deploy")
     assert (kept["outcome"], [one["level"] for one in kept["noted"]]) == ("unchanged", ["remark"] * 3)  # type: ignore[attr-defined]
     assert fleet.running() == ["0.2.0"] * 3
+
+
+def test_a_host_that_is_added_by_an_older_coordctl_gets_the_version_that_the_members_run(fleet: Fleet) -> None:
+    """The level that is in force is beyond what this coordctl's own build knows: a member of that could not even be started."""
+    operator, (version,) = fleet.operator, set(fleet.versions())
+    operator.ctl("member", "remove", "n3", "--yes", "--accept", "no-spare", "--reason", "another disk", "-c", "fleet")
+    fleet.hosts.run(3, "rm", "-rf", f"{fleets.BASE}/versions")
+    added = operator.json("member", "add", "n3", "-c", "fleet")
+    assert (added["outcome"], added["can_lose"]) == ("done", 1), added
+    assert (fleet.versions(), fleet.running(), fleet.levels()) == ([version] * 3, ["0.2.0"] * 3, [(5, 5)] * 3)
+    assert fleet.there(3) == [version]
+    assert not fleet.hosts.run(1, "find", fleets.BASE, "-maxdepth", "1", "-name", "archive-*")
+    assert operator.json("deploy")["outcome"] == "unchanged"
+    assert "the risk no-spare was accepted by " in str(operator.json("health", "-c", "fleet", code=None)["sentence"])

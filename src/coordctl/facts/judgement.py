@@ -102,10 +102,21 @@ def _state(facts: ClusterFacts) -> list[Finding]:
 
 
 def of_backup(age_s: int | None) -> list[Finding]:
-    """`age_s`: of the newest that was verified; None: there is none on this machine, and others may have some."""
+    """`age_s`: of the newest that was verified; None: there is none on this machine, and none was ever noted in the cluster."""
     if age_s is not None and age_s > BACKUP_SECONDS_MAX:
-        return [Finding(WARNING, f"the newest backup here is {age_s // 86_400} days old", "coordctl backup create")]
+        return [Finding(WARNING, f"the newest backup is {age_s // 86_400} days old", "coordctl backup create")]
     return []
+
+
+def of_risks(facts: ClusterFacts) -> list[Finding]:
+    """That somebody took one knowingly is nothing to be alarmed about, nor to be forgotten. No gate is shut by it."""
+    found = [Finding(OK, one.says(), f"once that is over: coordctl risk clear {one.risk}", "", "", "risk") for one in facts.accepted()]
+    for one in facts.answered:
+        risk = (one.status or {}).get("settings", {}).get("accept")
+        if risk:
+            sentence = f"{one.shown_name} runs with the risk {risk}, accepted in its settings"
+            found.append(Finding(OK, sentence, "give it certificates: coordctl ca init, then deploy", "", one.shown_name, "risk"))
+    return found
 
 
 def _ends(seconds_left: int) -> str:

@@ -44,6 +44,29 @@ class Drain(NamedTuple):
         return f"drained by {self.by} until {until}" + (f": {self.reason}" if self.reason else "")
 
 
+class Accepted(NamedTuple):
+    """A risk that an operator took knowingly, and that nobody cleared since."""
+
+    risk: str
+    unix_s: int
+    by: str
+    verb: str
+    reason: str
+
+    def says(self) -> str:
+        at = datetime.fromtimestamp(self.unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return f"the risk {self.risk} was accepted by {self.by} at {at} for {self.verb}: {self.reason}"
+
+
+class NotedBackup(NamedTuple):
+    """The newest one, as whoever made it wrote down in the cluster."""
+
+    taken_unix_s: int
+    at_index: int
+    by: str
+    path: str
+
+
 class ClusterFacts:
     """Of one moment, from those members that answered."""
 
@@ -92,6 +115,14 @@ class ClusterFacts:
     def drains(self) -> dict[int, Drain]:
         said = self._newest.get("drains", ()) if self._newest is not None else ()  # an older member says nothing of it
         return {one["member"]: Drain(one["until_unix_s"], one["by"], one["reason"], one["session"]) for one in said}
+
+    def accepted(self) -> list[Accepted]:
+        said = self._newest.get("accepted", ()) if self._newest is not None else ()
+        return [Accepted(one["risk"], one["unix_s"], one["by"], one["verb"], one["reason"]) for one in said]
+
+    def backup(self) -> NotedBackup | None:
+        said = self._newest.get("backup") if self._newest is not None else None
+        return NotedBackup(said["taken_unix_s"], said["index"], said["by"], said["path"]) if said else None
 
     def role(self, found: MemberFacts) -> str:
         if found.status is None:

@@ -7,11 +7,13 @@ no member works for it, nothing new speaks on the wire, and the same works on wh
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.local.clusters import Endpoint, LocalCluster
 from coordctl.operations import archiving, backups, statuses
+from coordctl.operations.noting import Notes
 from coordctl.results.backup import BackupCreated
 from coordnode.archives.format import Seal, add_seal
 from coordnode.archives.replaying import Replayed, replay
@@ -57,8 +59,11 @@ def create(cluster: LocalCluster, *, folder: str, member: str, keep: int, timeou
         raise
     os.rename(beside, stem + backups.SUFFIX)
     _sync_folder(where)
+    made = backups.look(stem + backups.SUFFIX)
+    with suppress(CoordError):  # the backup is there all the same
+        Notes(ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))).backed_up(made.taken_unix_s, made.index, made.path)
     return BackupCreated(
-        backup=backups.look(stem + backups.SUFFIX),
+        backup=made,
         member=source.name,
         digest=f"{digest:016x}",
         removed=backups.keep(where, cluster.cluster, keep) if keep else [],

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 
+from coordctl.facts.members import ClusterFacts
 from coordctl.results.backup import BackupsListed, BackupVerified, FoundBackup
 from coordnode.archives.format import About, Seal, read_about, read_seal
 from coordnode.archives.replaying import Replayed, replay
@@ -65,6 +66,13 @@ def newest(cluster: str, cluster_id: int = 0, folder: str = "") -> FoundBackup |
         if found.verified_unix_s is not None and not found.trouble and cluster_id in (0, found.cluster_id):
             return found
     return None
+
+
+def newest_age_s(facts: ClusterFacts) -> int | None:
+    """Of this very cluster: one that was made anew has no backup yet. Wherever it was written: the cluster remembers that it was."""
+    here = newest(facts.cluster_name, facts.cluster) if facts.cluster else None
+    taken = [one.taken_unix_s for one in (facts.backup(), here) if one is not None]
+    return max(0, int(time.time()) - max(taken)) if taken else None
 
 
 def listed(cluster: str, folder: str = "") -> BackupsListed:

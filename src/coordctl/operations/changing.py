@@ -18,6 +18,7 @@ from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Say, marker_of
 from coordctl.operations.identities import Refused
 from coordctl.operations.members import Changed, Council, Objected
+from coordctl.operations.noting import Notes
 from coordctl.operations.outcomes import NOT_THERE
 from coordctl.results.deploy import Outcome
 from coordctl.steps import member as steps
@@ -46,6 +47,7 @@ class Changing:
         self.fleet = Fleet(inventory, verb, asked.reason)
         self.done: list[str] = []
         self._asked = asked
+        self._taken: set[str] = set()  # the risks that there are, of those that were accepted
         self._hosting = Hosting(self.fleet, say)
         self._say = say
         self._began = time.monotonic()
@@ -85,6 +87,7 @@ class Changing:
                 objection = membership.objection_to_stop(view, old)
                 if objection is not None and objection.risk != self._asked.accept:
                     raise Objected(objection._replace(sentence=f"{name} is well and would be stopped first: {objection.sentence}"))
+                self._taken |= {objection.risk} if objection is not None else set()
             if self._ids.members.get(chosen, old) == old:
                 self._draw([chosen])
             return membership.replace(view, old, self._newcomer(chosen), is_in_place=chosen == name)
@@ -135,6 +138,8 @@ class Changing:
         try:
             acts = plan(view)
             self._judge(view, acts)
+            for risk in sorted(self._taken):
+                Notes(self._council.facts()).accept(risk, self.fleet.verb, self._asked.reason)
             for act in acts:
                 self._say(act.says())
                 if self._carry_out(act):
@@ -160,8 +165,11 @@ class Changing:
 
     def _check(self, view: View, change: Change, coming: Sequence[int] = ()) -> None:
         objection = membership.objection(view, change, counting=coming)
-        if objection is not None and objection.risk != self._asked.accept:
+        if objection is None:
+            return
+        if objection.risk != self._asked.accept:
             raise Objected(objection)
+        self._taken.add(objection.risk)
 
     # --- names -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +238,6 @@ class Changing:
             facts = fleet.facts[act.name]
         plans = hosting.plans([host], self._ids, joining=[act.name], is_dry=False)
         plan = plans[act.name]
-        self._must_be_alike(act.name, plan.wish.version)
         if not plan.says():
             return False
         found = preflight.of_host(facts, host.address, host.port)
@@ -247,11 +254,6 @@ class Changing:
         hosting.apply({act.name: plan.switch}, "switch")
         self._must_reach(act.name)
         return True
-
-    def _must_be_alike(self, name: str, version: str) -> None:
-        others = {one.current for other, one in self.fleet.facts.items() if other != name and one.running is not None and one.current}
-        if others and version not in others:
-            raise Refused(f"members run {', '.join(sorted(others))}, and {name} would get {version}: `coordctl upgrade run` first")
 
     @_carry_out.register
     def _join(self, act: Join) -> bool:

@@ -44,7 +44,7 @@ class Deployment:
             if fleet.failed or any(one.level == STOPS for one in self.noted):
                 return self._ended_early()
             ids = self._identify(keep=not dry_run)
-            plans = self._hosting.plans(members, ids, is_dry=dry_run) | self._hosting.spare_plans(spares)
+            plans = self._hosting.plans(members, ids, is_dry=dry_run) | self._hosting.spare_plans(spares, is_dry=dry_run)
             self._note(_keeping(self._hosting))
             changing = {name: plan for name, plan in plans.items() if plan.says()}
             if dry_run:

@@ -48,6 +48,7 @@ class Fleet:
         self._transports: dict[str, Transport] = {}
         self.mine = ""  # what our lock on a host says; "": we have none
         self.takes_over = False  # also from another operator, of whom it is known that nothing runs any more
+        self.has_taken_over = False
 
     # --- being connected -------------------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ class Fleet:
         base = self.facts[transport.host].base
         ran = transport.run(Script("lock", _lock_script(base, me, "")), ASK_SECONDS)
         if ran.code == LOCKED_CODE and (self.takes_over or _was_ours(ran.stdout)):
+            self.has_taken_over = self.has_taken_over or not _was_ours(ran.stdout)
             return transport.run(Script("lock", _lock_script(base, me, ran.stdout.strip())), ASK_SECONDS)
         return ran
 

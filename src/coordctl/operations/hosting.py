@@ -10,7 +10,7 @@ from typing import NamedTuple
 from coordctl.authority.files import Authority
 from coordctl.facts.hosts import HostFacts
 from coordctl.inventory.model import Host, Inventory
-from coordctl.operations import building
+from coordctl.operations import building, lending
 from coordctl.operations.building import Build, NoBuild
 from coordctl.operations.certificates import authority_of, become_operator
 from coordctl.operations.fleet import Fleet
@@ -46,47 +46,60 @@ class Hosting:
         self.version = ""
         self.kept: dict[str, str] = {}  # versions of hosts that have another than ours, and keep it
         self._built: dict[str, Build] = {}  # by target
+        self._lent: dict[str, Build] = {}  # by version
         self._say = say
 
     # --- the plan --------------------------------------------------------------------------------------------------
 
     def plans(self, hosts: Sequence[Host], ids: Ids, *, joining: Collection[str] = (), is_dry: bool) -> dict[str, Plan]:
-        """`joining`: their members' state comes from the running cluster. `is_dry`: nothing that is made for it is kept."""
+        """`joining`: their members' state comes from the running cluster, and so does their version. `is_dry`: nothing that is made for it
+        is kept."""
         facts = self.fleet.facts
-        builds = self._builds({host.name: facts[host.name] for host in hosts})
+        builds = {host.name: self._beside(host.name, is_dry=is_dry) if host.name in joining else self._own(host.name) for host in hosts}
         self.version = next(iter(builds.values())).version
-        self.kept = _kept({host.name: facts[host.name] for host in hosts}, builds)
+        self.kept = _kept({host.name: facts[host.name] for host in hosts if host.name not in joining}, builds)
         with tempfile.TemporaryDirectory() as scratch:
             authority = self._authority(scratch if is_dry else "")
             plans = {}
             for host in hosts:
                 one = facts[host.name]
-                wish = self._wish(host, one, builds[one.target], ids, authority, joins=host.name in joining)
+                wish = self._wish(host, one, builds[host.name], ids, authority, joins=host.name in joining)
                 prepare, switch = steps.needed(steps.prepare(wish), one), steps.needed(steps.switch(wish), one)
-                plans[host.name] = Plan(wish, builds[one.target], prepare, switch)
+                plans[host.name] = Plan(wish, builds[host.name], prepare, switch)
             return plans
 
-    def spare_plans(self, hosts: Sequence[Host]) -> dict[str, Plan]:
+    def spare_plans(self, hosts: Sequence[Host], *, is_dry: bool) -> dict[str, Plan]:
         """Programs only, so that a member is quickly made there."""
-        facts = self.fleet.facts
-        builds = self._builds({host.name: facts[host.name] for host in hosts})
         plans = {}
         for host in hosts:
-            one, build = facts[host.name], builds[facts[host.name].target]
+            one, build = self.fleet.facts[host.name], self._beside(host.name, is_dry=is_dry)
             archive = _place_of(f".coordctl-{build.version}.tar.gz", one)
             wish = Wish(self.inventory.name, one.base, build.version, archive, build.sha256, (), (), {}, 0)
             plans[host.name] = Plan(wish, build, steps.needed(steps.ready(wish), one), [])
         return plans
 
-    def _builds(self, all_facts: Mapping[str, HostFacts]) -> dict[str, Build]:
-        for name, one in all_facts.items():
-            if one.target not in self._built:
-                self._say(f"building for {one.target}")
-                try:
-                    self._built[one.target] = building.build(one.target)
-                except NoBuild as error:
-                    raise NoBuild(f"{name} has Python {one.version} on {one.target}: {error.sentence}") from None
-        return self._built
+    def _own(self, name: str) -> Build:
+        one = self.fleet.facts[name]
+        if one.target not in self._built:
+            self._say(f"building for {one.target}")
+            try:
+                self._built[one.target] = building.build(one.target)
+            except NoBuild as error:
+                raise NoBuild(f"{name} has Python {one.version} on {one.target}: {error.sentence}") from None
+        return self._built[one.target]
+
+    def _beside(self, name: str, *, is_dry: bool) -> Build:
+        """For a host that is to run what members run already."""
+        one = self.fleet.facts[name]
+        version = lending.version_beside(name, self.fleet.facts)
+        if not version or (one.target == building.target_here() and self._own(name).version == version):
+            return self._own(name)
+        if is_dry or version in one.versions:
+            return lending.known(version, one.target, self.fleet)
+        if version not in self._lent:
+            self._say(f"fetching version {version} from {lending.lender(version, one.target, self.fleet)}")
+            self._lent[version] = lending.lent(version, one.target, self.fleet)
+        return self._lent[version]
 
     def _authority(self, scratch: str) -> Authority | None:
         """`scratch`: for a plan only, made in this folder and thrown away; "": the real one."""
@@ -157,7 +170,8 @@ class Hosting:
         """Builds, where one is to be unpacked."""
         sending = {name: plan for name, plan in plans.items() if any(isinstance(step, steps.Unpack) for step in plan.prepare)}
         if sending:
-            self._say(f"sending version {self.version} to {', '.join(sending)}")
+            versions = sorted({plan.wish.version for plan in sending.values()})
+            self._say(f"sending version {', '.join(versions)} to {', '.join(sending)}")
         self.fleet.at_each(
             list(sending),
             lambda transport: transport.put(sending[transport.host].build.archive, sending[transport.host].wish.archive, SEND_SECONDS),
@@ -199,7 +213,7 @@ def _kept(all_facts: Mapping[str, HostFacts], builds: Mapping[str, Build]) -> di
     """What runs is brought to another version by `upgrade`, which has gates and a way back; nothing else does it."""
     if not any(one.running is not None for one in all_facts.values()):
         return {}
-    return {name: one.current for name, one in all_facts.items() if one.current and one.current != builds[one.target].version}
+    return {name: one.current for name, one in all_facts.items() if one.current and one.current != builds[name].version}
 
 
 def _place_of(name: str, facts: HostFacts) -> str:

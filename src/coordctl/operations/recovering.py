@@ -6,14 +6,17 @@ aside and none is removed, and a new cluster begins with the archive's state.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from coordctl.facts import surviving
+from coordctl.facts.members import ClusterFacts
 from coordctl.facts.surviving import Ranked
 from coordctl.local import clusters, fleet
-from coordctl.local.clusters import LocalCluster, state_folder
-from coordctl.operations import archiving, backing_up, backups, local
+from coordctl.local.clusters import Endpoint, LocalCluster, state_folder
+from coordctl.operations import archiving, backing_up, backups, local, statuses
+from coordctl.operations.noting import Notes
 from coordctl.operations.restoring import rehearse, state_of, told
 from coordctl.results.backup import Recovered, RestoredState, Surviving
 from coordctl.results.deploy import HostDone, Noted
@@ -24,6 +27,7 @@ from coordnode.errors import CoordError, FolderRefused, LevelMissing, Unreachabl
 from coordnode.storage.reader import open_reader
 
 RISK = "data-loss"
+ASK_SECONDS = 2.0
 
 Say = Callable[[str], None]
 
@@ -85,9 +89,16 @@ def recover_here(cluster: LocalCluster, reason: str, *, timeout_seconds: float, 
         clusters.write(planned)
         fleet.make(planned, digest=rehearsed.digest)
     local.up(cluster.folder, len(members), timeout_seconds)
+    note_loss(planned.endpoints(), reason)
     steps = ["put aside what it had", "make its state from the backup", "start it"]
     hosts = [HostDone(name=one.name, outcome="done", steps=steps, trouble="") for one in members]
     return recovered(assessed, cluster.name, path, told(rehearsed, planned.cluster), state_of(rehearsed, planned.cluster), hosts, began)
+
+
+def note_loss(endpoints: Sequence[Endpoint], reason: str) -> None:
+    """In the new cluster, for whoever looks at it. It serves already, and the audit log beside the inventories has it in any case."""
+    with suppress(CoordError):
+        Notes(ClusterFacts(statuses.ask(endpoints, ASK_SECONDS))).accept(RISK, "recover", reason)
 
 
 def sealed(cluster: LocalCluster, name: str, survivor: Survivor, say: Say) -> str:

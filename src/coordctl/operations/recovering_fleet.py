@@ -11,7 +11,7 @@ from coordctl.operations import identities
 from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Say
-from coordctl.operations.recovering import Assessed, assess, recovered, refused, sealed
+from coordctl.operations.recovering import Assessed, assess, note_loss, recovered, refused, sealed
 from coordctl.operations.restoring_fleet import Restoration
 from coordctl.results.backup import Recovered
 from coordctl.steps import member as steps
@@ -76,6 +76,9 @@ class Recovery:
             return msgspec.structs.replace(
                 found, outcome=done.outcome, exit_code=done.exit_code, sentence=sentence, hosts=done.hosts, backup=path, state=done.state
             )
+        ids = identities.written(self.inventory)
+        assert ids is not None
+        note_loss(identities.endpoints(self.inventory, ids), self._reason)
         return recovered(assessed, self.inventory.name, path, done.sentence, done.state, done.hosts, began)
 
     def _look(self, fleet: Fleet) -> Assessed:

@@ -35,8 +35,9 @@ def look(endpoints: Sequence[Endpoint], timeout_seconds: float) -> Looked:
     facts = _compared(endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
     error_ms = (time.monotonic() - began) * 1_000
     since = _since(facts)
-    backup_age_s = _backup_age_s(facts)
-    found = [*judgement.findings(facts), *judgement.of_backup(backup_age_s), *verdicts.of(facts, since, error_ms)]
+    backup_age_s = backups.newest_age_s(facts)
+    told = [*judgement.findings(facts), *judgement.of_risks(facts), *judgement.of_backup(backup_age_s)]
+    found = [*told, *verdicts.of(facts, since, error_ms)]
     return Looked(facts, since, sorted(found, key=judgement.rank), backup_age_s)
 
 
@@ -92,12 +93,6 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
 def _canary(cluster: str) -> str:
     found = canary_watching.status(cluster)
     return found.sentence if found.windows and found.exit_code != judgement.UNKNOWN else ""
-
-
-def _backup_age_s(facts: ClusterFacts) -> int | None:
-    """Of this very cluster: one that was made anew has no backup yet."""
-    found = backups.newest(facts.cluster_name, facts.cluster) if facts.cluster else None
-    return found.age_s if found is not None else None
 
 
 def _compared(endpoints: Sequence[Endpoint], timeout_seconds: float) -> ClusterFacts:

@@ -9,9 +9,9 @@ from coordctl.facts.members import Drain
 from coordctl.facts.sums import Objection
 from coordctl.local import fleet as local_fleet
 from coordctl.operations import identities
-from coordctl.operations.drains import Drains
 from coordctl.operations.identities import Refused
 from coordctl.operations.members import Changed, Council, Objected, Target
+from coordctl.operations.noting import Notes
 from coordctl.results.deploy import Outcome
 from coordctl.steps.membership import View
 from coordnode.errors import BadRequest, CoordError, Unknown
@@ -65,7 +65,7 @@ class Steering:
             member = self._council.member(view, name)
             drained = {*self._drains(), member}
             self._check(view, member, drained)
-            Drains(self._council.facts()).note(member, for_seconds, self._reason)
+            Notes(self._council.facts()).drain(member, for_seconds, self._reason)
             self.done.append(f"note that {name} is drained")
             if view.leader == member:
                 self._say(f"moving the leadership away from {name}")
@@ -82,7 +82,7 @@ class Steering:
             member = self._council.member(view, name)
             drain = self._drains().get(member)
             if drain is not None:
-                Drains(self._council.facts()).end(drain)
+                Notes(self._council.facts()).undrain(drain)
                 self._await(lambda: member not in self._drains(), f"{name} is still drained")
                 self.done.append(f"note that {name} is drained no more")
             return f"{name} is not drained"
@@ -139,8 +139,11 @@ class Steering:
         if member not in view.voters:
             return
         now, then = sums.of(view.voters, view.well), sums.of(view.voters, view.well - drained)
-        if then.can_lose < 0 and self._accept != sums.NO_SPARE:
+        if then.can_lose >= 0:
+            return
+        if self._accept != sums.NO_SPARE:
             raise Objected(Objection(sums.NO_SPARE, f"now {now.says()}; without {_listed(view, drained)} {then.says()}: that is an outage"))
+        Notes(self._council.facts()).accept(sums.NO_SPARE, self._verb, self._reason)
 
     def _await(self, is_so: Callable[[], bool], otherwise: str) -> None:
         until = time.monotonic() + SEEN_SECONDS

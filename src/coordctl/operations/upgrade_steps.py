@@ -12,8 +12,8 @@ from coordctl.local.clusters import Endpoint
 from coordctl.operations import outcomes
 from coordctl.operations.building import Build
 from coordctl.operations.canary import Canary
-from coordctl.operations.drains import Drains
 from coordctl.operations.fleet import LOCKED_CODE, Fleet, OtherOperator, told
+from coordctl.operations.noting import Notes
 from coordctl.operations.upgrade_journal import FILE, JournalKeeper, held_script
 from coordctl.operations.upgrade_probes import probe
 from coordctl.rolling import gates, journal
@@ -300,7 +300,7 @@ class Carrying:
         facts, member = self._facts(), self._plan.host(host).member
         if facts.can_lose() >= 0 and member not in facts.drains():
             with suppress(CoordError):
-                Drains(facts).note(member, SWITCH_SECONDS + self._healthy_seconds, self._drained_for)
+                Notes(facts).drain(member, SWITCH_SECONDS + self._healthy_seconds, self._drained_for)
 
     def _still_drained(self, facts: ClusterFacts, member: int) -> str:
         """By an upgrade, whoever drove it; "": it is not. What an operator wrote down is his to end."""
@@ -308,7 +308,7 @@ class Carrying:
         if drain is None or drain.reason != self._drained_for:
             return ""
         with suppress(CoordError):
-            Drains(facts).end(drain)
+            Notes(facts).undrain(drain)
         return "it is drained still"
 
     @property

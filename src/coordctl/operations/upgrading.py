@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from coordctl.facts import pairs
@@ -22,6 +23,7 @@ from coordctl.operations import backups, building, identities, outcomes, upgrade
 from coordctl.operations.building import Build
 from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet, OtherOperator, is_ours_and_dead
+from coordctl.operations.noting import Notes
 from coordctl.operations.upgrade_journal import JournalKeeper
 from coordctl.operations.upgrade_steps import Carrying
 from coordctl.results.deploy import Noted
@@ -31,7 +33,7 @@ from coordctl.rolling.course import Note
 from coordctl.rolling.gates import DEAD_OPERATOR
 from coordctl.rolling.journal import HostPlan, Journal, Plan
 from coordnode.client.sync import Cluster, connect
-from coordnode.errors import BadRequest, WritesStopped
+from coordnode.errors import BadRequest, CoordError, WritesStopped
 
 CLIENT_SECONDS = 5.0
 WISH_SECONDS = 60.0  # beyond what one step may take, until a driver has seen that it is to stand still
@@ -61,6 +63,7 @@ class Upgrading:
         self.fleet.takes_over = DEAD_OPERATOR in accepted
         self.noted: list[Noted] = []
         self._accepted = accepted
+        self._taken: set[str] = set()  # of these, the risks that there were
         self._reason = reason
         self._say = say
         self._began = time.monotonic()
@@ -242,10 +245,11 @@ class Upgrading:
         after = {host.name: self._speaks(host.name, host.after, builds) for host in plan.hosts}
         found = [*gates.of_cluster(seen), *gates.of_pairs(seen, before, after)]
         if plan.hosts:
-            newest = backups.newest(self.inventory.name, seen.cluster)
-            found += gates.of_backup(newest.age_s if newest is not None else None)
+            found += gates.of_backup(backups.newest_age_s(seen))
         for one in found:
-            level = "remark" if one.risk in self._accepted and one.risk else STOPS
+            is_accepted = one.risk != "" and one.risk in self._accepted
+            self._taken |= {one.risk} if is_accepted else set()
+            level = "remark" if is_accepted else STOPS
             self.noted.append(Noted(host=one.host or self.inventory.name, level=level, sentence=one.sentence, remedy=one.remedy))  # type: ignore[arg-type]
 
     def _check_builds(self, journal: Journal, builds: Mapping[str, Build]) -> None:
@@ -262,6 +266,7 @@ class Upgrading:
         fleet = self.fleet
         assert self._cluster is not None
         with fleet.locked():
+            self._note_risks()
             keeper = self._keeper()
             carrying = Carrying(fleet, self._cluster, self._endpoints, keeper, builds)
             try:
@@ -286,6 +291,13 @@ class Upgrading:
                 self._say(f"interrupted: {course.how_far(journal)}; `coordctl upgrade resume` goes on, `coordctl upgrade abort` goes back")
                 raise
         return self._ended(kind, journal)
+
+    def _note_risks(self) -> None:
+        """Those that were there to be accepted. Without a quorum the journal alone has them."""
+        facts = outcomes.cluster_facts(self._endpoints)
+        with suppress(CoordError):
+            for risk in sorted(self._taken | ({DEAD_OPERATOR} if self.fleet.has_taken_over else set())):
+                Notes(facts).accept(risk, self.fleet.verb, self._reason)
 
     def _ended(self, kind: type[R], journal: Journal) -> R:
         if journal.state == "done":

@@ -55,7 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources_answered: int
     sources_asked: int
     unix_ms: int
-    backup_age_s: int | None = None  # of the newest that was verified on this machine; null: there is none
+    backup_age_s: int | None = None  # of the newest that was verified, here or as the cluster remembers; null: there is none
     over_s: int | None = (
         None  # recent figures, and lines about what is slow, are of so many seconds; null: this is the first look from here
     )

@@ -16,6 +16,7 @@ from coordnode.node.commits import PARTS
 from coordnode.node.drains import drains
 from coordnode.node.member import Member
 from coordnode.node.metrics import CONTENT_TYPE, Text
+from coordnode.node.noted import accepted_risks, newest_backup
 from coordnode.node.tuning import loop_waited_seconds
 from coordnode.raft.state import LEADER, ROLE_NAMES
 from coordnode.replica.needs import needs
@@ -129,6 +130,8 @@ def status(member: Member) -> dict[str, Any]:
         "reloaded": member.reloaded._asdict(),
         "certificate_seconds_left": certificate_seconds_left(member),
         "drains": drains(replica, time.time()),
+        "accepted": accepted_risks(replica),
+        "backup": newest_backup(replica, member.identity.cluster),
         "peers": [_peer(member, other) for other in config.members() if other != member.identity.member],
         "clients": len(member.clients.links),
         "disk": {

@@ -1,5 +1,7 @@
 """What follows from what members say: each finding, its level, and what a member that says nothing is worth."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from coordctl.facts import judgement
 from coordctl.facts.judgement import CRITICAL, OK, UNKNOWN, WARNING
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import parse_metrics
+from coordctl.operations import backups
 
 
 def said(member: int, role: str = "follower", **changes: Any) -> MemberFacts:
@@ -153,7 +156,26 @@ def test_the_least_is_the_mean_where_all_took_as_long_and_a_low_quantile_where_s
     assert parse_metrics(histogram("a", "", (0, 0, 0), 0)).histogram("a").least_ms(0.1) is None
 
 
+def test_risks_that_were_accepted_are_told_and_alarm_nobody() -> None:
+    accepted = [{"risk": "data-loss", "unix_s": 1_800_000_000, "by": "ops@web1", "verb": "recover", "reason": "three disks gone"}]
+    facts = ClusterFacts([said(1, "leader", accepted=accepted), said(2, settings={"accept": "plaintext"}), said(3)])
+    assert judgement.findings(facts) == []  # no gate is shut by it
+    told, plain = judgement.of_risks(facts)
+    sentence = "the risk data-loss was accepted by ops@web1 at 2027-01-15 08:00:00Z for recover: three disks gone"
+    assert told[:3] == (OK, sentence, "once that is over: coordctl risk clear data-loss")
+    assert plain[:2] == (OK, "n2 runs with the risk plaintext, accepted in its settings")
+    assert judgement.of_risks(ClusterFacts([said(1, "leader"), silent(2), said(3)])) == []
+
+
+def test_a_backup_that_was_written_elsewhere_counts_where_the_cluster_remembers_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    noted = {"taken_unix_s": int(time.time()) - 3_600, "index": 7, "by": "ops@web2", "path": "/mnt/backups/a.backup"}
+    age_s = backups.newest_age_s(ClusterFacts([said(1, "leader", backup=noted), said(2), said(3)]))
+    assert age_s is not None and 3_600 <= age_s < 7_200
+    assert backups.newest_age_s(ClusterFacts([said(1, "leader", backup=None), said(2), said(3)])) is None
+
+
 def test_an_old_backup_is_a_warning_and_none_here_says_nothing() -> None:
     assert judgement.of_backup(None) == judgement.of_backup(7 * 86_400) == []
     (found,) = judgement.of_backup(8 * 86_400)
-    assert found[:3] == (WARNING, "the newest backup here is 8 days old", "coordctl backup create")
+    assert found[:3] == (WARNING, "the newest backup is 8 days old", "coordctl backup create")
