@@ -16,7 +16,9 @@ LACKS = {
     "auth": "{} has users and rights of its own, which its own tools change",
     "request ids": "{} does not know that a write was sent before: it would happen twice with --request-id, too",
     "transfer": "{} hands no leadership to a named candidate: resign, and who has stood for longest leads",
-    "sessions": "{} does not say whose its sessions are",
+    "sessions": "{} does not list its sessions to its clients",
+    "renew": "{} renews a session only for who opened it: hold it with lock run, or with lock acquire --pid",
+    "compare": "{} compares versions, which begin anew with a node that was deleted: only --absent is safe",
 }
 
 

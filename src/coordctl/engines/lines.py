@@ -22,6 +22,14 @@ PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 LOCKS, ELECTIONS = b"locks", b"elections"  # folders
 
 
+class Gone(Exception):
+    """What was asked about is not there: a lease, a node."""
+
+
+class There(Exception):
+    """What was to be made is there already."""
+
+
 class Place(NamedTuple):
     """One who holds or waits."""
 
@@ -91,6 +99,23 @@ def check_ttl(ttl_ms: int) -> None:
         raise BadRequest(f"the session's TTL is {ttl_ms} ms; give {TTL_MS_MIN} to {TTL_MS_MAX} ms")
 
 
+def why(reason: str, by: str) -> bytes:
+    """A place was taken away: for who had it."""
+    for text in (reason, by):
+        if len(text.encode()) > NOTE_BYTES_MAX:
+            raise TooLarge(f"the reason has {len(text.encode())} bytes, at most {NOTE_BYTES_MAX}; shorten it")
+    return f'{{"reason":{quoted(reason)},"by":{quoted(by)}}}'.encode()
+
+
+def said_why(kept: bytes) -> tuple[str, str]:
+    """(reason, by whom)"""
+    try:
+        found = decoded(kept.decode())
+        return found["reason"], found["by"]
+    except (ValueError, KeyError, TypeError):
+        return "", ""
+
+
 # --- who may come in -----------------------------------------------------------------------------------------------
 
 
@@ -121,6 +146,14 @@ def holds(places: Sequence[Place], mine: Place) -> bool:
     if mine.kind == locks.SEMAPHORE:
         return sum(one.permits for one in before) + mine.permits <= mine.limit
     return mine.kind == locks.SHARED and all(one.kind == locks.SHARED for one in before)
+
+
+def blocker(places: Sequence[Place], mine: Place) -> Place | None:
+    """The one that must leave before it can be ours, whoever else does; None: there is none, or several could make room."""
+    if holds(places, mine) or mine.kind == locks.SEMAPHORE:
+        return None
+    in_the_way = [one for one in places if one.number < mine.number and not (mine.kind == one.kind == locks.SHARED)]
+    return max(in_the_way, key=_number)
 
 
 def conflict(places: Sequence[Place], mine: Place) -> CoordError | None:

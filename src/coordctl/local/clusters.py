@@ -15,8 +15,8 @@ DESCRIPTION = "cluster.json"
 FORMAT = 1
 DEFAULT_NAME = "local"
 COORDNODE, ETCD, ZOOKEEPER = "coordnode", "etcd", "zookeeper"  # engines
-SCHEMES = {"http": COORDNODE, "etcd": ETCD}
-ROOMS = {COORDNODE: "coordctl.hot", ETCD: "coordctl.engines.etcd"}
+SCHEMES = {"http": COORDNODE, "etcd": ETCD, "zk": ZOOKEEPER}
+ROOMS = {COORDNODE: "coordctl.hot", ETCD: "coordctl.engines.etcd", ZOOKEEPER: "coordctl.engines.zookeeper"}
 
 
 class Endpoint(NamedTuple):

@@ -13,11 +13,12 @@ from tests.processes.local import Home
 
 IS_LONG = bool(os.environ.get("COORD_LONG"))
 FILES = ("test_lock_run", "test_lock_run_loss", "test_lock_run_signals", "test_lock_verbs")
-OTHERS = ("etcd",)
+OTHERS = ("etcd", "zookeeper")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "each_engine: also on etcd and ZooKeeper; with COORD_LONG all tests of `lock` are")
+    config.addinivalue_line("markers", "each_engine: also on etcd and ZooKeeper, in the door; with COORD_LONG=1 all tests of `lock` are")
+    config.addinivalue_line("markers", "other_engines: on etcd and ZooKeeper only")
 
 
 def is_here(engine: str) -> bool:
@@ -29,8 +30,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" not in metafunc.fixturenames:
         return
     name = metafunc.module.__name__.rpartition(".")[2]
-    on_others = name in FILES and (IS_LONG or metafunc.definition.get_closest_marker("each_engine"))
+    on_others = (IS_LONG and name in FILES) or metafunc.definition.get_closest_marker("each_engine")
     wanted = os.environ.get("COORD_ENGINES", "coordnode,etcd,zookeeper").split(",")
+    if metafunc.definition.get_closest_marker("other_engines"):
+        wanted, on_others = [one for one in wanted if one != "coordnode"], True
     found = [
         pytest.param(one, marks=() if is_here(one) else pytest.mark.skip(reason=foreign.REMEDIES[one])) for one in OTHERS if one in wanted
     ]

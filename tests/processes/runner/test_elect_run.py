@@ -12,7 +12,7 @@ from tests.processes.runner.jobs import ended, guard_of, line, marked, started, 
 from tests.processes.test_commands import valid
 
 ELECT, GROUP = ("elect", "run"), ("group", "run")
-SHOWS_ITSELF = ["--", "sh", "-c", "echo $COORD_ELECTION $COORD_TOKEN $COORD_LOCK; sleep 60 $COORD_TOKEN"]
+SHOWS_ITSELF = ["--", "sh", "-c", "echo $COORD_ELECTION $COORD_TOKEN $COORD_LOCK; sleep 60 $COORD_TOKEN $COORD_ELECTION"]
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def name(request: pytest.FixtureRequest) -> str:
     return f"run-{request.node.name}"
 
 
+@pytest.mark.each_engine
 def test_the_command_runs_while_it_leads(shared: Home, name: str) -> None:
     report = shared.folder / f"{name}.json"
     with started(shared, name, "--value", "here", "--candidate", "a", *SHOWS_ITSELF, verb=ELECT) as leader:
@@ -41,7 +42,7 @@ def test_the_command_runs_while_it_leads(shared: Home, name: str) -> None:
             assert ended(leader)[0] == 128 + signal.SIGTERM
             assert ended(waiting)[0] == 7
     assert shared.run("elect", "show", name).returncode == 1, "it has resigned"
-    assert marked(token) == []
+    assert marked(name) == []
 
 
 def test_who_is_told_to_hand_over_ends_its_command_with_79(shared: Home, name: str) -> None:
@@ -56,6 +57,7 @@ def test_who_is_told_to_hand_over_ends_its_command_with_79(shared: Home, name: s
     assert marked(token) == []
 
 
+@pytest.mark.each_engine
 def test_a_command_may_proclaim_what_it_has_become(shared: Home, name: str) -> None:
     ours = f'"{sys.executable}" -m coordctl elect'
     code = f"echo ready >value; {ours} proclaim @value -o json; {ours} show $COORD_ELECTION -o json"
@@ -66,6 +68,7 @@ def test_a_command_may_proclaim_what_it_has_become(shared: Home, name: str) -> N
     assert (leader["value"], leader["token"]) == ("ready\n", valid(proclaimed)["token"])
 
 
+@pytest.mark.each_engine
 def test_a_command_may_resign_for_itself(shared: Home, name: str) -> None:
     code = f'"{sys.executable}" -m coordctl elect resign --reason done; sleep 60'
     done = shared.run(*ELECT, name, "--", "sh", "-c", code)

@@ -136,7 +136,6 @@ def test_the_exit_code_is_the_commands(shared: Home, command: list[str], code: i
     assert int(str(found["token"])) >= shared.token_min
 
 
-@pytest.mark.each_engine
 def test_not_acquired_is_told_apart_from_the_command(shared: Home, mark: str) -> None:
     report = shared.folder / "report"
     with started(shared, "taken", "--note", mark, "--", "sh", "-c", "echo on; sleep 60") as holder:
@@ -158,7 +157,6 @@ def test_not_acquired_is_told_apart_from_the_command(shared: Home, mark: str) ->
         assert shared.json("lock", "show", "taken")["waiters"] == [], "who gave up left the line"
 
 
-@pytest.mark.each_engine
 def test_no_cluster_is_told_apart_and_does_not_hang(shared: Home) -> None:
     report = shared.folder / "report"
     nobody = run(shared, "x", "--endpoints", f"{shared.scheme}127.0.0.1:1", "--report", str(report), "--", "true", code=69)
@@ -208,7 +206,6 @@ def test_other_settings_than_those_who_hold_it(shared: Home) -> None:
         run(shared, "pool", "--try", "--permits", "1/3", "--", "true", code=64)
 
 
-@pytest.mark.each_engine
 def test_shared_holders_are_beside_one_another(shared: Home) -> None:
     with started(shared, "readers", "--shared", "--", "sh", "-c", "echo on; sleep 60") as holder:
         assert line(holder) == "on"
@@ -262,7 +259,6 @@ def test_five_hosts_at_once_run_it_once(shared: Home) -> None:
     assert out.read_text() == "ran\n"
 
 
-@pytest.mark.each_engine
 def test_a_run_that_failed_does_not_count_and_a_success_is_forgotten_in_time(shared: Home) -> None:
     report = shared.folder / "report"
     run(shared, "cron2", "--once", "a", "--", "sh", "-c", "exit 4", code=4)

@@ -126,7 +126,6 @@ def test_the_lock_is_released_only_when_the_job_is_gone(shared: Home, mark: str)
 # --- hand-over -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.each_engine
 def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_second(shared: Home) -> None:
     with started(shared, "over", "--ttl", "3s", "--", "sh", "-c", "echo on; sleep 60") as holder:
         assert line(holder) == "on"

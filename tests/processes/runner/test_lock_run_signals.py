@@ -93,7 +93,6 @@ def test_a_signal_while_waiting_ends_the_wait_and_leaves_the_line(shared: Home) 
 # --- the guard -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.each_engine
 def test_killing_the_runner_leaves_nothing_behind(shared: Home, mark: str) -> None:
     """Those that called setsid included, and one that clears its environment and forks twice."""
     daemon = f"(setsid env -i sh -c 'sleep 444 & exec sleep 445 {mark}' &)"

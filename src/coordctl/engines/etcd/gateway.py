@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 
-from coordctl.engines.lines import quoted
+from coordctl.engines.lines import Gone, There, quoted
 from coordctl.local.clusters import decoded
 from coordnode.errors import BadRequest, FrameError, NoSpace, NotPermitted, NotReady
 from coordnode.light import TYPE_CHECKING, NamedTuple
@@ -27,14 +27,6 @@ class Ask(NamedTuple):
 class Answer(NamedTuple):
     status: int
     body: Any
-
-
-class Gone(Exception):
-    """A lease that is not there."""
-
-
-class There(Exception):
-    """A lease that is there already."""
 
 
 def encoded(value: object) -> str:

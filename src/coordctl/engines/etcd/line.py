@@ -6,7 +6,8 @@ import os
 import select
 
 from coordctl.engines.etcd.gateway import Ask, Reader, request
-from coordctl.engines.etcd.talk import Send, Talk, Watch
+from coordctl.engines.etcd.talk import Talk, Watch
+from coordctl.engines.speaking import Send
 from coordctl.hot.bare import socket
 from coordctl.hot.line import SmallChance
 from coordctl.hot.talk import Connect, Disconnect

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coordctl.engines.etcd.asking import exchange_once
+from coordctl.engines.etcd.asking import Asking
 from coordctl.engines.etcd.gateway import Ask
 from coordctl.engines.looking import LEADER, LEARNER, VOTER, Look
 from coordctl.local.clusters import Endpoint
@@ -10,9 +10,10 @@ from coordnode.errors import CoordError
 
 
 def look(endpoint: Endpoint, seconds: float) -> Look:
+    one = Asking([endpoint.address], round(seconds * 1000))
     try:
-        status = exchange_once(endpoint.address, Ask("maintenance/status", {}), seconds)
-        members = exchange_once(endpoint.address, Ask("cluster/member/list", {}), seconds)
+        status = one.once(Ask("maintenance/status", {}), endpoint.address)
+        members = one.once(Ask("cluster/member/list", {}), endpoint.address)
     except CoordError as error:
         return Look(endpoint.address, endpoint.name, error.sentence)
     own = int(status["header"]["member_id"])
@@ -22,7 +23,6 @@ def look(endpoint: Endpoint, seconds: float) -> Look:
     alarms = tuple(status.get("errors", ()))
     if not int(status.get("leader", 0)):
         alarms = (*alarms, "it knows no leader")
-    voters = sum(not one.get("isLearner") for one in known)
     return Look(
         endpoint.address,
         name,
@@ -31,5 +31,5 @@ def look(endpoint: Endpoint, seconds: float) -> Look:
         term=int(status.get("raftTerm", 0)),
         applied=int(status.get("raftAppliedIndex", status.get("raftIndex", 0))),
         alarms=alarms,
-        voters=voters,
+        voters=sum(not one.get("isLearner") for one in known),
     )

@@ -6,11 +6,12 @@ Each may be begun again after any of its questions, unless it is among ONCE. Pur
 from __future__ import annotations
 
 from coordctl.engines import lines
-from coordctl.engines.etcd.gateway import Ask, Gone, plain
+from coordctl.engines.etcd.gateway import Ask, plain
 from coordctl.engines.lacks import of_tag, why_not
+from coordctl.engines.lines import Gone
 from coordctl.hot import elections, frames, kv, locks, session
-from coordctl.local.clusters import ETCD, decoded
-from coordnode.errors import BadRequest, NotHeld, SessionExpired, TooLarge
+from coordctl.local.clusters import ETCD
+from coordnode.errors import BadRequest, NotHeld, SessionExpired
 from coordnode.light import TYPE_CHECKING
 from coordnode.ranges import prefix_end
 
@@ -182,9 +183,6 @@ def read_standing(space: bytes, stale: bool, wanted: int) -> Asks:
 
 def take_away(space: bytes, chance: int, name: bytes, token: int, reason: str, by: str) -> Asks:
     """Its places go in the transaction that says why. Whoever is told takes the reason away, which tells us that it was told."""
-    for words in (reason, by):
-        if len(words.encode()) > lines.NOTE_BYTES_MAX:
-            raise TooLarge(f"the reason has {len(words.encode())} bytes, at most {lines.NOTE_BYTES_MAX}; shorten it")
     folder = lines.folder(space, name)
     answer = yield Ask("kv/range", everything_below(folder))
     places = places_of(answer)
@@ -192,7 +190,7 @@ def take_away(space: bytes, chance: int, name: bytes, token: int, reason: str, b
     if not held:
         raise NotHeld(f"nobody holds {name.decode(errors='replace')}" + (f" with token {token}" if token else ""))
     yield Ask("lease/grant", {"TTL": BROKEN_SECONDS, "ID": chance})  # what nobody reads is gone then
-    said = f'{{"reason":{lines.quoted(reason)},"by":{lines.quoted(by)}}}'.encode()
+    said = lines.why(reason, by)
     puts = [{"request_put": {"key": why_key(space, name, one.number), "value": said, "lease": chance}} for one in held]
     gone = [{"request_delete_range": {"key": folder + b"/" + one.key}} for one in held]
     compares = [same(folder + b"/" + one.key, one.number) for one in held]
@@ -202,14 +200,15 @@ def take_away(space: bytes, chance: int, name: bytes, token: int, reason: str, b
     return [frames.DONE, revision_of(answer), len(held)]
 
 
-def said_why(kept: bytes) -> tuple[str, str]:
-    """(reason, by whom)"""
-    found = decoded(kept.decode())
-    return found["reason"], found["by"]
-
-
 def why_key(space: bytes, name: bytes, token: int) -> bytes:
     return BROKEN + space + b"/" + lines.escaped(name) + b"/" + str(token).encode()
+
+
+def unread(space: bytes, name: bytes, token: int) -> Asks:
+    """Reasons that nobody has taken away yet: of that token, or 0: of any."""
+    start = why_key(space, name, token) if token else why_key(space, name, 0)[:-1]
+    answer = yield Ask("kv/range", {"key": start, "range_end": b"" if token else kv.prefix_end(start), "keys_only": True})
+    return int(answer.get("count", 0))
 
 
 def proclaim(within: int, name: bytes, token: int, value: bytes) -> Asks:
@@ -310,8 +309,6 @@ WRITES: dict[int, Callable[..., Asks]] = {
     elections.PROCLAIM: lambda _chance, within, *fields: proclaim(within, *fields),
     CLOSE_TAG: lambda _chance, _within, wanted: close(wanted),
 }
-CHANGE_NOTHING_TWICE = frozenset({CLOSE_TAG})
-"""Writes that may be sent again although the first may have happened."""
 
 
 def read(unix_ms: int, stale: bool, operation: Sequence[Any]) -> Asks:

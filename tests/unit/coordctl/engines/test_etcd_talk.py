@@ -4,8 +4,9 @@ from base64 import b64encode
 from typing import Any
 
 from coordctl.engines.etcd.gateway import Answer, Ask
-from coordctl.engines.etcd.talk import Send, Talk, Watch
+from coordctl.engines.etcd.talk import Talk, Watch
 from coordctl.engines.lines import Place
+from coordctl.engines.speaking import Send
 from coordctl.hot.locks import Wish
 from coordctl.hot.talk import Connect
 from coordctl.runner import ending, outcome

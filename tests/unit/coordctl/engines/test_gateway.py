@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from coordctl.engines.etcd import gateway
-from coordctl.engines.etcd.gateway import Answer, Ask, Gone, Reader, There, result
+from coordctl.engines.etcd.gateway import Answer, Ask, Reader, result
+from coordctl.engines.lines import Gone, There
 from coordnode.errors import BadRequest, FrameError, NoSpace, NotPermitted, NotReady
 
 BODY = b'{"ID":"7"}'
