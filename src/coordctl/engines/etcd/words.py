@@ -207,7 +207,7 @@ def why_key(space: bytes, name: bytes, token: int) -> bytes:
 def unread(space: bytes, name: bytes, token: int) -> Asks:
     """Reasons that nobody has taken away yet: of that token, or 0: of any."""
     start = why_key(space, name, token) if token else why_key(space, name, 0)[:-1]
-    answer = yield Ask("kv/range", {"key": start, "range_end": b"" if token else kv.prefix_end(start), "keys_only": True})
+    answer = yield Ask("kv/range", {"key": start, "range_end": b"" if token else prefix_end(start), "keys_only": True})
     return int(answer.get("count", 0))
 
 
