@@ -30,6 +30,7 @@ class Listen(NamedTuple):
 
 
 LOG_BYTES_LEAST = 64 * KIB
+PROMOTE_MS_LEAST = 5_000
 LISTEN = Listen("127.0.0.1", 7001)
 PLAINTEXT = "plaintext"
 RISKS = (PLAINTEXT,)
@@ -63,6 +64,7 @@ class NodeConfig:
     heartbeat_ticks: int = 2
     stuck_ticks: int = 40
     slow_commit_ms: int = 100  # a commit that takes longer is told with its breakdown
+    promote_after_ms: int = 0  # a learner takes the place of a voter that was silent for so long; 0: nobody does by itself
 
     snapshot_entries: int = 50_000
     snapshot_log_bytes: int = 64 * MIB
@@ -235,6 +237,7 @@ KEYS: dict[str, Key] = {
     "heartbeat-ticks": Key("heartbeat_ticks", _parse_count, "how often the leader is heard at least", "TICKS"),
     "stuck-ticks": Key("stuck_ticks", _parse_count, "a leader whose disk hangs for so long steps down", "TICKS"),
     "slow-commit": Key("slow_commit_ms", parse_duration_ms, "commits slower than this are logged with their breakdown", "100ms"),
+    "promote-after": Key("promote_after_ms", parse_duration_ms, "a learner takes the place of a voter that was silent for so long", "10m"),
     "snapshot-entries": Key("snapshot_entries", _parse_count, "a snapshot is due after so many log entries", "N"),
     "snapshot-log": Key("snapshot_log_bytes", parse_size, "or after so much log", "64MiB"),
     "keep-entries": Key("keep_entries", _parse_count, "log entries kept behind a snapshot for members that lag", "N"),
@@ -388,6 +391,8 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
         )
     if config.stuck_ticks <= config.election_ticks_min:
         wrong.append(f"{at('stuck_ticks')}: stuck-ticks must be larger than election-ticks-min, {config.election_ticks_min}")
+    if config.promote_after_ms and config.promote_after_ms < PROMOTE_MS_LEAST:
+        wrong.append(f"{at('promote_after_ms')}: give at least {PROMOTE_MS_LEAST // 1_000}s: whoever is silent for less may be there soon")
     if config.segment_bytes < MIB or config.segment_bytes > GIB:
         wrong.append(f"{at('segment_bytes')}: give 1MiB to 1GiB")
     if config.free_bytes_min < 2 * config.segment_bytes:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from coordctl.authority import making
 from coordctl.authority.making import Pair
+from coordctl.facts.diagnosis import LOOKED_AT
 from coordctl.operations import doctoring, identities
 from coordctl.operations.certificates import authority_of
 from coordctl.results.doctor import Diagnosed
@@ -362,4 +363,5 @@ def test_each_fault_is_found_at_its_host_with_the_remedy(deployed: Operator, nam
 
 def test_at_least_twenty_faults_were_planted_and_none_is_left(deployed: Operator) -> None:
     assert sum(map(len, ROUNDS.values())) >= 20
+    assert {fault.check for faults in ROUNDS.values() for fault in faults} <= {*LOOKED_AT}
     wait_until(lambda: not diagnose(deployed).findings, "all to be healed")

@@ -30,6 +30,14 @@ def test_a_cluster_that_was_just_made(home: Home) -> None:
     home.ctl("up", "--nodes", "1")
     assert findings(home, code=0) == []
     assert findings(home, "--from-here", code=0) == []
+    assert home.ctl("doctor", "n1", "--only", "disk").startswith("OK  nothing was found that is wrong with n1 of local\n")
+    for arguments, words in (
+        (("n9",), b"local has no host n9; there are: n1"),
+        (("n1", "--from-here"), b"leave out the hosts"),
+        (("--only", "luck"), b"'luck' is not one of 'quorum'"),
+    ):
+        refused = home.run("doctor", *arguments)
+        assert (refused.returncode, words in refused.stderr) == (64, True), refused.stderr
 
 
 def test_a_cluster_under_load_and_one_whose_members_were_all_killed_and_started_again(home: Home) -> None:

@@ -201,6 +201,42 @@ def test_who_stays_connected_while_all_members_are_replaced_finds_those_that_are
         assert list(staying.locks.list("demo")) == []
 
 
+def test_a_learner_takes_the_place_of_a_voter_that_stays_dead_and_that_one_comes_back_as_a_learner(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    flags = ("--promote-after", "5s")
+    cluster.start(*flags)
+    cluster.wait_ready()
+    (host,) = own_hosts(1)
+    joiner = Process(tmp_path / "joiner", 11, (host, free_port(host)))
+    create_joiner(str(joiner.folder), ClusterId(7), MemberId(11), wal_settings=WalSettings())
+    cluster.members[11] = joiner
+    joiner.start(*flags)
+    contacts = {**{int(member): contact for member, contact in cluster.contacts.items()}, 11: f"{host}:{joiner.address[1]}"}
+    with connect(",".join(cluster.contacts.values())) as admin:
+        admin.members.change([1, 2, 3], [11], contacts)
+        cluster.wait_ready()
+        dead = next(one for one in cluster.members.values() if one.member in (1, 2, 3) and one is not cluster.leader())
+        dead.kill()
+
+        def roles() -> tuple[set[int], list[int], bool]:
+            status = cluster.leader().status()
+            assert status is not None
+            config = status["config"]
+            return {*config["voters"]}, config["learners"], bool(config["outgoing"])
+
+        wanted = {1, 2, 3, 11} - {dead.member}
+        wait_until(lambda: roles() == (wanted, [dead.member], False), "the learner is a voter in its place")
+        told = [event for one in cluster.members.values() for event in one.events("stood_in")]
+        assert [(event["voter"], event["learner"]) for event in told] == [(dead.member, 11)]
+        assert told[0]["silent_ms"] >= 5_000
+        dead.start(*flags)
+        cluster.wait_ready()
+        admin.kv.put("color", "blue")
+    cluster.wait_equal()
+    assert roles() == (wanted, [dead.member], False)
+
+
 def test_a_single_member_is_durable_too_and_idle_when_nothing_is_asked(single: Cluster) -> None:
     single.start()
     single.wait_ready()

@@ -7,6 +7,7 @@ import click
 from coordctl.commands import options
 from coordctl.commands.deploy import Progress
 from coordctl.commands.status import show_findings
+from coordctl.facts.diagnosis import LOOKED_AT
 from coordctl.inventory import places
 from coordctl.local import clusters
 from coordctl.report import screen
@@ -16,6 +17,8 @@ from coordctl.results.doctor import Diagnosed
 
 
 @click.command(epilog=EXPLAINED[Kind.PROBE])
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.option("--only", "checks", multiple=True, type=click.Choice(LOOKED_AT), metavar="CHECK", help=f"Only this: {', '.join(LOOKED_AT)}.")
 @click.option(
     "--from-here", is_flag=True, help="Why can a client on this machine not use the cluster: DNS, TCP, TLS, clock, role, version."
 )
@@ -24,11 +27,20 @@ from coordctl.results.doctor import Diagnosed
 @options.timeout("5s")
 @options.quiet
 @output
-def command(from_here: bool, cluster: str, endpoints: str, timeout_seconds: float, quiet: bool, output: str) -> int:
+def command(
+    hosts: tuple[str, ...],
+    checks: tuple[str, ...],
+    from_here: bool,
+    cluster: str,
+    endpoints: str,
+    timeout_seconds: float,
+    quiet: bool,
+    output: str,
+) -> int:
     """What is wrong with a cluster and its hosts, or will be: each finding with the next command, and its page.
 
-    Hosts of an inventory are examined over SSH, those of a cluster of this machine here. Nothing is changed. --timeout bounds each try
-    of --from-here.
+    Hosts of an inventory are examined over SSH, those of a cluster of this machine here. With HOST only what is about it is told; all are
+    examined, since many a fault shows beside the others only. Nothing is changed. --timeout bounds each try of --from-here.
     """
     from coordctl.operations import doctoring
 
@@ -42,6 +54,7 @@ def command(from_here: bool, cluster: str, endpoints: str, timeout_seconds: floa
     else:
         known = clusters.chosen_local(cluster)
         found = doctoring.of_fleet(places.chosen(known.inventory), say) if known.inventory else doctoring.of_local(known, say)
+    found = doctoring.narrowed(found, hosts, checks)
     if output == "json":
         screen.json_line(found)
     else:
@@ -52,7 +65,7 @@ def command(from_here: bool, cluster: str, endpoints: str, timeout_seconds: floa
 def _show(found: Diagnosed) -> None:
     show_findings(found.findings)
     if not found.findings:
-        screen.line(f"{screen.coloured('OK', screen.GREEN)}  nothing was found that is wrong with {found.cluster}")
+        screen.line(f"{screen.coloured('OK', screen.GREEN)}  nothing was found that is wrong with {found.about}")
     ssh = f", hosts {found.examined}/{found.hosts}" if found.hosts else ""
     screen.line(f"sources: API {found.answered}/{found.members}{ssh} ({found.elapsed_ms / 1000:.1f} s)")
 

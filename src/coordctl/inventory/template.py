@@ -22,6 +22,7 @@ enabled = true                 # certificates between members and for clients
 
 [settings]                     # of every member: see coordnode run --help
 # snapshot-entries = 50000
+# promote-after = "10m"        # a learner takes the place of a voter that was silent for so long; without it nobody does by itself
 
 {hosts}"""
 

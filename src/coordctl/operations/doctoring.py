@@ -1,8 +1,11 @@
 """`doctor`: what members say, what their hosts are like, how far a client gets from here; all asked at once, judged by `facts`."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+from msgspec import structs
 
 from coordctl.facts import diagnosis, judgement, reaching
 from coordctl.facts.diagnosis import Certificate, Patient
@@ -18,6 +21,7 @@ from coordctl.results.doctor import Diagnosed
 from coordctl.transport.base import HostFailed, Script, Transport
 from coordnode import __version__
 from coordnode.client import tls
+from coordnode.errors import BadRequest
 
 ASK_SECONDS = 2.5
 WAY_SECONDS = (1.5, 4.0)  # from host to host: of the first try and of the second, since a busy machine stalls now and then
@@ -112,7 +116,7 @@ def of_fleet(inventory: Inventory, say: Say) -> Diagnosed:
         for name, found in looked.items()
     ]
     found = diagnosis.of_hosts(patients) + [_unseen(name, error, name in answering) for name, error in failed.items()]
-    return _diagnosed(inventory.name, facts, found, len(looked), len(hosts), began)
+    return _diagnosed(inventory.name, facts, found, len(looked), [host.name for host in hosts], began)
 
 
 def of_local(cluster: LocalCluster, say: Say) -> Diagnosed:
@@ -154,7 +158,7 @@ def of_local(cluster: LocalCluster, say: Say) -> Diagnosed:
         if member.name in looked
     ]
     unseen = [_unseen(name, one, name in answering) for name, one in found.items() if isinstance(one, HostFailed)]
-    return _diagnosed(cluster.name, facts, diagnosis.of_hosts(patients) + unseen, len(looked), len(members), began)
+    return _diagnosed(cluster.name, facts, diagnosis.of_hosts(patients) + unseen, len(looked), [one.name for one in members], began)
 
 
 def from_here(name: str, endpoints: Sequence[Endpoint], seconds: float, say: Say) -> Diagnosed:
@@ -169,7 +173,29 @@ def from_here(name: str, endpoints: Sequence[Endpoint], seconds: float, say: Say
     found = reaching.of_ways(reached, asked, reaching.Client(__version__, tls.folder_here(), left_s))
     well = sum(one.stage == reaching.WELL for one in reached)
     names = {str(one.status["cluster_name"]) for one in reached if one.status is not None}
-    return _result(name or "".join(sorted(names)[:1]), found, well, len(reached), 0, 0, began)
+    return _result(name or "".join(sorted(names)[:1]), found, well, len(reached), 0, [], began)
+
+
+def narrowed(found: Diagnosed, hosts: Sequence[str], checks: Sequence[str]) -> Diagnosed:
+    """Of what was found, what these hosts have to do with, and what was looked for."""
+    unknown = [name for name in hosts if name not in found.names]
+    if unknown and not found.names:
+        raise BadRequest("--from-here looks at the way from this machine: leave out the hosts")
+    if unknown:
+        raise BadRequest(f"{found.cluster} has no host {unknown[0]}; there are: {', '.join(found.names)}")
+    kept = [
+        one
+        for one in found.findings
+        if (not checks or one.check in checks) and (not hosts or one.host in hosts or any(_names(one.sentence, host) for host in hosts))
+    ]
+    worst = status.LEVEL_NAMES.index(kept[0].level) if kept else OK
+    code = worst if len(kept) < len(found.findings) else found.exit_code
+    about = f"{', '.join(hosts)} of {found.cluster}" if hosts else found.cluster
+    return structs.replace(found, outcome=status.LEVEL_NAMES[code], exit_code=code, findings=kept, about=about)
+
+
+def _names(sentence: str, host: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(host)}(?![\w-])", sentence) is not None
 
 
 def _certificate(examined: Examined, authority: bytes) -> Certificate | None:
@@ -198,13 +224,13 @@ def _unseen(name: str, error: HostFailed, answers: bool) -> Finding:
     return Finding(WARNING, f"{error.sentence}; {member}", REMEDIES[error.kind], "", name, "ssh" if error.kind != "failed" else "python")
 
 
-def _diagnosed(name: str, facts: ClusterFacts, found: list[Finding], examined: int, hosts: int, began: float) -> Diagnosed:
+def _diagnosed(name: str, facts: ClusterFacts, found: list[Finding], examined: int, hosts: list[str], began: float) -> Diagnosed:
     explained = {one.host for one in found if one.check in GATE_CHECKS or one.check == "ssh"}
     spoken = [one for one in judgement.findings(facts) if not (one.check in ("answers", "ready") and one.host in explained)]
     return _result(facts.cluster_name or name, spoken + found, len(facts.answered), len(facts.members), examined, hosts, began)
 
 
-def _result(name: str, found: list[Finding], answered: int, members: int, examined: int, hosts: int, began: float) -> Diagnosed:
+def _result(name: str, found: list[Finding], answered: int, members: int, examined: int, hosts: list[str], began: float) -> Diagnosed:
     ordered = sorted(found, key=judgement.rank)
     level = ordered[0].level if ordered else OK
     if not answered and not examined and level != judgement.CRITICAL:
@@ -213,10 +239,12 @@ def _result(name: str, found: list[Finding], answered: int, members: int, examin
         outcome=status.LEVEL_NAMES[level],
         exit_code=level,
         cluster=name,
+        about=name,
         findings=[status.shown(one) for one in ordered],
         answered=answered,
         members=members,
         examined=examined,
-        hosts=hosts,
+        hosts=len(hosts),
+        names=hosts,
         elapsed_ms=int((time.monotonic() - began) * 1000),
     )

@@ -12,9 +12,11 @@ class Diagnosed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str  # ok, warning, critical, unknown
     exit_code: int  # 0, 1, 2, 3
     cluster: str
+    about: str  # the cluster, or those of its hosts that were asked for
     findings: list[Finding]  # the worst first
     answered: int  # members, when asked from here
     members: int
     examined: int  # hosts
     hosts: int  # 0: only this machine was looked at
+    names: list[str] = []  # theirs
     elapsed_ms: int

@@ -90,6 +90,7 @@ class Door:
         self.members: dict[MemberLink, None] = {}
         self.refusals: dict[str, int] = {}  # name of the error -> how often it was the reason
         self._contacts = contacts
+        self._told: Contacts = ()
         self._untold: dict[ClientLink, None] = {}  # follow contacts, and have not heard of the newest
         self.is_closed = False
 
@@ -119,7 +120,11 @@ class Door:
         return Hello(ours.cluster, ours.member, theirs.member, ours.boot, "", ours.build, shown_contacts(self._contacts()))
 
     def on_contacts(self) -> None:
-        """They have changed. Whoever stays connected for long would know, in the end, only members that are gone."""
+        """They may have changed. Whoever stays connected for long would know, in the end, only members that are gone."""
+        contacts = self._contacts()
+        if contacts == self._told:
+            return
+        self._told = contacts
         self._untold = {link: None for link in self.clients.links.values() if link.follows}
 
     def _tell_contacts(self) -> None:

@@ -30,7 +30,7 @@ from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
 from coordnode.net.tls import contexts
 from coordnode.node.clock import Clock
-from coordnode.node.drains import Yielding
+from coordnode.node.duties import Duties
 from coordnode.node.ending import FAILED, LEFT, Outcome, ending_of
 from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
@@ -92,7 +92,7 @@ class Member:
         self._turn_due = False
         self._leaving: Leaving | None = None
         self.reloaded = Reloaded()
-        self._yielding = Yielding(opened.replica, telemetry, clock.now_ms)
+        self._duties = Duties(opened.replica, telemetry, clock.now_ms, config.promote_after_ms)
         self._servers: list[asyncio.Server] = []
         self._tick_at_s = 0.0
         self._tick_handle: asyncio.Handle | None = None
@@ -308,7 +308,7 @@ class Member:
             self.lanes.snapshots.on_tick()
             self.clients.sweep(self._loop.time())
             self.door.sweep()
-            self._yielding.on_tick()
+            self._duties.on_tick()
             self._turn()
             self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)
         except BaseException as error:
@@ -434,9 +434,8 @@ class Member:
         self.telemetry.emit("peer_refused", peer=member, reason=why)
 
     def _on_config(self, config: Config) -> None:
-        if config.contacts != self._contacts:
-            self._contacts = config.contacts
-            self.door.on_contacts()
+        self._contacts = config.contacts
+        self.door.on_contacts()
         self.telemetry.emit("config", voters=list(config.voters), outgoing=list(config.outgoing), learners=list(config.learners))
         self._connect(config.members(), dict(config.contacts))
 

@@ -83,6 +83,7 @@ CATALOGUE: dict[str, Kind] = {
     "role": Kind(INFO, ("role", "leader"), "this member's role, or the leader it follows, changed"),
     "elected": Kind(INFO, ("pre_vote_ms", "vote_ms", "first_commit_ms"), "this member leads and serves; how long each step took"),
     "yielded": Kind(INFO, ("target",), "this member led although it is drained, and hands the leadership on"),
+    "stood_in": Kind(WARNING, ("voter", "learner", "silent_ms"), "a learner takes the place of a voter that was silent for too long"),
     "config": Kind(INFO, ("voters", "outgoing", "learners"), "the membership in force changed"),
     "contact_unreadable": Kind(WARNING, ("peer", "contact"), "a member's contact is no host:port; it cannot be reached"),
     "lost_entries": Kind(WARNING, ("regain_index",), "log entries were lost here: no vote is granted until they are regained"),
