@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from coordctl.authority import making
 from coordctl.authority.making import Pair
-from coordctl.facts.diagnosis import LOOKED_AT
 from coordctl.operations import doctoring, identities
 from coordctl.operations.certificates import authority_of
-from coordctl.results.doctor import Diagnosed
+from coordctl.results.doctor import LOOKED_AT, Diagnosed
 from coordctl.results.status import Finding
 from tests.hosts import fleet
 from tests.hosts.fleet import Hosts

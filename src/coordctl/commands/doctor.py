@@ -7,13 +7,12 @@ import click
 from coordctl.commands import options
 from coordctl.commands.deploy import Progress
 from coordctl.commands.status import show_findings
-from coordctl.facts.diagnosis import LOOKED_AT
 from coordctl.inventory import places
 from coordctl.local import clusters
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run
-from coordctl.results.doctor import Diagnosed
+from coordctl.results.doctor import LOOKED_AT, Diagnosed
 
 
 @click.command(epilog=EXPLAINED[Kind.PROBE])

@@ -53,14 +53,6 @@ def of_hosts(patients: list[Patient]) -> list[Finding]:
     return found + _clocks(patients) + _versions(patients) + _settings(patients) + _ways(patients)
 
 
-LOOKED_AT = (
-    *("quorum", "answers", "ready", "lag", "space", "drain", "harm", "rot", "risk"),  # as members say
-    *("service", "boot", "process", "port", "identity", "memory", "files", "disk", "inodes", "fsync", "owner", "mode", "certificate"),
-    *("clock", "version", "settings", "ways", "loss", "ssh", "python"),
-)
-"""What is looked at, by its name."""
-
-
 def _finding(patient: Patient, check: str, sentence: str, remedy: str, runbook: str = "") -> Finding:
     return Finding(WARNING, sentence, remedy, runbook, patient.name, check)
 

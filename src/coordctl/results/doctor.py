@@ -6,6 +6,13 @@ import msgspec
 
 from coordctl.results.status import Finding
 
+LOOKED_AT = (
+    *("quorum", "answers", "ready", "lag", "space", "drain", "harm", "rot", "risk"),  # as members say
+    *("service", "boot", "process", "port", "identity", "memory", "files", "disk", "inodes", "fsync", "owner", "mode", "certificate"),
+    *("clock", "version", "settings", "ways", "loss", "ssh", "python"),
+)
+"""What is looked at, by its name."""
+
 
 class Diagnosed(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["coordctl.doctor/1"] = "coordctl.doctor/1"
