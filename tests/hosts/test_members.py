@@ -52,7 +52,17 @@ class Load:
         environment = {**operator.environment, "COORD_TLS": str(operator.folder / "fleet.ca" / "clients" / "operator")}
         self._processes = []
         for kind in ("kv", "lock"):
-            command = [sys.executable, "-m", "coordctl.chaos.load", kind, addresses, "_chaos/members/", str(self.folder), str(CLIENTS), "7"]
+            command = [
+                sys.executable,
+                "-m",
+                "coordctl.chaos.loads",
+                kind,
+                addresses,
+                "_chaos/members/",
+                str(self.folder),
+                str(CLIENTS),
+                "7",
+            ]
             self._processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment))
 
     def __enter__(self) -> Self:

@@ -36,6 +36,7 @@ class Planted:
     old: str
     new: str
     breaks: str  # the promise, in a few words
+    playbook: str = ""  # by which members that are processes are seen to break it; "": none is known
 
 
 @dataclass(frozen=True, slots=True)

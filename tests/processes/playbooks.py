@@ -29,23 +29,24 @@ def playbooks(only: list[str]) -> list[Playbook]:
 
 
 @contextmanager
-def cluster(nodes: int, source: Path = SOURCE) -> Iterator[Home]:
-    """Members that can be harmed in every way there is; nothing of them is left."""
+def cluster(nodes: int, source: Path = SOURCE, *, links: bool = True) -> Iterator[Home]:
+    """Members that can be harmed in every way there is, `links`: in their links, too; nothing of them is left."""
     with tempfile.TemporaryDirectory(prefix="playbooks-") as folder:
         home = Home(Path(folder))
         home.environment |= {**SHORT_LOG, "PYTHONPATH": str(source), "TMPDIR": folder}
         try:
-            home.ctl("up", "--nodes", str(nodes), "--timeout", "60s")
-            home.ctl("chaos", "proxy", "install", "-q")
+            home.ctl("up", "--nodes", str(nodes), "--timeout", "60s", *(() if links else ("--fault-injection",)))
+            if links:
+                home.ctl("chaos", "proxy", "install", "-q")
             yield home
         finally:
             home.run("down")
             home.close()
 
 
-def run(home: Home, playbook: Playbook) -> dict[str, Any]:
+def run(home: Home, playbook: Playbook, folder: Path = FOLDER) -> dict[str, Any]:
     """Its result, as `chaos run -o json` says it; {} and why not, where it says nothing."""
-    process = home.start("chaos", "run", str(FOLDER / f"{playbook.name}.yaml"), *ACCEPT, "-o", "json")
+    process = home.start("chaos", "run", str(folder / f"{playbook.name}.yaml"), *ACCEPT, "-o", "json")
     out, err = process.communicate(timeout=playbook.lasts_ms / 1000 + 240)
     try:
         found: dict[str, Any] = json.loads(out)

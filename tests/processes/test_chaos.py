@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from coordctl.local import processes
+from tests.processes.boundaries import FATAL
 from tests.processes.local import SOURCE, Home
 from tests.processes.runner.jobs import marked, until
 from tests.processes.test_commands import valid
@@ -156,15 +157,19 @@ def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, t
     counted = tmp_path / "count"
 
     def inject(point: int, member: str) -> int:
-        arguments = ["chaos", "inject", "pause", member, "--for", "300ms", "-q"]
-        command = [sys.executable, "-m", "tests.processes.dying", str(point), str(broken.state), str(counted), *arguments]
-        environment = {**broken.environment, "PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
+        environment = {
+            **broken.environment,
+            "PYTHONPATH": f"{FATAL}:{SOURCE}",
+            "COORD_DIES": f"ctl {point} {broken.state} {counted}",
+        }
+        command = [sys.executable, "-m", "coordctl", "chaos", "inject", "pause", member, "--for", "300ms", "-q"]
+        Path(f"{counted}.died").unlink(missing_ok=True)
         return subprocess.run(command, env=environment, cwd=broken.folder, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode
 
     assert inject(0, "n1") == 0
     until(lambda: is_whole(broken), "not whole")
-    points = int(counted.read_text())
-    assert points > 10
+    points = int(Path(f"{counted}.ctl").read_text())
+    assert points > 8
     began = time.monotonic()
     for point in range(1, points + 1):
         assert inject(point, f"n{point % 3 + 1}") == -signal.SIGKILL, point
@@ -215,7 +220,7 @@ def written(broken: Home, text: str = PLAYBOOK) -> str:
 
 def loads(home: Home) -> list[int]:
     """Of this test's cluster: each names its members."""
-    return marked_both(str(home.members()[0]["address"]), "coordctl.chaos.load")
+    return marked_both(str(home.members()[0]["address"]), "coordctl.chaos.loads")
 
 
 def is_clean(home: Home) -> bool:

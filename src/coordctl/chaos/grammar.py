@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 from coordctl.chaos import values
 from coordctl.chaos.faults import FAULTS
+from coordctl.chaos.loads.words import KINDS
 from coordctl.chaos.targets import SHAPES, parse_target
 from coordctl.chaos.values import DURATION, PERCENT, SENTENCE, URL, Value, whole, word
 
 VERSION = 1
 LASTS_MS_MAX = 24 * 3_600_000
-LOADS = ("kv", "lock")
 WHEN = ("before", "throughout", "after")
 SIGHTS = ("leader-changed", "leaderless", "lock-moved", "snapshot-installed")
 CONDITION = Value(
@@ -40,14 +40,14 @@ TOP: dict[str, Field] = {
     "members": Field(whole(1, 9), "voters that the cluster must have at least; default: 3"),
     "seed": Field(whole(0, 2**53 - 1), "every draw of a run comes from it; default: 1"),
     "lasts": Field(DURATION, "how long the run takes; default: five seconds longer than its last row"),
-    "checks": Field(word(LOADS), "which loads' histories are judged; default: those of all loads", is_list=True),
+    "checks": Field(word(tuple(KINDS)), "which loads' histories are judged; default: those of all loads", is_list=True),
 }
 
 SECTIONS: dict[str, tuple[str, dict[str, Field]]] = {
     "load": (
         "Who works on the cluster meanwhile, and writes down what it saw.",
         {
-            "do": Field(word(LOADS), "kv: puts, compare-and-sets, gets, deletes; lock: a lock that changes hands", is_required=True),
+            "do": Field(word(tuple(KINDS)), "; ".join(f"{kind}: {what}" for kind, what in KINDS.items()), is_required=True),
             "clients": Field(whole(1, 64), "how many at a time; default: 3"),
         },
     ),

@@ -129,8 +129,7 @@ def _cuts(row: Row, members: int, chance: Random) -> Iterator[_Draft]:
         else:
             yield _Draft(row.at_ms, faults.ISOLATE, LEADER, row.for_ms, 0)
         return
-    left = _places(source, members, chance, [])
-    right = _places(sink, members, chance, left)
+    left, right = targets.in_both(source, sink, lambda group, of: _places(group, members, chance, of))
     pairs = [(one, other) for one in left for other in right if one != other]
     if not is_one_way:
         pairs += [(other, one) for one, other in pairs if (other, one) not in pairs]

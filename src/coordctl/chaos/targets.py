@@ -1,12 +1,13 @@
 """Whom a fault hits, by role or by name, and what becomes of that once the members and their leader are known. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from coordctl.chaos.values import NAME
 
+T = TypeVar("T")
 LEADER, FOLLOWER, RANDOM, ALL, MINORITY, MAJORITY, OTHERS = "leader", "follower", "random", "all", "minority", "majority", "others"
 ROLES = {
     LEADER: "whoever leads when the row begins",
@@ -19,7 +20,7 @@ ROLES = {
 ONE_WAY, BOTH_WAYS = "->", "<->"
 SHAPES = (
     f"{', '.join(ROLES)}, a share such as 40%, or names such as n1 or n1,n3; between two of these -> or <->, "
-    "and others for all that the left side leaves"
+    "and others, on one side, for all that the other side leaves"
 )
 
 
@@ -79,14 +80,17 @@ class Target(NamedTuple):
     def text(self) -> str:
         return f"{self.source.text} {self.arrow} {self.sink.text}" if self.arrow else self.source.text
 
+    @property
+    def needs_leader(self) -> bool:
+        return bool({LEADER, FOLLOWER} & {self.source.text, self.sink.text})
+
     def members(self, members: Members, chance: Random) -> list[str]:
         assert not self.arrow
         return self.source.names(members, chance)
 
     def links(self, members: Members, chance: Random) -> list[tuple[str, str]]:
         """(from, to), in order. A group alone stands for all links between it and the others, both ways."""
-        left = self.source.names(members, chance)
-        right = (self.sink if self.arrow else Group(OTHERS)).names(members, chance, left)
+        left, right = in_both(self.source, self.sink if self.arrow else Group(OTHERS), lambda group, of: group.names(members, chance, of))
         pairs = [(one, other) for one in left for other in right if one != other]
         if self.arrow != ONE_WAY:
             pairs += [(other, one) for one, other in pairs if (other, one) not in pairs]
@@ -95,19 +99,28 @@ class Target(NamedTuple):
         return pairs
 
 
+def in_both(source: Group, sink: Group, names: Callable[[Group, list[T]], list[T]]) -> tuple[list[T], list[T]]:
+    """Who the two sides are: that which says `others` comes second, and is asked for what the other one leaves."""
+    if source.text == OTHERS:
+        right = names(sink, [])
+        return names(source, right), right
+    left = names(source, [])
+    return left, names(sink, left)
+
+
 def parse_target(text: str) -> Target:
     """Raises ValueError with what to give instead."""
     parts = re.split(r"\s*(<->|->)\s*", text.strip())
     if len(parts) not in (1, 3):
         raise ValueError(f"give one arrow at most: {SHAPES}")
-    source = _group(parts[0])
+    source = _group(parts[0], beside=parts[-1] if len(parts) == 3 else OTHERS)
     if len(parts) == 1:
         return Target(source, "", source)
-    return Target(source, parts[1], _group(parts[2], right=True))
+    return Target(source, parts[1], _group(parts[2], beside=parts[0]))
 
 
-def _group(text: str, *, right: bool = False) -> Group:
-    if text in ROLES or (text == OTHERS and right):
+def _group(text: str, *, beside: str) -> Group:
+    if text in ROLES or (text == OTHERS and beside != OTHERS):
         return Group(text)
     if re.fullmatch(r"[0-9]{1,3}%", text) and 0 < int(text[:-1]) <= 100:
         return Group(text)

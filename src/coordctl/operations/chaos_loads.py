@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coordctl.chaos.load import ENDED, KEEPER, LOST
+from coordctl.chaos.loads.words import ALONE, ENDED, KEEPER, LOST
 from coordctl.chaos.playbook import Load
 from coordctl.local import processes
 
+LOG = "load.log"
 END_SECONDS_MAX = 30.0  # for a load to finish what it has begun
 STARTS_SECONDS_MAX = 30.0  # until each has asked for something
 LOSSES_OF_OURS = 999  # behind those that a client learns of itself
@@ -38,12 +39,13 @@ class Loads:
         self._killed: set[int] = set()
 
     def start(self, loads: tuple[Load, ...]) -> None:
-        """Clients of a lock have a process each: one may stand still while the others go on."""
-        self._keeper = self._begin(KEEPER, self._prefix, "")
+        self._keeper = self._begin(KEEPER, self._prefix, "", os.devnull)
+        os.mkdir(self._folder, 0o700)
+        log = os.path.join(self._folder, LOG)
         for load in loads:
             numbers = list(range(1, load.clients + 1))
-            for part in [[number] for number in numbers] if load.do == "lock" else [numbers]:
-                process = self._begin(load.do, f"{self._prefix}{load.do}/", ",".join(map(str, part)))
+            for part in [[number] for number in numbers] if load.do in ALONE else [numbers]:
+                process = self._begin(load.do, f"{self._prefix}{load.do}/", ",".join(map(str, part)), log)
                 self._running.append((load.do, part, process))
         until = time.monotonic() + STARTS_SECONDS_MAX
         while any(not self._has_begun(kind, numbers) for kind, numbers, process in self._running if process.poll() is None):
@@ -55,11 +57,11 @@ class Loads:
         asked = {event["process"] for event in self.events(kind)}
         return all(number in asked for number in numbers)
 
-    def _begin(self, kind: str, prefix: str, numbers: str) -> "subprocess.Popen[bytes]":
+    def _begin(self, kind: str, prefix: str, numbers: str, log_path: str) -> "subprocess.Popen[bytes]":
         words = [kind, ",".join(self._addresses), prefix, self._folder, numbers, str(self._seed)]
-        with open(os.path.join(self._folder, "load.log"), "ab") as log:
+        with open(log_path, "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "coordctl.chaos.load", *words],
+                [sys.executable, "-P", "-m", "coordctl.chaos.loads", *words],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -111,20 +113,24 @@ class Loads:
         for _, _, process in self._running:
             assert process.stdin is not None
             with suppress(BrokenPipeError):
+                process.stdin.write(ENDED)
                 process.stdin.close()
         for kind, numbers, process in self._running:
             if not _has_ended(process):
                 process.kill()
                 process.wait()
             elif process.returncode and not set(numbers) <= self._killed:
-                words = Path(self._folder, "load.log").read_text(errors="replace").strip().splitlines()
+                words = Path(self._folder, LOG).read_text(errors="replace").strip().splitlines()
                 troubles.append((kind, words[-1] if words else f"code {process.returncode}"))
+        return troubles
+
+    def dismiss(self) -> None:
+        """What is left of the folder now is to stay; what was put into the cluster goes."""
         if self._keeper is not None:
             with suppress(BrokenPipeError, subprocess.TimeoutExpired):
                 self._keeper.communicate(ENDED, timeout=END_SECONDS_MAX)
             self._keeper.kill()
             self._keeper.wait()
-        return troubles
 
 
 def _has_ended(process: "subprocess.Popen[bytes]") -> bool:

@@ -12,11 +12,14 @@ import coordctl.__main__ as coordctl
 from coordctl.chaos import grammar
 from coordctl.chaos.faults import FAULTS, FILL_DISK
 from coordctl.chaos.lined import TEXT_BYTES_MAX
+from coordctl.chaos.loads.__main__ import CLIENTS
+from coordctl.chaos.loads.words import KINDS
 from coordctl.chaos.playbook import Playbook, Refused, parse_playbook
 from coordctl.chaos.targets import Members, parse_target
 from coordctl.chaos.values import duration_ms, shown_ms
 from coordctl.operations import chaos_playbooks
 from coordctl.results.chaos import ChaosPlaybook, ChaosShow, ChaosValidated
+from coordnode.checking.catalogue import MODELS
 
 PLAYBOOKS = sorted((Path(__file__).resolve().parents[3] / "playbooks").iterdir())
 HEAD = "version: 1\nproves: x\n"
@@ -59,6 +62,13 @@ def test_what_the_schema_refuses_the_parser_refuses() -> None:
         assert mistakes(wrong)
 
 
+def test_each_kind_of_load_has_its_clients_and_a_model_that_judges_them() -> None:
+    assert list(KINDS) == list(CLIENTS)
+    assert {*KINDS} <= {*MODELS}
+    done = {load.do for path in PLAYBOOKS for load in parse_playbook(path.stem, path.read_bytes()).load}
+    assert done == {*KINDS}
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +100,8 @@ def test_what_the_schema_refuses_the_parser_refuses() -> None:
         (HEAD + "rows: [{at: 1s, for: 1s, do: kill, to: n1 -> n2}]\n", 3, "kill hits members, not links"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: a -> b -> c}]\n", 3, "one arrow at most"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: N1}]\n", 3, "give leader, follower"),
+        (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: others}]\n", 3, "give leader, follower"),
+        (HEAD + "rows: [{at: 1s, for: 1s, do: cut, to: others -> others}]\n", 3, "give leader, follower"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: kill, to: n1, by: 3}]\n", 3, "leave out by"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: delay, to: n1}]\n", 3, "say how hard, such as 200ms"),
         (HEAD + "rows: [{at: 1s, for: 1s, do: loss, to: n1, by: 200%}]\n", 3, "give 0% to 100%"),
@@ -169,6 +181,8 @@ def test_members_are_meant_by_role_share_and_name(text: str, count: int, leader:
         ("n1->n2,n4", [("n1", "n2"), ("n1", "n4")]),
         ("n1 <-> n2", [("n1", "n2"), ("n2", "n1")]),
         ("leader -> others", [("n3", name) for name in ("n1", "n2", "n4", "n5")]),
+        ("others -> leader", [(name, "n3") for name in ("n1", "n2", "n4", "n5")]),
+        ("others -> n1,n2", [(name, sink) for name in ("n3", "n4", "n5") for sink in ("n1", "n2")]),
         ("n1,n2,n4,n5", [(a, "n3") for a in ("n1", "n2", "n4", "n5")] + [("n3", a) for a in ("n1", "n2", "n4", "n5")]),
     ],
 )
