@@ -42,8 +42,8 @@ class Met:
 
 
 def meet(bug: Planted, playbook: Playbook, folder: Path = FOLDER) -> Met:
-    with tempfile.TemporaryDirectory(prefix="met-") as folder:
-        source = Path(folder) / "src"
+    with tempfile.TemporaryDirectory(prefix="met-") as copy:
+        source = Path(copy) / "src"
         shutil.copytree(SOURCE, source)
         plant(bug, source)
         changed = source / "coordnode" / bug.file
