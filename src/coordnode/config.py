@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, TypedDict
 
 from coordnode.errors import ConfigRefused
-from coordnode.limits import KIB, MIB, TOKEN_MAX
+from coordnode.limits import CLIENT_OUTSTANDING_MAX, COMMAND_BYTES_MAX, KIB, MIB, TOKEN_MAX
 
 ENVIRONMENT_PREFIX = "COORDNODE_"
 PORT_MAX = 65_535
@@ -74,6 +74,10 @@ class NodeConfig:
 
     connections_max: int = 10_000
     pending_bytes_max: int = 64 * MIB  # asks of all clients that are not answered yet
+    client_connections_max: int = 0  # of one identity, as what follows; 0: half of connections_max
+    client_requests_max: int = 16_384  # not answered yet
+    client_pending_bytes_max: int = 16 * MIB  # likewise
+    client_watches_max: int = 16_384
 
 
 OWN = (
@@ -94,6 +98,7 @@ OWN = (
 RELOADABLE = (
     *("slow-commit", "snapshot-entries", "snapshot-log", "keep-entries"),
     *("free-min", "connections-max", "pending-max"),
+    *("client-connections-max", "client-requests-max", "client-pending-max", "client-watches-max"),
 )  # taken over on SIGHUP, as certificates are; all others wait for the next start
 
 
@@ -245,6 +250,10 @@ KEYS: dict[str, Key] = {
     "free-min": Key("free_bytes_min", parse_size, "below this much free disk, writes that add data are refused", "256MiB"),
     "connections-max": Key("connections_max", _parse_count, "connections at a time", "N"),
     "pending-max": Key("pending_bytes_max", parse_size, "requests of all clients that wait at a time", "64MiB"),
+    "client-connections-max": Key("client_connections_max", _parse_count, "of one identity at a time; 0: half of connections-max", "N"),
+    "client-requests-max": Key("client_requests_max", _parse_count, "of one identity, not answered, before nothing more is read", "N"),
+    "client-pending-max": Key("client_pending_bytes_max", parse_size, "likewise, their bytes", "16MiB"),
+    "client-watches-max": Key("client_watches_max", _parse_count, "of one identity at a time, on one member", "N"),
 }
 
 assert {*RELOADABLE} <= {*KEYS}
@@ -409,6 +418,12 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
         wrong.append(f"{at('connections_max')}: give 1 to 1000000")
     if config.pending_bytes_max < 8 * MIB:
         wrong.append(f"{at('pending_bytes_max')}: give at least 8MiB: the largest requests must fit")
+    if config.client_requests_max < CLIENT_OUTSTANDING_MAX:
+        wrong.append(f"{at('client_requests_max')}: give at least {CLIENT_OUTSTANDING_MAX}: a single connection asks for so many at once")
+    if config.client_pending_bytes_max < COMMAND_BYTES_MAX:
+        wrong.append(f"{at('client_pending_bytes_max')}: give at least {COMMAND_BYTES_MAX // MIB}MiB: the largest request must fit")
+    if not 1 <= config.client_watches_max <= 1_000_000:
+        wrong.append(f"{at('client_watches_max')}: give 1 to 1000000")
     if config.http_listen is not None and config.http_listen.port and config.http_listen == config.listen:
         wrong.append(f"{at('http_listen')}: {config.listen} speaks HTTP already; leave http-listen out, or give another address")
     for field in ("listen", "http_listen"):

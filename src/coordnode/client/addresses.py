@@ -44,6 +44,18 @@ def parse_addresses(endpoints: str | Sequence[str]) -> list[Address]:
     return addresses
 
 
+def reached_at(listening: str, contacts: Sequence[str]) -> list[Address]:
+    """A member from within its own process first, then the members that those contacts name, as far as they can be read."""
+    host, port = parse_address(listening)
+    found = [Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)]
+    for contact in contacts:
+        try:
+            found.append(parse_address(contact))
+        except BadRequest:
+            continue
+    return list(dict.fromkeys(found))
+
+
 class Places:
     def __init__(self, given: Sequence[Address]) -> None:
         assert given

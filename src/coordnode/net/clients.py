@@ -1,7 +1,8 @@
 """Connected clients: asks in, answers out, and nobody may make us hold more than the bounds say.
 
-A connection is not read while it has too much unanswered or unread; the client's own send then blocks. A client that does not
-read its answers at all is cut off.
+A connection is not read while it, or its guest, has too much unanswered or unread; the client's own send then blocks. A client that
+does not read its answers at all is cut off. Who asks for much at once is eager, until it is calm for a while: its asks are handed on
+apart from the others'.
 """
 
 import asyncio
@@ -9,7 +10,13 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from coordnode.errors import CoordError, FrameError, Overloaded, TimedOut
+from coordnode.net.guests import RELEASED_PER_SWEEP, Guests
 from coordnode.net.limits import (
+    CALM_SWEEPS_MIN,
+    EAGER_ASKS,
+    EAGER_BYTES,
+    EAGER_SENT_BYTES,
+    GUEST_EAGER_ASKS,
     LINK_PENDING_BYTES_MAX,
     OUTSTANDING_MAX,
     PARTIAL_BYTES_ALL_MAX,
@@ -17,7 +24,6 @@ from coordnode.net.limits import (
     UNREAD_BYTES_ALL_MAX,
     UNREAD_BYTES_MAX,
     UNREAD_BYTES_PAUSE,
-    WATCHES_MAX,
     Limits,
 )
 from coordnode.raft.entry import encode_config
@@ -28,6 +34,7 @@ from coordnode.wire.frames import ASKS, Frame, FrameReader
 from coordnode.wire.hello import encode_refusal
 
 UNUSUAL = (WatchAsk, UnwatchAsk, ConfigAsk)
+WATCHES_RETRY_MS = 1_000
 
 
 class ClientSink(Protocol):
@@ -36,6 +43,8 @@ class ClientSink(Protocol):
     def on_opened(self, connection: int, caller: Caller) -> None: ...
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None: ...
+
+    def on_eager_asks(self, link: "ClientLink", asks: list[Ask], patience_ms: int) -> None: ...
 
     def on_closed(self, connection: int) -> None: ...
 
@@ -53,6 +62,7 @@ class ClientTraffic:
         self.bytes_in = 0
         self.bytes_out = 0
         self.pauses = 0
+        self.watches_refused = 0
 
 
 class Clients:
@@ -61,9 +71,9 @@ class Clients:
         self.limits = limits
         self.traffic = ClientTraffic()
         self.links: dict[int, ClientLink] = {}
-        self.pending_bytes = 0  # of all links
+        self.guests = Guests()
         self._last = 0
-        self.held: dict[int, ClientLink] = {}  # not read because of everybody's bytes together, in the order of being stopped
+        self.eager: dict[int, ClientLink] = {}
         self.slow: dict[int, ClientLink] = {}  # have not read UNREAD_BYTES_PAUSE of answers
         self.partial: dict[int, ClientLink] = {}  # are in the middle of a frame
 
@@ -81,13 +91,20 @@ class Clients:
     def gone(self, link: "ClientLink") -> None:
         if self.links.pop(link.connection, None) is None:
             return
-        self.held.pop(link.connection, None)
+        self.eager.pop(link.connection, None)
         self.slow.pop(link.connection, None)
         self.partial.pop(link.connection, None)
-        self.pending_bytes -= link.pending_bytes
+        guest = link.guest
+        link.forget_unheard()
+        self.guests.pending_bytes -= link.pending_bytes
+        guest.pending_bytes -= link.pending_bytes
+        guest.outstanding -= link.outstanding
+        guest.watches -= len(link.watches)
+        self.guests.forget(guest, link.connection)
+        self.guests.leave(guest)
         self.traffic.connections -= 1
         self.sink.on_closed(link.connection)
-        self.maybe_release()
+        self.guests.maybe_release(self.limits)
 
     # --- what the node wants ---------------------------------------------------------------------------------------
 
@@ -105,6 +122,10 @@ class Clients:
         """Once a tick: those who read slowly, and those who send slowly, must not make us hold too much together."""
         if self.partial:
             self._sweep_partial(now_s)
+        for link in list(self.eager.values()):
+            link.maybe_calm()
+        if self.guests.holding:
+            self.guests.maybe_release(self.limits, RELEASED_PER_SWEEP)
         if not self.slow:
             return
         unread = {link: link.unread_bytes() for link in self.slow.values()}
@@ -132,17 +153,6 @@ class Clients:
         for link in list(self.links.values()):
             link.abort()
 
-    # --- everybody's bytes together --------------------------------------------------------------------------------
-
-    def hold(self, link: "ClientLink") -> None:
-        self.held[link.connection] = link
-
-    def maybe_release(self) -> None:
-        if self.held and self.pending_bytes <= self.limits.pending_bytes_max // 2:
-            held, self.held = self.held, {}
-            for link in held.values():
-                link.released()
-
 
 class ClientLink(asyncio.Protocol):
     def __init__(
@@ -158,9 +168,14 @@ class ClientLink(asyncio.Protocol):
     ) -> None:
         self.connection = connection
         self.caller = caller
+        self.guest = clients.guests.enter(caller)
         self.outstanding = 0  # asks that will be answered once
         self.pending_bytes = 0  # theirs
+        self.sent_bytes = 0  # only grows
         self.watches: set[int] = set()
+        self._is_eager = False
+        self._calm_sweeps = 0
+        self._calm_bytes = EAGER_SENT_BYTES  # who was sent more by the next look was answered much
         self._has_watched = False  # answers may be pushes
         self._clients = clients
         self._traffic = clients.traffic
@@ -170,6 +185,7 @@ class ClientLink(asyncio.Protocol):
         self.follows = follows  # wants to be greeted anew whenever contacts have changed
         self._reading = True
         self._held = False
+        self._unheard = b""  # arrived while it was held, or its guest was
         self._unread = False
         self._over = False
         self._partial_since_s = 0.0  # when the sweep first saw the frame that is under way; 0: none is
@@ -178,6 +194,18 @@ class ClientLink(asyncio.Protocol):
     # --- bytes in --------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self.guest.held:
+            self._hold()
+        if self._held:
+            self._unheard += data
+            guests = self._clients.guests
+            guests.unheard_bytes += len(data)
+            if guests.unheard_bytes > PARTIAL_BYTES_ALL_MAX:
+                self.cut_off(Overloaded("too much arrives at once on this client's connections; use fewer"))
+        else:
+            self._hear(data)
+
+    def _hear(self, data: bytes) -> None:
         self._traffic.bytes_in += len(data)
         try:
             frames = self._reader.feed(data)
@@ -212,33 +240,74 @@ class ClientLink(asyncio.Protocol):
         asks, patience_ms = decode_asks(frame)
         if not asks:
             return
+        outstanding, refused = self.outstanding, None
         for ask in asks:
             if type(ask) in UNUSUAL:
-                self._on_unusual(ask)
+                if not self._on_unusual(ask):
+                    refused = [*(refused or ()), ask]
             else:
                 self.outstanding += 1
-        clients = self._clients
+        clients, guest = self._clients, self.guest
+        guests = clients.guests
         self._traffic.asks += len(asks)
+        guest.outstanding += self.outstanding - outstanding
         if self.outstanding:
             size = len(frame.body)
             self.pending_bytes += size
-            clients.pending_bytes += size
-        if self.outstanding >= OUTSTANDING_MAX or self.pending_bytes >= LINK_PENDING_BYTES_MAX:
+            guest.pending_bytes += size
+            guests.pending_bytes += size
+        if refused is not None:
+            asks = self._without(asks, refused)
+        if (
+            self._is_eager
+            or self.outstanding > EAGER_ASKS
+            or self.pending_bytes > EAGER_BYTES
+            or guest.outstanding > GUEST_EAGER_ASKS
+            or guests.pending_bytes >= clients.limits.pending_bytes_max
+        ):
+            self._become_eager()
+            if guests.is_over(guest, clients.limits):
+                self._hold()
             self._settle_reading()
-        elif clients.pending_bytes >= clients.limits.pending_bytes_max:
-            self._held = True
-            clients.hold(self)
-            self._settle_reading()
-        clients.sink.on_asks(self.connection, asks, patience_ms)
+            clients.sink.on_eager_asks(self, asks, patience_ms)
+        else:
+            clients.sink.on_asks(self.connection, asks, patience_ms)
 
-    def _on_unusual(self, ask: Ask) -> None:
+    def _become_eager(self) -> None:
+        self._is_eager = True
+        self._calm_sweeps = 0
+        self._clients.eager[self.connection] = self
+
+    def maybe_calm(self) -> None:
+        """Looked at once a tick."""
+        was_sent_much = self.sent_bytes > self._calm_bytes
+        self._calm_bytes = self.sent_bytes + EAGER_SENT_BYTES // 2
+        is_calm = self.outstanding <= EAGER_ASKS // 2 and self.pending_bytes <= EAGER_BYTES // 2 and not was_sent_much
+        self._calm_sweeps = self._calm_sweeps + 1 if is_calm and self.guest.outstanding <= GUEST_EAGER_ASKS // 2 else 0
+        if self._calm_sweeps >= CALM_SWEEPS_MIN:
+            self._is_eager = False
+            self._calm_bytes = self.sent_bytes + EAGER_SENT_BYTES
+            del self._clients.eager[self.connection]
+
+    def _without(self, asks: list[Ask], refused: list[Ask]) -> list[Ask]:
+        """Told at once, and nobody else hears of them."""
+        self._traffic.watches_refused += len(refused)
+        watches_max = self._clients.limits.client_watches_max
+        sentence = f"this client has {watches_max} watches already; end some, or watch a prefix instead of its keys"
+        self.answer([ErrorReply(ask.request, Overloaded.code, sentence, True, WATCHES_RETRY_MS) for ask in refused])
+        return [ask for ask in asks if ask not in refused]
+
+    def _on_unusual(self, ask: Ask) -> bool:
+        """False: one watch too many."""
         if isinstance(ask, WatchAsk):
-            if len(self.watches) >= WATCHES_MAX:
-                raise Overloaded(f"{WATCHES_MAX} watches stand on this connection already; open another connection")
-            self.watches.add(ask.request)
+            if ask.request not in self.watches:
+                if self.guest.watches >= self._clients.limits.client_watches_max:
+                    return False
+                self.watches.add(ask.request)
+                self.guest.watches += 1
             self._has_watched = True
         elif isinstance(ask, UnwatchAsk):
-            self.watches.discard(ask.request)
+            self._end_watch(ask.request)
         else:
             assert isinstance(ask, ConfigAsk)
             try:
@@ -246,6 +315,12 @@ class ClientLink(asyncio.Protocol):
             except (OverflowError, ValueError) as error:
                 raise FrameError(f"a configuration cannot be stored: {error}") from None
             self.outstanding += 1
+        return True
+
+    def _end_watch(self, request: int) -> None:
+        if request in self.watches:
+            self.watches.remove(request)
+            self.guest.watches -= 1
 
     def eof_received(self) -> bool:
         return False
@@ -267,8 +342,12 @@ class ClientLink(asyncio.Protocol):
         traffic.answers += len(answers)
         write = self.transport.write
         for frame in frames:
-            traffic.bytes_out += len(frame)
+            size = len(frame)
+            traffic.bytes_out += size
+            self.sent_bytes += size
             write(frame)
+        if self.sent_bytes > self._calm_bytes and not self._is_eager:
+            self._become_eager()
         if self._unread and self.unread_bytes() > UNREAD_BYTES_MAX:
             self.cut_off(Overloaded("answers were not read"))
 
@@ -285,7 +364,7 @@ class ClientLink(asyncio.Protocol):
             if kind is WatchPush or kind is WatchProgress:
                 continue
             if kind is WatchGap or (kind is ErrorReply and answer.request in self.watches):
-                self.watches.discard(answer.request)
+                self._end_watch(answer.request)
             else:
                 answered += 1
         return answered
@@ -298,11 +377,13 @@ class ClientLink(asyncio.Protocol):
         else:
             released = self.pending_bytes * count // outstanding
             self.outstanding = outstanding - count
+        guest, guests = self.guest, self._clients.guests
+        guest.outstanding -= outstanding - self.outstanding
         self.pending_bytes -= released
-        clients = self._clients
-        clients.pending_bytes -= released
-        if clients.held:
-            clients.maybe_release()
+        guest.pending_bytes -= released
+        guests.pending_bytes -= released
+        if guests.holding:
+            guests.maybe_release(self._clients.limits)
         if not self._reading:
             self._settle_reading()
 
@@ -321,8 +402,21 @@ class ClientLink(asyncio.Protocol):
 
     # --- back-pressure ---------------------------------------------------------------------------------------------
 
+    def _hold(self) -> None:
+        self._held = True
+        self._clients.guests.hold(self.guest, self)
+        self._settle_reading()
+
+    def forget_unheard(self) -> bytes:
+        unheard, self._unheard = self._unheard, b""
+        self._clients.guests.unheard_bytes -= len(unheard)
+        return unheard
+
     def released(self) -> None:
         self._held = False
+        unheard = self.forget_unheard()
+        if unheard:
+            self._hear(unheard)
         self._settle_reading()
 
     def _settle_reading(self) -> None:

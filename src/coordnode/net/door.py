@@ -18,7 +18,7 @@ from coordnode.net.members import MemberLink
 from coordnode.net.sockets import CLIENT_UNACKNOWLEDGED_MS_MAX, place_of, tune
 from coordnode.net.tls import Tls, check_member, fingerprint_of, user_of
 from coordnode.raft.messages import Message
-from coordnode.services.callers import MEMBER, Caller, digest_of
+from coordnode.services.callers import MEMBER, Caller, digest_of, identity_of
 from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX
 from coordnode.wire.frames import BODY_BYTES_MAX, MAGIC, MSGPACK, Frame, FrameReader
 from coordnode.wire.hello import ANY_CLUSTER, HELLO_BYTES_MAX, Hello, check_hello, decode_hello, encode_hello, encode_refusal
@@ -100,12 +100,14 @@ class Door:
     def for_http(self) -> "Stranger":
         return Stranger(self, http_only=True)
 
-    def is_full(self) -> bool:
-        """Of those who want something of us: it is only known who does once they have said so."""
-        return len(self.https.links) + len(self.clients.links) >= self.clients.limits.connections_max
-
-    def full(self) -> Overloaded:
-        return Overloaded(f"{self.clients.limits.connections_max} connections are open already; try another member")
+    def check_room(self, caller: Caller) -> None:
+        """For one more of those who want something of us: it is only known who does once they have said so. Raises Overloaded."""
+        limits = self.clients.limits
+        if len(self.https.links) + len(self.clients.links) >= limits.connections_max:
+            raise Overloaded(f"{limits.connections_max} connections are open already; try another member")
+        if self.clients.guests.connections_of(caller) >= limits.client_connections_max:
+            sentence = f"{limits.client_connections_max} connections of this client are open already; close some, or ask over one"
+            raise Overloaded(f"{sentence} ({identity_of(caller)})")
 
     def admit_member(self, link: MemberLink) -> None:
         """Whoever is newest is there; connections that died without a word, or never were a member's, make room."""
@@ -231,11 +233,14 @@ class Stranger(asyncio.Protocol):
     def _become_http(self, data: bytes) -> None:
         door = self._door
         del door.strangers[self]
-        if door.is_full():
-            self._refuse_http(door.full())
-            return
         caller = Caller(user=user_of(self._transport), place=place_of(self._transport))
-        link = HttpLink(self._transport, door.http, door.https, door.now_s, caller)
+        try:
+            door.check_room(caller)
+        except Overloaded as error:
+            self._refuse_http(error)
+            return
+        guests = door.clients.guests
+        link = HttpLink(self._transport, door.http, door.https, door.now_s, caller, guests)
         self._transport.set_protocol(link)
         link.data_received(data)
 
@@ -248,8 +253,9 @@ class Stranger(asyncio.Protocol):
             raise FrameError("members speak msgpack among themselves")
         if hello.member != NOBODY:
             check_member(self._transport, hello.member)
-        if hello.member == NOBODY and door.is_full():
-            raise door.full()
+        caller = caller_of(self._transport, hello)
+        if hello.member == NOBODY:
+            door.check_room(caller)
         del door.strangers[self]
         self._transport.write(encode_hello(door.our_hello(hello), frame.format))
         if hello.member != NOBODY:
@@ -260,7 +266,6 @@ class Stranger(asyncio.Protocol):
             self._hand_over(member, more)
         else:
             self._reader.body_bytes_max = CLIENT_BODY_BYTES_MAX
-            caller = caller_of(self._transport, hello)
             client = door.clients.open(self._transport, self._reader, caller, frame.format, follows=hello.follows)
             self._hand_over(client, more)
 

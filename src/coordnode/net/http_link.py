@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from coordnode.net.guests import Guests
 from coordnode.net.http import CONTINUE, HttpAnswer, HttpRefused, Request, encode_answer, encode_stream_head, parse_head
 from coordnode.net.limits import (
     HTTP_AHEAD_BYTES_MAX,
@@ -52,9 +53,17 @@ class HttpTraffic:
 
 class HttpLink(asyncio.Protocol):
     def __init__(
-        self, transport: asyncio.Transport, handler: HttpHandler, traffic: HttpTraffic, now_s: Callable[[], float], caller: Caller
+        self,
+        transport: asyncio.Transport,
+        handler: HttpHandler,
+        traffic: HttpTraffic,
+        now_s: Callable[[], float],
+        caller: Caller,
+        guests: Guests,
     ) -> None:
         self.caller = caller  # as its connection says; a request may show a token
+        self._guests = guests
+        self._guest = guests.enter(caller)
         self.transport = transport
         self._handler = handler
         self._traffic = traffic
@@ -255,7 +264,8 @@ class HttpLink(asyncio.Protocol):
         self._over = True
         self._rest.clear()
         self._release()
-        self._traffic.links.pop(self, None)
+        if self._traffic.links.pop(self, 0) is None:
+            self._guests.leave(self._guest)
         self._traffic.unread.pop(self, None)
         if self._answering is not None:
             self._answering = None

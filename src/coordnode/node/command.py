@@ -81,7 +81,7 @@ def _run(
             opened = open_member(config, rng, orders, discard_state=discard_state)
             if telemetry.record is None:  # the folder is ours from here on
                 telemetry.record = _flight_recorder(config.folder)
-            bounds = limits(config.connections_max, config.pending_bytes_max, files_max)
+            bounds = limits(config, files_max)
             member = Member(config, opened, loop, telemetry, rng, bounds, status.answer, clock)
             loop.add_signal_handler(signal.SIGHUP, Reloading(member, reread, files_max).on_signal)
             outcome = member.run()

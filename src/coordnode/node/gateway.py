@@ -37,6 +37,7 @@ from coordnode.wire.hello import TOKEN_LETTERS_MAX
 CALLS_MAX = 4_096  # requests under way
 WATCHERS_MAX = 512  # of these, streams and answers that wait for changes
 ASKERS_MAX = 256  # identities with a connection to the cluster
+ASKER_IDLE_SECONDS_MAX = 10.0  # without a request, until its connection is closed
 WAITING_BYTES_MAX = 512 * KIB  # of one watcher that does not read; it goes on behind it once that is read
 HEARTBEAT_MS = 10_000  # a stream is not silent for longer
 
@@ -67,6 +68,7 @@ class Asker:
         self.caller = caller
         self.client = client
         self.under_way = 0
+        self.idle_since_s = 0.0  # while nothing is under way
 
 
 class Gateway:
@@ -87,6 +89,7 @@ class Gateway:
         self._cluster = cluster
         self._identity = identity
         self._askers: dict[tuple[str, str, str], Asker] = {}  # by user, host and token; who asked last is last
+        self._looking: asyncio.TimerHandle | None = None  # for those that are idle, while there are any
         self._asking: dict[HttpLink, Asker] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._under_way: dict[HttpLink, asyncio.Task[None]] = {}
@@ -104,8 +107,11 @@ class Gateway:
         for task in list(self._under_way.values()):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        if self._looking is not None:
+            self._looking.cancel()
         for asker in self._askers.values():
             await asker.client.close()
+        await asyncio.gather(*self._closing)
 
     # --- requests --------------------------------------------------------------------------------------------------
 
@@ -159,10 +165,11 @@ class Gateway:
             raise Overloaded(f"{CALLS_MAX} requests are under way here; try again, or another member", retry_after_ms=1_000)
         if isinstance(work, Watch | Wait) and request.method == "HEAD":
             raise NoSuchMethod("a watch has no head without its body", ("GET",))
+        is_watcher = isinstance(work, Watch) or (isinstance(work, Wait) and work.wait_ms > 0)
+        if is_watcher and len(self._watchers) >= WATCHERS_MAX:
+            raise Overloaded(f"{WATCHERS_MAX} watches are under way here; try another member", retry_after_ms=1_000)
         asker = self._asker(link, request)
-        if isinstance(work, Watch) or (isinstance(work, Wait) and work.wait_ms):
-            if len(self._watchers) >= WATCHERS_MAX:
-                raise Overloaded(f"{WATCHERS_MAX} watches are under way here; try another member", retry_after_ms=1_000)
+        if is_watcher:
             self._watchers[link] = asyncio.Event()
         answering = (
             self._watch(link, request, asked, work, asker)
@@ -179,8 +186,28 @@ class Gateway:
         self._under_way.pop(link, None)
         self._watchers.pop(link, None)
         asker = self._asking.pop(link, None)
-        if asker is not None:
-            asker.under_way -= 1
+        if asker is None:
+            return
+        asker.under_way -= 1
+        if not asker.under_way:
+            asker.idle_since_s = self._loop.time()
+            if self._looking is None:
+                self._looking = self._loop.call_later(ASKER_IDLE_SECONDS_MAX, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """Those that are idle for long enough; and looks again when the next of them may be."""
+        now_s = self._loop.time()
+        idle = {key: asker.idle_since_s + ASKER_IDLE_SECONDS_MAX for key, asker in self._askers.items() if not asker.under_way}
+        for key, until_s in list(idle.items()):
+            if until_s <= now_s:
+                del idle[key]
+                self._close(key)
+        self._looking = self._loop.call_at(min(idle.values()), self._end_idle) if idle else None
+
+    def _close(self, key: tuple[str, str, str]) -> None:
+        closing = self._loop.create_task(self._askers.pop(key).client.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _asker(self, link: HttpLink, request: Request) -> Asker:
         user, place, token = link.caller.user, link.caller.place.rpartition(":")[0], _token(request)
@@ -200,9 +227,7 @@ class Gateway:
         idle = next((key for key, asker in self._askers.items() if not asker.under_way), None)
         if idle is None:
             raise Overloaded(f"{ASKERS_MAX} identities ask here at once; try again, or another member", retry_after_ms=1_000)
-        closing = self._loop.create_task(self._askers.pop(idle).client.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._close(idle)
 
     # --- one answer ------------------------------------------------------------------------------------------------
 

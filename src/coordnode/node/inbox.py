@@ -1,10 +1,13 @@
-"""What came in since the last turn. Members, storage and keep-alives are never behind client requests; those wait in order."""
+"""What came in since the last turn. Members, storage and keep-alives are never behind client requests; those wait in order, and behind
+them, in turns, who asks for much at once.
+"""
 
 from collections import deque
 from collections.abc import Callable
 
 from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
+from coordnode.node.eager import UNITS_BESIDE_OTHERS, Asking, Lines
 from coordnode.raft.messages import Message
 from coordnode.replica.events import (
     BlobsWritten,
@@ -22,6 +25,8 @@ from coordnode.services.callers import Caller
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, UnwatchAsk
 
 ASKS_PER_TURN = 1_024  # more wait for the next turn, so that none is long; a frame is never split
+FULL_ASKS = 512
+OTHERS_MS = 500  # who asked for little so lately is one of the others still
 MESSAGES_WAITING_MAX = 65_536  # raft sends again what is dropped; its windows keep it far below this
 
 
@@ -32,20 +37,31 @@ Waiting = tuple[int, list[Ask], int]
 class Inbox:
     """Only the loop's thread touches it: storage threads post to the loop."""
 
-    def __init__(self, answer: Callable[[int, list[Answer]], None]) -> None:
+    def __init__(self, answer: Callable[[int, list[Answer]], None], jitter: Callable[[int], int]) -> None:
         self._answer = answer
         self._events = Events()
         self._frames: deque[Waiting] = deque()
         self.asks_waiting = 0  # in these frames
+        self.lines = Lines(answer, jitter)
+        self._renewing: set[int] = set()  # of who asks for much, whose keep-alive the next turn takes
+        self._others_ms = -OTHERS_MS  # when others were last seen
+        self._is_beside_others = False  # as of the last turn
         self._gone: set[int] = set()  # connections that ended while asks of theirs waited here
         self.messages_dropped = 0
         self.too_late = 0  # asks whose client's patience ended here
 
     def has_more(self) -> bool:
-        return bool(self._frames)
+        """That the next turn could take."""
+        return bool(self._frames) or (self.lines.waiting > 0 and self.lines.can_go_on(beside_others=self._is_beside_others))
 
-    def waiting_frames(self) -> int:
-        return len(self._frames)
+    def is_full(self) -> bool:
+        """So much waits that a turn should not wait for more."""
+        if self._frames or self._is_beside_others:
+            return self.asks_waiting >= FULL_ASKS
+        return self.lines.waiting >= FULL_ASKS
+
+    def is_empty(self) -> bool:
+        return not self._frames and not self.lines.waiting
 
     # --- clients ---------------------------------------------------------------------------------------------------
 
@@ -55,12 +71,23 @@ class Inbox:
     def on_asks(self, connection: int, asks: list[Ask], deadline_ms: int) -> None:
         if len(asks) == 1 and type(asks[0]) is KeepAliveAsk:
             self._events.asks.append((connection, asks[0]))
+        elif self.lines.waiting and self.lines.has(connection):
+            self.lines.follow(connection, asks, deadline_ms)
         else:
             self._frames.append((connection, asks, deadline_ms))
             self.asks_waiting += len(asks)
 
+    def on_eager_asks(self, link: Asking, asks: list[Ask], patience_ms: int, now_ms: int) -> None:
+        """One keep-alive in a turn is as urgent as anybody's; who sends more waits with them, too."""
+        if len(asks) == 1 and type(asks[0]) is KeepAliveAsk and link.connection not in self._renewing:
+            self._renewing.add(link.connection)
+            self._events.asks.append((link.connection, asks[0]))
+        else:
+            self.lines.add(link, asks, now_ms + patience_ms if patience_ms else 0, now_ms)
+
     def on_closed(self, connection: int) -> None:
         self._events.closed.append(connection)
+        self.lines.on_closed(connection)
         if self._frames:
             self._gone.add(connection)
 
@@ -121,6 +148,10 @@ class Inbox:
             return events
         frames = self._frames
         asks = events.asks
+        if self._renewing:
+            self._renewing.clear()
+        if frames:
+            self._others_ms = now_ms
         while frames and len(asks) < ASKS_PER_TURN:
             connection, waiting, deadline_ms = frames.popleft()
             self.asks_waiting -= len(waiting)
@@ -133,7 +164,17 @@ class Inbox:
                 asks.append((connection, ask))
         if self._gone and not frames:
             self._gone.clear()
+        if self.lines.waiting:
+            self._take_from_lines(asks, now_ms)
         return events
+
+    def _take_from_lines(self, asks: list[tuple[int, Ask]], now_ms: int) -> None:
+        beside_others = self._is_beside_others = now_ms - self._others_ms < OTHERS_MS
+        too_late: list[tuple[int, Ask]] = []
+        units = UNITS_BESIDE_OTHERS if beside_others else ASKS_PER_TURN - len(asks)
+        self.lines.take(units, asks, too_late, now_ms, beside_others=beside_others)
+        for connection, ask in too_late:
+            self._refuse_late(connection, [ask])
 
     def _refuse_late(self, connection: int, asks: list[Ask]) -> None:
         sentence = "the client's patience ended before this could begin; nothing was done"

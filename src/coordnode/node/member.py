@@ -12,18 +12,17 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from coordnode import __version__
 from coordnode.client.addresses import Address as DialAddress
-from coordnode.client.addresses import parse_address
+from coordnode.client.addresses import parse_address, reached_at
 from coordnode.config import Listen, NodeConfig, told_settings
 from coordnode.driver import Driver
 from coordnode.errors import BadRequest, Disconnected
 from coordnode.ids import MemberId, Revision
-from coordnode.net.clients import Clients
+from coordnode.net.clients import ClientLink, Clients
 from coordnode.net.door import Door, Ours
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
@@ -55,7 +54,6 @@ BACKLOG = 1_024
 LANES_SECONDS_MAX = 5.0
 LAST_WORDS_SECONDS_MAX = 0.2
 HELD_NS_MAX = 2_000_000
-HELD_ASKS_MAX = 512
 
 
 class Member:
@@ -102,7 +100,7 @@ class Member:
         self._hold_handle: asyncio.Handle | None = None
         self._contacts: tuple[tuple[MemberId, str], ...] = ()
 
-        self.inbox = Inbox(self.answer)
+        self.inbox = Inbox(self.answer, rng.randrange)
         self.lanes = Lanes(opened.recovered.wal, opened.recovered.snapshots, loop.call_soon_threadsafe, self)
         self._driver = Driver(self.replica, self.lanes, self)
         self.observer = Observer(opened.replica, telemetry, config.slow_commit_ms, self._on_config)
@@ -187,7 +185,7 @@ class Member:
 
     def _is_quiet(self) -> bool:
         """Nothing that was begun is unfinished."""
-        if self.lanes.log.pending or self.inbox.has_more() or not self.gateway.is_quiet():
+        if self.lanes.log.pending or not self.inbox.is_empty() or not self.gateway.is_quiet():
             return False
         return not any(link.outstanding or link.unread_bytes() for link in self.clients.links.values())
 
@@ -252,10 +250,10 @@ class Member:
         try:
             holding = self._is_holding(began_ns)
             asked_ns = self._asked_ns
-            if not holding:
-                self._asked_ns = 0
             now_ms = self.clock.now_ms()
             events = self.inbox.take(now_ms, with_asks=not holding)
+            if not holding:
+                self._asked_ns = began_ns if self.inbox.lines.waiting else 0
             events.now_ms = now_ms
             events.wall_ms = self.clock.wall_ms()
             effects = self._driver.turn(events)
@@ -277,7 +275,7 @@ class Member:
     def _is_holding(self, now_ns: int) -> bool:
         """While what was asked before is on its way to being committed, what clients ask gathers: one entry for all of it costs
         every member far less than one for each. Never for long: reads wait here, too."""
-        if self.inbox.asks_waiting >= HELD_ASKS_MAX or now_ns - self._asked_ns >= HELD_NS_MAX:
+        if now_ns - self._asked_ns >= HELD_NS_MAX or self.inbox.is_full():
             return False
         return self.replica.clients.is_committing()
 
@@ -394,13 +392,19 @@ class Member:
         self._soon()
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
-        now_ns = time.monotonic_ns()
-        if not self._asked_ns:
-            self._asked_ns = now_ns
+        self._asked_ns = self._asked_ns or time.monotonic_ns()
         self.inbox.on_asks(connection, asks, self.clock.now_ms() + patience_ms if patience_ms else 0)
-        if self._turn_due:
-            return
-        if self.inbox.asks_waiting >= HELD_ASKS_MAX or not self.replica.clients.is_committing():
+        if not self._turn_due:
+            self._on_asked()
+
+    def on_eager_asks(self, link: ClientLink, asks: list[Ask], patience_ms: int) -> None:
+        self._asked_ns = self._asked_ns or time.monotonic_ns()
+        self.inbox.on_eager_asks(link, asks, patience_ms, self.clock.now_ms())
+        if not self._turn_due:
+            self._on_asked()
+
+    def _on_asked(self) -> None:
+        if not self.replica.clients.is_committing() or self.inbox.is_full():
             self._soon()
         else:
             self._hold()
@@ -472,12 +476,7 @@ class Member:
         return clients.read_stale(operation, min_revision, clients.permitted(caller, operation))
 
     def endpoints(self) -> list[DialAddress]:
-        host, port = parse_address(self.address)
-        found = [DialAddress({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)]
-        for _, contact in self._contacts:
-            with suppress(BadRequest):
-                found.append(parse_address(contact))
-        return list(dict.fromkeys(found))
+        return reached_at(self.address, [contact for _, contact in self._contacts])
 
     def nonce(self) -> bytes:
         return os.urandom(16)

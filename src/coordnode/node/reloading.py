@@ -45,7 +45,7 @@ class Reloading:
         certificates = self._renewed()
         member.config = config = dataclasses.replace(member.config, **taken)
         member.observer.commits.set_slow(config.slow_commit_ms)
-        member.clients.limits = limits(config.connections_max, config.pending_bytes_max, self._files_max)
+        member.clients.limits = limits(config, self._files_max)
         member.recovered.wal.set_free_bytes_min(config.free_bytes_min)
         replica = member.replica
         replica.config = structs.replace(

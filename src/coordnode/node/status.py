@@ -10,6 +10,7 @@ from coordnode.config import told_settings
 from coordnode.formats import LEVEL_MAX, STORAGE, WIRE
 from coordnode.harm.orders import Order
 from coordnode.ids import NOBODY
+from coordnode.net.guests import Guest
 from coordnode.net.http import JSON, TEXT, HttpAnswer
 from coordnode.node.clock import wall_ms
 from coordnode.node.commits import PARTS
@@ -23,6 +24,7 @@ from coordnode.replica.needs import needs
 from coordnode.services.callers import Caller
 from coordnode.services.commands import ReadSessions
 
+BUSIEST_MAX = 5  # identities shown
 PATHS = ("/livez", "/readyz", "/metrics", "/status")
 OPEN_PATHS = ("/livez", "/readyz")  # for what can show no token: a load balancer, a supervisor
 
@@ -134,6 +136,7 @@ def status(member: Member) -> dict[str, Any]:
         "backup": newest_backup(replica, member.identity.cluster),
         "peers": [_peer(member, other) for other in config.members() if other != member.identity.member],
         "clients": len(member.clients.links),
+        "busiest": [_guest(guest) for guest in member.clients.guests.busiest(BUSIEST_MAX)],
         "disk": {
             "folder": member.config.folder,
             "free_bytes": member.free_bytes(),
@@ -146,6 +149,18 @@ def status(member: Member) -> dict[str, Any]:
             "rot": [*map(str, recovered.rot), *recovered.snapshots.rot],
             "lost_entries": recovered.lost_entries,
         },
+    }
+
+
+def _guest(guest: Guest) -> dict[str, Any]:
+    """One identity."""
+    return {
+        "identity": guest.name,
+        "connections": guest.connections,
+        "asks": guest.outstanding,
+        "pending_bytes": guest.pending_bytes,
+        "watches": guest.watches,
+        "held": len(guest.held),
     }
 
 
@@ -216,7 +231,13 @@ def metrics(member: Member) -> bytes:
     text.counter("coordnode_client_refused_total", "clients told that they break the rules", clients.refused)
     text.counter("coordnode_client_cut_off_total", "clients cut off because they did not read", clients.cut_off)
     text.counter("coordnode_client_pauses_total", "times a client was not read for a while", clients.pauses)
-    text.gauge("coordnode_client_pending_bytes", "asked and not answered", member.clients.pending_bytes)
+    text.gauge("coordnode_client_pending_bytes", "asked and not answered", member.clients.guests.pending_bytes)
+    guests = member.clients.guests
+    text.gauge("coordnode_client_identities", "tokens, users of certificates and hosts with a connection", len(guests.by_name))
+    text.gauge("coordnode_client_eager_connections", "connections that ask for much at once, served in turns", len(member.clients.eager))
+    text.gauge("coordnode_client_eager_asks", "asks that wait in their lines", member.inbox.lines.waiting)
+    text.counter("coordnode_asks_shed_total", "asks that were refused as too many of their client waited", member.inbox.lines.shed)
+    text.counter("coordnode_watches_refused_total", "watches beyond client-watches-max", clients.watches_refused)
     text.counter("coordnode_asks_too_late_total", "asks whose client's patience ended before they began", member.inbox.too_late)
     if (seconds_left := certificate_seconds_left(member)) is not None:
         text.gauge("coordnode_certificate_seconds_left", "until its certificate, or the authority that it believes, is over", seconds_left)

@@ -5,6 +5,7 @@ import gc
 import resource
 import sys
 
+from coordnode.config import NodeConfig
 from coordnode.net.limits import MEMBERS_MAX, Limits
 
 FILES_RESERVED = 256  # for the log, snapshots, listening sockets and our own connections: no client may take these
@@ -47,11 +48,20 @@ def loop_waited_seconds() -> float | None:
         return None
 
 
-def limits(connections_wanted: int, pending_bytes_max: int, files_max: int) -> Limits:
+def limits(config: NodeConfig, files_max: int) -> Limits:
     """So many clients that a member whose every place is taken still writes its log, and is reached by other members."""
     spare = max(files_max - FILES_RESERVED - MEMBERS_MAX, CONNECTIONS_LEAST)
     strangers_max = min(STRANGERS_MAX, spare // 4)
-    return Limits(min(connections_wanted, spare - strangers_max), strangers_max, pending_bytes_max)
+    connections_max = min(config.connections_max, spare - strangers_max)
+    return Limits(
+        connections_max,
+        strangers_max,
+        config.pending_bytes_max,
+        min(connections_max, config.client_connections_max or max(1, connections_max // 2)),
+        config.client_requests_max,
+        config.client_pending_bytes_max,
+        config.client_watches_max,
+    )
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -19,3 +19,10 @@ NOBODY_KNOWN = Caller()
 def digest_of(token: str) -> bytes:
     """Nothing of nothing. Tokens are drawn at random and long, so that nothing slower than this is needed."""
     return sha256(token.encode()).digest() if token else b""
+
+
+def identity_of(caller: Caller) -> str:
+    """Whose share what it takes is counted towards: its token's, else its certificate's user's, else its host's."""
+    if caller.token:
+        return f"token {caller.token.hex()[:16]}"
+    return f"user {caller.user}" if caller.user else f"host {caller.place.rpartition(':')[0]}"

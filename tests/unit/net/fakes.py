@@ -1,5 +1,6 @@
 """A transport that keeps what is written, and a sink that keeps what arrives."""
 
+from coordnode.net.clients import ClientLink
 from coordnode.net.http import TEXT, HttpAnswer, Request
 from coordnode.net.http_link import HttpLink
 from coordnode.services.callers import Caller
@@ -110,6 +111,7 @@ class FakeSink:
     def __init__(self) -> None:
         self.opened: list[tuple[int, Caller]] = []
         self.asks: list[tuple[int, Ask]] = []
+        self.eager: list[tuple[int, Ask]] = []  # of who asks for much
         self.patience_ms: list[int] = []
         self.closed: list[int] = []
 
@@ -119,6 +121,9 @@ class FakeSink:
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
         self.asks += [(connection, ask) for ask in asks]
         self.patience_ms.append(patience_ms)
+
+    def on_eager_asks(self, link: ClientLink, asks: list[Ask], patience_ms: int) -> None:
+        self.eager += [(link.connection, ask) for ask in asks]
 
     def on_closed(self, connection: int) -> None:
         self.closed.append(connection)

@@ -9,16 +9,20 @@ from coordnode.errors import Disconnected
 from coordnode.ids import Revision
 from coordnode.net.clients import ClientLink, Clients
 from coordnode.net.limits import (
+    CALM_SWEEPS_MIN,
+    EAGER_ASKS,
+    EAGER_SENT_BYTES,
+    GUEST_EAGER_ASKS,
     LINK_PENDING_BYTES_MAX,
     OUTSTANDING_MAX,
     PARTIAL_BYTES_ALL_MAX,
     PARTIAL_SECONDS_MAX,
     UNREAD_BYTES_ALL_MAX,
     UNREAD_BYTES_MAX,
-    WATCHES_MAX,
     Limits,
 )
 from coordnode.raft.entry import Config
+from coordnode.services.callers import Caller
 from coordnode.services.dialogue import (
     Answer,
     Ask,
@@ -36,13 +40,15 @@ from coordnode.wire.bodies import CLIENT_BODY_BYTES_MAX, encode_asks
 from coordnode.wire.frames import JSON, MSGPACK, PEER, FrameReader, frame
 from tests.unit.net.fakes import FakeSink, FakeTransport
 
+ME = Caller("me", place="10.0.0.1:4000")
+
 
 class Side:
     """One client's connection, from the client's side."""
 
-    def __init__(self, clients: Clients, body_format: int = MSGPACK) -> None:
+    def __init__(self, clients: Clients, body_format: int = MSGPACK, caller: Caller = ME) -> None:
         self.transport = FakeTransport()
-        self.link: ClientLink = clients.open(cast(asyncio.Transport, self.transport), FrameReader(), "me", body_format)
+        self.link: ClientLink = clients.open(cast(asyncio.Transport, self.transport), FrameReader(), caller, body_format)
         self.format = body_format
 
     def say(self, *asks: Ask, patience_ms: int = 0) -> None:
@@ -68,7 +74,7 @@ def test_asks_go_in_and_answers_come_out(clients: Clients, sink: FakeSink) -> No
     for body_format in (MSGPACK, JSON):
         side = Side(clients, body_format)
         side.say(UnwatchAsk(9), patience_ms=70)
-        assert sink.opened[-1] == (side.link.connection, "me")
+        assert sink.opened[-1] == (side.link.connection, ME)
         assert sink.asks[-1] == (side.link.connection, UnwatchAsk(9))
         assert sink.patience_ms[-1] == 70
         clients.answer(side.link.connection, [reply(1), reply(2)])
@@ -103,7 +109,7 @@ def test_the_same_for_bytes(clients: Clients) -> None:
     for number in range(LINK_PENDING_BYTES_MAX // len(megabyte)):
         clients.answer(side.link.connection, [reply(number)])
     assert side.transport.reading
-    assert (side.link.pending_bytes, clients.pending_bytes) == (0, 0)
+    assert (side.link.pending_bytes, clients.guests.pending_bytes) == (0, 0)
 
 
 def test_everybodys_bytes_together_are_bounded_and_let_go_in_order(clients: Clients) -> None:
@@ -117,7 +123,7 @@ def test_everybodys_bytes_together_are_bounded_and_let_go_in_order(clients: Clie
     assert all(side.transport.reading for side in sides)
     sides[3].link.connection_lost(None)
     clients.answer(sides[4].link.connection, [reply(1)])
-    assert clients.pending_bytes == 0
+    assert clients.guests.pending_bytes == 0
 
 
 def test_a_pipelining_client_that_never_stops_is_accounted_exactly(clients: Clients) -> None:
@@ -141,11 +147,7 @@ def test_watches_are_no_open_asks_but_they_are_counted(clients: Clients) -> None
     assert (side.link.outstanding, side.link.watches) == (0, set())
     side.say(WatchAsk(1, b"a", b"", Revision(0)), UnwatchAsk(1))
     assert side.link.watches == set()
-    for start in range(0, WATCHES_MAX, 2048):
-        side.say(*[WatchAsk(number, b"a", b"", Revision(0)) for number in range(start, start + 2048)])
-    assert not side.transport.closed
-    side.say(WatchAsk(WATCHES_MAX + 1, b"a", b"", Revision(0)))
-    assert "watches stand on this connection already" in side.transport.refusal()
+    assert side.link.guest.watches == 0
 
 
 def test_a_client_that_does_not_read_is_not_read_and_then_cut_off(clients: Clients) -> None:
@@ -258,3 +260,124 @@ def test_whoever_is_made_to_wait_is_not_late(clients: Clients) -> None:
     assert not side.transport.aborted
     clients.sweep(500.0 + PARTIAL_SECONDS_MAX)
     assert side.transport.aborted
+
+
+# --- quotas of one identity, over all of its connections ---------------------------------------------------------------
+
+
+def other(number: int) -> Caller:
+    return Caller("me", user=f"user{number}", place="10.0.0.1:4000")
+
+
+def test_the_watches_of_one_client_are_bounded_whatever_connection_they_are_on(clients: Clients, sink: FakeSink) -> None:
+    clients.limits = clients.limits._replace(client_watches_max=10)
+    one, two, neighbour = Side(clients), Side(clients), Side(clients, caller=other(1))
+    one.say(*[WatchAsk(number, b"a", b"", Revision(0)) for number in range(1, 9)])
+    two.say(*[WatchAsk(number, b"a", b"", Revision(0)) for number in range(1, 4)], WriteAsk(9, b"x"))
+    (refused,) = two.transport.answers()
+    assert isinstance(refused, ErrorReply)
+    assert (refused.request, refused.code, refused.definite) == (3, 12, True)
+    assert "this client has 10 watches already" in refused.sentence
+    assert [ask.request for connection, ask in sink.asks if connection == two.link.connection] == [1, 2, 9]
+    neighbour.say(WatchAsk(1, b"a", b"", Revision(0)))
+    assert neighbour.transport.answers() == []
+    one.link.connection_lost(None)
+    two.say(WatchAsk(3, b"a", b"", Revision(0)))
+    assert two.transport.answers() == []
+    assert (two.link.guest.watches, clients.traffic.watches_refused) == (3, 1)
+
+
+def test_who_has_too_much_under_way_is_not_read_on_any_connection_and_nobody_else_notices(clients: Clients, sink: FakeSink) -> None:
+    clients.limits = clients.limits._replace(client_requests_max=100)
+    one, two, neighbour = Side(clients), Side(clients), Side(clients, caller=other(1))
+    one.say(*[WriteAsk(number, b"x") for number in range(99)])
+    assert one.transport.reading
+    two.say(WriteAsk(1, b"x"))
+    assert one.transport.reading, "it asked for nothing since"
+    one.say(WriteAsk(99, b"x"))
+    neighbour.say(WriteAsk(1, b"x"))
+    assert (one.transport.reading, two.transport.reading, neighbour.transport.reading) == (False, True, True)
+    two.say(WriteAsk(2, b"x"))
+    assert not two.transport.reading
+    assert (two.link.connection, WriteAsk(2, b"x")) not in sink.asks, "what had arrived is not even looked at"
+    clients.answer(one.link.connection, [reply(number) for number in range(51)])
+    assert not one.transport.reading
+    clients.answer(two.link.connection, [reply(1)])
+    assert (one.transport.reading, two.transport.reading) == (True, True), "half of it is answered"
+    assert (two.link.connection, WriteAsk(2, b"x")) in sink.asks
+    one.link.connection_lost(None)
+    assert two.link.guest.outstanding == 1
+    assert two.link.guest.connections == 1
+
+
+def test_of_many_connections_that_are_not_read_a_few_go_on_at_a_time(clients: Clients) -> None:
+    clients.limits = clients.limits._replace(client_requests_max=100)
+    sides = [Side(clients) for _ in range(40)]
+    for side in sides:
+        side.say(*[WriteAsk(number, b"x") for number in range(80)])
+    assert [side.transport.reading for side in sides[:3]] == [True, False, False]
+    clients.answer(sides[0].link.connection, [reply(number) for number in range(80)])
+    clients.answer(sides[1].link.connection, [reply(number) for number in range(80)])
+    assert [side.transport.reading for side in sides[:4]] == [True, True, True, False], "what the third had to say was enough again"
+    assert sides[0].link.guest.outstanding == 80
+    for side in sides[2:]:
+        clients.answer(side.link.connection, [reply(number) for number in range(80)])
+    assert (sides[0].link.guest.outstanding, clients.guests.holding) == (0, {})
+    assert all(side.transport.reading for side in sides)
+
+
+def test_what_arrives_and_is_not_looked_at_has_a_bound_too(clients: Clients) -> None:
+    clients.limits = clients.limits._replace(client_requests_max=65)
+    size = 4 * 1024 * 1024 - 1000
+    sides = [Side(clients) for _ in range(PARTIAL_BYTES_ALL_MAX // size + 2)]
+    sides[0].say(*[WriteAsk(number, b"x") for number in range(65)])
+    for side in sides[1:]:
+        side.link.data_received(part_of_a_frame(size))
+    assert [side.transport.aborted for side in sides] == [False] * (len(sides) - 1) + [True]
+    for side in sides:
+        side.link.connection_lost(None)
+    assert clients.guests.unheard_bytes == 0
+
+
+def test_where_all_have_too_much_those_go_on_who_have_less_than_their_part(clients: Clients) -> None:
+    greedy = [Side(clients, caller=other(number)) for number in range(4)]
+    modest = Side(clients, caller=other(9))
+    for side in greedy:
+        side.say(WriteAsk(1, bytes(3 * 1024 * 1024)))
+        side.say(WriteAsk(2, bytes(1024 * 1024)))
+    assert not greedy[-1].transport.reading
+    modest.say(WriteAsk(1, bytes(1000)))
+    assert modest.transport.reading
+
+
+def test_who_asks_for_much_at_once_is_eager_until_it_is_calm_for_a_while(clients: Clients, sink: FakeSink) -> None:
+    side, neighbour = Side(clients), Side(clients, caller=other(1))
+    side.say(*[WriteAsk(number, b"x") for number in range(EAGER_ASKS)])
+    neighbour.say(WriteAsk(1, b"x"))
+    assert not sink.eager
+    side.say(WriteAsk(EAGER_ASKS, b"x"))
+    assert sink.eager == [(side.link.connection, WriteAsk(EAGER_ASKS, b"x"))]
+    clients.answer(side.link.connection, [reply(number) for number in range(EAGER_ASKS + 1)])
+    for second in range(CALM_SWEEPS_MIN - 1):
+        clients.sweep(float(second))
+    side.say(WriteAsk(200, b"x"))
+    assert len(sink.eager) == 2
+    clients.answer(side.link.connection, [reply(200)])
+    for second in range(CALM_SWEEPS_MIN):
+        clients.sweep(float(second))
+    side.say(WriteAsk(201, b"x"))
+    assert len(sink.eager) == 2
+    assert not clients.eager
+
+
+def test_so_is_who_is_answered_much_and_who_asks_on_many_connections(clients: Clients, sink: FakeSink) -> None:
+    side = Side(clients)
+    side.say(ReadAsk(1, b"x"))
+    clients.answer(side.link.connection, [Reply(1, 1, 0, bytes(EAGER_SENT_BYTES))])
+    side.say(ReadAsk(2, b"x"))
+    assert [ask.request for _, ask in sink.eager] == [2]
+    for start in range(0, GUEST_EAGER_ASKS, EAGER_ASKS):
+        Side(clients, caller=other(1)).say(*[ReadAsk(start + number, b"x") for number in range(EAGER_ASKS)])
+    assert len(sink.eager) == 1
+    Side(clients, caller=other(1)).say(ReadAsk(1, b"x"))
+    assert len(sink.eager) == 2

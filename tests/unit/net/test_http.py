@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from coordnode.net.guests import Guests
 from coordnode.net.http import CONTINUE, TEXT, HttpAnswer, HttpRefused, parse_head
 from coordnode.net.http_link import LINGER_SECONDS, HttpLink, HttpTraffic
 from coordnode.net.limits import (
@@ -27,7 +28,7 @@ class Side:
         self.handler = FakeHandler()
         self.traffic = traffic or HttpTraffic()
         self.now = 100.0
-        self.link = HttpLink(cast(asyncio.Transport, self.transport), self.handler, self.traffic, lambda: self.now, NOBODY_KNOWN)
+        self.link = HttpLink(cast(asyncio.Transport, self.transport), self.handler, self.traffic, lambda: self.now, NOBODY_KNOWN, Guests())
 
     def said(self) -> bytes:
         said = bytes(self.transport.written)

@@ -1,6 +1,7 @@
 """What waits for a turn: members and keep-alives first, client requests in order and bounded, the late and the gone not at all."""
 
 from collections.abc import Sequence
+from random import Random
 
 from coordnode.ids import Index, MemberId, SessionId, Term
 from coordnode.node.inbox import ASKS_PER_TURN, MESSAGES_WAITING_MAX, Inbox
@@ -23,7 +24,7 @@ def writes(count: int, first: int = 0) -> list[Ask]:
 
 
 def test_keep_alives_do_not_wait_behind_requests() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     inbox.on_asks(1, writes(2 * ASKS_PER_TURN), 0)
     inbox.on_asks(2, writes(3), 0)
     keep_alive = KeepAliveAsk(9, [SessionId(1)])
@@ -37,7 +38,7 @@ def test_keep_alives_do_not_wait_behind_requests() -> None:
 
 
 def test_a_turn_takes_no_more_frames_than_it_should_carry() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     for number in range(3 * ASKS_PER_TURN):
         inbox.on_asks(1, writes(1, number), 0)
     taken = []
@@ -50,7 +51,7 @@ def test_a_turn_takes_no_more_frames_than_it_should_carry() -> None:
 
 
 def test_requests_can_be_left_for_a_later_turn() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     inbox.on_tick()
     inbox.on_asks(1, writes(2), 0)
     events = inbox.take(0, with_asks=False)
@@ -62,7 +63,7 @@ def test_requests_can_be_left_for_a_later_turn() -> None:
 
 def test_whoever_lost_patience_is_told_that_nothing_was_done() -> None:
     told = Told()
-    inbox = Inbox(told)
+    inbox = Inbox(told, Random(1).randrange)
     inbox.on_asks(1, [WriteAsk(1, b""), UnwatchAsk(2)], 100)
     inbox.on_asks(2, writes(1), 101)
     inbox.on_asks(3, writes(1), 0)
@@ -75,7 +76,7 @@ def test_whoever_lost_patience_is_told_that_nothing_was_done() -> None:
 
 
 def test_requests_of_connections_that_are_gone_are_forgotten() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     inbox.on_opened(1, "a")
     inbox.on_asks(1, writes(ASKS_PER_TURN), 0)
     inbox.on_asks(2, writes(1), 0)
@@ -88,7 +89,7 @@ def test_requests_of_connections_that_are_gone_are_forgotten() -> None:
 
 
 def test_messages_are_bounded() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     message = TakeOver(MemberId(1), MemberId(2), 1, Term(1))
     for _ in range(3):
         inbox.on_messages([message] * (MESSAGES_WAITING_MAX // 2 + 1))
@@ -97,7 +98,7 @@ def test_messages_are_bounded() -> None:
 
 
 def test_slices_that_were_read_back_gather_in_order() -> None:
-    inbox = Inbox(Told())
+    inbox = Inbox(Told(), Random(1).randrange)
     meta = SnapshotMeta(Index(1), Term(1), MemberId(1), 0, Config(), Index(0))
     inbox.on_snapshot_loaded(SnapshotLoaded(meta, [b"a"], False))
     inbox.on_snapshot_loaded(SnapshotLoaded(meta, [b"b"], True))
