@@ -15,3 +15,4 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
     silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
     push_bytes_per_turn: int = 256 * 1024  # of what watches are told: ten thousand of them take 35 turns, and others go between
+    report_again_ms: int = 1_250  # between two reports of the same digest: either report or the word that answers it may be lost

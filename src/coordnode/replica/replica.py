@@ -33,7 +33,6 @@ from coordnode.services.machine import Machine, Restorer
 from coordnode.services.work import BYTES_WEIGHT
 
 SNAPSHOT_RETRY_MS = 5_000  # after one could not be made, most likely because the disk is full
-REPORT_AGAIN_TICKS = 25  # between two reports of the same digest: a second
 
 
 class Replica:
@@ -273,7 +272,7 @@ class Replica:
         digest = self._agreement.own(newest)
         if digest is None or raft.leader == NOBODY or not raft.hard_durable:
             return
-        if newest <= self._reported and self._report_ticks < REPORT_AGAIN_TICKS:
+        if newest <= self._reported and self._report_ticks * self.config.tick_ms < self.config.report_again_ms:
             self._report_ticks += 1
             return
         self._reported = newest

@@ -179,6 +179,7 @@ class _Bucket:
 
     def ordered(self) -> Iterator[Any]:
         """The leaves, in the order of their keys."""
+        assert len(self.keys) + len(self.free) == len(self.leaves), "each place is an item's or free, in a frozen bucket, too"
         return map(self.leaves.__getitem__, map(self.places.__getitem__, self.keys))
 
 

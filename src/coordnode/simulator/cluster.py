@@ -58,6 +58,7 @@ SNAPSHOT_PACES_NS = (MILLISECOND // 10, MILLISECOND // 10, 40 * MILLISECOND)  # 
 OPPOSED_RATES_SHARE = 0.25  # of seeds: every member's clock runs as fast as it may, every client's as slow
 THROUGH_WIRE_SHARE = 0.1  # of seeds encode and decode each message between members; in the others the structs travel
 
+REPORT_AGAIN_MS = (100, 100, 1_250)
 PUSH_BYTES_PER_TURN = (1, 8 * KIB, 512 * KIB)  # the first: one watch is told in a turn
 QUANTA_NS = (MILLISECOND // 4, 2 * MILLISECOND, 4 * MILLISECOND, 4 * MILLISECOND)
 """What reaches a member within it shares a turn: fine in some seeds, as under load in most."""
@@ -75,7 +76,10 @@ class Cluster:
         silent_revisions_max = (20, 1_000)[int(world.stream("silent watches").random() * 2)]
         push_bytes_per_turn = PUSH_BYTES_PER_TURN[int(world.stream("shares of pushes").random() * len(PUSH_BYTES_PER_TURN))]
         self.replica_config = msgspec.structs.replace(
-            _draw_replica_config(chance.random), silent_revisions_max=silent_revisions_max, push_bytes_per_turn=push_bytes_per_turn
+            _draw_replica_config(chance.random),
+            silent_revisions_max=silent_revisions_max,
+            push_bytes_per_turn=push_bytes_per_turn,
+            report_again_ms=REPORT_AGAIN_MS[int(world.stream("reports again").random() * len(REPORT_AGAIN_MS))],
         )
         self.quantum_ns = QUANTA_NS[int(chance.random() * len(QUANTA_NS))]
         segment_bytes = SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))]

@@ -8,8 +8,8 @@ from coordnode.ids import MemberId, Revision
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import DigestReport, Heal, Message
 from coordnode.raft.state import LEADER
+from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events
-from coordnode.replica.replica import REPORT_AGAIN_TICKS
 from coordnode.services.commands import Command, Delete, Done, Get, Got, Put, decode_result, encode
 from coordnode.services.dialogue import (
     ConfigAsk,
@@ -366,7 +366,7 @@ def test_a_report_that_was_lost_is_made_again_though_nothing_is_written(trio: Tr
     trio.lost = ()
     trio.tick(3)
     assert not trio.failed
-    trio.tick(REPORT_AGAIN_TICKS)
+    trio.tick(ReplicaConfig().report_again_ms // TICK_MS)
     assert list(trio.failed) == [wrong]
 
 
