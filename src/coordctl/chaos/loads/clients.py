@@ -105,7 +105,8 @@ class SessionClient(Client, ABC):
         self._lived_ns = 0  # when it surely did
 
     @abstractmethod
-    def use(self, session: Session, turn: int) -> None: ...
+    def use(self, session: Session, turn: int) -> bool:
+        """Whether it asked through the session, so that this surely lives."""
 
     @abstractmethod
     def held(self, session: Session) -> list[object]:
@@ -124,11 +125,11 @@ class SessionClient(Client, ABC):
     def _use(self, session: Session, turn: int) -> None:
         began_ns = time.monotonic_ns()
         try:
-            self.use(session, turn)
+            if self.use(session, turn):
+                self._lived_ns = began_ns
         except SessionExpired:
             self._may_be_over(session)
             raise
-        self._lived_ns = began_ns
 
     def leave(self) -> None:
         if self.session is not None:

@@ -39,7 +39,7 @@ class BoundKeysClient(SessionClient):
     def closed(self, session: Session, began_ns: int) -> None:
         pass  # the close itself says it
 
-    def use(self, session: Session, turn: int) -> None:
+    def use(self, session: Session, turn: int) -> bool:
         key = f"{self.prefix}k{self.chance.randrange(KEYS)}"
         value = f"{self.number}-{turn}"
         draw = self.chance.random()
@@ -51,6 +51,7 @@ class BoundKeysClient(SessionClient):
             self.ask("delete", key, lambda: self.cluster.kv.delete(key))
         else:
             self._get(self.cluster, key)
+        return draw < 0.4
 
     def finish(self) -> None:
         with self.with_patience() as cluster, suppress(CoordError):
@@ -78,7 +79,7 @@ class GroupClient(SessionClient):
         self._mine = {}
         return held
 
-    def use(self, session: Session, turn: int) -> None:
+    def use(self, session: Session, turn: int) -> bool:
         name = f"m{self.chance.randrange(MEMBERS)}"
         about = f"{self.number}-{turn}"
         draw = self.chance.random()
@@ -91,6 +92,8 @@ class GroupClient(SessionClient):
             self._leave(name)
         else:
             self._view(self.cluster)
+            return False
+        return True
 
     def _join(self, session: Session, name: str, about: str) -> None:
         def act() -> object:
@@ -154,7 +157,7 @@ class QueueClient(SessionClient):
         self._tasks = []
         return []
 
-    def use(self, session: Session, turn: int) -> None:
+    def use(self, session: Session, turn: int) -> bool:
         draw = self.chance.random()
         if draw < PUTS_SHARE:
             value, priority = f"{self.number}-{turn}", self.chance.randrange(PRIORITIES)
@@ -163,6 +166,7 @@ class QueueClient(SessionClient):
             self._finish(self._tasks.pop(self.chance.randrange(len(self._tasks))))
         else:
             self.ask("take", None, lambda: self._take(session))
+        return True
 
     def _take(self, session: Session) -> object:
         for task in session.queue(self._queue).take(lease=LEASE_SECONDS):
