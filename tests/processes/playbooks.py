@@ -44,9 +44,9 @@ def cluster(nodes: int, source: Path = SOURCE, *, links: bool = True) -> Iterato
             home.close()
 
 
-def run(home: Home, playbook: Playbook, folder: Path = FOLDER) -> dict[str, Any]:
+def run(home: Home, playbook: Playbook, folder: Path = FOLDER, *more: str) -> dict[str, Any]:
     """Its result, as `chaos run -o json` says it; {} and why not, where it says nothing."""
-    process = home.start("chaos", "run", str(folder / f"{playbook.name}.yaml"), *ACCEPT, "-o", "json")
+    process = home.start("chaos", "run", str(folder / f"{playbook.name}.yaml"), *ACCEPT, "-o", "json", *more)
     out, err = process.communicate(timeout=playbook.lasts_ms / 1000 + 240)
     try:
         found: dict[str, Any] = json.loads(out)

@@ -14,8 +14,10 @@ import json
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -30,10 +32,11 @@ from tests.processes.local import SOURCE, Home
 from tests.processes.playbooks import cluster, run
 
 RECORD = Path(__file__).with_name("soak.jsonl")
+KEPT = Path(tempfile.gettempdir()) / "soak-kept"  # histories of segments that broke a promise
 SEGMENT_SECONDS = 60.0
 FIRST_SECONDS, GAP_SECONDS = 2.0, 3.0
 HEALS_SECONDS = 8.0  # for a member to get back from the others what its disk lost
-LASTS_SECONDS = (1.0, 4.0)
+LASTS_SECONDS = (3.0, 6.0)
 BESIDE_SHARE = 0.3  # of the faults that leave a quorum alone: the next one comes while they last
 AMOUNTS = {"cpu": "1", "memory": "64MiB", "herd": "20", "transfer": "500ms", "delay": "50ms", "jitter": "40ms", "slow-close": "500ms"}
 LINKS = ("leader <-> others", "others -> leader", "leader -> others", "follower -> leader", "random <-> others")
@@ -76,7 +79,10 @@ def build() -> dict[str, str]:
 
 def segment(home: Home, before: Snapshot, playbook: Playbook, folder: Path) -> dict[str, Any]:
     began_unix, began = time.time(), time.monotonic()
-    found = run(home, playbook, folder)
+    kept = KEPT / playbook.name
+    found = run(home, playbook, folder, "--keep", str(kept))
+    if found["outcome"] != "promise broken":
+        shutil.rmtree(kept, ignore_errors=True)
     until = time.monotonic() + 60.0
     left = "unknown"
     while left and time.monotonic() < until:
@@ -137,10 +143,8 @@ def main() -> int:
             line = segment(home, before, parse_playbook(f"soak-{seed}", text.encode()), home.folder)
             with asked.record.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            print(
-                f"{line['outcome']:<16}{seed:<12}{line['seconds']:6.1f} s  {line['operations']:6} operations  {line['not_green'] or ''} {line['left']}"
-            )
-            sys.stdout.flush()
+            told = f"{line['outcome']:<16}{seed:<12}{line['seconds']:6.1f} s  {line['operations']:6} operations"
+            print(*[told, *line["not_green"], *filter(None, [line["left"]])], sep="\n    ", flush=True)
             is_bad |= line["outcome"] in ("promise broken", "not reverted") or bool(line["left"])
             seed += 1
     print(totals(asked.record))

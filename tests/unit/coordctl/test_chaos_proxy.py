@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.coordctl import toxiproxy
 from tests.unit.coordctl.proxied import PATIENCE_S, Proxied, Upstream, read_all, read_exactly
 
 RECORDED = Path(__file__).resolve().parents[4] / "shared" / "toxiproxy" / "golden.jsonl"
@@ -90,11 +91,20 @@ def test_every_recorded_answer_is_ours_but_for_the_faults_that_we_do_not_share(p
     assert after_reset == AFTER_A_RESET_THAT_FAILED + ',"toxics":[]}'  # the original had stopped before it came to its toxics
 
 
+def test_what_a_real_server_was_heard_to_answer_is_answered_here(proxied: Proxied) -> None:
+    """Recorded by `python -m tests.unit.coordctl.toxiproxy --record`, of version 2.12.0."""
+    theirs = toxiproxy.recorded()
+    assert len(theirs) == len(toxiproxy.QUESTIONS) > 70
+    assert toxiproxy.differences(theirs, toxiproxy.answers(proxied.address)) == []
+    spoilt = [*theirs[:-1], theirs[-1]._replace(status=299)]
+    assert len(toxiproxy.differences(spoilt, theirs)) == 1
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_toxiproxy_python_works_unchanged(proxied: Proxied, upstream: Upstream) -> None:
-    toxiproxy = pytest.importorskip("toxiproxy")
+    theirs = pytest.importorskip("toxiproxy")
     host, port = proxied.address.split(":")
-    server = toxiproxy.Toxiproxy()
+    server = theirs.Toxiproxy()
     server.update_api_consumer(host, int(port))
     assert server.running()
     assert json.loads(server.version())["version"].startswith("2.12")
