@@ -10,10 +10,12 @@ from coordnode.checking.replay import check_store
 from coordnode.checking.shapes import relevant
 from coordnode.checking.store import NAME
 from coordnode.checking.verdict import Verdict
+from coordnode.checking.watch_model import NAME as WATCH
+from coordnode.checking.watch_model import check_watches
 from coordnode.checking.witness import check_witness, has_witness
 from coordnode.errors import BadRequest
 
-MODEL_NAMES: Final = (NAME, *MODELS)
+MODEL_NAMES: Final = (NAME, WATCH, *MODELS)
 
 
 class _NotGiven:
@@ -27,6 +29,8 @@ def judge(history: History, model_name: str, budget: Budget, initial: Value | _N
     """`initial`: what the object holds at first, where the model lets one say. `complete`: see replay.check_store."""
     if model_name == NAME:
         return check_store(relevant(history.operations), budget, complete)
+    if model_name == WATCH:
+        return check_watches(history.operations)
     model = model_named(model_name, initial)
     operations = model.relevant(history.operations)
     if operations and has_witness(operations) and any(operation.index >= 0 for operation in operations):

@@ -19,7 +19,7 @@ from coordctl.chaos.targets import Members, parse_target
 from coordctl.chaos.values import duration_ms, shown_ms
 from coordctl.operations import chaos_playbooks
 from coordctl.results.chaos import ChaosPlaybook, ChaosShow, ChaosValidated
-from coordnode.checking.catalogue import MODELS
+from coordnode.checking.judge import MODEL_NAMES
 
 PLAYBOOKS = sorted((Path(__file__).resolve().parents[3] / "playbooks").iterdir())
 HEAD = "version: 1\nproves: x\n"
@@ -64,7 +64,7 @@ def test_what_the_schema_refuses_the_parser_refuses() -> None:
 
 def test_each_kind_of_load_has_its_clients_and_a_model_that_judges_them() -> None:
     assert list(KINDS) == list(CLIENTS)
-    assert {*KINDS} <= {*MODELS}
+    assert {*KINDS} <= {*MODEL_NAMES}
     done = {load.do for path in PLAYBOOKS for load in parse_playbook(path.stem, path.read_bytes()).load}
     assert done == {*KINDS}
 

@@ -19,6 +19,7 @@ from coordctl.chaos.loads.clients import Client, Paper
 from coordctl.chaos.loads.data import CounterClient, KvClient
 from coordctl.chaos.loads.holding import BoundKeysClient, GroupClient, QueueClient
 from coordctl.chaos.loads.journals import JournalClient
+from coordctl.chaos.loads.watches import WatchClient
 from coordctl.chaos.loads.words import ALIVE, ENDED, KEEPER
 from coordnode.client.sync import Cluster, connect
 from coordnode.errors import CoordError
@@ -27,6 +28,7 @@ CLEAN_SECONDS = 10.0
 
 CLIENTS: dict[str, type[Client]] = {
     "kv": KvClient,
+    "watch": WatchClient,
     "counter": CounterClient,
     "session": BoundKeysClient,
     "queue": QueueClient,

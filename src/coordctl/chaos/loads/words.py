@@ -2,6 +2,7 @@
 
 KINDS: dict[str, str] = {
     "kv": "puts, compare-and-sets, gets, deletes",
+    "watch": "puts, and watches that go on over other connections",
     "counter": "additions that must count once: through sessions, with request ids, and bare",
     "session": "sessions that are closed or deserted, and keys bound to them",
     "queue": "tasks of several priorities; taken, done, returned, deserted",
