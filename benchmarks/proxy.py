@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 16
+STILL = 5  # times as long as a load is to take: then it stands still
 
 
 def start(command: list[str], core: int) -> "subprocess.Popen[str]":
@@ -81,20 +82,27 @@ def measure(through: str, ports: dict[str, list[int]], pids: dict[str, int], cor
         """CPU of the proxy, and what the load told."""
         command = ["taskset", "-c", str(core), through, *[str(one) for one in arguments]]
         before = cpu_seconds(pids[name]) if name in pids else 0.0
-        told = [float(word) for word in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=STILL * seconds)
+        told = [float(word) for word in done.stdout.split()]
         return (cpu_seconds(pids[name]) - before if name in pids else 0.0), told
 
     found: dict[str, list[tuple[float, ...]]] = {name: [] for name in ports}
     for _ in range(rounds):
         for name, (echo, sink) in ports.items():
-            bulk_cpu, (size, took) = run(name, "bulk", sink, seconds)
-            many_cpu, (many, many_took, _, _) = run(name, "pairs", echo, CONNECTIONS, seconds)
-            _, (_, _, p50, p99) = run(name, "pairs", echo, 1, seconds)
+            try:
+                bulk_cpu, (size, took) = run(name, "bulk", sink, seconds)
+                many_cpu, (many, many_took, _, _) = run(name, "pairs", echo, CONNECTIONS, seconds)
+                _, (_, _, p50, p99) = run(name, "pairs", echo, 1, seconds)
+            except subprocess.TimeoutExpired:
+                print(f"{name} passes nothing any more: this round is without it")
+                continue
             own = (size / 1e6 / bulk_cpu, 2 * many / many_cpu) if name in pids else (0.0, 0.0)
             found[name].append((size / took / 1e6, 2 * many / many_took, p50, p99, *own))
     base = statistics.median(one[2] for one in found["no proxy"])
     print(f"{'':<10} {'MB/s':>6} {'64-byte messages/s':>19} {'p50':>8} {'p99':>8} {'added':>8}  a second of its CPU: MB, messages")
     for name, rows in found.items():
+        if not rows:
+            continue
         rate, messages, p50, p99, own_rate, own_messages = (statistics.median(column) for column in zip(*rows, strict=True))
         own = f"{own_rate:>8.0f} {own_messages:>10,.0f}" if name in pids else ""
         print(f"{name:<10} {rate:>6.0f} {messages:>19,.0f} {p50:>5.0f} us {p99:>5.0f} us {p50 - base:>5.0f} us  {own}")

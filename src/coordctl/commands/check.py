@@ -11,6 +11,7 @@ from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output as output_option
 from coordctl.report.running import run
 from coordctl.results.check import Check
+from coordnode.checking import watch_model
 from coordnode.checking.catalogue import MODELS
 from coordnode.checking.judge import MODEL_NAMES
 
@@ -18,6 +19,7 @@ COLOURS = {"pass": screen.GREEN, "violation": screen.RED, "unknown": screen.YELL
 
 
 ASKED = "\n".join([f"  {name:<14}{', '.join(sorted(kind.functions))}" for name, kind in MODELS.items()])
+ASKED += f"\n  {watch_model.NAME:<14}{', '.join(sorted(watch_model.FUNCTIONS))}"
 MODELS_TOLD = f"""\b
 Models, and the functions that their histories name; docs/checking.md says what each takes and answers:
   {"coordnode":<14}our own store, with revisions and sessions

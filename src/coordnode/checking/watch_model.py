@@ -20,7 +20,7 @@ from coordnode.checking.verdict import BY_WITNESS, PASS, VIOLATION, Evidence, Ve
 from coordnode.errors import BadRequest
 
 NAME: Final = "watch"
-_FUNCTIONS: Final = ("put", "open", "told", "gap", "whole")
+FUNCTIONS: Final = ("put", "open", "told", "gap", "whole")
 
 
 def check_watches(operations: Sequence[Operation]) -> Verdict:
@@ -103,8 +103,8 @@ def _broken(operations: Sequence[Operation], reason: str, operation: Operation, 
 
 def _check_shape(operation: Operation) -> None:
     function, argument, result, told = operation.function, operation.argument, operation.result, operation.kind == OK
-    if function not in _FUNCTIONS:
-        raise BadRequest(f"model watch does not know the function {function!r}; it knows {', '.join(_FUNCTIONS)}")
+    if function not in FUNCTIONS:
+        raise BadRequest(f"model watch does not know the function {function!r}; it knows {', '.join(FUNCTIONS)}")
     if function in ("put", "open") and not is_pair(argument):
         raise BadRequest(f"model watch: {function} needs a pair, not {shown(argument)}")
     if function == "open" and not _is_revision(argument[1]):  # type: ignore[index]  # a pair

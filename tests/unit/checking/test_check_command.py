@@ -9,6 +9,7 @@ import pytest
 
 from coordctl.commands.check import main
 from coordctl.results.check import Check
+from coordnode.checking import watch_model
 from coordnode.checking.catalogue import MODELS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "checking.md"
@@ -99,10 +100,11 @@ def test_help_and_page_name_every_model_and_its_functions(capsys: pytest.Capture
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert list(rows) == [*MODELS, "coordnode"]
+    functions = {**{name: kind.functions for name, kind in MODELS.items()}, watch_model.NAME: watch_model.FUNCTIONS}
+    assert list(rows) == [*functions, "coordnode"]
     before = ""
-    for name, kind in MODELS.items():
-        assert re.search(rf"^ +{name} +{', '.join(sorted(kind.functions))}$", told, re.MULTILINE), name
+    for name, known in functions.items():
+        assert re.search(rf"^ +{name} +{', '.join(sorted(known))}$", told, re.MULTILINE), name
         words = rows[name].replace("the same", before)
-        assert [one for one in kind.functions if f"`{one}`" not in words] == [], name
+        assert [one for one in known if f"`{one}`" not in words] == [], name
         before = words
