@@ -279,6 +279,8 @@ def from_file(path: str) -> Source:
         return Source({}, [f"{path}: cannot be read: {error.strerror}"])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return Source({}, [f"{path}: this is not TOML: {error}"])
+    except RecursionError:
+        return Source({}, [f"{path}: lists are nested too deeply: each setting is a plain value"])
     lines = _lines_of_keys(text)
     values: dict[str, tuple[str, object]] = {}
     mistakes = []

@@ -13,6 +13,7 @@ from coordnode.wire import bodies, hello
 from coordnode.wire.frames import ANSWERS, ASKS, HELLO, JSON, MSGPACK, PEER, Frame, FrameReader
 from tests.fuzz.files import FILES
 from tests.fuzz.http import HTTP
+from tests.fuzz.tools import TOOLS
 from tests.unit.wire import samples
 
 Decoder = tuple[list[bytes], Callable[[bytes], object]]
@@ -81,4 +82,6 @@ DECODERS: dict[str, Decoder] = {
     "histories": (HISTORIES, parse_history),
     **FILES,
     **HTTP,
+    **TOOLS,
 }
+SLOW = {"playbooks": 20}  # takes so many times as long as the others: the parser of YAML is Python's

@@ -2,11 +2,13 @@
 
 import os
 import random
+from contextlib import suppress
 
 import pytest
 
-from coordnode.errors import FrameError
-from tests.fuzz.decoders import DECODERS
+from coordnode.errors import CoordError, FrameError
+from tests.fuzz.coverage import corpus_of
+from tests.fuzz.decoders import DECODERS, SLOW
 from tests.fuzz.feeding import feed_decoder
 from tests.fuzz.mutate import mutated
 
@@ -15,9 +17,21 @@ INPUTS = int(os.environ.get("COORD_FUZZ_INPUTS", "2000"))
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_named_error_or_a_value(name: str) -> None:
-    fed = feed_decoder(name, INPUTS, seed=1)
-    assert fed.accepted + fed.refused.total() == INPUTS
-    assert fed.refused.total() > INPUTS // 10, "hardly anything is refused: the mutations do not reach this decoder"
+    inputs = INPUTS // SLOW.get(name, 1)
+    fed = feed_decoder(name, inputs, seed=1)
+    assert fed.accepted + fed.refused.total() == inputs
+    assert fed.refused.total() > inputs // 10, "hardly anything is refused: the mutations do not reach this decoder"
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_what_coverage_guided_fuzzing_kept_is_replayed(name: str) -> None:
+    """`python -m tests.fuzz --coverage-guided` keeps what reached something new."""
+    corpus = corpus_of(name)
+    assert corpus
+    decode = DECODERS[name][1]
+    for data in corpus:
+        with suppress(CoordError):
+            decode(data)
 
 
 def test_an_unnamed_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "n1.toml"
     file.write_text("tick = = 1\n")
     assert "this is not TOML" in refused(*FOLDER, "--config", str(file))[0]
+    file.write_text(f"tick = {'[' * 5_000}\n")
+    assert "nested too deeply" in refused(*FOLDER, "--config", str(file))[0]
     file.write_text("tick = 1.5\nlisten = [1]\n")
     assert all("give a plain value" in line for line in refused(*FOLDER, "--config", str(file)))
     assert refused("--config") == ["--config: a value is missing, as in --config FILE"]

@@ -62,7 +62,10 @@ def _pack_length(length: int, short: int, short_end: int, first: int, out: bytea
 
 
 def unpack(data: bytes) -> Any:
-    value, end = _value(data, 0)
+    try:
+        value, end = _value(data, 0)
+    except RecursionError:
+        raise FrameError("values are nested too deeply") from None
     if end != len(data):
         raise FrameError(f"{len(data) - end} bytes too many behind a value")
     return value

@@ -174,6 +174,8 @@ def parse(text: str, path: str) -> Found:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return Found(None, [f"{path}: this is not TOML: {error}"], [])
+    except RecursionError:
+        return Found(None, [f"{path}: lists are nested too deeply: an inventory has none inside another"], [])
     reading = _Reading(path, lines_of(text))
     inventory = reading.inventory(tree)
     return Found(None if reading.mistakes else inventory, reading.mistakes, reading.remarks)

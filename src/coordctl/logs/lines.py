@@ -77,7 +77,10 @@ class Parser:
     # --- JSON ------------------------------------------------------------------------------------------------------
 
     def _json(self, raw: bytes) -> Line | None:
-        found = self._decode(raw)  # msgspec.DecodeError is a ValueError
+        try:
+            found = self._decode(raw)  # msgspec.DecodeError is a ValueError
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if "hlc" in found:
             term, index, kind = found["term"], found["index"], found["event"]
             if not isinstance(term, int) or not isinstance(index, int) or not isinstance(kind, str):

@@ -103,6 +103,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     found = mistakes('nam = "a"\nenvironment = "no"\n[hosts.n1]\naddres = "a"\n')
     assert len(found) == 5, found
     assert mistakes("a = [") == ["x.toml: this is not TOML: Invalid value (at end of document)"]
+    assert mistakes(f"a = {'[' * 5_000}") == ["x.toml: lists are nested too deeply: an inventory has none inside another"]
     assert "no host is a voter" in mistakes('name = "a"\nenvironment = "dev"\n')[0]
 
 

@@ -55,6 +55,11 @@ def test_what_has_no_time_is_no_line_of_its_own(raw: bytes) -> None:
     assert Parser(2026).parse(raw) is None
 
 
+def test_a_line_that_is_nested_without_end_is_a_damaged_one() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Parser(2026).parse(b'{"time":1,"message":' + b"[" * 5_000)
+
+
 def test_what_says_the_same_is_of_one_kind() -> None:
     parser = Parser(2026)
     said = [

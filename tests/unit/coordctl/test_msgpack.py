@@ -37,6 +37,8 @@ def test_what_ends_early_or_late_or_is_no_text_is_refused() -> None:
         unpack(b"\x80")
     with pytest.raises(FrameError, match="text"):
         unpack(b"\xa1\xff")
+    with pytest.raises(FrameError, match="nested too deeply"):
+        unpack(b"\x91" * 5_000)
 
 
 def test_what_msgpack_has_no_place_for_is_a_mistake_of_whoever_said_it() -> None:

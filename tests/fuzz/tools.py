@@ -1,0 +1,105 @@
+"""What the toolkit reads: files that people write, logs of whatever became of a member, and what a proxy is told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from coordctl.chaos.playbook import Refused, parse_playbook
+from coordctl.chaos.proxy.api import ApiError
+from coordctl.chaos.proxy.toxics import parse_toxic
+from coordctl.hot import msgpack
+from coordctl.inventory.reading import parse as parse_inventory
+from coordctl.inventory.template import template
+from coordctl.logs.lines import Parser
+from coordnode.client.addresses import parse_addresses
+from coordnode.errors import BadRequest, FrameError, RecordError
+from coordnode.raft.blobs import Blob, decode_list, encode_lists
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+LINES = [
+    b'{"at":"2026-11-28T12:00:00.123Z","hlc":"1.0","level":"warning","event":"peer_lost","member":101,"term":3,"index":40,"peer":2}',
+    b'{"level":"warn","ts":"2026-11-28T12:00:00.123456Z","msg":"apply request took too long","took":"1.2s","raft-term":3}',
+    b'{"severity":"ERROR","time":1795867200.123,"message":"no"}',
+    b"2026-11-28 12:00:00,123 [myid:2] - WARN  [QuorumPeer[myid=2](plain=/0:0:0:0:0:0:0:0:2181):Learner@102] - Got zxid 0x100000001",
+    b"[2026-11-28 12:00:00.123+02:00] ERROR: cannot open /var/lib/x/y: errno 5",
+    b"<13>Nov 28 12:00:00.001 web1 kernel: Out of memory: Killed process 812 (coordnode)",
+]
+INVENTORY = (
+    template("shop", "prod", ["10.0.0.1", "db2.example"])
+    + """role = "spare"
+zone = "a"
+labels = ["ssd"]
+ssh = { host = "n1.example", user = "ops", port = 22 }
+settings = { tick = "40ms" }
+"""
+).encode()
+TOXICS = [
+    {"name": "slow", "type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 100, "jitter": 10}},
+    {"type": "limit_data", "attributes": {"bytes": 4096}, "lifetime_ms": 1000},
+]
+
+
+def text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(str(error)) from None
+
+
+def inventory(data: bytes) -> object:
+    found = parse_inventory(text(data), "inventory.toml")
+    if found.inventory is None:
+        assert found.mistakes, "nothing is wrong, and there is no inventory"
+        raise BadRequest(found.mistakes[0])
+    return found.inventory
+
+
+def playbook(data: bytes) -> object:
+    try:
+        return parse_playbook("p", data)
+    except Refused as refused:
+        assert refused.mistakes, "nothing is wrong, and there is no playbook"
+        raise BadRequest(str(refused)) from None
+
+
+def line(data: bytes) -> object:
+    """As whoever reads a log does: a line that began as one of ours and is damaged is one of these."""
+    try:
+        return Parser(2026).parse(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(repr(error)) from None
+
+
+def toxic(data: bytes) -> object:
+    try:
+        found = json.loads(text(data))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(repr(error)) from None
+    if not isinstance(found, dict):
+        raise BadRequest("no object")
+    try:
+        return parse_toxic(found)
+    except ApiError as error:
+        raise BadRequest(str(error)) from None
+
+
+def answer(data: bytes) -> object:
+    """What fits is the same once it is written and read again."""
+    value = msgpack.unpack(data)
+    try:
+        again = msgpack.pack(value)
+    except BadRequest:  # a number or text that is read and that nobody may write
+        raise FrameError("cannot be written") from None
+    assert msgpack.unpack(again) == value
+    return value
+
+
+TOOLS: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
+    "inventories": ([INVENTORY], inventory),
+    "playbooks": ([(PLAYBOOKS / f"{name}.yaml").read_bytes() for name in ("kill-leader", "slow-network")], playbook),
+    "log-lines": (LINES, line),
+    "toxics": ([json.dumps(one).encode() for one in TOXICS], toxic),
+    "hot-answers": ([msgpack.pack([1, -5, 2**40, "a", b"b" * 40, None, True, [["x"] * 20, "y" * 300]])], answer),
+    "addresses": ([b"127.0.0.1:7001,[::1]:7002,db.example:9000"], lambda data: parse_addresses(text(data))),
+    "blob-lists": (list(encode_lists([Blob(4096, 100, 7), Blob(8192, 0, 0)])), decode_list),
+}
