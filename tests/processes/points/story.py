@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coordnode.client.requests import prefix_end
 from coordnode.ids import NO_SESSION, SessionId, Token
 from coordnode.ids import Sequence as Number
+from coordnode.ranges import prefix_end
 from coordnode.services.commands import (
     Acquire,
     AddCounter,
