@@ -238,20 +238,53 @@ def test_a_deployment_that_is_killed_at_each_of_its_phases_is_mended_by_the_next
     assert health(trusted)["outcome"] == "ok"
 
 
-def test_a_build_that_lacks_a_wheel_is_refused_on_the_host_and_nothing_runs(trusted: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing on a host stands in for what was not sent."""
-    script = (
-        "import sys; from coordctl.operations import building; from coordctl.__main__ import program; "
-        "del building.NEEDED['msgspec']; building.NEEDED['uvloop'] = 'uvloop'; program()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "deploy"], capture_output=True, text=True, env=trusted.environment, cwd=trusted.folder, check=False
-    )
-    assert done.returncode == 1
-    assert re.search(
-        r"n1: deploy prepare ended with code 1: the build does not load here: .*msgspec.* \(at: unpack version", done.stderr
-    ), done.stderr
-    assert trusted.hosts.run(1, "sh", "-c", f"ls {BASE}/current 2>/dev/null", check=False) == ""
+LACKS = "del building.NEEDED['msgspec']"
+FOREIGN = (
+    "ours = building._installed; here = f'.cpython-{sys.version_info[0]}{sys.version_info[1]}-'; "
+    "building._installed = lambda: ((path.replace(here, '.cpython-399-'), content) for path, content in ours())"
+)
+
+
+def test_a_build_that_lacks_a_wheel_or_is_for_another_python_is_refused_on_the_host_and_nothing_runs(trusted: Operator) -> None:
+    """Nothing on a host stands in for what was not sent; what was sent is loaded there before it is called a version."""
+    for change in (LACKS, FOREIGN):
+        script = f"import sys; from coordctl.operations import building; from coordctl.__main__ import program; {change}; program()"
+        command = [sys.executable, "-c", script, "deploy"]
+        done = subprocess.run(command, capture_output=True, text=True, env=trusted.environment, cwd=trusted.folder, check=False)
+        assert done.returncode == 1
+        assert re.search(
+            r"n1: deploy prepare ended with code 1: the build does not load here: .*msgspec.* \(at: unpack version", done.stderr
+        ), done.stderr
+        assert trusted.hosts.run(1, "sh", "-c", f"ls {BASE}/current 2>/dev/null", check=False) == ""
+    assert trusted.json("deploy")["outcome"] == "done"
+
+
+def test_each_host_that_cannot_be_worked_on_is_named_in_one_run_and_nothing_is_begun(trusted: Operator) -> None:
+    hosts = trusted.hosts
+    make_another = "mkdir kept && mv ssh_host_* kept && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key"
+    hosts.run(1, "sh", "-c", f"cd /etc/ssh && {make_another}")
+    hosts.reboot(1)
+    hosts.run(2, "sh", "-c", "mv /etc/sudoers.d/ops /root.sudo; echo 'ops ALL=(root) ALL' > /etc/sudoers.d/ops")
+    hosts.halt(3)
+
+    def troubles(code: int) -> dict[str, str]:
+        failed = trusted.json("deploy", code=code)
+        assert str(failed["sentence"]).startswith("3 of 3 hosts failed: ") and str(failed["sentence"]).endswith("; nothing was changed")
+        return {host["name"]: host["trouble"] for host in failed["hosts"]}  # type: ignore[attr-defined]
+
+    told = troubles(1)
+    assert told["n1"].startswith("n1: its host key has changed: ")
+    assert told["n2"].startswith("n2: sudo wants a password of ops, and none is ever asked for")
+    assert told["n3"].startswith(f"n3: ops@{hosts.address(3)}")
+    hosts.run(2, "sh", "-c", "mv /root.sudo /etc/sudoers.d/ops; mv /etc/ssh/authorized/ops /root.keys")
+    assert troubles(69)["n2"].startswith(f"n2: ops@{hosts.address(2)} refuses the keys of ssh-agent and of ")
+    for number in (1, 2):
+        assert hosts.run(number, "sh", "-c", f"ls {BASE} 2>/dev/null", check=False) == ""
+    hosts.run(1, "sh", "-c", "cd /etc/ssh && rm ssh_host_* && mv kept/* .")
+    hosts.reboot(1)
+    hosts.run(2, "mv", "/root.keys", "/etc/ssh/authorized/ops")
+    hosts.boot(3)
+    hosts.wait_ssh(3)
     assert trusted.json("deploy")["outcome"] == "done"
 
 
@@ -349,6 +382,7 @@ def test_without_root_it_runs_as_whoever_logs_in(trusted: Operator) -> None:
     assert trusted.hosts.run(1, "sh", "-c", "ls -d /home/ops/.coordnode/fleet/current").strip() == "/home/ops/.coordnode/fleet/current"
     trusted.hosts.reboot(1)
     trusted.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+    assert trusted.json("doctor", "-c", "fleet")["findings"] == []
     trusted.ctl("destroy", "--purge", "--yes")
     assert trusted.hosts.run(1, "sh", "-c", "ls -A /home/ops/.coordnode; crontab -u ops -l", check=False) == ""
 

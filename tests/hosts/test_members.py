@@ -1,6 +1,10 @@
-"""Members come and go on real hosts: what is said is so, what would leave no spare is refused, and nothing is lost."""
+"""Members come and go on real hosts: what is said is so, what would leave no spare is refused, and nothing is lost.
+
+In the door on hosts without systemd; COORD_LONG=1 has it all on hosts with systemd, too.
+"""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -13,21 +17,22 @@ from typing import Self
 import pytest
 
 from tests.hosts import fleet
-from tests.hosts.fleet import Hosts
+from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
 from tests.processes.members import wait_until
 
 CLIENTS = 2
 BASE = "/var/lib/coordnode/fleet"
 SPARE = 'role = "spare"'
+INITS: tuple[Init, ...] = ("plain", "systemd") if os.environ.get("COORD_LONG") == "1" else ("plain",)
 
 
-@pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+@pytest.fixture(scope="module", params=INITS)
+def operator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Three members and a spare, on which nothing runs."""
-    if fleet.why_not():
-        pytest.skip(fleet.why_not())
-    with Hosts.opened(4, "plain") as hosts:
+    if fleet.why_not() or (request.param == "systemd" and not fleet.has_systemd()):
+        pytest.skip(fleet.why_not() or "there is no systemd here")
+    with Hosts.opened(4, request.param) as hosts:
         made = Operator(tmp_path_factory.mktemp("members"), hosts)
         made.write(host={4: SPARE})
         made.trust()
@@ -185,6 +190,7 @@ def test_a_dead_member_is_replaced_by_one_command_and_then_all_others_under_load
     assert operator.ctl("kv", "get", "color", "-c", "fleet") == "blue"
     assert load.verdicts(operator) == {"kv": 0, "lock": 0}
     operator.ctl("wait", "--for", "healthy", "--timeout", "50s")
+    assert operator.json("doctor", "-c", "fleet")["findings"] == []
 
 
 def test_what_one_more_failure_would_turn_into_an_outage_is_refused_with_the_sum(operator: Operator) -> None:

@@ -102,7 +102,7 @@ class Carrying:
 
     def _settle(self, at: Journal, host: str) -> Outcome:
         """All is well, one more can be lost, and somebody else leads: those that were upgraded first."""
-        return self._await(lambda facts: _unhealthy(facts, at) or self._moved_away(facts, at, host))
+        return self._await(lambda facts: self._undrained(facts) or _unhealthy(facts, at) or self._moved_away(facts, at, host))
 
     def _moved_away(self, facts: ClusterFacts, at: Journal, host: str) -> str:
         """Why the leadership is not elsewhere; "": it is."""
@@ -233,7 +233,7 @@ class Carrying:
         return self._await(trouble)
 
     def _close(self, at: Journal, _: str) -> Outcome:
-        found = self._await(lambda facts: _unhealthy(facts, at), is_back=at.goes_back)
+        found = self._await(lambda facts: self._undrained(facts) or _unhealthy(facts, at), is_back=at.goes_back)
         fleet = self._fleet
         fleet.ask()
         for host in at.plan.hosts:
@@ -310,6 +310,10 @@ class Carrying:
         with suppress(CoordError):
             Notes(facts).undrain(drain)
         return "it is drained still"
+
+    def _undrained(self, facts: ClusterFacts) -> str:
+        """Nobody is left drained by whoever went on before: a member that took too long to be well, or a driver that was killed."""
+        return next((trouble for host in self._plan.hosts if (trouble := self._still_drained(facts, host.member))), "")
 
     @property
     def _drained_for(self) -> str:
