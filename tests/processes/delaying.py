@@ -13,11 +13,13 @@ class Delaying:
 
     def __init__(self) -> None:
         self.seconds = 0.0  # each way
+        self.loses_answers = False  # what comes back is passed on to nobody
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     def before(self, address: Address) -> Address:
         """Where it is reached by those who are far away."""
@@ -44,8 +46,9 @@ class Delaying:
             except OSError:
                 writer.close()
                 return
-            for source, target in ((reader, far_writer), (far_reader, writer)):
-                task = self._loop.create_task(self._relay(source, target))
+            self._writers += [writer, far_writer]
+            for source, target, is_answer in ((reader, far_writer, False), (far_reader, writer, True)):
+                task = self._loop.create_task(self._relay(source, target, is_answer=is_answer))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -54,13 +57,16 @@ class Delaying:
         host, port = server.sockets[0].getsockname()[:2]
         return host, port
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         """In order: what is read later leaves later."""
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sending = self._loop.create_task(self._send(waiting, writer))
+        self._tasks.add(sending)
+        sending.add_done_callback(self._tasks.discard)
         with suppress(OSError):
             while data := await reader.read(65_536):
-                waiting.put_nowait((self._loop.time() + self.seconds, data))
+                if not (is_answer and self.loses_answers):
+                    waiting.put_nowait((self._loop.time() + self.seconds, data))
         waiting.put_nowait((self._loop.time() + self.seconds, b""))
         await sending
 
@@ -79,3 +85,7 @@ class Delaying:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

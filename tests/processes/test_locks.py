@@ -1,19 +1,24 @@
 """Locks through the client, against a real member: waiting, losing, nesting; and a holder that is killed."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
+from coordnode.client import aio
 from coordnode.client.sync import Cluster as Client
 from coordnode.client.sync import connect
 from coordnode.errors import BadRequest, Busy, Conflict, Deadlock, NotHeld
-from coordnode.services.commands import EQUAL, TOKEN, Compare, Put
-from tests.processes.members import PATIENCE_S, SOURCE, Cluster, wait_until
+from coordnode.ids import SessionId
+from coordnode.services.commands import EQUAL, TOKEN, Compare, Put, ReadSessions
+from tests.processes.delaying import Delaying
+from tests.processes.members import PATIENCE_S, SOURCE, Cluster, Connection, result_of, wait_until
 
 
 @pytest.fixture
@@ -132,6 +137,59 @@ def test_a_lock_that_is_broken_is_an_error_at_the_end_and_told_at_once(client: C
     wait_until(lambda: told == ["ann ended it: host retired"], "the callback is called")
     with pytest.raises(BadRequest, match="it is not held"):
         lock.check()
+
+
+@pytest.fixture
+def way() -> Iterator[Delaying]:
+    relays = Delaying()
+    yield relays
+    relays.close()
+
+
+BROKEN = "lock nightly was lost: ops@web1 ended it: host retired"
+
+
+def carried_out(single: Cluster, way: Delaying) -> None:
+    """A release, and with it the end of its session; then answers come through again, but not these."""
+    with Connection(single.members[1].address) as connection:
+        asked = ReadSessions(SessionId(0), 10)
+        wait_until(lambda: result_of(connection.read(asked)).sessions == [], "its session is over")  # type: ignore[union-attr]
+    way.loses_answers = False
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_release_whose_answer_was_lost_is_looked_up_in_the_history(
+    single: Cluster, client: Client, way: Delaying, is_broken: bool
+) -> None:
+    """Asked for again, there is nobody left to answer for it."""
+    host, port = way.before(single.members[1].address)
+    with connect(f"{host}:{port}") as far:
+        lock = far.lock("nightly").acquire()
+        way.loses_answers = True
+        if is_broken:
+            client.locks.break_lock("nightly", reason="host retired", by="ops@web1")
+        thread = in_thread(lambda: carried_out(single, way))
+        with pytest.raises(NotHeld, match=BROKEN) if is_broken else nullcontext():
+            lock.release()
+        thread.join()
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_so_is_one_in_a_task(single: Cluster, client: Client, way: Delaying, is_broken: bool) -> None:
+    host, port = way.before(single.members[1].address)
+
+    async def work() -> None:
+        async with await aio.connect(f"{host}:{port}") as far:
+            lock = await far.lock("nightly").acquire()
+            way.loses_answers = True
+            if is_broken:
+                client.locks.break_lock("nightly", reason="host retired", by="ops@web1")
+            thread = in_thread(lambda: carried_out(single, way))
+            await lock.release()
+            thread.join()
+
+    with pytest.raises(NotHeld, match=BROKEN) if is_broken else nullcontext():
+        asyncio.run(work())
 
 
 def test_another_error_on_its_way_out_says_that_the_lock_was_lost(client: Client) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from coordnode.client.claims import Claim
 from coordnode.client.clock import now_ms
 from coordnode.client.durations import Seconds, in_ms
+from coordnode.client.held import FATE_MS_MAX
 from coordnode.client.lease import SessionState
 from coordnode.client.notices import Notices
 from coordnode.client.requests import Request
@@ -163,6 +164,28 @@ class AsyncHeld:
             if why:
                 raise
             raise claim.lost(error.sentence) from None
+        except CoordError as error:
+            fate = None if error.definite else await self._fate(claim)
+            if fate is None:
+                raise
+            if fate:
+                raise claim.lost(fate) from None
+
+    async def _fate(self, claim: Claim) -> str | None:
+        scope = claim.history()
+        if scope is None:
+            return None
+        inbox = self._tasks.watch(scope, claim.asked_revision)
+        try:
+            await self._tasks.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + FATE_MS_MAX, inbox)
+            while (change := self._tasks.take_change(inbox)) is not None:
+                if (fate := claim.fate(change)) is not None:
+                    return fate
+        except CoordError:
+            return None
+        finally:
+            self._tasks.end_watch(inbox)
+        return None
 
     async def _hand_over(self, request: Request[Resigned]) -> None:
         claim = self._held()

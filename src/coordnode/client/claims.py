@@ -4,16 +4,22 @@ What may be believed of it is what its session's lease says, unless the cluster 
 """
 
 from coordnode.client.calls import error_of
+from coordnode.client.inboxes import Scope
 from coordnode.client.requests import Request, expect
 from coordnode.errors import Busy, NotHeld, Unknown
 from coordnode.ids import Revision, SessionId, Token
 from coordnode.services.commands import (
     EXCLUSIVE,
+    LOCK_BROKEN,
+    LOCK_LOST,
+    LOCK_RELEASED,
+    LOCKS,
     SEMAPHORE,
     Acquire,
     Campaign,
     Candidacies,
     CandidateQueued,
+    Change,
     Elected,
     Failure,
     HeldLocks,
@@ -35,6 +41,7 @@ from coordnode.services.commands import (
     Resign,
     Resigned,
     Result,
+    decode_lock_event,
 )
 
 SAME_NAME_MAX = 64  # so many acquisitions of one name by one session are looked through after a gap
@@ -124,6 +131,22 @@ class Claim:
         if self.is_lock:
             return Request(Release(self.name, number), lambda result: self._on_given_up(expect(result, LockReleased)))
         return Request(Resign(self.name, number), lambda result: self._on_given_up(expect(result, Resigned)))
+
+    # --- what became of it, when the answer was lost -------------------------------------------------------------------
+
+    def history(self) -> Scope | None:
+        """Where the cluster tells it to everybody. Of a leadership it does not tell how that ended."""
+        return Scope(self.name, self.name + b"\0", LOCKS) if self.is_lock else None
+
+    def fate(self, change: Change) -> str | None:
+        """ "": it was given back; else why it was lost; None: this does not tell."""
+        for event in change.events:
+            if event.kind in (LOCK_RELEASED, LOCK_LOST, LOCK_BROKEN):
+                told = decode_lock_event(event.value)
+                if told.number == self.token:
+                    why = f"{told.by or 'an operator'} ended it: {told.reason or 'no reason given'}"
+                    return {LOCK_RELEASED: "", LOCK_LOST: "its session ended before it was given back"}.get(event.kind, why)
+        return None
 
     def _on_given_up(self, result: LockReleased | Resigned) -> None:
         """It lasted until now: else it would have been refused."""

@@ -18,6 +18,8 @@ from coordnode.services.commands import Acquire, Campaign, Resigned
 
 LostCallback = Callable[[str], object]
 
+FATE_MS_MAX = 5_000  # beyond the deadline, where an answer was lost, until the history has told what became of it
+
 
 class Held:
     """Base of Lock and Leadership. Held or not is asked of `check`, `is_held`, `until_ms`; a lease of the past says nothing."""
@@ -161,6 +163,30 @@ class Held:
                 raise
             claim.found_lost = error.sentence
             raise claim.lost(error.sentence) from None
+        except CoordError as error:
+            fate = None if error.definite else self._fate(claim)
+            if fate is None:
+                raise
+            if fate:
+                claim.found_lost = fate
+                raise claim.lost(fate) from None
+
+    def _fate(self, claim: Claim) -> str | None:
+        """It was asked to be given back, and the answer was lost: what became of it. None: the history does not tell, or not now."""
+        scope = claim.history()
+        if scope is None:
+            return None
+        inbox = self._pump.watch(scope, claim.asked_revision)
+        try:
+            self._pump.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + FATE_MS_MAX)
+            while (change := self._pump.take_change(inbox)) is not None:
+                if (fate := claim.fate(change)) is not None:
+                    return fate
+        except CoordError:
+            return None
+        finally:
+            self._pump.end_watch(inbox)
+        return None
 
     def _hand_over(self, request: Request[Resigned]) -> None:
         """Raises Missing, and holds on, if there is nobody to hand it to."""

@@ -207,6 +207,13 @@ class LockEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     by: str = ""
 
 
+_event_decoder = msgspec.msgpack.Decoder(LockEvent)
+
+
+def decode_lock_event(value: bytes) -> LockEvent:
+    return _event_decoder.decode(value)
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
 LockOperation = Acquire | Release | BreakLock
