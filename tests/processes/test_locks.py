@@ -163,7 +163,7 @@ def test_a_release_whose_answer_was_lost_is_looked_up_in_the_history(
 ) -> None:
     """Asked for again, there is nobody left to answer for it."""
     host, port = way.before(single.members[1].address)
-    with connect(f"{host}:{port}") as far:
+    with connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
         lock = far.lock("nightly").acquire()
         way.loses_answers = True
         if is_broken:
@@ -179,7 +179,7 @@ def test_so_is_one_in_a_task(single: Cluster, client: Client, way: Delaying, is_
     host, port = way.before(single.members[1].address)
 
     async def work() -> None:
-        async with await aio.connect(f"{host}:{port}") as far:
+        async with await aio.connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
             lock = await far.lock("nightly").acquire()
             way.loses_answers = True
             if is_broken:
