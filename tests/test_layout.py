@@ -87,7 +87,7 @@ COORDCTL: dict[str, set[str]] = {
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},
     "load": set(),
-    "engines": {"hot", "local"},
+    "engines": {"hot", "local", "runner"},
     "hot": {"local"},
     "local": set(),
     "inventory": {"flags"},

@@ -9,6 +9,7 @@ PROCESS, NETWORK, DISK, CLOCK = "process", "network", "disk", "clock"
 HOST, CLUSTER, CLIENTS = "host", "cluster", "clients"
 FILL_DISK, FDS, DEMOTE, HERD = "fill-disk", "fds", "demote", "herd"
 HOLDERS = ("pause-holder", "kill-holder")  # of a run's own lock
+ELSEWHERE = ("kill", "pause", "crash-loop", FDS, FILL_DISK, "cpu", "memory", *HOLDERS)  # on members of other engines, too
 
 
 class Fault(NamedTuple):

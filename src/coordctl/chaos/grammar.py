@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from coordctl.chaos import values
 from coordctl.chaos.faults import FAULTS
-from coordctl.chaos.loads.words import KINDS
+from coordctl.chaos.loads.words import KINDS, READS
 from coordctl.chaos.targets import SHAPES, parse_target
 from coordctl.chaos.values import DURATION, PERCENT, SENTENCE, URL, Value, whole, word
 
@@ -49,6 +49,7 @@ SECTIONS: dict[str, tuple[str, dict[str, Field]]] = {
         {
             "do": Field(word(tuple(KINDS)), "; ".join(f"{kind}: {what}" for kind, what in KINDS.items()), is_required=True),
             "clients": Field(whole(1, 64), "how many at a time; default: 3"),
+            "reads": Field(word(READS), "of kv: linearizable, or of one member's own state, which may be old; default: linearizable"),
         },
     ),
     "rows": (

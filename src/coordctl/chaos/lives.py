@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.engines import looking
 from coordctl.facts.metrics import Metrics, parse_metrics
 from coordctl.local import clusters, fleet, processes
-from coordctl.local.clusters import LocalCluster, LocalMember, host_and_port
+from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember, host_and_port
 from coordnode.client import tls
 
 SERVES_SECONDS_MAX = 30.0  # from a start to an answer
@@ -86,6 +87,10 @@ def start(ledger: Ledger, entry: Entry) -> None:
 def is_back(ledger: Ledger, entry: Entry) -> bool:
     """It runs and answers; a member that is no more need not."""
     member = member_of(ledger.cluster_folder, entry.member)
+    cluster = clusters.read(ledger.cluster_folder)
+    if cluster is not None and cluster.engine != COORDNODE and member is not None:
+        endpoint = clusters.Endpoint(member.address, member.member, member.name)
+        return is_running(member) and not looking.look(cluster.engine, [endpoint], ASK_SECONDS)[0].trouble
     return member is None or (is_running(member) and answers(member.address))
 
 

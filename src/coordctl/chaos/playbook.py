@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from coordctl.chaos.faults import FAULTS, HOLDERS, trouble_with_by
 from coordctl.chaos.grammar import LASTS_MS_MAX, SECTIONS, TOP, Field
 from coordctl.chaos.lined import Fields, Mistake, Node, NotYaml, Rows, Text, parse_lined
+from coordctl.chaos.loads.words import READS
 from coordctl.chaos.targets import Target
 
 AFTER_MS = 5_000  # from the end of the last row to the end of the run
@@ -31,6 +32,7 @@ class Row(NamedTuple):
 class Load(NamedTuple):
     do: str
     clients: int
+    reads: str = READS[0]
 
 
 class Probe(NamedTuple):
@@ -124,7 +126,7 @@ class _Reading:
             return None
         rows = tuple([_row(number, one) for number, one in enumerate(entries["rows"], 1)])
         self._check_rows(rows, entries["rows"])
-        load = tuple([Load(one.values["do"], one.values.get("clients", 3)) for one in entries["load"]])
+        load = tuple([Load(one.values["do"], one.values.get("clients", 3), one.values.get("reads", READS[0])) for one in entries["load"]])
         last_ms = max((row.end_ms for row in rows), default=0)
         found = Playbook(
             name=name,

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from coordctl.chaos import ceilings, demoting, links, lives, reapers, undo, words
-from coordctl.chaos.faults import DEMOTE, FAULTS, FDS
+from coordctl.chaos.faults import DEMOTE, ELSEWHERE, FAULTS, FDS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.words import Word
+from coordctl.engines.lacks import TITLES
 from coordctl.local import fleet, processes
-from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordnode.client.clock import now_ms
 from coordnode.harm.orders import boot_mark
@@ -108,6 +109,8 @@ class LocalSite:
         return undo.heal(self._ledger, entries)
 
     def lacks(self, fault: str) -> str:
+        if self._cluster.engine != COORDNODE and fault not in ELSEWHERE:
+            return f"there is no mechanism for it on {TITLES[self._cluster.engine]}: {FAULTS[fault].mechanism} is coordnode's"
         if not FAULTS[fault].hits_links:
             return self._lacks_seam(fault, self._cluster.members)
         installation = links.read(self._ledger)

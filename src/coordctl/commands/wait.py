@@ -3,7 +3,7 @@
 import click
 
 from coordctl.commands import options
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.operations.waiting import wait
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
@@ -24,7 +24,7 @@ def command(condition: str, cluster: str, endpoints: str, timeout_seconds: float
 
     members=N: so many are well. version=V: every member runs it. unlocked=NAME: nobody holds that lock, or waits for it.
     """
-    found = wait(condition, choose(endpoints, cluster)[1], timeout_seconds)
+    found = wait(condition, chosen(endpoints, cluster), timeout_seconds)
     if output == "json":
         screen.json_line(found)
     elif found.exit_code:

@@ -36,12 +36,18 @@ class Asking:
         self.answered_by = ""
         self.cluster = 0
         self._addresses = list(addresses)
-        self._timeout_ms = timeout_ms
-        self._begun = time.monotonic()
-        self.until = self._begun + timeout_ms / 1000
         self._say = say
         self._troubles: dict[str, str] = {}
         self.connection: socket.socket | None = None
+        self.stays = False  # the connection, from one question to the next
+        self.begin(timeout_ms)
+
+    def begin(self, timeout_ms: int) -> None:
+        """What is asked next has so much time."""
+        self._timeout_ms = timeout_ms
+        self._begun = time.monotonic()
+        self.until = self._begun + timeout_ms / 1000
+        self._troubles.clear()
 
     # --- each engine's own -----------------------------------------------------------------------------------------
 
@@ -88,27 +94,28 @@ class Asking:
         token: Any = operation[2]
         space = lines.LOCKS if operation[0] == locks.BREAK_TAG else lines.ELECTIONS
         begun = time.monotonic()
-        self._try(lambda: self.write([0, 0, 0, "", operation]), is_write=True, stays=True)
+        self.stays = True
         try:
+            self._try(lambda: self.write([0, 0, 0, "", operation]), is_write=True)
             while time.monotonic() < begun + LISTEN_SECONDS:
-                if not self._try(lambda: self.why(space, name, token), is_write=False, stays=True):
+                if not self._try(lambda: self.why(space, name, token), is_write=False):
                     return round((time.monotonic() - begun) * 1000)
                 time.sleep(0.002)
             return None
         finally:
+            self.stays = False
             self.hang_up()
 
     # --- one word --------------------------------------------------------------------------------------------------
 
-    def _try(self, begin: Callable[[], Asks], *, is_write: bool, stays: bool = False) -> Any:
-        """`stays`: on the connection there is, which is left open for the next."""
+    def _try(self, begin: Callable[[], Asks], *, is_write: bool) -> Any:
         place = int.from_bytes(os.urandom(4))
         while True:
             address = self.answered_by if self.connection is not None else self._addresses[place % len(self._addresses)]
             try:
                 found = self._carry_out(begin(), address, is_write=is_write)
                 self._say(f"{address} answered after {(time.monotonic() - self._begun) * 1000:.1f} ms")
-                if not stays:
+                if not self.stays:
                     self.hang_up()
                 return found
             except (Unreachable, Disconnected, TimedOut, NotReady, FrameError) as error:

@@ -167,6 +167,12 @@ def chosen(endpoints: str, cluster: str, environment: Mapping[str, str] = os.env
     return Chosen(found.engine, found.name, found.endpoints())
 
 
+def addressed(engine: str, endpoints: Sequence[Endpoint]) -> list[str]:
+    """As `--endpoints` takes them."""
+    scheme = {known: scheme for scheme, known in SCHEMES.items()}[engine]
+    return [one.address if engine == COORDNODE else f"{scheme}://{one.address}" for one in endpoints]
+
+
 def spoken(engine: str, part: str) -> Any:
     """The module with this part of how an engine is spoken to: `asking`, `line`. The one place that chooses among engines."""
     return __import__(f"{ROOMS[engine]}.{part}", fromlist=["of"])

@@ -59,7 +59,7 @@ class Scene:
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.site = LocalSite(cluster)
-        self.facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
+        self.facts = ClusterFacts(statuses.of_members(cluster, ASK_SECONDS))
         self.active = self.site.active()
         voting = self.facts.voters()
         self.voters = tuple([member.name for member in cluster.members if member.member in voting])
@@ -147,9 +147,9 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
 
 def _new_leader(cluster: LocalCluster, before: str, term: int, began: float) -> tuple[str, int]:
     until = began + LEADER_SECONDS_MAX
-    others = [one for one in cluster.endpoints() if one.name != before]
+    others = cluster._replace(members=tuple(one for one in cluster.members if one.name != before))
     while time.monotonic() < until:
-        facts = ClusterFacts(statuses.ask(others, ASK_SECONDS))
+        facts = ClusterFacts(statuses.of_members(others, ASK_SECONDS))
         if facts.leader_name and facts.term > term:
             return facts.leader_name, round((time.monotonic() - began) * 1000)
         time.sleep(PAUSE_SECONDS)

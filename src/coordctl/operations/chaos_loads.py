@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coordctl.chaos.loads.words import ALONE, ENDED, KEEPER, LOST
+from coordctl.chaos.loads.words import ALONE, ENDED, KEEPER, LINEARIZABLE, LOST
 from coordctl.chaos.playbook import Load
 from coordctl.local import processes
 
@@ -39,13 +39,13 @@ class Loads:
         self._killed: set[int] = set()
 
     def start(self, loads: tuple[Load, ...]) -> None:
-        self._keeper = self._begin(KEEPER, self._prefix, "", os.devnull)
+        self._keeper = self._begin(KEEPER, self._prefix, "", os.devnull, LINEARIZABLE)
         os.mkdir(self._folder, 0o700)
         log = os.path.join(self._folder, LOG)
         for load in loads:
             numbers = list(range(1, load.clients + 1))
             for part in [[number] for number in numbers] if load.do in ALONE else [numbers]:
-                process = self._begin(load.do, f"{self._prefix}{load.do}/", ",".join(map(str, part)), log)
+                process = self._begin(load.do, f"{self._prefix}{load.do}/", ",".join(map(str, part)), log, load.reads)
                 self._running.append((load.do, part, process))
         until = time.monotonic() + STARTS_SECONDS_MAX
         while any(not self._has_begun(kind, numbers) for kind, numbers, process in self._running if process.poll() is None):
@@ -57,8 +57,8 @@ class Loads:
         asked = {event["process"] for event in self.events(kind)}
         return all(number in asked for number in numbers)
 
-    def _begin(self, kind: str, prefix: str, numbers: str, log_path: str) -> "subprocess.Popen[bytes]":
-        words = [kind, ",".join(self._addresses), prefix, self._folder, numbers, str(self._seed)]
+    def _begin(self, kind: str, prefix: str, numbers: str, log_path: str, reads: str) -> "subprocess.Popen[bytes]":
+        words = [kind, ",".join(self._addresses), prefix, self._folder, numbers, str(self._seed), reads]
         with open(log_path, "ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "coordctl.chaos.loads", *words],

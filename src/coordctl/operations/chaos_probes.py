@@ -5,7 +5,7 @@ import subprocess
 from contextlib import suppress
 
 from coordctl.chaos.playbook import Probe
-from coordnode.client.sync import connect
+from coordctl.engines.clients import connect
 from coordnode.errors import CoordError
 
 

@@ -8,7 +8,7 @@ from coordctl.chaos.ledger import Ledger
 from coordctl.chaos.links import Installation
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters, fleet, processes
-from coordctl.local.clusters import LocalCluster
+from coordctl.local.clusters import Chosen, LocalCluster
 from coordctl.local.fleet import Failed
 from coordctl.operations import status, statuses, waiting
 from coordctl.results.chaos import ChaosProxy
@@ -96,6 +96,6 @@ def _restart(cluster: LocalCluster, name: str, until: float) -> None:
 
 
 def _await_well(cluster: LocalCluster, until: float) -> None:
-    found = waiting.wait("healthy", cluster.endpoints(), max(0.1, until - time.monotonic()))
+    found = waiting.wait("healthy", Chosen(cluster.engine, cluster.name, cluster.endpoints()), max(0.1, until - time.monotonic()))
     if found.exit_code:
         raise Failed(f"{cluster.name} is not well yet, so no other member is restarted: {found.now}; run this once more when it is")

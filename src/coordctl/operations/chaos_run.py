@@ -17,14 +17,15 @@ from coordctl.chaos import verdicts
 from coordctl.chaos.clients import KILL_HOLDER
 from coordctl.chaos.faults import HOLDERS
 from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.chaos.loads.words import ELSEWHERE
 from coordctl.chaos.pace import by_second
 from coordctl.chaos.playbook import Playbook, Probe, Row
 from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
-from coordctl.local.clusters import LocalCluster
-from coordctl.operations import chaos_faults, status, statuses, waiting
+from coordctl.local.clusters import COORDNODE, Chosen, LocalCluster, addressed
+from coordctl.operations import chaos_faults, engines, statuses, waiting
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
 from coordctl.operations.chaos_loads import Loads
 from coordctl.operations.chaos_probes import act_of
@@ -93,7 +94,8 @@ class _Run:
         self._tell = tell
         self._interrupts = interrupts
         self._site = LocalSite(cluster)
-        self._addresses = [member.address for member in cluster.members]
+        self._chosen = Chosen(cluster.engine, cluster.name, cluster.endpoints())
+        self._addresses = addressed(cluster.engine, cluster.endpoints())
         self._chance = Random(playbook.seed)
         self._began = time.monotonic()
         self._began_unix_ms = time.time_ns() // 1_000_000
@@ -153,7 +155,7 @@ class _Run:
 
     def _check_start(self) -> None:
         scene = Scene(self._cluster)
-        health = status.health(self._cluster.name, self._cluster.endpoints(), 5.0)
+        health = engines.health(self._chosen, 5.0)
         trouble = ""
         is_well = health.exit_code == 0 or (health.exit_code == 1 and len(scene.well) == len(self._cluster.members))
         if not is_well:  # that its commits are slow, or that it can be harmed, is no reason
@@ -162,6 +164,9 @@ class _Run:
             trouble = f"it has {len(scene.voters)} voters, and the playbook wants {self._playbook.members_min}: `coordctl up --nodes N`"
         elif scene.active:
             trouble = "something is broken on purpose already: `coordctl chaos revert --all`"
+        elsewhere = [load.do for load in self._playbook.load if load.do not in ELSEWHERE and self._chosen.engine != COORDNODE]
+        if elsewhere and not trouble:
+            trouble = f"no load of {elsewhere[0]} works on {self._chosen.engine}: only {' and '.join(ELSEWHERE)} do"
         for row in self._playbook.rows:
             lacks = "" if trouble else self._site.lacks(row.do)
             trouble = trouble or (f"row {row.number}: {row.do} cannot be injected here: {lacks}" if lacks else "")
@@ -173,7 +178,7 @@ class _Run:
     def _watch(self) -> None:
         had: dict[str, int] = {}  # the newest entry that each was seen to have
         while not self._is_over.wait(LOOK_SECONDS):
-            facts = ClusterFacts(statuses.ask(self._cluster.endpoints(), ASK_SECONDS))
+            facts = ClusterFacts(statuses.of_members(self._cluster, ASK_SECONDS))
             logs = {one.shown_name: one.status for one in facts.answered if one.status is not None}
             installed = [name for name, log in logs.items() if log["first_index"] - 1 > had.get(name, log["last_index"])]
             had |= {name: log["last_index"] for name, log in logs.items()}
@@ -299,7 +304,7 @@ class _Run:
 
     def _judge(self) -> None:
         for one in self._playbook.expect:
-            found = waiting.wait(one.that, self._cluster.endpoints(), one.within_ms / 1000)
+            found = waiting.wait(one.that, self._chosen, one.within_ms / 1000)
             code = verdicts.DEVIATED if found.exit_code else verdicts.GREEN
             self._verdicts.append(Verdict("expect", one.that, code, f"{found.now}, after {found.elapsed_ms / 1000:.1f} s"))
         tokens = self._tokens()

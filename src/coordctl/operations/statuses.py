@@ -8,9 +8,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from coordctl.engines import looking
+from coordctl.engines.looking import Look
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import parse_metrics
-from coordctl.local.clusters import Endpoint, host_and_port
+from coordctl.local.clusters import COORDNODE, Endpoint, LocalCluster, host_and_port
 from coordnode.client import tls
 from coordnode.client.identity import bearer
 
@@ -87,6 +89,25 @@ def ask(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_metrics: 
         _facts(status, metrics.body() if metrics is not None else None)
         for status, metrics in zip(questions[STATUS], questions.get(METRICS, [None] * len(endpoints)), strict=True)
     ]
+
+
+def of_members(cluster: LocalCluster, timeout_seconds: float) -> list[MemberFacts]:
+    """Of a cluster of this machine, whatever its engine: the others' members say less, in the same words."""
+    if cluster.engine == COORDNODE:
+        return ask(cluster.endpoints(), timeout_seconds)
+    return [_foreign(cluster, one) for one in looking.look(cluster.engine, cluster.endpoints(), timeout_seconds)]
+
+
+def _foreign(cluster: LocalCluster, one: Look) -> MemberFacts:
+    member = next(known for known in cluster.members if known.address == one.address)
+    if one.trouble:
+        return MemberFacts(one.address, None, one.trouble, member.name, member.member)
+    ids = [known.member for known in cluster.members]
+    config = {"voters": ids, "outgoing": [], "learners": [], "contacts": {}}
+    log = {"first_index": 1, "last_index": one.applied, "applied": one.applied, "commit": one.applied}
+    about = {"name": member.name, "member": member.member, "role": one.role, "term": one.term, "cluster": 0, "cluster_name": cluster.name}
+    status = {**about, **log, "config": config, "ready": not one.alarms, "reasons": list(one.alarms), "version": one.version}
+    return MemberFacts(one.address, status, "", member.name, member.member)
 
 
 def _wait(questions: Sequence[_Question], until: float) -> None:

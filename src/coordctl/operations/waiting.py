@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from coordctl.facts import judgement
 from coordctl.facts.members import ClusterFacts
-from coordctl.local.clusters import Endpoint
-from coordctl.operations import statuses
+from coordctl.local.clusters import COORDNODE, Chosen, Endpoint
+from coordctl.operations import engines, statuses
 from coordctl.results.status import Waited
 from coordnode.client.sync import connect
 from coordnode.errors import BadRequest, CoordError
@@ -17,8 +17,8 @@ PAUSE_SECONDS = 0.05
 Look = Callable[[float], tuple[bool, str]]  # within so many seconds: whether it is so, and how it is now
 
 
-def wait(condition: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> Waited:
-    look = _look_for(condition, endpoints)
+def wait(condition: str, chosen: Chosen, timeout_seconds: float) -> Waited:
+    look = _look_for(condition, chosen)
     began = time.monotonic()
     while True:
         left = timeout_seconds - (time.monotonic() - began)
@@ -34,8 +34,11 @@ def wait(condition: str, endpoints: Sequence[Endpoint], timeout_seconds: float) 
         time.sleep(PAUSE_SECONDS)
 
 
-def _look_for(condition: str, endpoints: Sequence[Endpoint]) -> Look:
+def _look_for(condition: str, chosen: Chosen) -> Look:
     name, _, value = condition.partition("=")
+    if chosen.engine != COORDNODE:
+        return _look_elsewhere(condition, chosen)
+    endpoints = chosen.endpoints
     if name == "unlocked" and value:
         return lambda seconds: _lock(endpoints, value, seconds)
     is_so = _judge(condition)
@@ -43,6 +46,24 @@ def _look_for(condition: str, endpoints: Sequence[Endpoint]) -> Look:
     def look(seconds: float) -> tuple[bool, str]:
         facts = statuses.of_cluster(endpoints, seconds)
         return is_so(facts), _now(facts)
+
+    return look
+
+
+def _look_elsewhere(condition: str, chosen: Chosen) -> Look:
+    name, _, value = condition.partition("=")
+    if name not in ("healthy", "leader", "members"):
+        raise BadRequest(f"{condition!r} is not known of {chosen.engine}: give healthy, leader, leader=NAME or members=N")
+
+    def look(seconds: float) -> tuple[bool, str]:
+        found = engines.status(chosen, seconds)
+        well = sum(one.state == "ok" for one in found.members)
+        now = f"{well} of {len(found.members)} members are well, {found.leader or 'nobody'} leads"
+        if name == "members":
+            return well >= int(value), now
+        if name == "leader":
+            return found.leader == value if value else bool(found.leader), now
+        return found.judgement == judgement.WORDS[judgement.OK], now
 
     return look
 

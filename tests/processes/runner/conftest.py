@@ -18,7 +18,7 @@ OTHERS = ("etcd", "zookeeper")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "each_engine: also on etcd and ZooKeeper, in the door; with COORD_LONG=1 all tests of `lock` are")
-    config.addinivalue_line("markers", "other_engines: on etcd and ZooKeeper only")
+    config.addinivalue_line("markers", "other_engines: on etcd and ZooKeeper, or those that are named, and not on coordnode")
 
 
 def is_here(engine: str) -> bool:
@@ -32,8 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = metafunc.module.__name__.rpartition(".")[2]
     on_others = (IS_LONG and name in FILES) or metafunc.definition.get_closest_marker("each_engine")
     wanted = os.environ.get("COORD_ENGINES", "coordnode,etcd,zookeeper").split(",")
-    if metafunc.definition.get_closest_marker("other_engines"):
-        wanted, on_others = [one for one in wanted if one != "coordnode"], True
+    if only := metafunc.definition.get_closest_marker("other_engines"):
+        wanted, on_others = [one for one in wanted if one in (only.args or OTHERS)], True
     found = [
         pytest.param(one, marks=() if is_here(one) else pytest.mark.skip(reason=foreign.REMEDIES[one])) for one in OTHERS if one in wanted
     ]

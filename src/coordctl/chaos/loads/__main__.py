@@ -1,6 +1,6 @@
 """A load, as a process:
 
-    python -m coordctl.chaos.loads KIND ENDPOINTS PREFIX FOLDER CLIENTS SEED
+    python -m coordctl.chaos.loads KIND ENDPOINTS PREFIX FOLDER CLIENTS SEED READS
 
 Each line that it writes is an event of a history, with Jepsen's field names. CLIENTS are numbers with commas. It ends with its standard
 input, also when whoever started it is killed. KIND `keeper` has no clients: when all others of the run have ended, it removes what was
@@ -21,7 +21,8 @@ from coordctl.chaos.loads.holding import BoundKeysClient, GroupClient, QueueClie
 from coordctl.chaos.loads.journals import JournalClient
 from coordctl.chaos.loads.watches import WatchClient
 from coordctl.chaos.loads.words import ALIVE, ENDED, KEEPER
-from coordnode.client.sync import Cluster, connect
+from coordctl.engines.clients import connect, is_foreign
+from coordnode.client.sync import Cluster
 from coordnode.errors import CoordError
 
 CLEAN_SECONDS = 10.0
@@ -43,8 +44,10 @@ CLIENTS: dict[str, type[Client]] = {
 
 def _remove(cluster: Cluster, prefix: str) -> None:
     """Locks, leaders and members of groups go with their sessions."""
-    for item in list(cluster.kv.range(prefix, keys_only=True)):
+    for item in reversed(list(cluster.kv.range(prefix, keys_only=True))):  # what is below another key first
         cluster.kv.delete(item.key)
+    if is_foreign(cluster):
+        return
     for counter in list(cluster.counters.list(prefix)):
         cluster.counters.delete(counter.name)
     for journal in list(cluster.journals.list(prefix)):
@@ -60,7 +63,7 @@ def clean(endpoints: list[str], prefix: str) -> None:
     """Also after a run in which nothing could be reached at the end: then it is tried for a while."""
     until = time.monotonic() + CLEAN_SECONDS
     while time.monotonic() < until:
-        with suppress(CoordError), connect(endpoints, timeout=2.0) as cluster:
+        with suppress(CoordError), connect(endpoints, identity="chaos keeper", timeout=2.0) as cluster:
             _remove(cluster, prefix)
             return
         time.sleep(0.2)
@@ -79,14 +82,14 @@ def keep(endpoints: list[str], prefix: str, folder: str) -> int:
 
 
 def main(argv: list[str]) -> int:
-    kind, endpoints_text, prefix, folder, numbers, seed = argv
+    kind, endpoints_text, prefix, folder, numbers, seed, reads = argv
     endpoints = endpoints_text.split(",")
     if kind == KEEPER:
         return keep(endpoints, prefix, folder)
     alive = os.open(os.path.join(folder, ALIVE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_SH)
     paper = Paper(os.path.join(folder, f"{kind}.events.jsonl"))
-    clients = [CLIENTS[kind](int(number), endpoints, prefix, folder, paper, int(seed)) for number in numbers.split(",")]
+    clients = [CLIENTS[kind](int(number), endpoints, prefix, folder, paper, int(seed), reads) for number in numbers.split(",")]
     for client in clients:
         client.start()
     is_told_to_end = sys.stdin.buffer.read() == ENDED

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from coordctl.chaos.loads.words import LOST
-from coordnode.client.sync import Cluster, Session, connect
+from coordctl.chaos.loads.words import LOST, STALE
+from coordctl.engines.clients import connect
+from coordnode.client.sync import Cluster, Session
 from coordnode.errors import CoordError, SessionExpired
 
 TIMEOUT_SECONDS = 5.0
@@ -32,13 +33,14 @@ class Paper:
 class Client(threading.Thread, ABC):
     pause_seconds_max: ClassVar[float] = 0.03  # between two questions
 
-    def __init__(self, number: int, endpoints: list[str], prefix: str, folder: str, paper: Paper, seed: int) -> None:
+    def __init__(self, number: int, endpoints: list[str], prefix: str, folder: str, paper: Paper, seed: int, reads: str) -> None:
         super().__init__(name=f"client {number}")
         self.number = number
         self.prefix = prefix
         self.folder = folder
         self.chance = random.Random(f"{seed}/{number}")
         self.is_over = threading.Event()
+        self.is_stale = reads == STALE
         self._endpoints = endpoints
         self._paper = paper
         self._losses = LOST * number

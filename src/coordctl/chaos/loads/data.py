@@ -50,7 +50,7 @@ class KvClient(Client):
 
     def _get(self, cluster: Cluster, key: str) -> str:
         def act() -> list[str]:
-            item = cluster.kv.get(key)
+            item = cluster.kv.get(key, stale=self.is_stale)
             return [key, item.value.decode() if item is not None else ""]
 
         found: str = self.ask("get", [key, None], act)[1]

@@ -14,6 +14,8 @@ KINDS: dict[str, str] = {
     "semaphore": "three permits, of which each takes one or two",
 }
 
+ELSEWHERE = ("kv", "lock")  # on other engines, too
+LINEARIZABLE, STALE = READS = ("linearizable", "stale")
 ALONE = ("lock",)  # whose clients have a process each: one may stand still while the others go on
 
 KEEPER = "keeper"  # not a load: it clears up when all others have ended

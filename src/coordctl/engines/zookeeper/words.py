@@ -28,6 +28,7 @@ OWN_REQUEST = "coordctl-"  # of those ids that we gave ourselves
 ROOT = b"/coordctl"
 BROKEN = ROOT + b"/broken"
 NOTHING = jute.multi([jute.check(b"/")])  # goes through the log, and changes nothing
+ABOVE = b"coordctl: not a key, but above one"  # the value of a node that was made for those below it
 LOCK_MARK = b"__lock__"  # as kazoo's lock has it in its names: in one line with us
 NODES_MAX = 20_000
 VERSION_FIELD, TOKEN_FIELD = 3, 4
@@ -50,12 +51,12 @@ def names(answer: Answer) -> list[bytes]:
     return [reading.buffer() for _ in range(max(0, reading.number()))]
 
 
-def ensure(path: bytes, *, last: int = jute.CONTAINER) -> Generator[Ask, Any, None]:
-    """The node and those above it; `last`: what kind the last one is."""
+def ensure(path: bytes, *, kind: int = jute.CONTAINER) -> Generator[Ask, Any, None]:
+    """The node and those above it."""
     parts = path.split(b"/")[1:]
     for depth in range(1, len(parts) + 1):
         try:
-            yield jute.create(b"/" + b"/".join(parts[:depth]), b"", last if depth == len(parts) else jute.PERSISTENT)
+            yield jute.create(b"/" + b"/".join(parts[:depth]), ABOVE, kind)
         except There:
             continue
 
@@ -72,17 +73,18 @@ def item(key: bytes, value: bytes, stat: Stat) -> list[object]:
 
 
 def get(stale: bool, key: bytes) -> Asks:
-    barrier = (yield NOTHING) if not stale else None
+    zxid = yield from barrier(stale)
     try:
         answer = yield jute.get(path_of(key))
     except Gone:
-        return [frames.GOT, barrier.zxid if barrier is not None else 0, None]
-    return [frames.GOT, answer.zxid, item(key, *said(answer))]
+        return [frames.GOT, zxid, None]
+    found = said(answer)
+    return [frames.GOT, answer.zxid, item(key, *found) if found[0] != ABOVE else None]
 
 
 def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: bool = False) -> Asks:
     """Node by node, not of one moment."""
-    zxid = 0 if stale else (yield NOTHING).zxid
+    zxid = yield from barrier(stale)
     top = b""
     for byte, other in zip(start, end or start, strict=False):
         if byte != other:
@@ -102,7 +104,8 @@ def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: 
             key = path[1:]
             if key and key >= start and (not end or key < end):
                 value, stat = said((yield jute.get(path)))
-                found.append(item(key, b"" if keys_only else value, stat))
+                if value != ABOVE:
+                    found.append(item(key, b"" if keys_only else value, stat))
         except Gone:
             continue
         hidden = HIDDEN if path == b"/" else ()
@@ -129,9 +132,10 @@ def put(key: bytes, value: bytes, bound: bool = False) -> Asks:
 
 
 def ensure_above(path: bytes) -> Generator[Ask, Any, None]:
+    """They go when the last one below them has gone."""
     above = path.rpartition(b"/")[0]
     if above:
-        yield from ensure(above, last=jute.PERSISTENT)
+        yield from ensure(above)
 
 
 def delete(key: bytes) -> Asks:
@@ -258,7 +262,7 @@ def take_away(space: bytes, name: bytes, token: int, reason: str, by: str) -> As
     shown = name.decode(errors="replace")
     if not held:
         raise NotHeld(f"nobody holds {shown}" + (f" with token {token}" if token else ""))
-    yield from ensure(BROKEN, last=jute.PERSISTENT)
+    yield from ensure(BROKEN, kind=jute.PERSISTENT)
     words = [jute.create(why_path(space, name, one.number), kept, jute.EPHEMERAL) for one in held]
     gone = [jute.delete(folder + b"/" + one.key) for one in held]
     try:
