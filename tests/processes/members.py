@@ -327,7 +327,7 @@ class Writer:
             self.forget()
             return None
         if isinstance(answer, ErrorReply):
-            assert answer.code in (10, 11, 12, 50), answer
+            assert answer.code in (10, 11, 12, 16, 50), answer  # 16: no space, surely not done
             if answer.code == 10:
                 self.forget()
             return None

@@ -200,11 +200,10 @@ class Member:
 
     def _fail(self, error: BaseException) -> None:
         """The first reason counts."""
-        if self._outcome is not None:
-            return
-        event, fields, outcome = ending_of(error, alone=self.replica.raft.config.members() == [self.identity.member])
-        self.telemetry.emit(event, **fields)
-        self._end(outcome)
+        if self._outcome is None:
+            event, fields, outcome = ending_of(error, alone=self.replica.raft.config.members() == [self.identity.member])
+            self.telemetry.emit(event, **fields)
+            self._end(outcome)
 
     def _close(self) -> None:
         loop = self._loop
@@ -466,6 +465,8 @@ class Member:
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of asyncio failed: the connection it served is closed by the loop; it is a bug all the same."""
         error = context.get("exception")
+        if isinstance(error, MemoryError):
+            return self._fail(error)
         trace = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
         self.telemetry.emit("bug", error=f"{context.get('message', '')}: {error}", trace=trace)
 
@@ -483,8 +484,6 @@ class Member:
 
     def on_bug(self, error: str, trace: str) -> None:
         self.telemetry.emit("bug", error=error, trace=trace)
-
-    # --- for status ------------------------------------------------------------------------------------------------
 
     def uptime_ms(self) -> int:
         return self.clock.now_ms() - self._started_ms

@@ -208,6 +208,8 @@ class Life:
         self.member.signal(signal.SIGTERM)
         code = self.member.wait()
         hold(code == ENDED_WELL, f"it was asked to stop, and ended with {code}")
+        for path in (self.member.folder, *self.member.folder.rglob("*")):
+            hold(not path.stat().st_mode & 0o077, f"{path} may be opened by others than its owner")
         reader = open_reader(str(self.member.folder))
         report = reader.verify()
         hold(report.verdict != ROT, f"what it wrote is damaged: {report.damages}")
