@@ -166,7 +166,7 @@ static void send_next(Connection *connection) {
     for (int place = 0; place < connection->next_count; place++) at = write_ask(connection, at, connection->next[place]);
     at = put_small(at, 0);  // no patience said
     seal(out, ASKS, (size_t)(at - out));
-    send_all(connection->wire.descriptor, out, (size_t)(at - out));
+    send_all(&connection->wire, out, (size_t)(at - out));
     open_requests += (uint64_t)connection->next_count;
     connection->next_count = 0;
 }

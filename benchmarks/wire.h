@@ -1,5 +1,5 @@
 // Frames of coordnode, as much of msgpack as a generator needs, and connections with a session each. For one program alone: everything
-// is static, and anything unexpected ends it.
+// is static, and anything unexpected ends it. Built with WITH_TLS, connections are mutual TLS with the folder that LOAD_TLS names.
 
 #include <errno.h>
 #include <netdb.h>
@@ -17,6 +17,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#ifdef WITH_TLS
+#include <openssl/ssl.h>
+#else
+typedef void SSL;
+#endif
+
 enum { HELLO = 1, ASKS = 3, ANSWERS = 4, REFUSAL = 5 };  // kinds of frames
 enum { REPLY = 1, ERROR_REPLY = 2 };                     // tags of answers
 enum { SESSION_OPENED = 5 };                             // tag of a result
@@ -29,6 +35,7 @@ enum {
 
 typedef struct {
     int descriptor;
+    SSL *tls;  // NULL: in the clear
     uint64_t session;
     uint8_t *in;
     size_t in_bytes;
@@ -151,9 +158,59 @@ static void skip(Reader *reader) {
 
 // --- connections -----------------------------------------------------------------------------------------------------
 
-static void send_all(int descriptor, const uint8_t *bytes, size_t size) {
+#ifdef WITH_TLS
+static SSL *secure(int descriptor) {
+    static SSL_CTX *context;
+    const char *folder = getenv("LOAD_TLS");
+    if (!folder) return NULL;
+    if (!context) {
+        char ca[4096], certificate[4096], key[4096];
+        snprintf(ca, sizeof ca, "%s/ca.pem", folder), snprintf(certificate, sizeof certificate, "%s/certificate.pem", folder);
+        snprintf(key, sizeof key, "%s/key.pem", folder);
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);  // a record without bytes of ours is no reason to wait for the next one
+        if (SSL_CTX_load_verify_locations(context, ca, NULL) != 1 || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+            SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+            fail("certificates cannot be used", folder);
+    }
+    SSL *tls = SSL_new(context);
+    SSL_set_fd(tls, descriptor);
+    if (SSL_connect(tls) != 1) fail("the handshake failed", "");
+    return tls;
+}
+
+static ssize_t send_some(Wire *wire, const uint8_t *bytes, size_t size) {
+    if (wire->tls) return SSL_write(wire->tls, bytes, (int)size);
+    return send(wire->descriptor, bytes, size, MSG_NOSIGNAL);
+}
+
+// All that is decrypted already: nobody is woken for it.
+static ssize_t receive_some(Wire *wire, uint8_t *at, size_t room) {
+    if (!wire->tls) return recv(wire->descriptor, at, room, 0);
+    size_t received = 0;
+    do {
+        const int some = SSL_read(wire->tls, at + received, (int)(room - received));
+        if (some > 0)
+            received += (size_t)some;
+        else if (SSL_get_error(wire->tls, some) != SSL_ERROR_WANT_READ)
+            return 0;
+        else
+            break;
+    } while (SSL_pending(wire->tls) && received < room);
+    if (received) return (ssize_t)received;
+    errno = EAGAIN;
+    return -1;
+}
+#else
+static SSL *secure(int descriptor) { return (void)descriptor, NULL; }
+static ssize_t send_some(Wire *wire, const uint8_t *bytes, size_t size) { return send(wire->descriptor, bytes, size, MSG_NOSIGNAL); }
+static ssize_t receive_some(Wire *wire, uint8_t *at, size_t room) { return recv(wire->descriptor, at, room, 0); }
+#endif
+
+static void send_all(Wire *wire, const uint8_t *bytes, size_t size) {
     while (size) {
-        const ssize_t sent = send(descriptor, bytes, size, MSG_NOSIGNAL);
+        const ssize_t sent = send_some(wire, bytes, size);
         if (sent < 0 && errno == EINTR) continue;
         if (sent <= 0) fail("sending", strerror(errno));
         bytes += sent, size -= (size_t)sent;
@@ -178,7 +235,7 @@ static bool next_frame(Wire *wire, size_t *used, uint8_t *kind, Reader *body) {
 }
 
 static bool receive(Wire *wire) {
-    const ssize_t received = recv(wire->descriptor, wire->in + wire->in_bytes, IN_BYTES - wire->in_bytes, 0);
+    const ssize_t received = receive_some(wire, wire->in + wire->in_bytes, IN_BYTES - wire->in_bytes);
     if (received > 0) wire->in_bytes += (size_t)received;
     return received > 0 || (received < 0 && (errno == EINTR || errno == EAGAIN));
 }
@@ -209,7 +266,7 @@ static uint64_t greet(Wire *wire) {
     for (int field = 0; field < 4; field++) at = put_small(at, 0);
     memcpy(at, "\xa9" "benchmark" "\xa0\x90", 12), at += 12;  // who we are, no build, no contacts
     seal(frame, HELLO, (size_t)(at - frame));
-    send_all(wire->descriptor, frame, (size_t)(at - frame));
+    send_all(wire, frame, (size_t)(at - frame));
     if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce) fail("no random bytes", strerror(errno));
     at = put_array(command, 5);
     for (int field = 0; field < 3; field++) at = put_small(at, 0);
@@ -221,7 +278,7 @@ static uint64_t greet(Wire *wire) {
     at = put_small(put_small(put_array(put_array(put_array(frame + HEADER_BYTES, 2), 1), 3), 1), 1);
     at = put_small(put_bytes(at, command, command_bytes), 0);  // no patience said
     seal(frame, ASKS, (size_t)(at - frame));
-    send_all(wire->descriptor, frame, (size_t)(at - frame));
+    send_all(wire, frame, (size_t)(at - frame));
     while (receive(wire)) {
         size_t used = 0;
         uint8_t kind;
@@ -251,6 +308,7 @@ static uint64_t greet(Wire *wire) {
 static bool open_wire(Wire *wire, const char *host, const char *port) {
     *wire = (Wire){.descriptor = dial(host, port), .in = malloc(IN_BYTES)};
     if (!wire->in) fail("no memory", "");
+    if (wire->descriptor >= 0) wire->tls = secure(wire->descriptor);
     wire->session = wire->descriptor < 0 ? 0 : greet(wire);
     if (wire->session) return true;
     if (wire->descriptor >= 0) close(wire->descriptor);

@@ -39,7 +39,7 @@ static void ask_watches(Connection *connection) {
         }
         at = put_small(at, 0);
         seal(out, ASKS, (size_t)(at - out));
-        send_all(connection->wire.descriptor, out, (size_t)(at - out));
+        send_all(&connection->wire, out, (size_t)(at - out));
     }
 }
 
@@ -53,7 +53,7 @@ static void send_put(Wire *wire, uint32_t number) {
     at = put_number(put_small(put_array(put_array(put_array(out + HEADER_BYTES, 2), 1), 3), 1), number);
     at = put_small(put_bytes(at, command, command_bytes), 0);
     seal(out, ASKS, (size_t)(at - out));
-    send_all(wire->descriptor, out, (size_t)(at - out));
+    send_all(wire, out, (size_t)(at - out));
 }
 
 static void on_event(Watch *watch, Reader *body, uint64_t revision, uint64_t now) {

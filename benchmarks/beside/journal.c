@@ -70,7 +70,7 @@ static void send_write(Producer *producer) {
     write_u32(producer->frame + producer->lowest_open_at, producer->answered + 1);
     seal(producer->frame, ASKS, producer->frame_bytes);
     producer->due_ns[sequence % OUTSTANDING_MAX] = now_ns();
-    send_all(producer->wire.descriptor, producer->frame, producer->frame_bytes);
+    send_all(&producer->wire, producer->frame, producer->frame_bytes);
     open_requests++;
 }
 
@@ -140,7 +140,7 @@ static void ask_records(Wire *reader) {
     at = put_small(put_small(put_array(put_array(put_array(out + HEADER_BYTES, 2), 1), 5), 2), 1);
     at = put_small(put_small(put_small(put_bytes(at, read, read_bytes), 0xC2), 0), 0);
     seal(out, ASKS, (size_t)(at - out));
-    send_all(reader->descriptor, out, (size_t)(at - out));
+    send_all(reader, out, (size_t)(at - out));
 }
 
 static uint32_t little(const uint8_t *at) { return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24; }

@@ -36,7 +36,7 @@ static uint8_t *put_count(uint8_t *at, uint32_t count) {
 static void send_out(Connection *connection, uint8_t *at) {
     at = put_small(at, 0);  // no patience said
     seal(out, ASKS, (size_t)(at - out));
-    send_all(connection->wire.descriptor, out, (size_t)(at - out));
+    send_all(&connection->wire, out, (size_t)(at - out));
 }
 
 static void ask_some(Connection *connection) {

@@ -78,6 +78,7 @@ class NodeConfig:
     client_requests_max: int = 16_384  # not answered yet
     client_pending_bytes_max: int = 16 * MIB  # likewise
     client_watches_max: int = 16_384
+    client_sessions_max: int = 100_000
 
 
 OWN = (
@@ -98,7 +99,7 @@ OWN = (
 RELOADABLE = (
     *("slow-commit", "snapshot-entries", "snapshot-log", "keep-entries"),
     *("free-min", "connections-max", "pending-max"),
-    *("client-connections-max", "client-requests-max", "client-pending-max", "client-watches-max"),
+    *("client-connections-max", "client-requests-max", "client-pending-max", "client-watches-max", "client-sessions-max"),
 )  # taken over on SIGHUP, as certificates are; all others wait for the next start
 
 
@@ -254,6 +255,7 @@ KEYS: dict[str, Key] = {
     "client-requests-max": Key("client_requests_max", _parse_count, "of one identity, not answered, before nothing more is read", "N"),
     "client-pending-max": Key("client_pending_bytes_max", parse_size, "likewise, their bytes", "16MiB"),
     "client-watches-max": Key("client_watches_max", _parse_count, "of one identity at a time, on one member", "N"),
+    "client-sessions-max": Key("client_sessions_max", _parse_count, "of one identity at a time", "N"),
 }
 
 assert {*RELOADABLE} <= {*KEYS}
@@ -424,8 +426,9 @@ def _disagreements(config: NodeConfig, places: Mapping[str, str]) -> list[str]:
         wrong.append(f"{at('client_requests_max')}: give at least {CLIENT_OUTSTANDING_MAX}: a single connection asks for so many at once")
     if config.client_pending_bytes_max < COMMAND_BYTES_MAX:
         wrong.append(f"{at('client_pending_bytes_max')}: give at least {COMMAND_BYTES_MAX // MIB}MiB: the largest request must fit")
-    if not 1 <= config.client_watches_max <= 1_000_000:
-        wrong.append(f"{at('client_watches_max')}: give 1 to 1000000")
+    for field in ("client_watches_max", "client_sessions_max"):
+        if not 1 <= getattr(config, field) <= 1_000_000:
+            wrong.append(f"{at(field)}: give 1 to 1000000")
     if config.http_listen is not None and config.http_listen.port and config.http_listen == config.listen:
         wrong.append(f"{at('http_listen')}: {config.listen} speaks HTTP already; leave http-listen out, or give another address")
     for field in ("listen", "http_listen"):

@@ -76,6 +76,7 @@ def test_a_wrong_value_is_named_with_its_place_and_the_remedy(arguments: list[st
         (["--client-requests-max", "1000"], "give at least 1024: a single connection asks for so many at once"),
         (["--client-pending-max", "1MiB"], "give at least 2MiB: the largest request must fit"),
         (["--client-watches-max", "0"], "give 1 to 1000000"),
+        (["--client-sessions-max", "2000000"], "give 1 to 1000000"),
         (["--http-listen", "127.0.0.1:7001"], "127.0.0.1:7001 speaks HTTP already"),
         (["--listen", "0.0.0.0:7001", "--accept", "plaintext"], "say with advertise how they reach this member"),
         (["--listen", "10.0.0.1:7001"], "--listen: 10.0.0.1:7001 can be reached from other machines, and without tls whoever reaches it"),

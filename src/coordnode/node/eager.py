@@ -19,7 +19,8 @@ UNITS_BESIDE_OTHERS = 64  # of all lines together in one turn of a member that o
 UNDER_WAY_BESIDE_OTHERS = 128  # of one line, taken and not answered
 SESSIONS_PER_UNIT = 16  # renewed together
 USUAL_UNITS = 8  # of an ask of a line that nothing is known about yet
-WAITED_MS_MAX = 1_000  # a line whose first ask waits longer has more than can be carried out: nothing more is taken into it
+WAITED_MS_MAX = 1_000  # a line whose first ask waits longer has more than can be carried out: what comes is refused
+SHED_EVERY_MS = 100  # one frame of a line in so long: who does not listen is not answered the faster for it, but waits, and is not read
 
 
 class Asking(Protocol):
@@ -32,13 +33,14 @@ class Asking(Protocol):
 
 
 class Line:
-    __slots__ = ("answered", "asks", "credit", "link", "seen_bytes", "taken", "units")
+    __slots__ = ("answered", "asks", "credit", "link", "seen_bytes", "shed_ms", "taken", "units")
 
     def __init__(self, link: Asking) -> None:
         self.link = link
         self.asks: deque[tuple[Ask, int, int]] = deque()  # (ask, deadline, since when)
         self.credit = 0
         self.seen_bytes = link.sent_bytes  # charged so far
+        self.shed_ms = 0  # when asks of it were last refused
         self.taken = 0
         self.answered = 0  # of these
         self.units = USUAL_UNITS  # that one of its asks has cost of late
@@ -96,7 +98,9 @@ class Lines:
         line = self._lines.get(link.connection)
         if line is None:
             line = self._lines[link.connection] = Line(link)
-        if line.asks and (waited_ms := now_ms - line.asks[0][2]) >= WAITED_MS_MAX:
+        waited_ms = now_ms - line.asks[0][2] if line.asks else 0
+        if waited_ms >= WAITED_MS_MAX and now_ms - line.shed_ms >= SHED_EVERY_MS:
+            line.shed_ms = now_ms
             asks = self._shed(link.connection, asks, waited_ms)
         if asks and not line.asks:
             self._turns.setdefault(link.guest.name, deque()).append(line)

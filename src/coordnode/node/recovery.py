@@ -39,6 +39,7 @@ def replica_config(config: NodeConfig) -> ReplicaConfig:
         snapshot_entries=config.snapshot_entries,
         snapshot_log_bytes=config.snapshot_log_bytes,
         keep_entries=config.keep_entries,
+        client_sessions_max=config.client_sessions_max,
     )
 
 

@@ -48,6 +48,7 @@ class Reloading:
         member.clients.limits = limits(config, self._files_max)
         member.recovered.wal.set_free_bytes_min(config.free_bytes_min)
         replica = member.replica
+        replica.clients.authority.openings.sessions_max = config.client_sessions_max
         replica.config = structs.replace(
             replica.config,
             snapshot_entries=config.snapshot_entries,

@@ -238,6 +238,7 @@ def metrics(member: Member) -> bytes:
     text.gauge("coordnode_client_eager_asks", "asks that wait in their lines", member.inbox.lines.waiting)
     text.counter("coordnode_asks_shed_total", "asks that were refused as too many of their client waited", member.inbox.lines.shed)
     text.counter("coordnode_watches_refused_total", "watches beyond client-watches-max", clients.watches_refused)
+    text.counter("coordnode_sessions_refused_total", "sessions beyond client-sessions-max", replica.clients.authority.openings.refused)
     text.counter("coordnode_asks_too_late_total", "asks whose client's patience ended before they began", member.inbox.too_late)
     if (seconds_left := certificate_seconds_left(member)) is not None:
         text.gauge("coordnode_certificate_seconds_left", "until its certificate, or the authority that it believes, is over", seconds_left)

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from coordnode.errors import BadRequest, NotPermitted
+from coordnode.ids import SessionId
 from coordnode.raft.entry import Config
+from coordnode.replica.openings import Openings
 from coordnode.services.auth.permits import Permit
 from coordnode.services.auth.service import LEVEL
-from coordnode.services.callers import NOBODY_KNOWN, Caller
+from coordnode.services.callers import NOBODY_KNOWN, Caller, identity_of
 from coordnode.services.commands import (
     AddToken,
     BreakLock,
@@ -82,7 +84,8 @@ class Denial(NamedTuple):
 
 
 class Authority:
-    def __init__(self) -> None:
+    def __init__(self, client_sessions_max: int) -> None:
+        self.openings = Openings(client_sessions_max)
         self.denials = 0
         self.denied: deque[Denial] = deque(maxlen=DENIALS_KEPT_MAX)
         self._callers: dict[int, Caller] = {}
@@ -115,6 +118,14 @@ class Authority:
             permit = self._permits[connection] = Permit(machine.auth, self._callers.get(connection, NOBODY_KNOWN))
         return permit
 
+    def identity(self, machine: Machine, connection: int) -> str:
+        """Whose sessions count together: a user's, however it proves who it is, or a host's."""
+        user = self.permit(machine, connection).user
+        return f"user {user}" if user else identity_of(self._callers.get(connection, NOBODY_KNOWN))
+
+    def opened(self, machine: Machine, connection: int, session: SessionId) -> None:
+        self.openings.opened(session, self.identity(machine, connection))
+
     def on_denied(self, connection: int, what: object, error: NotPermitted) -> None:
         caller = self._callers.get(connection, NOBODY_KNOWN)
         self.note(caller, what, error)
@@ -138,6 +149,7 @@ class Authority:
         if type(operation) is OpenSession:
             if operation.user:
                 raise BadRequest("whose a session is, is not the client's to say")
+            self.openings.check(self.identity(machine, connection))
             if permit.user and machine.level >= LEVEL:
                 operation = msgspec.structs.replace(operation, user=permit.user)
         elif type(operation) in SIGNED:

@@ -23,7 +23,7 @@ from coordnode.limits import (
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
-from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum
+from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum, local_age_ms
 from coordnode.replica.answers import Answers, Asker
 from coordnode.replica.authority import TOLD, Authority
 from coordnode.replica.clock import Clock
@@ -85,7 +85,7 @@ class Clients:
         self._watching = Watching(config.silent_revisions_max)
         self._push_bytes_per_turn = config.push_bytes_per_turn
         self._missed = Missed()
-        self.authority = Authority()
+        self.authority = Authority(config.client_sessions_max)
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self._stale_room = READ_BYTES_PER_TURN
         self.fetching = Fetching(self.answers, config.tick_ms)
@@ -249,16 +249,7 @@ class Clients:
             raise Overloaded("too much is being read at once; try again", retry_after_ms=self._tick_ms)
         result = machine.read(operation)
         self._stale_room -= len(result)
-        return result, self._age_ms()
-
-    def _age_ms(self) -> int:
-        """How old local state may be, at most, apart from what the leader's last word spent under way."""
-        raft = self._raft
-        if raft.role != LEADER:
-            return self._clock.now_ms - self.current_ms
-        if len(raft.config.voters) == 1 and not raft.config.outgoing:
-            return 0
-        return (raft.timing.election_ticks_min + raft.quorum_elapsed) * self._tick_ms
+        return result, local_age_ms(self._raft, self._clock.now_ms - self.current_ms, self._tick_ms)
 
     # --- administration --------------------------------------------------------------------------------------------
 
@@ -315,6 +306,7 @@ class Clients:
         self.serving = False
         self._leases = Leases()
         self._missed.forget()
+        self.authority.openings.forget()
         answers, pending = self.answers, self._pending
         index, config = raft.configs[-1]
         if index <= raft.committed and not config.is_joint():
@@ -377,10 +369,10 @@ class Clients:
     def on_applied(self, proposal: Proposal, outcomes: list[Outcome]) -> None:
         self.answers.give_outcomes(proposal.askers, outcomes)
         if proposal.changes_sessions and self.serving:
-            for command, outcome in zip(proposal.batch.commands, outcomes, strict=True):
-                self._follow_session(command, outcome)
+            for command, outcome, (connection, _) in zip(proposal.batch.commands, outcomes, proposal.askers, strict=True):
+                self._follow_session(command, outcome, connection)
 
-    def _follow_session(self, command: Command, outcome: Outcome) -> None:
+    def _follow_session(self, command: Command, outcome: Outcome, connection: int) -> None:
         """Leases follow what the log says about sessions."""
         machine = self.machine
         assert machine is not None
@@ -389,11 +381,13 @@ class Clients:
             result = decode_result(outcome.result)
             if isinstance(result, SessionOpened) and machine.has_session(result.session):  # a retry may find one that is over
                 self._leases.grant(result.session, result.ttl_ms, self._clock.lease_ms)
+                self.authority.opened(machine, connection, result.session)
         elif isinstance(operation, CloseSession | Expire):
             ended = operation.sessions if isinstance(operation, Expire) else [operation.session]
             for session in ended:
                 if not machine.has_session(session):
                     self._leases.end(session)
+                    self.authority.openings.ended(session)
 
     def is_committing(self) -> bool:
         """Something that was asked here is proposed and not committed yet."""

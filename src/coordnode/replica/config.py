@@ -13,6 +13,7 @@ class ReplicaConfig(msgspec.Struct, frozen=True):
     keep_entries: int = 5_000  # entries kept behind a snapshot for members that lag a little, up to half of snapshot_log_bytes
     entry_work_max: int = 1024  # of the commands of one entry, counted in plain puts: a turn cannot apply less than one entry
     apply_work_per_turn: int = 2048  # likewise; the rest waits for the next turn, so that none takes much more than 10 ms
+    client_sessions_max: int = 100_000  # of one identity
     silent_revisions_max: int = 1_000  # a connection whose watches nothing matches is told how far they have seen: resuming stays cheap
     push_bytes_per_turn: int = 256 * 1024  # of what watches are told: ten thousand of them take 35 turns, and others go between
     report_again_ms: int = 1_250  # between two reports of the same digest: either report or the word that answers it may be lost

@@ -7,6 +7,7 @@ from coordnode.ids import SessionId
 from coordnode.net.guests import Guest
 from coordnode.node.eager import (
     QUANTUM,
+    SHED_EVERY_MS,
     UNDER_WAY_BESIDE_OTHERS,
     UNIT_BYTES,
     UNITS_BESIDE_OTHERS,
@@ -161,6 +162,9 @@ def test_what_cannot_be_carried_out_in_time_is_refused_with_a_jittered_time_to_c
     refused = [answer for _, answer in house.told.answers]
     assert [answer.request for answer in refused] == [5_000, 5_001, 5_002]
     house.say(hog, writes(1, 5_003))
+    assert len(house.told.answers) == 3, "who does not listen is not answered the faster for it"
+    house.now_ms += SHED_EVERY_MS
+    house.say(hog, writes(1, 5_004))
     hints = []
     for answer in [*refused, house.told.answers[-1][1]]:
         assert isinstance(answer, ErrorReply)
@@ -170,7 +174,7 @@ def test_what_cannot_be_carried_out_in_time_is_refused_with_a_jittered_time_to_c
     assert len(set(hints)) > 1
     assert house.inbox.lines.shed == 4
     asks = [*house.turn(), *house.turn(), *house.turn()]
-    assert asks[-1] == (1, UnwatchAsk(6_000)), "what asks for less is heard"
+    assert asks[-2:] == [(1, UnwatchAsk(6_000)), (1, WriteAsk(5_003, b""))], "what asks for less is heard"
 
 
 def test_whoever_lost_patience_in_a_line_is_told_that_nothing_was_done() -> None:

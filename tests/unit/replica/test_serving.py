@@ -4,13 +4,26 @@ import msgspec
 import pytest
 
 from coordnode.errors import BadRequest, LeadershipLost, LevelMissing, NoSpace, NotLeader, NotReady, WritesStopped
-from coordnode.ids import MemberId, Revision
+from coordnode.ids import MemberId, Revision, SessionId
 from coordnode.raft.entry import Config
 from coordnode.raft.messages import DigestReport, Heal, Message
 from coordnode.raft.state import LEADER
 from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events
-from coordnode.services.commands import Command, Delete, Done, Get, Got, Put, decode_result, encode
+from coordnode.services.callers import Caller
+from coordnode.services.commands import (
+    CloseSession,
+    Command,
+    Delete,
+    Done,
+    Get,
+    Got,
+    OpenSession,
+    Put,
+    SessionOpened,
+    decode_result,
+    encode,
+)
 from coordnode.services.dialogue import (
     ConfigAsk,
     ErrorReply,
@@ -171,6 +184,39 @@ def test_an_expiry_that_could_not_be_proposed_is_tried_again(trio: Trio) -> None
     trio.tick(20)
     assert trio.replicas[leader].raft.role == LEADER
     assert not machine.has_session(session)
+
+
+def test_one_client_opens_only_so_many_sessions_and_those_that_are_over_make_room(trio: Trio) -> None:
+    leader = trio.leader()
+    openings = trio.replicas[leader].clients.authority.openings
+    openings.sessions_max = 3
+    for connection, place in ((1, "10.0.0.1:4000"), (2, "10.0.0.1:4001"), (3, "10.0.0.2:4000")):
+        trio.replicas[leader].clients.on_opened(connection, Caller("me", place=place))
+
+    def open_over(connection: int) -> ErrorReply | SessionId:
+        body = encode(Command(0, 0, 0, "", OpenSession(trio.request.to_bytes(16, "big"), 5_000)))
+        request = trio.ask(leader, WriteAsk, body, connection=connection)
+        trio.settle()
+        answer = trio.answer(request, connection)
+        if isinstance(answer, ErrorReply):
+            return answer
+        assert isinstance(answer, Reply)
+        opened = decode_result(answer.result)
+        assert isinstance(opened, SessionOpened)
+        return opened.session
+
+    opened = [open_over(connection) for connection in (1, 1, 2)]
+    refused = open_over(2)
+    assert isinstance(refused, ErrorReply)
+    assert (refused.code, refused.definite, bool(refused.retry_after_ms)) == (12, True, True)
+    assert "has 3 sessions already" in refused.sentence
+    assert isinstance(open_over(3), int), "another host"
+    trio.result(CloseSession(opened[0]))  # type: ignore[arg-type]
+    assert isinstance(open_over(1), int)
+    assert isinstance(open_over(1), ErrorReply)
+    trio.tick(5_000 // TICK_MS + 20)
+    assert isinstance(open_over(1), int), "those expired"
+    assert openings.refused == 2
 
 
 def test_a_pause_expires_nobody(trio: Trio) -> None:
