@@ -10,10 +10,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,17 @@ from coordctl.authority import making
 from coordctl.authority.files import SETTLED, Authority
 from coordctl.authority.making import Pair
 from coordnode.client import aio, sync
-from coordnode.client.tls import Credentials, dialling
+from coordnode.client.tls import dialling
 from coordnode.errors import BadRequest, CoordError
+from coordnode.ids import ClusterId, Index, MemberId, Revision, Term
+from coordnode.raft.messages import Message, VoteAsk
+from coordnode.services.commands import ClientCommand, Get, Put, encode
+from coordnode.services.dialogue import Ask, LevelAsk, ReadAsk, WatchAsk, WriteAsk
+from coordnode.wire.bodies import encode_asks, encode_messages
+from coordnode.wire.frames import MSGPACK
+from coordnode.wire.hello import ANY_CLUSTER, Hello, encode_hello
 from tests.processes.members import SOURCE, Cluster, wait_until
+from tests.processes.steady import Steady, http_status
 
 
 def credentials(folder: Path, authority: bytes, pair: Pair) -> str:
@@ -43,7 +51,8 @@ class Certified:
             self.authority.member(f"n{number}", number, 1)
             one.start("--tls", str(folder / "ca" / "members" / f"n{number}"))
         self.client = self.authority.client("ops", 1)
-        self.endpoints = ",".join(f"{one.address[0]}:{one.address[1]}" for one in self.cluster.members.values())
+        self.addresses = [one.address for one in self.cluster.members.values()]
+        self.endpoints = ",".join(f"{host}:{port}" for host, port in self.addresses)
 
     def ctl(self, *arguments: str, code: int = 0) -> str:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
@@ -59,7 +68,7 @@ class Certified:
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     made = Certified(tmp_path_factory.mktemp("certified"))
     try:
-        with sync.connect(made.endpoints, tls=made.client, timeout=30) as cluster:
+        with sync.connect(made.endpoints, tls=made.client, timeout=120) as cluster:
             cluster.kv.put("ready", "yes")
         for one in made.cluster.members.values():
             wait_until(lambda one=one: one.events("listening"), "each of them listens")
@@ -115,11 +124,11 @@ def test_nobody_without_a_certificate_reads_anything(certified: Certified, tmp_p
     anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anonymous.check_hostname = False
     anonymous.load_verify_locations(os.path.join(certified.client, "ca.pem"))
-    assert _http_status(address, anonymous) == 0
+    assert http_status(address, anonymous) == 0
     other = making.authority("other")
     foreign = credentials(tmp_path / "foreign", certified.authority.certificate(), making.client(other, "ops", 1))
-    assert _http_status(address, dialling(foreign)) == 0
-    assert _http_status(address, dialling(certified.client)) == 200
+    assert http_status(address, dialling(foreign)) == 0
+    assert http_status(address, dialling(certified.client)) == 200
 
 
 def test_a_certificate_that_is_over_reads_nothing_on_any_port(certified: Certified, tmp_path: Path) -> None:
@@ -131,22 +140,9 @@ def test_a_certificate_that_is_over_reads_nothing_on_any_port(certified: Certifi
     wait_until(lambda: time.time() > ends + 1, "they are over")
     for folder in (over, as_member):
         for one in certified.cluster.members.values():
-            assert _http_status(one.address, dialling(folder)) == 0
+            assert http_status(one.address, dialling(folder)) == 0
         with pytest.raises(CoordError), sync.connect(certified.endpoints, tls=folder, timeout=1) as cluster:
             cluster.kv.get("ready")
-
-
-def _http_status(address: tuple[str, int], context: ssl.SSLContext | None) -> int:
-    """0: it was not let in."""
-    assert context is not None
-    connection = http.client.HTTPSConnection(*address, timeout=10, context=context)
-    try:
-        connection.request("GET", "/status")
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()
 
 
 def test_a_client_believes_nobody_but_members_of_its_authority(certified: Certified, tmp_path: Path) -> None:
@@ -198,50 +194,6 @@ def test_keys_are_their_owners_alone(certified: Certified) -> None:
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
 
 
-class Load:
-    """Asks all the time until it is told to stop: over a connection that stands, over new ones, and over HTTP."""
-
-    def __init__(self, certified: Certified) -> None:
-        self.counts = {"standing": 0, "new": 0, "http": 0}
-        self.failures: list[str] = []
-        self._certified = certified
-        self._is_over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(kind,)) for kind in self.counts]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, kind: str) -> None:
-        credentials = Credentials(self._certified.client)
-        members = list(self._certified.cluster.members.values())
-        with sync.connect(self._certified.endpoints, tls=self._certified.client, timeout=60) as standing:
-            while not self._is_over.is_set():
-                number = self.counts[kind]
-                try:
-                    if kind == "standing":
-                        standing.kv.put("load/standing", str(number))
-                    elif kind == "new":
-                        with sync.connect(self._certified.endpoints, tls=self._certified.client, timeout=60) as fresh:
-                            fresh.kv.put("load/new", str(number))
-                    elif (status := _http_status(members[number % 3].address, credentials.context())) != 200:
-                        self.failures.append(f"HTTP {status}")
-                except CoordError as error:
-                    self.failures.append(f"{kind}: {error.sentence}")
-                self.counts[kind] += 1
-
-    def go_on(self) -> None:
-        """Until each kind has asked some more."""
-        before = dict(self.counts)
-        wait_until(lambda: all([self.counts[kind] >= before[kind] + 5 for kind in before]), "more was asked")
-
-
 def reload_all(certified: Certified) -> None:
     for one in certified.cluster.members.values():
         before = len(one.events("reloaded"))
@@ -255,7 +207,7 @@ def test_the_authority_and_every_certificate_are_replaced_under_load_without_a_f
     authority = certified.authority
     old = tmp_path / "old"
     shutil.copytree(certified.client, old)
-    with Load(certified) as load:
+    with Steady(certified.client, certified.addresses) as load:
         load.go_on()
         for stage in (lambda: authority.believe_next("test"), lambda: authority.sign_with_next(1), authority.forget_old):
             stage()
@@ -264,8 +216,8 @@ def test_the_authority_and_every_certificate_are_replaced_under_load_without_a_f
     assert load.failures == []
     assert authority.stage() == SETTLED
     figure(f"authority and all certificates replaced under {sum(load.counts.values())} requests, none failed")
-    assert _http_status(certified.cluster.members[1].address, dialling(certified.client)) == 200
-    assert _http_status(certified.cluster.members[1].address, _only_shown(old, certified)) == 0, "what the old authority issued is over"
+    assert http_status(certified.cluster.members[1].address, dialling(certified.client)) == 200
+    assert http_status(certified.cluster.members[1].address, _only_shown(old, certified)) == 0, "what the old authority issued is over"
     assert [one.events("not_reloaded") for one in certified.cluster.members.values()] == [[], [], []]
 
 
@@ -282,7 +234,7 @@ def test_who_was_revoked_is_let_in_no_more_and_what_stands_ends(certified: Certi
     context = dialling(lost)
     assert context is not None
     one = certified.cluster.members[1]
-    assert _http_status(one.address, context) == 200
+    assert http_status(one.address, context) == 200
     with socket.create_connection(one.address, 30) as connection, context.wrap_socket(connection) as standing:
         standing.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert standing.recv(4096).startswith(b"HTTP/1.1 200")
@@ -298,8 +250,8 @@ def test_who_was_revoked_is_let_in_no_more_and_what_stands_ends(certified: Certi
         except OSError:
             rest = b""
         assert rest == b"", "its connection is ended"
-    assert [_http_status(member.address, context) for member in certified.cluster.members.values()] == [0, 0, 0]
-    assert _http_status(one.address, dialling(certified.client)) == 200
+    assert [http_status(member.address, context) for member in certified.cluster.members.values()] == [0, 0, 0]
+    assert http_status(one.address, dialling(certified.client)) == 200
     assert "lost laptop stolen" in certified.authority.revoked().decode()
 
 
@@ -339,3 +291,111 @@ def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified
     assert [row["state"] for row in found["members"]] == ["ok"] * 3
     warned = [finding for finding in found["findings"] if "certificate ends in" in finding["sentence"]]
     assert len(warned) == 3, "they end tomorrow"
+
+
+# --- every interface, whatever is shown ---------------------------------------------------------------------------------
+
+CLUSTER = 7
+ALERT = b"\x15"  # of TLS, which a member says in the clear: that this is none
+HELLO = encode_hello(Hello(ANY_CLUSTER, MemberId(0), MemberId(0), 0, "stranger"), MSGPACK)
+
+
+def asking(ask: Ask) -> bytes:
+    return HELLO + b"".join(bytes(part) for part in encode_asks([ask], MSGPACK))
+
+
+def as_member(message: Message) -> bytes:
+    hello = encode_hello(Hello(ClusterId(CLUSTER), MemberId(2), MemberId(0), 1, ""), MSGPACK)
+    return hello + b"".join(bytes(part) for part in encode_messages([message]))
+
+
+def http_request(method: str, path: str, body: bytes = b"") -> bytes:
+    return b"%b %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (method.encode(), path.encode(), len(body), body)
+
+
+INTERFACES = {
+    "a read": asking(ReadAsk(1, encode(Get(b"ready")))),
+    "a stale read": asking(ReadAsk(1, encode(Get(b"ready")), True)),
+    "a write": asking(WriteAsk(1, encode(ClientCommand(0, 0, 0, "", Put(b"stranger", b"1"))))),  # type: ignore[arg-type]
+    "a watch": asking(WatchAsk(1, b"", b"", Revision(0))),
+    "an operator's ask": asking(LevelAsk(1, 1)),
+    "a member's message": as_member(VoteAsk(MemberId(2), MemberId(1), 1, Term(10**6), Index(10**6), Term(10**6), False, True)),
+    "an HTTP read": http_request("GET", "/v1/kv/ready?stale=true"),
+    "an HTTP write": http_request("PUT", "/v1/kv/stranger", b"1"),
+    "/status": http_request("GET", "/status"),
+    "/metrics": http_request("GET", "/metrics"),
+    "/livez": http_request("GET", "/livez"),
+}
+
+
+def told(address: tuple[str, int], context: ssl.SSLContext | None, data: bytes) -> bytes:
+    """The first bytes that come back inside whatever the member let us speak; none: it ended the connection."""
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(address, 30))
+        try:
+            if context is not None:
+                connection = stack.enter_context(context.wrap_socket(connection))
+            connection.sendall(data)
+            found = connection.recv(4096)
+        except OSError:
+            return b""
+    return b"" if context is None and found[:1] == ALERT else found
+
+
+@pytest.fixture(scope="module")
+def strangers(certified: Certified, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ssl.SSLContext | None]:
+    """Whatever somebody may show who is not to be let in."""
+    folder, authority = tmp_path_factory.mktemp("strangers"), certified.authority
+    nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    nothing.check_hostname = False
+    nothing.load_verify_locations(os.path.join(certified.client, "ca.pem"))
+    signer = Pair(making.split(authority.certificate())[0], (Path(authority.folder) / "ca.key").read_bytes())
+    other = making.authority("other")
+    shown = {
+        "another authority's client": making.client(other, "operator", 1),
+        "another authority's member": making.member(other, "n1", 1, 1),
+        "a client's that is over": making.client(signer, "operator", 0),
+        "a member's that is over": making.member(signer, "n2", 2, 0),
+        "a client's that is revoked": making.client(signer, "lost", 1),
+        "a member's that is revoked": making.member(signer, "n2", 2, 1),
+    }
+    contexts = {name: dialling(credentials(folder / name, authority.certificate(), pair)) for name, pair in shown.items()}
+    revoked = "".join(f"{fingerprint(pair.certificate)} {name}\n" for name, pair in shown.items() if "revoked" in name)
+    for number in certified.cluster.members:
+        (Path(authority.folder) / "members" / f"n{number}" / "revoked.txt").write_text(revoked)
+    reload_all(certified)
+    ends = max(making.about(pair.certificate).ends_unix_s for name, pair in shown.items() if "over" in name)
+    wait_until(lambda: time.time() > ends + 1, "they are over")
+    return {"nothing, in the clear": None, "no certificate": nothing, **contexts}
+
+
+def fingerprint(certificate: bytes) -> str:
+    return sha256(ssl.PEM_cert_to_DER_cert(certificate.decode())).hexdigest()
+
+
+def test_whatever_is_shown_that_is_not_right_no_interface_tells_or_changes_anything(
+    certified: Certified, strangers: dict[str, ssl.SSLContext | None], figure: Callable[[str], None]
+) -> None:
+    known = dialling(certified.client)
+    members = certified.cluster.members.values()
+
+    def state() -> list[object]:
+        with closing(http.client.HTTPSConnection(*certified.cluster.members[1].address, context=known, timeout=30)) as connection:
+            connection.request("GET", "/status")
+            found = json.loads(connection.getresponse().read())
+        return [found[name] for name in ("term", "revision", "applied_digest", "config")]
+
+    with sync.connect(certified.endpoints, tls=certified.client, timeout=30) as cluster:
+        cluster.kv.put("ready", "yes")
+        before = state()
+        tried = 0
+        for interface, data in INTERFACES.items():
+            for shown, context in strangers.items():
+                for one in members:
+                    assert told(one.address, context, data) == b"", f"{interface} with {shown} was answered"
+                    tried += 1
+        assert state() == before
+        assert cluster.kv.get("stranger") is None
+    for interface, data in INTERFACES.items():
+        assert told(certified.cluster.members[1].address, known, data), f"{interface} is answered who is known, or the table proves nothing"
+    figure(f"{tried} attempts over {len(INTERFACES)} interfaces of each member, with {len(strangers)} things that are not to be let in")
