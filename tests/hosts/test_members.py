@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +20,7 @@ from tests.hosts import fleet
 from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
 from tests.processes.members import wait_until
+from tests.processes.steady import Steady
 
 CLIENTS = 2
 BASE = "/var/lib/coordnode/fleet"
@@ -158,6 +159,30 @@ def test_settings_are_taken_over_without_a_restart_where_that_can_be_and_drift_i
     (operator.folder / "elsewhere.ca").rename(operator.folder / "fleet.ca")
     operator.write(host={4: SPARE})
     operator.ctl("config", "push", "--reason", "done")
+
+
+def test_the_authority_and_every_certificate_are_replaced_on_hosts_under_load_without_a_failed_request(
+    operator: Operator, figure: Callable[[str], None]
+) -> None:
+    def believed() -> list[str]:
+        return [operator.hosts.run(number, "sh", "-c", f"cat {BASE}/config/tls/ca.pem | sha256sum") for number in (1, 2, 3)]
+
+    def pids() -> list[str]:
+        return [operator.hosts.run(number, "pgrep", "-f", f"coordnode run --config {BASE}") for number in (1, 2, 3)]
+
+    before, ran = believed(), pids()
+    assert len(set(before)) == 1
+    client = str(operator.folder / "fleet.ca" / "clients" / "operator")
+    with Steady(client, [(operator.hosts.address(number), 7001) for number in (1, 2, 3)]) as load:
+        load.go_on()
+        rotated = operator.json("ca", "rotate", "--through", "--reason", "a year is over")
+        assert (rotated["outcome"], rotated["stage"]) == ("done", "settled"), rotated
+        load.go_on()
+    assert load.failures == []
+    after = believed()
+    assert (len(set(after)), pids()) == (1, ran)
+    assert after[0] != before[0]
+    figure(f"on hosts: authority and all certificates replaced under {sum(load.counts.values())} requests, none failed")
 
 
 def test_a_dead_member_is_replaced_by_one_command_and_then_all_others_under_load_and_nothing_is_lost(operator: Operator) -> None:
