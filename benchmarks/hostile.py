@@ -74,7 +74,7 @@ def main() -> int:
     wanted = parser.parse_args()
     kinds = [kind for kind in wanted.kinds.split(";") if KINDS[kind]]
     failed = False
-    with tempfile.TemporaryDirectory(prefix="coordnode-hostile-", dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(prefix="coordnode-hostile-") as folder:
         program = compile_load(Path(folder))
         with coordnode(Path(folder), program) as cluster:
             cluster.fill(FILLED_KEYS)

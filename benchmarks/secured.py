@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--shapes", default="100x1,100x10")
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="coordnode-secured-", dir=Path.cwd()) as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="coordnode-secured-") as folder, ExitStack() as stack:
         program = compile_c(Path(__file__).parent / "load.c", Path(folder), "-DWITH_TLS", "-lz", "-lssl", "-lcrypto")
         clusters = {}
         for name, tls, roles in ((CLEAR, False, False), (SECURED, True, False), (ROLES, True, True)):
