@@ -58,6 +58,7 @@ class _Task:
         self.attempts = 0
         self.state = READY
         self.due_ms = 0
+        self.lease_ms = 0  # for which it was held last
         self.token = 0
         self.session = 0
         self.ticket = 0
@@ -177,6 +178,7 @@ class QueueLedger:
         queue, task = self._held(name, token)
         if lease_ms != (asked_ms or queue.rules.lease_ms):
             raise PromiseBroken("queue-kept", f"a lease of {name!r} was extended by {lease_ms} ms", (asked_ms, queue.rules))
+        task.lease_ms = lease_ms
         task.due_ms = self._now_ms + lease_ms
 
     def acknowledged(self, name: bytes, token: int, session: int) -> None:
@@ -299,12 +301,11 @@ class QueueLedger:
             raise PromiseBroken("queue-kept", f"{name!r} shows {counts} at {index}", queue.told[at])
 
     def unsettled(self, lease_ms_max: int) -> str:
-        """What time has not brought back yet, in words; empty: nothing is taken or delayed. Queues with longer leases are left out."""
+        """What time has not brought back yet, in words; empty: nothing is taken or delayed. Tasks that were held for longer are left out,
+        whatever the rules of their queue are now."""
         for name, queue in self.queues.items():
-            if queue.rules.lease_ms > lease_ms_max:
-                continue
             for task in queue.tasks.values():
-                if task.due_ms:
+                if task.due_ms and task.lease_ms <= lease_ms_max:
                     return f"task {task.number} of queue {name!r} waits since {self._now_ms} ms for {task.due_ms} ms"
         return ""
 
@@ -370,6 +371,7 @@ class QueueLedger:
     def _give(self, queue: _Queue, task: _Task, holder: int, lease_ms: int, ticket: int) -> None:
         task.state, task.token, task.session, task.ticket = TAKEN, UNKNOWN_TOKEN, holder, ticket
         task.attempts += 1
+        task.lease_ms = lease_ms
         task.due_ms = self._now_ms + lease_ms
 
     def _serve(self, name: bytes) -> None:

@@ -78,6 +78,13 @@ def test_a_life_as_it_must_be_passes() -> None:
     ledger.deleted(Q, 1, False)
 
 
+def test_a_task_that_is_held_for_long_may_wait_whatever_its_queue_s_rules_became() -> None:
+    ledger = scene()
+    assert "task 1 of queue" in ledger.unsettled(RULES.lease_ms)
+    ledger.extended(Q, 11, 30_000, 30_000)
+    assert "task 3 of queue" in ledger.unsettled(RULES.lease_ms), "which is only delayed"
+
+
 LIES: dict[str, tuple[str, Callable[[], QueueLedger], Callable[[QueueLedger], object]]] = {
     "a later one first": ("queue-order", scene, lambda led: (put(led, 4), take(led, given(4, 12), most=1))),
     "a number that goes back": ("queue-order", scene, lambda led: (put(led, 9), put(led, 8))),

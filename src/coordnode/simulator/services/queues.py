@@ -228,7 +228,7 @@ class SimQueues(SimService):
         return self._ledger.tokens()
 
     def why_not_quiet(self, client: SimClient) -> str:
-        return self._ledger.unsettled(LEASE_MS_MAX)
+        return self._ledger.unsettled(max(LEASES_MS))
 
     # --- what must have happened -------------------------------------------------------------------------------------
 
