@@ -146,7 +146,7 @@ class Workload:
     def close_rest(self) -> None:
         for client in self.clients[1::2]:
             now_ms = client.clock.own_ms()
-            for session in self._sessions[client.number]:
+            for session in list(self._sessions[client.number]):
                 if session.usable:
                     self._close(client, session, now_ms)
             client.poll()
@@ -285,7 +285,7 @@ class Workload:
         return offered[int(self.chance.random() * len(offered))]
 
     def _close(self, client: SimClient, session: _Session, now_ms: int) -> None:
-        session.usable = False
+        self._sessions[client.number].remove(session)
         call = client.core.close_session(session.opening, now_ms, deadline_ms=now_ms + DEADLINE_MS)
         self._under_way[client.number] += 1
         self.recording.closing(client, call, session.opening)
