@@ -133,10 +133,10 @@ def main() -> int:
         print(totals(asked.record))
         return 0
     seed = asked.seed or random.SystemRandom().randrange(10**6, 10**9)
-    until = time.monotonic() + asked.minutes * 60
     is_bad = False
     with cluster(3) as home:
         before = Boundaries(home).settle(None, "before")
+        until = time.monotonic() + asked.minutes * 60
         while time.monotonic() < until:
             text = drawn(seed, SEGMENT_SECONDS)
             (home.folder / f"soak-{seed}.yaml").write_text(text)

@@ -10,11 +10,13 @@ from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters, fleet, processes
 from coordctl.local.clusters import Chosen, LocalCluster
 from coordctl.local.fleet import Failed
-from coordctl.operations import status, statuses, waiting
+from coordctl.operations import statuses, waiting
 from coordctl.results.chaos import ChaosProxy
+from coordctl.results.status import Waited
 from coordnode.errors import Busy
 
 ASK_SECONDS = 1.0
+WELL_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 
 
@@ -63,9 +65,14 @@ def remove(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
 
 
 def _must_be_well(cluster: LocalCluster) -> None:
-    found = status.health(cluster.name, cluster.endpoints(), 5.0)
+    found = _all_well(cluster, WELL_SECONDS)
     if found.exit_code:
-        raise Busy(f"{cluster.name} is not well, and its members would be restarted: {found.sentence}")
+        raise Busy(f"{cluster.name} is not well, and its members would be restarted: {found.now}")
+
+
+def _all_well(cluster: LocalCluster, seconds: float) -> Waited:
+    """Every member: that commits are slow on a machine with other work, or that members can be harmed, is no reason to wait."""
+    return waiting.wait(f"members={len(cluster.members)}", Chosen(cluster.engine, cluster.name, cluster.endpoints()), seconds)
 
 
 def _lead(cluster: LocalCluster, until: float, *, through_proxies: bool) -> list[str]:
@@ -96,6 +103,6 @@ def _restart(cluster: LocalCluster, name: str, until: float) -> None:
 
 
 def _await_well(cluster: LocalCluster, until: float) -> None:
-    found = waiting.wait("healthy", Chosen(cluster.engine, cluster.name, cluster.endpoints()), max(0.1, until - time.monotonic()))
+    found = _all_well(cluster, max(0.1, until - time.monotonic()))
     if found.exit_code:
         raise Failed(f"{cluster.name} is not well yet, so no other member is restarted: {found.now}; run this once more when it is")
