@@ -105,7 +105,7 @@ def _run(
 
 def _flight_recorder(folder: str) -> Callable[[bytes], object] | None:
     try:
-        return LogFile(os.path.join(folder, FLIGHT_FILE), FLIGHT_BYTES_MAX).write
+        return LogFile(os.path.join(folder, FLIGHT_FILE), FLIGHT_BYTES_MAX, mode=0o600).write
     except OSError:  # a member that can serve is not kept from it by what would tell about it
         return None
 

@@ -7,11 +7,12 @@ from contextlib import suppress
 class LogFile:
     """Of one process. What it says on standard output and error goes along, if that was the same file."""
 
-    def __init__(self, path: str, bytes_max: int) -> None:
-        """Raises OSError."""
+    def __init__(self, path: str, bytes_max: int, *, mode: int = 0o640) -> None:
+        """`mode`: a log is read by those whom its group lets; what lies among a member's data is not. Raises OSError."""
         self._path = path
         self._bytes_max = bytes_max
-        self._descriptor = _opened(path)
+        self._mode = mode
+        self._descriptor = _opened(path, mode)
         self._bytes = os.fstat(self._descriptor).st_size
 
     def write(self, line: bytes) -> None:
@@ -23,7 +24,7 @@ class LogFile:
         """When it cannot be done, the file grows: what happened is worth more than the bound."""
         with suppress(OSError):
             os.replace(self._path, self._path + ".1")
-            descriptor = _opened(self._path)
+            descriptor = _opened(self._path, self._mode)
             for stream in (1, 2):
                 if _is_same(stream, self._descriptor):
                     os.dup2(descriptor, stream)
@@ -32,8 +33,8 @@ class LogFile:
             self._bytes = 0
 
 
-def _opened(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def _opened(path: str, mode: int) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
 
 
 def _is_same(one: int, other: int) -> bool:
