@@ -13,7 +13,7 @@ IS_LONG = bool(os.environ.get("COORD_LONG"))
 KILLED = """proves: A member that is killed comes back with everything that was acknowledged.
 version: 1
 members: 1
-lasts: 4s
+lasts: 6s
 load:
   - {do: kv, clients: 2}
   - {do: lock, clients: 2}

@@ -80,7 +80,7 @@ def test_a_runner_that_stands_still_lets_nobody_beside_its_command_as_etcdctl_do
         finally:
             os.killpg(first.pid, signal.SIGKILL)
     until(lambda: not named(marked(mark), "sh"))
-    with started(shared, "leased", "--ttl", "2s", "--", "sh", "-c", works, "ours") as ours:
+    with started(shared, "leased", "--ttl", "10s", "--grace", "3s", "--", "sh", "-c", works, "ours") as ours:
         assert line(ours) == "on"
         ours.send_signal(signal.SIGSTOP)
         with started(shared, "leased", "--", "sh", "-c", "echo on; cat", stdin=subprocess.PIPE) as next_one:
