@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
@@ -29,13 +28,6 @@ load:
 rows:
   - {at: 1s, for: 1s, do: cut, to: leader <-> others}
 """
-STALE = """proves: What a member answers from its own state may be old.
-version: 1
-load:
-  - {do: kv, clients: 6, reads: READS}
-rows:
-  - {at: 1s, for: 3s, do: pause, to: follower}
-"""
 
 
 @pytest.mark.parametrize("engine", ["etcd", *(["zookeeper"] if IS_LONG else [])])
@@ -57,16 +49,3 @@ def test_a_member_of_another_engine_is_killed_and_what_clients_saw_is_judged(hom
     assert [one["row"] for one in cut["skipped"]] == ["1: cut leader <-> others"]
     assert "there is no mechanism for it on" in cut["skipped"][0]["why"]
     assert home.ctl("wait", "--for", "members=1").startswith("members=1"), "and a cluster of another engine can be waited for"
-
-
-@pytest.mark.skipif(not IS_LONG, reason="COORD_LONG=1: half a minute for each engine")
-@pytest.mark.parametrize("engine", ["etcd", "zookeeper"])
-def test_stale_reads_are_found_and_linearizable_ones_are_not_stale(home: Home, engine: str) -> None:
-    home.engine = engine
-    home.up()
-    playbook: Path = home.folder / "stale.yaml"
-    playbook.write_text(STALE.replace("READS", "stale"))
-    stale = json.loads(home.ctl("chaos", "run", str(playbook), "-o", "json", code=2))
-    assert "finds no place" in next(one["sentence"] for one in stale["verdicts"] if one["kind"] == "check")
-    playbook.write_text(STALE.replace("READS", "linearizable"))
-    home.ctl("chaos", "run", str(playbook), code=0)
