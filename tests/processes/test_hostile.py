@@ -79,12 +79,6 @@ def test_for_each_call_of_another_a_looping_client_gets_only_its_turns(kind: str
     assert answers <= OUTSTANDING_MAX / 2, "its turns between two calls included; in the order of asking it were all that it has under way"
 
 
-def test_for_each_call_of_another_huge_ranges_get_only_their_turns(member: Process, figure: Callable[[str], None]) -> None:
-    size = calls_beside(member, "huge ranges", "coordnode_client_sent_bytes_total")
-    figure(f"huge ranges beside one who behaves: {size / MIB:.2f} MiB for each of its calls")
-    assert size <= 64 * MIB, "in the order of asking it were 256"
-
-
 def test_when_it_is_gone_nothing_of_it_stays(member: Process) -> None:
     calls_beside(member, "puts on 100 connections", "coordnode_up_seconds")
     wait_until(lambda: member.metric("coordnode_client_connections") == 0, "its connections are ended")
