@@ -58,7 +58,7 @@ class _Task:
         self.attempts = 0
         self.state = READY
         self.due_ms = 0
-        self.lease_ms = 0  # for which it was held last
+        self.wait_ms = 0  # how long its lease or delay was, when it began
         self.token = 0
         self.session = 0
         self.ticket = 0
@@ -148,7 +148,8 @@ class QueueLedger:
             raise PromiseBroken("queue-bounded", f"{name!r} takes in more than it may", (queue.rules, queue.counts()))
         task = queue.tasks[number] = _Task(number, payload, priority, key, self._now_ms)
         if delay_ms:
-            task.state, task.due_ms = DELAYED, self._now_ms + delay_ms
+            task.state = DELAYED
+            self._wait(task, delay_ms)
         if key and queue.rules.dedupe_ms:
             queue.keys[key] = (number, self._now_ms + queue.rules.dedupe_ms)
         self._serve(name)
@@ -178,8 +179,7 @@ class QueueLedger:
         queue, task = self._held(name, token)
         if lease_ms != (asked_ms or queue.rules.lease_ms):
             raise PromiseBroken("queue-kept", f"a lease of {name!r} was extended by {lease_ms} ms", (asked_ms, queue.rules))
-        task.lease_ms = lease_ms
-        task.due_ms = self._now_ms + lease_ms
+        self._wait(task, lease_ms)
 
     def acknowledged(self, name: bytes, token: int, session: int) -> None:
         queue, task = self._held(name, token)
@@ -300,12 +300,12 @@ class QueueLedger:
         if at >= 0 and queue.told[at][1] != counts:
             raise PromiseBroken("queue-kept", f"{name!r} shows {counts} at {index}", queue.told[at])
 
-    def unsettled(self, lease_ms_max: int) -> str:
-        """What time has not brought back yet, in words; empty: nothing is taken or delayed. Tasks that were held for longer are left out,
-        whatever the rules of their queue are now."""
+    def unsettled(self, wait_ms_max: int) -> str:
+        """What time has not brought back yet, in words; empty: nothing is taken or delayed. Tasks with a longer lease or delay are left
+        out, whatever the rules of their queue are now."""
         for name, queue in self.queues.items():
             for task in queue.tasks.values():
-                if task.due_ms and task.lease_ms <= lease_ms_max:
+                if task.due_ms and task.wait_ms <= wait_ms_max:
                     return f"task {task.number} of queue {name!r} waits since {self._now_ms} ms for {task.due_ms} ms"
         return ""
 
@@ -315,6 +315,10 @@ class QueueLedger:
 
     def tokens(self) -> list[tuple[bytes, int]]:
         return [(name, task.token) for name, queue in self.queues.items() for task in queue.tasks.values() if task.state == TAKEN]
+
+    def _wait(self, task: _Task, wait_ms: int) -> None:
+        task.wait_ms = wait_ms
+        task.due_ms = self._now_ms + wait_ms if wait_ms else 0
 
     # --- in common -------------------------------------------------------------------------------------------------------------
 
@@ -371,8 +375,7 @@ class QueueLedger:
     def _give(self, queue: _Queue, task: _Task, holder: int, lease_ms: int, ticket: int) -> None:
         task.state, task.token, task.session, task.ticket = TAKEN, UNKNOWN_TOKEN, holder, ticket
         task.attempts += 1
-        task.lease_ms = lease_ms
-        task.due_ms = self._now_ms + lease_ms
+        self._wait(task, lease_ms)
 
     def _serve(self, name: bytes) -> None:
         queue = self._queue(name)
@@ -396,7 +399,7 @@ class QueueLedger:
 
     def _idle(self, task: _Task, delay_ms: int) -> None:
         task.state = DELAYED if delay_ms else READY
-        task.due_ms = self._now_ms + delay_ms if delay_ms else 0
+        self._wait(task, delay_ms)
         task.token = task.session = task.ticket = 0
 
     def _taken_away(self, task: _Task, by: int) -> None:

@@ -316,6 +316,8 @@ class SnapshotLane(_Lane):
         found = None
         try:
             found = self._snapshots.read_slice(work.meta, work.number)
+        except DiskFull:
+            return  # bytes of a journal that wait to be written go first; raft asks again
         except Rotten as error:
             rotten = error.sentence
         if found is None:

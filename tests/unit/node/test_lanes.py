@@ -99,6 +99,7 @@ class FakeSnapshots:
         return work.number + 1, work.last
 
     def read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
+        self._maybe_fail()
         return (self.slices[number], False) if number < len(self.slices) else None
 
     def load(self, meta: SnapshotMeta) -> Iterator[bytes]:
@@ -368,10 +369,12 @@ def test_the_snapshots_lane_tells_what_became_of_each_slice(stage: Stage) -> Non
         ChunkRead(MemberId(2), META, 9, False, b"", False),
     ]
     stage.snapshots.error = DiskFull("full")
+    lanes.read_chunk(ChunkWanted(MemberId(2), META, 1))  # raft asks again
     lanes.store_slice(StoreSlice(META, 0, False, b"a"))
     lanes.store_chunk(StoreChunk(MemberId(2), META, 0, True, b"a"))
     owner.step()
     owner.step()
+    assert owner.failures == []
     assert owner.stored[-2:] == [SnapshotFailed(META), ChunkStored(MemberId(2), META, 0, False)]
 
 
