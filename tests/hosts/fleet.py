@@ -103,7 +103,7 @@ class Hosts:
     # --- making them -----------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)  # of a process with our number that died right here
         _do("mount", "-t", "tmpfs", "-o", "mode=755,size=2g", self.mark, str(self.folder))
         (self.folder / "owner").write_text(processes.started_mark(os.getpid()))
         _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)

@@ -16,7 +16,7 @@ def test_a_run_and_a_reaper_are_killed_and_all_is_as_before(figure: Callable[[st
     points = sum(there for there, _ in found.values())
     killed = sum(count for _, count in found.values())
     assert min(there for there, _ in found.values()) >= 3
-    assert killed >= 4
+    assert killed >= 3
     figure(f"a run and a reaper have {points} points at which they may die; at {killed} of them they were killed, and nothing was left")
 
 

@@ -14,9 +14,9 @@ from tests.processes.local import Home
 
 
 @pytest.fixture(scope="module")
-def furnished(shared: Home) -> Home:
-    (shared.folder / "payments.toml").write_text(template("payments", "dev", ["10.0.0.1", "10.0.0.2"]))
-    return shared
+def furnished(three_members: Home) -> Home:
+    (three_members.folder / "payments.toml").write_text(template("payments", "dev", ["10.0.0.1", "10.0.0.2"]))
+    return three_members
 
 
 def words(home: Home, *line: str) -> list[str]:

@@ -23,7 +23,7 @@ SPEAKS = {
     *("coordnode.client", "coordnode.client.identity"),
 }
 ASKS = {*VERB, *SPEAKS, "coordctl.hot.asking"}
-KV = {*ASKS, "coordctl.commands.asked", "coordctl.commands.kv", "coordctl.hot.kv"}
+KV = {*ASKS, "coordctl.commands.asked", "coordctl.commands.kv", "coordctl.hot.kv", "coordnode.ranges"}
 CHECKS = {*ASKS, "coordctl.commands.lock", "coordctl.commands.lock_verbs", "coordctl.hot.locks"}
 QUEUE = {*ASKS, "coordctl.commands.asked", "coordctl.commands.queue", "coordctl.hot.queues"}
 CLAIMS = {

@@ -386,7 +386,8 @@ def test_whatever_is_shown_that_is_not_right_no_interface_tells_or_changes_anyth
         return [found[name] for name in ("term", "revision", "applied_digest", "config")]
 
     with sync.connect(certified.endpoints, tls=certified.client, timeout=30) as cluster:
-        cluster.kv.put("ready", "yes")
+        revision = cluster.kv.put("ready", "yes")
+        wait_until(lambda: state()[1] == revision, "the first member has applied it, too")
         before = state()
         tried = 0
         for interface, data in INTERFACES.items():

@@ -7,6 +7,7 @@ at what each may be used for. `Secured` is a socket, as far as the clients here 
 from __future__ import annotations
 
 import os
+import time
 
 from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING
@@ -19,6 +20,7 @@ CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
 REVOKED = "revoked.txt"  # of members: certificates that are not believed any more, by their SHA-256
 VARIABLE = "COORD_TLS"
 RECORD_BYTES = 1 << 16
+PAIR_WAITS_S = (0.02, 0.1, 0.4)  # for the other of two files that are being replaced
 
 
 def folder_here() -> str:
@@ -45,7 +47,7 @@ def loaded(context: ssl.SSLContext, folder: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(os.path.join(folder, CA))
         at = f"{CERTIFICATE} and {KEY}"
-        context.load_cert_chain(os.path.join(folder, CERTIFICATE), os.path.join(folder, KEY))
+        _load_pair(context, os.path.join(folder, CERTIFICATE), os.path.join(folder, KEY))
     except ssl.SSLError as error:
         raise BadRequest(f"{folder}: {at} cannot be used: {error.reason or error}") from None
     except OSError as error:
@@ -188,3 +190,17 @@ def secured(connection: socket.socket) -> Secured:
     context = context_here()
     assert context is not None
     return Secured(connection, context)
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Two files cannot be replaced at once: who reads between them looks again."""
+    import ssl
+
+    for wait_s in PAIR_WAITS_S:
+        try:
+            return context.load_cert_chain(certificate, key)
+        except ssl.SSLError as error:
+            if error.reason != "KEY_VALUES_MISMATCH":
+                raise
+        time.sleep(wait_s)
+    context.load_cert_chain(certificate, key)

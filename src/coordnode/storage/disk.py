@@ -347,7 +347,7 @@ class RealDisk:
             os.close(descriptor)
             _fail(error, full, "lock")
         with suppress(OSError):  # only told to others; in place, so that a full disk keeps nobody from starting
-            os.pwrite(descriptor, f"{os.getpid():<{HOLDER_BYTES - 1}}\n".encode(), 0)
+            os.pwrite(descriptor, b"%d".ljust(HOLDER_BYTES + 1, b"\n") % os.getpid(), 0)
         self._lock = descriptor
 
     def unlock(self) -> None:

@@ -12,7 +12,7 @@ from tests.processes.runner.jobs import ended, guard_of, line, marked, started, 
 from tests.processes.test_commands import valid
 
 ELECT, GROUP = ("elect", "run"), ("group", "run")
-SHOWS_ITSELF = ["--", "sh", "-c", "echo $COORD_ELECTION $COORD_TOKEN $COORD_LOCK; sleep 60 $COORD_TOKEN $COORD_ELECTION"]
+SHOWS_ITSELF = ["--", "sh", "-c", "echo $COORD_ELECTION $COORD_TOKEN $COORD_LOCK; sh -c 'sleep 60; :' $COORD_ELECTION"]
 
 
 @pytest.fixture
