@@ -16,13 +16,14 @@ from typing import Self
 
 import pytest
 
+from coordctl.chaos.loads.words import ENDED, LINEARIZABLE
 from tests.hosts import fleet
 from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
 from tests.processes.members import wait_until
 from tests.processes.steady import Steady
 
-CLIENTS = 2
+CLIENTS = "0,1"
 BASE = "/var/lib/coordnode/fleet"
 SPARE = 'role = "spare"'
 INITS: tuple[Init, ...] = ("plain", "systemd") if os.environ.get("COORD_LONG") == "1" else ("plain",)
@@ -66,8 +67,9 @@ class Load:
                 addresses,
                 "_chaos/members/",
                 str(self.folder),
-                str(CLIENTS),
+                CLIENTS,
                 "7",
+                LINEARIZABLE,
             ]
             self._processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment))
 
@@ -76,7 +78,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.communicate(timeout=120)
+            process.communicate(ENDED, timeout=120)
 
     def answers(self, kind: str) -> int:
         path = self.folder / f"{kind}.events.jsonl"
