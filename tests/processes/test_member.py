@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,8 @@ from coordnode.storage.block import Identity, seal, unseal
 from coordnode.storage.disk import RealDisk
 from coordnode.storage.mark import MarkFile, read_mark
 from coordnode.storage.wal import Settings as WalSettings
-from coordnode.wire.frames import JSON
+from coordnode.wire.frames import JSON, MSGPACK
+from coordnode.wire.hello import Hello, encode_hello
 from tests.processes.members import (
     PATIENCE_S,
     Cluster,
@@ -159,6 +161,40 @@ def child(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
             yield process
         finally:
             process.kill()
+
+
+def test_one_that_joins_and_knows_nobody_takes_from_nobody_what_others_told_it(tmp_path: Path) -> None:
+    """Two that join at once connect to each other before either knows anything."""
+    host, *others = own_hosts(3)
+    joiner = Process(tmp_path / "joiner", 9, (host, free_port(host)))
+    create_joiner(str(joiner.folder), ClusterId(7), MemberId(9), wal_settings=WalSettings())
+    joiner.start()
+    with ExitStack() as opened:
+        opened.callback(joiner.kill)
+        listening = [opened.enter_context(socket.create_server((other, 0))) for other in others]
+
+        def hello(member: int, *known: int) -> None:
+            contacts = tuple((MemberId(one), "{}:{}".format(*listening[one - 1].getsockname())) for one in known)
+            sock = opened.enter_context(socket.create_connection(joiner.address, PATIENCE_S))
+            sock.sendall(encode_hello(Hello(ClusterId(7), MemberId(member), MemberId(9), 1, "", contacts=contacts), MSGPACK))
+            assert sock.recv(1), "the joiner says who it is"
+
+        def dialled(number: int) -> socket.socket:
+            listening[number - 1].settimeout(PATIENCE_S)
+            return opened.enter_context(listening[number - 1].accept()[0])
+
+        wait_until(lambda: joiner.get("/readyz")[0] == 503, "it runs, and waits")
+        hello(1, 1)
+        first = dialled(1)
+        assert first.recv(1 << 16)
+        first.sendall(encode_hello(Hello(ClusterId(7), MemberId(1), MemberId(9), 1, ""), MSGPACK))
+        wait_until(lambda: [event for event in joiner.events("peer_up") if event["peer"] == 1], "it takes the connection for one")
+        hello(8)
+        hello(2, 2)
+        dialled(2)
+        first.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            first.recv(1)  # still connected, and nothing more to say
 
 
 def test_who_stays_connected_while_all_members_are_replaced_finds_those_that_are_there_now(cluster: Cluster, tmp_path: Path) -> None:

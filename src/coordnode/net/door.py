@@ -58,6 +58,14 @@ def shown_contacts(contacts: Contacts) -> Contacts:
     return tuple(shown)
 
 
+def together(newer: Contacts, older: Contacts) -> Contacts:
+    """Each member once, and no more of them than a cluster has."""
+    known = dict(newer)
+    for member, contact in older:
+        known.setdefault(member, contact)
+    return tuple(known.items())[:MEMBERS_MAX]
+
+
 def caller_of(transport: asyncio.BaseTransport, hello: Hello) -> Caller:
     """Raises NotPermitted."""
     user, place = user_of(transport), place_of(transport)

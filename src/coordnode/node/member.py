@@ -23,7 +23,7 @@ from coordnode.driver import Driver
 from coordnode.errors import BadRequest, Disconnected
 from coordnode.ids import MemberId, Revision
 from coordnode.net.clients import ClientLink, Clients
-from coordnode.net.door import Door, Ours
+from coordnode.net.door import Door, Ours, together
 from coordnode.net.http import HttpAnswer
 from coordnode.net.limits import Limits
 from coordnode.net.peers import Address, Peers
@@ -443,10 +443,11 @@ class Member:
         self._connect(config.members(), dict(config.contacts))
 
     def _on_member_hello(self, hello: Hello) -> None:
-        """A member without state knows nobody: whoever connects to it says where the members are."""
+        """A member without state knows nobody: whoever connects to it adds where members are. One that joins, too, may know as little."""
         self.observer.round_trips.on_connection(hello.member)
         if not self.replica.raft.config.members():
-            self._connect([member for member, _ in hello.contacts], dict(hello.contacts))
+            self._contacts = together(hello.contacts, self._contacts)
+            self._connect([member for member, _ in self._contacts], dict(self._contacts))
         self.peers.poke(hello.member)
 
     def _connect(self, members: Sequence[MemberId], contacts: Mapping[MemberId, str]) -> None:

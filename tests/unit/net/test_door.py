@@ -8,7 +8,7 @@ from msgspec import structs
 
 from coordnode.ids import MemberId, Term
 from coordnode.net.clients import ClientLink, Clients
-from coordnode.net.door import TOLD_PER_TICK, Door, Ours
+from coordnode.net.door import TOLD_PER_TICK, Door, Ours, together
 from coordnode.net.http_link import HttpLink
 from coordnode.net.limits import HELLO_SECONDS_MAX, MEMBERS_MAX, Limits
 from coordnode.net.members import MemberLink
@@ -226,3 +226,11 @@ def test_whoever_comes_after_the_door_is_closed_is_not_let_in() -> None:
     assert not after.written
     assert not house.door.members
     assert not house.door.strangers
+
+
+def test_contacts_that_several_told_come_together_the_newest_first_and_are_bounded() -> None:
+    one, two = MemberId(1), MemberId(2)
+    assert together((), ((one, "a:1"),)) == ((one, "a:1"),)
+    assert together(((two, "b:1"), (one, "c:1")), ((one, "a:1"),)) == ((two, "b:1"), (one, "c:1"))
+    many = tuple((MemberId(number), "a:1") for number in range(1, MEMBERS_MAX + 9))
+    assert len(together(many, ((MemberId(900), "z:1"),))) == MEMBERS_MAX
