@@ -31,7 +31,8 @@ OURS = re.compile(r"(cch([0-9]+)[c-m])(?:b|[vn][0-9]+)?")  # pid of the run, whi
 SECONDS_MAX = 60.0
 USER = "ops"
 
-_opened = itertools.count()
+TURNS = "cdefghijklm"
+_turns = itertools.cycle(range(len(TURNS)))
 
 Init = Literal["systemd", "plain"]
 
@@ -75,8 +76,9 @@ class Hosts:
     def __init__(self, count: int, init: Init) -> None:
         self.init: Init = init
         self.count = count
-        turn = next(_opened) % 11
-        self.mark = f"cch{os.getpid()}{'cdefghijklm'[turn]}"  # names of links have 15 characters at most
+        # Names of links have 15 characters at most. One that is open longer than the ten after it keeps its own.
+        marks = ((turn, f"cch{os.getpid()}{TURNS[turn]}") for turn in itertools.islice(_turns, len(TURNS)))
+        turn, self.mark = next((turn, mark) for turn, mark in marks if not (PLACE / mark).exists())
         number = os.getpid() * 11 + turn
         self.prefix = f"10.{150 + number % 50}.{number // 50 % 250}"
         self.folder = PLACE / self.mark
@@ -103,7 +105,7 @@ class Hosts:
     # --- making them -----------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self.folder.mkdir(exist_ok=True)  # of a process with our number that died right here
+        self.folder.mkdir()
         _do("mount", "-t", "tmpfs", "-o", "mode=755,size=2g", self.mark, str(self.folder))
         (self.folder / "owner").write_text(processes.started_mark(os.getpid()))
         _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
