@@ -5,16 +5,19 @@
 Three members. 100 connections put at a fixed rate (a time counts from when its request was due), and 100 clients keep a session each.
 For each kind of hostility (tests/processes/hostile/greed.py) the p99 of those puts is measured alone and then beside it, which has
 a process and an address of its own. That process is nice (19): it would not share a machine with members. The exit code is 1 when a
-p99 grows beyond --times-max, or a session is lost.
+p99 grows beyond --times-max, a session is lost, or a put is refused: this is told in the place of the times, and the next kind begins.
 """
 
 import argparse
 import asyncio
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.beside.clusters import Shape
 from benchmarks.beside.coordnode import Coordnode, compile_load, coordnode
@@ -27,6 +30,7 @@ SESSIONS = 100
 SESSION_SECONDS = 3.0
 WARM_SECONDS = 1.0
 FILLED_KEYS = 10_000
+FILLS_MAX = 5
 OWN_ADDRESS = "127.0.0.77"
 
 
@@ -50,6 +54,12 @@ class Keeper:
         self._thread.join()
 
     async def _keep(self) -> None:
+        try:
+            await self._keep_sessions()
+        finally:
+            self._are_open.set()  # also when they could not be opened: nobody waits for ever
+
+    async def _keep_sessions(self) -> None:
         clusters = [await aio.connect(self._endpoints, timeout=30) for _ in range(SESSIONS)]
         sessions = [await cluster.session(SESSION_SECONDS) for cluster in clusters]
         self._are_open.set()
@@ -62,6 +72,33 @@ class Keeper:
 
 def p99_ms(cluster: Coordnode, seconds: float, rate: float) -> float:
     return cluster.load("put", BEHAVED, seconds, rate=rate).p99_ms
+
+
+def fill(cluster: Coordnode) -> None:
+    """Begun again when the leader changed meanwhile: what happens before anything is measured does not count."""
+    for _ in range(FILLS_MAX - 1):
+        with suppress(subprocess.CalledProcessError):
+            return cluster.fill(FILLED_KEYS)
+        cluster.look_who_leads()
+    return cluster.fill(FILLED_KEYS)
+
+
+class Waits(NamedTuple):
+    alone_ms: float
+    beside_ms: float
+    times: float
+
+
+def waits(cluster: Coordnode, kind: str, rounds: int, seconds: float, rate: float) -> Waits:
+    alone, beside = [], []
+    for _ in range(rounds):
+        alone.append(p99_ms(cluster, seconds, rate))
+        with Greed(kind, cluster.members[0].address, OWN_ADDRESS, nice=19) as greed:
+            p99_ms(cluster, WARM_SECONDS, rate)
+            beside.append(p99_ms(cluster, seconds, rate))
+            assert greed.is_running(), f"{kind}: it ended by itself"
+    times = statistics.median([late / usual for late, usual in zip(beside, alone, strict=True)])
+    return Waits(statistics.median(alone), statistics.median(beside), times)
 
 
 def main() -> int:
@@ -77,21 +114,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="coordnode-hostile-") as folder:
         program = compile_load(Path(folder))
         with coordnode(Path(folder), program) as cluster:
-            cluster.fill(FILLED_KEYS)
-            address = cluster.members[0].address
+            fill(cluster)
             print("| hostile | p99 alone, ms | p99 beside, ms | times | sessions lost |\n|---|---|---|---|---|", flush=True)
             for kind in kinds:
-                alone, beside = [], []
+                cluster.look_who_leads()
                 with Keeper(",".join(member.address for member in cluster.members)) as keeper:
-                    for _ in range(wanted.rounds):
-                        alone.append(p99_ms(cluster, wanted.seconds, wanted.rate))
-                        with Greed(kind, address, OWN_ADDRESS, nice=19):
-                            p99_ms(cluster, WARM_SECONDS, wanted.rate)
-                            beside.append(p99_ms(cluster, wanted.seconds, wanted.rate))
-                times = statistics.median([late / usual for late, usual in zip(beside, alone, strict=True)])
-                failed = failed or times > wanted.times_max or keeper.lost > 0
-                shown = f"{statistics.median(alone):.1f} | {statistics.median(beside):.1f} | {times:.1f} | {keeper.lost}"
-                print(f"| {kind} | {shown} |", flush=True)
+                    try:
+                        found = waits(cluster, kind, wanted.rounds, wanted.seconds, wanted.rate)
+                        shown = f"{found.alone_ms:.1f} | {found.beside_ms:.1f} | {found.times:.1f}"
+                        failed = failed or found.times > wanted.times_max
+                    except subprocess.CalledProcessError:  # the generator has said why
+                        shown, failed = "- | a put was refused | -", True
+                failed = failed or keeper.lost > 0
+                print(f"| {kind} | {shown} | {keeper.lost} |", flush=True)
     return int(failed)
 
 

@@ -4,7 +4,7 @@
 //
 //     load ENDPOINTS CONNECTIONS OUTSTANDING KEYS fill                  puts so many keys, each once
 //
-// KIND: put; get (linearizable); cas (the value compared, then put: one transaction); pair (a lock of its own for each
+// KIND: put; get (linearizable); get-anywhere (likewise, from all members in turn: who does not lead asks the leader); cas (the value compared, then put: one transaction); pair (a lock of its own for each
 // outstanding one, acquired and then released: two requests); task (put into a queue of the connection's own, then one taken from
 // there, then that one acknowledged: three requests). With a RATE the loop is open: so many requests a second leave at
 // equal distances, spread over the connections, whatever is outstanding, and a time counts from when its request was due; 0 closes
@@ -80,6 +80,7 @@ static struct {
 } gaps[SPELLS_MAX];
 static uint32_t *latencies;  // how many took so many microseconds
 static Kind workload;
+static bool reads_anywhere;
 static Ask asks[KINDS];
 static uint8_t value[VALUE_BYTES], out[HEADER_BYTES + 8 + OUTSTANDING_MAX * ASK_BYTES_MAX];
 
@@ -114,7 +115,7 @@ static uint8_t *put_operation(Ask *ask, uint8_t *at, Kind kind) {
 }
 
 static void prepare(Ask *ask, Kind kind) {
-    uint8_t *at = put_small(put_array(ask->bytes, kind == GET ? 5 : 3), kind == GET ? 2 : 1);
+    uint8_t *at = put_small(put_array(ask->bytes, kind == GET ? 6 : 3), kind == GET ? 2 : 1);
     ask->request_at = (size_t)(at - ask->bytes) + 1;
     uint8_t *command = put_number(at, FIRST_SEQUENCE);
     at = command + 2;
@@ -128,7 +129,7 @@ static void prepare(Ask *ask, Kind kind) {
         at = put_operation(ask, put_small(put_number(at, FIRST_SEQUENCE), 0xA0), kind);  // no request id
     }
     command[0] = 0xC4, command[1] = (uint8_t)(at - command - 2);
-    if (kind == GET) at = put_small(put_small(at, 0xC2), 0);  // not stale, at any revision
+    if (kind == GET) at = put_small(put_small(put_small(at, 0xC2), 0), reads_anywhere ? 0xC3 : 0xC2);  // not stale, at any revision
     ask->size = (size_t)(at - ask->bytes);
 }
 
@@ -270,6 +271,7 @@ static void on_readable(Connection *connection) {
     uint8_t kind;
     Reader body;
     while (next_frame(&connection->wire, &used, &kind, &body)) {
+        if (kind == HELLO && reads_anywhere) continue;
         if (kind != ANSWERS) fail("a frame that is no answer", "");
         for (uint64_t left = take_array(&body); left; left--) on_answer(connection, &body, now);
     }
@@ -301,6 +303,22 @@ static void fill(int poll, Connection **all, int connections) {
         send_next(all[number]);
     }
     drain(poll);
+}
+
+static void watch_wire(int poll, Connection *connection) {
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = connection};
+    if (epoll_ctl(poll, EPOLL_CTL_ADD, connection->wire.descriptor, &wanted)) fail("epoll", strerror(errno));
+}
+
+// From the leader to all members in turn.
+static void spread(int poll, Connection **all, int connections) {
+    for (int number = 0; number < connections; number++) {
+        Wire *wire = &all[number]->wire;
+        close_wire(wire);
+        if (!dial_wire(wire, hosts[number % member_count], ports[number % member_count])) fail("a member is not there", "");
+        say_hello(wire);
+        watch_wire(poll, all[number]);
+    }
 }
 
 static void run_closed(int poll, Connection **all, int connections, int outstanding) {
@@ -351,11 +369,12 @@ static Kind parse_kind(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6 || argc > 8) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|cas|pair|task [RATE [KEYS]]");
+    if (argc < 6 || argc > 8) fail("usage", "load ENDPOINTS CONNECTIONS OUTSTANDING SECONDS put|get|get-anywhere|cas|pair|task [RATE [KEYS]]");
     const int connections = atoi(argv[2]), outstanding = atoi(argv[3]);
     const double seconds = atof(argv[4]), rate = argc >= 7 ? atof(argv[6]) : 0;
     const bool fills = !strcmp(argv[5], "fill");
-    workload = fills ? PUT : parse_kind(argv[5]);
+    reads_anywhere = !strcmp(argv[5], "get-anywhere");
+    workload = fills ? PUT : reads_anywhere ? GET : parse_kind(argv[5]);
     is_open_loop = rate > 0;
     if (argc == 8) keys_of_connection = (uint32_t)atoi(argv[7]);
     if (fills) only_fill(connections, outstanding, seconds);
@@ -379,10 +398,10 @@ int main(int argc, char **argv) {
             open_at_leader(&connection->wire, argv[1], &host, &port);
         else if (!open_wire(&connection->wire, host, port))
             fail("the leader opened no session for every connection", "");
-        struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = connection};
-        if (epoll_ctl(poll, EPOLL_CTL_ADD, connection->wire.descriptor, &wanted)) fail("epoll", strerror(errno));
+        watch_wire(poll, connection);
     }
     if (workload == GET || workload == CAS) fill(poll, all, connections);
+    if (reads_anywhere) spread(poll, all, connections);
     memset(latencies, 0, (LATENCY_US_MAX + 1) * sizeof *latencies);
     done = total_us = answered_ns = longest_gap_ns = spell_count = gap_count = 0;
     memset(spells, 0, sizeof spells);

@@ -2,8 +2,9 @@
 
     PYTHONPATH=src:. python benchmarks/secured.py --rounds 5 --seconds 2
 
-Three clusters of three members are up; each round asks each of them in turn, in another order, with one generator (load.c, built with
-OpenSSL for this). The figure is the ratio within a round, then the median of the rounds; beside it the CPU that members took for a put.
+Three clusters of three members are up, and one of etcd with TLS where that and h2load are here (its clients show no certificate, as
+h2load has none); each round asks each of them in turn, in another order. Our generator is load.c, built with OpenSSL for this. The
+figure is the ratio within a round, then the median of the rounds; beside it the CPU that members took for a put.
 """
 
 import argparse
@@ -15,35 +16,42 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from benchmarks.beside.clusters import MEMBERS, Load, Member, Shape, compile_c, free_ports, parse_shape, processes, run_generator
+from benchmarks.beside.clusters import MEMBERS, Load, Member, Shape, compile_c, free_ports, missing, parse_shape, processes, run_generator
+from benchmarks.beside.etcd import Etcd, etcd
 from coordctl.authority.files import Authority
 from coordnode.client.sync import connect
 from tests.processes.members import SOURCE
 
-CLEAR, SECURED, ROLES = "in the clear", "mTLS", "mTLS and roles"
+CLEAR, SECURED, ROLES, ETCD = "in the clear", "mTLS", "mTLS and roles", "etcd, TLS"
+COMPARED = {SECURED: (SECURED, CLEAR), ROLES: (ROLES, SECURED), ETCD: (SECURED, ETCD)}
 LOAD = "benchmark"  # the user whose certificate the generator shows
 WARM_SECONDS = 1.0
 
 
-class Secured(NamedTuple):
-    members: list[Member]
-    tls: str  # the generator's folder; "": in the clear
+class Secured:
+    def __init__(self, members: list[Member], tls: str, program: Path) -> None:
+        self.members = members
+        self._tls = tls  # the generator's folder; "": in the clear
+        self._program = program
 
-    def load(self, program: Path, shape: Shape, seconds: float) -> tuple[Load, float]:
-        """And the microseconds of CPU that all members took for each."""
+    def load(self, shape: Shape, seconds: float) -> Load:
         os.environ.pop("LOAD_TLS", None)
-        if self.tls:
-            os.environ["LOAD_TLS"] = self.tls
-        before = sum(member.cpu_seconds() for member in self.members)
+        if self._tls:
+            os.environ["LOAD_TLS"] = self._tls
         endpoints = ",".join(member.address for member in self.members)
-        load = run_generator([str(program), endpoints, *map(str, shape), str(seconds), "put"])
-        return load, (sum(member.cpu_seconds() for member in self.members) - before) / load.done * 1e6
+        return run_generator([str(self._program), endpoints, *map(str, shape), str(seconds), "put"])
+
+
+def once(cluster: Secured | Etcd, shape: Shape, seconds: float) -> tuple[Load, float]:
+    """And the microseconds of CPU that all members took for each."""
+    before = sum(member.cpu_seconds() for member in cluster.members)
+    load = cluster.load("put", shape, seconds, "leader") if isinstance(cluster, Etcd) else cluster.load(shape, seconds)
+    return load, (sum(member.cpu_seconds() for member in cluster.members) - before) / load.done * 1e6
 
 
 @contextmanager
-def secured(folder: Path, *, tls: bool, roles: bool) -> Iterator[Secured]:
+def secured(folder: Path, program: Path, *, tls: bool, roles: bool) -> Iterator[Secured]:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(MEMBERS)]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     init = [sys.executable, "-m", "coordnode", "init"]
@@ -69,7 +77,7 @@ def secured(folder: Path, *, tls: bool, roles: bool) -> Iterator[Secured]:
             as_operator = {**environment, "COORD_TLS": operator}
             for words in (["role", "add", "puts", "kv:use"], ["user", "add", LOAD, "--role", "puts"]):
                 subprocess.run([*ctl, *words], check=True, stdout=subprocess.DEVNULL, env=as_operator)
-        yield Secured(members, client)
+        yield Secured(members, client, program)
 
 
 def main() -> int:
@@ -80,28 +88,36 @@ def main() -> int:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="coordnode-secured-") as folder, ExitStack() as stack:
         program = compile_c(Path(__file__).parent / "load.c", Path(folder), "-DWITH_TLS", "-lz", "-lssl", "-lcrypto")
-        clusters = {}
+        clusters: dict[str, Secured | Etcd] = {}
         for name, tls, roles in ((CLEAR, False, False), (SECURED, True, False), (ROLES, True, True)):
             (Path(folder) / name).mkdir()
-            clusters[name] = stack.enter_context(secured(Path(folder) / name, tls=tls, roles=roles))
-        print("| puts | | a second | share of the one above, round by round | median | µs of members' CPU |\n|---|---|---|---|---|---|")
+            clusters[name] = stack.enter_context(secured(Path(folder) / name, program, tls=tls, roles=roles))
+        if missing("etcd", "h2load", "openssl"):
+            print(f"left out, as not installed here: {', '.join(missing('etcd', 'h2load', 'openssl'))}")
+        else:
+            (Path(folder) / "etcd").mkdir()
+            clusters[ETCD] = stack.enter_context(etcd(Path(folder) / "etcd", tls=True))
+        print("| puts | | a second | compared | round by round | median | µs of members' CPU |\n|---|---|---|---|---|---|---|")
         for shape in map(parse_shape, wanted.shapes.split(",")):
             for cluster in clusters.values():
-                cluster.load(program, shape, WARM_SECONDS)
+                once(cluster, shape, WARM_SECONDS)
             found: dict[str, list[tuple[Load, float]]] = {name: [] for name in clusters}
             for number in range(wanted.rounds):
                 names = list(clusters)
-                for name in names[number % 3 :] + names[: number % 3]:
-                    found[name].append(clusters[name].load(program, shape, wanted.seconds))
-            above = None
+                turn = number % len(names)
+                for name in names[turn:] + names[:turn]:
+                    found[name].append(once(clusters[name], shape, wanted.seconds))
+            rates = {name: [load.per_second for load, _ in loads] for name, loads in found.items()}
             for name, loads in found.items():
-                rates = [load.per_second for load, _ in loads]
-                shares = [rate / other for rate, other in zip(rates, above, strict=True)] if above else []
-                middle = f"{statistics.median(shares):.2f}" if shares else ""
+                compared, each, middle = "", "", ""
+                if name in COMPARED:
+                    ours, other = COMPARED[name]
+                    shares = [mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True)]
+                    compared, each = f"{ours} / {other}", " ".join(f"{share:.2f}" for share in shares)
+                    middle = f"{statistics.median(shares):.2f}"
                 cpu = statistics.median([cpu_us for _, cpu_us in loads])
-                each = " ".join(f"{share:.2f}" for share in shares)
-                print(f"| {shape} | {name} | {statistics.median(rates):,.0f} | {each} | {middle} | {cpu:.0f} |", flush=True)
-                above = rates
+                line = f"| {shape} | {name} | {statistics.median(rates[name]):,.0f} | {compared} | {each} | {middle} | {cpu:.0f} |"
+                print(line, flush=True)
     return 0
 
 

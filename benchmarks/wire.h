@@ -31,6 +31,7 @@ enum {
     IN_BYTES = 1 << 20,
     SESSION_TTL_MS = 3600000,  // nothing renews them: longer than any run
     CONNECT_SECONDS_MAX = 10,
+    MEMBERS_MAX = 16,
 };
 
 typedef struct {
@@ -259,14 +260,18 @@ static int dial(const char *host, const char *port) {
     return descriptor;
 }
 
-// Hello, and a session of our own. 0: this member does not open one, it does not lead.
-static uint64_t greet(Wire *wire) {
-    uint8_t frame[256], nonce[16], command[128], *at = frame + HEADER_BYTES;
-    at = put_array(at, 7);
+static void say_hello(Wire *wire) {
+    uint8_t frame[64], *at = put_array(frame + HEADER_BYTES, 7);
     for (int field = 0; field < 4; field++) at = put_small(at, 0);
     memcpy(at, "\xa9" "benchmark" "\xa0\x90", 12), at += 12;  // who we are, no build, no contacts
     seal(frame, HELLO, (size_t)(at - frame));
     send_all(wire, frame, (size_t)(at - frame));
+}
+
+// Hello, and a session of our own. 0: this member does not open one, it does not lead.
+static uint64_t greet(Wire *wire) {
+    uint8_t frame[256], nonce[16], command[128], *at;
+    say_hello(wire);
     if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce) fail("no random bytes", strerror(errno));
     at = put_array(command, 5);
     for (int field = 0; field < 3; field++) at = put_small(at, 0);
@@ -304,30 +309,40 @@ static uint64_t greet(Wire *wire) {
     return 0;
 }
 
-// False: this member does not lead, or is not there.
-static bool open_wire(Wire *wire, const char *host, const char *port) {
+static bool dial_wire(Wire *wire, const char *host, const char *port) {
     *wire = (Wire){.descriptor = dial(host, port), .in = malloc(IN_BYTES)};
     if (!wire->in) fail("no memory", "");
     if (wire->descriptor >= 0) wire->tls = secure(wire->descriptor);
-    wire->session = wire->descriptor < 0 ? 0 : greet(wire);
-    if (wire->session) return true;
+    return wire->descriptor >= 0;
+}
+
+static void close_wire(Wire *wire) {
     if (wire->descriptor >= 0) close(wire->descriptor);
     free(wire->in);
+}
+
+// False: this member does not lead, or is not there.
+static bool open_wire(Wire *wire, const char *host, const char *port) {
+    wire->session = dial_wire(wire, host, port) ? greet(wire) : 0;
+    if (wire->session) return true;
+    close_wire(wire);
     return false;
 }
+
+static char *hosts[MEMBERS_MAX], *ports[MEMBERS_MAX];  // as the command line names them
+static int member_count;
 
 // The member that opens a session leads; everything goes there.
 static void open_at_leader(Wire *wire, char *endpoints, char **host, char **port) {
     const uint64_t give_up_ns = now_ns() + CONNECT_SECONDS_MAX * 1000000000ull;
-    char *hosts[16], *ports[16], *rest = endpoints, *one;
-    int count = 0;
-    while ((one = strsep(&rest, ",")) && count < 16) {
-        if (!(ports[count] = strrchr(one, ':'))) fail("an endpoint is host:port, not", one);
-        *ports[count]++ = 0;
-        hosts[count++] = one;
+    char *rest = endpoints, *one;
+    while ((one = strsep(&rest, ",")) && member_count < MEMBERS_MAX) {
+        if (!(ports[member_count] = strrchr(one, ':'))) fail("an endpoint is host:port, not", one);
+        *ports[member_count]++ = 0;
+        hosts[member_count++] = one;
     }
     while (now_ns() < give_up_ns) {
-        for (int place = 0; place < count; place++)
+        for (int place = 0; place < member_count; place++)
             if (open_wire(wire, *host = hosts[place], *port = ports[place])) return;
         usleep(50000);
     }

@@ -83,13 +83,13 @@ COORDCTL: dict[str, set[str]] = {
     "rolling": {"facts"},
     "transport": {"inventory", "results"},
     "runner": {"hot", "local"},
-    "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local"},
+    "chaos": {"steps", "facts", "transport", "engines", "inventory", "results", "local", "onhost.start"},
     "logs": {"facts", "transport", "results"},
     "canary": {"engines", "results"},
     "load": set(),
     "engines": {"hot", "local", "runner"},
     "hot": {"local"},
-    "local": set(),
+    "local": {"inventory"},  # members that somebody else runs are known by their inventory
     "inventory": {"flags"},
     "authority": set(),
     "onhost": set(),
@@ -118,7 +118,10 @@ PURE_IN_CLIENT = (
     "views",
 )
 PURE = ("raft", "services", "replica", "wire", "checking", "api", *[f"client/{name}.py" for name in PURE_IN_CLIENT])
-PURE_IN_LOGS = ("align", "causal", "comparing", "evidence", "explain", "lines", "lives", "mining", "rates", "replicated", "rules")
+PURE_IN_LOGS = (
+    *("align", "causal", "comparing", "evidence", "explain", "lines", "lives", "mining", "rates", "replicated"),
+    *("rules", "member_rules", "host_rules", "cluster_rules"),
+)
 PURE_IN_COORDCTL = ("rolling", "facts/pairs.py", "onhost/redaction.py", *[f"logs/{name}.py" for name in PURE_IN_LOGS])
 REPLICATED = ("raft", "services")
 PRINTS = ("coordctl/report", "coordctl/onhost", "coordctl/__main__.py", "coordnode/__main__.py", "coordnode/simulator", "coordnode/node")

@@ -38,6 +38,7 @@ def compile_load(folder: Path) -> Path:
 
 class Coordnode(Cluster):
     product = "coordnode"
+    layouts = ("leader", "spread")
 
     def __init__(self, members: list[Member], version: str, crew: Crew, load_program: Path) -> None:
         self._load_program = load_program
@@ -48,8 +49,12 @@ class Coordnode(Cluster):
         return None if found is None or not found["ready"] else bool(found["role"] == "leader")
 
     def load(self, kind: str, shape: Shape, seconds: float, layout: str = "leader", rate: float | None = None) -> Load:
-        found = self._run(shape, str(seconds), kind, *([] if rate is None else [str(rate)]))
+        asked = "get-anywhere" if kind == "get" and layout == "spread" else kind
+        found = self._run(shape, str(seconds), asked, *([] if rate is None else [str(rate)]))
         return found._replace(under_way=shape.connections) if kind == "task" else found  # each makes its queue, once
+
+    def layouts_for(self, kind: str) -> tuple[str, ...]:
+        return self.layouts if kind == "get" else ("leader",)  # whatever else is asked leads there
 
     def _run(self, shape: Shape, *how: str) -> Load:
         endpoints = ",".join(member.address for member in self.members)  # the generator finds who leads

@@ -118,7 +118,10 @@ class Etcd(Cluster):
     product = "etcd"
     layouts = ("leader", "spread", "shared")
 
-    def __init__(self, members: list[Member], version: str, crew: Crew, folder: Path, locks_program: Path | None) -> None:
+    def __init__(
+        self, members: list[Member], version: str, crew: Crew, folder: Path, locks_program: Path | None = None, scheme: str = "http"
+    ) -> None:
+        self._scheme = scheme
         super().__init__(members, version, crew)
         self._folder = folder
         self._locks_program = locks_program
@@ -127,13 +130,16 @@ class Etcd(Cluster):
             (folder / f"{kind}.grpc").write_bytes(grpc(message(kind)))
 
     def leads(self, member: Member) -> bool | None:
-        found = fetch(f"http://{member.address}/v3/maintenance/status", b"{}")
+        found = fetch(f"{self._scheme}://{member.address}/v3/maintenance/status", b"{}")
         if found is None or not int(found.get("leader", 0)):
             return None
         return bool(found["leader"] == found["header"]["member_id"])
 
     def put(self, member: Member) -> bool:
-        return fetch(f"http://{member.address}/v3/kv/put", json.dumps(gateway_put(KEY)).encode(), timeout=PUT_SECONDS_MAX) is not None
+        return (
+            fetch(f"{self._scheme}://{member.address}/v3/kv/put", json.dumps(gateway_put(KEY)).encode(), timeout=PUT_SECONDS_MAX)
+            is not None
+        )
 
     def fill(self, keys: int) -> None:
         """By transactions, as h2load has one body only."""
@@ -142,7 +148,7 @@ class Etcd(Cluster):
             for start in range(first, keys, FILLERS * OPERATIONS_MAX):
                 numbers = range(start, min(start + OPERATIONS_MAX, keys))
                 question = {"success": [{"request_put": gateway_put(b"%016d" % number)} for number in numbers]}
-                if fetch(f"http://{self.members[0].address}/v3/kv/txn", json.dumps(question).encode()) is None:
+                if fetch(f"{self._scheme}://{self.members[0].address}/v3/kv/txn", json.dumps(question).encode()) is None:
                     raise SystemExit("etcd refused to be filled")
 
         with ThreadPoolExecutor(FILLERS) as pool:
@@ -150,7 +156,7 @@ class Etcd(Cluster):
 
     def _h2load(self, address: str, kind: str, options: Sequence[str]) -> "subprocess.Popen[str]":
         command = ["h2load", "-t1", *options, "-d", str(self._folder / f"{kind}.grpc"), *HEADERS]
-        return subprocess.Popen([*command, f"http://{address}/etcdserverpb.KV/{PATHS[kind]}"], stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen([*command, f"{self._scheme}://{address}/etcdserverpb.KV/{PATHS[kind]}"], stdout=subprocess.PIPE, text=True)
 
     def _once(self, address: str, kind: str) -> Said:
         return parse_h2load(self._h2load(address, kind, ["-n1"]).communicate()[0])
@@ -193,13 +199,13 @@ class Etcd(Cluster):
         return Load(done / seconds, done, *times, cpu / done * 1e6, cpu / seconds, written, under_way)
 
     def writes(self) -> int:
-        return int(fetch(f"http://{self.members[0].address}/v3/maintenance/status", b"{}")["header"]["revision"])
+        return int(fetch(f"{self._scheme}://{self.members[0].address}/v3/maintenance/status", b"{}")["header"]["revision"])
 
     def check(self) -> str:
         def look() -> str:
             said = set()
             for member in self.members:
-                where = f"http://{member.address}/v3/maintenance"
+                where = f"{self._scheme}://{member.address}/v3/maintenance"
                 # Of keys alone; 3.4 has no gateway to that, only to one of everything on its disk.
                 found = fetch(f"{where}/hashkv", b"{}") or fetch(f"{where}/hash", b"{}")
                 said.add((found["hash"], found["header"]["revision"]))
@@ -209,10 +215,12 @@ class Etcd(Cluster):
 
 
 @contextmanager
-def etcd(folder: Path, program: str = "etcd", version: str = "", locks_program: Path | None = None) -> Iterator[Etcd]:
+def etcd(folder: Path, program: str = "etcd", version: str = "", locks_program: Path | None = None, *, tls: bool = False) -> Iterator[Etcd]:
+    """`tls`: members prove to each other who they are, and to clients; clients do not, as h2load has no certificate to show."""
+    scheme, secured = ("https", certificates(folder)) if tls else ("http", [])
     ports = free_ports(2 * MEMBERS)
     names = [f"e{number}" for number in range(1, MEMBERS + 1)]
-    peers = [f"http://127.0.0.1:{port}" for port in ports[:MEMBERS]]
+    peers = [f"{scheme}://127.0.0.1:{port}" for port in ports[:MEMBERS]]
     addresses = [f"127.0.0.1:{port}" for port in ports[MEMBERS:]]
     founders = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
     with processes() as crew:
@@ -220,9 +228,20 @@ def etcd(folder: Path, program: str = "etcd", version: str = "", locks_program: 
         for name, peer, address in zip(names, peers, addresses, strict=True):
             command = [program, "--name", name, "--data-dir", str(folder / name), "--initial-cluster", founders]
             command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-            command += ["--listen-client-urls", f"http://{address}", "--advertise-client-urls", f"http://{address}"]
+            command += ["--listen-client-urls", f"{scheme}://{address}", "--advertise-client-urls", f"{scheme}://{address}", *secured]
             members.append(Member(crew.start(command, folder / f"{name}.log"), address, folder / name))
-        yield Etcd(members, version, crew, folder, locks_program)
+        yield Etcd(members, version, crew, folder, locks_program, scheme)
+
+
+def certificates(folder: Path) -> list[str]:
+    """One that all members have; what etcd is told of it."""
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    extensions = ("subjectAltName=IP:127.0.0.1", "extendedKeyUsage=serverAuth,clientAuth")
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=etcd"]
+    make += ["-keyout", key, "-out", certificate, *[word for each in extensions for word in ("-addext", each)]]
+    subprocess.run(make, check=True, stderr=subprocess.DEVNULL)
+    towards_members = ["--peer-client-cert-auth", "--peer-trusted-ca-file", certificate, "--peer-cert-file", certificate]
+    return ["--cert-file", certificate, "--key-file", key, *towards_members, "--peer-key-file", key]
 
 
 def entrants(newest: Path, folder: Path) -> tuple[list[Entrant], list[str]]:

@@ -64,7 +64,7 @@ def entrants_of(cluster: Cluster, what: What) -> list[Who]:
     """A single connection is at the leader."""
     if what.kind not in cluster.kinds:
         return []
-    layouts = cluster.layouts if what.shape.connections >= len(cluster.members) else ("leader",)
+    layouts = cluster.layouts_for(what.kind) if what.shape.connections >= len(cluster.members) else ("leader",)
     return [Who(cluster.product, cluster.version, layout) for layout in layouts]
 
 

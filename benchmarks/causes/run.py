@@ -1,28 +1,36 @@
 """How often is the cause found? Real faults on real clusters, and `logs explain` on what the members wrote.
 
     PYTHONPATH=src:. python benchmarks/causes/run.py --kinds slow-disk,kill-leader --seeds 1-2 --to results.jsonl [--keep FOLDER]
-    PYTHONPATH=src:. python benchmarks/causes/run.py --table results.jsonl
-    PYTHONPATH=src:. python benchmarks/causes/run.py --again FOLDER
+    PYTHONPATH=src:. python benchmarks/causes/run.py --again FOLDER > again.jsonl
+    PYTHONPATH=src:. python benchmarks/causes/table.py results.jsonl [again.jsonl]
 
-Each run: a fresh cluster, 20 s of ordinary life, the fault, and what the logs say of the time since it began. Nothing but members' logs and
-flight recorders is read, and nothing in them tells of an injection. Beside it, on the same lines, two plain ways: the most frequent kind
-of warnings and errors (grep), and the kind of line whose frequency changed most. They count as right if the member they point at is.
+Each run: a fresh cluster, 20 s of ordinary life, the fault, and what the logs say of the time since it began. Nothing but members'
+logs, flight recorders and what the kernel says of memory is read, and nothing in them tells of an injection. Beside it, on the same
+lines, two plain ways: the most frequent kind of warnings and errors (grep), and the kind of line whose frequency changed most. They
+count as right if the member they point at is.
 
-What `--to` has already is not run again, so a campaign may be ended and begun anew.
+What `--to` has already is not run again, so a campaign may be ended and begun anew. Each result names the commit of its rules. A run
+that could not be set up is written down as such, with the reason; it counts for nothing, and is tried again the next time.
 `--again` asks the present rules about logs that were kept.
 """
 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.causes.faults import FAULTS, HEALTHY, HELD_OUT, HELD_OUT_FIRST, SETTLE_SECONDS, Right
+from benchmarks.causes import kinds
+from benchmarks.causes.faults import SETTLE_SECONDS, Right
 from benchmarks.causes.scene import Scene, wait
+from benchmarks.causes.table import NOT_SET_UP
 from coordctl.logs import rates
 from coordctl.logs.lines import WARNING
 from coordctl.operations import logs
@@ -53,10 +61,13 @@ class Probe:
                 late += time.monotonic() - began - 0.01
             self._late_ms.append((second, late * 1_000))
 
-    def end(self, since: float) -> float:
-        """Of the worst second since then."""
+    def close(self) -> None:
         self._ending.set()
         self._thread.join()
+
+    def end(self, since: float) -> float:
+        """Of the worst second since then."""
+        self.close()
         return max((late for second, late in self._late_ms if second >= since - 1), default=0.0)
 
 
@@ -72,11 +83,11 @@ class Run(NamedTuple):
 
 
 def one_run(kind: str, seed: int, keep: str) -> dict[str, object]:
-    fault = (FAULTS | HEALTHY)[kind]
+    fault = (kinds.FAULTS | kinds.HEALTHY)[kind]
+    scene = Scene(MEMBERS, with_tls=kind in kinds.WITH_TLS, with_names=kind in kinds.WITH_NAMES)
     probe = Probe()
-    scene = Scene(MEMBERS, with_tls=kind == "expired-certificate", with_names=kind == "no-names")
     try:
-        if kind == "full-disk":
+        if kind in kinds.SMALL_DISK:
             scene.small_disk(3, 24)
         scene.begin()
         wait(BASELINE_SECONDS + seed % 3)
@@ -94,6 +105,15 @@ def one_run(kind: str, seed: int, keep: str) -> dict[str, object]:
         return judged(folder, run)
     finally:
         scene.close()
+        probe.close()
+
+
+@cache
+def rules() -> str:
+    """The commit of the rules; with a star where something is changed and not committed."""
+    here = Path(__file__).parent
+    said = subprocess.run(["git", "describe", "--always", "--exclude=*", "--dirty=*"], cwd=here, capture_output=True, text=True, check=True)
+    return said.stdout.strip()
 
 
 def judged(folder: Path, run: Run) -> dict[str, object]:
@@ -106,6 +126,7 @@ def judged(folder: Path, run: Run) -> dict[str, object]:
     return {
         "kind": run.kind,
         "seed": run.seed,
+        "rules": rules(),
         "right": run.right,
         "rank": rank(run.right, told),
         "told": told,
@@ -129,7 +150,7 @@ def rank(right: Right, told: list[tuple[str, list[str]]]) -> int:
         return 0 if told else 1
     if len(right.causes) > 1 and len(right.members) > 1:
         ranks = [rank(Right((cause,), (member,)), told) for cause, member in zip(right.causes, right.members, strict=True)]
-        return max(ranks) - len(ranks) + 1 if all(ranks) else 0
+        return max(1, max(ranks) - len(ranks) + 1) if all(ranks) else 0
     for number, (cause, members) in enumerate(told, 1):
         if cause in right.causes and all(member in members for member in right.members):
             return number
@@ -162,55 +183,38 @@ def plain(places: list[str], asked: Asked, right: Right, names: dict[str, str]) 
     }
 
 
-def table(path: str) -> None:
-    rows: dict[str, list[dict[str, object]]] = {}
-    for line in Path(path).read_text().splitlines():
-        found = json.loads(line)
-        rows.setdefault(found["kind"], []).append(found)
-    print(f"{'KIND':<20}{'RUNS':>5}{'FIRST':>7}{'TOP 3':>7}{'GREP':>6}{'FREQ':>6}")
-    totals = [0, 0, 0, 0, 0]
-    for kind in [*FAULTS, *HEALTHY]:
-        runs = rows.get(kind, [])
-        if not runs:
-            continue
-        counts = [len(runs), sum(run["rank"] == 1 for run in runs), sum(0 < int(str(run["rank"])) <= 3 for run in runs)]
-        counts += [sum(bool(run[way]) for run in runs) for way in ("grep", "frequency")]
-        held_out = "**" if kind in HELD_OUT else "*" if kind in HELD_OUT_FIRST else ""
-        print(f"{kind + held_out:<20}{counts[0]:>5}{counts[1]:>7}{counts[2]:>7}{counts[3]:>6}{counts[4]:>6}")
-        if kind in FAULTS:
-            totals = [total + count for total, count in zip(totals, counts, strict=True)]
-    print(f"{'all faults':<20}{totals[0]:>5}{totals[1]:>7}{totals[2]:>7}{totals[3]:>6}{totals[4]:>6}")
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="How often is the cause found?")
-    parser.add_argument("--kinds", default=",".join([*FAULTS, *HEALTHY]))
+    parser.add_argument("--kinds", default=",".join([*kinds.FAULTS, *kinds.HEALTHY]))
     parser.add_argument("--seeds", default="1-5")
     parser.add_argument("--to", default="", help="a file of results, for those that are not in it yet; default: standard output")
     parser.add_argument("--again", default="", help="ask the present rules about the logs that were kept in this folder")
     parser.add_argument("--keep", default="", help="a folder for the logs of each run")
-    parser.add_argument("--table", help="the table of a file of results")
-    arguments = parser.parse_args()
-    if arguments.table:
-        table(arguments.table)
-        return
+    arguments = parser.parse_args(argv)
     if arguments.again:
         again(Path(arguments.again))
-        return
+        return 0
     results = Path(arguments.to) if arguments.to else None
-    done = (
-        {(run["kind"], run["seed"]) for run in map(json.loads, results.read_text().splitlines())} if results and results.exists() else set()
-    )
+    told = map(json.loads, results.read_text().splitlines()) if results is not None and results.exists() else ()
+    done = {(run["kind"], run["seed"]) for run in told if NOT_SET_UP not in run}
+    failed = 0
     first, _, last = arguments.seeds.partition("-")
     for seed in range(int(first), int(last or first) + 1):
         for kind in arguments.kinds.split(","):
-            if (kind, seed) not in done:
+            if (kind, seed) in done:
+                continue
+            try:
                 line = json.dumps(one_run(kind, seed, arguments.keep)) + "\n"
-                if results is None:
-                    print(line, end="", flush=True)
-                else:
-                    with results.open("a") as file:
-                        file.write(line)
+            except Exception as error:  # of the harness, or a cluster that did not come up: no verdict, and none is counted
+                failed += 1
+                print(f"{kind} {seed} was not brought about:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+                line = json.dumps({"kind": kind, "seed": seed, NOT_SET_UP: f"{type(error).__name__}: {error}"}) + "\n"
+            if results is None:
+                print(line, end="", flush=True)
+            else:
+                with results.open("a") as file:
+                    file.write(line)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

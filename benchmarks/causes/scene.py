@@ -5,6 +5,7 @@ Needs root and a C compiler. Everything made here goes when it is closed.
 
 import mmap
 import os
+import re
 import shutil
 import signal
 import struct
@@ -13,24 +14,34 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.causes.groups import Group
 from coordctl.authority.files import Authority
 from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
 from coordctl.local.clusters import write as write_cluster
 from coordctl.local.processes import started_mark
+from coordctl.onhost import gather
 from coordctl.operations import statuses
 from coordnode import __version__
+from coordnode.client.sync import Cluster as Client
 from coordnode.client.sync import connect
 from coordnode.client.tls import VARIABLE
 from coordnode.errors import CoordError
-from tests.processes.members import SOURCE, Cluster, Process, wait_until
+from coordnode.ids import ClusterId, MemberId
+from coordnode.node.bootstrap import create_joiner
+from coordnode.storage.wal import Settings as WalSettings
+from tests.processes.members import SOURCE, Cluster, Process, resident_bytes, wait_until
 from tests.processes.networks import Networks
 
 HERE = Path(__file__).resolve().parent
 WRITES_PER_SECOND = 10
+CONTROL_BYTES = 24
+FILTER = "causes"  # the table of packets that are dropped
+OF_MEMORY = re.compile(rb"ut of memory|oom|Killed process")
 
 
 def build(folder: Path) -> Path:
@@ -47,6 +58,9 @@ class Scene:
         self.networks = Networks()
         self._others: list[subprocess.Popen[bytes]] = []
         self._mounts: list[Path] = []
+        self._groups: dict[int, Group] = {}
+        self._left: list[int] = []  # members that were replaced: what they wrote is still there
+        self._began_ms = time.time_ns() // 1_000_000
         self._ending = threading.Event()
         hosts = self.networks.open(members)
         self._names = {host: f"n{number}" for number, host in enumerate(hosts, 1)} if with_names else {}
@@ -69,9 +83,9 @@ class Scene:
         self._control: dict[int, mmap.mmap] = {}
         for number in self.cluster.members:
             path = self.folder / f"control{number}"
-            path.write_bytes(bytes(24))
+            path.write_bytes(bytes(CONTROL_BYTES))
             with path.open("r+b") as file:
-                self._control[number] = mmap.mmap(file.fileno(), 24)
+                self._control[number] = mmap.mmap(file.fileno(), CONTROL_BYTES)
         self._writer = threading.Thread(target=self._write, daemon=True)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -131,22 +145,28 @@ class Scene:
                 self._ending.wait(0.2)
 
     def places(self) -> list[str]:
-        """Their logs and flight recorders."""
-        found = []
-        for number in self.cluster.members:
+        """Their logs and flight recorders, and what the kernel says of memory: what else it says tells of injections."""
+        kernel = self.folder / "host" / "kernel.log"
+        kernel.parent.mkdir(exist_ok=True)
+        [said] = (said for name, _, said in gather.host_facts(self._began_ms, time.time_ns() // 1_000_000, everything=False))
+        lines = [line + b"\n" for line in said.splitlines() if OF_MEMORY.search(line)] if isinstance(said, bytes) else []
+        if lines:
+            kernel.write_bytes(b"".join(lines))
+        found = [str(kernel)]
+        for number in [*self.cluster.members, *self._left]:
             found += [str(self.folder / f"n{number}.log"), *map(str, sorted((self.folder / f"n{number}").glob("flight.log*")))]
         return [path for path in found if os.path.exists(path)]
 
     def close(self) -> None:
         self._ending.set()
         os.environ.pop(VARIABLE, None)
-        for other in self._others:
-            other.kill()
-            other.wait()
+        self.end_others()
         for one in self.cluster.members.values():
             if one.running is not None:
                 one.signal(signal.SIGCONT)
         self.cluster.end()
+        for group in self._groups.values():
+            group.close()
         if self._writer.is_alive():
             self._writer.join(30)
         for path in self._mounts:
@@ -170,13 +190,46 @@ class Scene:
 
     def run(self, *argv: str) -> None:
         """Beside the cluster, until the end."""
-        self._others.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        self._others.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+
+    def run_inside(self, number: int, *argv: str) -> None:
+        self.run("ip", "netns", "exec", self._netns[number], *argv)
 
     def end_others(self) -> None:
         for other in self._others:
-            other.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(other.pid, signal.SIGKILL)
             other.wait()
         self._others.clear()
+
+    def limit_memory(self, number: int, bytes_max: int) -> None:
+        self._group(number).limit_memory(bytes_max)
+
+    def limit_cpu(self, number: int, share: float) -> None:
+        self._group(number).limit_cpu(share)
+
+    def _group(self, number: int) -> Group:
+        running = self.member(number).running
+        assert running is not None
+        if number not in self._groups:
+            self._groups[number] = Group(self._netns[number])
+            self._groups[number].take(running.pid)
+        return self._groups[number]
+
+    def resident_bytes(self, number: int) -> int:
+        return resident_bytes(self.member(number))
+
+    def drop(self, number: int, way: str, rule: str) -> None:
+        """Of what comes to it (`input`) or leaves it (`output`), what a rule of nftables says."""
+        self.inside(number, "nft", "add", "table", "inet", FILTER)
+        self.inside(number, "nft", "add", "chain", "inet", FILTER, way, f"{{ type filter hook {way} priority 0 ; }}")
+        self.inside(number, "nft", "add", "rule", "inet", FILTER, way, *rule.split())
+
+    def let_through(self, number: int) -> None:
+        self.inside(number, "nft", "delete", "table", "inet", FILTER)
+
+    def host(self, number: int) -> str:
+        return self.member(number).address[0]
 
     def restart(self, numbers: Sequence[int], *flags: str, prefix: Sequence[str] = (), source: str = "", is_awaited: bool = True) -> None:
         for number in numbers:
@@ -216,6 +269,56 @@ class Scene:
         """`days` 0: it has just expired."""
         assert self._authority is not None
         self._authority.member(f"n{number}", number, days, renew=True)
+
+    def certify_as(self, number: int, other: int) -> None:
+        """It has that member's certificate from now on."""
+        folder = self.folder / "ca" / "members"
+        shutil.copytree(folder / f"n{other}", folder / f"n{number}", dirs_exist_ok=True)
+
+    def swap_names(self, first: int, second: int) -> None:
+        """Whoever asks where one is, is told where the other is."""
+        swapped = self._names | {self.host(first): f"n{second}", self.host(second): f"n{first}"}
+        for number in self.cluster.members:
+            self._write_names(number, swapped)
+
+    def lead(self, number: int) -> None:
+        self._until_so(self.endpoints(), lambda cluster: cluster.members.lead(number), f"n{number} leads")
+
+    def replace(self, number: int) -> None:
+        """A new member with a folder of its own takes its place, on the same host."""
+        old = self.member(number)
+        contacts = {other: self.endpoint(other) for other in self.cluster.members if other != number}
+        newcomer = max(self.cluster.members) + 1
+        self.signal(number, signal.SIGTERM)
+        old.wait()
+        one = Process(self.folder / f"n{newcomer}", newcomer, old.address)
+        create_joiner(str(one.folder), ClusterId(self.cluster.cluster), MemberId(newcomer), wal_settings=WalSettings(segment_bytes=1 << 20))
+        (self.folder / f"control{newcomer}").write_bytes(bytes(CONTROL_BYTES))
+        self._plain_prefix[newcomer] = self._plain_prefix[number]
+        self.cluster.members[newcomer] = one
+        del self.cluster.members[number]
+        self._left.append(number)
+        self.start(newcomer)
+        everybody = contacts | {newcomer: self.endpoint(newcomer)}
+        self._change(contacts, voters=[*contacts], learners=[newcomer], everybody=everybody)
+        wait_until(lambda: self._status(newcomer).get("ready"), f"n{newcomer} is ready")
+        self._change(contacts, voters=[*contacts, newcomer], learners=[], everybody=everybody)
+
+    def _change(self, asked: Mapping[int, str], *, voters: list[int], learners: list[int], everybody: Mapping[int, str]) -> None:
+        self._until_so([*asked.values()], lambda cluster: cluster.members.change(voters, learners, everybody), f"voters are {voters}")
+
+    def _until_so(self, endpoints: Sequence[str], ask: Callable[[Client], None], what: str) -> None:
+        """Asked again until the answer is that it is so: on a busy machine an answer may not come in time, whatever became of it."""
+
+        def is_so() -> bool:
+            try:
+                with connect(endpoints, timeout=30) as cluster:
+                    ask(cluster)
+            except CoordError:
+                return False
+            return True
+
+        wait_until(is_so, what, 90)
 
     def forget_name(self, number: int) -> None:
         """The others cannot find out any more where it is."""

@@ -26,6 +26,7 @@ VERBS = {
     "shard": "run, ls, show, watch, create, set, delete: work shared out over a group",
     "barrier": "enter, leave, show, ls: going on together",
     "counter": "get, add, ls, del: numbers that many add to",
+    "copy": "keys to another cluster, of whichever engine, then compared",
     "session": "ls, show, close: who is connected",
     "status": "how the cluster and each member are",
     "health": "the same as one judgement, for monitoring",

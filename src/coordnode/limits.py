@@ -37,6 +37,7 @@ SESSION_TTL_MS_MIN = 1_000
 SESSION_TTL_MS_MAX = 86_400_000
 EXPIRE_SESSIONS_MAX = 1_000  # sessions that one Expire, Checkpoint or Withdraw may name
 EXPIRE_SESSIONS_PER_ENTRY = 64  # that a leader names in one Expire: each takes as long as many puts
+EXPIRE_SESSIONS_PER_TICK = 3 * EXPIRE_SESSIONS_PER_ENTRY  # who loses thousands at once must not keep all others waiting for all of them
 CLOCK_RATE_ERROR_PPM = 1_000  # clocks run between 0.999 and 1.001 of true rate
 TICK_ADVANCE_TICKS_MAX = 2  # a late tick moves the lease clock by at most this many ticks
 

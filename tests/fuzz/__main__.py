@@ -39,12 +39,12 @@ def led(inputs: dict[str, int], seed: int) -> Iterator[tuple[str, bool, str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="for each decoder, less for the slow ones")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="for each decoder; less for the slow ones, unless they are named")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--coverage-guided", action="store_true", help="by atheris, towards what was not reached yet; the corpus grows")
     parser.add_argument("decoder", nargs="*", default=[], help=", ".join(DECODERS))
     asked = parser.parse_args()
-    inputs = {name: asked.inputs // SLOW.get(name, 1) for name in asked.decoder or DECODERS}
+    inputs = dict.fromkeys(asked.decoder, asked.inputs) or {name: asked.inputs // SLOW.get(name, 1) for name in DECODERS}
     run = led if asked.coverage_guided else drawn
     failed = False
     began = time.monotonic()

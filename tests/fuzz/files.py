@@ -48,15 +48,15 @@ class InMemory:
         pass
 
 
-def life() -> list[bytes]:
-    """The slices of a small state with something in each of its tables."""
+def life(seed: int, batches: int) -> list[bytes]:
+    """The slices of a small state."""
     driven = Driven(**SMALL)
-    for batch in Life(3, keys=12).batches(12):
+    for batch in Life(seed, keys=batches).batches(batches):
         driven.apply(*batch)
     return list(driven.machine.snapshot())
 
 
-SLICES = life()
+SLICES = [*life(3, 12), *life(1, 1), *life(2, 2)]  # with something in each of its tables; and two of which each byte matters
 BODY_AT = len(seal(mark.MAGIC, OURS, b""))
 
 

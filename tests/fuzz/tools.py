@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from coordctl.chaos.playbook import Refused, parse_playbook
+from coordctl.chaos.lined import DEPTH_MAX, Fields, Node, Rows, Text, parse_lined
+from coordctl.chaos.playbook import Playbook, Refused, parse_playbook, playbook_of
 from coordctl.chaos.proxy.api import ApiError
 from coordctl.chaos.proxy.toxics import parse_toxic
 from coordctl.hot import msgpack
@@ -24,6 +25,10 @@ LINES = [
     b"[2026-11-28 12:00:00.123+02:00] ERROR: cannot open /var/lib/x/y: errno 5",
     b"<13>Nov 28 12:00:00.001 web1 kernel: Out of memory: Killed process 812 (coordnode)",
 ]
+SHORT_PLAYBOOKS = [  # the parser of YAML is Python's: what is short is fed often
+    b"proves: x\nversion: 1\nrows: [{at: 2s, for: 4s, do: kill, to: leader}]\nexpect: [{that: healthy, within: 30s}]\n",
+    b"version: 1\nproves: >\n  x\n  y\nload:\n- do: kv\n  clients: 3\nrows:\n- at: '2s'\n  for: \"4s\"\n  do: kill\n  to: leader # now\n",
+]
 INVENTORY = (
     template("shop", "prod", ["10.0.0.1", "db2.example"])
     + """role = "spare"
@@ -33,6 +38,7 @@ ssh = { host = "n1.example", user = "ops", port = 22 }
 settings = { tick = "40ms" }
 """
 ).encode()
+SHORT_INVENTORY = b'name = "a"\nenvironment = "dev"\n[ssh]\nuser = "b"\n[hosts.n1]\naddress = "10.0.0.1"\n'
 TOXICS = [
     {"name": "slow", "type": "latency", "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 100, "jitter": 10}},
     {"type": "limit_data", "attributes": {"bytes": 4096}, "lifetime_ms": 1000},
@@ -55,11 +61,42 @@ def inventory(data: bytes) -> object:
 
 
 def playbook(data: bytes) -> object:
+    return unless_refused(lambda: parse_playbook("p", data))
+
+
+def unless_refused(read: Callable[[], Playbook]) -> Playbook:
     try:
-        return parse_playbook("p", data)
+        return read()
     except Refused as refused:
         assert refused.mistakes, "nothing is wrong, and there is no playbook"
         raise BadRequest(str(refused)) from None
+
+
+def as_json(node: Node) -> object:
+    if isinstance(node, Fields):
+        return {name: as_json(field) for name, (_, field) in node.fields.items()}
+    return [as_json(item) for item in node.items] if isinstance(node, Rows) else node.text
+
+
+def as_node(value: object, depth: int = 0) -> Node:
+    """As the reader of YAML hands it on: scalars are text, and nothing is nested deeper."""
+    if isinstance(value, dict | list) and depth == DEPTH_MAX:
+        raise BadRequest("nested too deeply")
+    if isinstance(value, dict):
+        return Fields({name: (1, as_node(field, depth + 1)) for name, field in value.items()}, 1)
+    return Rows([as_node(item, depth + 1) for item in value], 1) if isinstance(value, list) else Text(str(value), 1)
+
+
+def playbook_tree(data: bytes) -> object:
+    """What is behind the reader of YAML, many times as often."""
+    return unless_refused(lambda: playbook_of("p", as_node(json_of(data))))
+
+
+def json_of(data: bytes) -> object:
+    try:
+        return json.loads(text(data))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(repr(error)) from None
 
 
 def line(data: bytes) -> object:
@@ -71,10 +108,7 @@ def line(data: bytes) -> object:
 
 
 def toxic(data: bytes) -> object:
-    try:
-        found = json.loads(text(data))
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(repr(error)) from None
+    found = json_of(data)
     if not isinstance(found, dict):
         raise BadRequest("no object")
     try:
@@ -94,9 +128,14 @@ def answer(data: bytes) -> object:
     return value
 
 
+TREES = [json.dumps(as_json(parse_lined(path.read_bytes()))).encode() for path in sorted(PLAYBOOKS.glob("*.yaml"))]
 TOOLS: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
-    "inventories": ([INVENTORY], inventory),
-    "playbooks": ([(PLAYBOOKS / f"{name}.yaml").read_bytes() for name in ("kill-leader", "slow-network")], playbook),
+    "inventories": ([INVENTORY, SHORT_INVENTORY], inventory),
+    "playbooks": ([(PLAYBOOKS / "kill-leader.yaml").read_bytes(), *SHORT_PLAYBOOKS], playbook),
+    "playbook-trees": (
+        [json.dumps(as_json(parse_lined(path.read_bytes()))).encode() for path in sorted(PLAYBOOKS.glob("*.yaml"))],
+        playbook_tree,
+    ),
     "log-lines": (LINES, line),
     "toxics": ([json.dumps(one).encode() for one in TOXICS], toxic),
     "hot-answers": ([msgpack.pack([1, -5, 2**40, "a", b"b" * 40, None, True, [["x"] * 20, "y" * 300]])], answer),

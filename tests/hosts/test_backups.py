@@ -1,24 +1,37 @@
 """Backups of a cluster on hosts; it is made anew from one after all lost everything, and from one host after the others did."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 from coordctl.operations import identities
+from coordnode.client.sync import connect
 from tests.hosts.operator import Operator
+from tests.processes.belongings import Belongings
 
 BASE = "/var/lib/coordnode/fleet"
+
+
+def addresses(operator: Operator) -> list[str]:
+    return [f"{operator.hosts.address(number)}:7001" for number in range(1, operator.hosts.count + 1)]
+
+
+def tls(operator: Operator) -> str:
+    return str(operator.folder / "fleet.ca" / "clients" / "operator")
 
 
 def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(operator: Operator, tmp_path: Path) -> None:
     operator.trust()
     operator.ctl("deploy")
     operator.ctl("kv", "put", "color", "blue")
-    operator.ctl("journal", "append", "audit", "a record")
-    token = int(operator.ctl("lock", "acquire", "job", "--ttl", "600s"))
     old = identities.written(operator.inventory())
     assert old is not None
-    made = operator.json("backup", "create", "--member", "n2")
-    path = str(made["backup"]["path"])  # type: ignore[index]
+    with connect(addresses(operator), tls=tls(operator)) as client:
+        belongings = Belongings(client)
+        made = operator.json("backup", "create", "--member", "n2")
+        path = str(made["backup"]["path"])  # type: ignore[index]
+        belongings.go_on()
     assert operator.hosts.run(2, "find", BASE, "-maxdepth", "1", "-name", "archive-*") == ""
     assert operator.json("backup", "verify", path)["outcome"] == "ok"
     assert ", backup 0 h old" in operator.ctl("health", "-c", "fleet")
@@ -29,6 +42,17 @@ def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(o
     assert identities.written(operator.inventory()) == old
 
     operator.ctl("destroy", "--purge", "--yes", "--reason", "the end")
+    damaged = tmp_path / "damaged.backup"
+    shutil.copy(path, damaged)
+    with damaged.open("r+b") as file:
+        file.seek(damaged.stat().st_size // 2)
+        file.write(b"rot")
+    for command, code in ((("backup", "verify", str(damaged)), 2), (("restore", str(damaged), "-c", "fleet", "--yes"), 1)):
+        refused = operator.run(*command)
+        assert refused.returncode == code
+        said = b" ".join((refused.stdout + refused.stderr).split())
+        assert re.search(rb"damaged\.backup: part \d+ \([\w ]+\) at byte \d+ is damaged: it does not match its checksum", said), said
+    assert identities.written(operator.inventory()) is None
     planned = operator.json("restore", path, "-c", "fleet", "--dry-run", code=1)
     assert (planned["outcome"], identities.written(operator.inventory())) == ("would change", None)
     # n3 has no room for its state: what was written down says what it must begin with, so that it never begins with nothing.
@@ -43,8 +67,8 @@ def test_from_a_healthy_cluster_to_bare_hosts_and_back_also_when_it_ends_early(o
     steps = {host["name"]: host["steps"] for host in done["hosts"]}  # type: ignore[attr-defined]
     assert [f"make the state of member {name} from the backup" in steps[name] for name in ("n1", "n2", "n3")] == [False, False, True]
     assert operator.ctl("kv", "get", "color") == "blue"
-    assert operator.ctl("journal", "read", "audit").strip() == "a record"
-    assert int(operator.ctl("lock", "acquire", "job", "--ttl", "10s")) > token
+    with connect(addresses(operator), tls=tls(operator)) as client:
+        belongings.must_be_in(client, done["state"]["first_token"])  # type: ignore[index]
     config = operator.hosts.run(1, "cat", f"{BASE}/config/node.toml")
     assert f'replaces = "{old.cluster}"' in config
     assert json.loads(operator.hosts.run(3, "cat", f"{BASE}/member.json"))["replaces"] == [old.cluster]

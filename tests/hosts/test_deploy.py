@@ -154,6 +154,35 @@ def test_what_hosts_have_to_say_is_brought_together_cut_and_without_secrets(depl
     assert len(deployed.ctl("logs", "tail", "-n", "3", "-c", "fleet").splitlines()) == 3
 
 
+def test_the_life_of_a_name_and_members_logs_are_told_from_hosts(deployed: Operator) -> None:
+    with deployed.start("lock", "run", "nightly", "-c", "fleet", "--note", "backup", "--", "sleep", "600") as holder:
+        wait_until(lambda: "nightly" in deployed.ctl("lock", "ls", "-c", "fleet", code=None), "it is held")
+        deployed.ctl("lock", "break", "nightly", "-c", "fleet", "--reason", "host retired", "--yes")
+        assert holder.wait(60) == 79
+    lived = [json.loads(line) for line in deployed.ctl("life", "nightly", "-c", "fleet", "-o", "json").splitlines()]
+    assert {(one["service"], one["what"]) for one in lived} == {("lock", "granted"), ("lock", "broken"), ("operator", "broke the lock")}
+    stream = [json.loads(line) for line in deployed.ctl("timeline", "-c", "fleet", "-o", "json").splitlines()]
+    assert {("operator", "host retired"), ("restart", ""), ("election", "")} <= {(one["sort"], one["why"]) for one in stream}
+
+    whole = [json.loads(line) for line in deployed.ctl("wal", "verify", "-c", "fleet", "-o", "json").splitlines()]
+    assert [one["folder"] for one in whole] == [f"n{number}:{BASE}/data" for number in (1, 2, 3)]
+    assert {one["outcome"] for one in whole} <= {"ok", "torn tail"}
+    equal = deployed.json("wal", "diff", "-c", "fleet")
+    assert [one["folder"] for one in equal["sides"]] == [one["folder"] for one in whole]  # type: ignore[attr-defined]
+
+    deployed.hosts.cut(3)
+    try:
+        deployed.ctl("wal", "verify", "-c", "fleet", code=3)
+        partial = deployed.json("wal", "diff", "-c", "fleet", code=3)
+        assert [one["folder"] for one in partial["sides"]][2] == "n3"  # type: ignore[attr-defined]
+        assert [json.loads(line) for line in deployed.ctl("life", "nightly", "-c", "fleet", "-o", "json").splitlines()] == lived
+    finally:
+        deployed.hosts.heal(3)
+    for number in (1, 2, 3):
+        assert deployed.hosts.run(number, "sh", "-c", f"ls {BASE} | grep part || true") == "", "what was packed is gone"
+    deployed.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+
+
 def test_a_host_that_cannot_be_reached_is_missing_and_the_others_are_not(deployed: Operator) -> None:
     archive = deployed.folder / "partial.tar.gz"
     deployed.write(host={3: "[hosts.n3.ssh]\nport = 9"})
@@ -208,6 +237,15 @@ def test_everything_that_was_sent_is_written_down_and_no_key_is(deployed: Operat
     for number in (1, 2, 3):
         said = deployed.hosts.run(number, "sh", "-c", f"cat {BASE}/log/* {BASE}/run/*")
         assert not [key for key in keys if key in said]
+    archive = deployed.folder / "shown.tar.gz"
+    verbs = (("config", "diff"), ("config", "push", "--reason", "same"), ("ca", "show"), ("status",), ("bundle", "--file", str(archive)))
+    shown = [deployed.run("--debug", *words, "-c", "fleet") for words in verbs]
+    assert [done.args[-3 - len(words) : -2] for done, words in zip(shown, verbs, strict=True) if not done.stdout + done.stderr] == []
+    assert not [key for key in keys for done in shown if key.encode() in done.stdout + done.stderr]
+    with tarfile.open(archive) as packed:
+        files = {one.name: packed.extractfile(one).read() for one in packed.getmembers()}  # type: ignore[union-attr]
+    assert "n1/flight.log" in files
+    assert not [name for name, content in files.items() for key in keys if key.encode() in content]
 
 
 # --- what keeps a deployment from being made -----------------------------------------------------------------------
@@ -241,7 +279,7 @@ def test_a_deployment_that_is_killed_at_each_of_its_phases_is_mended_by_the_next
 LACKS = "del building.NEEDED['msgspec']"
 FOREIGN = (
     "ours = building._installed; here = f'.cpython-{sys.version_info[0]}{sys.version_info[1]}-'; "
-    "building._installed = lambda: ((path.replace(here, '.cpython-399-'), content) for path, content in ours())"
+    "building._installed = lambda packages: ((path.replace(here, '.cpython-399-'), content) for path, content in ours(packages))"
 )
 
 

@@ -77,11 +77,11 @@ def sh(script: str) -> Callable[[Operator, int], object]:
 
 
 def firewall(rule: str) -> dict[str, Callable[[Operator, int], object]]:
-    """`{n1}`: the address of n1."""
+    """`{n1}`: the address of n1; `{operator}`: that of this machine."""
 
     def act(flag: str) -> Callable[[Operator, int], object]:
         def change(operator: Operator, number: int) -> object:
-            filled = rule
+            filled = rule.replace("{operator}", f"{operator.hosts.prefix}.1")
             for other in (1, 2, 3):
                 filled = filled.replace(f"{{n{other}}}", operator.hosts.address(other))
             return operator.hosts.run(number, "sh", "-c", f"iptables {flag} {filled}")
@@ -128,11 +128,18 @@ def put(operator: Operator, number: int, pem: bytes) -> None:
     operator.hosts.run(number, "sh", "-c", f"cat > {BASE}/config/tls/certificate.pem", stdin=pem.decode())
 
 
+def certificate_of(whose: int) -> Callable[[Operator, int], object]:
+    def plant(operator: Operator, number: int) -> None:
+        ids = identities.written(operator.inventory())
+        assert ids is not None
+        pair: Pair = authority_of(operator.inventory()).member(f"n{whose}", ids.members[f"n{whose}"], 1)
+        put(operator, number, pair.certificate)
+
+    return plant
+
+
 def own_certificate(operator: Operator, number: int) -> None:
-    ids = identities.written(operator.inventory())
-    assert ids is not None
-    pair: Pair = authority_of(operator.inventory()).member(f"n{number}", ids.members[f"n{number}"], 1)
-    put(operator, number, pair.certificate)
+    certificate_of(number)(operator, number)
 
 
 def both(*acts: Callable[[Operator, int], object]) -> Callable[[Operator, int], object]:
@@ -180,6 +187,8 @@ OTHER_CLUSTER = (
     f"PYTHONPATH={BASE}/current/lib python3 -sSP -m coordnode init --make 7=/tmp/other --contact 7=127.0.0.1:1 > /dev/null\n"
     f"cat /tmp/other/identity > {BASE}/data/identity; rm -r /tmp/other"
 )
+
+HOST_KEY = "cd /etc/ssh; mkdir -p kept; mv ssh_host_ed25519_key* kept; ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key"
 
 LOSSY = firewall("INPUT -p tcp -s {n3} -m statistic --mode nth --every 3 --packet 0 -j DROP")
 
@@ -308,6 +317,54 @@ ROUNDS: dict[str, list[Fault]] = {
             sh(f"systemctl stop {UNIT}; cat {BASE}/identity > {BASE}/data/identity; rm {BASE}/identity; systemctl start {UNIT}"),
         ),
         Fault(3, "ssh", "its member does not answer, either", "is the host up", cut, mend),
+    ],
+    "not let in": [
+        Fault(
+            1,
+            *("ssh", "sudo wants a password of ops", "allow sudo without a password"),
+            sh("mv /etc/sudoers.d/ops /root.sudo; echo 'ops ALL=(root) ALL' > /etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops"),
+            sh("mv /root.sudo /etc/sudoers.d/ops"),
+        ),
+        Fault(
+            2,
+            *("ssh", "refuses the keys of ssh-agent and of", "authorized_keys"),
+            sh("mv /etc/ssh/authorized/ops /root.keys"),
+            sh("mv /root.keys /etc/ssh/authorized/ops"),
+        ),
+        Fault(
+            3,
+            *("ssh", "its host key has changed", "inventory trust --changed"),
+            sh(f"{HOST_KEY}; systemctl restart ssh"),
+            sh("cd /etc/ssh; mv kept/* .; rmdir kept; systemctl restart ssh"),
+        ),
+    ],
+    "changed by hand": [
+        Fault(1, "certificate", "certificate is another's", "coordctl ca renew n1", certificate_of(2), own_certificate),
+        Fault(
+            2,
+            *("answers", "and does not answer from here", "coordctl doctor --from-here"),
+            **firewall("INPUT -s {operator} -p tcp --dport 7001 -j DROP"),
+        ),
+        Fault(
+            3,
+            *("settings", "config/node.toml cannot be read", "coordctl deploy"),
+            sh(f"echo 'no = sense = at all' >> {BASE}/config/node.toml"),
+            sh(f"sed -i '/^no = sense/d' {BASE}/config/node.toml"),
+        ),
+    ],
+    "lost": [
+        Fault(
+            1,
+            *("identity", "n1's data are gone", "coordctl member replace n1"),
+            sh(f"systemctl stop {UNIT}; mv {BASE}/data {BASE}/data.real; systemctl start {UNIT}"),
+            sh(f"systemctl stop {UNIT}; rm -rf {BASE}/data; mv {BASE}/data.real {BASE}/data; systemctl start {UNIT}"),
+        ),
+        Fault(
+            3,
+            *("settings", "was started with other settings or certificates than lie there", "coordctl deploy"),
+            certificate(200),
+            both(own_certificate, RESTART),
+        ),
     ],
     "ended": [
         Fault(

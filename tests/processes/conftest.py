@@ -1,13 +1,17 @@
 """Clusters for tests: of bare members, or as `coordctl up` makes them; nothing of them is left behind."""
 
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from coordctl.local import foreign
 from tests.processes.local import Home
 from tests.processes.members import Cluster, running
+
+OTHERS = ("etcd", "zookeeper")
 
 # Begun as a job in the background of a shell: what we start would hear neither Ctrl-C nor Ctrl-\, either.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -45,3 +49,34 @@ def three_members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def shared(three_members: Home) -> Home:
     """Three members, up. Whoever uses it leaves all of them running."""
     return three_members
+
+
+# --- other engines -------------------------------------------------------------------------------------------------------
+
+
+def is_here(engine: str) -> bool:
+    return shutil.which(foreign.PROGRAMS[engine]) is not None and (engine != "zookeeper" or Path(foreign.JAR).exists())
+
+
+@pytest.fixture(scope="session")
+def of_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Home]]:
+    """Three members of another engine, up, for all tests of this process."""
+    made: dict[str, Home] = {}
+
+    def find(engine: str) -> Home:
+        if engine not in made:
+            made[engine] = Home(tmp_path_factory.mktemp(engine), engine)
+            made[engine].up()
+        return made[engine]
+
+    yield find
+    for home in made.values():
+        home.close()
+
+
+@pytest.fixture
+def three_of(engine: str, of_engine: Callable[[str], Home]) -> Home:
+    """Whoever uses it leaves all of them running."""
+    if not is_here(engine):
+        pytest.skip(foreign.REMEDIES[engine])
+    return of_engine(engine)

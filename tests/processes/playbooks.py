@@ -20,6 +20,7 @@ from tests.processes.local import SOURCE, Home
 
 FOLDER = SOURCE.parent / "playbooks"
 SHORT_LOG = {"COORDNODE_SNAPSHOT_ENTRIES": "300", "COORDNODE_KEEP_ENTRIES": "100"}  # so that there are snapshots in seconds
+SAID_NOTHING = "said nothing"
 ACCEPT = ("--accept", "beyond-quorum", "--reason", "all playbooks are run")
 
 
@@ -51,7 +52,7 @@ def run(home: Home, playbook: Playbook, folder: Path = FOLDER, *more: str) -> di
     try:
         found: dict[str, Any] = json.loads(out)
     except ValueError:
-        found = {"outcome": "said nothing", "exit_code": process.returncode, "verdicts": [], "elapsed_ms": 0, "told": err.decode()[-500:]}
+        found = {"outcome": SAID_NOTHING, "exit_code": process.returncode, "verdicts": [], "elapsed_ms": 0, "told": err.decode()[-500:]}
     return found
 
 
@@ -75,7 +76,7 @@ def main() -> int:
                 for verdict in found["verdicts"]:
                     if verdict["outcome"] != "green" or len(wanted) == 1:
                         print(f"    {verdict['outcome']}: {verdict['kind']} {verdict['name']}: {verdict['sentence']}", flush=True)
-                if "told" in found and found["outcome"] == "said nothing":
+                if "told" in found and found["outcome"] == SAID_NOTHING:
                     print(f"    {found['told']}", flush=True)
     print(f"{len(wanted)} playbooks, {not_green} not green, {time.monotonic() - began:.0f} s")
     return 1 if not_green else 0

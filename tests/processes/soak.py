@@ -9,13 +9,10 @@ kind, verdicts.
 """
 
 import argparse
-import hashlib
 import json
 import os
-import platform
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,13 +20,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from coordctl.chaos.faults import CLIENTS, DISK, FAULTS, FILL_DISK, HOLDERS, NETWORK
+from coordctl.chaos.faults import CLIENTS, DISK, FAULTS, FILL_DISK, HOLDERS, NETWORK, exclude_each_other
 from coordctl.chaos.loads.words import KINDS
 from coordctl.chaos.playbook import Playbook, parse_playbook
-from coordnode import __version__
-from tests.processes.boundaries import Boundaries, Snapshot, differences, snapshot
-from tests.processes.local import SOURCE, Home
-from tests.processes.playbooks import cluster, run
+from tests.processes.boundaries import LONG, Boundaries, Snapshot, differences, snapshot
+from tests.processes.builds import build
+from tests.processes.local import Home
+from tests.processes.playbooks import SAID_NOTHING, cluster, run
 
 RECORD = Path(__file__).with_name("soak.jsonl")
 KEPT = Path(tempfile.gettempdir()) / "soak-kept"  # histories of segments that broke a promise
@@ -37,6 +34,7 @@ SEGMENT_SECONDS = 60.0
 FIRST_SECONDS, GAP_SECONDS = 2.0, 3.0
 HEALS_SECONDS = 8.0  # for a member to get back from the others what its disk lost
 LASTS_SECONDS = (3.0, 6.0)
+LONG_SECONDS = (20.0, 25.0)  # where a member must have been started by then, also on a machine with other work
 BESIDE_SHARE = 0.3  # of the faults that leave a quorum alone: the next one comes while they last
 AMOUNTS = {"cpu": "1", "memory": "64MiB", "herd": "20", "transfer": "500ms", "delay": "50ms", "jitter": "40ms", "slow-close": "500ms"}
 LINKS = ("leader <-> others", "others -> leader", "leader -> others", "follower -> leader", "random <-> others")
@@ -53,28 +51,20 @@ def drawn(seed: int, seconds: float) -> str:
     lines.append("rows:")
     at = FIRST_SECONDS
     names = [name for name in FAULTS if name not in NOT_ONE_HOST]
+    beside: list[tuple[str, float]] = []  # what lasts while others begin, and when it is surely healed
     while at < seconds:
-        name = chance.choice(names)
+        lasting = [name for name, until in beside if until > at]
+        name = chance.choice([name for name in names if not any(exclude_each_other(name, other) for other in lasting)])
         fault = FAULTS[name]
-        lasts = chance.uniform(*LASTS_SECONDS)
+        lasts = chance.uniform(*(LONG_SECONDS if name in LONG else LASTS_SECONDS))
         to = chance.choice(LINKS if fault.kind == NETWORK else MEMBERS)
         to = "lock" if name in HOLDERS else "all" if name in ("herd", "transfer") or fault.kind == CLIENTS else to
         by = f", by: {AMOUNTS.get(name, fault.by_example)}" if fault.by is not None else ""
         lines.append(f'  - {{at: {at * 1000:.0f}ms, for: {lasts * 1000:.0f}ms, do: {name}, to: "{to}"{by}}}')
         is_beside = not fault.takes_quorum and chance.random() < BESIDE_SHARE
+        beside.append((name, at + lasts + HEALS_SECONDS))
         at += (HEALS_SECONDS if fault.kind == DISK else GAP_SECONDS) + (0 if is_beside else lasts)
     return "\n".join([*lines, "expect:", "  - {that: healthy, within: 60s}"]) + "\n"
-
-
-def build() -> dict[str, str]:
-    """Which code this is: the commit, and a digest of what really ran."""
-    digest = hashlib.sha256()
-    for path in sorted(SOURCE.rglob("*.py")):
-        digest.update(path.relative_to(SOURCE).as_posix().encode() + path.read_bytes())
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=SOURCE, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {"version": __version__, "commit": commit, "source": digest.hexdigest()[:16], "python": platform.python_version()}
 
 
 def segment(home: Home, before: Snapshot, playbook: Playbook, folder: Path) -> dict[str, Any]:
@@ -101,7 +91,8 @@ def segment(home: Home, before: Snapshot, playbook: Playbook, folder: Path) -> d
         "operations": operations,
         "loads": [one.do for one in playbook.load],
         "faults": dict(Counter(row["do"] for row in found.get("rows", []))),
-        "not_green": [f"{one['kind']} {one['name']}: {one['sentence']}" for one in found["verdicts"] if one["outcome"] != "green"],
+        "not_green": [f"{one['kind']} {one['name']}: {one['sentence']}" for one in found["verdicts"] if one["outcome"] != "green"]
+        + [found["told"]] * (found["outcome"] == SAID_NOTHING),
         "left": left,
     }
 

@@ -29,7 +29,8 @@ def test_what_a_canary_tells_others(home: Home) -> None:
     ran = valid(home.ctl(*quick, "--count", "3", "--junit", str(report), "-o", "json"))
     assert (ran["failed_ratio"], ran["failed_ratio_low"], 0.3 < float(str(ran["failed_ratio_high"])) < 0.7) == (0, 0, True)
     cases = {case.get("name"): list(case) for case in ET.parse(report).getroot()}
-    assert set(cases) == {"verdict", "lock", *[f"{probe} through {name}" for probe in ("write", "read") for name in ("n1", "n2", "n3")]}
+    through = [f"{probe} through {name}" for probe in ("write", "read", "watch") for name in ("n1", "n2", "n3")]
+    assert set(cases) == {"verdict", "lock", "election", "queue", *through}
     assert not any(cases.values())
     # Three rounds without a failure do not show that fewer than one in a hundred fail.
     few = valid(home.ctl(*quick, "--count", "3", "--fail-on", "1%", "-o", "json", code=3))
@@ -50,7 +51,8 @@ def test_what_a_canary_tells_others(home: Home) -> None:
         running.send_signal(2)
         assert running.wait(60) == 130
     assert SUCCEEDED in text
-    assert 'coordctl_canary_failures_total{probe="lock",member=""} 0' in text
+    for probe, member in (("lock", ""), ("election", ""), ("queue", ""), ("watch", "n3")):
+        assert f'coordctl_canary_failures_total{{probe="{probe}",member="{member}"}} 0' in text
 
     home.kill("n3")
     worse = valid(home.ctl(*quick, "--count", "3", "--fail-on", "broken", "--junit", str(report), "-o", "json"))
@@ -63,6 +65,9 @@ def test_what_a_canary_tells_others(home: Home) -> None:
 def test_the_service_is_what_was_typed(home: Home) -> None:
     home.ctl("up", "--nodes", "1")
     made = home.json("canary", "install", "--interval", "100ms", "--print")
+    assert "COORD_AUTH_TOKEN_FILE" not in str(made["unit"])
+    with_token = home.json("canary", "install", "--print", COORD_AUTH_TOKEN_FILE="/etc/token")
+    assert 'Environment="COORD_AUTH_TOKEN_FILE=/etc/token"' in str(with_token["unit"])
     assert str(made["path"]).endswith("/coordctl-canary-local.service")
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]

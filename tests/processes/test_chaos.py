@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coordctl.local import processes
-from tests.processes.boundaries import FATAL
+from tests.processes.boundaries import CTL, FATAL, NOBODY, Boundary, boundaries_of
 from tests.processes.local import SOURCE, Home
 from tests.processes.runner.jobs import marked, until
 from tests.processes.test_commands import valid
@@ -156,26 +156,22 @@ def test_what_makes_no_sense_breaks_nothing(broken: Home, arguments: list[str], 
 def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, tmp_path: Path, figure: Callable[[str], None]) -> None:
     counted = tmp_path / "count"
 
-    def inject(point: int, member: str) -> int:
-        environment = {
-            **broken.environment,
-            "PYTHONPATH": f"{FATAL}:{SOURCE}",
-            "COORD_DIES": f"ctl {point} {broken.state} {counted}",
-        }
+    def inject(at: Boundary, member: str) -> int:
+        environment = {**broken.environment, "PYTHONPATH": f"{FATAL}:{SOURCE}", "COORD_DIES": at.armed(broken.state, counted)}
         command = [sys.executable, "-m", "coordctl", "chaos", "inject", "pause", member, "--for", "300ms", "-q"]
         Path(f"{counted}.died").unlink(missing_ok=True)
         return subprocess.run(command, env=environment, cwd=broken.folder, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode
 
-    assert inject(0, "n1") == 0
+    assert inject(NOBODY, "n1") == 0
     until(lambda: is_whole(broken), "not whole")
-    points = int(Path(f"{counted}.ctl").read_text())
-    assert points > 8
+    there = boundaries_of(CTL, Path(f"{counted}.ctl").read_text().splitlines(), ["pause"])
+    assert len(there) > 8
     began = time.monotonic()
-    for point in range(1, points + 1):
-        assert inject(point, f"n{point % 3 + 1}") == -signal.SIGKILL, point
-        until(lambda: is_whole(broken), f"killed at point {point}, and something is left")
+    for number, one in enumerate(there):
+        assert inject(one, f"n{number % 3 + 1}") == -signal.SIGKILL, one
+        until(lambda: is_whole(broken), f"killed at {one}, and something is left")
     broken.ctl("wait", "--for", "healthy")
-    figure(f"coordctl chaos inject was killed at each of {points} points: nothing is left, {time.monotonic() - began:.0f} s")
+    figure(f"coordctl chaos inject was killed at each of {len(there)} points: nothing is left, {time.monotonic() - began:.0f} s")
 
 
 def test_down_ends_what_stands_still_and_nobody_starts_anything_again(home: Home) -> None:

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from tests.processes.conftest import is_here
 from tests.processes.local import Home
-from tests.processes.runner.conftest import is_here
 
 IS_LONG = bool(os.environ.get("COORD_LONG"))
 KILLED = """proves: A member that is killed comes back with everything that was acknowledged.

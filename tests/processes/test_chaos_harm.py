@@ -37,6 +37,7 @@ def log(home: Home, member: str) -> str:
     [
         ("disk-full", "", "no byte is free"),
         ("slow-fsync", "100ms", "each fsync takes longer by 100ms"),
+        ("snapshot", "5", "it made a snapshot"),
         ("clock-jump", "90s", "its clock is off by 90s"),
         ("clock-drift", "10%", "its clock goes wrong by 10%"),
         ("eio", "", "the member ended, as it must"),
@@ -67,6 +68,9 @@ def test_each_is_measured_shown_and_undone(harmed: Home, fault: str, by: str, se
         ("herd", "all", "20", "20 clients come at once"),
         ("transfer", "all", "300ms", "another leads"),
         ("demote", "leader", "", "a voter less"),
+        ("remove", "leader", "", "a member less"),
+        ("add", "follower", "", "a voter more"),
+        ("replace", "leader", "", "another is a voter in its place"),
         ("fds", "follower", "", "it answers no new connection"),
     ],
 )
@@ -79,7 +83,25 @@ def test_what_wears_hosts_members_and_the_cluster_out_is_measured_and_undone(har
     until(lambda: is_whole(harmed) and marked_both(str(harmed.members()[0]["address"]), "coordctl.chaos.workers") == [], "not whole")
     harmed.ctl("wait", "--for", "healthy")
     roles = {str(one["name"]): one["role"] == "learner" for one in harmed.json("status")["members"]}  # type: ignore[attr-defined]
-    assert (len(voters), any(roles.values())) == (3, False)  # type: ignore[arg-type]
+    assert (len(voters), sorted(roles), any(roles.values())) == (3, ["n1", "n2", "n3"], False)  # type: ignore[arg-type]
+    assert [path.name for path in (harmed.state / "local").glob("n?-*")] == []
+
+
+def test_changes_of_members_beside_each_other_end_in_any_order_and_all_are_voters_again(harmed: Home) -> None:
+    accepted = ("--accept", "beyond-quorum", "--reason", "two at once")
+    leader = str(harmed.json("status")["leader"])
+    first, second = (one for one in ("n1", "n2", "n3") if one != leader)
+    for fault, to in (("demote", first), ("add", leader), ("remove", second)):
+        harmed.ctl("chaos", "inject", fault, to, "--for", "60s", *accepted)
+    shown = harmed.json("member", "ls")["members"]
+    assert sorted(str(one["role"]) for one in shown) == ["leader", "learner", "none", "voter"]  # type: ignore[attr-defined]
+    begun = [str(one["id"]) for one in status(harmed)["faults"]]  # type: ignore[attr-defined]
+    for one in (begun[1], begun[0], begun[2]):
+        harmed.ctl("chaos", "revert", one)
+    until(lambda: is_whole(harmed), "not whole")
+    harmed.ctl("wait", "--for", "healthy")
+    shown = harmed.json("member", "ls")["members"]
+    assert sorted(str(one["role"]) for one in shown) == ["leader", "voter", "voter"]  # type: ignore[attr-defined]
 
 
 def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home) -> None:

@@ -6,12 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import pytest
 
 from coordnode.client import aio
+from coordnode.client.aio_elections import AsyncLeadership
+from coordnode.client.aio_locks import AsyncLock
+from coordnode.client.elections import Leadership
+from coordnode.client.locks import Lock
 from coordnode.client.sync import Cluster as Client
 from coordnode.client.sync import connect
 from coordnode.errors import BadRequest, Busy, Conflict, Deadlock, NotHeld
@@ -146,9 +151,6 @@ def way() -> Iterator[Delaying]:
     relays.close()
 
 
-BROKEN = "lock nightly was lost: ops@web1 ended it: host retired"
-
-
 def carried_out(single: Cluster, way: Delaying) -> None:
     """A release, and with it the end of its session; then answers come through again, but not these."""
     with Connection(single.members[1].address) as connection:
@@ -157,38 +159,90 @@ def carried_out(single: Cluster, way: Delaying) -> None:
     way.loses_answers = False
 
 
-@pytest.mark.parametrize("is_broken", [False, True])
+class Kind(NamedTuple):
+    """Of what is given back: a lock, or a leadership."""
+
+    take: Callable[[Client], Lock | Leadership]
+    take_in_task: Callable[[aio.Cluster], Awaitable[AsyncLock | AsyncLeadership]]
+    end: Callable[[Client], object]
+    lost: str
+
+
+KINDS = {
+    "lock": Kind(
+        lambda far: far.lock("nightly").acquire(),
+        lambda far: far.lock("nightly").acquire(),
+        lambda client: client.locks.break_lock("nightly", reason="host retired", by="ops@web1"),
+        "lock nightly was lost: ops@web1 ended it: host retired",
+    ),
+    "leadership": Kind(
+        lambda far: far.election("primary").campaign().win(),
+        lambda far: far.election("primary").campaign().win(),
+        lambda client: client.election("primary").depose(reason="host retired", by="ops@web1"),
+        "election primary was lost: deposed by ops@web1: host retired",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_release_whose_answer_was_lost_is_looked_up_in_the_history(
-    single: Cluster, client: Client, way: Delaying, is_broken: bool
+    single: Cluster, client: Client, way: Delaying, kind: Kind, is_ended: bool
 ) -> None:
     """Asked for again, there is nobody left to answer for it."""
     host, port = way.before(single.members[1].address)
     with connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
-        lock = far.lock("nightly").acquire()
+        held = kind.take(far)
         way.loses_answers = True
-        if is_broken:
-            client.locks.break_lock("nightly", reason="host retired", by="ops@web1")
+        if is_ended:
+            kind.end(client)
         thread = in_thread(lambda: carried_out(single, way))
-        with pytest.raises(NotHeld, match=BROKEN) if is_broken else nullcontext():
-            lock.release()
+        with pytest.raises(NotHeld, match=kind.lost) if is_ended else nullcontext():
+            held.release() if isinstance(held, Lock) else held.resign()
         thread.join()
 
 
-@pytest.mark.parametrize("is_broken", [False, True])
-def test_so_is_one_in_a_task(single: Cluster, client: Client, way: Delaying, is_broken: bool) -> None:
+@pytest.mark.parametrize("is_ended", [False, True])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_so_is_one_in_a_task(single: Cluster, client: Client, way: Delaying, kind: Kind, is_ended: bool) -> None:
+    host, port = way.before(single.members[1].address)
+
+    async def work() -> None:
+        async with await aio.connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
+            held = await kind.take_in_task(far)
+            way.loses_answers = True
+            if is_ended:
+                kind.end(client)
+            thread = in_thread(lambda: carried_out(single, way))
+            await (held.release() if isinstance(held, AsyncLock) else held.resign())
+            thread.join()
+
+    with pytest.raises(NotHeld, match=kind.lost) if is_ended else nullcontext():
+        asyncio.run(work())
+
+
+def test_a_release_that_is_refused_says_what_the_history_tells(single: Cluster, client: Client, way: Delaying) -> None:
+    """It is asked for before word has come that an operator was quicker."""
+    host, port = way.before(single.members[1].address)
+    with connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
+        lock = far.lock("nightly").acquire()
+        with way.by(0.3):
+            client.locks.break_lock("nightly", reason="host retired", by="ops@web1")
+            with pytest.raises(NotHeld, match=KINDS["lock"].lost):
+                lock.release()
+
+
+def test_so_it_does_in_a_task(single: Cluster, client: Client, way: Delaying) -> None:
     host, port = way.before(single.members[1].address)
 
     async def work() -> None:
         async with await aio.connect(f"{host}:{port}", timeout=PATIENCE_S) as far:
             lock = await far.lock("nightly").acquire()
-            way.loses_answers = True
-            if is_broken:
+            with way.by(0.3):
                 client.locks.break_lock("nightly", reason="host retired", by="ops@web1")
-            thread = in_thread(lambda: carried_out(single, way))
-            await lock.release()
-            thread.join()
+                await lock.release()
 
-    with pytest.raises(NotHeld, match=BROKEN) if is_broken else nullcontext():
+    with pytest.raises(NotHeld, match=KINDS["lock"].lost):
         asyncio.run(work())
 
 

@@ -6,6 +6,7 @@ import signal
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from coordctl.local import processes
 from tests.processes.local import Home
@@ -96,6 +97,9 @@ def test_the_life_of_a_name_and_what_operators_did_are_told_from_the_folders(hom
         stream = [json.loads(line) for line in home.ctl("timeline", "-o", "json").splitlines()]
         assert {("operator", "host retired"), ("restart", ""), ("election", "")} <= {(one["sort"], one["why"]) for one in stream}
         assert [one["at_ms"] for one in stream] == sorted(one["at_ms"] for one in stream)
+        verified = json.loads(home.ctl("wal", "verify", "-o", "json"))
+        assert (verified["member"], Path(verified["folder"]).name) == (home.members()[0]["id"], "n1")
         if processes.started_mark(home.pid("n1")):
             home.kill("n1")
+    assert home.run("wal", "diff").returncode == 64  # of one alone there is nothing to compare
     assert home.run("life", "nobody").returncode == 1

@@ -90,6 +90,11 @@ def test_a_risk_that_was_accepted_is_shown_until_it_is_cleared(shared: Home) -> 
     assert shared.json("risk", "clear", "no-spare")["outcome"] == "done"
     assert shared.json("risk", "clear", "no-spare")["outcome"] == "unchanged"
     assert "risk no-spare" not in shared.ctl("status")
+    records = [json.loads(line) for line in shared.ctl("audit", "ls", "-o", "json").splitlines()]
+    told = [(one["before"], one["after"], one["reason"]) for one in records if one["what"] == "risk no-spare"]
+    assert [(before, reason) for before, _, reason in told] == [("not taken", "the rack moves"), ("accepted", "")]
+    assert re.fullmatch(r"accepted by \S+@\S+ for member drain", told[0][1])
+    assert told[1][1] == "cleared"
 
 
 @pytest.mark.parametrize(

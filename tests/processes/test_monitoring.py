@@ -5,13 +5,18 @@ import re
 from http.client import HTTPConnection
 from pathlib import Path
 
+from coordctl.canary.judgement import Tally
+from coordctl.canary.samples import OK, WRITE, Round, Sample
 from coordctl.local.clusters import host_and_port
+from coordctl.operations.canary_metrics import exposition
 from tests.processes.local import Home
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = (ROOT / "monitoring" / "alerts.yml").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "monitoring" / "dashboard.json").read_text(encoding="utf-8"))
 NAME = re.compile(r"\bcoordnode_\w+")
+WITH_CERTIFICATES = {"coordnode_certificate_seconds_left"}  # told only by members that have some: test_tls
+OF_THE_CANARY = re.compile(r"\bcoordctl_canary_\w+")
 
 
 def told(home: Home) -> str:
@@ -33,9 +38,20 @@ def test_every_metric_that_is_asked_for_is_told(shared: Home) -> None:
     exprs = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     assert len(exprs) > 12
     assert [name for expr in exprs for name in NAME.findall(expr) if name not in names] == []
-    assert [name for name in NAME.findall(re.sub(r"#.*", "", ALERTS)) if name not in names] == []
+    assert {name for name in NAME.findall(re.sub(r"#.*", "", ALERTS)) if name not in names} == WITH_CERTIFICATES
     bounds = set(re.findall(r'le="([^"]+)"', text))
     assert set(re.findall(r'le="([^"]+)"', ALERTS)) <= bounds
+
+
+def test_every_metric_of_the_canary_that_is_asked_for_is_told() -> None:
+    tally = Tally()
+    tally.add(Round((Sample(WRITE, "n1", OK, 1.0),), ()), 1)
+    text = exposition(tally)
+    asked = set(OF_THE_CANARY.findall(ALERTS))
+    assert asked == {"coordctl_canary_rounds_total", "coordctl_canary_last_success_timestamp_seconds"}
+    assert [name for name in asked if f"\n{name}{{" not in text] == []
+    outcomes = {word for found in re.findall(r'outcome[=!]=?~?"([^"]+)"', ALERTS) for word in found.split("|")}
+    assert outcomes <= set(re.findall(r'outcome="(\w+)"', text))
 
 
 def test_each_alert_has_its_page() -> None:

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,16 +29,22 @@ from coordctl.logs.evidence import CAUSES
 from coordctl.operations import statuses
 from coordnode.client.clock import now_ms
 from coordnode.client.sync import connect
-from coordnode.harm.orders import CLOCK_JUMP, DISK_FULL, ORDERS_FILE, Order, boot_mark, encode
+from coordnode.harm.orders import CLOCK_JUMP, DISK_FULL, ORDERS_FILE, SLOW_FSYNC, Order, boot_mark, encode
+from tests.hosts import fleet
+from tests.hosts.fleet import Hosts
+from tests.hosts.operator import Operator
 from tests.processes.local import Home
 from tests.processes.members import Cluster
 from tests.processes.networks import Networks, why_not
 from tests.processes.runner.jobs import until
+from tests.upgrade import builds
+from tests.upgrade.fleets import killed_at
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "runbooks").glob("*.md"))
 BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHIM = ROOT / "benchmarks" / "causes" / "shim.c"
+LAGGING_CLIENTS = 8
 QUIET_SECONDS = 5.0  # a silence is one when it is four seconds long
 
 
@@ -44,6 +52,7 @@ def masked(text: str) -> list[str]:
     """Figures, which member it is, and the spaces that make columns of them."""
     text = re.sub(r"\S*/state/coordctl", "STATE", text)
     text = re.sub(r"\bops@[\w.-]+", "ops@HOST", text)
+    text = re.sub(r"\b\d+\.\d+\.\d+-[0-9a-f]{10}\b", "VERSION", text)
     text = re.sub(r"\bn\d\b", "M", text)
     text = re.sub(r"^\w{3} \w{3} +\d+ [\d:]+ UTC \d+$|\b\d{4}-\d\d-\d\d [\d:]+Z|\b[0-9a-f]{8}\b", "N", text, flags=re.MULTILINE)
     text = re.sub(r"(?<![\w.])(?<![Ee]xit )[-+]?\d[\d.,:]*(Z| ?(ms|[GMK]iB|B|s|m|h|d|MB|%)\b)?", "N", text)
@@ -221,6 +230,38 @@ def session_churn(home: Home) -> None:
     home.ctl("lock", "acquire", "deploy", "--ttl", "60s")
 
 
+def member_lagging(home: Home) -> None:
+    """Of n2 no sync comes to its end, while the others go on."""
+    up(home, "--fault-injection")
+    home.ctl("member", "lead", "n3")  # a leader whose disk does nothing is another situation
+    harm(home, "n2", SLOW_FSYNC, 600_000)
+    home.heal = lambda: (unharm(home), home.kill("n2"))
+    members = [Endpoint(str(one["address"])) for one in home.members()]
+    with connect([one.address for one in members]) as cluster, ThreadPoolExecutor(LAGGING_CLIENTS) as clients:
+
+        def is_behind() -> bool:
+            facts = statuses.of_cluster(members, 1)
+            return "BEHIND" in [facts.state(one) for one in facts.members]
+
+        while not is_behind():
+            list(clients.map(lambda number: cluster.kv.put(f"k{number}", "x"), range(200)))
+
+
+def upgrade_stuck(home: Home) -> None:
+    """On hosts; whoever drives it is killed while the first member leads."""
+    if fleet.why_not():
+        pytest.skip(fleet.why_not())
+    opened = ExitStack()
+    home.closers.append(opened.close)
+    hosts = opened.enter_context(Hosts.opened(3, "plain"))
+    operator = Operator(home.folder, hosts, "payments")
+    operator.trust()
+    operator.ctl("deploy")
+    build = builds.made(home.folder, "0.2.0")
+    flags = ("--bake", "1h", "--accept", "no-backup", "--reason", "0.2.0")
+    assert killed_at(operator, "watch it lead", "run", "--to", build, *flags)
+
+
 def canary_burning(home: Home) -> None:
     up(home)
     home.kill("n3")
@@ -309,7 +350,7 @@ SITUATIONS: dict[str, Callable[[Home], None]] = {
             disk_full,
         ),
         *(slow_commits, clock_offset, different_settings, lock_held_for_ever, split_network, election_storm),
-        *(no_leader, disk_filling, session_churn, canary_burning),
+        *(no_leader, disk_filling, session_churn, canary_burning, member_lagging, upgrade_stuck),
     )
 }
 # What heals while the page is typed: before the command with this beginning.
@@ -317,6 +358,7 @@ HEALS: dict[str, tuple[str, Callable[[Home], object]]] = {
     "disk-full": ("coordctl wait", unharm),
     "slow-commits": ("coordctl logs explain --since 3s", lambda home: (control(home), time.sleep(5))),
     "split-network": ("coordctl wait", lambda home: home.heal()),
+    "member-lagging": ("coordctl up", lambda home: home.heal()),
     "no-leader": ("coordctl wait", lambda home: home.heal()),
     "election-storm": ("coordctl timeline --since 3s", lambda home: time.sleep(4)),
     "clock-offset": ("coordctl logs explain --since 3s", lambda home: (unharm(home), time.sleep(6))),

@@ -131,6 +131,13 @@ def test_nobody_without_a_certificate_reads_anything(certified: Certified, tmp_p
     assert http_status(address, dialling(certified.client)) == 200
 
 
+def test_a_member_tells_how_long_its_certificate_lasts(certified: Certified) -> None:
+    address = certified.cluster.members[1].address
+    with closing(http.client.HTTPSConnection(*address, timeout=30, context=dialling(certified.client))) as connection:
+        connection.request("GET", "/metrics")
+        assert b"\ncoordnode_certificate_seconds_left " in connection.getresponse().read()
+
+
 def test_a_certificate_that_is_over_reads_nothing_on_any_port(certified: Certified, tmp_path: Path) -> None:
     authority = certified.authority
     signer = Pair(making.split(authority.certificate())[0], (Path(authority.folder) / "ca.key").read_bytes())

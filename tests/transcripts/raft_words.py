@@ -9,6 +9,7 @@ from coordnode.raft.messages import (
     AppendReply,
     Chunk,
     ChunkReply,
+    ConfirmAsk,
     ConfirmReply,
     Heartbeat,
     HeartbeatReply,
@@ -89,8 +90,12 @@ def _content(message: Message) -> str:
             return f"snapshot {message.index} is in place, entries after {message.match} please"
         case ChunkReply():
             return f"snapshot {message.index} slice {message.next_number} please"
+        case ConfirmReply() if message.number:
+            return f"{message.commit} is committed (answers question {message.number} of boot {message.asked_boot})"
         case ConfirmReply():
             return f"regain everything up to {message.commit} (answers boot {message.asked_boot})"
+        case ConfirmAsk() if message.number:
+            return f"what is committed? (question {message.number} of boot {message.boot})"
         case _:
             return {"TakeOver": "take over", "ConfirmAsk": f"how far must I come? (boot {message.boot})"}[type(message).__name__]
 

@@ -224,3 +224,10 @@ def test_wal_of_what_is_no_folder_of_a_member(tmp_path: Path, monkeypatch: pytes
     assert call(monkeypatch, "wal", "verify", str(tmp_path)) == 3
     assert "is not a member's folder" in capsys.readouterr().err
     assert call(monkeypatch, "wal", "dump", str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("verb", ["status", "health"])
+def test_what_is_typed_first_when_something_is_wrong_loads_nothing_that_it_does_not_need(verb: str) -> None:
+    script = f"import sys, coordctl.commands.{verb}; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert {"coordnode.services.machine", "http.server", "asyncio", "paramiko", "multiprocessing"} & set(loaded) == set()

@@ -58,8 +58,8 @@ def planted(folder: Path, version: str) -> str:
     """One build with every fault, of which a host has that whose name stands in its /etc/planted: crash, hang, apply, sync."""
     chosen = "(open('/etc/planted').read().strip() if __import__('os').path.exists('/etc/planted') else '')"
     begins = f"{{'crash': lambda: 1 / 0, 'hang': lambda: __import__('time').sleep(1e6)}}.get({chosen}, lambda: 0)()"
-    late = f"0.05 if {chosen} == '{{name}}' else 0"
+    late = f"{{seconds}} if {chosen} == '{{name}}' else 0"
     crash = Plant("node/command.py", BEGINS, next_to(BEGINS, begins))
-    apply = Plant("services/machine.py", APPLIES, next_to(APPLIES, f"__import__('time').sleep({late.format(name='apply')})"))
-    sync = SYNCS_LATE._replace(instead=SYNCS_LATE.instead.replace("0.05", late.format(name="sync")))
+    apply = Plant("services/machine.py", APPLIES, next_to(APPLIES, f"__import__('time').sleep({late.format(name='apply', seconds=0.05)})"))
+    sync = SYNCS_LATE._replace(instead=SYNCS_LATE.instead.replace("0.05", late.format(name="sync", seconds=0.15)))
     return made(folder, version, crash, apply, sync)

@@ -2,7 +2,8 @@
 
     python -m tests.upgrade.campaign roll     # N → N+1 → N under load
     python -m tests.upgrade.campaign bad      # builds that crash, hang, apply and sync late, under load
-    python -m tests.upgrade.campaign kills    # kill -9 in every step of every host, up, and on the way back
+    python -m tests.upgrade.campaign kills    # kill -9 in every step of every host
+    python -m tests.upgrade.campaign aborts   # and in every step of the way back
 
 Needs root, as tests/hosts does. Prints what it counted, and ends with 1 when anything is not as it must be.
 """
@@ -59,18 +60,21 @@ class Campaign:
             self._kill(words, "resume", "--to", following)
         done = self._fleet.upgrade("resume")
         assert (done["outcome"], {one["state"] for one in done["hosts"]}) == ("done", {"upgraded"}), done
-        print(f"up: killed in {self._killed} steps, and all upgraded", flush=True)
+        print(f"killed in {self._killed} steps, and all upgraded", flush=True)
 
-        self._killed = 0
-        with start(self._fleet.operator, "run", "--to", self._first[0], "--bake", "1s", *ACCEPTED) as driver:
-            assert all(said_in(driver, "watch it lead") for _ in self._first)  # the last host's
+    def aborts(self) -> None:
+        """Back from the last step of the last host."""
+        following = builds.made(self._folder, "0.2.0")
+        with start(self._fleet.operator, "run", "--to", following, "--bake", "1s", *ACCEPTED) as driver:
+            for count, _ in enumerate(self._first, 1):
+                assert said_in(driver, "watch it lead"), (count, driver.stdout and driver.stdout.read())
             driver.kill()
         order = [one["name"] for one in self._fleet.upgrade("status")["hosts"]]
         for words in [f"{name}: {words}" for name in reversed(order) for words in BACK] + ["look at all"]:
             self._kill(words, "abort")
         done = self._fleet.upgrade("abort")
         assert (done["outcome"], {one["state"] for one in done["hosts"]}) == ("rolled back", {"back"}), done
-        print(f"back: killed in {self._killed} steps, and all brought back", flush=True)
+        print(f"killed in {self._killed} steps, and all brought back", flush=True)
 
     def _kill(self, words: str, *arguments: str) -> None:
         assert killed_at(self._fleet.operator, words, *arguments), f"{arguments} did not come to: {words}"
@@ -88,7 +92,7 @@ def judge(load: Users) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("roll", "bad", "kills"))
+    parser.add_argument("what", choices=("roll", "bad", "kills", "aborts"))
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--bake", type=int, default=10)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from coordctl.canary.budget import Share, share
-from coordctl.canary.samples import ANSWERS, FAILED, LOCK, OK, PROBES, REFUSES, UNREACHED, WRITE, WRONG, Round, Sample
+from coordctl.canary.samples import ANSWERS, CYCLES, DENIED, FAILED, OK, PROBES, REFUSES, UNREACHED, WRITE, WRONG, Round, Sample
 
 WELL: Final = "well"
 DEGRADED: Final = "degraded"  # some of it failed, but it was served
@@ -35,6 +35,9 @@ def judge_round(found: Round) -> Judged:
 
 
 def _unserved(found: Round) -> Judged:
+    denied = [sample for sample in found.samples if sample.outcome == DENIED]
+    if denied:
+        return Judged(UNREACHABLE, f"what the canary does is not permitted to it ({told(denied)})")
     voters = [one for one in found.members if one.is_voter]
     answer = [one.member for one in found.members if one.how == ANSWERS]
     refuse = [one.member for one in found.members if one.how == REFUSES]
@@ -80,7 +83,7 @@ class Series:
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def add(self, sample: Sample, unix_ms: int) -> None:
-        if sample.outcome == UNREACHED:
+        if sample.outcome in (UNREACHED, DENIED):
             self.unreached += 1
             return
         self.count += 1
@@ -134,9 +137,10 @@ def judge_run(tally: Tally, samples_min: int, tolerated: float | None = None) ->
         return Verdict(2, f"a promise was broken in {rounds[BROKEN]} of {counted}: {tally.trouble[BROKEN]}")
     if 2 * rounds[DOWN] >= max(1, seen):
         return Verdict(2, f"down in {rounds[DOWN]} of {counted}: {tally.trouble[DOWN]}")
-    locks = tally.series.get((LOCK, ""))
-    if locks is not None and 2 * locks.failed >= max(1, locks.count) and seen >= samples_min:
-        return Verdict(2, f"the lock cycle failed in {locks.failed} of {counted}: {tally.trouble[DEGRADED]}")
+    for cycle in CYCLES:
+        series = tally.series.get((cycle, ""))
+        if series is not None and 2 * series.failed >= max(1, series.count) and seen >= samples_min:
+            return Verdict(2, f"the {cycle} cycle failed in {series.failed} of {counted}: {tally.trouble[DEGRADED]}")
     if tolerated is not None and seen >= samples_min:
         return _by_share(tally, share(rounds[DOWN] + rounds[DEGRADED], seen), tolerated)
     if rounds[DOWN] or rounds[DEGRADED]:
@@ -165,7 +169,7 @@ def _by_share(tally: Tally, found: Share, tolerated: float) -> Verdict:
 
 
 def _latencies(tally: Tally) -> str:
-    slowest = dict.fromkeys(PROBES, 0.0)
+    slowest: dict[str, float] = {}
     for (probe, _), series in tally.series.items():
-        slowest[probe] = max(slowest[probe], series.latency_ms(0.99) or 0.0)
-    return "p99 " + ", ".join(f"{probe} {slowest[probe]:.1f} ms" for probe in PROBES)
+        slowest[probe] = max(slowest.get(probe, 0.0), series.latency_ms(0.99) or 0.0)
+    return "p99 " + ", ".join(f"{probe} {slowest[probe]:.1f} ms" for probe in PROBES if probe in slowest)

@@ -7,7 +7,13 @@ from coordctl.chaos.values import Value
 
 PROCESS, NETWORK, DISK, CLOCK = "process", "network", "disk", "clock"
 HOST, CLUSTER, CLIENTS = "host", "cluster", "clients"
-FILL_DISK, FDS, DEMOTE, HERD = "fill-disk", "fds", "demote", "herd"
+FILL_DISK, FDS, HERD = "fill-disk", "fds", "herd"
+SNAPSHOT = "snapshot"
+DEMOTE, REMOVE, ADD, REPLACE = BELONGING = ("demote", "remove", "add", "replace")
+KILLS = ("kill", "crash-loop")  # whoever runs it must be able to start it again
+SIGNALLED = (*KILLS, "pause", FDS)  # its process is what is hit
+KEEPS_DOWN = ("kill", "eio", "power-loss")  # its process is gone until the fault ends
+BRINGS_NEWCOMER = (ADD, REPLACE)  # a member that takes part until the fault ends
 HOLDERS = ("pause-holder", "kill-holder")  # of a run's own lock
 ELSEWHERE = ("kill", "pause", "crash-loop", FDS, FILL_DISK, "cpu", "memory", *HOLDERS)  # on members of other engines, too
 
@@ -39,6 +45,7 @@ _WORKER = "a process of ours"
 _OWN_DEADLINE = "that process, which reads until when"
 _SEAM = "the member's own seam, `coordctl up --fault-injection`"
 _OWN_TIME = "the member, which reads until when"
+_CHANGE = "a change of members"
 _ENDS = "started again by the reapers"
 
 FAULTS: dict[str, Fault] = {
@@ -130,8 +137,35 @@ FAULTS: dict[str, Fault] = {
     "transfer": Fault(
         CLUSTER, "the leadership is handed on, again and again, so often", _WORKER, _OWN_DEADLINE, values.DURATION, "1s", takes_quorum=False
     ),
-    DEMOTE: Fault(CLUSTER, "a voter is only a learner", "a change of members", "a voter again by the reapers", unseats=False),
+    SNAPSHOT: Fault(
+        CLUSTER,
+        "makes a snapshot after so many entries at the latest, and keeps none of them: who lags needs one",
+        _SEAM,
+        _OWN_TIME,
+        values.whole(1, 100_000),
+        "20",
+        takes_quorum=False,
+    ),
+    DEMOTE: Fault(CLUSTER, "a voter is only a learner", _CHANGE, "a voter again by the reapers", unseats=False),
+    REMOVE: Fault(CLUSTER, "a voter is no member any more", _CHANGE, "taken in again by the reapers", unseats=False),
+    ADD: Fault(
+        CLUSTER,
+        "beside whom it hits there is a member more, as a learner until it has caught up, and then as a voter",
+        _CHANGE,
+        "taken out and ended by the reapers",
+        takes_quorum=False,
+    ),
+    REPLACE: Fault(
+        CLUSTER, "a new member becomes a voter in the place of whom it hits", _CHANGE, "the old one again by the reapers", unseats=False
+    ),
 }
+
+
+def exclude_each_other(one: str, other: str) -> bool:
+    """On one member: it may suffer from its disk and its clock at once, and then be killed; but from each of these once."""
+    if FAULTS[one].kind == CLUSTER:
+        return one == other or {one, other} <= {*BELONGING}
+    return FAULTS[one].kind == FAULTS[other].kind
 
 
 def trouble_with_by(name: str, by: str) -> str:

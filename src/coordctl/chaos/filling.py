@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from coordctl.chaos import values
+from coordctl.chaos import premises, values
 from coordctl.chaos.ledger import Entry, Ledger
 
 PIECE_BYTES = 64 << 20  # so that the file may be taken away meanwhile
@@ -12,7 +12,7 @@ NAME = "chaos-filling-"
 
 
 def _path(ledger: Ledger, entry: Entry) -> str:
-    return os.path.join(ledger.cluster_folder, entry.member, NAME + entry.id)
+    return os.path.join(premises.of(ledger.cluster_folder).folder(entry.member), NAME + entry.id)
 
 
 def _used_percent(folder: str) -> float:

@@ -11,7 +11,7 @@ from coordctl.chaos.values import DURATION, PERCENT, SENTENCE, URL, Value, whole
 VERSION = 1
 LASTS_MS_MAX = 24 * 3_600_000
 WHEN = ("before", "throughout", "after")
-SIGHTS = ("leader-changed", "leaderless", "lock-moved", "snapshot-installed")
+SIGHTS = ("leader-changed", "leaderless", "lock-moved", "snapshot-installed", "voters-changed")
 CONDITION = Value(
     values.sentence, {"type": "string", "pattern": r"^(healthy|leader|leader=\S+|members=[0-9]+)$"}
 )  # what `coordctl wait --for` knows

@@ -18,7 +18,7 @@ from coordnode.errors import UnknownFormat
 from coordnode.harm.orders import boot_mark
 
 FORMAT = 1
-LOG = "log.jsonl"
+LOCK, LOG = "ledger.lock", "log.jsonl"
 LOG_BYTES_MAX = 1 << 20
 SUFFIX = ".fault.json"
 
@@ -62,15 +62,23 @@ class Ledger:
     def locked(self) -> Iterator[None]:
         """Nobody adds, and no reaper finds that it has nothing left to do."""
         self.make()
-        descriptor = os.open(os.path.join(self.folder, "ledger.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(os.path.join(self.folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for name in os.listdir(self.folder):
-                if name.endswith(SUFFIX + ".tmp"):  # of whoever was killed while it had the lock
-                    os.unlink(os.path.join(self.folder, name))
+            for name in self._torn():  # of whoever was killed while it had the lock
+                os.unlink(os.path.join(self.folder, name))
             yield
         finally:
             os.close(descriptor)
+
+    def tidy(self) -> None:
+        """What somebody is writing now is left to him: he has the lock."""
+        if self._torn() and not is_held(os.path.join(self.folder, LOCK)):
+            with self.locked():
+                pass
+
+    def _torn(self) -> list[str]:
+        return [name for name in os.listdir(self.folder) if name.endswith(SUFFIX + ".tmp")]
 
     def entries(self) -> list[Entry]:
         """In the order in which they were begun."""
@@ -149,8 +157,12 @@ class Ledger:
 
 
 def write_durably(path: str, content: bytes) -> None:
+    """It belongs to whom its folder belongs to: what root writes for a member, that can read."""
     with open(path + ".tmp", "wb") as file:
         file.write(content)
+        if os.geteuid() == 0:
+            folder = os.stat(os.path.dirname(path))
+            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
         file.flush()
         os.fsync(file.fileno())
     os.rename(path + ".tmp", path)

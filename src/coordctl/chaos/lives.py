@@ -2,24 +2,28 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from coordctl.chaos import premises
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.engines import looking
 from coordctl.facts.metrics import Metrics, parse_metrics
-from coordctl.local import clusters, fleet, processes
-from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember, host_and_port
+from coordctl.local import clusters, processes
+from coordctl.local.clusters import COORDNODE, ETCD, ZOOKEEPER, LocalCluster, LocalMember, host_and_port
 from coordnode.client import tls
 
 SERVES_SECONDS_MAX = 30.0  # from a start to an answer
 PAUSE_SECONDS = 0.01
 ASK_SECONDS = 1.0
+KNOCKS = {ETCD: b"GET /health HTTP/1.0\r\n\r\n", ZOOKEEPER: b"ruok"}  # whatever is answered, also that it wants TLS
 
 
 def member_of(cluster_folder: str, name: str) -> LocalMember | None:
-    cluster = clusters.read(cluster_folder)
+    cluster = premises.of(cluster_folder).cluster()
     return None if cluster is None else of(cluster, name)
 
 
@@ -55,6 +59,17 @@ def answers(address: str) -> bool:
     return ask(address, "GET", "/livez")[0] == 200
 
 
+def serves(cluster: LocalCluster, member: LocalMember) -> bool:
+    """Whoever connects now is answered something."""
+    if cluster.engine == COORDNODE:
+        return answers(member.address)
+    with suppress(OSError), socket.create_connection(host_and_port(member.address), ASK_SECONDS) as connection:
+        connection.sendall(KNOCKS[cluster.engine])
+        connection.recv(1)
+        return True
+    return False
+
+
 def status(address: str) -> dict[str, Any]:
     """Empty: it gave no answer."""
     code, body = ask(address, "GET", "/status")
@@ -70,28 +85,21 @@ def metrics(address: str) -> Metrics:
 
 
 def start(ledger: Ledger, entry: Entry) -> None:
-    """The member runs when this returns, whoever started it; unless whoever healed or stopped the cluster meanwhile took the entry away."""
-    with fleet.locked(ledger.cluster_folder, time.monotonic() + SERVES_SECONDS_MAX):
-        cluster = clusters.read(ledger.cluster_folder)
-        member = None if cluster is None else of(cluster, entry.member)
-        if cluster is None or member is None or is_running(member) or ledger.find(entry) is None:
-            return
-        fresh = fleet.holder(cluster, member)
-        if fresh is None:
-            started = fleet.start_one(cluster, member)
-            processes.let_go(started.process)
-            fresh = started.member
-        clusters.write(cluster._replace(members=tuple([fresh if one.name == entry.member else one for one in cluster.members])))
+    """Whoever keeps the member running does so again."""
+    premises.of(ledger.cluster_folder).start(ledger, entry)
 
 
 def is_back(ledger: Ledger, entry: Entry) -> bool:
-    """It runs and answers; a member that is no more need not."""
-    member = member_of(ledger.cluster_folder, entry.member)
-    cluster = clusters.read(ledger.cluster_folder)
-    if cluster is not None and cluster.engine != COORDNODE and member is not None:
+    """It runs and answers; a member that is no more, or that its operator stopped, need not."""
+    place = premises.of(ledger.cluster_folder)
+    cluster = place.cluster()
+    member = None if cluster is None else of(cluster, entry.member)
+    if cluster is None or member is None:
+        return True
+    if cluster.engine != COORDNODE and not place.links_end_here:  # there are no certificates of it on its host
         endpoint = clusters.Endpoint(member.address, member.member, member.name)
         return is_running(member) and not looking.look(cluster.engine, [endpoint], ASK_SECONDS)[0].trouble
-    return member is None or (is_running(member) and answers(member.address))
+    return (is_running(member) and serves(cluster, member)) or place.is_stopped(entry.member)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, otherwise: str, pause: float = PAUSE_SECONDS) -> str:

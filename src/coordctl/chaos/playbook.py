@@ -82,6 +82,11 @@ def parse_playbook(name: str, content: bytes) -> Playbook:
         tree = parse_lined(content)
     except NotYaml as error:
         raise Refused([error.mistake]) from None
+    return playbook_of(name, tree)
+
+
+def playbook_of(name: str, tree: Node) -> Playbook:
+    """Raises Refused."""
     reading = _Reading()
     found = reading.playbook(name, tree)
     if reading.mistakes or found is None:

@@ -22,6 +22,7 @@ NAMES = ("a", "b")
 POLL_SECONDS = 0.1
 BOOT_SECONDS_MAX = 20.0  # from being started to having its lock
 OWN_SECONDS_MAX = 2.0
+GONE_SECONDS_MAX = 40.0  # one may be waiting for a member that starts
 AGAIN_SECONDS = 1.0  # after an undo that did not work
 
 
@@ -44,6 +45,15 @@ def ensure(ledger: Ledger) -> None:
             path = os.path.join(ledger.folder, "reapers.log")
             raise Failed(f"the reapers that would heal did not start, so nothing was broken: {' '.join(processes.tail(path, 2))}")
         time.sleep(0.01)
+
+
+def await_gone(ledger: Ledger) -> None:
+    """Where nothing is left to undo, so that they leave."""
+    until = time.monotonic() + GONE_SECONDS_MAX
+    while any(is_there(ledger, name) for name in NAMES):
+        if time.monotonic() > until:
+            raise Failed(f"reapers are still at work: see {os.path.join(ledger.folder, 'reapers.log')}")
+        time.sleep(0.05)
 
 
 def resume(ledger: Ledger) -> None:
@@ -73,6 +83,7 @@ class Reaper:
 
     def turn(self) -> bool:
         """Whether there is more to do."""
+        self._ledger.tidy()
         entries = self._ledger.entries()
         due = [entry for entry in entries if entry.is_due() and self._again.get(entry.id, 0.0) <= time.monotonic()]
         for entry, trouble in undo.heal(self._ledger, due):

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from coordctl.chaos import lives, values
+from coordctl.chaos import lives, premises, values
+from coordctl.chaos.faults import KEEPS_DOWN
 from coordctl.chaos.ledger import Entry, Ledger, write_durably
 from coordctl.local import processes
 from coordctl.local.clusters import LocalMember
@@ -28,6 +29,7 @@ from coordnode.harm.orders import (
     POWER_LOSS,
     ROT,
     SLOW_FSYNC,
+    SNAPSHOT,
     Order,
 )
 
@@ -40,6 +42,7 @@ ENDS_PROCESS = (EIO, ROT, POWER_LOSS)
 
 AMOUNTS: dict[str, Callable[[str], float]] = {
     SLOW_FSYNC: values.duration_ms,
+    SNAPSHOT: float,
     CLOCK_JUMP: values.signed_duration_ms,
     CLOCK_DRIFT: values.signed_percent,
     CLOCK_STROBE: values.duration_ms,
@@ -47,6 +50,7 @@ AMOUNTS: dict[str, Callable[[str], float]] = {
 SEEN = {
     DISK_FULL: "no byte is free",
     SLOW_FSYNC: "each fsync takes longer by {by}",
+    SNAPSHOT: "it made a snapshot, and its log begins behind that",
     EIO: "the member ended, as it must",
     ROT: "damaged bytes were found",
     POWER_LOSS: "process gone in the midst of a sync",
@@ -69,7 +73,7 @@ def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
 
 
 def _folder(ledger: Ledger, entry: Entry) -> str:
-    return os.path.join(ledger.cluster_folder, entry.member)
+    return premises.of(ledger.cluster_folder).folder(entry.member)
 
 
 def _strike(ledger: Ledger, entry: Entry, member: LocalMember) -> str:
@@ -78,6 +82,8 @@ def _strike(ledger: Ledger, entry: Entry, member: LocalMember) -> str:
     order = Order(id=entry.id, fault=entry.fault, amount=amount, boot=entry.boot, deadline_ms=entry.deadline_ms, seed=seed)
     if entry.fault == ROT:
         return _rot(ledger, entry, member, order)
+    if entry.fault in KEEPS_DOWN:
+        premises.of(ledger.cluster_folder).keep_down(entry)
     _give(ledger, entry, order)
     time.sleep(OBEYED_SECONDS)
     return _measured(entry, member, amount)
@@ -92,6 +98,8 @@ def _give(ledger: Ledger, entry: Entry, order: Order) -> None:
 def _withdraw(ledger: Ledger, entry: Entry) -> None:
     """Also of what is over already; whoever calls has the ledger's lock."""
     path = os.path.join(_folder(ledger, entry), ORDERS_FILE)
+    with suppress(FileNotFoundError):
+        os.unlink(path + ".tmp")  # of whoever was killed while it had the lock
     if not os.path.exists(path):
         return
     others = [one for one in orders.read(_folder(ledger, entry)) if one.id != entry.id and not one.is_over()]
@@ -119,6 +127,16 @@ def _measured(entry: Entry, member: LocalMember, amount: float) -> str:
             return syncs.count > 0 and (syncs.mean_ms() or 0.0) >= 0.9 * amount
 
         return lives.wait_until(is_slow, TAKES_SECONDS_MAX, "its fsyncs are as quick as before")
+    if entry.fault == SNAPSHOT:
+        first = lives.status(address).get("snapshot_index") or 0
+
+        def has_made_one() -> bool:
+            poke(address)
+            now = lives.status(address)
+            index = now.get("snapshot_index") or 0
+            return index > first and now["first_index"] == index + 1
+
+        return lives.wait_until(has_made_one, TAKES_SECONDS_MAX, "it makes no snapshot")
     if entry.fault in (EIO, POWER_LOSS):
 
         def is_gone() -> bool:
@@ -212,18 +230,31 @@ def cure(ledger: Ledger, entry: Entry) -> None:
         _withdraw(ledger, entry)
     if entry.fault not in ENDS_PROCESS:
         return
+    lives.start(ledger, entry)
+    if entry.fault != ROT:
+        return
+    lives.wait_until(lambda: lives.is_back(ledger, entry), lives.SERVES_SECONDS_MAX, "")
     member = lives.member_of(ledger.cluster_folder, entry.member)
-    if entry.fault == ROT and member is not None and _has_found_rot(member.address):
+    if member is not None and _has_found_rot(member.address):
         # It has healed from the others, or will: what it says of its disk is told anew by its next start.
         processes.send(member.pid, member.started, signal.SIGKILL)
         processes.wait_gone(member.pid, member.started, TAKES_SECONDS_MAX)
-    lives.start(ledger, entry)
+        lives.start(ledger, entry)
 
 
 def is_cured(ledger: Ledger, entry: Entry) -> bool:
     if any(one.id == entry.id for one in orders.read(_folder(ledger, entry))):
         return False
-    return entry.fault not in ENDS_PROCESS or lives.is_back(ledger, entry)
+    if entry.fault in ENDS_PROCESS and not lives.is_back(ledger, entry):
+        return False
+    member = lives.member_of(ledger.cluster_folder, entry.member)
+    return entry.fault != ROT or member is None or _tells_of_no_rot(member.address)
+
+
+def _tells_of_no_rot(address: str) -> bool:
+    """Who gives no answer may have found it only now."""
+    storage = lives.status(address).get("storage")
+    return storage is not None and not storage["rot"]
 
 
 def drop(ledger: Ledger, entry: Entry) -> None:

@@ -4,7 +4,8 @@ import signal
 from collections.abc import Sequence
 from functools import partial
 
-from coordctl.chaos import lives
+from coordctl.chaos import lives, premises
+from coordctl.chaos.faults import KEEPS_DOWN
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.local import processes
 
@@ -19,6 +20,8 @@ NOT_TAKEN = {KILL: "its process runs still", PAUSE: "its process does not stand 
 def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
     """All at once."""
     for entry in entries:
+        if entry.fault in KEEPS_DOWN:
+            premises.of(ledger.cluster_folder).keep_down(entry)
         processes.send(entry.pid, entry.mark, SIGNALS[entry.fault])
     return [lives.wait_until(partial(_has_taken, entry), TAKES_SECONDS_MAX, NOT_TAKEN[entry.fault]) for entry in entries]
 

@@ -1,6 +1,7 @@
 """A playbook's rows as faults of the simulator: the same timetable on the same code, many times faster, from many seeds. Pure.
 
-It is an approximation, and each one is told: there a follower is any member, and what is done to a link's speed is done to all links.
+It is an approximation, and each one is told: there a follower is any member, what is done to a link's speed is done to all links, and
+what has no counterpart is left out.
 """
 
 from collections.abc import Iterator
@@ -8,13 +9,15 @@ from random import Random
 from typing import NamedTuple
 
 from coordctl.chaos import targets, values
+from coordctl.chaos.clients import PAUSE_HOLDER
+from coordctl.chaos.faults import ADD, BELONGING, REPLACE
 from coordctl.chaos.playbook import Playbook, Row
 from coordctl.chaos.targets import ONE_WAY, Group, Members
 from coordnode.simulator import faults
 from coordnode.simulator.faults import LEADER, Fault
 
 LOOP_EVERY_MS, LOOP_DOWN_MS = 1_000, 300
-NO_COUNTERPART = ("bandwidth", "reset", "clock-strobe")
+JOINS_MS = 1_000  # from a learner to a voter
 WALL_MIDDLE_MS, WALL_MS_MAX = 10_000_000, 9_000_000  # how the simulator writes a jump of nothing, and the widest that is surely one
 RATE_MIDDLE_PPM = 1_000  # and a clock that goes right; it goes wrong by no more than that
 
@@ -25,7 +28,7 @@ class Plan(NamedTuple):
 
 
 class NoCounterpart(Exception):
-    """A row that the simulator cannot do."""
+    """A row, or all of a playbook, that the simulator cannot do."""
 
 
 class _Draft(NamedTuple):
@@ -37,38 +40,71 @@ class _Draft(NamedTuple):
 
 
 def plan(playbook: Playbook, members: int) -> Plan:
-    """Raises NoCounterpart."""
+    """Raises NoCounterpart when nothing is left of it."""
     chance = Random(playbook.seed)
     approximations: dict[str, None] = {}
-    drafts = sorted(draft for row in playbook.rows for draft in _drafts(row, members, chance, approximations))
-    return Plan(tuple([Fault(number, *draft) for number, draft in enumerate(drafts)]), tuple(approximations))
+    drafts: list[_Draft] = []
+    left_out: list[str] = []
+    for row in playbook.rows:
+        try:
+            drafts += _drafts(row, members, chance, approximations)
+        except NoCounterpart as error:
+            left_out.append(f"row {row.number} is left out: {error}")
+    if not drafts:
+        raise NoCounterpart(f"nothing of it can be done in the simulator: {'; '.join(left_out)}; run it on members")
+    return Plan(tuple([Fault(number, *draft) for number, draft in enumerate(sorted(drafts))]), (*approximations, *left_out))
 
 
-def _drafts(row: Row, members: int, chance: Random, told: dict[str, None]) -> Iterator[_Draft]:
+def _drafts(row: Row, members: int, chance: Random, told: dict[str, None]) -> list[_Draft]:
     where = f"row {row.number}"
-    if row.do in NO_COUNTERPART:
-        raise NoCounterpart(f"{where}: {row.do} has no counterpart in the simulator: leave the row out, or run it on members")
     for group in (row.to.source, row.to.sink):
         if group.text == targets.FOLLOWER:
             told[f"{where}: a follower is any member there, and may lead"] = None
-    if row.do in ("delay", "loss"):
+    if row.do in WEATHER:
         told[f"{where}: {row.do} hits all links there"] = None
-        amount = values.duration_ms(row.by) if row.do == "delay" else round(values.percent(row.by) * 10)
-        yield _Draft(row.at_ms, faults.DELAY if row.do == "delay" else faults.LOSS, 0, row.for_ms, amount)
-    elif row.do == "cut":
-        yield from _cuts(row, members, chance)
-    elif row.do in DISKS or row.do in CLOCKS:
-        for victim in _victims(row.to.source, members, chance):
-            yield from _on_disk(row, victim, chance) if row.do in DISKS else _on_clock(row, victim, told)
+        amount = round(values.percent(row.by) * 10) if row.do == "loss" else values.duration_ms(row.by)
+        return [_Draft(row.at_ms, WEATHER[row.do], 0, row.for_ms, amount)]
+    if row.do == "cut":
+        return list(_cuts(row, members, chance))
+    if row.do == "transfer":
+        every_ms = values.duration_ms(row.by)
+        return [_Draft(at_ms, faults.TRANSFER, turn, 0, 0) for turn, at_ms in enumerate(range(row.at_ms, row.end_ms, every_ms))]
+    if row.do == PAUSE_HOLDER:
+        told[f"{where}: a client falls silent there, whether it has the lock or not"] = None
+        return [_Draft(row.at_ms, faults.SILENCE, chance.randrange(10**6), row.for_ms, 0)]
+    if row.do not in ON_MEMBERS:
+        raise NoCounterpart(f"{row.do} has no counterpart in the simulator")
+    return [draft for victim in _victims(row.to.source, members, chance) for draft in _on_member(row, victim, chance, told)]
+
+
+def _on_member(row: Row, victim: int, chance: Random, told: dict[str, None]) -> Iterator[_Draft]:
+    if row.do in DISKS:
+        yield from _on_disk(row, victim, chance)
+    elif row.do in CLOCKS:
+        yield from _on_clock(row, victim, told)
+    elif row.do in BELONGING:
+        yield from _on_members(row, victim, told)
+    elif row.do == "crash-loop":
+        for at_ms in range(row.at_ms, row.end_ms, LOOP_EVERY_MS):
+            yield _Draft(at_ms, faults.CRASH, victim, LOOP_DOWN_MS, 0)
     else:
-        for victim in _victims(row.to.source, members, chance):
-            if row.do == "crash-loop":
-                for at_ms in range(row.at_ms, row.end_ms, LOOP_EVERY_MS):
-                    yield _Draft(at_ms, faults.CRASH, victim, LOOP_DOWN_MS, 0)
-            else:
-                yield _Draft(row.at_ms, faults.CRASH if row.do == "kill" else faults.PAUSE, victim, row.for_ms, 0)
+        yield _Draft(row.at_ms, faults.CRASH if row.do == "kill" else faults.PAUSE, victim, row.for_ms, 0)
 
 
+def _on_members(row: Row, victim: int, told: dict[str, None]) -> Iterator[_Draft]:
+    """There nothing undoes it by itself, and who left never comes back."""
+    told[f"row {row.number}: there another member comes in the place of one that left, and any voter leaves when there is one more"] = None
+    if row.do == REPLACE:
+        yield _Draft(row.at_ms, faults.REPLACE, victim, 0, 0)
+        yield _Draft(row.end_ms, faults.REPLACE, 0, 0, 0)
+        return
+    joins_ms, leaves_ms = (row.at_ms, row.end_ms) if row.do == ADD else (row.end_ms, row.at_ms)
+    yield _Draft(joins_ms, faults.ADD_LEARNER, 0, 0, 0)
+    yield _Draft(joins_ms + JOINS_MS, faults.PROMOTE, 0, 0, 0)
+    yield _Draft(leaves_ms, faults.REMOVE, victim, 0, 0)
+
+
+WEATHER = {"delay": faults.DELAY, "jitter": faults.DELAY, "loss": faults.LOSS}
 DISKS = {
     "disk-full": faults.FULL_DISK,
     "fill-disk": faults.FULL_DISK,
@@ -78,6 +114,7 @@ DISKS = {
     "power-loss": faults.CRASH_IN_WRITE,
 }
 CLOCKS = ("clock-jump", "clock-drift")
+ON_MEMBERS = (*DISKS, *CLOCKS, *BELONGING, "kill", "pause", "crash-loop")
 
 
 def _on_disk(row: Row, victim: int, chance: Random) -> Iterator[_Draft]:
@@ -122,7 +159,7 @@ def _cuts(row: Row, members: int, chance: Random) -> Iterator[_Draft]:
     is_one_way = row.to.arrow == ONE_WAY
     if targets.LEADER in (source.text, sink.text):
         if source.text != targets.LEADER or sink.text != targets.OTHERS:
-            raise NoCounterpart(f"row {row.number}: there a leader is cut off from all: leader -> others, or leader <-> others")
+            raise NoCounterpart("there a leader is cut off from all: leader -> others, or leader <-> others")
         if is_one_way:
             for other in range(members - 1):
                 yield _Draft(row.at_ms, faults.ONE_WAY, LEADER, row.for_ms, other)

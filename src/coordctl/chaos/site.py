@@ -1,19 +1,23 @@
 """The seam to a member's host: what is done there is asked for in values that can travel, and answered in such.
 
-`LocalSite` does it in this process. A site over SSH runs the same functions there, by a script for each phase.
+`LocalSite` does it in this process. For a fleet `hosted` does so on each host, asked by a script (operations/chaos_sites).
 """
 
+import glob
 import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from coordctl.chaos import ceilings, demoting, links, lives, reapers, undo, words
-from coordctl.chaos.faults import DEMOTE, ELSEWHERE, FAULTS, FDS
+import msgspec
+
+from coordctl.chaos import belonging, ceilings, links, lives, packets, premises, reapers, undo, words
+from coordctl.chaos.faults import BELONGING, ELSEWHERE, FAULTS, FDS
 from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.chaos.premises import Premises
 from coordctl.chaos.words import Word
 from coordctl.engines.lacks import TITLES
-from coordctl.local import fleet, processes
+from coordctl.local import processes
 from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordnode.client.clock import now_ms
@@ -32,28 +36,37 @@ class Wanted(NamedTuple):
     clients: tuple[tuple[str, int, str], ...] = ()  # of a run: (what to call it, pid, its mark)
 
 
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    active: list[Entry]
+    due: list[str] = []  # ids of those whose time is over, on the clock of their host
+    reapers: int = 0  # how many of the two run, where something is broken
+    notes: list[dict[str, Any]] = []
+    unseen: list[str] = []  # hosts that do not say what is broken there, and why
+
+
 class Site(Protocol):
-    """One host with members on it."""
+    """Where a cluster's members are."""
 
     def inject(self, wanted: Wanted) -> list[Entry]:
         """Seen to have taken, or undone and Failed."""
 
-    def active(self) -> list[Entry]: ...
+    def look(self, last: int) -> Looked:
+        """What is broken now, and so many of the last things that were begun and healed."""
 
     def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
         """With each what is wrong, or "": it was seen to be over."""
 
-    def reapers(self) -> int:
-        """How many of the two run."""
-
     def lacks(self, fault: str) -> str:
         """Why it cannot be injected here, and the remedy; "": it can."""
+
+    def how(self, fault: str) -> tuple[str, str]:
+        """By which mechanism it is done here, and how it ends."""
 
     def share_disk(self, members: Sequence[str]) -> list[str]:
         """Those, and all others on the same file systems."""
 
-    def notes(self, last: int) -> list[dict[str, Any]]:
-        """What was begun and healed lately."""
+    def linked(self, members: Sequence[str]) -> list[str]:
+        """Those in whose links faults can be injected."""
 
     def log_ends(self) -> dict[str, int]:
         """How long each member's log is now."""
@@ -64,8 +77,17 @@ class Site(Protocol):
 
 class LocalSite:
     def __init__(self, cluster: LocalCluster) -> None:
-        self._cluster = cluster
+        self._first = cluster
         self._ledger = Ledger(cluster.folder)
+
+    @property
+    def _cluster(self) -> LocalCluster:
+        """As it is now: members come and go."""
+        return self._premises.cluster() or self._first
+
+    @property
+    def _premises(self) -> Premises:
+        return premises.of(self._first.folder)
 
     def inject(self, wanted: Wanted) -> list[Entry]:
         with self._ledger.locked():
@@ -86,15 +108,19 @@ class LocalSite:
 
     def _entry(self, wanted: Wanted, name: str) -> Entry:
         member = lives.member_of(self._cluster.folder, name)  # as it is now: it may have been started anew since
-        assert member is not None
+        if member is None:
+            raise Failed(f"{name} belongs to the cluster no more, so there is nothing to break: see `coordctl member ls`")
         if not processes.is_running(member.pid, member.started):
-            raise Failed(f"{name} does not run, so there is nothing to break: start it with `coordctl up`")
-        trouble = self._lacks_seam(wanted.fault, [member])
+            raise Failed(f"{name} does not run, so there is nothing to break: start it first")
+        trouble = self._lacks_mechanism(wanted.fault) or self._premises.lacks(wanted.fault) or self._lacks_seam(wanted.fault, [member])
         if trouble:
             raise Failed(trouble)
-        undo_by = ceilings.before(member.pid) if wanted.fault == FDS else ""
-        undo_by = demoting.before(self._cluster, name) if wanted.fault == DEMOTE else undo_by
-        return _entry(wanted, name, member.pid, member.started, undo_by)
+        entry = _entry(wanted, name, member.pid, member.started)
+        if wanted.fault == FDS:
+            return msgspec.structs.replace(entry, undo=ceilings.before(member.pid))
+        if wanted.fault in BELONGING:
+            return msgspec.structs.replace(entry, undo=belonging.before(self._cluster, wanted.fault, name, entry.id))
+        return entry
 
     def _on_links(self, wanted: Wanted) -> Entry:
         trouble = self.lacks(wanted.fault)
@@ -102,37 +128,51 @@ class LocalSite:
             raise Failed(trouble)
         return _entry(wanted, "", 0, "")
 
-    def active(self) -> list[Entry]:
-        return self._ledger.entries()
+    def look(self, last: int) -> Looked:
+        there = os.path.isdir(self._ledger.folder)
+        count = sum(reapers.is_there(self._ledger, name) for name in reapers.NAMES) if there else 0
+        active = self._ledger.entries()
+        due = [entry.id for entry in active if entry.is_due()]
+        return Looked(active=active, due=due, reapers=count, notes=self._ledger.notes(last))
 
     def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
         return undo.heal(self._ledger, entries)
 
     def lacks(self, fault: str) -> str:
-        if self._cluster.engine != COORDNODE and fault not in ELSEWHERE:
-            return f"there is no mechanism for it on {TITLES[self._cluster.engine]}: {FAULTS[fault].mechanism} is coordnode's"
-        if not FAULTS[fault].hits_links:
-            return self._lacks_seam(fault, self._cluster.members)
-        installation = links.read(self._ledger)
-        if installation is not None and installation.is_used:
+        trouble = self._lacks_mechanism(fault)
+        if not trouble and FAULTS[fault].hits_links and self._premises.links_end_here:
+            return packets.lacks(fault)
+        return trouble or self._premises.lacks(fault) or self._lacks_seam(fault, self._here())
+
+    def _lacks_mechanism(self, fault: str) -> str:
+        """On members of another engine; what is done to packets knows no engines."""
+        engine = self._cluster.engine
+        if engine == COORDNODE or fault in ELSEWHERE or (FAULTS[fault].hits_links and self._premises.links_end_here):
             return ""
-        return f"{fault} needs the proxies in the links: `coordctl chaos proxy install`"
+        return f"there is no mechanism for it on {TITLES[engine]}: {FAULTS[fault].mechanism} is coordnode's"
+
+    def _here(self) -> list[LocalMember]:
+        return [member for member in self._cluster.members if member.name in self._premises.here()]
 
     def _lacks_seam(self, fault: str, members: Sequence[LocalMember]) -> str:
         """Who does not answer may have it: that is seen when it is needed."""
         if not FAULTS[fault].needs_seam:
             return ""
         without = [one.name for one in members if lives.status(one.address).get("fault_injection") is False]
-        how = "`coordctl down` and `coordctl up --fault-injection`, or `coordctl chaos proxy install`, restarts it so"
+        how = self._premises.how_harmed
         return f"{fault} needs members that can be harmed, and {without[0]} was not started so: {how}" if without else ""
 
+    def how(self, fault: str) -> tuple[str, str]:
+        return FAULTS[fault].mechanism, FAULTS[fault].ends
+
     def share_disk(self, members: Sequence[str]) -> list[str]:
-        devices = {one.name: os.stat(os.path.join(self._cluster.folder, one.name)).st_dev for one in self._cluster.members}
+        devices = {name: os.stat(self._premises.folder(name)).st_dev for name in self._premises.here()}
         hit = [devices[name] for name in members if name in devices]
         return [name for name, device in devices.items() if device in hit]
 
-    def notes(self, last: int) -> list[dict[str, Any]]:
-        return self._ledger.notes(last)
+    def linked(self, members: Sequence[str]) -> list[str]:
+        installation = links.read(self._ledger)
+        return [name for name in members if installation is None or name in installation.dial]
 
     def log_ends(self) -> dict[str, int]:
         return words.where_they_end(self._logs())
@@ -141,13 +181,12 @@ class LocalSite:
         return words.since(self._logs(), ends)
 
     def _logs(self) -> dict[str, str]:
-        return {member.name: fleet.log_path(self._cluster, member) for member in self._cluster.members}
+        """Of members that took part for a while, too: theirs lie beside the ledger."""
+        gone = {os.path.basename(path).removesuffix(".log"): path for path in glob.glob(os.path.join(self._ledger.folder, "*-*.log"))}
+        return gone | self._premises.logs()
 
-    def reapers(self) -> int:
-        return sum(reapers.is_there(self._ledger, name) for name in reapers.NAMES) if os.path.isdir(self._ledger.folder) else 0
 
-
-def _entry(wanted: Wanted, member: str, pid: int, mark: str, undo_by: str = "") -> Entry:
+def _entry(wanted: Wanted, member: str, pid: int, mark: str) -> Entry:
     unix_ms = time.time_ns() // 1_000_000
     return Entry(
         id=os.urandom(4).hex(),
@@ -160,7 +199,6 @@ def _entry(wanted: Wanted, member: str, pid: int, mark: str, undo_by: str = "") 
         links=[] if member else list(wanted.links),
         owner=wanted.owner,
         reason=wanted.reason,
-        undo=undo_by,
         began_unix_ms=unix_ms,
         until_unix_ms=unix_ms + wanted.for_ms,
         boot=boot_mark(),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from coordctl.chaos import ceilings, clients, demoting, filling, hogs, links, lives, seams, signals
-from coordctl.chaos.faults import CLIENTS, CLOCK, CLUSTER, DEMOTE, DISK, FAULTS, FDS, FILL_DISK, HERD, HOST, NETWORK, PROCESS
+from coordctl.chaos import belonging, ceilings, clients, filling, hogs, links, lives, packets, premises, seams, signals
+from coordctl.chaos.faults import BELONGING, CLIENTS, CLOCK, CLUSTER, DISK, FAULTS, FDS, FILL_DISK, HERD, HOST, NETWORK, PROCESS, SNAPSHOT
 from coordctl.chaos.ledger import Entry, Ledger
 from coordnode.errors import CoordError
 
@@ -37,20 +37,30 @@ BY_KIND: dict[str, Mechanism] = {
     CLUSTER: hogs,
     CLIENTS: clients,
 }
-BY_FAULT: dict[str, Mechanism] = {FILL_DISK: filling, FDS: ceilings, DEMOTE: demoting, HERD: hogs}
+BY_FAULT: dict[str, Mechanism] = {FILL_DISK: filling, FDS: ceilings, HERD: hogs, SNAPSHOT: seams, **dict.fromkeys(BELONGING, belonging)}
 
 
-def _mechanism(entry: Entry) -> Mechanism:
+def _mechanism(ledger: Ledger, entry: Entry) -> Mechanism:
+    if FAULTS[entry.fault].hits_links and premises.of(ledger.cluster_folder).links_end_here:
+        return packets
+    return _usual(entry)
+
+
+def _usual(entry: Entry) -> Mechanism:
     return BY_FAULT.get(entry.fault) or BY_KIND[FAULTS[entry.fault].kind]
 
 
 def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[tuple[Entry, str]]:
     """Of one fault, all at once; with each what is wrong, or "": it was seen to have taken."""
-    return list(zip(entries, _mechanism(entries[0]).strike(ledger, entries, for_ms), strict=True))
+    try:
+        troubles = _mechanism(ledger, entries[0]).strike(ledger, entries, for_ms)
+    except OSError as error:  # of what went away meanwhile, as members do that take part only for a while
+        troubles = [str(error)] * len(entries)
+    return list(zip(entries, troubles, strict=True))
 
 
 def seen(entry: Entry) -> str:
-    return _mechanism(entry).seen(entry)
+    return _usual(entry).seen(entry)
 
 
 def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
@@ -64,7 +74,7 @@ def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     begun = [(entry, _undo(ledger, entry)) for entry in entries]
     healed = []
     for entry, trouble in begun:
-        is_over = partial(_mechanism(entry).is_cured, ledger, entry)
+        is_over = partial(_mechanism(ledger, entry).is_cured, ledger, entry)
         trouble = trouble or lives.wait_until(is_over, lives.SERVES_SECONDS_MAX, "it does not answer yet")
         if not trouble and ledger.remove(entry):
             ledger.note("healed", entry, until_unix_ms=entry.until_unix_ms)
@@ -74,7 +84,7 @@ def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
 
 def _undo(ledger: Ledger, entry: Entry) -> str:
     try:
-        _mechanism(entry).cure(ledger, entry)
+        _mechanism(ledger, entry).cure(ledger, entry)
     except (CoordError, OSError) as error:
         return error.sentence if isinstance(error, CoordError) else str(error)
     return ""
@@ -89,7 +99,7 @@ def drop(ledger: Ledger) -> None:
         return
     with ledger.locked():
         for entry in ledger.entries():
-            _mechanism(entry).drop(ledger, entry)
+            _mechanism(ledger, entry).drop(ledger, entry)
             if ledger.remove(entry):
                 ledger.note("dropped", entry)
         links.remove(ledger)

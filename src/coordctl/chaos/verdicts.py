@@ -34,6 +34,7 @@ class Seen(NamedTuple):
     leader: str  # "": nobody leads
     term: int
     installed: tuple[str, ...] = ()  # members whose log now begins behind what they had a look ago
+    voters: tuple[int, ...] = ()  # (): nobody says who
 
 
 class Done(NamedTuple):
@@ -80,6 +81,8 @@ def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[in
         return any(not one.leader for one in inside)
     if see == "snapshot-installed":
         return any(one.installed for one in inside)
+    if see == "voters-changed":
+        return len({one.voters for one in [*before, *inside] if one.voters}) > 1
     if see == "leader-changed":
         return len({one.term for one in [*before, *inside] if one.leader}) > 1
     return len([token for at_ms, token in tokens if row.began_ms <= at_ms <= end_ms]) > 1

@@ -78,9 +78,10 @@ def request_id(given: Given) -> str:
     return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
 
 
-def surely(said: str, write: Callable[[], T]) -> T:
+def surely(said: str, write: Callable[[], T], *, remembers: bool = True) -> T:
+    """`remembers`: whoever is asked knows a write that comes again by its id."""
     try:
         return write()
     except Unknown as error:
-        again = f"run it again with --request-id {said}: then it happens once"
-        raise type(error)(f"{error.sentence}; look before you try again, or {again}") from error
+        again = f", or run it again with --request-id {said}: then it happens once" if remembers else ""
+        raise type(error)(f"{error.sentence}; look before you try again{again}") from error

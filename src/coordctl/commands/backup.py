@@ -6,7 +6,7 @@ import click
 
 from coordctl.commands import options
 from coordctl.local import clusters
-from coordctl.operations import backing_up, backups
+from coordctl.operations import backing_up, backup_proof, backups
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.report.running import output, run_group
@@ -30,6 +30,7 @@ def create(folder: str, member: str, keep: int | None, cluster: str, timeout_sec
     Everything that was acknowledged before this began is inside. --timeout bounds the wait for a member that has it.
     """
     found = clusters.chosen_local(cluster)
+    clusters.must_be_own(found.engine)
     say = (lambda text: None) if quiet or output == "json" else screen.note
     done = backing_up.create(found, folder=folder, member=member, keep=keep or 0, timeout_seconds=timeout_seconds, say=say)
     if output == "json":
@@ -80,7 +81,7 @@ def _row(one: FoundBackup) -> list[str]:
 @output
 def verify(backup: str, folder: str, cluster: str, output: str) -> int:
     """Read all of BACKUP, a file or its name, and apply what it holds; default: the newest. Damage is named with its place."""
-    found = backups.verify(backups.chosen(backup, "" if backup else _name(cluster), folder))
+    found = backup_proof.verify(backups.chosen(backup, "" if backup else _name(cluster), folder))
     if output == "json":
         screen.json_line(found)
     else:

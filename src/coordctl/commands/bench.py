@@ -8,7 +8,7 @@ from coordctl.commands import options
 from coordctl.commands.units import DURATION, SIZE
 from coordctl.load.thresholds import EXAMPLES
 from coordctl.load.workloads import ABOUT
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.operations import bench
 from coordctl.report import screen
 from coordctl.report.exits import REFUSED, Kind
@@ -93,8 +93,10 @@ def command(
         workload, rate or None, connections, outstanding or 1, for_seconds, int(value_bytes), processes, timeout_seconds, fail_on
     )
     settings.check()
-    name, asked = choose(endpoints, cluster)
-    target = bench.look(name, asked)
+    asked = chosen(endpoints, cluster)
+    if not sweep:
+        settings.check_for(asked.engine)
+    target = bench.look(asked)
     if sweep:
         swept = bench.sweep(target, timeout_seconds)
         screen.json_line(swept) if output == "json" else screen.line(swept.sentence)
@@ -125,7 +127,7 @@ def _may(target: bench.Target, confirm: str) -> bool:
 def _announced(target: bench.Target, settings: bench.Settings) -> str:
     rate = f"{settings.rate:g} a second" if settings.rate else f"as fast as it answers, {settings.outstanding} at a time on each"
     return (
-        f"{target.name}, {len(target.facts.members)} members: {settings.workload} ({ABOUT[settings.workload]}), {rate}, over "
+        f"{target.name}, {len(target.asked.endpoints)} members: {settings.workload} ({ABOUT[settings.workload]}), {rate}, over "
         f"{settings.connections} connections for {settings.seconds:g} s, {settings.value_bytes} bytes each; names below _bench/, "
         "removed afterwards"
     )

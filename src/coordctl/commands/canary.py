@@ -7,8 +7,8 @@ import click
 
 from coordctl.commands import options
 from coordctl.commands.units import DURATION
-from coordctl.local.clusters import choose
-from coordctl.operations import canary, canary_watching
+from coordctl.local.clusters import addressed, chosen
+from coordctl.operations import canary, canary_service, canary_status
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordctl.report.junit import junit
@@ -62,14 +62,14 @@ def run_command(
     quiet: bool,
     output: str,
 ) -> int:
-    """Do in small what users do, round after round: a lock acquired, a write that wants its token, released; a write through each
-    member; a read through each that must see all of them.
+    """Do in small what users do, round after round: a lock acquired, a write that wants its token, released; an election won, announced,
+    resigned; a task put, taken once, acknowledged; a write through each member; a read and a watch through each that must see all of them.
 
     What it writes is below _canary/, and goes with each round, or by itself soon after it was killed.
     """
-    name, asked = choose(endpoints, cluster)
+    asked = chosen(endpoints, cluster)
     settings = canary.Settings(interval, timeout_seconds, for_seconds, count, samples_min, fail_on, metrics)
-    return _show(canary.run(name, asked, settings), quiet=quiet, is_json=output == "json", junit_path=junit_path)
+    return _show(canary.run(asked, settings), quiet=quiet, is_json=output == "json", junit_path=junit_path)
 
 
 @click.command(epilog=EXPLAINED[Kind.ACTION])
@@ -82,12 +82,12 @@ def run_command(
 @output
 def install_command(interval: str, metrics: str, is_printed: bool, is_removed: bool, cluster: str, endpoints: str, output: str) -> int:
     """Keep a canary running on this machine, as a service of systemd: the system's for root, else the user's own."""
-    name, asked = choose(endpoints, cluster)
+    engine, name, asked = chosen(endpoints, cluster)
     DURATION.convert(interval, None, None)
     words = ["--interval", interval, *(["--metrics", metrics] if metrics else [])]
-    words += ["--endpoints", ",".join(one.address for one in asked)] if not name else ["--cluster", cluster or name]
+    words += ["--endpoints", ",".join(addressed(engine, asked))] if not name else ["--cluster", cluster or name]
     called = name or asked[0].address.replace(":", "-")
-    made = canary_watching.remove(called) if is_removed else canary_watching.install(called, words, is_printed=is_printed)
+    made = canary_service.remove(called) if is_removed else canary_service.install(called, words, is_printed=is_printed)
     if output == "json":
         screen.json_line(made)
     elif is_printed:
@@ -103,8 +103,8 @@ def install_command(interval: str, metrics: str, is_printed: bool, is_removed: b
 @output
 def status_command(cluster: str, endpoints: str, output: str) -> int:
     """What the canary that runs on this machine has found lately; no member is asked."""
-    name, asked = choose(endpoints, cluster)
-    found = canary_watching.status(name or asked[0].address)
+    _, name, asked = chosen(endpoints, cluster)
+    found = canary_status.status(name or asked[0].address)
     if output == "json":
         screen.json_line(found)
         return found.exit_code
@@ -154,8 +154,10 @@ def _line(one: CanaryRound) -> str:
     when = datetime.fromtimestamp(one.unix_ms // 1000, UTC).strftime("%H:%M:%SZ")
     if one.sentence:
         return f"{when}  {screen.coloured(one.outcome, COLOURS[one.outcome])}  {one.sentence}"
-    slowest = {probe: max(sample.ms for sample in one.samples if sample.probe == probe) for probe in ("lock", "write", "read")}
-    times = ", ".join(f"{probe} {slowest[probe]:.1f} ms" for probe in slowest)
+    slowest: dict[str, float] = {}
+    for sample in one.samples:
+        slowest[sample.probe] = max(sample.ms, slowest.get(sample.probe, 0.0))
+    times = ", ".join(f"{probe} {milliseconds:.1f} ms" for probe, milliseconds in slowest.items())
     return f"{when}  {screen.coloured(one.outcome, COLOURS[one.outcome])}  {times}"
 
 

@@ -7,9 +7,11 @@ import msgspec
 
 from coordctl.chaos import grammar
 from coordctl.chaos.values import shown_ms
-from coordctl.commands import chaos_page, options
+from coordctl.commands import chaos_page, confirming, options
+from coordctl.commands.deploy import check_reason
 from coordctl.commands.units import DURATION
-from coordctl.local.clusters import chosen_local
+from coordctl.inventory.reading import read
+from coordctl.local.clusters import LocalCluster, chosen_local
 from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
 from coordctl.report import screen
@@ -111,6 +113,7 @@ def _table(found: ChaosShow) -> list[str]:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws who is meant by random, follower, minority …")
 @click.option("--reason", default="", metavar="TEXT", help="Written down with it.")
 @click.option("--accept", type=click.Choice(chaos_faults.RISKS), default=None, help="The cluster may lose its quorum; needs --reason.")
+@confirming.confirm
 @options.cluster
 @options.quiet
 @output
@@ -122,6 +125,7 @@ def inject(
     seed: int,
     reason: str,
     accept: str | None,
+    confirm: str,
     cluster: str,
     quiet: bool,
     output: str,
@@ -132,8 +136,11 @@ def inject(
     links two of these with -> or <-> between them, such as 'n1 -> n3' or 'leader <-> others', in quotes.
     """
     asked = chaos_faults.Asked(fault, " ".join(target), by, round(for_seconds * 1000), seed, reason, accept or "")
+    chosen = chosen_local(cluster)
+    if not _is_confirmed(chosen, confirm, reason):
+        return REFUSED
     try:
-        done = chaos_faults.inject(chosen_local(cluster), asked)
+        done = chaos_faults.inject(chosen, asked)
     except chaos_faults.BeyondQuorum as error:
         screen.error(error.sentence)
         return REFUSED
@@ -142,6 +149,15 @@ def inject(
     elif not quiet:
         screen.lines(_told(done))
     return done.exit_code
+
+
+def _is_confirmed(cluster: LocalCluster, confirm: str, reason: str) -> bool:
+    """Only a fleet has an environment."""
+    if not cluster.inventory:
+        return True
+    inventory = read(cluster.inventory)
+    check_reason(inventory, reason)
+    return confirming.is_confirmed(inventory, "Break on purpose", yes=True, confirm=confirm)
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
@@ -179,7 +195,7 @@ def revert(ids: tuple[str, ...], everything: bool, cluster: str, quiet: bool, ou
 @options.cluster
 @output
 def faults(cluster: str, output: str) -> int:
-    """Every fault: what it does, by which mechanism, how it ends, and whether it can be done to a cluster on this machine."""
+    """Every fault: what it does, by which mechanism, how it ends, and whether it can be done to this cluster."""
     found = chaos_faults.faults(cluster)
     for one in found:
         if output == "json":
@@ -207,6 +223,7 @@ RUN_EXITS = (
 @click.option("--junit", "junit_path", metavar="FILE", default="", help="The verdicts, for pipelines.")
 @click.option("--html", "page", metavar="FILE", default="", help="The report as one HTML file, too.")
 @click.option("--keep", metavar="DIR", default="", help="Keep the histories there, also when all is green.")
+@confirming.confirm
 @options.cluster
 @options.quiet
 @output
@@ -220,11 +237,12 @@ def run_command(
     junit_path: str,
     page: str,
     keep: str,
+    confirm: str,
     cluster: str,
     quiet: bool,
     output: str,
 ) -> int:
-    """Run PLAYBOOK, a name of `chaos ls` or a file, on a cluster of this machine, and judge what came of it.
+    """Run PLAYBOOK, a name of `chaos ls` or a file, and judge what came of it.
 
     Whatever it breaks heals by itself, also when this command is killed.
     """
@@ -236,9 +254,12 @@ def run_command(
         return _simulate(playbook, seeds, output)
     if accept and not reason:
         raise BadRequest(f"--accept {accept} needs --reason: it is written down with it")
+    chosen = chosen_local(cluster)
+    if not _is_confirmed(chosen, confirm, reason):
+        return REFUSED
     asked = chaos_run.Asked(accept or "", reason, keep, playbook)
     try:
-        done = chaos_run.run(chosen_local(cluster), playbooks.load(playbook), asked, _ignore if output == "json" or quiet else _progress)
+        done = chaos_run.run(chosen, playbooks.load(playbook), asked, _ignore if output == "json" or quiet else _progress)
     except chaos_faults.BeyondQuorum as error:
         screen.error(error.sentence)
         return REFUSED
@@ -333,7 +354,8 @@ def _status(found: ChaosStatus) -> list[str]:
         rows = [[one.id, one.fault, one.member, _time(one.since_unix_ms), _time(one.until_unix_ms), one.owner] for one in found.faults]
         lines = [*screen.aligned(["id", "fault", "member", "since", "until", "by"], rows), "", f"reapers: {found.reapers} of 2"]
     else:
-        lines = [f"{found.cluster}: nothing is broken on purpose"]
+        lines = [f"{found.cluster}: nothing is broken on purpose" + (", as far as hosts say" if found.unseen else "")]
+    lines += [f"not known: {one}" for one in found.unseen]
     return [*lines, *[f"{_time(one.unix_ms)}  {one.fault} {one.member}: {one.event}" for one in found.lately]]
 
 

@@ -8,6 +8,7 @@ from coordctl.commands import options
 from coordctl.commands.deploy import Progress
 from coordctl.commands.status import show_findings
 from coordctl.inventory import places
+from coordctl.inventory.model import Inventory
 from coordctl.local import clusters
 from coordctl.report import screen
 from coordctl.report.exits import EXPLAINED, Kind
@@ -46,19 +47,41 @@ def command(
     say = Progress(quiet=quiet, output=output)
     name = cluster or ("" if endpoints else os.environ.get("COORD_CLUSTER", ""))
     if from_here or endpoints:
-        called, asked = clusters.choose(endpoints, cluster)
-        found = doctoring.from_here(called, asked, timeout_seconds, say)
+        found = _from_here(clusters.chosen(endpoints, cluster), timeout_seconds, say)
     elif name.endswith(places.SUFFIX) or name in places.names():
-        found = doctoring.of_fleet(places.chosen(name), say)
+        found = _listed(places.of_any_engine(name), timeout_seconds, say)
     else:
-        known = clusters.chosen_local(cluster)
-        found = doctoring.of_fleet(places.chosen(known.inventory), say) if known.inventory else doctoring.of_local(known, say)
+        found = _known(clusters.chosen_local(cluster), timeout_seconds, say)
     found = doctoring.narrowed(found, hosts, checks)
     if output == "json":
         screen.json_line(found)
     else:
         _show(found)
     return found.exit_code
+
+
+def _listed(inventory: Inventory, seconds: float, say: Progress) -> Diagnosed:
+    from coordctl.operations import doctoring
+
+    if inventory.engine != clusters.COORDNODE:
+        return _known(clusters.chosen_local(inventory.path), seconds, say)
+    return doctoring.of_fleet(inventory, say)
+
+
+def _known(cluster: clusters.LocalCluster, seconds: float, say: Progress) -> Diagnosed:
+    from coordctl.operations import doctoring
+
+    if cluster.engine != clusters.COORDNODE:
+        return _from_here(clusters.Chosen(cluster.engine, cluster.name, cluster.endpoints()), seconds, say)
+    return doctoring.of_fleet(places.chosen(cluster.inventory), say) if cluster.inventory else doctoring.of_local(cluster, say)
+
+
+def _from_here(chosen: clusters.Chosen, seconds: float, say: Progress) -> Diagnosed:
+    from coordctl.operations import doctoring, doctoring_engines
+
+    if chosen.engine != clusters.COORDNODE:
+        return doctoring_engines.of_engine(chosen, seconds, say)
+    return doctoring.from_here(chosen.name, chosen.endpoints, seconds, say)
 
 
 def _show(found: Diagnosed) -> None:

@@ -3,11 +3,12 @@
 import os
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, SESSION, STALE, content, endpoints, must_have_session, name_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, content, must_have_session, name_of, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import elections
 from coordctl.hot.locks import seconds
+from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, Kind
 from coordnode.client.identity import who
@@ -119,7 +120,8 @@ def _value(value: bytes) -> str:
 def _observe(given: Given) -> int:
     from coordctl.operations.observing import Observation  # runs for long: it may take its time to start
 
-    with Observation(endpoints(given), name_of(given, "name"), given["timeout"]) as observation:
+    cluster = chosen(given["endpoints"], given["cluster"])
+    with Observation(cluster, name_of(given, "name"), given["timeout"]) as observation:
         for count, (revision, leader, reason) in enumerate(observation, 1):
             if given.is_json():
                 fields = {**leader._asdict(), **shown("value", leader.value)} if leader is not None else None

@@ -4,7 +4,7 @@ import click
 
 from coordctl.commands import options
 from coordctl.inventory import pins, places
-from coordctl.inventory.model import ENVIRONMENTS, Inventory
+from coordctl.inventory.model import COORDNODE, ENGINES, ENVIRONMENTS, Inventory
 from coordctl.inventory.pins import HostKey
 from coordctl.operations import inventories
 from coordctl.report import screen
@@ -24,11 +24,12 @@ inventory_option = click.option(
 @click.argument("name")
 @click.argument("addresses", nargs=-1, required=True)
 @click.option("--environment", type=click.Choice(ENVIRONMENTS), default="dev", show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default=COORDNODE, show_default=True, help="Of others: members that run already.")
 @options.quiet
 @output
-def init_command(name: str, addresses: tuple[str, ...], environment: str, quiet: bool, output: str) -> int:
-    """Write NAME.toml here: a cluster with a voter at each of ADDRESSES, and what else can be said, as comments."""
-    made = inventories.init(name, addresses, environment)
+def init_command(name: str, addresses: tuple[str, ...], environment: str, engine: str, quiet: bool, output: str) -> int:
+    """Write NAME.toml here: a cluster with a member at each of ADDRESSES, and what else can be said, as comments."""
+    made = inventories.init(name, addresses, environment, engine)
     if output == "json":
         screen.json_line(made)
     elif not quiet:
@@ -66,7 +67,8 @@ def show_command(cluster: str, output: str) -> int:
     if output == "json":
         screen.json_line(found)
         return found.exit_code
-    screen.line(f"{found.name} ({found.environment})  {screen.short_path(found.path)}")
+    whose = "" if found.engine == COORDNODE else f", {found.engine}"
+    screen.line(f"{found.name} ({found.environment}{whose})  {screen.short_path(found.path)}")
     rows = [
         [host.name, host.role, host.endpoint, host.zone or "-", host.ssh + (" sudo" if host.sudo else ""), host.jump or "-",
          "pinned" if host.fingerprint else "not pinned"]
@@ -94,7 +96,7 @@ def trust_command(hosts: tuple[str, ...], cluster: str, yes: bool, changed: tupl
     """
     from coordctl.operations import trust  # paramiko: the other verbs do without
 
-    inventory = places.chosen(cluster)
+    inventory = places.of_any_engine(cluster)
     added: dict[str, HostKey] = {}
     while True:
         shown, keys = trust.look(inventory, [*hosts, *changed] if hosts or changed else [], timeout_seconds)

@@ -9,7 +9,7 @@ from coordctl.commands.asked import REQUEST_ID, STALE, content, request_id, show
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import kv
-from coordctl.local.clusters import choose
+from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, Kind
 from coordnode.errors import BadRequest
@@ -118,7 +118,8 @@ def _list(given: Given) -> int:
 
 def _put(given: Given) -> int:
     key, value, said = _key(given["key"]), content(given["value"]), request_id(given)
-    revision = surely(said, lambda: kv.put(fast.asking(given), key, value, said))
+    asking = fast.asking(given)
+    revision = surely(said, lambda: kv.put(asking, key, value, said), remembers=asking.remembers)
     if given.is_json():
         plain.json_line({**fast.head("kv-put", "done", DONE), **shown("key", key), "revision": revision, "request_id": said})
     elif not given["quiet"]:
@@ -127,8 +128,8 @@ def _put(given: Given) -> int:
 
 
 def _delete(given: Given) -> int:
-    key, said = _key(given["key"]), request_id(given)
-    revision, existed = surely(said, lambda: kv.delete(fast.asking(given), key, said))
+    key, said, asking = _key(given["key"]), request_id(given), fast.asking(given)
+    revision, existed = surely(said, lambda: kv.delete(asking, key, said), remembers=asking.remembers)
     if given.is_json():
         outcome = "deleted" if existed else "absent"
         plain.json_line({**fast.head("kv-del", outcome, DONE), **shown("key", key), "revision": revision, "request_id": said})
@@ -142,9 +143,11 @@ def _cas(given: Given) -> int:
         raise BadRequest("give exactly one of --prev-revision, --prev-value and --absent")
     key, value, said = _key(given["key"]), content(given["value"]), request_id(given)
     prev_value = content(given["prev_value"]) if "prev_value" in given else None
+    asking = fast.asking(given)
     revision, was_set, there = surely(
         said,
-        lambda: kv.compare_and_set(fast.asking(given), key, value, said, prev_revision=given["prev_revision"], prev_value=prev_value),
+        lambda: kv.compare_and_set(asking, key, value, said, prev_revision=given["prev_revision"], prev_value=prev_value),
+        remembers=asking.remembers,
     )
     code = DONE if was_set else FAILED
     if given.is_json():
@@ -164,9 +167,9 @@ def _cas(given: Given) -> int:
 def _watch(given: Given) -> int:
     from coordctl.operations.watching import Watched  # runs for long: it may take its time to start
 
-    endpoints = [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
+    cluster = chosen(given["endpoints"], given["cluster"])
     prefix, key = os.fsencode(given["prefix"] or ""), os.fsencode(given["key"]) if "key" in given else None
-    with Watched(endpoints, prefix, key, given["from_revision"], given["timeout"]) as watched:
+    with Watched(cluster, prefix, key, given["from_revision"], given["timeout"]) as watched:
         if not given["quiet"]:
             plain.note(f"watching from revision {watched.begins_at} on")
         for count, change in enumerate(watched.changes(), 1):

@@ -3,8 +3,9 @@
 import click
 
 from coordctl.commands import options
-from coordctl.local.clusters import chosen_local
+from coordctl.commands.logs import cluster_for
 from coordctl.operations import history
+from coordctl.operations.folders import folders_of
 from coordctl.report import screen
 from coordctl.report.exits import DONE, EXPLAINED, FAILED, Kind
 from coordctl.report.running import output, run
@@ -19,10 +20,14 @@ from coordctl.results.history import LifeLine
 def command(name: str, folders: tuple[str, ...], cluster: str, output: str) -> int:
     """Who held the lock NAME, led the election, owned shards of the assignment, took tasks of the queue; when, which token, why it ended.
 
-    Told from members' data folders, the FOLDERs or those of the local cluster: from their newest snapshot on; members may run or be gone.
-    The last lines may not be committed yet.
+    Told from members' data folders, the FOLDERs or those of the cluster, also on hosts: from their newest snapshot on; members may run or
+    be gone. The last lines may not be committed yet.
     """
-    lines = history.life(name, folders, None if folders else chosen_local(cluster))
+    with folders_of(folders, cluster_for(folders, cluster)) as found:
+        for one in found:
+            if one.trouble:
+                screen.error(f"{one.called}: {one.trouble}")
+        lines = history.life(name, found)
     for line in lines:
         if output == "json":
             screen.json_line(line)
@@ -34,7 +39,7 @@ def command(name: str, folders: tuple[str, ...], cluster: str, output: str) -> i
 def _line_of(line: LifeLine) -> str:
     token = f"token {line.token}" if line.token else ""
     parts = [line.service, line.what, token, line.who, f"session {line.session}" if line.session else "", line.why]
-    return f"{screen.clock_ms(line.at_ms)}  {'  '.join(part for part in parts if part)}"
+    return f"{screen.clock_ms(line.at_ms)}  {screen.visible('  '.join(part for part in parts if part))}"
 
 
 def main(argv: list[str]) -> int:

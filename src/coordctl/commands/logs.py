@@ -22,7 +22,7 @@ from coordnode.errors import CoordError
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCES = """SOURCE is a log file, a folder with logs in it, or a bundle; several are taken together as one cluster's. Without any, those
-of the cluster: here, or fetched from the hosts of its inventory. Known are this project's events, etcd's JSON, ZooKeeper's lines, and
+of the cluster: here, or fetched from the hosts of its inventory. Known are this project's events, etcd's lines, ZooKeeper's, and
 text with a timestamp at the beginning of its lines; .gz and rotated files, too. All times are UTC."""
 
 
@@ -53,7 +53,7 @@ def cluster_for(sources: Sequence[str], cluster: str) -> Whose:
         if not (wanted.endswith(places.SUFFIX) or wanted in places.names() or (not wanted and len(places.names()) == 1)):
             raise
         return places.chosen(cluster)
-    return places.chosen(found.inventory) if found.inventory else found
+    return places.of_any_engine(found.inventory) if found.inventory else found
 
 
 @click.command(epilog=f"{SOURCES}\n\n{EXPLAINED[Kind.PROBE]}")

@@ -117,7 +117,7 @@ def _hypothesis(number: int, one: LogHypothesis) -> Section:
     if len(rows) > LINES_SHOWN:
         blocks.append(Section(f"{len(rows) - LINES_SHOWN} more lines", [html.Lines(rows[LINES_SHOWN:])], is_folded=True))
     if not one.is_planned:
-        blocks.append(html.Facts([("risk", one.risk), ("confirm", one.confirm), ("fix", one.runbook)]))
+        blocks.append(html.Facts([("risk", one.risk), ("confirm", one.confirm), ("fix", one.runbook or one.remedy)]))
     told = "planned" if one.is_planned else f"confidence {one.confidence}"
     return Section(f"{number}. {one.sentence}", blocks, Badge(told, _tone(one)))
 

@@ -70,7 +70,7 @@ def _finding(number: int, finding: LogFinding) -> None:
     head = f"{number}. {screen.clock_ms(finding.onset_ms)}  {finding.member}  "
     screen.line(f"{head}{screen.coloured(what(finding), COLOURS[finding.level])}")
     if finding.text:
-        screen.lines(screen.wrapped(finding.text[:TEXT_CHARS], indent=6, first=4))
+        screen.lines(screen.wrapped(screen.visible(finding.text[:TEXT_CHARS]), indent=6, first=4))
     if finding.consequences:
         screen.line("   then, as consequences:")
         for sign in finding.consequences[:CONSEQUENCES_SHOWN]:
@@ -83,15 +83,16 @@ def _finding(number: int, finding: LogFinding) -> None:
 
 
 def what(sign: LogSign) -> str:
+    kind = screen.visible(sign.kind)
     if sign.what == "new":
-        return f"{sign.kind}: {_times(sign.now)}, never in the baseline"
+        return f"{kind}: {_times(sign.now)}, never in the baseline"
     if sign.what in ("more", "fewer"):
-        return f"{sign.kind}: {_times(sign.now)}, {_number(sign.before)} were to be expected"
+        return f"{kind}: {_times(sign.now)}, {_number(sign.before)} were to be expected"
     if sign.what == "silent":
         return f"says nothing for {sign.now:.0f} s"
     if sign.what == "clock set":
         return f"its clock was set by {sign.now / 1000:+.1f} s"
-    return f"{sign.kind}: up to {_number(sign.now)}, usually {_number(sign.before)}"
+    return f"{kind}: up to {_number(sign.now)}, usually {_number(sign.before)}"
 
 
 def _times(count: float) -> str:
@@ -115,7 +116,7 @@ def line(one: LogLine, output: str) -> None:
     if output == "json":
         screen.json_line(one)
     else:
-        screen.line(f"{screen.clock_ms(one.at_ms)}  {one.member}  {_plain(one)}")
+        screen.line(f"{screen.clock_ms(one.at_ms)}  {one.member}  {screen.visible(_plain(one))}")
 
 
 def _plain(one: LogLine) -> str:
@@ -192,10 +193,12 @@ def _hypothesis(number: int, one: LogHypothesis, *, everything: bool) -> None:
     screen.lines(words)
     shown = one.evidence if everything else one.evidence[:CONSEQUENCES_SHOWN]
     for line in shown:
-        screen.lines(screen.wrapped(f"{screen.clock_ms(line.at_ms)}  {line.member}  {line.text}"[:TEXT_CHARS], indent=9, first=3))
+        screen.lines(
+            screen.wrapped(f"{screen.clock_ms(line.at_ms)}  {line.member}  {screen.visible(line.text)}"[:TEXT_CHARS], indent=9, first=3)
+        )
     if len(one.evidence) > len(shown):
         screen.line(f"   and {len(one.evidence) - len(shown)} more: --evidence {number}")
     if one.is_planned:
         return
-    for label, text in (("risk", one.risk), ("confirm", one.confirm), ("fix", one.runbook)):
+    for label, text in (("risk", one.risk), ("confirm", one.confirm), ("fix", one.runbook or one.remedy)):
         screen.lines(screen.wrapped(f"{label:<9} {text}", indent=13, first=3))

@@ -7,7 +7,9 @@ import click
 
 from coordctl.commands.units import DURATION
 
-cluster = click.option("-c", "--cluster", metavar="NAME", default="", help="A local cluster, or the folder that `up --dir` was given.")
+cluster = click.option(
+    "-c", "--cluster", metavar="NAME", default="", help="A local cluster, the folder that `up --dir` was given, or an inventory."
+)
 endpoints = click.option("--endpoints", metavar="LIST", default="", help="Members as host:port, with commas; one is enough.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Data and errors only.")
 

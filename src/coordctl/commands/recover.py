@@ -49,6 +49,7 @@ def command(
             if not confirming.is_confirmed(inventory, "Give up the quorum of", yes=yes, confirm=confirm):
                 return REFUSED
         return _show(Recovery(inventory, reason, say).run(is_accepted=is_accepted), quiet=quiet, output=output)
+    clusters.must_be_own(known.engine)
     if not is_accepted:
         return _show(recovering.refused(recovering.look_here(known), known.name), quiet=quiet, output=output)
     return _show(recovering.recover_here(known, reason, timeout_seconds=timeout_seconds, say=say), quiet=quiet, output=output)

@@ -38,7 +38,7 @@ def command(sources: Sequence[str], since: float | None, start: str, end: str, a
 def _line_of(line: TimelineLine) -> str:
     sort = screen.coloured(f"{line.sort:<10}", COLOURS[line.sort]) if line.sort in COLOURS else f"{line.sort:<10}"
     words = f"{line.member} {line.what}".strip() + (f" ({line.who})" if line.who else "") + (f": {line.why}" if line.why else "")
-    return f"{screen.clock_ms(line.at_ms)}  {sort}  {words}"
+    return f"{screen.clock_ms(line.at_ms)}  {sort}  {screen.visible(words)}"
 
 
 def main(argv: list[str]) -> int:

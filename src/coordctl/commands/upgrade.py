@@ -1,5 +1,6 @@
 """`coordctl upgrade`: run, status, pause, resume, abort"""
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -140,10 +141,18 @@ def _show(found: Upgraded, *, quiet: bool, output: str) -> int:
         if host.trouble:
             screen.error(host.trouble)
     if not quiet and found.next:
-        screen.line(f"next: {found.next}")
+        screen.line(f"next: {found.next}{_noted_last(found)}")
     if not quiet or found.exit_code:
         screen.line(f"{found.cluster}: {found.sentence} ({found.elapsed_ms / 1000:.1f} s)")
     return found.exit_code
+
+
+def _noted_last(found: Upgraded) -> str:
+    """A driver that is gone says nothing of it: but it notes nothing any more, either."""
+    if not found.history:
+        return ""
+    newest = found.history[-1]
+    return f" (noted {screen.short_seconds(max(0, int(time.time() - newest.unix_ms / 1000)))} ago by {newest.who})"
 
 
 VERBS = {

@@ -2,13 +2,18 @@
 
 import click
 
-from coordctl.operations import wal
+from coordctl.commands import options
+from coordctl.commands.logs import cluster_for
+from coordctl.operations import verifying, wal
+from coordctl.operations.folders import folders_of
 from coordctl.report import screen
-from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordctl.report.exits import CRITICAL, DONE, EXPLAINED, OK, UNKNOWN, WARNING, Kind
 from coordctl.report.running import output, run_group
 from coordctl.results.wal import WalDiff, WalRecord, WalVerified
+from coordnode.errors import CoordError
 
 FOLDER = click.Path(exists=True, file_okay=False)
+GRAVITY = (OK, UNKNOWN, WARNING, CRITICAL)
 
 
 @click.command(epilog=EXPLAINED[Kind.QUERY])
@@ -31,31 +36,44 @@ def dump(folder: str, first: int, last: int | None, with_data: bool, output: str
 
 
 @click.command(epilog=EXPLAINED[Kind.PROBE])
-@click.argument("folder", type=FOLDER)
+@click.argument("folders", type=FOLDER, nargs=-1, metavar="[FOLDER]...")
+@options.cluster
 @output
-def verify(folder: str, output: str) -> int:
-    """Does FOLDER, a member's data folder, hold what was written there? Reads the log, the hard state, the mark and every snapshot.
+def verify(folders: tuple[str, ...], cluster: str, output: str) -> int:
+    """Do members' data folders, the FOLDERs or those of the cluster, also on hosts, hold what was written there? Reads the log, the hard
+    state, the mark and every snapshot.
 
     A torn tail is no damage: it is what a crash leaves of writes that nobody was told about.
     """
-    found = wal.verify(folder)
-    if output == "json":
-        screen.json_line(found)
-    else:
-        screen.lines(_lines_of(found))
-    return found.exit_code
+    codes = []
+    for found in verifying.verified(folders, cluster_for(folders, cluster)):
+        if isinstance(found, CoordError):
+            if len(folders) == 1:
+                raise found
+            screen.error(found.sentence)
+            codes.append(UNKNOWN)
+            continue
+        codes.append(found.exit_code)
+        if output == "json":
+            screen.json_line(found)
+        else:
+            screen.lines(_lines_of(found))
+    return max(codes, key=GRAVITY.index)
 
 
 @click.command(epilog=EXPLAINED[Kind.PROBE])
-@click.argument("folders", type=FOLDER, nargs=-1, required=True, metavar="FOLDER FOLDER...")
+@click.argument("folders", type=FOLDER, nargs=-1, metavar="[FOLDER FOLDER...]")
+@options.cluster
 @output
-def diff(folders: tuple[str, ...], output: str) -> int:
-    """Where do the logs of members first differ, and what does that mean? FOLDERs are their data folders, or copies of these.
+def diff(folders: tuple[str, ...], cluster: str, output: str) -> int:
+    """Where do the logs of members first differ, and what does that mean? FOLDERs are their data folders, or copies of these; else it is
+    about those of the cluster, also on hosts.
 
     A tail that no majority has is legal (1): it is undone when its member follows a later leader. Other bytes under the same term and
     index, or another history that was applied, are not (2).
     """
-    found = wal.diff(folders)
+    with folders_of(folders, cluster_for(folders, cluster)) as some:
+        found = wal.diff(some)
     if output == "json":
         screen.json_line(found)
     else:

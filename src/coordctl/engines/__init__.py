@@ -8,6 +8,8 @@ safely with what it has, and says of each other one why not (`lacks`).
                                    │
                                  lines (pure: who of a line holds, what to show of it)
 
+    load ─ words → unblocked ─→ the same talk and line ←─ blocking ←─ probes        looking, examining ─→ each member, of itself
+
 May import of coordctl: hot, local, runner; of coordnode: client, errors, ids, light, ranges. Promises: whoever speaks to coordnode
 loads nothing of it; no lock is believed in for longer than the engine's quorum confirmed; what may have happened is never called failed.
 """

@@ -6,16 +6,19 @@ import os
 import time
 
 from coordctl.engines import lines
-from coordctl.engines.lines import Gone, There
+from coordctl.engines.lines import TOLD_TO_WORDS, Gone, There
+from coordctl.engines.secrets import secured, shut_out, trouble
 from coordctl.hot import frames, locks
-from coordctl.hot.bare import socket
-from coordctl.local.clusters import host_and_port
-from coordnode.errors import BadRequest, Disconnected, FrameError, NotReady, SessionExpired, TimedOut, Unknown, Unreachable
+from coordctl.hot.dialling import connect, seconds_left
+from coordnode.errors import BadRequest, Disconnected, FrameError, NotPermitted, NotReady, SessionExpired, TimedOut, Unknown, Unreachable
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from typing import Any
+
+    from coordctl.hot.bare import socket
+    from coordnode.client.tls import Secured
 
     Asks = Generator[Any, Any, Any]
 
@@ -31,6 +34,7 @@ class Asking:
     """Implements hot.cluster.Cluster."""
 
     title: str
+    remembers = False
 
     def __init__(self, addresses: Sequence[str], timeout_ms: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
         self.answered_by = ""
@@ -38,7 +42,9 @@ class Asking:
         self._addresses = list(addresses)
         self._say = say
         self._troubles: dict[str, str] = {}
-        self.connection: socket.socket | None = None
+        self._shut_out: set[str] = set()  # who would not be understood by us, or we by them: that does not pass
+        self.connection: socket.socket | Secured | None = None
+        self._is_heard = False  # something was answered on it
         self.stays = False  # the connection, from one question to the next
         self.begin(timeout_ms)
 
@@ -48,6 +54,7 @@ class Asking:
         self._begun = time.monotonic()
         self.until = self._begun + timeout_ms / 1000
         self._troubles.clear()
+        self._shut_out.clear()
 
     # --- each engine's own -----------------------------------------------------------------------------------------
 
@@ -135,7 +142,7 @@ class Asking:
             while True:
                 try:
                     asked = word.send(self._ask(asked, address, is_write=is_write))
-                except (Gone, There) as error:
+                except TOLD_TO_WORDS as error:
                     asked = word.throw(error)
         except StopIteration as over:
             return over.value
@@ -146,24 +153,20 @@ class Asking:
 
     def _ask(self, asked: Any, address: str, *, is_write: bool) -> Any:
         changes = is_write and self.changes(asked)
-        try:
-            if self.connection is None or self.answered_by != address:
-                self.break_off()
-                self.connection = self._connect(address)
-                self.answered_by = address
-                self.greet()
-        except TimeoutError:
-            raise TimedOut("fell silent") from None
-        except OSError as error:
-            raise Disconnected((error.strerror or str(error)).lower()) from None
+        if self.connection is None or self.answered_by != address:
+            self.meet(address)
         doubt = ""
         try:
             patience = self.until if changes else min(self.until, time.monotonic() + ATTEMPT_SECONDS)
-            return self.result(self.exchange(asked, address, patience))
+            answer = self.exchange(asked, address, patience)
+            self._is_heard = True
+            return self.result(answer)
         except TimeoutError:
             doubt = "fell silent before it answered"
         except OSError as error:
-            doubt = f"{(error.strerror or str(error)).lower()} before it answered"
+            if sentence := self._shut_out_by(address, error):
+                raise Disconnected(sentence) from None
+            doubt = f"{trouble(error)} before it answered"
         except NotReady as error:
             if not changes:
                 raise
@@ -172,35 +175,37 @@ class Asking:
             raise Unknown(f"{address} {doubt}; it may have happened or not")
         raise Disconnected(doubt)
 
+    def meet(self, address: str) -> None:
+        """Connected, and known there. Raises Disconnected and TimedOut, which nothing was done before."""
+        self.break_off()
+        try:
+            self.connection = secured(connect(address, min(self.until - time.monotonic(), CONNECT_SECONDS)), address)
+            self.answered_by = address
+            self._is_heard = False
+            self.greet()
+        except TimeoutError:
+            raise TimedOut("fell silent") from None
+        except OSError as error:
+            raise Disconnected(self._shut_out_by(address, error) or trouble(error)) from None
+
+    def _shut_out_by(self, address: str, error: OSError) -> str:
+        """Why nothing that was sent was read; "": it may have been."""
+        is_new = self.connection is not None and not self._is_heard
+        sentence = shut_out(error, address if is_new else "")
+        if sentence:
+            self._shut_out.add(address)
+        return sentence
+
     def greet(self) -> None:
         """On a connection that has just been made."""
 
     def receive(self, patience: float) -> bytes:
         assert self.connection is not None
-        self.connection.settimeout(max(0.01, patience - time.monotonic()))
+        self.connection.settimeout(seconds_left(patience))
         part = self.connection.recv(1 << 18)
         if not part:
             raise OSError(0, "hung up")
         return part
-
-    def _connect(self, address: str) -> socket.socket:
-        try:
-            host, port = host_and_port(address)
-            found = socket.getaddrinfo(host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Unreachable(f"cannot be resolved: {error.strerror}") from None
-        trouble = ""
-        for family, kind, protocol, _, name in found:
-            connection = socket.socket(family, kind, protocol)
-            connection.settimeout(max(0.01, min(self.until - time.monotonic(), CONNECT_SECONDS)))
-            try:
-                connection.connect(name)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connection
-            except OSError as error:
-                connection.close()
-                trouble = "fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
-        raise Unreachable(trouble)
 
     def break_off(self) -> None:
         if self.connection is not None:
@@ -222,11 +227,16 @@ class Asking:
 
     def _pause_or_give_up(self) -> None:
         now = time.monotonic()
-        all_refused = len(self._troubles) >= len(self._addresses) and set(self._troubles.values()) == {"connection refused"}
-        if now + PAUSE_SECONDS < self.until and not (all_refused and now - self._begun > REFUSED_SECONDS):
+        refused = {address for address, said in self._troubles.items() if said == "connection refused"}
+        all_refused = len(refused) >= len(self._addresses)
+        all_shut_out = len(self._shut_out) >= len(self._addresses)
+        is_hopeless = len(refused | self._shut_out) >= len(self._addresses) and now - self._begun > REFUSED_SECONDS
+        if now + PAUSE_SECONDS < self.until and not all_shut_out and not is_hopeless:
             time.sleep(PAUSE_SECONDS)
             return
-        troubles = "; ".join(f"{address}: {trouble}" for address, trouble in self._troubles.items())
+        troubles = "; ".join(f"{address}: {said}" for address, said in self._troubles.items())
+        if all_shut_out:
+            raise NotPermitted(f"no member lets us in ({troubles})")
         if all_refused:
             raise Unreachable(f"no member can be reached ({troubles}): does {self.title} run there?")
         raise Unreachable(f"no member answered within {self._timeout_ms} ms ({troubles}): see `coordctl status`")

@@ -1,11 +1,12 @@
 """A blocking client of whichever engine, for load and probes that run for long: the part of coordnode's own that they use, by its names."""
 
+import os
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-from coordctl.hot import kv, locks
+from coordctl.hot import elections, kv, locks
 from coordctl.local.clusters import COORDNODE, Chosen, named, spoken
 from coordctl.runner.claim import Terms
 from coordctl.runner.held import HeldClaim, hold
@@ -38,6 +39,8 @@ class _Foreign:
         self._timeout_ms = round(timeout * 1000)
         self._asking: Any = None
         self.kv = _Keys(self._ask)
+        self.locks = _Lines(self._ask, lambda asking, prefix: locks.page(asking, prefix, "", stale=False))
+        self.elections = _Lines(self._ask, lambda asking, prefix: elections.page(asking, prefix.encode(), b"", stale=False))
 
     def _ask(self, question: Callable[[Any], T]) -> T:
         """On the connection there is, as long as nothing goes wrong on it."""
@@ -92,6 +95,22 @@ class _Keys:
         start, end = prefix.encode(), prefix_end(prefix.encode())
         _, found, _ = self._ask(lambda asking: kv.page(asking, start, end, keys_only=keys_only, stale=False))
         yield from found
+
+
+class Name(NamedTuple):
+    name: bytes
+
+
+class _Lines:
+    """Of locks, or of elections."""
+
+    def __init__(self, ask: Callable[[Callable[[Any], Any]], Any], page: Callable[[Any, str], tuple[Sequence[Any], bool]]) -> None:
+        self._ask = ask
+        self._page = page
+
+    def list(self, prefix: str) -> Iterator[Name]:
+        found, _ = self._ask(lambda asking: self._page(asking, prefix))
+        yield from (Name(os.fsencode(one.name)) for one in found)
 
 
 class Grant(NamedTuple):

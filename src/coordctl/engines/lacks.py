@@ -18,6 +18,8 @@ LACKS = {
     "transfer": "{} hands no leadership to a named candidate: resign, and who has stood for longest leads",
     "sessions": "{} does not list its sessions to its clients",
     "renew": "{} renews a session only for who opened it: hold it with lock run, or with lock acquire --pid",
+    "outstanding": "{} is asked one question at a time on a connection: give more --connections instead of --outstanding",
+    "watch": "{} tells that a key changed, and not to what: what it was in between would be left out",
     "compare": "{} compares versions, which begin anew with a node that was deleted: only --absent is safe",
 }
 

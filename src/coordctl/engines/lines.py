@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from coordctl.hot import elections, frames, locks
 from coordctl.local.clusters import decoded
-from coordnode.errors import BadRequest, Conflict, CoordError, Deadlock, TooLarge
+from coordnode.errors import BadRequest, Conflict, CoordError, Deadlock, NotPermitted, TooLarge
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class Gone(Exception):
 
 class There(Exception):
     """What was to be made is there already."""
+
+
+TOLD_TO_WORDS = (Gone, There, BadRequest, NotPermitted)  # what a word may know better than who carries it out
 
 
 class Place(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from coordctl.local.clusters import Endpoint, spoken
 
 LEADER, VOTER, LEARNER = "leader", "voter", "learner"
+SERVES_NOBODY = "it serves nobody now"  # a trouble of one that answers all the same
 
 
 class Look(NamedTuple):
@@ -21,6 +22,10 @@ class Look(NamedTuple):
     applied: int = 0
     alarms: tuple[str, ...] = ()  # what it says is wrong with it
     voters: int = 0  # as it knows them; 0: it does not say
+
+    @property
+    def shown(self) -> str:
+        return self.name or self.address
 
 
 def look(engine: str, endpoints: Sequence[Endpoint], seconds: float) -> list[Look]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from coordctl.engines import lines
 from coordctl.engines.lacks import why_not
-from coordctl.engines.lines import Gone, There
+from coordctl.engines.lines import TOLD_TO_WORDS, Gone, There
 from coordctl.hot import frames
 from coordctl.hot.msgpack import pack
 from coordctl.hot.talk import (
@@ -28,7 +28,7 @@ from coordctl.hot.talk import (
 )
 from coordnode.client.renewal import Renewal
 from coordnode.client.route import Chance, jittered_ms
-from coordnode.errors import BadRequest, CoordError, NoSpace, NotReady, SessionExpired
+from coordnode.errors import BadRequest, CoordError, Disconnected, NoSpace, NotReady, SessionExpired
 from coordnode.ids import NO_SESSION
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
@@ -64,6 +64,7 @@ class Speaking:
         self.lease = Renewal(0)
         self.heard_ms = 0  # when a member last answered
         self.troubles: dict[str, str] = {}  # address -> what it did last
+        self.begun_again = 0  # the last call that was: what it finds may be its own doing
         self._addresses = list(addresses)
         self._at = chance.randrange(0, len(self._addresses))
         self._chance = chance
@@ -155,6 +156,10 @@ class Speaking:
     def was_sent(self) -> bool:
         return bool(self._opened_ms) and any(job.number == self._opening for job in self._jobs)
 
+    def has_begun(self) -> bool:
+        """Something that somebody waits for may have been heard."""
+        return any(job.number and job.word is not None for job in self._jobs)
+
     def is_refused_everywhere(self) -> bool:
         return all(self.troubles.get(address) == "connection refused" for address in self._addresses)
 
@@ -187,7 +192,7 @@ class Speaking:
         try:
             try:
                 found = self._result(answer)
-            except (Gone, There) as error:
+            except TOLD_TO_WORDS as error:
                 self._progress(now_ms)
                 self._ask(job.word.throw(error))
             else:
@@ -195,7 +200,7 @@ class Speaking:
                 self._ask(job.word.send(found))
         except StopIteration as over:
             self._finish(job, over.value, None)
-        except (NotReady, NoSpace) as error:
+        except (NotReady, NoSpace, Disconnected) as error:
             self._give_up(error.sentence, now_ms)  # another member may know a leader
         except (Gone, There) as error:
             self._finish(job, None, SessionExpired(f"its session is over ({error})"))
@@ -297,6 +302,8 @@ class Speaking:
 
     def _begin(self, job: _Job) -> None:
         """It may be over without a question."""
+        if job.word is not None and job.number:
+            self.begun_again = job.number
         try:
             job.word = job.begin()
             self._ask(next(job.word))

@@ -265,7 +265,7 @@ CHECKS: tuple[Callable[[Patient], list[Finding]], ...] = (_running, _boots, _dis
 # --- hosts beside each other ---------------------------------------------------------------------------------------
 
 
-def _odd_ones(values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def odd_ones(values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """What most have, and who has something else. Without a majority nobody is odd."""
     common, count = Counter(values.values()).most_common(1)[0] if values else ("", 0)
     return (common, {name: value for name, value in values.items() if value != common}) if 2 * count > len(values) else ("", {})
@@ -285,7 +285,7 @@ def _clocks(patients: list[Patient]) -> list[Finding]:
 
 
 def _versions(patients: list[Patient]) -> list[Finding]:
-    common, odd = _odd_ones({patient.name: patient.examined.current for patient in patients if patient.examined.current})
+    common, odd = odd_ones({patient.name: patient.examined.current for patient in patients if patient.examined.current})
     by_name = {patient.name: patient for patient in patients}
     return [
         _finding(
@@ -305,7 +305,7 @@ def _settings(patients: list[Patient]) -> list[Finding]:
     keys = sorted({key for patient in written.values() for key in patient.examined.config} - own)
     found = []
     for key in keys:
-        common, odd = _odd_ones({name: patient.examined.config.get(key, "") for name, patient in written.items()})
+        common, odd = odd_ones({name: patient.examined.config.get(key, "") for name, patient in written.items()})
         for name, value in odd.items():
             sentence = f"{name} has {key} = {value or 'nothing said'}, the others have {common or 'nothing said'}"
             remedy = f"say it for all in the inventory, then coordctl deploy -c {written[name].cluster}"

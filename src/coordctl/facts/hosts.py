@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from coordctl.onhost import gather, question, reach, redaction
+from coordctl.onhost import gather, question, reach, redaction, verify
 
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 NO_PYTHON = "no python:"
@@ -44,6 +44,10 @@ def question_text(said: dict[str, object]) -> str:
 
 def reach_text(said: dict[str, object]) -> str:
     return program(reach, said)
+
+
+def verify_text(said: dict[str, object]) -> str:
+    return program(verify, said)
 
 
 def gather_text(said: dict[str, object]) -> str:
@@ -90,6 +94,11 @@ class HostFacts:
     @property
     def is_root(self) -> bool:
         return self.uid == 0
+
+    def place_of(self, sent: str) -> str:
+        """Until it is used: whoever logs in may write there, whoever runs scripts may read; and no other host with the same home does."""
+        name = f".coordctl-{self.name}-{sent}"
+        return f"/var/tmp/{name}" if self.is_root else name
 
 
 def parse(name: str, text: str, *, asked_unix_ns: int, answered_unix_ns: int) -> HostFacts:

@@ -125,6 +125,14 @@ def _ends(seconds_left: int) -> str:
     return f"ends in {seconds_left // 86_400} days" if seconds_left >= 2 * 86_400 else f"ends in {seconds_left // 3_600} hours"
 
 
+def _absent(name: str, trouble: str) -> Finding:
+    """Whose host says that nobody listens does not run; who is silent may well run, and be stopped or cut off."""
+    sentence = f"{name} does not answer: {trouble}"
+    if trouble == "connection refused":
+        return Finding(WARNING, sentence, "start it: coordctl up, or coordctl start for a fleet", "member-killed.md", name, "answers")
+    return Finding(WARNING, sentence, f"does its process run? coordctl doctor {name}", "member-paused.md", name, "answers")
+
+
 def _members(facts: ClusterFacts) -> list[Finding]:
     found = []
     for one in facts.members:
@@ -135,26 +143,25 @@ def _members(facts: ClusterFacts) -> list[Finding]:
         if one.status is None:
             if drain is not None:
                 continue
-            found.append(
-                Finding(
-                    WARNING,
-                    f"{name} does not answer: {one.trouble}",
-                    "coordctl up starts what is down of a local cluster",
-                    "member-killed.md",
-                    name,
-                    "answers",
-                )
-            )
+            found.append(_absent(name, one.trouble))
             continue
         lag = facts.lag(one)
         if drain is not None:
             pass  # it goes and comes as somebody wants it
         elif lag is not None and lag > LAG_ENTRIES_MAX:
             found.append(
-                Finding(WARNING, f"{name} is {lag} entries behind", "it catches up by itself; see its disk if not", "", name, "lag")
+                Finding(
+                    WARNING,
+                    f"{name} is {lag} entries behind",
+                    f"find what it lacks: coordctl doctor {name}",
+                    "member-lagging.md",
+                    name,
+                    "lag",
+                )
             )
         elif not one.status["ready"]:
-            found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", "wait a moment", "", name, "ready"))
+            remedy = "wait a moment" if facts.leader_status is not None else "it will be once somebody leads"
+            found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", remedy, "", name, "ready"))
         if one.status["disk"]["space_ok"] is False:
             found.append(
                 Finding(

@@ -13,6 +13,7 @@ from coordctl.facts.metrics import Histogram, Metrics
 
 SECONDS_MIN = 20.0  # less says little
 SEEN_MIN = 20  # of whatever is judged by its median
+BUSY_SHARE = 0.5  # of the time: a disk that syncs for so long is slow, however few syncs it came to
 SLOW_SYNC_MS = 10.0
 SLOW_COMMIT_MS = 25.0
 SLOW_TRIP_MS = 10.0
@@ -23,11 +24,12 @@ CLOCK_MS_MAX = 500.0
 FULL_SECONDS_MAX = 4 * 3_600.0
 RATE_SECONDS_MIN = 60.0  # a disk's pace is told from no less
 TRIP = "coordnode_peer_round_trip_seconds"
-PARTS = {
+REPLICATION = "replication"
+PARTS = {  # as members call them
     "queue": "waiting for a turn",
-    "wait": "waiting for the log's thread",
-    "fsync": "the leader's disk",
-    "peers": "the other members",
+    "log_wait": "waiting for the log's thread",
+    "log_sync": "the leader's disk",
+    REPLICATION: "the other members",
     "apply": "applying",
 }
 
@@ -71,7 +73,11 @@ def _slowed(one: MemberFacts, since: Recent, name: str, bound_ms: float) -> tupl
     """(median of late, usual median), when the first is beyond all that is usual."""
     late, usual = since.metrics.histogram(name), _usual(one.metrics.histogram(name), since.metrics.histogram(name))
     late_ms, usual_ms = late.quantile_ms(0.5), usual.quantile_ms(0.5)
-    if late.count < SEEN_MIN or late_ms is None or late_ms < bound_ms:
+    if name == SYNC and late.sum_seconds > BUSY_SHARE * since.seconds:
+        late_ms = late.mean_ms()
+    elif late.count < SEEN_MIN:
+        return None
+    if late_ms is None or late_ms < bound_ms:
         return None
     if usual_ms is None or usual.count < SEEN_MIN:
         return late_ms, 0.0
@@ -98,7 +104,7 @@ def _commits(facts: ClusterFacts, members: Sequence[tuple[MemberFacts, Recent]])
         means = {part: since.metrics.histogram(f"coordnode_commit_{part}_seconds").mean_ms() or 0.0 for part in PARTS}
         most = max(means, key=lambda part: means[part])
         why = f"most of it is {PARTS[most]} ({_ms(means[most])})"
-        if most == "peers":
+        if most == REPLICATION:
             why = _peers(one, since, members, facts)
         sentence = f"commits take {_times(*slow)}: {why}"
         return [Finding(WARNING, sentence, "runbooks/slow-commits.md")]

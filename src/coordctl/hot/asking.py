@@ -6,8 +6,9 @@ import os
 import time
 
 from coordctl.hot import frames
-from coordctl.hot.bare import secured, socket
-from coordctl.local.clusters import Endpoint, host_and_port, led_last, note_led
+from coordctl.hot.bare import secured
+from coordctl.hot.dialling import connect, in_words
+from coordctl.local.clusters import Endpoint, led_last, note_led
 from coordnode import __version__
 from coordnode.client.identity import token_here, who
 from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from coordctl.hot.bare import socket
     from coordnode.client.tls import Secured
 
 ATTEMPT_SECONDS = 0.6  # after so much silence a question that may be asked twice goes to another member
 REFUSED_SECONDS = 1.0  # when every member has refused connections for so long, none runs
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.015, 0.12
+LAST_SECONDS_MAX, LAST_PART = 0.25, 0.1  # of the time: with less left nothing is asked anew, since silence would make a doubt of a refusal
 RETRIED = (NotReady, Overloaded, NoSpace)
 
 
@@ -32,6 +35,8 @@ def of(endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None]) -
 
 class Asking:
     """`ask` is one ask of docs/protocol.md, without its request number. Implements hot.cluster.Cluster."""
+
+    remembers = True
 
     def __init__(
         self,
@@ -116,7 +121,8 @@ class Asking:
         longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(tried, 6))
         pause = longest * (500 + _chance(500)) / 1000
         all_refused = len(self._troubles) >= len(self._addresses) and set(self._troubles.values()) == {"connection refused"}
-        if now + pause < self._until and not (all_refused and now - self._begun > REFUSED_SECONDS):
+        least = min(LAST_SECONDS_MAX, self._timeout_ms / 1000 * LAST_PART) if refusal is not None else 0.0
+        if now + pause + least < self._until and not (all_refused and now - self._begun > REFUSED_SECONDS):
             time.sleep(pause)
             return
         troubles = "; ".join(f"{address}: {trouble}" for address, trouble in self._troubles.items())
@@ -156,7 +162,7 @@ class Asking:
         except TimeoutError:
             raise TimedOut("fell silent") from None
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = in_words(error)
             raise (Disconnected(reason) if was_sent else Unreachable(reason)) from None
         except (IndexError, TypeError, KeyError) as error:
             raise Disconnected(f"answered with something else ({error!r})") from None
@@ -164,24 +170,12 @@ class Asking:
             connection.close()
 
     def _connect(self, address: str) -> socket.socket | Secured:
+        connection = connect(address, min(self._until - time.monotonic(), ATTEMPT_SECONDS))
         try:
-            host, port = host_and_port(address)
-            # As bytes, an ASCII name is looked up without loading the tables of international ones.
-            found = socket.getaddrinfo(host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM)
+            return secured(connection)
         except OSError as error:
-            raise Unreachable(f"cannot be resolved: {error.strerror}") from None
-        trouble = ""
-        for family, kind, protocol, _, name in found:
-            connection = socket.socket(family, kind, protocol)
-            connection.settimeout(max(0.01, min(self._until - time.monotonic(), ATTEMPT_SECONDS)))
-            try:
-                connection.connect(name)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return secured(connection)
-            except OSError as error:
-                connection.close()
-                trouble = "fell silent" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
-        raise Unreachable(trouble)
+            connection.close()
+            raise Unreachable(in_words(error)) from None
 
     def _on_hello(self, hello: list[Any]) -> None:
         self.cluster = int(hello[0])

@@ -8,6 +8,7 @@ class Cluster(Protocol):
     """Asked by a process that has just started. Each engine has one: here it is `asking.Asking`."""
 
     answered_by: str  # the address that answered last
+    remembers: bool  # a write that is asked for again under the same id happens once
     cluster: int  # which one that was; 0: it does not say
 
     def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:

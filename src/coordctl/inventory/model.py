@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 ROLES = ("voter", "learner", "spare")
-PORT = 7001
+COORDNODE, ETCD, ZOOKEEPER = ENGINES = ("coordnode", "etcd", "zookeeper")
+PORTS = {COORDNODE: 7001, ETCD: 2379, ZOOKEEPER: 2181}
+PEER_PORTS = {ETCD: (2380,), ZOOKEEPER: (2888, 3888)}  # coordnode's members speak with one another on the port that clients use
 SSH_CONFIG = "~/.ssh/config"
 
 
@@ -22,16 +24,38 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a member of another engine is run on its host, by whoever deployed it. Where nothing is said, nothing is done there."""
+
+    unit: str = ""  # of systemd
+    start: str = ""  # a command line that starts it, where no unit does
+    pid_file: str = ""  # "": its process is who listens at its port
+    data: str = ""  # folder
+    log: str = ""  # file; "": the journal of its unit
+    peer_ports: tuple[int, ...] = ()  # on which members speak with one another
+
+    @property
+    def can_start(self) -> bool:
+        return bool(self.unit or self.start)
+
+    @property
+    def service(self) -> str:
+        """As systemd lists it; "": there is none."""
+        return self.unit if not self.unit or self.unit.endswith(".service") else f"{self.unit}.service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     name: str
     address: str  # how members and clients reach it
-    port: int = PORT
+    port: int = PORTS[COORDNODE]
     role: str = "voter"
     zone: str = ""
     labels: tuple[str, ...] = ()
     ssh: Ssh = Ssh()
     folder: str = ""  # everything of this cluster on that host; "": as its user's rights have it
     settings: dict[str, str] = field(default_factory=dict)  # of its member, the cluster's among them
+    run: Run = Run()  # of another engine's
 
     @property
     def endpoint(self) -> str:
@@ -46,6 +70,7 @@ class Inventory:
     hosts: tuple[Host, ...]
     tls: bool = True
     certificate_days: int = 397
+    engine: str = COORDNODE  # any other: somebody else deployed its members, and runs them
 
     def voters(self) -> tuple[Host, ...]:
         """Those that found the cluster. Who belongs to it later is for the cluster to say."""

@@ -4,11 +4,15 @@ import os
 from collections.abc import Mapping
 
 from coordctl.flags import near
-from coordctl.inventory.model import Inventory
+from coordctl.inventory.model import COORDNODE, Inventory
 from coordctl.inventory.reading import read
 from coordnode.errors import BadRequest
 
 SUFFIX = ".toml"
+FOREIGN = (
+    "{} has members of {}, which somebody else deployed and runs: coordctl does not deploy, start, stop, configure, upgrade, back up or "
+    "restore them, issues no certificates, and changes no members; docs/engines.md says what it does with them"
+)
 
 
 def folders(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -59,6 +63,14 @@ def path_of(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
     raise BadRequest(f"no inventory {wanted}{SUFFIX} in {' or '.join(folders(environment))}{near(wanted, known)}")
 
 
-def chosen(cluster: str, environment: Mapping[str, str] = os.environ) -> Inventory:
+def of_any_engine(cluster: str, environment: Mapping[str, str] = os.environ) -> Inventory:
     """Raises BadRequest with every mistake there is."""
     return read(path_of(cluster, environment))
+
+
+def chosen(cluster: str, environment: Mapping[str, str] = os.environ) -> Inventory:
+    """For whoever changes hosts, and members: of an engine that somebody else deployed nothing is changed."""
+    inventory = of_any_engine(cluster, environment)
+    if inventory.engine != COORDNODE:
+        raise BadRequest(FOREIGN.format(inventory.name, inventory.engine))
+    return inventory

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from coordctl.flags import near
 from coordctl.inventory.lines import Path, line_of, lines_of
-from coordctl.inventory.model import ENVIRONMENTS, PORT, ROLES, Host, Inventory, Ssh
+from coordctl.inventory.model import COORDNODE, ENGINES, ENVIRONMENTS, PEER_PORTS, PORTS, ROLES, Host, Inventory, Run, Ssh
 from coordnode.config import KEYS as SETTINGS
 from coordnode.errors import BadRequest
 
@@ -20,6 +20,9 @@ ADDRESS: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re
 USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 FOLDER: Final = re.compile(r"(~/|/)[A-Za-z0-9._/-]*[A-Za-z0-9]", re.ASCII)
 LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,62}", re.ASCII)
+UNIT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,254}", re.ASCII)
+PATH: Final = re.compile(r"/[A-Za-z0-9._/@+-]*[A-Za-z0-9]", re.ASCII)
+LINE: Final = re.compile(r"\S[^\r\n\0]{0,999}")
 
 # What an inventory says in its own words, and so cannot be a setting of a member there.
 SAID_BY_INVENTORY: Final = {
@@ -32,6 +35,14 @@ SAID_BY_INVENTORY: Final = {
     "advertise": "address and port of the host",
     "log-file": "folder of the host",
     "adopt": "coordnode's command line, once",
+}
+
+
+# What is said of coordnode's members only, and of those of others nowhere here.
+OF_COORDNODE: Final = {
+    "tls": "certificates of {}'s clients are named by COORD_TLS, as docs/engines.md has it",
+    "settings": "{}'s members have settings of their own, which whoever runs them changes",
+    "role": "who votes is for {}'s members to say",
 }
 
 
@@ -109,6 +120,12 @@ def _labels(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _ports(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= 4:
+        raise Wrong("give a list of ports, such as [2380]")
+    return tuple(_port(one) for one in value)
+
+
 _name = _matching(NAME, "give up to 32 of a-z, 0-9 and '-', beginning and ending with a letter or a digit")
 _folder = _matching(FOLDER, "give a whole path of letters, digits and ._-/, such as /srv/payments")
 _user = _matching(USER, "give the name of a user")
@@ -117,7 +134,8 @@ TOP: Final = {
     "name": Key(_name, "what the cluster is called"),
     "environment": Key(_one_of(ENVIRONMENTS), "dev, staging or prod"),
     "folder": Key(_folder, "all of this cluster on each host"),
-    "port": Key(_port, "of each member"),
+    "port": Key(_port, "of each member, for its clients"),
+    "engine": Key(_one_of(ENGINES), "whose members these are; etcd's and zookeeper's are deployed by somebody else"),
 }
 SSH: Final = {
     "host": Key(_matching(re.compile(r"\S{1,255}"), "give a host, or a name of ~/.ssh/config"), "where its sshd is"),
@@ -132,6 +150,14 @@ TLS: Final = {
     "enabled": Key(_switch, "certificates between members and for clients"),
     "days": Key(_days, "how long a certificate lives"),
 }
+RUN: Final = {
+    "unit": Key(_matching(UNIT, "give the name of a unit of systemd, such as etcd"), "of systemd, that runs it"),
+    "start": Key(_matching(LINE, "give a command in one line"), "a command that starts it, where no unit does"),
+    "pid-file": Key(_matching(PATH, "give the whole path of a file"), "where it writes its pid; default: who listens at its port"),
+    "data": Key(_matching(PATH, "give the whole path of a folder, such as /var/lib/etcd"), "folder of what it stores"),
+    "log": Key(_matching(PATH, "give the whole path of a file"), "file; default: the journal of its unit"),
+    "peer-ports": Key(_ports, "on which members speak with one another; default: [2380], of zookeeper [2888, 3888]"),
+}
 HOST: Final = {
     "address": Key(_address, "how members and clients reach it"),
     "port": Key(_port, "of its member"),
@@ -140,8 +166,8 @@ HOST: Final = {
     "labels": Key(_labels, "words of your own"),
     "folder": Key(_folder, "all of this cluster on that host"),
 }
-TOP_TABLES: Final = ("ssh", "tls", "settings", "hosts")
-HOST_TABLES: Final = ("ssh", "settings")
+TOP_TABLES: Final = ("ssh", "tls", "settings", "run", "hosts")
+HOST_TABLES: Final = ("ssh", "settings", "run")
 
 
 class Found(NamedTuple):
@@ -196,15 +222,18 @@ class _Reading:
         for key in ("name", "environment"):
             if key not in tree:
                 self.wrong((key,), f"{key} is missing: {TOP[key].help}")
+        engine = top.get("engine", COORDNODE)
+        self.fits((), tree, engine)
         tls = self.values(("tls",), self.table((), tree, "tls"), TLS)
-        hosts = self.hosts(tree, top)
+        hosts = self.hosts(tree, top, engine)
         inventory = Inventory(
             path=self.path,
             name=top.get("name", ""),
             environment=top.get("environment", "dev"),
             hosts=hosts,
-            tls=tls.get("enabled", True),
+            tls=engine == COORDNODE and tls.get("enabled", True),
             certificate_days=tls.get("days", 397),
+            engine=engine,
         )
         self.judge(inventory)
         return inventory
@@ -258,9 +287,23 @@ class _Reading:
                     self.wrong((*place, name), f"{name} = {value!r}: {error}")
         return found
 
-    def hosts(self, tree: dict[str, Any], top: Mapping[str, Any]) -> tuple[Host, ...]:
+    def fits(self, at: Path, tree: Mapping[str, Any], engine: str) -> None:
+        """What is not said of members of this engine."""
+        for name, why in OF_COORDNODE.items():
+            if engine != COORDNODE and name in tree and (at or name != "role"):
+                self.wrong((*at, name), f"{name} is of coordnode's members: leave it out; {why.format(engine)}")
+        if engine == COORDNODE and "run" in tree:
+            how = 'leave it out, or say engine = "etcd" or "zookeeper" at the top'
+            self.wrong((*at, "run"), f"run says how members are run that somebody else deployed, and coordctl runs coordnode's: {how}")
+
+    def run(self, at: Path, tree: Mapping[str, Any]) -> dict[str, Any]:
+        found = self.values((*at, "run"), self.table(at, tree, "run"), RUN)
+        return {name.replace("-", "_"): value for name, value in found.items()}
+
+    def hosts(self, tree: dict[str, Any], top: Mapping[str, Any], engine: str) -> tuple[Host, ...]:
         ssh = self.ssh((), tree)
         settings = self.settings((), tree)
+        run = self.run((), tree)
         hosts = []
         for name, said in self.table((), tree, "hosts").items():
             at = ("hosts", name)
@@ -272,20 +315,25 @@ class _Reading:
             except Wrong as wrong:
                 self.wrong(at, f"the host's name {name!r}: {wrong}")
             values = self.values(at, said, HOST, HOST_TABLES)
+            self.fits(at, said, engine)
             own = self.ssh(at, said)
+            own_run = self.run(at, said)
+            if {"unit", "start"} & {*own_run}:  # how it is run elsewhere says nothing of this one
+                own_run = {"unit": "", "start": ""} | own_run
             if "address" not in said:
                 self.wrong(at, f'{name} has no address: {HOST["address"].help}, such as address = "10.0.0.11"')
             hosts.append(
                 Host(
                     name=name,
                     address=values.get("address", ""),
-                    port=values.get("port", top.get("port", PORT)),
+                    port=values.get("port", top.get("port", PORTS[engine])),
                     role=values.get("role", "voter"),
                     zone=values.get("zone", ""),
                     labels=values.get("labels", ()),
                     ssh=Ssh(**(ssh | own)),
                     folder=values.get("folder", top.get("folder", "")),
                     settings=settings | self.settings(at, said),
+                    run=Run(**({"peer_ports": PEER_PORTS.get(engine, ())} | run | own_run)),
                 )
             )
         return tuple(hosts)
@@ -305,7 +353,15 @@ class _Reading:
             other = places.setdefault((host.address, host.port), host.name)
             if other != host.name and host.address:
                 self.wrong(("hosts", host.name, "address"), f"{host.name} has the address and port of {other}: give each member its own")
+            self.judge_run(host)
         self.consider(inventory, voters)
+
+    def judge_run(self, host: Host) -> None:
+        at = ("hosts", host.name, "run") if ("hosts", host.name, "run") in self.lines else ("run",)
+        if host.run.unit and host.run.start:
+            self.wrong((*at, "start"), f"{host.name} has a unit and a start: give the one that starts its member")
+        if host.port in host.run.peer_ports:
+            self.wrong((*at, "peer-ports"), f"port {host.port} of {host.name} is for its clients: give those on which members speak")
 
     def consider(self, inventory: Inventory, voters: list[Host]) -> None:
         count = len(voters)
@@ -318,5 +374,10 @@ class _Reading:
             most = max(sorted(zones), key=lambda zone: sum(host.zone == zone for host in voters))
             if len(zones) > 1 and sum(host.zone == most for host in voters) > (count - 1) // 2:
                 self.remarks.append(f"zone {most} has so many of the voters that its loss is an outage")
-        if not inventory.tls:
+        silent = [host.name for host in inventory.hosts if inventory.engine != COORDNODE and not host.run.can_start]
+        if silent:
+            self.remarks.append(
+                f"it is not said what starts {', '.join(silent)}, so chaos kills nothing there: give unit or start in [run]"
+            )
+        if inventory.engine == COORDNODE and not inventory.tls:
             self.remarks.append("without [tls] whoever reaches a port may read and change everything")

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 DISK, NETWORK, CPU, GENERATOR = "disk", "network", "CPU", "generator"
 CAUSES: Final = (DISK, NETWORK, CPU, GENERATOR)
+CLUSTER: Final = "cluster"  # all of these but the generator, where members do not say more
 BUSY_SHARE: Final = 0.85  # of one core: whoever computes so much of the time is what others wait for
 CLEAR_SHARE: Final = 0.5
 HAND_OVERS_MS: Final = 0.5  # of any way there and back, in threads that wake each other: CPU, not network
@@ -61,7 +62,7 @@ class Evidence(NamedTuple):
     is_open: bool  # the loop: only then what is sent late has waited
     way_ms: float  # to the leader and back, when nothing kept it waiting
     commit: Commit | None  # None: there were none
-    leader: Host
+    leader: Host | None  # None: members do not say where time goes
     peers: tuple[Peer, ...]
 
 
@@ -73,8 +74,12 @@ class Verdict(NamedTuple):
 
 
 def divide(evidence: Evidence) -> dict[str, float]:
+    waited_ms = evidence.late_ms if evidence.is_open else 0.0
+    if evidence.leader is None:
+        late = min(evidence.asked_ms, evidence.late_ms)
+        return {CLUSTER: evidence.asked_ms - late, GENERATOR: waited_ms + late}
     found = dict.fromkeys(CAUSES, 0.0)
-    found[GENERATOR] = evidence.late_ms if evidence.is_open else 0.0
+    found[GENERATOR] = waited_ms
     rest = evidence.asked_ms
     commit = evidence.commit
     if commit is not None:
@@ -128,6 +133,6 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.busy_share >= BUSY_SHARE:
         # Whoever computes all the time sends late and reads late: nothing else can be told from it.
         return Verdict(GENERATOR, evidence.busy_share, True, milliseconds)
-    cause = max(CAUSES, key=lambda one: milliseconds[one])
+    cause = max(milliseconds, key=lambda one: milliseconds[one])
     share = milliseconds[cause] / total if total else 0.0
     return Verdict(cause, share, share >= CLEAR_SHARE, milliseconds)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DESCRIPTION = "cluster.json"
+INVENTORY = ".toml"
 FORMAT = 1
 DEFAULT_NAME = "local"
 COORDNODE, ETCD, ZOOKEEPER = "coordnode", "etcd", "zookeeper"  # engines
@@ -53,6 +54,7 @@ class LocalCluster(NamedTuple):
     archive: str = ""  # a backup whose state its members begin with, as long as they are not made
     replaces: tuple[int, ...] = ()  # clusters whose place it took
     engine: str = COORDNODE
+    read_as: str = ""  # of another engine: which state of its inventory's file this is
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -88,7 +90,7 @@ def read(folder: str) -> LocalCluster | None:
         more = (found.get("tls", ""), found.get("inventory", ""), found.get("fault_injection", False))
         origin = (found.get("archive", ""), tuple(found.get("replaces", ())))
         of = (found["name"], found["cluster"], found["created"], found["is_made"])
-        return LocalCluster(folder, *of, members, *more, *origin, found.get("engine", COORDNODE))
+        return LocalCluster(folder, *of, members, *more, *origin, found.get("engine", COORDNODE), found.get("read_as", ""))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -136,6 +138,7 @@ def write(cluster: LocalCluster) -> None:
     identity = {"name": cluster.name, "cluster": cluster.cluster, "created": cluster.created, "is_made": cluster.is_made}
     more: dict[str, Any] = {"tls": cluster.tls, "inventory": cluster.inventory} if cluster.inventory else {}
     more |= {"engine": cluster.engine} if cluster.engine != COORDNODE else {}
+    more |= {"read_as": cluster.read_as} if cluster.read_as else {}
     more |= {"fault_injection": True} if cluster.fault_injection else {}
     more |= {"archive": cluster.archive, "replaces": cluster.replaces} if cluster.replaces else {}
     text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
@@ -150,9 +153,13 @@ def write(cluster: LocalCluster) -> None:
 def choose(endpoints: str, cluster: str, environment: Mapping[str, str] = os.environ) -> tuple[str, list[Endpoint]]:
     """(what to call it, its endpoints) for a verb that knows coordnode's members only."""
     engine, name, found = chosen(endpoints, cluster, environment)
+    must_be_own(engine)
+    return name, found
+
+
+def must_be_own(engine: str) -> None:
     if engine != COORDNODE:
         raise BadRequest(f"this is done with coordnode's members only, and not with {engine}: docs/engines.md says what can be")
-    return name, found
 
 
 def chosen(endpoints: str, cluster: str, environment: Mapping[str, str] = os.environ) -> Chosen:
@@ -187,11 +194,29 @@ def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> L
         if not known:
             raise Unreachable("no cluster is known: start one here with `coordctl up`, or name its members with --endpoints")
         wanted = known[0]
-    found = read(folder_of(wanted, environment))
+    found = None if wanted.endswith(INVENTORY) else read(folder_of(wanted, environment))
+    if found is None or (found.read_as and found.read_as != state_of(found.inventory)):
+        found = _listed(wanted, environment)
     if found is None:
         known_names = ", ".join(names(environment)) or "none"
         raise BadRequest(f"no local cluster is called {wanted} (there are: {known_names}): start it with `coordctl up -c {wanted}`")
     return found
+
+
+def _listed(wanted: str, environment: Mapping[str, str]) -> LocalCluster | None:
+    """By an inventory: 50 ms that are spent when its file is new, or another one than it was."""
+    from coordctl.local import listed
+
+    return listed.found(wanted, environment)
+
+
+def state_of(path: str) -> str:
+    """Of a file: another one after each change; "": it is not there."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return ""
+    return f"{now.st_ino} {now.st_size} {now.st_mtime_ns}"
 
 
 # --- who led last --------------------------------------------------------------------------------------------------

@@ -131,6 +131,16 @@ def make(cluster: LocalCluster, *, digest: int = 0) -> LocalCluster:
     return made
 
 
+def make_joiner(cluster: LocalCluster, member: LocalMember) -> None:
+    """The folder of one that the running cluster takes in: it gets its state from the leader."""
+    arguments = ["init", "--join", "--cluster", str(cluster.cluster), "--make", f"{member.member}={data_folder(cluster, member)}"]
+    path = log_path(cluster, member)
+    with processes.start(arguments, path, cluster.folder) as process:
+        code = process.wait()
+    if code:
+        raise Failed(f"the folder of {member.name} could not be made: {_last_words(path)}")
+
+
 def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
     """Starts the members that do not run: all of them, or none."""
     started: list[Started] = []
@@ -176,7 +186,8 @@ def _detour(cluster: LocalCluster, member: LocalMember) -> list[str]:
             found = json.load(file)
     except FileNotFoundError:
         return harmed
-    return ["--fault-injection", "--dial", found["dial"][member.name]] if found["is_used"] else harmed
+    dial = found["dial"].get(member.name)  # a member that came later reaches the others directly
+    return ["--fault-injection", *(["--dial", dial] if dial else [])] if found["is_used"] else harmed
 
 
 def holder(cluster: LocalCluster, member: LocalMember) -> LocalMember | None:

@@ -8,12 +8,14 @@ from coordnode.errors import BadRequest
 
 PEER_PORTS = {ETCD: 1, ZOOKEEPER: 2}
 PROGRAMS = {ETCD: "etcd", ZOOKEEPER: "java"}
-JAR = "/usr/share/java/zookeeper.jar"  # Debian's; it names all others in its manifest
+JAR = "/usr/share/java/zookeeper.jar"  # Debian's; it names all others in its manifest, but for what it logs with
+LOGS_WITH = ("/usr/share/java/slf4j-log4j12.jar", "/usr/share/java/log4j-1.2.jar")
 REMEDIES = {
     ETCD: "etcd is not on PATH: apt-get install etcd-server",
     ZOOKEEPER: f"java or {JAR} is not there: apt-get install zookeeper default-jre-headless",
 }
-JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a trial: soon there, and small
+# A trial: soon there, and small. Its log has no zones, so its times are UTC, as all that are read.
+JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC"]
 # Leases as short as coordnode grants them, and a tick that fits: half of it is how late a follower may tell its leader of a client.
 SETTINGS = """tickTime=500
 initLimit=40
@@ -22,8 +24,14 @@ minSessionTimeout=1000
 maxSessionTimeout=86400000
 maxClientCnxns=0
 admin.enableServer=false
-4lw.commands.whitelist=srvr,mntr,ruok
+4lw.commands.whitelist=srvr,mntr,conf,ruok
 clientPortAddress=127.0.0.1
+"""
+LOGGING = "log4j.properties"
+LOGGED = """log4j.rootLogger=INFO, OUT
+log4j.appender.OUT=org.apache.log4j.ConsoleAppender
+log4j.appender.OUT.layout=org.apache.log4j.PatternLayout
+log4j.appender.OUT.layout.ConversionPattern=%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n
 """
 
 
@@ -39,6 +47,7 @@ def make(cluster: LocalCluster) -> None:
         if cluster.engine == ZOOKEEPER:
             _write(os.path.join(folder, "myid"), f"{number}\n")
             _write(os.path.join(folder, "zoo.cfg"), _settings(cluster, member))
+            _write(os.path.join(folder, LOGGING), LOGGED)
 
 
 def command(cluster: LocalCluster, member: LocalMember) -> list[str]:
@@ -46,7 +55,8 @@ def command(cluster: LocalCluster, member: LocalMember) -> list[str]:
     folder = _folder(cluster, member)
     if cluster.engine == ZOOKEEPER:
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        return ["java", *JAVA, "-cp", JAR, main, os.path.join(folder, "zoo.cfg")]
+        logging = f"-Dlog4j.configuration=file:{os.path.join(folder, LOGGING)}"
+        return ["java", *JAVA, logging, "-cp", ":".join((JAR, *LOGS_WITH)), main, os.path.join(folder, "zoo.cfg")]
     here, among = f"http://{member.address}", f"http://127.0.0.1:{member.peers[0]}"
     founders = ",".join(f"{one.name}=http://127.0.0.1:{one.peers[0]}" for one in cluster.members)
     return [

@@ -54,6 +54,9 @@ def is_stopped(pid: int, started: str) -> bool:
 
 def age_seconds(pid: int) -> float:
     """Since it was started; 0: it is not there."""
+    if sys.platform == "linux":
+        ticks = started_mark(pid).rpartition(":")[2]
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK") if ticks else 0.0
     import psutil
 
     try:
@@ -84,12 +87,13 @@ def start_program(argv: list[str], log_path: str, folder: str) -> "subprocess.Po
         )
 
 
-def with_word(word: str) -> int:
-    """The process in whose command line this stands as a word; 0: there is none."""
+def with_words(*words: str) -> int:
+    """The process in whose command line each of these stands as a word; 0: there is none."""
+    wanted = {os.fsencode(word) for word in words}
     for entry in os.listdir("/proc") if sys.platform == "linux" else ():
         try:
             with open(f"/proc/{entry}/cmdline", "rb") as file:
-                if entry.isdigit() and os.fsencode(word) in file.read().split(b"\0"):
+                if entry.isdigit() and wanted <= set(file.read().split(b"\0")):
                     return int(entry)
         except OSError:
             continue

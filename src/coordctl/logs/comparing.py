@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from coordctl.logs import causal, rates
 from coordctl.logs.align import UNKNOWN, Offset
+from coordctl.logs.foreign import ENGINE
 from coordctl.logs.lines import ERROR, INFO, WARNING
 from coordctl.logs.mining import MOVED, Summary
 
@@ -52,6 +53,7 @@ FLOORS: Mapping[str, float] = {
     "pulse.connections": 100,
     "pulse.refused": 3,
     "pulse.asks": 200,
+    "pulse.asked_kib": 1_000,
     "pulse.waited_ms": 250,
     "pulse.cpu_ms": 500,
     "pulse.rss_kib": 200_000,
@@ -225,6 +227,8 @@ def _first_burst(cells: Sequence[tuple[int, Sequence[float]]], rate: float) -> t
 def _missing_sign(now: Side, before: Side, member: str, kind: str, old_cells: Mapping[int, list[int]]) -> Sign | None:
     if kind == "pulse":  # its absence is a silence
         return None
+    if (member, ENGINE) in now.summary.facts:  # what happens less often is no trouble of who only tells what happens
+        return None
     old = sum(cell[0] for _, cell in before.within(member, old_cells))
     now_seconds, old_seconds = now.seconds_of(member), before.seconds_of(member)
     if not old_seconds or not now_seconds:
@@ -257,7 +261,7 @@ def _number_sign(
     if not mine:
         return None
     usual = sorted(cell[1] / cell[0] for _, cell in before.within(member, base)) if before is not None else []
-    if len(usual) >= STEADY_SECONDS_MIN:
+    if len(usual) >= STEADY_SECONDS_MIN / 2:
         # Of a short time the 98th is its very worst second: one hiccup would hide all that comes.
         middle, high = rates.quantile(usual, 0.5), rates.quantile(usual, 0.98 if len(usual) >= LONG_SECONDS else 0.9)
         bound = max(middle * RATIO_OF.get(causal.family(name), rates.RATIO_MIN), high * 1.2, floor)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from coordctl.logs import lives
 from coordctl.logs.comparing import Compared, Side, Sign
+from coordctl.logs.foreign import ENGINE
 from coordctl.logs.lines import is_host
 from coordctl.logs.lives import Gap
 from coordctl.logs.mining import Act, Summary
@@ -14,7 +15,7 @@ EVIDENCE_MAX = 12
 UNTOLD = lives.COMMON | {"python", "loop", "trace"}
 WRONG_STATE = "the state of at least one member is wrong; it stops serving until it has the majority's"
 NEAR_MS = 5_000
-SURGE = ("pulse.connections", "pulse.asks")
+SURGE = ("pulse.connections", "pulse.asks", "pulse.asked_kib")
 
 
 class Line(NamedTuple):
@@ -60,15 +61,22 @@ CAUSES = {
     "version mismatch": Cause("different-settings.md", 1, "coordctl status"),
     "client surge": Cause("slow-commits.md", 1, "coordctl session ls"),
     "connections full": Cause("client-cannot-connect.md", 1, "coordctl status"),
+    "wrong address": Cause("split-network.md", 1, "coordctl status"),
+    "old folder": Cause("member-will-not-start.md", 2, "coordctl wal diff FOLDER FOLDER"),
+    "lock held": Cause("lock-held-for-ever.md", 1, "coordctl lock show NAME"),
     "certificate": Cause("certificate-expiring.md", 1, "coordctl ca show"),
     "name resolution": Cause("split-network.md", 1, "getent hosts NAME"),
     "states differ": Cause("", 2, "coordctl health"),
     "election storm": Cause("election-storm.md", 1, "coordctl status"),
+    "no leader": Cause("no-leader.md", 1, "coordctl status"),
+    "database full": Cause("disk-full.md", 1, "etcdctl alarm list"),
+    "sessions expired": Cause("session-churn.md", 1, "coordctl session ls"),
     "restart": Cause("", 0, "coordctl status"),
     "stopped": Cause("", 0, "coordctl status"),
     "hand-over": Cause("", 0, "coordctl status"),
 }
 NO_RISK = "no acknowledged write is lost: they are durable on a majority"
+RISK_FORGOT = "it forgot entries that it acknowledged: with one more loss, what was acknowledged may be gone"
 RISK_ALONE = "what was acknowledged is on that member's disk; until it is back nobody else has it"
 
 
@@ -82,7 +90,8 @@ class Evidence:
         self.compared = compared
         self.members = sorted(member for member in side.summary.spans if not is_host(member))
         self.ids = {name: identity for identity, name in side.summary.names.items()}
-        self.acts = [act for act in self.corrected() if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
+        self.everything = self.corrected()  # of the time around the window, too
+        self.acts = [act for act in self.everything if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
         self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs, self.name)
 
     def corrected(self) -> list[Act]:
@@ -116,7 +125,13 @@ class Evidence:
 
     def number(self, sign: Sign) -> Line:
         name = sign.kind.removeprefix("pulse.")
-        return Line(sign.onset_ms, sign.member, f"{name} up to {sign.now:,.0f}, usually {sign.before:,.1f}")
+        usually = f", usually {sign.before:,.1f}" if sign.before else ""
+        return Line(sign.onset_ms, sign.member, f"{name} up to {sign.now:,.0f}{usually}")
+
+    def engine(self, member: str) -> str:
+        """Of another engine; "": it is one of ours."""
+        known = self.summary.facts.get((member, ENGINE), ())
+        return str(known[-1][1]) if known else ""
 
     def is_alone(self) -> bool:
         return len(self.members) < 3
@@ -126,3 +141,12 @@ def told(
     cause: str, members: tuple[str, ...], since_ms: int, confidence: str, sentence: str, evidence: list[Line], risk: str = NO_RISK
 ) -> Hypothesis:
     return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk)
+
+
+def minority(values: dict[str, str]) -> tuple[str, ...]:
+    """Whose value is not that of more than half."""
+    counts: dict[str, int] = {}
+    for value in values.values():
+        counts[value] = counts.get(value, 0) + 1
+    most = max(counts, key=lambda value: counts[value])
+    return tuple(sorted(member for member, value in values.items() if value != most)) if 2 * counts[most] > len(values) else ()

@@ -28,26 +28,58 @@ def explain(evidence: Evidence) -> Explained:
 
 # What a graver cause brings with it is not told a second time, when it is of the same members and did not begin before.
 BROUGHT = {
-    "member killed": ("cut link", "election storm", "slow link", "client surge", "slow disk", "cpu taken by others"),
-    "out of memory": ("cut link", "election storm", "slow link", "memory pressure", "slow disk"),
-    "member paused": ("cut link", "slow link", "slow disk", "cpu taken by others", "election storm", "clock"),
-    "member failed": ("cut link", "election storm", "slow link", "member killed"),
+    "member killed": (
+        "no leader",
+        "sessions expired",
+        "cut link",
+        "election storm",
+        "slow link",
+        "client surge",
+        "slow disk",
+        "cpu taken by others",
+    ),
+    "out of memory": ("no leader", "sessions expired", "cut link", "election storm", "slow link", "memory pressure", "slow disk"),
+    "member paused": (
+        "no leader",
+        "sessions expired",
+        "cut link",
+        "slow link",
+        "slow disk",
+        "cpu taken by others",
+        "election storm",
+        "clock",
+    ),
+    "member failed": ("no leader", "sessions expired", "cut link", "election storm", "slow link", "member killed"),
     "rotten record": ("member failed",),
-    "cut link": ("election storm", "slow link", "client surge", "clock"),
+    "cut link": ("no leader", "sessions expired", "election storm", "slow link", "client surge", "clock"),
     "slow link": ("clock",),
-    "cpu taken by others": ("slow link", "election storm", "slow disk", "cut link"),
-    "slow disk": ("election storm", "slow link"),
+    "cpu taken by others": ("slow link", "election storm", "slow disk"),
+    "slow disk": ("no leader", "sessions expired", "election storm", "slow link"),
     "disk full": ("slow disk",),
     "states differ": ("member failed", "cut link"),
     "version mismatch": ("cut link",),
+    "wrong address": ("cut link", "slow link", "member killed", "election storm"),
+    "old folder": ("restart", "member killed", "stopped"),
     "certificate": ("cut link", "slow link", "member killed"),
     "name resolution": ("cut link", "slow link", "member killed"),
     "connections full": ("client surge",),
-    "restart": ("cut link", "slow link", "election storm", "hand-over", "client surge", "cpu taken by others", "slow disk"),
-    "stopped": ("cut link", "slow link", "election storm", "hand-over", "client surge"),
+    "restart": (
+        "no leader",
+        "sessions expired",
+        "cut link",
+        "slow link",
+        "election storm",
+        "hand-over",
+        "client surge",
+        "cpu taken by others",
+        "slow disk",
+    ),
+    "stopped": ("no leader", "sessions expired", "cut link", "slow link", "election storm", "hand-over", "client surge"),
     "hand-over": ("election storm", "client surge"),
 }
-OF_THE_CLUSTER = frozenset({"cut link", "slow link", "election storm", "client surge", "hand-over"})  # all others are of single members
+OF_THE_CLUSTER = frozenset(
+    {"cut link", "slow link", "election storm", "client surge", "hand-over", "no leader", "sessions expired"}
+)  # all others are of single members
 BROUGHT_WITHIN_MS = 30_000
 
 

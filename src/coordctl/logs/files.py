@@ -22,6 +22,7 @@ from coordnode.errors import BadRequest
 
 PIECE_BYTES = 32 * 1024 * 1024
 BLOCK_BYTES = 4 * 1024 * 1024
+HEAD_BYTES = 64 * 1024  # in which a member of another engine says who it is
 ALONE_BYTES_MAX = 24 * 1024 * 1024  # so much is read sooner than other processes are started
 LINE_BYTES_MAX = 1024 * 1024  # what has no end of line for so long is cut there
 UNPACKED_BYTES_MAX = 8 * 1024 * 1024 * 1024  # of one bundle
@@ -42,6 +43,7 @@ NOT_LOG_FILES = frozenset(
         "hard_state.b",
         "status.json",
         "metrics.txt",
+        "settings.txt",
         "wal-verify.json",
     }
 )
@@ -53,6 +55,7 @@ class Source(NamedTuple):
     label: str  # of the member it is of, as far as its place tells
     is_flight: bool
     size: int
+    called: str  # what whoever asked knows it as: `path` may be of a copy that goes away
 
     @property
     def is_packed(self) -> bool:
@@ -60,7 +63,7 @@ class Source(NamedTuple):
 
 
 class Troubled(NamedTuple):
-    path: str
+    called: str
     why: str
 
 
@@ -72,31 +75,39 @@ class Found(NamedTuple):
 # --- finding -------------------------------------------------------------------------------------------------------
 
 
-def find(places: Sequence[str]) -> Found:
-    """Every file below these places that may be a log. Raises BadRequest when there is none."""
+def as_it_is(path: str) -> str:
+    return path
+
+
+def find(places: Sequence[str], troubles: Sequence[Troubled] = (), called: Callable[[str], str] = as_it_is) -> Found:
+    """Every file below these places that may be a log. Raises BadRequest when there is none. `troubles`: with getting at the places."""
     sources: list[Source] = []
-    troubles: list[Troubled] = []
+    troubles = [*troubles]
     for place in places:
         if not os.path.exists(place):
             raise BadRequest(f"{place}: there is no such file or folder")
         for path in sorted(_below(place)) if os.path.isdir(place) else [place]:
+            name = called(path)
+            if (shown := os.fsencode(name).decode(errors="backslashreplace")) != name:
+                troubles.append(Troubled(shown, "its name is no text: rename it"))
+                continue
             try:
                 found = os.stat(path)
                 if not stat.S_ISREG(found.st_mode):  # whoever opens a pipe waits for its other end
-                    troubles.append(Troubled(path, "is no file"))
+                    troubles.append(Troubled(name, "is no file"))
                     continue
                 size = found.st_size
                 with open(path, "rb"):
                     pass
             except OSError as error:
-                troubles.append(Troubled(path, f"cannot be read: {error.strerror}"))
+                troubles.append(Troubled(name, f"cannot be read: {error.strerror}"))
                 continue
             if size == 0:
-                troubles.append(Troubled(path, "is empty"))
+                troubles.append(Troubled(name, "is empty"))
                 continue
-            sources.append(Source(path, label_of(path), os.path.basename(path).startswith(FLIGHT), size))
+            sources.append(Source(path, label_of(path), os.path.basename(path).startswith(FLIGHT), size, name))
     if not sources and not troubles:
-        raise BadRequest(f"no logs are in {', '.join(places)}: name log files, folders with logs in them, or a bundle")
+        raise BadRequest(f"no logs are in {', '.join(map(called, places))}: name log files, folders with logs in them, or a bundle")
     return Found(sources, troubles)
 
 
@@ -152,7 +163,7 @@ def unpack(path: str, folder: str) -> list[Troubled]:
                 with open(where, "wb") as file:
                     while block := content.read(BLOCK_BYTES):
                         file.write(block)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:  # ValueError: a name that no file can have
         troubles.append(Troubled(path, f"is cut off or damaged ({error}): what could be unpacked is used"))
     return troubles
 
@@ -291,6 +302,9 @@ def mine(found: Found, from_ms: int, to_ms: int, progress: Callable[[int, int], 
             jobs.append((piece, 0, EVER_MS))
             continue
         with open(source.path, "rb") as file:
+            if start and not _is_ours(source, year):  # who it is and whom it follows was said before
+                jobs.append((piece, 0, min(start, HEAD_BYTES)))
+                start = line_start(file, max(0, start - BLOCK_BYTES))
             while start < end:
                 stop = min(end, line_start(file, start + PIECE_BYTES)) if start + PIECE_BYTES < end else end
                 jobs.append((piece, start, stop))
@@ -298,6 +312,12 @@ def mine(found: Found, from_ms: int, to_ms: int, progress: Callable[[int, int], 
     summary = mining.merged(_done(jobs, found.sources, progress))
     summary.bytes = sum(source.size for source in found.sources)
     return Mined(summary, found.sources, found.troubles)
+
+
+def _is_ours(source: Source, year: int) -> bool:
+    with open(source.path, "rb") as file:
+        line = first_line(file, Parser(year), 0, EVER_MS)
+    return line is not None and line.is_event
 
 
 def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: Callable[[int, int], None]) -> Iterator[Summary]:
@@ -391,13 +411,19 @@ class Told(NamedTuple):
     line: Line
 
 
-def told_in(source: Source, from_ms: int, to_ms: int, year: int) -> Iterator[Told]:
+def head_of(source: Source, before_ms: int, year: int) -> Iterator[Told]:
+    """What a member of another engine said first, which is who it is."""
+    if not source.is_packed and not source.is_flight and not _is_ours(source, year):
+        yield from told_in(source, 0, before_ms, year, HEAD_BYTES)
+
+
+def told_in(source: Source, from_ms: int, to_ms: int, year: int, end: int = EVER_MS) -> Iterator[Told]:
     """Lines of one file within that time, as far as it can be read."""
     parser = Parser(year)
     newest: Told | None = None
     try:
         with opened(source.path) as file:
-            for _, raw in lines_of(file, seek(source, from_ms, year), EVER_MS):
+            for _, raw in lines_of(file, seek(source, from_ms, year), end):
                 try:
                     line = parser.parse(raw)
                 except (ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
 """One line of a log: whose format it is, when it was written, what kind of thing it says. Pure.
 
-Known are this project's events, etcd's JSON and other JSON with a time and a message, ZooKeeper's lines, and any text with a timestamp
-at its beginning. What a line says in words becomes its kind once numbers, addresses and quoted things are masked.
+Known are this project's events, etcd's lines, JSON or plain, other JSON with a time and a message, ZooKeeper's lines, and any text with a
+timestamp at its beginning. What a line says in words becomes its kind once numbers, addresses and quoted things are masked.
 """
 
 import re
@@ -15,9 +15,10 @@ LEVEL_NAMES = ("info", "warning", "error")
 LEVELS: Final = {
     **dict.fromkeys(("trace", "debug", "info", "notice", "informational", "d", "i"), INFO),
     **dict.fromkeys(("warn", "warning", "w"), WARNING),
-    **dict.fromkeys(("error", "err", "fatal", "panic", "dpanic", "critical", "crit", "alert", "emerg", "severe", "e", "f"), ERROR),
+    **dict.fromkeys(("error", "err", "fatal", "panic", "dpanic", "critical", "crit", "alert", "emerg", "severe", "e", "f", "c"), ERROR),
 }
 KIND_CHARS_MAX = 120
+KILLED_PID = "killed_pid"  # field of a kernel's line: whom it ended for want of memory
 TEMPLATES_MAX = 20_000  # remembered shapes of plain lines; beyond that each is masked anew
 
 _TIME_KEYS = ("ts", "time", "@timestamp", "timestamp", "at", "asctime")
@@ -25,7 +26,13 @@ _MESSAGE_KEYS = ("msg", "message", "event", "log")
 _LEVEL_KEYS = ("level", "severity", "lvl", "levelname")
 _ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s?(Z|[+-]\d\d:?\d\d)?")
 _SYSLOG = re.compile(rb"(?:<\d+>)?([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? ")
-_ZOOKEEPER = re.compile(rb"[^\[]{0,40}\[myid:(\d*)\] - ([A-Z]+) +\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\] - (.*)", re.DOTALL)
+ZOOKEEPER = re.compile(rb"[^\[]{0,40}(?:\[myid:(\d*)\] )?- ([A-Z]+) +\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\] - (.*)", re.DOTALL)
+CAPNSLOG = re.compile(rb"([A-Z]) \| ([\w/]+): (.*)", re.DOTALL)
+RAFT = re.compile(
+    rb"(raft)(\d{4})/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d) ([A-Z]+): (.*)", re.DOTALL
+)  # among them, with a time of whole seconds
+KILLED = b"Killed process "
+_KILLED = re.compile(KILLED + rb"(\d+)")
 _LEVEL_WORD = re.compile(
     rb"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|FATAL|PANIC|CRITICAL|warn|warning|error|fatal|panic|critical)\b"
 )
@@ -56,6 +63,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     term: int  # 0: the line has no place in the log
     index: int
     fields: dict[str, Any]  # numbers to compare, and, of our own events, everything
+    is_event: bool = False  # ours, or told in our words
 
 
 class Parser:
@@ -67,6 +75,8 @@ class Parser:
         self._minutes: dict[str, int] = {}
         self._shapes: dict[bytes, str] = {}
         self._decode = msgspec.json.Decoder().decode
+        self._plain_ms = 0  # of etcd's plain lines, the newest
+        self.found: Any = None  # what the last line was made of, as far as it is of another engine: a dictionary, or the match of its parts
 
     def parse(self, raw: bytes) -> Line | None:
         """None: no line of its own. Raises ValueError where it began as one of ours and is damaged."""
@@ -85,7 +95,7 @@ class Parser:
             term, index, kind = found["term"], found["index"], found["event"]
             if not isinstance(term, int) or not isinstance(index, int) or not isinstance(kind, str):
                 raise ValueError("no event of ours")
-            return Line(self._iso_ms(found["at"]), kind, LEVELS.get(found["level"], INFO), str(found["member"]), term, index, found)
+            return Line(self._iso_ms(found["at"]), kind, LEVELS.get(found["level"], INFO), str(found["member"]), term, index, found, True)
         at_ms = None
         for key in _TIME_KEYS:
             if key in found:
@@ -95,6 +105,7 @@ class Parser:
         if at_ms is None or not isinstance(message, str):
             return None
         level = next((LEVELS.get(str(found[key]).lower(), INFO) for key in _LEVEL_KEYS if key in found), INFO)
+        self.found = found
         term, index = _place(found)
         member = str(found.get("local-member-id") or found.get("member") or "")
         return Line(at_ms, self._kind(message.encode()), level, member, term, index, _durations(found))
@@ -122,7 +133,16 @@ class Parser:
 
     # --- text ------------------------------------------------------------------------------------------------------
 
+    def _raft(self, match: "re.Match[bytes]") -> Line:
+        year, month, day, hour, minute, second = (int(match[number]) for number in range(2, 8))
+        at_ms = timegm((year, month, day, hour, minute, second)) * 1_000
+        at_ms = max(at_ms, min(self._plain_ms, at_ms + 999))  # not before what was said in the same second
+        self.found = match
+        return Line(at_ms, self._kind(b"raft: " + match[9]), LEVELS.get(match[8].decode().lower(), INFO), "", 0, 0, {})
+
     def _text(self, raw: bytes) -> Line | None:
+        if raw[:5] == b"raft2" and (raft := RAFT.match(raw)) is not None:
+            return self._raft(raft)
         start = 1 if raw[:1] == b"[" else 0
         match = _ISO.match(raw, start)
         if match is not None:
@@ -136,15 +156,22 @@ class Parser:
                 return None
             day, hour, minute, second = (int(match[number]) for number in (2, 3, 4, 5))
             at_ms = timegm((self._year, month, day, hour, minute, second)) * 1_000 + _fraction_ms(match[6])
-        zookeeper = _ZOOKEEPER.match(raw, match.end())
+        zookeeper = ZOOKEEPER.match(raw, match.end())
         if zookeeper is not None:
+            self.found = zookeeper
             message = zookeeper[4]
             level = LEVELS.get(zookeeper[2].decode().lower(), INFO)
-            return Line(at_ms, self._kind(message), level, zookeeper[1].decode(), 0, 0, {})
+            return Line(at_ms, self._kind(message), level, (zookeeper[1] or b"").decode(), 0, 0, {})
         rest = raw[match.end() :].lstrip(b"] ")
+        plain = CAPNSLOG.match(rest)
+        if plain is not None:
+            self.found = plain
+            self._plain_ms = at_ms
+            return Line(at_ms, self._kind(rest[4:]), LEVELS.get(plain[1].decode().lower(), INFO), "", 0, 0, {})
+        killed = _KILLED.search(rest) if KILLED in rest else None
         word = _LEVEL_WORD.search(rest, 0, 80)
         level = LEVELS[word[1].decode().lower()] if word else INFO
-        return Line(at_ms, self._kind(rest), level, "", 0, 0, {})
+        return Line(at_ms, self._kind(rest), level, "", 0, 0, {KILLED_PID: int(killed[1])} if killed else {})
 
     def _matched_ms(self, match: "re.Match[bytes]") -> int:
         year, month, day, hour, minute, second = (int(match[number]) for number in range(1, 7))
@@ -187,8 +214,14 @@ def _durations(found: dict[str, Any]) -> dict[str, Any]:
     """`"took":"1.2s"` becomes took_ms."""
     spans = {}
     for key, value in found.items():
-        if isinstance(value, str) and 2 <= len(value) <= 24 and value[0].isdigit() and value[-1] in "smh":
-            parts = _SPAN.findall(value)
-            if parts and "".join(number + unit for number, unit in parts) == value:
-                spans[f"{key}_ms"] = sum(float(number) * _SPAN_MS[unit] for number, unit in parts)
+        if isinstance(value, str) and 2 <= len(value) <= 24 and value[0].isdigit() and value[-1] in "smh" and (ms := milliseconds(value)):
+            spans[f"{key}_ms"] = ms
     return spans
+
+
+def milliseconds(text: str) -> float:
+    """Of `1m2.5s`, as Go writes it; 0: it is none."""
+    parts = _SPAN.findall(text)
+    return (
+        sum(float(number) * _SPAN_MS[unit] for number, unit in parts) if "".join(number + unit for number, unit in parts) == text else 0.0
+    )

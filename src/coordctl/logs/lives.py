@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from coordctl.logs import comparing
+from coordctl.logs import comparing, told_lives
 from coordctl.logs.comparing import Side, Sign
+from coordctl.logs.foreign import ENGINE
 from coordctl.logs.mining import Act
 
 STOPPED, FAILED, KILLED, PAUSED, UNKNOWN = "stopped", "failed", "killed", "paused", "unknown"
@@ -25,24 +26,38 @@ class Gap(NamedTuple):
 
 def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[[object], str]) -> list[Gap]:
     """From silences, from starts without a silence before them, and from members that others lost and that never spoke again."""
-    found = []
+    quiet = {member for member in side.summary.spans if (member, ENGINE) in side.summary.facts}
+    found = [_told(member, one) for member in sorted(quiet) for one in told_lives.stretches(side, acts, member, name)]
     silent = [sign for sign in signs if sign.what == comparing.SILENT]
     for sign in silent:
         is_over = sign.until_ms < side.window.to_ms - 2_000 and _speaks(side, sign.member, sign.until_ms)
         found.append(_gap(side, acts, sign.member, sign.onset_ms, sign.until_ms, is_over))
     for act in acts:
-        if act.kind == "started" and side.window.from_ms <= act.at_ms and not _is_in(found, act):
+        if act.kind == "started" and act.member not in quiet and side.window.from_ms <= act.at_ms and not _is_in(found, act):
             before = _last_line_ms(side, act.member, act.at_ms)
             if before:  # the first start of all is no restart
                 found.append(_gap(side, acts, act.member, before, act.at_ms, True))
     newest_ms = side.heard_ms()
     missed = {name(act.fields.get("peer")) for act in acts if act.kind in ("peer_lost", "peer_silent")}
-    for member in sorted(missed & set(side.summary.spans)):
+    for member in sorted(missed & (set(side.summary.spans) - quiet)):
         last_ms = side.summary.spans[member][1] - side.offset(member).ms
         end_ms = min(newest_ms, side.window.to_ms)
         if end_ms - last_ms >= comparing.SILENCE_SECONDS_MIN * 1_000 and not any(gap.member == member and not gap.is_over for gap in found):
             found.append(_gap(side, acts, member, last_ms, end_ms, False))
     return sorted(found, key=lambda gap: gap.from_ms)
+
+
+def _told(member: str, one: told_lives.Stretch) -> Gap:
+    how, reason = UNKNOWN, ""
+    if one.is_still:
+        how = PAUSED
+    elif one.ended is not None:
+        how = STOPPED if one.ended.kind in ("leaving", "stopped") else FAILED
+        reason = str(one.ended.fields.get("error", ""))[:200] if how == FAILED else ""
+    elif one.started is not None or one.around:
+        how = KILLED
+    around = [act for act in (one.ended, one.started) if act is not None]
+    return Gap(member, one.from_ms, one.to_ms, one.is_over, how, reason, "", [*around, *one.around])
 
 
 def _is_in(found: Sequence[Gap], act: Act) -> bool:

@@ -7,17 +7,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordctl.logs.lines import INFO, Line, Parser
+import msgspec
+
+from coordctl.logs import dialects, foreign
+from coordctl.logs.foreign import Dialect, Said
+from coordctl.logs.lines import INFO, KILLED_PID, Line, Parser
 
 KINDS_MAX = 3_000  # of one member; lines of further kinds are counted together
 OTHER = "(other lines)"
 ACTS_MAX = 4_000  # of one member; what is told once, and wanted in full
+TOLD_MAX = 20_000  # acts of other engines' members, whose floods stand among them
+TOLD_OFTEN_MAX, OFTEN_MS = 20, 10_000  # of one kind, in so long
 ANCHORS_MAX = 20_000  # of one member
 ANCHOR_EVERY_MS = 20
 SAMPLE_CHARS = 400
 FILE_SHIFT = 44  # a line's place: number of its file, and its offset there
 SETTLING_MS = 2_000
-JUMP_MS = 500  # a wall clock that moves otherwise than the monotonic one by so much was set
+JUMP_MS = 500  # a wall clock that moves otherwise than the monotonic one by so much was set, or runs too fast or too slowly
+PULSES_COMPARED = 10
 
 # Of our own events, those that are kept whole.
 ACTS = frozenset(
@@ -40,7 +47,9 @@ ACTS = frozenset(
     }
 )
 NOT_NUMBERS = frozenset({"term", "index", "member", "cluster", "leader", "took_ms", "uptime_ms", "digest_index", "digest"})
-FACTS = ("config_hash", "build", "role")  # what is told again and again, and matters when it changes
+OOM_KILLED = "oom_killed"  # what becomes of a kernel's line about a process that it ended
+OUR_WORDS = b"coordnode: "  # what a member that does not start says, without a time
+FACTS = ("config_hash", "build", "role", "pid")  # what is told again and again, and matters when it changes
 DIGESTS_MAX = 1_000
 MOVED = "clock.moved_ms"  # series: by how much a wall clock was set
 
@@ -142,10 +151,15 @@ class Miner:
         self.summary = Summary()
         self._piece = piece
         self._parser = Parser(piece.year)
+        self._dialect: Dialect | None = None  # of another engine's member
+        self._foreign: Line | None = None  # its newest line
+        self._often: dict[tuple[str, int], int] = {}  # (kind of act, when) -> how many
+        self._first_ms = 0  # when its first one was written
         self._newest_ms = 0
+        self._latest = ("", -1)  # who said what came last, and when
         self._anchored: dict[str, tuple[int, int, int]] = {}  # member -> its newest line's place and time
         self._settling: dict[str, int] = {}  # member -> until then its place in the log may be behind
-        self._pulses: dict[str, tuple[int, int]] = {}  # member -> newest pulse's time and uptime
+        self._pulses: dict[str, list[tuple[int, int]]] = {}  # member -> its newest pulses' times and uptimes
         self._shift_ms: dict[str, int] = {}  # member -> so far its clock was set, in all
         self._numbers: dict[str, tuple[str, ...]] = {}  # kind -> fields that are numbers
         self._kinds: dict[str, int] = {}  # member -> how many
@@ -162,7 +176,53 @@ class Miner:
                 if raw.strip():
                     self._without_time(offset, raw)
                 continue
-            self._count(line, offset)
+            self._count(line if line.is_event or self._parser.found is None else self._translated(line), offset)
+        self._end()
+
+    # --- of other engines ------------------------------------------------------------------------------------------
+
+    def _translated(self, line: Line) -> Line:
+        found, self._parser.found = self._parser.found, None
+        dialect = self._dialect
+        self._first_ms = self._first_ms or line.at_ms
+        if dialect is None:
+            dialect = self._dialect = dialects.of(found)
+        if dialect is None or not dialect.speaks(found):
+            return line
+        said = dialect.said(line, found)
+        label = self._piece.label
+        member = label if line.member in ("", dialect.identity) else line.member  # several may write into one file
+        for what, value in dialect.facts:
+            self.summary.facts.setdefault((label, what), []).append((line.at_ms, value))
+        dialect.facts.clear()
+        self._foreign = msgspec.structs.replace(line, member=member) if said is None else foreign.translated(line, said, member)
+        return self._foreign
+
+    def _more(self, raw: bytes) -> None:
+        if self._dialect is not None and self._foreign is not None and (said := self._dialect.more(raw)) is not None:
+            self._keep(self._foreign.member, self._foreign.at_ms, said)
+
+    def _keep(self, member: str, at_ms: int, said: Said) -> None:
+        if not self._piece.from_ms <= at_ms < self._piece.to_ms or len(self.summary.acts) >= TOLD_MAX:
+            return
+        often = (said.kind, at_ms // OFTEN_MS)
+        self._often[often] = self._often.get(often, 0) + 1
+        if self._often[often] <= TOLD_OFTEN_MAX:
+            self.summary.acts.append(Act(at_ms, member, said.kind, int(said.fields.get("term", 0)), 0, said.fields))
+
+    def _end(self) -> None:
+        """Whose file it is, whenever that was said: others name it by its id, and it may have said nothing since."""
+        dialect, summary, (label, (_, at_ms)) = self._dialect, self.summary, (self._piece.label, self._latest)
+        if dialect is None:
+            return
+        summary.facts[label, foreign.ENGINE] = [(self._first_ms, dialect.engine)]
+        if dialect.identity:
+            summary.names[dialect.identity] = label
+        if label not in summary.spans and 0 < at_ms < self._piece.to_ms:
+            summary.spans[label] = [at_ms, at_ms, 0]
+            summary.labels[label] = {label}
+
+    # --- what is wrong with a line ---------------------------------------------------------------------------------
 
     def _mended(self, offset: int, raw: bytes) -> Line | None:
         """A line that another one was written into, zeros that a crash left, or bytes that are no text."""
@@ -187,7 +247,10 @@ class Miner:
 
     def _without_time(self, offset: int, raw: bytes) -> None:
         """Belongs to the line before it, as a traceback does; or it is no text at all."""
-        if b"\0" in raw or sum(byte < 9 or 13 < byte < 32 for byte in raw[:200]) > 4:
+        self._more(raw)
+        if raw.startswith(OUR_WORDS):
+            self._did_not_start(raw)
+        elif b"\0" in raw or sum(byte < 9 or 13 < byte < 32 for byte in raw[:200]) > 4:
             mended = self._again(raw.replace(b"\0", b"")) if b"\0" in raw else None
             self.summary.problem(self._piece.path, BINARY, f"offset {offset}")
             if mended is not None:
@@ -195,11 +258,19 @@ class Miner:
         elif not self._newest_ms:
             self.summary.problem(self._piece.path, NO_TIME, f"offset {offset}")
 
+    def _did_not_start(self, raw: bytes) -> None:
+        """Right after whatever this member said before."""
+        member, at_ms = self._latest
+        if self._piece.from_ms <= at_ms < self._piece.to_ms and len(self.summary.acts) < ACTS_MAX:
+            error = raw.removeprefix(OUR_WORDS).decode(errors="replace")[:SAMPLE_CHARS]
+            self.summary.acts.append(Act(at_ms + 1, member, "failed", 0, 0, {"error": error}))
+
     def _count(self, line: Line, offset: int) -> None:
         piece = self._piece
         summary = self.summary
         at_ms = line.at_ms
         member = line.member or piece.label
+        self._latest = (member, at_ms)
         covered = piece.covered.get(member)
         if covered is not None and covered[0] <= at_ms <= covered[1]:
             return
@@ -235,7 +306,7 @@ class Miner:
             elif at_ms < span[0]:
                 span[0] = at_ms
         summary.lines += 1
-        if line.fields:
+        if line.fields or line.is_event:
             self._look_into(member, line, at_ms)
         if line.term:
             self._anchor(member, line, at_ms)
@@ -276,7 +347,9 @@ class Miner:
     def _look_into(self, member: str, line: Line, at_ms: int) -> None:
         kind, fields = line.kind, line.fields
         second = at_ms // 1_000
-        if kind in ACTS and "hlc" in fields:
+        if line.is_event and "hlc" not in fields:
+            self._keep(member, at_ms, Said(kind, fields))
+        elif kind in ACTS and line.is_event:
             if len(self.summary.acts) < ACTS_MAX:
                 self.summary.acts.append(Act(at_ms, member, kind, line.term, line.index, fields))
             if kind == "started":
@@ -288,6 +361,8 @@ class Miner:
                     self._fact(member, what, line)
         elif kind == "pulse":
             self._pulse(member, line, second)
+        elif KILLED_PID in fields:
+            self.summary.acts.append(Act(at_ms, member, OOM_KILLED, 0, 0, fields))
         names = self._numbers.get(kind)
         if names is None:
             names = self._numbers[kind] = tuple(key for key, value in fields.items() if _is_number(key, value, kind))
@@ -309,13 +384,19 @@ class Miner:
         uptime_ms = line.fields.get("uptime_ms")
         if not isinstance(uptime_ms, int):
             return
-        before = self._pulses.get(member)
-        self._pulses[member] = (line.at_ms, uptime_ms)
-        if before is not None and uptime_ms > before[1]:
-            moved_ms = (line.at_ms - before[0]) - (uptime_ms - before[1])
+        pulses = self._pulses.setdefault(member, [])
+        if pulses and uptime_ms <= pulses[-1][1]:
+            pulses.clear()
+        if pulses:
+            # Against the oldest of them, so that one that runs too fast is seen as well as one that is set.
+            moved_ms = (line.at_ms - pulses[0][0]) - (uptime_ms - pulses[0][1])
             if abs(moved_ms) > JUMP_MS:
                 self._shift_ms[member] = self._shift_ms.get(member, 0) + moved_ms
                 self._value(member, MOVED, (line.at_ms - self._shift_ms[member]) // 1_000, moved_ms)
+                pulses.clear()
+        pulses.append((line.at_ms, uptime_ms))
+        if len(pulses) > PULSES_COMPARED:
+            del pulses[0]
 
     def _pulse(self, member: str, line: Line, second: int) -> None:
         took_ms = line.fields.get("took_ms")

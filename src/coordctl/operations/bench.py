@@ -3,24 +3,27 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
+from coordctl.engines import looking
+from coordctl.engines.clients import connect
+from coordctl.engines.lacks import TITLES, why_not
 from coordctl.facts.members import ClusterFacts
 from coordctl.load.pace import NS
 from coordctl.load.tally import Tally
 from coordctl.load.thresholds import Threshold, parse_threshold
-from coordctl.load.workloads import ABOUT
-from coordctl.local.clusters import Endpoint
+from coordctl.load.workloads import ABOUT, CAS, JOURNAL, MIXED, QUEUE
+from coordctl.local.clusters import COORDNODE, ETCD, ZOOKEEPER, Chosen, Endpoint, addressed
 from coordctl.operations import bench_names, statuses
-from coordctl.operations.bench_evidence import Watched
+from coordctl.operations.bench_evidence import Unwatched, Watched
 from coordctl.operations.bench_verdict import Measured, verdict
 from coordctl.operations.crew import Crew
 from coordctl.operations.generator import Go, Plan
 from coordctl.operations.interrupts import Interrupts
 from coordctl.results.bench import Bench, BenchSecond, BenchSwept
-from coordnode.client.sync import Cluster, connect
+from coordnode.client.sync import Cluster
 from coordnode.errors import BadRequest, CoordError, Unreachable
 
 TTL_SECONDS = 10.0  # what a run that is killed with all its processes had bound to sessions goes after that
@@ -33,6 +36,8 @@ LOOK_SECONDS = 0.2  # so often an interrupt is looked for
 END_SECONDS_MAX = 10.0
 CONNECTIONS_MAX, OUTSTANDING_MAX, VALUE_BYTES_MAX = 1_000, 64, 256 * 1024
 RATE_MAX = 1_000_000.0
+ELSEWHERE = {QUEUE: "queues", JOURNAL: "journals", MIXED: "queues"}  # workloads that no other engine has, and what it lacks
+LACKING = {ETCD: ELSEWHERE, ZOOKEEPER: {**ELSEWHERE, CAS: "compare"}}
 RATE_OF_PROCESS = 3_000.0  # a second: what one generator surely does, with room to spare
 
 
@@ -66,6 +71,12 @@ class Settings(NamedTuple):
                 raise BadRequest(f"{flag} {seconds:g}: give more than 0")
         self.thresholds()
 
+    def check_for(self, engine: str) -> None:
+        if what := LACKING.get(engine, {}).get(self.workload):
+            raise BadRequest(why_not(engine, what))
+        if engine != COORDNODE and self.outstanding > 1:
+            raise BadRequest(why_not(engine, "outstanding"))
+
     def thresholds(self) -> list[Threshold]:
         try:
             return [parse_threshold(text) for text in self.fail_on]
@@ -82,23 +93,39 @@ class Settings(NamedTuple):
 
 class Target(NamedTuple):
     name: str
-    facts: ClusterFacts
+    asked: Chosen  # all its members that are known
+    contacts: list[str]  # where others are told to find them
+    facts: ClusterFacts | None  # None: of another engine
 
     @property
     def is_here(self) -> bool:
         """All its members are on this machine, and only reached from it."""
-        hosts = [contact.rpartition(":")[0].strip("[]") for contact in self.facts.contacts().values()]
+        hosts = [contact.rpartition(":")[0].strip("[]") for contact in self.contacts]
         return bool(hosts) and all(host == "localhost" or host == "::1" or host.startswith("127.") for host in hosts)
 
 
-def look(name: str, endpoints: Sequence[Endpoint]) -> Target:
+def look(chosen: Chosen) -> Target:
     """Before anything is asked of it."""
-    facts = statuses.of_cluster(endpoints, ASK_SECONDS_MAX)
+    if chosen.engine != COORDNODE:
+        return _look_at_others(chosen)
+    facts = statuses.of_cluster(chosen.endpoints, ASK_SECONDS_MAX)
     if not facts.answered:
         raise Unreachable(f"no member can be reached: {'; '.join(f'{one.shown_name}: {one.trouble}' for one in facts.members)}")
     if facts.leader_status is None:
         raise Unreachable("no member leads: see coordctl status")
-    return Target(facts.cluster_name or name, facts)
+    members = [Endpoint(one.address, one.member, one.name) for one in facts.members]
+    name = facts.cluster_name or chosen.name
+    return Target(name, Chosen(COORDNODE, name, members), list(facts.contacts().values()), facts)
+
+
+def _look_at_others(chosen: Chosen) -> Target:
+    found = looking.look(chosen.engine, chosen.endpoints, ASK_SECONDS_MAX)
+    if all(one.trouble for one in found):
+        raise Unreachable(f"no member can be reached: {'; '.join(f'{one.shown}: {one.trouble}' for one in found)}")
+    if looking.leads(found) is None:
+        raise Unreachable(f"no member of {TITLES[chosen.engine]} that is named leads: see coordctl status")
+    addresses = [one.address for one in chosen.endpoints]
+    return Target(chosen.name or addresses[0], chosen, addresses, None)
 
 
 def sweep(target: Target, timeout_seconds: float) -> BenchSwept:
@@ -122,11 +149,12 @@ def sweep(target: Target, timeout_seconds: float) -> BenchSwept:
 def bench(target: Target, settings: Settings, on_second: Callable[[BenchSecond], None]) -> Bench:
     """Ctrl-C ends it early, with what was found until then."""
     settings.check()
+    settings.check_for(target.asked.engine)
     with Interrupts() as interrupts, interrupts.deferred(), _connected(target, settings.timeout_seconds) as cluster:
         bench_names.sweep(cluster)
         run = bench_names.Run(cluster, TTL_SECONDS)
         is_clean = False
-        watched = Watched(target.facts, ASK_SECONDS_MAX)
+        watched = Watched(target.facts, ASK_SECONDS_MAX) if target.facts is not None else Unwatched()
         try:
             with Crew(_plans(target, settings, run.prefix)) as crew:
                 crew.wait_ready()
@@ -164,7 +192,7 @@ def _plans(target: Target, settings: Settings, prefix: str) -> list[Plan]:
     parts = settings.processes_used
     return [
         Plan(
-            endpoints=[one.address for one in target.facts.members],
+            endpoints=addressed(target.asked.engine, target.asked.endpoints),
             identity=_identity(),
             prefix=f"{prefix}{part}",
             workload=settings.workload,
@@ -186,8 +214,7 @@ def _identity() -> str:
 
 
 def _connected(target: Target, timeout_seconds: float) -> Cluster:
-    addresses = [one.address for one in target.facts.members]
-    return connect(addresses, identity=_identity(), timeout=timeout_seconds)
+    return connect(addressed(target.asked.engine, target.asked.endpoints), identity=_identity(), timeout=timeout_seconds)
 
 
 class _Load:

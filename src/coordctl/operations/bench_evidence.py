@@ -102,3 +102,19 @@ class Watched:
             loop_share=share(LOOP_CPU),
             wait_share=share(LOOP_WAIT),
         )
+
+
+class Unwatched(Watched):
+    """Members of another engine do not say where time goes: it is the cluster's, or ours."""
+
+    def __init__(self) -> None:
+        super().__init__(ClusterFacts(()), 0.0)
+
+    def _look(self) -> dict[int, Metrics]:
+        return {}
+
+    def evidence(self, tally: Tally, *, busy_share: float, way_ms: float, is_open: bool) -> Evidence | None:
+        asked_ms = (tally.writes if tally.writes.count else tally.reads).mean_ms()
+        if asked_ms is None:
+            return None
+        return Evidence(asked_ms, tally.late.mean_ms() or 0.0, busy_share, is_open, way_ms, None, None, ())

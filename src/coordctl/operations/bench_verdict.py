@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from coordctl.load.causes import BUSY_SHARE, CPU, DISK, GENERATOR, NETWORK, Evidence, Host, Peer, Verdict, judge
+from coordctl.load.causes import BUSY_SHARE, CLUSTER, CPU, DISK, GENERATOR, NETWORK, Evidence, Host, Peer, Verdict, judge
 from coordctl.load.latencies import MS
 from coordctl.load.tally import Tally
 from coordctl.load.thresholds import Threshold, crossed
@@ -111,6 +111,7 @@ def _causes(evidence: Evidence | None, found: Verdict | None) -> list[BenchCause
     if evidence is None or found is None:
         return []
     said = {
+        CLUSTER: "its members do not say where",
         DISK: _each("fsync p99", [(host.name, host.sync_p99_ms) for host in _hosts(evidence)], " ms"),
         NETWORK: _each("to the leader", [("", evidence.way_ms)], " ms")
         + _each("; heartbeat and back", [(peer.host.name, peer.round_trip_ms) for peer in evidence.peers], " ms"),
@@ -121,7 +122,7 @@ def _causes(evidence: Evidence | None, found: Verdict | None) -> list[BenchCause
 
 
 def _hosts(evidence: Evidence) -> list[Host]:
-    return [evidence.leader, *[peer.host for peer in evidence.peers]]
+    return [] if evidence.leader is None else [evidence.leader, *[peer.host for peer in evidence.peers]]
 
 
 def _each(what: str, figures: list[tuple[str, float | None]], unit: str) -> str:
@@ -143,7 +144,7 @@ def _sentence(measured: Measured, evidence: Evidence | None, found: Verdict | No
         failed = f", {measured.tally.failures} failed" if measured.tally.failures else ""
         return f"too little was answered to say anything: {measured.tally.count} requests{failed}"
     total = sum(found.milliseconds.values())
-    what = "write" if evidence.commit is not None else "read"
+    what = "write" if measured.tally.writes.count else "read"
     if measured.busy_share >= BUSY_SHARE:
         return f"the generator is the limit, not the cluster: its busiest process computed {found.share:.0%} of the time"
     whose = {
@@ -151,6 +152,7 @@ def _sentence(measured: Measured, evidence: Evidence | None, found: Verdict | No
         NETWORK: "the way between members, and to the leader",
         CPU: "computing, and waiting for a processor",
         GENERATOR: "sending late, which is ours",
+        CLUSTER: "the cluster's and the way's, and its members do not say where",
     }[found.cause]
     lead = "" if found.is_clear else ", which is the most"
     return f"{found.share:.0%} of a {what}'s {total:.1f} ms {'is' if found.cause == DISK else 'are'} {whose}{lead}"
@@ -161,6 +163,8 @@ def _next(measured: Measured, watched: Watched, evidence: Evidence | None, found
         return "coordctl status"
     if found.cause == GENERATOR:
         return f"coordctl bench {measured.workload} --processes {2 * measured.processes}   # or from another machine"
+    if evidence.leader is None:
+        return "coordctl status"
     if found.cause == DISK:
         return "coordctl status   # whose FSYNC99 stands out?"
     if found.cause == NETWORK:
@@ -183,7 +187,7 @@ def _distance(peer: Peer) -> float:
 
 
 def _members(evidence: Evidence | None) -> list[BenchMember]:
-    if evidence is None:
+    if evidence is None or evidence.leader is None:
         return []
     return [_member(evidence.leader, None), *[_member(peer.host, peer) for peer in evidence.peers]]
 

@@ -18,7 +18,7 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from coordctl.facts import pairs
@@ -55,7 +55,7 @@ def build(target: str) -> Build:
     if TARGET.fullmatch(target) is None:
         raise BadRequest(f"{target!r} is no target: give Python and machine, such as {target_here()}")
     files = dict(_own_files())
-    files |= dict(_installed() if target == target_here() else _downloaded(target))
+    files |= dict(libraries(target, NEEDED))
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
     version = f"{__version__}-{hashlib.sha256(json.dumps([target, digests]).encode()).hexdigest()[:10]}"
     speaks = pairs.as_manifest(pairs.OURS)
@@ -96,13 +96,18 @@ def _own_files() -> Iterator[tuple[str, bytes]]:
         yield os.path.basename(str(module.__file__)), _content(str(module.__file__))
 
 
+def libraries(target: str, packages: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The files of these packages, of the versions that are here, for that Python and machine."""
+    return _installed(packages) if target == target_here() else _downloaded(target, packages)
+
+
 def _content(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 
 
-def _installed() -> Iterator[tuple[str, bytes]]:
-    for package in NEEDED:
+def _installed(packages: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for package in packages:
         distribution = importlib.metadata.distribution(package)
         for file in distribution.files or ():
             path = file.as_posix()
@@ -110,11 +115,11 @@ def _installed() -> Iterator[tuple[str, bytes]]:
                 yield f"lib/{path}", _content(str(distribution.locate_file(file)))
 
 
-def _downloaded(target: str) -> Iterator[tuple[str, bytes]]:
+def _downloaded(target: str, packages: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     python, system, machine = target.split("-", 2)
     if system != "linux":
         raise NoBuild(f"hosts with {system} are not supported, only Linux")
-    wanted = [f"{package}=={importlib.metadata.version(package)}" for package in NEEDED]
+    wanted = [f"{package}=={importlib.metadata.version(package)}" for package in packages]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
         command += ["--dest", folder, "--implementation", "cp", "--python-version", f"3.{python[3:]}", "--abi", python]

@@ -6,25 +6,30 @@ What it writes is below `_canary/` and bound to sessions of one round: it goes w
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple
 
 from coordctl.canary.budget import share
 from coordctl.canary.judgement import LEVELS, OUTCOMES, WELL, Tally, judge_run
 from coordctl.canary.samples import ANSWERS, REFUSES, SILENT, Reached, Round, Sample
+from coordctl.engines import looking
+from coordctl.engines.clients import connect, is_foreign
+from coordctl.engines.looking import LEARNER, SERVES_NOBODY
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.local.canaries import Notebook
-from coordctl.local.clusters import Endpoint
-from coordctl.operations import statuses
-from coordctl.operations.canary_probes import LockCycle, Through, Trip
-from coordctl.operations.canary_watching import Exposed, exposition
+from coordctl.local.clusters import COORDNODE, Chosen, addressed
+from coordctl.operations import canary_foreign, statuses
+from coordctl.operations.canary_cycles import ElectionCycle, LockCycle, QueueCycle
+from coordctl.operations.canary_metrics import Exposed, exposition
+from coordctl.operations.canary_probes import PREFIX, Awaited, Through, ThroughMember, Trip
 from coordctl.operations.interrupts import Interrupts
 from coordctl.results.canary import CanaryProbe, CanaryRound, CanaryRun, CanarySample
-from coordnode.client.sync import connect
+from coordnode.client.sync import Cluster
 from coordnode.errors import BadRequest, CoordError
 
-PREFIX = "_canary/"
 INTERVAL_SECONDS_MIN = 0.1
 TTL_TIMEOUTS = 6  # a session outlives its round, in which four questions at most stand behind each other
 TTL_SECONDS_MIN = 5.0
@@ -64,11 +69,11 @@ class Settings(NamedTuple):
         return found
 
 
-def run(name: str, endpoints: Sequence[Endpoint], settings: Settings) -> Iterator[CanaryRound | CanaryRun]:
+def run(chosen: Chosen, settings: Settings) -> Iterator[CanaryRound | CanaryRun]:
     """A result for each round, and one of all at the end. Ctrl-C ends it after the round that is under way."""
     settings.check()
     with Interrupts() as interrupts, interrupts.deferred():
-        canary = Canary(name, endpoints, settings.timeout_seconds, Notebook(settings.interval_seconds))
+        canary = Canary(chosen, settings.timeout_seconds, Notebook(settings.interval_seconds))
         exposed = Exposed(settings.metrics, lambda: exposition(canary.tally)) if settings.metrics else None
         try:
             number, due = 0, time.monotonic()
@@ -84,18 +89,79 @@ def run(name: str, endpoints: Sequence[Endpoint], settings: Settings) -> Iterato
             canary.close()
 
 
+class Met(NamedTuple):
+    """A cluster at the beginning of a round."""
+
+    name: str
+    members: tuple[Reached, ...]
+    drained: list[str]
+    cycles: list[Callable[[], Sample]]
+    through: list[Through]
+
+
+class Patient:
+    """Whose canary it is. Knows what came of the rounds before."""
+
+    @abstractmethod
+    def meet(self, name: str, trip: Trip) -> Met: ...
+
+
+class Own(Patient):
+    def __init__(self, chosen: Chosen, cluster: Cluster, seconds: float) -> None:
+        self._endpoints = chosen.endpoints
+        self._cluster = cluster
+        self._seconds = seconds
+        self._cycles = (LockCycle(), ElectionCycle(), QueueCycle())
+
+    def meet(self, name: str, trip: Trip) -> Met:
+        facts = statuses.of_cluster(self._endpoints, self._seconds)
+        drained = facts.drains()
+        # A cycle is the cluster's: a member that fails alone, fails where it is asked itself.
+        leading = [one.address for one in facts.answered if one.status is facts.leader_status]
+        address = (leading or [one.address for one in facts.members])[0]
+        return Met(
+            facts.cluster_name or name,
+            tuple(_reached(facts, one) for one in facts.members),
+            [one.shown_name for one in facts.members if one.member in drained],
+            [partial(cycle.run, trip, self._cluster, address) for cycle in self._cycles],
+            [ThroughMember(trip, one.shown_name, one.address) for one in facts.members if one.member not in drained],
+        )
+
+
+class Foreign(Patient):
+    """Of another engine, which has no queues and drains nobody."""
+
+    def __init__(self, chosen: Chosen, seconds: float) -> None:
+        self._chosen = chosen
+        self._seconds = seconds
+        self._cycles = (canary_foreign.LockCycle(), canary_foreign.ElectionCycle())
+
+    def meet(self, name: str, trip: Trip) -> Met:
+        found = looking.look(self._chosen.engine, self._chosen.endpoints, self._seconds)
+        return Met(
+            name,
+            tuple(Reached(one.shown, _how(one.trouble), one.role != LEARNER, one.trouble) for one in found),
+            [],
+            [partial(cycle.run, trip, self._chosen) for cycle in self._cycles],
+            [
+                canary_foreign.ThroughForeign(trip, one.shown, Chosen(self._chosen.engine, "", [endpoint]))
+                for one, endpoint in zip(found, self._chosen.endpoints, strict=True)
+            ],
+        )
+
+
 class Canary:
-    def __init__(self, name: str, endpoints: Sequence[Endpoint], timeout_seconds: float, notebook: Notebook | None = None) -> None:
+    def __init__(self, chosen: Chosen, timeout_seconds: float, notebook: Notebook | None = None) -> None:
         """`notebook`: what came of each round is remembered there."""
-        self._name = name
-        self._endpoints = list(endpoints)
+        self._name = chosen.name or ("" if chosen.engine == COORDNODE else chosen.endpoints[0].address)
         self._seconds = timeout_seconds
         self._notebook = notebook
         self._owner = f"canary@{socket.gethostname()}, pid {os.getpid()}"[:64]
         self._prefix = f"{PREFIX}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}/"
         self._ttl_ms = round(max(TTL_SECONDS_MIN, TTL_TIMEOUTS * timeout_seconds) * 1000)
-        self._cluster = connect([one.address for one in endpoints], identity=self._owner, timeout=timeout_seconds)
-        self._lock_cycle = LockCycle()
+        self._cluster = connect(addressed(chosen.engine, chosen.endpoints), identity=self._owner, timeout=timeout_seconds)
+        is_own = chosen.engine == COORDNODE
+        self._patient: Patient = Own(chosen, self._cluster, timeout_seconds) if is_own else Foreign(chosen, timeout_seconds)
         self.tally = Tally()
         self._began, self._began_unix_ms = time.monotonic(), _unix_ms()
 
@@ -106,10 +172,10 @@ class Canary:
 
     def round(self, number: int) -> CanaryRound:
         begun, unix_ms = time.monotonic(), _unix_ms()
-        facts = statuses.of_cluster(self._endpoints, self._seconds)
-        self._name = facts.cluster_name or self._name
-        samples = self._samples(Trip(self._prefix, self._owner, number, self._ttl_ms, self._seconds), facts)
-        judged = self.tally.add(Round(samples, tuple(_reached(facts, one) for one in facts.members)), _unix_ms())
+        met = self._patient.meet(self._name, Trip(self._prefix, self._owner, number, self._ttl_ms, self._seconds))
+        self._name = met.name
+        samples = self._samples(met)
+        judged = self.tally.add(Round(samples, met.members), _unix_ms())
         if self._notebook is not None:
             self._notebook.note(self._name, unix_ms, LEVELS[judged.kind], judged.sentence)
         return CanaryRound(
@@ -121,24 +187,34 @@ class Canary:
             elapsed_ms=round((time.monotonic() - begun) * 1000),
             sentence=judged.sentence,
             samples=[_shown(sample) for sample in samples],
-            drained=[one.shown_name for one in facts.members if one.member in facts.drains()],
+            drained=met.drained,
         )
 
-    def _samples(self, trip: Trip, facts: ClusterFacts) -> tuple[Sample, ...]:
+    def _samples(self, met: Met) -> tuple[Sample, ...]:
         """All members at once: one that is silent keeps nobody waiting but the round."""
-        drained = facts.drains()
-        through = [Through(trip, one.shown_name, one.address) for one in facts.members if one.member not in drained]
-        # The lock is the cluster's: a member that fails alone, fails where it is asked itself.
-        leading = [one.address for one in facts.answered if one.status is facts.leader_status]
-        address = (leading or [one.address for one in facts.members])[0]
-        with ThreadPoolExecutor(max_workers=len(through) + 1) as pool:
-            lock = pool.submit(self._lock_cycle.run, trip, self._cluster, address)
-            written = list(pool.map(Through.write, through))
-            read = list(pool.map(Through.read, through))
-            list(pool.map(Through.end, through))
-            writes = [one.written() for one in through]
+        through = met.through
+        with ThreadPoolExecutor(max_workers=len(met.cycles) + 2 * len(through)) as pool:
+            cycles = [pool.submit(cycle) for cycle in met.cycles]
+            try:
+                list(pool.map(Through.open, through))
+                awaited = Awaited([one.key for one in through])
+                watches = [pool.submit(one.watch, awaited) for one in through]
+                written = list(pool.map(Through.write, through))
+                read = list(pool.map(Through.read, through))
+                list(pool.map(Through.end, through))
+                writes = [one.written() for one in through]
+                awaited.know(writes)
+                for one in through:
+                    if one.has_heard(awaited):  # and would wait for what is not to be told any more
+                        one.hang_up()
+                wait(watches, self._seconds)
+            finally:  # whatever went wrong: a watch ends by nothing else, and the pool waits for it
+                for one in through:
+                    one.hang_up()
+            wait(watches)
             fresh = [one.judged(sample, writes) for one, sample in zip(through, read, strict=True)]
-            return (lock.result(), *written, *fresh)
+            watched = [one.watched(writes) for one in through]
+            return (*[cycle.result() for cycle in cycles], *written, *fresh, *watched)
 
     def result(self, settings: Settings, *, is_cut: bool) -> CanaryRun:
         samples_min = settings.samples_min or min(SAMPLES_MIN, settings.rounds or SAMPLES_MIN)
@@ -178,15 +254,23 @@ class Canary:
         """Seen, not assumed; but what was never sent is not there."""
         if not any(series.count for series in self.tally.series.values()):
             return True
+        cluster, prefix = self._cluster, self._prefix
+        lists = [cluster.kv.range(prefix, keys_only=True), cluster.locks.list(prefix), cluster.elections.list(prefix)]
+        if not is_foreign(cluster):
+            lists.append(cluster.queues.list(prefix))
         try:
-            return not any(self._cluster.kv.range(self._prefix, keys_only=True)) and not any(self._cluster.locks.list(self._prefix))
+            return not any(map(any, lists))
         except CoordError:
             return False
 
 
 def _reached(facts: ClusterFacts, one: MemberFacts) -> Reached:
-    how = ANSWERS if one.status is not None else REFUSES if one.trouble == "connection refused" else SILENT
+    how = ANSWERS if one.status is not None or one.trouble == statuses.NOT_PERMITTED else _how(one.trouble)
     return Reached(one.shown_name, how, facts.role(one) != "learner", one.trouble)
+
+
+def _how(trouble: str) -> str:
+    return REFUSES if trouble == "connection refused" else ANSWERS if trouble in ("", SERVES_NOBODY) else SILENT
 
 
 def _shown(sample: Sample) -> CanarySample:

@@ -1,23 +1,25 @@
-"""`chaos inject`, `status`, `revert`, `faults`: one fault at a time, on a cluster of this machine, and what is broken now."""
+"""`chaos inject`, `status`, `revert`, `faults`: one fault at a time, and what is broken now."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, trouble_with_by
+from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, trouble_with_by
 from coordctl.chaos.ledger import Entry
-from coordctl.chaos.site import LocalSite, Wanted
+from coordctl.chaos.site import Site, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
 from coordctl.chaos.undo import seen
 from coordctl.facts.members import ClusterFacts
-from coordctl.local.clusters import LocalCluster, chosen_local
+from coordctl.local import clusters
+from coordctl.local.clusters import COORDNODE, LocalCluster, chosen_local
 from coordctl.local.fleet import Failed
+from coordctl.operations import chaos_sites as sites
 from coordctl.operations import statuses
 from coordctl.results.chaos import ChaosActive, ChaosFault, ChaosHealed, ChaosInjected, ChaosReverted, ChaosStatus
 from coordnode.client.identity import who
-from coordnode.errors import BadRequest, Busy, CoordError, Missing
+from coordnode.errors import BadRequest, Busy, CoordError, Missing, Unreachable
 
 BEYOND_QUORUM = "beyond-quorum"
 RISKS = (BEYOND_QUORUM,)
@@ -43,6 +45,14 @@ class Asked(NamedTuple):
     accept: str  # "": no risk
 
 
+def active_at(site: Site) -> list[Entry]:
+    """Raises Unreachable: what is broken where nobody looked could be too much together with the next."""
+    found = site.look(0)
+    if found.unseen:
+        raise Unreachable(f"what is broken there already is not known, so nothing was broken: {'; '.join(found.unseen)}")
+    return found.active
+
+
 class Hit(NamedTuple):
     """Whom a fault hits: members, or links."""
 
@@ -55,13 +65,15 @@ class Hit(NamedTuple):
 
 
 class Scene:
-    """A cluster as it is now, with what is broken in it."""
+    """A cluster as it is now, with what is broken in it: members may have come and gone since it was first looked at."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
-        self.site = LocalSite(cluster)
+    def __init__(self, cluster: LocalCluster, site: Site) -> None:
+        cluster = clusters.read(cluster.folder) or cluster
+        self.site = site
         self.facts = ClusterFacts(statuses.of_members(cluster, ASK_SECONDS))
-        self.active = self.site.active()
+        self.active = active_at(site)
         voting = self.facts.voters()
+        must_name_all(cluster, self.facts)
         self.voters = tuple([member.name for member in cluster.members if member.member in voting])
         self.members = Members(self.voters, self.facts.leader_name)
         self.well = [one.shown_name for one in self.facts.members if self.facts.state(one) == "ok"]
@@ -69,8 +81,14 @@ class Scene:
     def hit_by(self, fault: str, target: Target, chance: Random) -> Hit:
         """Raises ValueError when nobody is meant."""
         if FAULTS[fault].hits_links:
-            return Hit((), tuple(target.links(self.members, chance)))
+            return Hit((), tuple(target.links(self._linked(target), chance)))
         return Hit(tuple(target.members(self.members, chance)), ())
+
+    def _linked(self, target: Target) -> Members:
+        names = tuple(self.site.linked(self.members.names))
+        if target.needs_leader and self.members.leader not in ("", *names):
+            raise ValueError(f"{self.members.leader} leads, and came after the proxies were installed: there is none in its links")
+        return Members(names, self.members.leader)
 
     def radius(self, fault: str, hit: Hit) -> radius.Radius:
         already = [entry for entry in self.active if FAULTS[entry.fault].takes_quorum]
@@ -80,13 +98,21 @@ class Scene:
         return radius.judge(self.voters, self.well, members, cut, [f"{entry.fault} {entry.target}" for entry in already])
 
     def refuse_twice(self, fault: str, hit: Hit) -> None:
-        """A member may suffer from its disk and from its clock at the same time, and then be killed; but each of these once."""
         for entry in self.active:
-            if FAULTS[entry.fault].kind != FAULTS[fault].kind:
+            if not exclude_each_other(fault, entry.fault):
                 continue
             if entry.member in hit.members or any(pair in hit.links for pair in entry.links):
                 until = f"`coordctl chaos revert {entry.id}` ends that"
                 raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
+
+
+def must_name_all(cluster: LocalCluster, facts: ClusterFacts) -> None:
+    """Of members that somebody else deployed an inventory may name some: how many may be hit is counted among all."""
+    for one in facts.answered if cluster.engine != COORDNODE else ():
+        assert one.status is not None
+        named, known = len(one.status["config"]["voters"]), one.status["config"]["voters_known"]
+        if named != known:
+            raise Busy(f"{one.shown_name} knows {known} voters, and {named} are named: name all, so that it is known what may be hit")
 
 
 def check(asked: Asked) -> None:
@@ -113,7 +139,12 @@ def check(asked: Asked) -> None:
 
 def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
     check(asked)
-    scene = Scene(cluster)
+    with sites.opened(cluster, "chaos inject", asked.reason, is_alone=True) as site:
+        return _inject(cluster, site, asked)
+
+
+def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
+    scene = Scene(cluster, site)
     if not scene.facts.answered:
         raise Busy(f"no member of {cluster.name} answers: nothing was broken; start it with `coordctl up -c {cluster.name}`")
     try:
@@ -146,7 +177,7 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
 
 
 def _new_leader(cluster: LocalCluster, before: str, term: int, began: float) -> tuple[str, int]:
-    until = began + LEADER_SECONDS_MAX
+    until = time.monotonic() + LEADER_SECONDS_MAX
     others = cluster._replace(members=tuple(one for one in cluster.members if one.name != before))
     while time.monotonic() < until:
         facts = ClusterFacts(statuses.of_members(others, ASK_SECONDS))
@@ -175,15 +206,16 @@ def _active(entry: Entry) -> ChaosActive:
 
 
 def status(cluster: LocalCluster) -> ChaosStatus:
-    site = LocalSite(cluster)
-    healed = [_healed(note) for note in site.notes(NOTES_SHOWN) if note["event"] != "begun"]
-    active = site.active()
+    with sites.opened(cluster, "chaos status") as site:
+        found = site.look(NOTES_SHOWN)
     return ChaosStatus(
-        outcome="broken" if active else "whole",
+        outcome="broken" if found.active else "unknown" if found.unseen else "whole",
+        exit_code=69 if found.unseen else 0,
         cluster=cluster.name,
-        faults=[_active(entry) for entry in active],
-        reapers=site.reapers(),
-        lately=healed,
+        faults=[_active(entry) for entry in found.active],
+        reapers=found.reapers,
+        lately=[_healed(note) for note in found.notes if note["event"] != "begun"],
+        unseen=found.unseen,
     )
 
 
@@ -195,37 +227,44 @@ def revert(cluster: LocalCluster, ids: Sequence[str], *, everything: bool) -> Ch
     """Done twice it changes nothing the second time."""
     if bool(ids) == everything:
         raise BadRequest("say which: the ids that `coordctl chaos status` shows, or --all")
-    site = LocalSite(cluster)
-    active = site.active()
-    chosen = active if everything else [entry for entry in active if entry.id in ids]
-    healed = site.heal(chosen)
+    with sites.opened(cluster, "chaos revert") as site:
+        found = site.look(0)
+        chosen = found.active if everything else [entry for entry in found.active if entry.id in ids]
+        healed = site.heal(chosen)
+        after = site.look(0)
     left = [f"{entry.fault} {entry.target}: {trouble}" for entry, trouble in healed if trouble]
     if left:
         raise Failed(f"not all is undone, the reapers go on with it: {'; '.join(left)}")
-    reverted = [_active(entry) for entry, _ in healed]
-    return ChaosReverted(cluster=cluster.name, reverted=reverted, left=[_active(one) for one in site.active()])
+    if after.unseen:
+        raise Unreachable(f"what is broken there is not known, and heals when its time is over: {'; '.join(after.unseen)}")
+    return ChaosReverted(cluster=cluster.name, reverted=[_active(one) for one, _ in healed], left=[_active(one) for one in after.active])
 
 
 def faults(cluster: str) -> list[ChaosFault]:
     """Where no cluster is meant, nothing is said of what it lacks."""
     try:
-        site = LocalSite(chosen_local(cluster))
+        chosen = chosen_local(cluster)
     except CoordError:
-        return _faults(lambda fault: "there is no cluster to break: `coordctl up`")
-    return _faults(site.lacks)
+        return _faults(None)
+    with sites.opened(chosen, "chaos faults") as site:
+        return _faults(site)
 
 
-def _faults(lacks: Callable[[str], str]) -> list[ChaosFault]:
-    return [
-        ChaosFault(
-            fault=name,
-            kind=fault.kind,
-            what=fault.what,
-            by=f"--by {fault.by_example}" if fault.by is not None else "",
-            mechanism=fault.mechanism,
-            ends=fault.ends,
-            can_be_injected=not lacks(name),
-            why_not=lacks(name),
+def _faults(site: Site | None) -> list[ChaosFault]:
+    found = []
+    for name, fault in FAULTS.items():
+        mechanism, ends = site.how(name) if site is not None else (fault.mechanism, fault.ends)
+        lacks = site.lacks(name) if site is not None else "there is no cluster to break: `coordctl up`"
+        found.append(
+            ChaosFault(
+                fault=name,
+                kind=fault.kind,
+                what=fault.what,
+                by=f"--by {fault.by_example}" if fault.by is not None else "",
+                mechanism=mechanism,
+                ends=ends,
+                can_be_injected=not lacks,
+                why_not=lacks,
+            )
         )
-        for name, fault in FAULTS.items()
-    ]
+    return found

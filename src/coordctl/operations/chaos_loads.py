@@ -78,8 +78,8 @@ class Loads:
                     found.append(json.loads(line))
         return found
 
-    def holder(self) -> Holder | None:
-        """Who was granted the lock last and has not begun to give it back; None: nobody."""
+    def _held(self) -> dict[int, int]:
+        """By client: the token of what it was granted and has not begun to give back."""
         held: dict[int, int] = {}
         for event in self.events("lock"):
             client = int(event["process"])
@@ -87,7 +87,11 @@ class Loads:
                 held[client] = int(event["value"])
             elif (event["f"] == "release" and event["type"] == "invoke") or event["f"] == "lost":
                 held.pop(client % LOST if client < LOST else client // LOST, None)
-        held = {client: token for client, token in held.items() if client not in self._killed}
+        return {client: token for client, token in held.items() if client not in self._killed}
+
+    def holder(self) -> Holder | None:
+        """Who was granted the lock last and has not begun to give it back; None: nobody."""
+        held = self._held()
         if not held:
             return None
         client = max(held, key=lambda one: held[one])
@@ -96,14 +100,21 @@ class Loads:
                 return Holder(client, held[client], process.pid, processes.started_mark(process.pid))
         return None
 
-    def note_killed(self, holder: Holder) -> None:
-        """What it cannot write down itself: from now on it does not know that it holds, and nobody else does."""
-        self._killed.add(holder.client)
-        number = LOST * holder.client + LOSSES_OF_OURS
+    def note_killed(self, client: int) -> bool:
+        """What it cannot write down itself: from now on it does not know that it holds, and nobody else does.
+
+        False: it held nothing when it ended. Since it was seen with the lock it may have given it back, and have been granted it anew.
+        """
+        token = self._held().get(client)
+        self._killed.add(client)
+        if token is None:
+            return False
+        number = LOST * client + LOSSES_OF_OURS
         with open(os.path.join(self._folder, "lock.events.jsonl"), "a", encoding="utf-8") as file:
-            for kind, value in (("invoke", holder.token), ("info", None)):
+            for kind, value in (("invoke", token), ("info", None)):
                 line = {"process": number, "type": kind, "f": "lost", "value": value, "time": time.monotonic_ns()}
                 file.write(json.dumps(line) + "\n")
+        return True
 
     # --- how it ends -------------------------------------------------------------------------------------------------
 

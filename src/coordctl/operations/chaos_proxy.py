@@ -4,6 +4,7 @@ import signal
 import time
 
 from coordctl.chaos import links, reapers
+from coordctl.chaos.faults import BRINGS_NEWCOMER
 from coordctl.chaos.ledger import Ledger
 from coordctl.chaos.links import Installation
 from coordctl.facts.members import ClusterFacts
@@ -13,7 +14,7 @@ from coordctl.local.fleet import Failed
 from coordctl.operations import statuses, waiting
 from coordctl.results.chaos import ChaosProxy
 from coordctl.results.status import Waited
-from coordnode.errors import Busy
+from coordnode.errors import BadRequest, Busy
 
 ASK_SECONDS = 1.0
 WELL_SECONDS = 5.0
@@ -21,10 +22,16 @@ PAUSE_SECONDS = 0.05
 
 
 def install(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
+    _must_be_here(cluster)
     until = time.monotonic() + timeout_seconds
     ledger = Ledger(cluster.folder)
     if len(cluster.members) < 2:
         raise Busy(f"{cluster.name} has one member, and so no links: `coordctl up --nodes 3` makes one that has")
+    guests = [entry for entry in ledger.entries() if entry.fault in BRINGS_NEWCOMER]
+    if guests:
+        raise Busy(
+            f"a member takes part only until {guests[0].fault} {guests[0].target} ends: `coordctl chaos revert {guests[0].id}` first"
+        )
     _must_be_well(cluster)
     with ledger.locked():
         found = links.read(ledger) or links.plan(cluster)
@@ -47,6 +54,7 @@ def _pairs(installation: Installation) -> list[links.Pair]:
 
 
 def remove(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
+    _must_be_here(cluster)
     until = time.monotonic() + timeout_seconds
     ledger = Ledger(cluster.folder)
     installation = links.read(ledger)
@@ -62,6 +70,12 @@ def remove(cluster: LocalCluster, timeout_seconds: float) -> ChaosProxy:
             links.remove(ledger)
             links.stop(ledger)
     return ChaosProxy(outcome="removed", cluster=cluster.name, links=0, api="", restarted=restarted)
+
+
+def _must_be_here(cluster: LocalCluster) -> None:
+    if cluster.inventory:
+        why = "proxies stand between members of one machine only"
+        raise BadRequest(f"{cluster.name} runs on hosts, and {why}: `coordctl chaos faults -c {cluster.name}` says what can be done there")
 
 
 def _must_be_well(cluster: LocalCluster) -> None:

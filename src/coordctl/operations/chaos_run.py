@@ -1,4 +1,4 @@
-"""`chaos run`: a playbook on a cluster of this machine: load, faults at their time, probes, and then what came of it, judged."""
+"""`chaos run`: a playbook on a cluster: load, faults at their time, probes, and then what came of it, judged."""
 
 import fcntl
 import json
@@ -21,11 +21,13 @@ from coordctl.chaos.loads.words import ELSEWHERE
 from coordctl.chaos.pace import by_second
 from coordctl.chaos.playbook import Playbook, Probe, Row
 from coordctl.chaos.schedule import Carried, schedule
-from coordctl.chaos.site import LocalSite, Wanted
+from coordctl.chaos.site import Site, Wanted
 from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
+from coordctl.local import clusters
 from coordctl.local.clusters import COORDNODE, Chosen, LocalCluster, addressed
 from coordctl.operations import chaos_faults, engines, statuses, waiting
+from coordctl.operations import chaos_sites as sites
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
 from coordctl.operations.chaos_loads import Loads
 from coordctl.operations.chaos_probes import act_of
@@ -61,8 +63,9 @@ class _Stop(Exception):
 
 
 def run(cluster: LocalCluster, playbook: Playbook, asked: Asked, tell: Callable[[ChaosTold], None]) -> ChaosRun:
-    with Interrupts() as interrupts, _alone(cluster, playbook), interrupts.deferred():
-        return _Run(cluster, playbook, asked, tell, interrupts).go()
+    opened = sites.opened(cluster, f"chaos run {playbook.name}", asked.reason, is_alone=True)
+    with Interrupts() as interrupts, _alone(cluster, playbook), opened as site, interrupts.deferred():
+        return _Run(cluster, site, playbook, asked, tell, interrupts).go()
 
 
 @contextmanager
@@ -86,14 +89,20 @@ def _alone(cluster: LocalCluster, playbook: Playbook) -> Iterator[None]:
 
 class _Run:
     def __init__(
-        self, cluster: LocalCluster, playbook: Playbook, asked: Asked, tell: Callable[[ChaosTold], None], interrupts: Interrupts
+        self,
+        cluster: LocalCluster,
+        site: Site,
+        playbook: Playbook,
+        asked: Asked,
+        tell: Callable[[ChaosTold], None],
+        interrupts: Interrupts,
     ) -> None:
         self._cluster = cluster
+        self._site = site
         self._playbook = playbook
         self._asked = asked
         self._tell = tell
         self._interrupts = interrupts
-        self._site = LocalSite(cluster)
         self._chosen = Chosen(cluster.engine, cluster.name, cluster.endpoints())
         self._addresses = addressed(cluster.engine, cluster.endpoints())
         self._chance = Random(playbook.seed)
@@ -154,7 +163,7 @@ class _Run:
     # --- before ----------------------------------------------------------------------------------------------------
 
     def _check_start(self) -> None:
-        scene = Scene(self._cluster)
+        scene = Scene(self._cluster, self._site)
         health = engines.health(self._chosen, 5.0)
         trouble = ""
         is_well = health.exit_code == 0 or (health.exit_code == 1 and len(scene.well) == len(self._cluster.members))
@@ -178,11 +187,11 @@ class _Run:
     def _watch(self) -> None:
         had: dict[str, int] = {}  # the newest entry that each was seen to have
         while not self._is_over.wait(LOOK_SECONDS):
-            facts = ClusterFacts(statuses.of_members(self._cluster, ASK_SECONDS))
+            facts = ClusterFacts(statuses.of_members(clusters.read(self._cluster.folder) or self._cluster, ASK_SECONDS))
             logs = {one.shown_name: one.status for one in facts.answered if one.status is not None}
             installed = [name for name, log in logs.items() if log["first_index"] - 1 > had.get(name, log["last_index"])]
             had |= {name: log["last_index"] for name, log in logs.items()}
-            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, tuple(installed)))
+            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, tuple(installed), tuple(facts.voters())))
 
     def _last_row_ends_ms(self) -> int:
         return max(row.end_ms for row in self._playbook.rows)
@@ -205,10 +214,13 @@ class _Run:
             act.close()
 
     def _timetable(self) -> None:
+        """A row that comes late makes all that follow late: what the last one broke is to be whole for as long as the playbook says."""
+        late_ms = 0
         for row in self._playbook.rows:
-            self._wait_until(row.at_ms)
+            self._wait_until(row.at_ms + late_ms)
             self._inject(row)
-        self._wait_until(self._playbook.lasts_ms)
+            late_ms = max(late_ms, self._done[-1].ended_ms - row.end_ms)
+        self._wait_until(self._playbook.lasts_ms + late_ms)
 
     def _wait_until(self, at_ms: int) -> None:
         if self._interrupts.wait((at_ms - self._ms()) / 1000):
@@ -237,7 +249,7 @@ class _Run:
     def _await_healed(self) -> None:
         """What is due is being healed: on a busy machine that takes its time, and the next row may hit the same member."""
         until = time.monotonic() + HEAL_SECONDS_MAX
-        while any(entry.is_due() for entry in self._site.active()) and time.monotonic() < until:
+        while self._site.look(0).due and time.monotonic() < until:
             if self._interrupts.wait(LOOK_SECONDS):
                 return
 
@@ -245,7 +257,7 @@ class _Run:
         """With a leader, where the row asks for one: it may be about to be elected."""
         until = time.monotonic() + LEADER_SECONDS_MAX
         while True:
-            scene = Scene(self._cluster)
+            scene = Scene(self._cluster, self._site)
             if not row.to.needs_leader or scene.members.leader or time.monotonic() > until or self._interrupts.wait(LOOK_SECONDS):
                 return scene
 
@@ -264,10 +276,12 @@ class _Run:
             name = f"client {holder.client}"
             wanted = Wanted(row.do, row.to.text, "", (), (), row.for_ms, who(), self._reason(row), ((name, holder.pid, holder.mark),))
             entries = self._site.inject(wanted)
-            still = self._loads.holder()
             if row.do == KILL_HOLDER:
-                self._loads.note_killed(holder)
-            if row.do == KILL_HOLDER or (still is not None and still.token == holder.token):
+                is_met = self._loads.note_killed(holder.client)
+            else:
+                still = self._loads.holder()
+                is_met = still is not None and still.token == holder.token
+            if is_met:
                 self._carried.append(Carried(row.number, began_ms, (), ()))
                 self._has_done(row, began_ms, name, entries)
                 return
@@ -277,7 +291,8 @@ class _Run:
 
     def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry]) -> None:
         self._entries += entries
-        self._done.append(Done(row.number, began_ms, began_ms + row.for_ms))
+        # Over SSH it takes its time from asking to the host that begins: its own time ends at the latest so long after it was seen.
+        self._done.append(Done(row.number, began_ms, self._ms() + row.for_ms))
         verified = chaos_faults.seen_of(entries)
         self._rows.append(ChaosRunRow(row=row.number, do=row.do, hit=hit, began_ms=began_ms, for_ms=row.for_ms, verified=verified))
         self._say(f"{row.do} {hit} for {row.for_ms / 1000:g} s; verified: {verified}")
@@ -289,15 +304,16 @@ class _Run:
         ours = {entry.id for entry in self._entries}
         until = time.monotonic() + HEAL_SECONDS_MAX
         while True:
-            left = [entry for entry in self._site.active() if entry.id in ours]
-            early = [entry for entry in left if not entry.is_due()]
+            found = self._site.look(0)
+            left = [entry for entry in found.active if entry.id in ours]
+            early = [entry for entry in left if entry.id not in found.due]
             for entry, trouble in self._site.heal(early):
                 self._say(f"{entry.fault} {entry.target}: " + (trouble or "reverted"))
-            if not left or time.monotonic() > until:
+            if not (left or (ours and found.unseen)) or time.monotonic() > until:
                 break
             time.sleep(LOOK_SECONDS)
-        if left:
-            names = ", ".join(f"{entry.fault} {entry.target}" for entry in left)
+        if left or (ours and found.unseen):
+            names = "; ".join([f"{entry.fault} {entry.target}" for entry in left] + found.unseen)
             self._verdicts.append(Verdict("revert", "", verdicts.NOT_REVERTED, f"{names}: see `coordctl chaos status`"))
         elif self._entries:
             self._say("all faults are over")
@@ -348,7 +364,7 @@ class _Run:
         found = [f"coordctl chaos run {name} -c {self._cluster.name}{accept}"]
         if kept:
             found += [f"coordctl check {os.path.join(kept, model)}.jsonl --model {model}" for model in self._playbook.checks]
-            found.append(f"coordctl chaos run {os.path.join(kept, SCHEDULE)} --simulate --seeds 0-99")
+            found.append(f"coordctl chaos run {os.path.join(kept, SCHEDULE)} --simulate --seeds 0-99  # approximate")
         return found
 
     def _result(self) -> ChaosRun:

@@ -8,22 +8,24 @@ import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from coordctl.inventory.model import Host, Inventory
 from coordctl.local import fleet
-from coordctl.local.clusters import LocalCluster, LocalMember, host_and_port
+from coordctl.local.clusters import COORDNODE, Endpoint, LocalCluster, LocalMember, host_and_port
 from coordctl.logs import files
 from coordctl.onhost import gather
 from coordctl.onhost.redaction import Redactor
-from coordctl.operations import explaining, logs
+from coordctl.operations import explaining, foreign_facts, logs
 from coordctl.operations.logs import Whose
+from coordctl.operations.parts import Part
 from coordctl.operations.wal import verify
 from coordctl.operations.windows import Asked, times
 from coordctl.results.logs import Collected, CollectedFile, LogsExplained, LogWindow, NotCollected
@@ -37,15 +39,6 @@ if TYPE_CHECKING:
 
 AT_ONCE_MAX = 8
 HTTP_SECONDS = 2.0
-
-
-class Part(NamedTuple):
-    """One file of the archive to be."""
-
-    name: str
-    source: str
-    lines: Iterable[tuple[int, bytes]]  # (time or 0, line)
-    hidden: int = 0  # secrets that were taken out before it came here
 
 
 class Log(NamedTuple):
@@ -74,13 +67,20 @@ class Here:
         self._member = member
 
     def logs(self) -> tuple[list[Log], list[files.Troubled]]:
-        log = fleet.log_path(self._cluster, self._member)
         flight = os.path.join(fleet.data_folder(self._cluster, self._member), files.FLIGHT)
-        wanted = [path for path in (f"{log}.1", log, f"{flight}.1", flight) if os.path.exists(path) or not path.endswith(".1")]
+        return self._found([*self._log(), f"{flight}.1", flight])
+
+    def _log(self) -> list[str]:
+        log = fleet.log_path(self._cluster, self._member)
+        return [f"{log}.1", log]
+
+    def _found(self, paths: Sequence[str]) -> tuple[list[Log], list[files.Troubled]]:
+        """Those that are there, and who is missed: what was put aside need not be."""
+        wanted = [path for path in paths if os.path.exists(path) or not path.endswith(".1")]
         there = [path for path in wanted if os.path.exists(path)]
         troubles = [files.Troubled(path, "is not there") for path in wanted if path not in there]
         found = files.find(there) if there else files.Found([], [])
-        return [Log(self._name, one, one.path) for one in found.sources], [*troubles, *found.troubles]
+        return [Log(self._name, one, one.called) for one in found.sources], [*troubles, *found.troubles]
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
         yield from _answers(self._name, self._member.address, "")
@@ -91,25 +91,40 @@ class Here:
             yield NotCollected(what=f"{self._name}/wal-verify.json", why=str(error))
 
 
+class HereForeign(Here):
+    """Of another engine: it has a log, and no recorder or folder that we could read."""
+
+    def logs(self) -> tuple[list[Log], list[files.Troubled]]:
+        return self._found(self._log())
+
+    def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
+        return foreign_facts.facts(self._cluster.engine, Endpoint(self._member.address, self._member.member, self._name))
+
+
 class OnHost:
     """A member on a host, and what that host sent."""
 
-    def __init__(self, host: Host, fetched: "Fetched", tls_folder: str) -> None:
+    def __init__(self, inventory: Inventory, host: Host, fetched: "Fetched", tls_folder: str) -> None:
+        self._engine = inventory.engine
         self._host = host
         self._fetched = fetched
         self._tls = tls_folder
 
+    def runs(self) -> dict[str, bool]:
+        """Of another engine's member whether its process does, as far as that is known."""
+        return {} if self._fetched.runs is None else {self._host.name: self._fetched.runs}
+
     def logs(self) -> tuple[list[Log], list[files.Troubled]]:
         fetched = self._fetched
-        found = files.find(fetched.folders) if fetched.folders else files.Found([], [])
-        logs = [
-            Log(os.path.basename(os.path.dirname(one.path)), one, fetched.sources[one.path], fetched.hidden[one.path])
-            for one in found.sources
-        ]
+        found = files.find(fetched.folders, called=fetched.called) if fetched.folders else files.Found([], [])
+        logs = [Log(os.path.basename(os.path.dirname(one.path)), one, one.called, fetched.hidden[one.path]) for one in found.sources]
         return logs, [*(files.Troubled(*one) for one in fetched.missing_logs), *found.troubles]
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
-        yield from _answers(self._host.name, self._host.endpoint, self._tls)
+        if self._engine == COORDNODE:
+            yield from _answers(self._host.name, self._host.endpoint, self._tls)
+        else:
+            yield from foreign_facts.facts(self._engine, Endpoint(self._host.endpoint, 0, self._host.name))
         logs = {log.source.path for log in self.logs()[0]}
         for path, source in self._fetched.sources.items():
             if path not in logs:
@@ -127,7 +142,7 @@ class Folder:
 
     def logs(self) -> tuple[list[Log], list[files.Troubled]]:
         found = files.find(self._places)
-        return [Log(one.label, one, one.path) for one in found.sources], found.troubles
+        return [Log(one.label, one, one.called) for one in found.sources], found.troubles
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
         return iter(())
@@ -139,7 +154,8 @@ def origins(places: Sequence[str], whose: Whose, asked: Asked, *, with_facts: bo
     if places:
         yield [Folder(places)]
     elif isinstance(whose, LocalCluster):
-        yield [Here(whose, member) for member in whose.members]
+        of = Here if whose.engine == COORDNODE else HereForeign
+        yield [of(whose, member) for member in whose.members]
     else:
         assert isinstance(whose, Inventory)
         from coordctl.operations import fetching  # paramiko
@@ -147,7 +163,7 @@ def origins(places: Sequence[str], whose: Whose, asked: Asked, *, with_facts: bo
         start, end = logs.span(asked)
         with fetching.fetched(whose, fetching.Wanted(from_ms=start, to_ms=end, with_facts=with_facts)) as hosts:
             tls_folder = fetching.tls_folder(whose)
-            yield [OnHost(host, one, tls_folder) for host, one in zip(fetching.hosts_of(whose), hosts, strict=True)]
+            yield [OnHost(whose, host, one, tls_folder) for host, one in zip(fetching.hosts_of(whose), hosts, strict=True)]
 
 
 def name_for(what: str, whose: Whose) -> str:
@@ -161,10 +177,22 @@ Paged = Callable[[LogsExplained], str]
 def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool, page: Paged | None = None) -> Collected:
     """One archive; members are read side by side, and what cannot be had is named in it. `page`: a report to lay beside the logs."""
     with origins(places, whose, asked, with_facts=with_facts) as found:
-        return _collected(found, asked, archive, with_facts=with_facts, is_here=not isinstance(whose, Inventory), page=page)
+        of_hosts = {name: runs for one in found if isinstance(one, OnHost) for name, runs in one.runs().items()}
+        running = of_hosts or (logs.running(whose) if not places else None)
+        is_here = not isinstance(whose, Inventory)
+        return _collected(found, asked, archive, running, with_facts=with_facts, is_here=is_here, page=page)
 
 
-def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_facts: bool, is_here: bool, page: Paged | None) -> Collected:
+def _collected(
+    found: Sequence[Origin],
+    asked: Asked,
+    archive: str,
+    running: dict[str, bool] | None,
+    *,
+    with_facts: bool,
+    is_here: bool,
+    page: Paged | None,
+) -> Collected:
     began = time.monotonic()
     made_ms = time.time_ns() // 1_000_000
     year = time.gmtime().tm_year
@@ -173,10 +201,12 @@ def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_fact
     oldest_ms, newest_ms = files.bounds(sources, year)
     if not newest_ms and not with_facts:
         raise BadRequest("there is no line with a time to collect")
-    if all(isinstance(origin, Here) for origin in found):
+    if newest_ms and running is not None:
+        newest_ms = made_ms  # they are silent when all is well
+    elif all(isinstance(origin, Here) for origin in found):
         newest_ms = logs.with_silence(newest_ms, made_ms)
     cut = times(asked, oldest_ms, newest_ms or made_ms)
-    missing = [NotCollected(what=trouble.path, why=trouble.why) for _, _, troubles in looked for trouble in troubles]
+    missing = [NotCollected(what=trouble.called, why=trouble.why) for _, _, troubles in looked for trouble in troubles]
     with tempfile.TemporaryDirectory(prefix="coordctl-bundle-") as scratch, ThreadPoolExecutor(AT_ONCE_MAX) as pool:
         jobs: list[Callable[[], Iterator[Part | NotCollected]]] = []
         # With what it is compared with: whoever looks into it elsewhere comes to the same verdict.
@@ -200,9 +230,10 @@ def _collected(found: Sequence[Origin], asked: Asked, archive: str, *, with_fact
             window=LogWindow(from_ms=cut.from_ms, to_ms=cut.to_ms),
             files=kept,
             missing=missing,
+            running=running,
             elapsed_ms=0,
         )
-        report = page(explaining.of_folder(scratch, cut)) if page is not None and newest_ms else ""
+        report = page(explaining.of_folder(scratch, cut, running)) if page is not None and newest_ms else ""
         size = _packed(archive, scratch, result, report)
     return msgspec.structs.replace(result, bytes=size, elapsed_ms=round((time.monotonic() - began) * 1_000))
 
@@ -214,7 +245,8 @@ def _log_parts(logs: Sequence[Log], from_ms: int, to_ms: int, year: int) -> Iter
         while where in taken:
             where += "+"
         taken.add(where)
-        lines = ((one.at_ms, raw) for one in files.told_in(log.source, from_ms, to_ms, year) for raw in one.raw.split(b"\n"))
+        told = chain(files.head_of(log.source, from_ms, year), files.told_in(log.source, from_ms, to_ms, year))
+        lines = ((one.at_ms, raw) for one in told for raw in one.raw.split(b"\n"))
         yield Part(where, log.came_from, lines, log.hidden)
 
 

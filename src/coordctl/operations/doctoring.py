@@ -173,7 +173,7 @@ def from_here(name: str, endpoints: Sequence[Endpoint], seconds: float, say: Say
     found = reaching.of_ways(reached, asked, reaching.Client(__version__, tls.folder_here(), left_s))
     well = sum(one.stage == reaching.WELL for one in reached)
     names = {str(one.status["cluster_name"]) for one in reached if one.status is not None}
-    return _result(name or "".join(sorted(names)[:1]), found, well, len(reached), 0, [], began)
+    return result(name or "".join(sorted(names)[:1]), found, well, len(reached), 0, [], began)
 
 
 def narrowed(found: Diagnosed, hosts: Sequence[str], checks: Sequence[str]) -> Diagnosed:
@@ -214,7 +214,7 @@ REMEDIES = {
     "key": "look at both keys, then `coordctl inventory trust --changed HOST` if it is right",
     "login": "put a key of yours into its authorized_keys, or load one with ssh-add",
     "sudo": "allow sudo without a password there, or leave it out of the inventory",
-    "late": "it hangs: look at its console",
+    "late": "it hangs, or has far too much to do: look at its console",
     "failed": "install python3 (3.11 or newer) there, then coordctl deploy",
 }
 
@@ -227,10 +227,10 @@ def _unseen(name: str, error: HostFailed, answers: bool) -> Finding:
 def _diagnosed(name: str, facts: ClusterFacts, found: list[Finding], examined: int, hosts: list[str], began: float) -> Diagnosed:
     explained = {one.host for one in found if one.check in GATE_CHECKS or one.check == "ssh"}
     spoken = [one for one in judgement.findings(facts) if not (one.check in ("answers", "ready") and one.host in explained)]
-    return _result(facts.cluster_name or name, spoken + found, len(facts.answered), len(facts.members), examined, hosts, began)
+    return result(facts.cluster_name or name, spoken + found, len(facts.answered), len(facts.members), examined, hosts, began)
 
 
-def _result(name: str, found: list[Finding], answered: int, members: int, examined: int, hosts: list[str], began: float) -> Diagnosed:
+def result(name: str, found: list[Finding], answered: int, members: int, examined: int, hosts: list[str], began: float) -> Diagnosed:
     ordered = sorted(found, key=judgement.rank)
     level = ordered[0].level if ordered else OK
     if not answered and not examined and level != judgement.CRITICAL:

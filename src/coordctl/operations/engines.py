@@ -66,7 +66,7 @@ def health(chosen: Chosen, timeout_seconds: float) -> Health:
 def _look(chosen: Chosen, timeout_seconds: float) -> tuple[list[Look], list[Said], Look | None]:
     found = looking.look(chosen.engine, chosen.endpoints, min(timeout_seconds, ASK_SECONDS_MAX))
     leader = looking.leads(found)
-    said = [Said(one.name or one.address, one.trouble, one is leader, one.applied, one.alarms, one.voters) for one in found]
+    said = [Said(one.shown, one.trouble, one is leader, one.applied, one.alarms, one.voters) for one in found]
     return found, said, leader
 
 
@@ -75,7 +75,7 @@ def _member(chosen: Chosen, one: Look, leader: Look | None) -> FoundMember:
     known = next((endpoint for endpoint in chosen.endpoints if endpoint.address == one.address), None)
     lag = max(0, leader.applied - one.applied) if leader is not None and not one.trouble else None
     return FoundMember(
-        name=one.name or one.address,
+        name=one.shown,
         member=known.member if known is not None else 0,
         address=one.address,
         role=one.role or "?",

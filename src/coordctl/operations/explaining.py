@@ -2,11 +2,9 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from coordctl.logs import comparing, files
+from coordctl.logs import comparing, files, remedies
 from coordctl.logs.evidence import CAUSES, Evidence, Hypothesis
 from coordctl.logs.explain import Explained, explain
 from coordctl.operations import logs
@@ -22,24 +20,19 @@ def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: Progr
         return _explained(found, asked, progress)
 
 
-def of_folder(folder: str, cut: Times) -> LogsExplained:
+def of_folder(folder: str, cut: Times, running: Mapping[str, bool] | None) -> LogsExplained:
     """What a bundle that is being made will tell."""
-    told = _explained(Gathered(files.find([folder]), [], (cut.from_ms, cut.to_ms)), Asked(), no_progress)
-
-    def inside(path: str) -> str:
-        return os.path.relpath(path, folder)
-
-    troubles = [msgspec.structs.replace(one, source=inside(one.source)) for one in told.troubles]
-    return msgspec.structs.replace(told, sources=[inside(path) for path in told.sources], troubles=troubles)
+    found = files.find([folder], called=lambda path: os.path.relpath(path, folder))
+    return _explained(Gathered(found, [], (cut.from_ms, cut.to_ms), running=running), Asked(), no_progress)
 
 
 def _explained(found: Gathered, asked: Asked, progress: Progress) -> LogsExplained:
     began = time.monotonic()
     read = logs.read(found, asked, progress)
     compared = comparing.compare(read.side, read.baseline)
-    verdict = explain(Evidence(read.side, read.baseline, compared))
-    has_lines = any(read.side.seconds_of(member) for member in read.side.summary.spans)
-    code = _code(verdict, has_lines=has_lines)
+    evidence = Evidence(read.side, read.baseline, compared)
+    verdict = explain(evidence)
+    code = _code(verdict, is_told=logs.is_told(found, read))
     outcome = "unknown" if code == 3 else "normal" if verdict.normal else "planned" if code == 0 else "explained"
     window = read.side.window
     baseline = read.baseline
@@ -49,26 +42,28 @@ def _explained(found: Gathered, asked: Asked, progress: Progress) -> LogsExplain
         window=LogWindow(from_ms=window.from_ms, to_ms=window.to_ms),
         baseline=None if baseline is None else LogWindow(from_ms=baseline.window.from_ms, to_ms=baseline.window.to_ms),
         members=logs.members_of(read.side),
-        hypotheses=[_shown(one) for one in verdict.hypotheses],
+        hypotheses=[_shown(one, evidence) for one in verdict.hypotheses],
         unexplained=[logs.finding_of(root, read.mined.sources) for root in verdict.unknown[:UNEXPLAINED_MAX]],
         ruled_out=verdict.ruled_out,
         troubles=logs.troubles_of(read.mined),
         missing=read.missing,
         lines=read.mined.summary.lines,
         elapsed_ms=round((time.monotonic() - began) * 1_000),
-        sources=[source.path for source in read.mined.sources],
+        sources=[source.called for source in read.mined.sources],
     )
 
 
-def _code(verdict: Explained, *, has_lines: bool) -> int:
+def _code(verdict: Explained, *, is_told: bool) -> int:
     """Unknown only where nothing else is there to be told."""
-    if not has_lines or (verdict.unknown and not verdict.hypotheses):
+    if not is_told or (verdict.unknown and not verdict.hypotheses):
         return 3
     return max((CAUSES[one.cause].gravity for one in verdict.hypotheses), default=0)
 
 
-def _shown(one: Hypothesis) -> LogHypothesis:
+def _shown(one: Hypothesis, evidence_of: Evidence) -> LogHypothesis:
     cause = CAUSES[one.cause]
+    engine = next(filter(None, map(evidence_of.engine, one.members)), "")
+    other = remedies.remedy(engine, one.cause) if engine else None
     evidence = sorted(one.evidence, key=lambda line: line.at_ms)
     return LogHypothesis(
         cause=one.cause,
@@ -78,7 +73,8 @@ def _shown(one: Hypothesis) -> LogHypothesis:
         sentence=one.sentence,
         evidence=[EvidenceLine(at_ms=line.at_ms, member=line.member, text=line.text) for line in evidence],
         risk=one.risk,
-        runbook=f"runbooks/{cause.runbook}" if cause.runbook else "",
-        confirm=cause.confirm,
+        runbook=f"runbooks/{cause.runbook}" if cause.runbook and other is None else "",
+        remedy=other.sentence if other is not None else "",
+        confirm=other.confirm if other is not None else cause.confirm,
         is_planned=one.is_planned,
     )

@@ -17,7 +17,7 @@ import msgspec
 
 from coordctl.authority.files import OPERATOR
 from coordctl.facts import hosts as questions
-from coordctl.inventory.model import Host, Inventory
+from coordctl.inventory.model import COORDNODE, Host, Inventory
 from coordctl.logs import files
 from coordctl.operations import identities
 from coordctl.operations.certificates import authority_of
@@ -51,6 +51,11 @@ class Fetched:
     sources: dict[str, str] = field(default_factory=dict)  # path here → path there
     missing_logs: list[tuple[str, str]] = field(default_factory=list)  # (what, why)
     missing_facts: list[tuple[str, str]] = field(default_factory=list)
+    runs: bool | None = None  # of another engine's member, which is silent when all is well; None: of ours, or not known
+
+    def called(self, path: str) -> str:
+        """What is here, by its name there."""
+        return self.sources.get(path, self.name)
 
 
 @contextmanager
@@ -109,10 +114,15 @@ class Fetcher:
         return {
             "folder": host.folder,
             "cluster": self.inventory.name,
-            "service": service_of(self.inventory.name),
+            "service": self._service(host),
+            "engine": None if self.inventory.engine == COORDNODE else {"log": host.run.log, "port": host.port},
             "unix_ms": time.time_ns() // 1_000_000,
             **{name: getattr(wanted, name) for name in Wanted.__slots__},
         }
+
+    def _service(self, host: Host) -> str:
+        """ "": no unit runs it."""
+        return service_of(self.inventory.name) if self.inventory.engine == COORDNODE else host.run.service
 
 
 def _laid(host: Host, found: dict[str, Any], packed: bytes, folder: str) -> Fetched:
@@ -143,4 +153,5 @@ def _laid(host: Host, found: dict[str, Any], packed: bytes, folder: str) -> Fetc
         sources=sources,
         missing_logs=[*troubles, *missing[True]],
         missing_facts=missing[False],
+        runs=found["runs"],
     )

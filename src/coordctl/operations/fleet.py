@@ -54,6 +54,18 @@ class Fleet:
 
     def connect(self, hosts: Sequence[Host]) -> None:
         self.hosts = tuple(hosts)
+        self._connect(hosts)
+
+    def connect_again(self) -> None:
+        """To those that are out: a connection that broke says nothing of the next."""
+        lost = [host for host in self.hosts if host.name in self.failed]
+        for host in lost:
+            self.failed.pop(host.name)
+            if host.name in self._transports:
+                self._transports[host.name].close()
+        self._connect(lost)
+
+    def _connect(self, hosts: Sequence[Host]) -> None:
         wanted = {host.name for host in hosts}
         reached = [target for target in targets(self.inventory, pins.read(self.inventory.beside(pins.SUFFIX))) if target.name in wanted]
         found = on_all([(target.name, target) for target in reached], lambda target: SshTransport(target, CONNECT_SECONDS), CONNECT_SECONDS)

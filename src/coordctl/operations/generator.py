@@ -20,8 +20,11 @@ import msgspec
 from coordctl.load.latencies import MS
 from coordctl.load.pace import NS, Pace
 from coordctl.load.tally import Tally
-from coordctl.load.workloads import operations
-from coordctl.operations.load_connection import CLOSE_MS_MAX, Connection
+from coordctl.load.workloads import LOCK, operations
+from coordctl.local.clusters import COORDNODE, Chosen, named
+from coordctl.operations.load_connection import CLOSE_MS_MAX, Connection, Terms
+from coordctl.operations.load_foreign import ForeignConnection
+from coordctl.operations.load_member import MemberConnection
 from coordnode.client.clock import now_ms
 
 SWEEP_NS = 10_000_000  # so often connections are looked at that nothing happens on
@@ -30,7 +33,7 @@ LOOK_NS = 5_000_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    endpoints: list[str]
+    endpoints: list[str]  # as --endpoints takes them
     identity: str
     prefix: str  # of all names of this process
     workload: str
@@ -87,18 +90,16 @@ class Generator:
         self._told_ns = self._swept_ns = self.heard_ns
         self._told_cpu_s = 0.0
         self._epoll.register(orders, select.EPOLLIN)
+        chosen = named(",".join(plan.endpoints), "endpoints")
         self._connections = [
-            Connection(
-                self,
-                plan.endpoints,
-                identity=plan.identity,
-                prefix=f"{plan.prefix}/{number}",
-                value=value,
-                ttl_ms=plan.ttl_ms,
-                timeout_ms=plan.timeout_ms,
-            )
+            self._connection(chosen, Terms(plan.identity, f"{plan.prefix}/{number}", value, plan.ttl_ms, plan.timeout_ms))
             for number in range(plan.connections)
         ]
+
+    def _connection(self, chosen: Chosen, terms: Terms) -> Connection:
+        if chosen.engine == COORDNODE:
+            return MemberConnection(self, self.plan.endpoints, terms)
+        return ForeignConnection(self, chosen, terms, keeps=self.plan.workload != LOCK)
 
     # --- its life ----------------------------------------------------------------------------------------------------
 
@@ -204,7 +205,7 @@ class Generator:
         while any(one.is_open for one in self._connections) and time.monotonic_ns() < until_ns:
             self._turn(until_ns)
         for connection in self._connections:
-            connection.stream.hang_up()
+            connection.hang_up()
         self._epoll.close()
 
     # --- what connections tell ---------------------------------------------------------------------------------------
@@ -249,9 +250,10 @@ class Generator:
                 self._on_order()
                 continue
             connection = self._by_file[file]
-            if connection.stream.socket is not None and connection.stream.socket.fileno() == file:
+            wanted = connection.wanted()
+            if wanted is not None and wanted[0] == file:
                 self.heard_ns = time.monotonic_ns()
-                connection.stream.on_ready(event)
+                connection.on_ready(event)
                 self._carry_out(connection)
         self._sweep()
 
@@ -265,7 +267,7 @@ class Generator:
         self.heard_ns = now_ns
         at_ms = now_ms()
         for connection in self._connections:
-            wake_at_ms = connection.link.wake_at_ms()
+            wake_at_ms = connection.wake_at_ms()
             if wake_at_ms is not None and wake_at_ms <= at_ms:
                 self._carry_out(connection)
         if self._is_loading and now_ns >= self._told_ns + TELL_NS:
@@ -276,9 +278,8 @@ class Generator:
             self._carry_out(connection)
 
     def _carry_out(self, connection: Connection) -> None:
-        connection.stream.carry_out()
-        found = connection.stream.socket
-        wanted = (found.fileno(), connection.stream.wanted()) if found is not None else None
+        connection.carry_out()
+        wanted = connection.wanted()
         if wanted == connection.registered:
             return
         before = connection.registered

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from coordctl.local import fleet
-from coordctl.local.clusters import LocalCluster
+from coordctl.local.clusters import COORDNODE
 from coordctl.logs import comparing, lives
 from coordctl.logs.evidence import SURGE, Evidence
+from coordctl.logs.foreign import ENGINE
 from coordctl.logs.mining import Act
 from coordctl.operations import logs
+from coordctl.operations.folders import Folder, folders_of
 from coordctl.operations.logs import Whose
 from coordctl.operations.windows import Asked
 from coordctl.results.history import LifeLine, TimelineLine
@@ -20,7 +21,20 @@ from coordnode.storage.reader import open_reader
 
 HOUR_SECONDS = 3_600.0
 NAMED = frozenset({"lock", "election", "shard", "task", "operator"})
-ALARMS = ("space_low", "space_back", "writes_stopped", "diverged", "rotten", "lost_entries", "regained", "failed", "peer_refused")
+ALARMS = (
+    "quota_full",
+    "quota_back",
+    "refused_client",
+    "space_low",
+    "space_back",
+    "writes_stopped",
+    "diverged",
+    "rotten",
+    "lost_entries",
+    "regained",
+    "failed",
+    "peer_refused",
+)
 SORTS = {
     **dict.fromkeys(ALARMS, "alarm"),
     **dict.fromkeys(("elected", "handed_over", "not_handed_over"), "election"),
@@ -28,7 +42,7 @@ SORTS = {
 }
 
 
-def life(name: str, folders: Sequence[str], cluster: LocalCluster | None) -> list[LifeLine]:
+def life(name: str, folders: Sequence[Folder]) -> list[LifeLine]:
     """Of the lock, election, assignment, queue or session of that name, as far back as the newest snapshot of the fullest log."""
     return [
         LifeLine(
@@ -42,39 +56,35 @@ def life(name: str, folders: Sequence[str], cluster: LocalCluster | None) -> lis
             token=one.token,
             why=one.why,
         )
-        for one in _retold(folders_of(folders, cluster))
+        for one in _retold(folders)
         if one.name == name and (one.service in NAMED or one.service == "session")
     ]
 
 
-def folders_of(folders: Sequence[str], cluster: LocalCluster | None) -> list[str]:
-    if folders:
-        return list(folders)
-    assert cluster is not None
-    return [fleet.data_folder(cluster, member) for member in cluster.members]
-
-
-def _retold(folders: Sequence[str]) -> Iterator[Happened]:
+def _retold(folders: Sequence[Folder]) -> Iterator[Happened]:
     """From the folder whose log begins earliest; of those, from the longest."""
     best: tuple[int, int, str] | None = None
     troubles = []
     for folder in folders:
+        if folder.trouble:
+            troubles.append(f"{folder.called}: {folder.trouble}")
+            continue
         try:
-            reader = open_reader(folder)
+            reader = open_reader(folder.path)
             newest = max((found.meta.index for found in reader.snapshots() if found.complete and found.meta is not None), default=None)
             last = max((record.index for record in reader.records() if record.kind == "entry"), default=0)
         except (CoordError, OSError) as error:
-            troubles.append(f"{folder}: {error}")
+            troubles.append(f"{folder.called}: {folder.told(str(error))}")
             continue
         if newest is not None and (best is None or (newest, -last) < best[:2]):
-            best = (newest, -last, folder)
+            best = (newest, -last, folder.path)
     if best is None:
         raise BadRequest(f"no member's folder can be read; {'; '.join(troubles) or 'none has a whole snapshot'}")
     yield from retell(open_reader(best[2]))
 
 
 def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> list[TimelineLine]:
-    """From logs; and, where the members' folders are here, what operators did through the cluster."""
+    """From logs; and, of a cluster whose members' folders can be had, what operators did through it."""
     if asked == Asked():
         asked = Asked(since_seconds=HOUR_SECONDS)
     with logs.gathered(places, whose, asked) as found:
@@ -82,11 +92,13 @@ def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> list[Timeline
     evidence = Evidence(read.side, read.baseline, comparing.compare(read.side, read.baseline))
     window = read.side.window
     lines = [*_restarts(evidence), *_acts(evidence), *_settings(evidence), *_surges(evidence)]
-    folders = [path for path in (folders_of((), whose) if isinstance(whose, LocalCluster) else ()) if os.path.isdir(path)]
-    if folders:
-        lines += [_operator(one) for one in _retold(folders) if one.service == OPERATOR]
-    kept = [line for line in lines if window.from_ms <= line.at_ms < max(window.to_ms, time.time_ns() // 1_000_000 if folders else 0)]
-    return sorted(kept, key=lambda line: line.at_ms)
+    to_ms = window.to_ms
+    if whose is not None and not places and whose.engine == COORDNODE:  # whose folders we cannot read
+        with folders_of((), whose) as all_of_them:
+            there = [folder for folder in all_of_them if os.path.isdir(folder.path)]
+            lines += [_operator(one) for one in (_retold(there) if there else ()) if one.service == OPERATOR]
+            to_ms = max(to_ms, time.time_ns() // 1_000_000) if there else to_ms
+    return sorted((line for line in lines if window.from_ms <= line.at_ms < to_ms), key=lambda line: line.at_ms)
 
 
 def _operator(one: Happened) -> TimelineLine:
@@ -107,7 +119,8 @@ def _restarts(evidence: Evidence) -> Iterator[TimelineLine]:
         until = f", {(gap.to_ms - gap.from_ms) / 1_000:.0f} s" if gap.is_over else ""
         yield TimelineLine(at_ms=gap.from_ms, sort="restart", member=gap.member, what=f"{words[gap.how]}{until}", who="", why=gap.reason)
     for act in evidence.told("started"):
-        what = f"started, version {act.fields.get('build')}, boot {act.fields.get('boot')}"
+        told = {"version": act.fields.get("build"), "boot": act.fields.get("boot")}
+        what = ", ".join(["started", *(f"{name} {value}" for name, value in told.items() if value is not None)])
         yield TimelineLine(at_ms=act.at_ms, sort="restart", member=act.member, what=what, who="", why="")
 
 
@@ -140,7 +153,7 @@ def _words(evidence: Evidence, act: Act) -> str:
 
 def _settings(evidence: Evidence) -> Iterator[TimelineLine]:
     for (member, what), changes in evidence.summary.facts.items():
-        if what == "role":
+        if what in ("role", ENGINE):
             continue
         shift = evidence.side.offset(member).ms
         for (_, before), (at_ms, after) in pairwise(changes):

@@ -23,7 +23,7 @@ from coordnode.errors import BadRequest
 APPLY_SECONDS = 180.0
 SEND_SECONDS = 120.0
 SEND_BACKUP_SECONDS = 900.0
-BACKUP = ".coordctl-restored.backup"
+BACKUP = "restored.backup"
 
 Say = Callable[[str], None]
 
@@ -73,7 +73,7 @@ class Hosting:
         plans = {}
         for host in hosts:
             one, build = self.fleet.facts[host.name], self._beside(host.name, is_dry=is_dry)
-            archive = _place_of(f".coordctl-{build.version}.tar.gz", one)
+            archive = one.place_of(f"{build.version}.tar.gz")
             wish = Wish(self.inventory.name, one.base, build.version, archive, build.sha256, (), (), {}, 0)
             plans[host.name] = Plan(wish, build, steps.needed(steps.ready(wish), one), [])
         return plans
@@ -128,13 +128,13 @@ class Hosting:
         else:
             init += ["--created", str(ids.created)]
             if ids.archive:
-                init += ["--from", _place_of(BACKUP, facts)]
+                init += ["--from", facts.place_of(BACKUP)]
             founders = {ids.members[name]: contact for name, contact in ids.contacts.items() if name in ids.members}
             for founder, contact in founders.items():
                 init += ["--contact", f"{founder}={contact}"]
         if "segment" in host.settings:
             init += ["--segment", host.settings["segment"]]
-        archive = _place_of(f".coordctl-{build.version}.tar.gz", facts)
+        archive = facts.place_of(f"{build.version}.tar.gz")
         marker = marker_of(host.name, self.inventory.name, ids)
         version = self.kept.get(host.name, build.version)
         digest = 0 if joins or not ids.archive else ids.digest
@@ -194,7 +194,7 @@ class Hosting:
             raise BadRequest(f"{path}, which members are to be made of, cannot be read: {error.strerror}: put it back") from None
         self.fleet.at_each(
             sending,
-            lambda transport: transport.put(content, _place_of(BACKUP, facts[transport.host]), SEND_BACKUP_SECONDS),
+            lambda transport: transport.put(content, facts[transport.host].place_of(BACKUP), SEND_BACKUP_SECONDS),
             SEND_BACKUP_SECONDS,
         )
 
@@ -214,11 +214,6 @@ def _kept(all_facts: Mapping[str, HostFacts], builds: Mapping[str, Build]) -> di
     if not any(one.running is not None for one in all_facts.values()):
         return {}
     return {name: one.current for name, one in all_facts.items() if one.current and one.current != builds[name].version}
-
-
-def _place_of(name: str, facts: HostFacts) -> str:
-    """Of what is sent: whoever logs in may write there, and whoever runs scripts may read."""
-    return name if not facts.is_root else f"/var/tmp/{name}"
 
 
 def marker_of(name: str, cluster_name: str, ids: Ids) -> dict[str, object]:

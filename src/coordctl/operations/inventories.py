@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from coordctl.inventory import pins, places
-from coordctl.inventory.model import Host, Inventory
+from coordctl.inventory.model import COORDNODE, Host, Inventory
 from coordctl.inventory.reading import examine, parse
 from coordctl.inventory.template import template
 from coordctl.results.inventory import InventoryMade, InventoryShown, InventoryValidated, ShownHost
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from coordctl.transport.ssh_config import Target
 
 
-def init(name: str, addresses: Sequence[str], environment: str) -> InventoryMade:
+def init(name: str, addresses: Sequence[str], environment: str, engine: str) -> InventoryMade:
     path = os.path.abspath(name + places.SUFFIX)
-    text = template(name, environment, addresses)
+    text = template(name, environment, addresses, engine)
     found = parse(text, path)
     if found.inventory is None:
         raise BadRequest("\n          ".join(mistake.partition(": ")[2] for mistake in found.mistakes))
@@ -47,12 +47,13 @@ def validate(cluster: str) -> InventoryValidated:
 def show(cluster: str) -> InventoryShown:
     from coordctl.transport.ssh_config import targets  # paramiko: the other verbs do without
 
-    inventory = places.chosen(cluster)
+    inventory = places.of_any_engine(cluster)
     reached = targets(inventory, pins.read(inventory.beside(pins.SUFFIX)))
     return InventoryShown(
         path=inventory.path,
         name=inventory.name,
         environment=inventory.environment,
+        engine=inventory.engine,  # type: ignore[arg-type]  # one of the three
         tls=inventory.tls,
         hosts=[_shown(inventory, host, target) for host, target in zip(inventory.hosts, reached, strict=True)],
         remarks=examine(inventory.path).remarks,
@@ -71,5 +72,12 @@ def _shown(inventory: Inventory, host: Host, target: "Target") -> ShownHost:
         sudo=target.sudo,
         folder=host.folder,
         settings=host.settings,
+        run={} if inventory.engine == COORDNODE else _how_run(host),
         fingerprint=target.pin.fingerprint if target.pin is not None else "",
     )
+
+
+def _how_run(host: Host) -> dict[str, str]:
+    run = host.run
+    said = {"unit": run.unit, "start": run.start, "pid-file": run.pid_file, "data": run.data, "log": run.log}
+    return {name: value for name, value in said.items() if value} | {"peer-ports": ", ".join(map(str, run.peer_ports))}

@@ -69,7 +69,8 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
 
 def _check_is_here(cluster: LocalCluster | None) -> None:
     if cluster is not None and cluster.inventory:
-        raise BadRequest(f"{cluster.name} runs on the hosts of {cluster.inventory}: use `coordctl start`, `stop` or `destroy`")
+        how = "use `coordctl start`, `stop` or `destroy`" if cluster.engine == clusters.COORDNODE else "whoever deployed it there runs it"
+        raise BadRequest(f"{cluster.name} runs on the hosts of {cluster.inventory}: {how}")
 
 
 def _check_is_stopped(cluster: LocalCluster, *, fault_injection: bool) -> None:
@@ -87,7 +88,7 @@ def _adopted(cluster: LocalCluster) -> LocalCluster:
     """A member that runs although nobody wrote that down: the command that started it was interrupted."""
     lost = [member for member in cluster.members if not processes.is_running(member.pid, member.started)]
     if cluster.engine != clusters.COORDNODE:
-        pids = {member.member: processes.with_word(foreign.mark(cluster, member)) for member in lost}
+        pids = {member.member: processes.with_words(foreign.mark(cluster, member)) for member in lost}
         return _with_pids(cluster, {member: pid for member, pid in pids.items() if pid})
     by_id = {}
     for one in statuses.ask([clusters.Endpoint(member.address, member.member, member.name) for member in lost], ASK_SECONDS):

@@ -4,18 +4,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from coordctl.inventory.model import Inventory
-from coordctl.local import fleet
-from coordctl.local.clusters import LocalCluster
-from coordctl.logs import align, comparing, files, mining
+from coordctl.local import fleet, processes
+from coordctl.local.clusters import COORDNODE, LocalCluster
+from coordctl.logs import align, comparing, files, mining, told_lives
 from coordctl.logs.comparing import Compared, Side, Sign, Window
-from coordctl.logs.lines import LEVEL_NAMES
+from coordctl.logs.lines import KILLED, LEVEL_NAMES, is_host
+from coordctl.onhost import gather
 from coordctl.operations.windows import BASELINE_MS, Asked, Times, times
 from coordctl.results.logs import Collected, LogFinding, LogMember, LogOddity, LogsDiff, LogSign, LogTrouble, LogWindow
 from coordnode.errors import BadRequest, Unreachable
@@ -24,6 +26,7 @@ FINDINGS_MAX = 20
 CONSEQUENCES_MAX = 12
 EVERYTHING = Asked(start="0001-01-01T00:00:00Z")
 SILENCE_SHOWN_MS = 10_000
+TOLD_MAX = 3  # of what could not be used, where nothing could
 AROUND_MS = 60_000  # more than asked for is read: clocks differ
 
 Progress = Callable[[int, int], None]
@@ -43,6 +46,9 @@ class Gathered(NamedTuple):
     names: list[str]  # of members that must be there
     window: tuple[int, int] | None = None  # that a bundle was made for; None: more than a bundle, or none
     is_here: bool = False  # a cluster of this machine, whose clock is ours: what is not there by now was not said
+    running: Mapping[str, bool] | None = (
+        None  # of another engine's members here, which are silent when all is well: whether their processes are
+    )
 
 
 class Read(NamedTuple):
@@ -82,6 +88,7 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
     scratch = ""
     troubles: list[files.Troubled] = []
     looked: list[str] = []
+    unpacked: dict[str, str] = {}  # folder → the bundle that it came from
     try:
         for number, place in enumerate(places):
             if files.is_bundle(place):
@@ -90,14 +97,56 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
                 os.makedirs(folder)
                 troubles += files.unpack(place, folder)
                 looked.append(folder)
+                unpacked[folder] = place
             else:
                 looked.append(place)
-        found = files.find(looked)
-        window = _window_of(looked[0]) if len(looked) == 1 and scratch else None
-        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), names, window, bool(names))
+        if names and asked != EVERYTHING and (ended := _ended_by_kernel(asked)):
+            scratch = scratch or tempfile.mkdtemp(prefix="coordctl-logs-")
+            looked.append(_written(os.path.join(scratch, "host"), ended))
+        found = files.find(looked, troubles, partial(_called, unpacked))
+        made = _made(looked[0]) if len(looked) == 1 and scratch else None
+        if made is not None:
+            yield Gathered(found, names, (made.window.from_ms, made.window.to_ms), running=made.running)
+        else:
+            yield Gathered(found, names, is_here=bool(names), running=running(whose) if names else None)
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def running(cluster: Whose) -> dict[str, bool] | None:
+    if not isinstance(cluster, LocalCluster) or cluster.engine == COORDNODE:
+        return None
+    return {member.name: processes.is_running(member.pid, member.started) for member in cluster.members}
+
+
+def is_told(logs: Gathered, read: Read) -> bool:
+    """Something is known of the window: by a line, or because whoever would have spoken is there."""
+    return any(read.side.seconds_of(member) for member in read.side.summary.spans) or any((logs.running or {}).values())
+
+
+def _called(unpacked: Mapping[str, str], path: str) -> str:
+    """By its bundle and its name in there."""
+    for folder, bundle in unpacked.items():
+        if path == folder:
+            return bundle
+        if path.startswith(folder + os.sep):
+            return f"{bundle}:{os.path.relpath(path, folder)}"
+    return path
+
+
+def _ended_by_kernel(asked: Asked) -> bytes:
+    """What the kernel of this machine says of processes that it ended for want of memory; a bundle has all that it says."""
+    [said] = (said for name, _, said in gather.host_facts(*span(asked), everything=False))
+    return b"".join(line + b"\n" for line in said.splitlines() if KILLED in line) if isinstance(said, bytes) else b""
+
+
+def _written(folder: str, lines: bytes) -> str:
+    os.makedirs(folder)
+    path = os.path.join(folder, "kernel.log")
+    with open(path, "wb") as file:
+        file.write(lines)
+    return path
 
 
 @contextmanager
@@ -110,8 +159,9 @@ def _fetched(inventory: Inventory, asked: Asked, filtered: dict[str, Any]) -> It
         folders = [folder for host in hosts for folder in host.folders]
         if not folders:
             raise Unreachable(f"no logs of {inventory.name} could be had: {'; '.join(why for _, why in troubles) or 'there are none'}")
-        found = files.find(folders)
-        yield Gathered(files.Found(found.sources, [*troubles, *found.troubles]), [host.name for host in hosts])
+        called = {path: host.called(path) for host in hosts for path in (*host.folders, *host.sources)}
+        runs = {host.name: host.runs for host in hosts if host.runs is not None}
+        yield Gathered(files.find(folders, troubles, called.__getitem__), [host.name for host in hosts], running=runs or None)
 
 
 def span(asked: Asked) -> tuple[int, int]:
@@ -122,13 +172,13 @@ def span(asked: Asked) -> tuple[int, int]:
     return max(0, min(cut.from_ms, cut.baseline_from_ms) - AROUND_MS), max(cut.to_ms, cut.baseline_to_ms) + AROUND_MS
 
 
-def _window_of(folder: str) -> tuple[int, int] | None:
+def _made(folder: str) -> Collected | None:
+    """None: a bundle that is cut off, or was made by hand."""
     try:
         with open(os.path.join(folder, "manifest.json"), "rb") as file:
-            window = msgspec.json.decode(file.read(), type=Collected).window
-    except (OSError, msgspec.DecodeError):  # a bundle that is cut off, or was made by hand
+            return msgspec.json.decode(file.read(), type=Collected)
+    except (OSError, msgspec.DecodeError):
         return None
-    return window.from_ms, window.to_ms
 
 
 def with_silence(newest_ms: int, now_ms: int) -> int:
@@ -143,21 +193,27 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
     now_ms = time.time_ns() // 1_000_000
     if logs.names:  # of a cluster that is there: a member whose clock is ahead does not say how late it is
         newest_ms = min(newest_ms, now_ms)
-    if logs.is_here:
+    is_asked = bool(logs.names) and logs.running is not None  # just now
+    if is_asked and newest_ms:
+        newest_ms = now_ms
+    elif logs.is_here:
         newest_ms = with_silence(newest_ms, now_ms)
     if not newest_ms:
-        raise BadRequest(f"no line with a time is in {', '.join(source.path for source in logs.found.sources[:3]) or 'these logs'}")
+        looked = [source.called for source in logs.found.sources] + [f"{one.called}: {one.why}" for one in logs.found.troubles]
+        raise BadRequest(f"no line with a time is in {'; '.join(looked[:TOLD_MAX])}")
     if asked == Asked() and logs.window is not None:
         start, end = logs.window
         cut = Times(start, end, max(oldest_ms, start - BASELINE_MS), start)
         looked_ms = end
     else:
         cut = times(asked, oldest_ms, newest_ms)
-        looked_ms = newest_ms if logs.is_here else 0
+        looked_ms = newest_ms if logs.is_here or is_asked else 0
     low, high = min(cut.from_ms, cut.baseline_from_ms), max(cut.to_ms, cut.baseline_to_ms)
     spread_ms = max(AROUND_MS, files.spread(logs.found.sources, year))
     mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)
     summary = mining.by_name(mined.summary)
+    seen_ms = newest_ms if logs.window is None else logs.window[1] - 1  # when somebody looked; of an earlier window that says nothing
+    summary.acts += [_gone(name, seen_ms) for name, runs in (logs.running or {}).items() if not runs]
     offsets = align.offsets(summary.anchors)
     side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets, looked_ms)
     baseline = Side(summary, Window(cut.baseline_from_ms, cut.baseline_to_ms), offsets)
@@ -167,6 +223,10 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
         f"member {voter}" for voter in sorted(voters) if summary.names.get(voter, "") not in summary.spans and voter not in summary.spans
     ]
     return Read(side, baseline if _has_any(baseline) else None, mined._replace(summary=summary), missing)
+
+
+def _gone(name: str, at_ms: int) -> mining.Act:
+    return mining.Act(at_ms, name, told_lives.NOT_RUNNING, 0, 0, {"said": "its process is not there, and its log does not say why"})
 
 
 def _has_any(side: Side) -> bool:
@@ -188,13 +248,12 @@ def diff(places: Sequence[str], whose: Whose, asked: Asked, against: Sequence[st
             before = now.baseline
             words = "what was before it" if before is not None else "nothing: there are no lines before it"
         compared = comparing.compare(now.side, before)
-        return _shown(now, before, compared, words, began)
+        return _shown(now, before, compared, words, began, is_unknown=not is_told(logs, now))
 
 
-def _shown(now: Read, before: Side | None, compared: Compared, words: str, began: float) -> LogsDiff:
+def _shown(now: Read, before: Side | None, compared: Compared, words: str, began: float, *, is_unknown: bool) -> LogsDiff:
     sources = now.mined.sources
-    has_lines = any(now.side.seconds_of(member) for member in now.side.summary.spans)
-    outcome = "unknown" if not has_lines else "different" if compared.roots else "no difference"
+    outcome = "unknown" if is_unknown else "different" if compared.roots else "no difference"
     window = now.side.window
     return LogsDiff(
         outcome=outcome,  # type: ignore[arg-type]
@@ -216,13 +275,15 @@ def _shown(now: Read, before: Side | None, compared: Compared, words: str, began
         lines=now.mined.summary.lines,
         bytes=now.mined.summary.bytes,
         elapsed_ms=round((time.monotonic() - began) * 1_000),
-        sources=[source.path for source in sources],
+        sources=[source.called for source in sources],
     )
 
 
 def members_of(side: Side) -> list[LogMember]:
     shown = []
     for member, (first, last, lines) in sorted(side.summary.spans.items()):
+        if is_host(member):
+            continue
         offset = side.offset(member)
         shown.append(
             LogMember(
@@ -239,10 +300,11 @@ def members_of(side: Side) -> list[LogMember]:
 
 
 def troubles_of(mined: files.Mined) -> list[LogTrouble]:
-    told = [LogTrouble(source=one.path, what=one.why) for one in mined.troubles]
+    called = {source.path: source.called for source in mined.sources}
+    told = [LogTrouble(source=one.called, what=one.why) for one in mined.troubles]
     for (path, what), (count, where) in sorted(mined.summary.problems.items()):
         times_told = "" if count == 1 else f"{count} times, first "
-        told.append(LogTrouble(source=path, what=f"{what}: {times_told}{where}"))
+        told.append(LogTrouble(source=called[path], what=f"{what}: {times_told}{where}"))
     return told
 
 

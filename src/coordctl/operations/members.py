@@ -52,10 +52,14 @@ def target(endpoints: str, cluster: str) -> Target:
             Endpoint(host.endpoint, 0 if ids is None else ids.members[host.name], host.name) for host in identities.hosts_of(inventory, ids)
         ]
         return Target(inventory.name, asked, inventory, "")
+    if known.inventory:
+        inventory = places.chosen(known.inventory)
+    else:
+        clusters.must_be_own(known.engine)
     if known.tls:
         os.environ.setdefault("COORD_TLS", known.tls)
     if known.inventory:
-        return Target(known.name, known.endpoints(), places.chosen(known.inventory), "")
+        return Target(known.name, known.endpoints(), inventory, "")
     return Target(known.name, known.endpoints(), None, known.folder)
 
 

@@ -1,6 +1,7 @@
 """`start`, `stop`, `restart`, `destroy`: of a fleet as it was deployed."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from coordctl.facts.hosts import HostFacts
 from coordctl.inventory.model import Inventory
 from coordctl.local import clusters
 from coordctl.local.clusters import Endpoint
+from coordctl.local.fleet import CHAOS_FOLDER
 from coordctl.operations import identities, outcomes
 from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet
@@ -138,6 +140,7 @@ class Running:
         known = clusters.read(folder)
         if known is not None and known.inventory == self.inventory.path:
             os.unlink(os.path.join(folder, clusters.DESCRIPTION))
+            shutil.rmtree(os.path.join(folder, CHAOS_FOLDER), ignore_errors=True)  # of runs that were begun from here
             os.rmdir(folder)
 
     def _run(self, names: Sequence[str], what: str, script: Callable[[HostFacts], str]) -> None:

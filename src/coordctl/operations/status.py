@@ -11,7 +11,7 @@ from coordctl.facts.verdicts import Recent, Sample
 from coordctl.local import samples, seen
 from coordctl.local.clusters import Endpoint
 from coordctl.local.samples import Kept
-from coordctl.operations import backups, canary_watching, statuses, upgrade_mirror
+from coordctl.operations import backups, canary_status, statuses, upgrade_mirror
 from coordctl.results.status import Finding, FoundMember, Health, Status
 
 ASK_SECONDS_MAX = 2.0
@@ -91,7 +91,7 @@ def status(name: str, endpoints: Sequence[Endpoint], timeout_seconds: float) -> 
 
 
 def _canary(cluster: str) -> str:
-    found = canary_watching.status(cluster)
+    found = canary_status.status(cluster)
     return found.sentence if found.windows and found.exit_code != judgement.UNKNOWN else ""
 
 

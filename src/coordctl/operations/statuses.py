@@ -5,7 +5,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from coordctl.engines import looking
@@ -95,15 +95,18 @@ def of_members(cluster: LocalCluster, timeout_seconds: float) -> list[MemberFact
     """Of a cluster of this machine, whatever its engine: the others' members say less, in the same words."""
     if cluster.engine == COORDNODE:
         return ask(cluster.endpoints(), timeout_seconds)
-    return [_foreign(cluster, one) for one in looking.look(cluster.engine, cluster.endpoints(), timeout_seconds)]
+    found = looking.look(cluster.engine, cluster.endpoints(), timeout_seconds)
+    learning = {one.address for one in found if one.role == looking.LEARNER}
+    return [_foreign(cluster, one, learning) for one in found]
 
 
-def _foreign(cluster: LocalCluster, one: Look) -> MemberFacts:
+def _foreign(cluster: LocalCluster, one: Look, learning: Collection[str]) -> MemberFacts:
     member = next(known for known in cluster.members if known.address == one.address)
     if one.trouble:
         return MemberFacts(one.address, None, one.trouble, member.name, member.member)
-    ids = [known.member for known in cluster.members]
-    config = {"voters": ids, "outgoing": [], "learners": [], "contacts": {}}
+    voters = [known.member for known in cluster.members if known.address not in learning]
+    learners = [known.member for known in cluster.members if known.address in learning]
+    config = {"voters": voters, "outgoing": [], "learners": learners, "contacts": {}, "voters_known": one.voters or len(voters)}
     log = {"first_index": 1, "last_index": one.applied, "applied": one.applied, "commit": one.applied}
     about = {"name": member.name, "member": member.member, "role": one.role, "term": one.term, "cluster": 0, "cluster_name": cluster.name}
     status = {**about, **log, "config": config, "ready": not one.alarms, "reasons": list(one.alarms), "version": one.version}

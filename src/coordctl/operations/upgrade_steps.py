@@ -8,7 +8,7 @@ from shlex import quote
 from coordctl.canary.judgement import BROKEN, WELL
 from coordctl.facts.members import ClusterFacts
 from coordctl.facts.pairs import of_manifest
-from coordctl.local.clusters import Endpoint
+from coordctl.local.clusters import COORDNODE, Chosen, Endpoint
 from coordctl.operations import outcomes
 from coordctl.operations.building import Build
 from coordctl.operations.canary import Canary
@@ -87,8 +87,7 @@ class Carrying:
             facts = fleet.facts[name]
             build = self._builds[facts.target]
             assert build.version == version
-            archive = f".coordctl-{version}.tar.gz"
-            place = archive if not facts.is_root else f"/var/tmp/{archive}"
+            place = facts.place_of(f"{version}.tar.gz")
             wishes[name] = _wish(self._fleet, name, version)._replace(archive=place, archive_sha256=build.sha256)
         builds = {name: self._builds[fleet.facts[name].target] for name in wishes}
         fleet.at_each(list(wishes), lambda one: one.put(builds[one.host].archive, wishes[one.host].archive, SEND_SECONDS), SEND_SECONDS)
@@ -176,7 +175,7 @@ class Carrying:
         """It leads, and the canary does through every member what users do."""
         member, until = at.plan.host(host).member, time.monotonic() + at.plan.bake_ms / 1000
         watch, looked = Watch(), time.monotonic()
-        canary = Canary(self._fleet.inventory.name, self._endpoints, CANARY_SECONDS)
+        canary = Canary(Chosen(COORDNODE, self._fleet.inventory.name, list(self._endpoints)), CANARY_SECONDS)
         try:
             while not watch.rounds or time.monotonic() < until:
                 began = time.monotonic()

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from coordctl.logs import replicated
 from coordctl.logs.replicated import Log
+from coordctl.operations.folders import Folder
 from coordctl.results.wal import Damage, WalDiff, WalRecord, WalSide, WalVerified
 from coordnode.client.entries import told
 from coordnode.errors import BadRequest, CoordError, FolderRefused, RecordError
-from coordnode.storage.reader import LogRecord, Reader, open_reader
+from coordnode.storage.reader import LogRecord, Reader, Report, open_reader
 
 HOLDS = {0: "batch", 1: "config", 2: "noop"}  # what an entry holds, by its kind
 OUTCOMES = {"ok": 0, "torn tail": 0, "rot": 2}  # a torn tail is what a crash leaves of what nobody was told yet
@@ -31,6 +32,10 @@ def verify(folder: str) -> WalVerified:
         cluster, member = reader.identity().identity
     except (RecordError, FileNotFoundError):  # the report says so
         cluster, member = 0, 0  # type: ignore[assignment]
+    return verified(folder, cluster, member, report)
+
+
+def verified(folder: str, cluster: int, member: int, report: Report) -> WalVerified:
     return WalVerified(
         outcome=report.verdict,  # type: ignore[arg-type]
         exit_code=OUTCOMES[report.verdict],  # type: ignore[arg-type]
@@ -47,14 +52,14 @@ def verify(folder: str) -> WalVerified:
     )
 
 
-def diff(folders: Sequence[str]) -> WalDiff:
+def diff(folders: Sequence[Folder]) -> WalDiff:
     """The members may run meanwhile: what they append while they are read makes them longer, not different."""
     if len(folders) < 2:
         raise BadRequest("wal diff compares at least two members' folders")
     logs = [_log(folder) for folder in folders]
     found = replicated.compare(logs)
     sides = []
-    for log, verdict in zip(logs, found.verdicts, strict=True):
+    for folder, log, verdict in zip(folders, logs, found.verdicts, strict=True):
         has_entry = bool(found.first) and not log.trouble and log.has(found.first)
         sides.append(
             WalSide(
@@ -67,7 +72,7 @@ def diff(folders: Sequence[str]) -> WalDiff:
                 snapshot_index=log.snapshot_index,
                 term=verdict.term,
                 chain=f"{verdict.chain:08x}",
-                entry=_entry(log.label, found.first) if has_entry else [],
+                entry=_entry(folder.path, found.first) if has_entry else [],
                 gaps=[f"{first}-{last}" for first, last in log.gaps],
                 damages=log.damages,
                 is_torn=log.torn,
@@ -87,14 +92,17 @@ def diff(folders: Sequence[str]) -> WalDiff:
     )
 
 
-def _log(folder: str) -> Log:
+def _log(folder: Folder) -> Log:
     """The log as it is now: what was truncated is gone, what is missing is a gap."""
-    log = Log(folder)
+    log = Log(folder.called)
+    log.trouble = folder.trouble
+    if log.trouble:
+        return log
     try:
-        reader = _open(folder)
+        reader = _open(folder.path)
         for record in reader.records():
             if record.verdict == "rot":
-                log.damages.append(f"{record.path}, offset {record.offset}: {record.reason}")
+                log.damages.append(f"{folder.told(record.path)}, offset {record.offset}: {record.reason}")
             elif record.kind in ("segment", "batch"):
                 log.stand_at(record.index, record.chain)
             elif record.kind == "entry":
@@ -106,9 +114,9 @@ def _log(folder: str) -> Log:
             log.torn |= record.verdict == "torn tail"
         log.snapshot_index = max((found.meta.index for found in reader.snapshots() if found.complete and found.meta is not None), default=0)
     except CoordError as error:
-        log.trouble = error.sentence
+        log.trouble = folder.told(error.sentence)
     except OSError as error:
-        log.trouble = f"{error.filename or folder}: {error.strerror}"
+        log.trouble = f"{folder.told(error.filename or folder.path)}: {error.strerror}"
     return log
 
 

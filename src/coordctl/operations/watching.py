@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from coordctl.local.clusters import COORDNODE, Chosen, spoken
 from coordnode.client.sync import connect
+from coordnode.ranges import prefix_end
 
 READY_MS_MAX = 10_000
 PUT = 0
@@ -25,9 +27,34 @@ class Change(NamedTuple):
 
 
 class Watched:
-    def __init__(self, endpoints: list[str], prefix: bytes, key: bytes | None, from_revision: int, timeout_ms: int | None) -> None:
+    """Of whichever engine."""
+
+    def __init__(self, chosen: Chosen, prefix: bytes, key: bytes | None, from_revision: int, timeout_ms: int | None) -> None:
+        if chosen.engine == COORDNODE:
+            self._watch: _Members | Any = _Members(chosen, prefix, key, from_revision, timeout_ms)
+        else:
+            start, end = (prefix, prefix_end(prefix)) if key is None else (key, key + b"\0")
+            self._watch = spoken(chosen.engine, "following").Following(chosen.endpoints, start, end, from_revision, timeout_ms)
+        self.begins_at: int = self._watch.begins_at
+
+    def changes(self) -> Iterator[Change]:
+        """Until the time is over; raises HistoryGone where changes are missing."""
+        for revision, events in self._watch.changes():
+            yield Change(revision, [Event(*event[:5]) for event in events])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._watch.close()
+
+
+class _Members:
+    """Of coordnode."""
+
+    def __init__(self, chosen: Chosen, prefix: bytes, key: bytes | None, from_revision: int, timeout_ms: int | None) -> None:
         self._until = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-        self._cluster = connect(endpoints)
+        self._cluster = connect([endpoint.address for endpoint in chosen.endpoints])
         self._watch = self._cluster.kv.watch(prefix, key=key, from_revision=from_revision)
         ready_ms = READY_MS_MAX if timeout_ms is None else min(timeout_ms, READY_MS_MAX)
         try:
@@ -36,8 +63,7 @@ class Watched:
             self._cluster.close()
             raise
 
-    def changes(self) -> Iterator[Change]:
-        """Until the time is over; raises HistoryGone where changes are missing."""
+    def changes(self) -> Iterator[tuple[int, list[Event]]]:
         while True:
             left = None if self._until is None else self._until - time.monotonic()
             if left is not None and left <= 0:
@@ -45,12 +71,9 @@ class Watched:
             change = self._watch.take(left)
             if change is None:
                 return
-            yield Change(change.revision, [_event(event) for event in change.events])
+            yield change.revision, [_event(event) for event in change.events]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         self._cluster.close()
 
 

@@ -63,7 +63,7 @@ def times(asked: Asked, oldest_ms: int, newest_ms: int) -> Times:
     elif asked.since_seconds is not None:
         start = end - round(asked.since_seconds * 1_000)
     else:
-        start = end - min(WINDOW_MS, round((newest_ms - oldest_ms) * WINDOW_PART))
+        start = end - min(WINDOW_MS, max(1, round((newest_ms - oldest_ms) * WINDOW_PART)))
     if start >= end:
         raise BadRequest("the window ends before it begins: --from must be earlier than --to")
     if not asked.baseline:

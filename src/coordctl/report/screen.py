@@ -49,6 +49,11 @@ def error(sentence: str) -> None:
     note(f"coordctl: {sentence}")
 
 
+def visible(text: str) -> str:
+    """Of what others wrote: what would move the cursor, colour the screen or ring the bell is shown instead."""
+    return text if text.isprintable() else "".join([one if one.isprintable() else ascii(one)[1:-1] for one in text])
+
+
 def short_path(path: str) -> str:
     home = os.path.expanduser("~")
     return "~" + path[len(home) :] if path.startswith(home + os.sep) else path

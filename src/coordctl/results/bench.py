@@ -32,7 +32,7 @@ class BenchPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchCause(msgspec.Struct, frozen=True, kw_only=True):
-    cause: str  # disk, network, CPU, generator
+    cause: str  # disk, network, CPU, generator; cluster: its members do not say which of them
     mean_ms: float  # of the mean time of a request
     evidence: str
 
@@ -71,7 +71,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     commit_p99_ms: float | None  # as the leader counts, one for many requests
     breakdown: list[BenchPart]  # of a write's mean time; empty: nothing was written
     causes: list[BenchCause]
-    verdict: str  # disk, network, CPU, generator; "": too little was seen
+    verdict: str  # disk, network, CPU, generator, cluster; "": too little was seen
     share: float  # of the mean time; of one core, for the generator
     is_clear: bool  # the verdict's cause is at least half of the time
     sentence: str

@@ -6,9 +6,9 @@ import msgspec
 
 
 class CanarySample(msgspec.Struct, frozen=True, kw_only=True):
-    probe: str  # lock, write, read
+    probe: str  # lock, election, queue, write, read, watch
     member: str  # through which one; "": the cluster as a whole
-    outcome: str  # ok, failed, wrong, unreached
+    outcome: str  # ok, failed, wrong, unreached, denied
     ms: float
     sentence: str  # what was not as it should be
 
@@ -29,11 +29,11 @@ class CanaryRound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CanaryProbe(msgspec.Struct, frozen=True, kw_only=True):
-    probe: str  # lock, write, read
+    probe: str  # lock, election, queue, write, read, watch
     member: str
     samples: int  # that could be tried
     failed: int  # of these
-    unreached: int
+    unreached: int  # denied ones, too
     p50_ms: float | None  # of the newest 1,000 that succeeded
     p99_ms: float | None
     last_success_unix_ms: int | None

@@ -100,12 +100,13 @@ class ChaosHealed(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChaosStatus(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["coordctl.chaos-status/1"] = "coordctl.chaos-status/1"
-    outcome: Literal["broken", "whole"]
-    exit_code: Literal[0] = 0
+    outcome: Literal["broken", "whole", "unknown"]
+    exit_code: Literal[0, 69] = 0
     cluster: str
     faults: list[ChaosActive]
-    reapers: int  # of two, where something is broken
+    reapers: int  # of two, where something is broken; of several hosts, where there are fewest
     lately: list[ChaosHealed]
+    unseen: list[str] = []  # hosts that do not say what is broken there, and why
 
 
 class ChaosReverted(msgspec.Struct, frozen=True, kw_only=True):

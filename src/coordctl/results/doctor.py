@@ -9,6 +9,7 @@ from coordctl.results.status import Finding
 LOOKED_AT = (
     *("quorum", "answers", "ready", "lag", "space", "drain", "harm", "rot", "risk"),  # as members say
     *("service", "boot", "process", "port", "identity", "memory", "files", "disk", "inodes", "fsync", "owner", "mode", "certificate"),
+    *("members", "alarm", "digest", "lease"),  # as those of other engines say
     *("clock", "version", "settings", "ways", "loss", "ssh", "python"),
 )
 """What is looked at, by its name."""

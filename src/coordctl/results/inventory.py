@@ -36,6 +36,7 @@ class ShownHost(msgspec.Struct, frozen=True, kw_only=True):
     sudo: bool
     folder: str
     settings: dict[str, str]
+    run: dict[str, str]  # of another engine: how whoever deployed it runs it
     fingerprint: str  # of the pinned key; "": none is
 
 
@@ -46,6 +47,7 @@ class InventoryShown(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     name: str
     environment: str
+    engine: Literal["coordnode", "etcd", "zookeeper"]
     tls: bool
     hosts: list[ShownHost]
     remarks: list[str]

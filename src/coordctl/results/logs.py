@@ -120,6 +120,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     window: LogWindow
     files: list[CollectedFile]
     missing: list[NotCollected]
+    running: dict[str, bool] | None = None  # of another engine's members, which do not say when they are killed; null: nobody looked
     elapsed_ms: int
 
 
@@ -137,7 +138,8 @@ class LogHypothesis(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     evidence: list[EvidenceLine]
     risk: str  # to data
-    runbook: str  # "": nothing is to be done
+    runbook: str  # "": nothing is to be done, or `remedy` says what
+    remedy: str  # of members of another engine; "": there is none
     confirm: str  # the command that confirms or refutes it
     is_planned: bool
 

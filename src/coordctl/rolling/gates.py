@@ -87,18 +87,19 @@ class Measured(NamedTuple):
 
 
 def of_probe(name: str, measured: Sequence[Measured]) -> str:
-    """What is not as it should be with this one; "": nothing."""
+    """What is not as it should be with this one; "": nothing. Syncs first: who makes things durable late also shows them late."""
     ours = next(one for one in measured if one.name == name)
     others = [one for one in measured if one.name != name and not one.trouble]
     if ours.trouble:
         return ours.trouble
-    shown = _slower(median(ours.shown_ms), [median(one.shown_ms) for one in others])
-    if shown:
-        return f"what was written is shown by it {shown}"
     if ours.sync_ms is None:
         return "it made nothing durable of what was written"
     synced = _slower(ours.sync_ms, [one.sync_ms for one in others if one.sync_ms is not None])
-    return f"its fsyncs end {synced}" if synced else ""
+    shown = _slower(median(ours.shown_ms), [median(one.shown_ms) for one in others])
+    found = [f"its fsyncs end {synced}"] if synced else []
+    if shown:
+        found.append(f"what was written is shown by it {shown}")
+    return "; ".join(found)
 
 
 def _slower(ours_ms: float, others_ms: Sequence[float]) -> str:

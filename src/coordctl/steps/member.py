@@ -331,7 +331,7 @@ def remove_script(facts: HostFacts, cluster: str, base: str, *, purge: bool) -> 
     """Everything that `deploy` made; the member's state and the marker that says whose it is only with `purge`."""
     place = quote(base)
     gone = place if purge else f"{place}/versions {_furnishings(place)}"
-    return f"{_halt_script(facts, cluster, base)}rm -rf {gone}\n"
+    return f"{_whole_script(place)}{_halt_script(facts, cluster, base)}rm -rf {gone}\n"
 
 
 def retire_script(facts: HostFacts, cluster: str, base: str, member: int, *, is_purged: bool) -> str:
@@ -340,13 +340,19 @@ def retire_script(facts: HostFacts, cluster: str, base: str, member: int, *, is_
     aside = f"{place}/former/{member}"
     kept = f"umask 077\nmkdir -p {place}/former\nrm -rf {aside}\nmv {place}/data {aside}\nsync {place}/former\n"
     return (
-        f"{_halt_script(facts, cluster, base)}if [ -e {place}/data ]; then\n{f'rm -rf {place}/data' if is_purged else kept}\nfi\n"
+        f"{_whole_script(place)}{_halt_script(facts, cluster, base)}"
+        f"if [ -e {place}/data ]; then\n{f'rm -rf {place}/data' if is_purged else kept}\nfi\n"
         f"rm -f {place}/member.json\nrm -rf {_furnishings(place)}\n"
     )
 
 
+def _whole_script(place: str) -> str:
+    """What chaos broke there is no more."""
+    return f"if [ -x {place}/chaos/drop ]; then {place}/chaos/drop; fi\n"
+
+
 def _furnishings(place: str) -> str:
-    return f"{place}/current {place}/config {place}/log {place}/run"
+    return f"{place}/chaos {place}/current {place}/config {place}/log {place}/run"
 
 
 def _halt_script(facts: HostFacts, cluster: str, base: str) -> str:

@@ -39,13 +39,13 @@ from coordnode.services.commands import (
     ElectionPage,
     ElectionView,
     Leader,
-    LeaderChange,
     ListElections,
     Proclaim,
     ReadElection,
     Resign,
     Resigned,
     Result,
+    decode_leader_change,
 )
 
 CandidateName = Annotated[str, Meta(max_length=255)]
@@ -255,7 +255,7 @@ def _show_present(result: Result) -> tuple[Revision, msgspec.Struct]:
 def _show_change(change: Change) -> msgspec.Struct:
     """What is true at the end of it."""
     event = change.events[-1]
-    told = msgspec.msgpack.decode(event.value, type=LeaderChange)
+    told = decode_leader_change(event.value)
     if event.kind == VACANT:
         return Observation(change.revision, None, told.reason)
     return Observation(change.revision, ObservedLeader(told.token, told.session, told.owner, told.candidate, *_value(told.value)))

@@ -155,27 +155,23 @@ class AsyncHeld:
             self._guard.cancel()
         if self.session in self._nesting:
             self._nesting.remove(self.session)
+        if why:
+            await self._abandon()
+            raise claim.lost(why)
         try:
-            if why:
-                await self._abandon()
-                raise claim.lost(why)
             await self._tasks.close_session(self._number, self._timeout_ms, claim.giving_up())
-        except (NotHeld, SessionExpired) as error:
-            if why:
-                raise
-            raise claim.lost(error.sentence) from None
         except CoordError as error:
-            fate = None if error.definite else await self._fate(claim)
+            is_refused = isinstance(error, NotHeld | SessionExpired)
+            fate = await self._fate(claim) if is_refused or not error.definite else None
+            if is_refused:
+                fate = fate or error.sentence  # the history says more: who ended it, and why
             if fate is None:
                 raise
             if fate:
                 raise claim.lost(fate) from None
 
     async def _fate(self, claim: Claim) -> str | None:
-        scope = claim.history()
-        if scope is None:
-            return None
-        inbox = self._tasks.watch(scope, claim.asked_revision)
+        inbox = self._tasks.watch(claim.history(), claim.asked_revision)
         try:
             await self._tasks.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + FATE_MS_MAX, inbox)
             while (change := self._tasks.take_change(inbox)) is not None:

@@ -33,6 +33,7 @@ class Call:
         "deadline_ms",
         "doubt",
         "first_sent_ms",
+        "here",
         "id",
         "internal",
         "is_write",
@@ -60,6 +61,7 @@ class Call:
         self.administrative: AdministrativeAsk | None = None
         self.body = b""  # of a read
         self.stale = False
+        self.here = False  # a read that any member may answer
         self.min_revision = Revision(0)
         self.is_write = False
         self.retry_safe = False  # sending it twice does what sending it once does
@@ -75,7 +77,7 @@ class Call:
         if self.administrative is not None:
             return msgspec.structs.replace(self.administrative, request=request)
         if not self.is_write:
-            return ReadAsk(request, self.body, self.stale, self.min_revision)
+            return ReadAsk(request, self.body, self.stale, self.min_revision, self.here)
         if self.command is not None:
             return WriteAsk(request, encode(self.command))
         operation = cast(ClientOperation, self.operation)  # what is only ever a read was asked for above

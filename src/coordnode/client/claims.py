@@ -9,18 +9,24 @@ from coordnode.client.requests import Request, expect
 from coordnode.errors import Busy, NotHeld, Unknown
 from coordnode.ids import Revision, SessionId, Token
 from coordnode.services.commands import (
+    ELECTIONS,
     EXCLUSIVE,
+    LEADS,
     LOCK_BROKEN,
     LOCK_LOST,
     LOCK_RELEASED,
     LOCKS,
+    RESIGNED,
     SEMAPHORE,
+    SESSION_OVER,
+    VACANT,
     Acquire,
     Campaign,
     Candidacies,
     CandidateQueued,
     Change,
     Elected,
+    Event,
     Failure,
     HeldLocks,
     Leader,
@@ -41,9 +47,11 @@ from coordnode.services.commands import (
     Resign,
     Resigned,
     Result,
+    decode_leader_change,
     decode_lock_event,
 )
 
+NOT_GIVEN_BACK = "its session ended before it was given back"
 SAME_NAME_MAX = 64  # so many acquisitions of one name by one session are looked through after a gap
 
 
@@ -60,6 +68,7 @@ class Claim:
         self.found_lost = ""  # why; when it was given back
         self._given: dict[Token, Token] = {}  # ticket -> token
         self._taken: dict[Token, str] = {}  # token -> why
+        self._is_begun = False  # in the history, where its end is looked for
 
     # --- what comes in -------------------------------------------------------------------------------------------------
 
@@ -134,18 +143,31 @@ class Claim:
 
     # --- what became of it, when the answer was lost -------------------------------------------------------------------
 
-    def history(self) -> Scope | None:
-        """Where the cluster tells it to everybody. Of a leadership it does not tell how that ended."""
-        return Scope(self.name, self.name + b"\0", LOCKS) if self.is_lock else None
+    def history(self) -> Scope:
+        """Where the cluster tells it to everybody."""
+        return Scope(self.name, self.name + b"\0", LOCKS if self.is_lock else ELECTIONS)
 
     def fate(self, change: Change) -> str | None:
-        """ "": it was given back; else why it was lost; None: this does not tell."""
-        for event in change.events:
-            if event.kind in (LOCK_RELEASED, LOCK_LOST, LOCK_BROKEN):
-                told = decode_lock_event(event.value)
-                if told.number == self.token:
-                    why = f"{told.by or 'an operator'} ended it: {told.reason or 'no reason given'}"
-                    return {LOCK_RELEASED: "", LOCK_LOST: "its session ended before it was given back"}.get(event.kind, why)
+        """ "": it was given back; else why it was lost; None: this does not tell. Changes are shown in order, from `asked_revision` on."""
+        of_one = self._fate_of_lock if self.is_lock else self._fate_of_leadership
+        return next((fate for event in change.events if (fate := of_one(event)) is not None), None)
+
+    def _fate_of_lock(self, event: Event) -> str | None:
+        if event.kind not in (LOCK_RELEASED, LOCK_LOST, LOCK_BROKEN):
+            return None
+        told = decode_lock_event(event.value)
+        if told.number != self.token:
+            return None
+        why = f"{told.by or 'an operator'} ended it: {told.reason or 'no reason given'}"
+        return {LOCK_RELEASED: "", LOCK_LOST: NOT_GIVEN_BACK}.get(event.kind, why)
+
+    def _fate_of_leadership(self, event: Event) -> str | None:
+        """Whatever follows its own beginning, and is no other value, is its end."""
+        told = decode_leader_change(event.value)
+        if event.kind == LEADS and told.token == self.token:
+            self._is_begun = True
+        elif event.kind in (LEADS, VACANT) and self._is_begun:
+            return {RESIGNED: "", SESSION_OVER: NOT_GIVEN_BACK}.get(told.reason, told.reason)
         return None
 
     def _on_given_up(self, result: LockReleased | Resigned) -> None:

@@ -13,6 +13,7 @@ DOWN, CONNECTING, UP, LEAVING = range(4)  # LEAVING: it does not lead; sends not
 
 LEAVE_MS_MAX = 50
 HUNG_UP_AVOID_MS = 60  # it refuses at once, which costs nothing to see, and may be back and lead a moment later; silence costs far more
+PATIENCE_DOUBLINGS_MAX = 3
 PROBE_MS = 3_000  # watches alone: after this much silence, ask something, or a dead connection would never be noticed
 
 
@@ -30,6 +31,7 @@ class Connection:
         self._waiting_since_ms: int | None = None  # something is unanswered, and nothing was heard since
         self._heard_ms = 0
         self._usual_ms = 0  # how long answers take of late, the slow ones counted
+        self._silent = 0  # members that were left for their silence, one after the other, since anybody answered
         self._patient_until_ms = 0  # until then nobody is silent: it is we who did not listen
 
     # --- what happened ---------------------------------------------------------------------------------------------
@@ -64,6 +66,7 @@ class Connection:
 
     def on_answered(self, sent_ms: int, now_ms: int) -> None:
         """A call or a keep-alive, asked at that time."""
+        self._silent = 0
         self._usual_ms = max(now_ms - sent_ms, self._usual_ms - self._usual_ms // 8)
 
     def on_late(self, now_ms: int) -> None:
@@ -106,6 +109,7 @@ class Connection:
             return "the member does not lead"
         else:
             return ""
+        self._silent += 1
         self._avoid(now_ms, 2 * self._request_timeout_ms)
         return why
 
@@ -129,14 +133,19 @@ class Connection:
         if self._waiting_since_ms is None:
             return self._heard_ms + PROBE_MS if self._watches else NEVER
         # A member that is busy answers later and later; to leave it, and ask again what it works on, makes it busier.
-        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(max(self._request_timeout_ms, 2 * self._usual_ms))
+        hang_up_at_ms = self._waiting_since_ms + self._sessions.silence_ms(max(self._patience_ms(), 2 * self._usual_ms))
         if self.calls:
             oldest = next(iter(self.calls.values()))
-            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * max(self._request_timeout_ms, self._usual_ms))
+            hang_up_at_ms = min(hang_up_at_ms, oldest.sent_ms + 4 * max(self._patience_ms(), self._usual_ms))
         return max(hang_up_at_ms, self._patient_until_ms)
 
     def _unreachable_at_ms(self) -> int:
-        return max(self._since_ms + self._request_timeout_ms, self._patient_until_ms)
+        return max(self._since_ms + self._patience_ms(), self._patient_until_ms)
+
+    def _patience_ms(self) -> int:
+        """When all were silent, it may be the way that is long: nobody who hangs up before the answer can come will ever learn it."""
+        rounds = self._silent // self._route.member_count()
+        return self._request_timeout_ms << min(rounds, PATIENCE_DOUBLINGS_MAX)
 
     # --- it is over ------------------------------------------------------------------------------------------------
 

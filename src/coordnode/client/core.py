@@ -61,8 +61,11 @@ class ClientCore:
         *,
         identity: str = "",
         request_timeout_ms: int = 600,
+        reads_anywhere: bool = False,
     ) -> None:
+        """`reads_anywhere`: reads do not lead to the leader; whoever is connected to asks it what is committed, and answers."""
         self.identity = identity
+        self._reads_anywhere = reads_anywhere
         self._rng = rng
         self._route = Route(members, rng)
         self._request_timeout_ms = request_timeout_ms
@@ -96,6 +99,7 @@ class ClientCore:
             call.retry_safe = True
             call.body = encode(operation)
             call.stale = stale
+            call.here = self._reads_anywhere
             call.min_revision = Revision(min_revision)
         else:
             call.is_write = True

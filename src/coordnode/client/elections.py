@@ -30,6 +30,7 @@ from coordnode.services.commands import (
     ReadElection,
     Resign,
     Resigned,
+    decode_leader_change,
 )
 
 Name = str | bytes
@@ -77,7 +78,7 @@ def observed_of(read: ElectionView) -> Observed:
 
 def observed_in(change: Change) -> Observed:
     event = change.events[-1]
-    told = msgspec.msgpack.decode(event.value, type=LeaderChange)
+    told = decode_leader_change(event.value)
     return Observed(change.revision, None, told.reason) if event.kind == VACANT else Observed(change.revision, told)
 
 

@@ -153,18 +153,16 @@ class Held:
         self._claim = None
         if self.session in self._nesting:
             self._nesting.remove(self.session)
+        if why:
+            self._abandon()
+            raise claim.lost(why)
         try:
-            if why:
-                self._abandon()
-                raise claim.lost(why)
             self._pump.close_session(self._number, self._timeout_ms, claim.giving_up())
-        except (NotHeld, SessionExpired) as error:
-            if why:
-                raise
-            claim.found_lost = error.sentence
-            raise claim.lost(error.sentence) from None
         except CoordError as error:
-            fate = None if error.definite else self._fate(claim)
+            is_refused = isinstance(error, NotHeld | SessionExpired)
+            fate = self._fate(claim) if is_refused or not error.definite else None
+            if is_refused:
+                fate = fate or error.sentence  # the history says more: who ended it, and why
             if fate is None:
                 raise
             if fate:
@@ -173,10 +171,7 @@ class Held:
 
     def _fate(self, claim: Claim) -> str | None:
         """It was asked to be given back, and the answer was lost: what became of it. None: the history does not tell, or not now."""
-        scope = claim.history()
-        if scope is None:
-            return None
-        inbox = self._pump.watch(scope, claim.asked_revision)
+        inbox = self._pump.watch(claim.history(), claim.asked_revision)
         try:
             self._pump.wait_until(lambda: inbox.up_to is not None or inbox.error is not None, now_ms() + FATE_MS_MAX)
             while (change := self._pump.take_change(inbox)) is not None:

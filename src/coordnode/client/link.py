@@ -67,9 +67,12 @@ class Link:
         request_timeout_ms: int = 600,
         token: str = "",
         behalf: tuple[str, str] | None = None,
+        reads_anywhere: bool = False,
     ) -> None:
         self._places = Places(endpoints)
-        self.core = ClientCore(self._places.current(), rng, identity=identity, request_timeout_ms=request_timeout_ms)
+        self.core = ClientCore(
+            self._places.current(), rng, identity=identity, request_timeout_ms=request_timeout_ms, reads_anywhere=reads_anywhere
+        )
         self.cluster = cluster  # ANY_CLUSTER until the first member said hello
         self._hello = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, identity, __version__, token=token, behalf=behalf, follows=True)
         self._place: MemberId = NOBODY  # of the present connection

@@ -32,8 +32,8 @@ SLEEP_MS_MAX = 1_000  # poll's time stands still while the machine sleeps; lease
 
 
 class Pump:
-    def __init__(self, addresses: list[Address], identity: str, tls: str = "", token: str = "") -> None:
-        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, token=token)
+    def __init__(self, addresses: list[Address], identity: str, tls: str = "", token: str = "", *, reads_anywhere: bool = False) -> None:
+        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, token=token, reads_anywhere=reads_anywhere)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._changed = threading.Condition()
         self._is_pumped = False

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from coordnode.errors import BadRequest, Unknown
 from coordnode.ids import Revision
@@ -28,6 +30,7 @@ from coordnode.services.commands import (
     TransactionDone,
 )
 
+Answer = Result  # for who may not see the commands themselves
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -49,6 +52,16 @@ def expect(result: Result | None, kind: type[R]) -> R:
     if not isinstance(result, kind):
         raise Unknown(f"the member answered with {type(result).__name__} where {kind.__name__} makes sense")
     return result
+
+
+def as_words(operation: ClientOperation | ReadOperation) -> list[Any]:
+    """As docs/protocol.md has it, for who speaks to something else than a member."""
+    words: list[Any] = msgspec.to_builtins(operation, builtin_types=(bytes,))
+    return words
+
+
+def as_result(words: list[Any]) -> Result:
+    return msgspec.convert(words, type=Result)  # type: ignore[no-any-return]
 
 
 def revision_of(result: Result | None) -> Revision:

@@ -40,6 +40,9 @@ class Route:
         assert self.member in members
         self._members = list(members)
 
+    def member_count(self) -> int:
+        return len(self._members)
+
     def on_progress(self) -> None:
         """The present member answered as a leader does."""
         self._failures = 0

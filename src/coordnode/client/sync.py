@@ -50,14 +50,18 @@ def connect(
     timeout: Seconds = TIMEOUT_SECONDS,
     tls: str | None = None,
     token: str | None = None,
+    reads_anywhere: bool = False,
 ) -> "Cluster":
     """Names the members ("host:port,host:port" or a list; one is enough to find the others). Connects when first needed.
 
     `tls`: a folder with ca.pem, certificate.pem and key.pem; None: what COORD_TLS names; "": in the clear.
     `token`: what proves which user this is; None: what is in the file that COORD_AUTH_TOKEN_FILE names; "": none.
+    `reads_anywhere`: for many readers. What is read is as new as ever, but any member answers it, having asked the leader what is
+    committed: all members share the work, and each read takes a little longer.
     """
     folder, shown = folder_here() if tls is None else tls, token_here() if token is None else token
-    return Cluster(Pump(parse_addresses(endpoints), identity or who(), folder, shown), in_ms(timeout, "timeout"))
+    pump = Pump(parse_addresses(endpoints), identity or who(), folder, shown, reads_anywhere=reads_anywhere)
+    return Cluster(pump, in_ms(timeout, "timeout"))
 
 
 class Cluster:

@@ -38,9 +38,11 @@ class Tasks:
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         token: str = "",
         behalf: tuple[str, str] | None = None,
+        reads_anywhere: bool = False,
     ) -> None:
         self.tls = tls
-        self.link = Link(addresses, random.Random(os.urandom(16)), identity=identity, cluster=cluster, token=token, behalf=behalf)
+        chance = random.Random(os.urandom(16))
+        self.link = Link(addresses, chance, identity=identity, cluster=cluster, token=token, behalf=behalf, reads_anywhere=reads_anywhere)
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

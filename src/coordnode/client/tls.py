@@ -15,6 +15,7 @@ from coordnode.light import TYPE_CHECKING
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Callable
 
 CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
 REVOKED = "revoked.txt"  # of members: certificates that are not believed any more, by their SHA-256
@@ -43,28 +44,41 @@ def loaded(context: ssl.SSLContext, folder: str) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    at = CA
+    return filled(context, folder)
+
+
+def filled(context: ssl.SSLContext, folder: str, *, needs_pair: bool = True) -> ssl.SSLContext:
+    """With what lies in the folder. Raises BadRequest."""
+    import ssl
+
+    at, wanted = CA, f"{CA}, {CERTIFICATE} and {KEY}" if needs_pair else CA
     try:
         context.load_verify_locations(os.path.join(folder, CA))
         at = f"{CERTIFICATE} and {KEY}"
-        _load_pair(context, os.path.join(folder, CERTIFICATE), os.path.join(folder, KEY))
+        if needs_pair or has_pair(folder):
+            _load_pair(context, os.path.join(folder, CERTIFICATE), os.path.join(folder, KEY))
     except ssl.SSLError as error:
         raise BadRequest(f"{folder}: {at} cannot be used: {error.reason or error}") from None
     except OSError as error:
-        raise BadRequest(f"{folder}: {at}: {error.strerror}; the folder needs {CA}, {CERTIFICATE} and {KEY}") from None
+        raise BadRequest(f"{folder}: {at}: {error.strerror}; the folder needs {wanted}") from None
     return context
+
+
+def has_pair(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, CERTIFICATE)) or os.path.exists(os.path.join(folder, KEY))
 
 
 class Secured:
     """Around a connected socket. What is sent before the handshake is over waits for it."""
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, name: str = "") -> None:
+        """`name`: what the peer's certificate must be for, where the context checks that."""
         import ssl
 
         self._raw = connection
         self._wants_more = ssl.SSLWantReadError
         self._from_peer, self._to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._ssl = context.wrap_bio(self._from_peer, self._to_peer)
+        self._ssl = context.wrap_bio(self._from_peer, self._to_peer, server_hostname=name or None)
         self._is_greeted = False
         self._is_over = False  # the peer said so
         self._plain = bytearray()  # waits for the handshake
@@ -75,8 +89,12 @@ class Secured:
     def fileno(self) -> int:
         return self._raw.fileno()
 
-    def settimeout(self, seconds: float) -> None:
+    def settimeout(self, seconds: float | None) -> None:
         self._raw.settimeout(seconds)
+
+    def shutdown(self, how: int) -> None:
+        """Of the socket: whoever waits for it wakes up."""
+        self._raw.shutdown(how)
 
     def close(self) -> None:
         self._raw.close()
@@ -146,17 +164,18 @@ class Secured:
 class Credentials:
     """What lies in a folder, read anew once its files are others: a client that lives for long follows renewals and new authorities."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, load: Callable[[str], ssl.SSLContext | None] = dialling) -> None:
         self._folder = folder
+        self._load = load
         self._seen = _marks(folder)
-        self._context = dialling(folder)
+        self._context = load(folder)
 
     def context(self) -> ssl.SSLContext | None:
         """For the next connection. While half of what is new is there, the old goes on."""
         seen = _marks(self._folder)
         if seen != self._seen:
             try:
-                self._context = dialling(self._folder)
+                self._context = self._load(self._folder)
                 self._seen = seen
             except BadRequest:
                 pass

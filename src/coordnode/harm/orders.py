@@ -11,13 +11,14 @@ ORDERS_FILE = "harm.json"
 LOOK_NS = 10_000_000  # from one look at the file to the next
 
 DISK_FULL, SLOW_FSYNC, EIO, ROT, POWER_LOSS = "disk-full", "slow-fsync", "eio", "rot", "power-loss"
+SNAPSHOT = "snapshot"
 CLOCK_JUMP, CLOCK_DRIFT, CLOCK_STROBE = "clock-jump", "clock-drift", "clock-strobe"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     fault: str
-    amount: float = 0.0  # how hard: milliseconds, or percent for clock-drift
+    amount: float = 0.0  # how hard: milliseconds, percent for clock-drift, entries for snapshot
     boot: str  # of the host: another one means that its time is over
     deadline_ms: int  # on the clock that goes on in suspend
     seed: int = 0

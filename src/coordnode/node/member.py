@@ -35,9 +35,11 @@ from coordnode.node.gateway import Gateway
 from coordnode.node.inbox import Inbox
 from coordnode.node.lanes import Committed, Lanes, Stored
 from coordnode.node.leaving import Leaving
+from coordnode.node.next_turn import NextTurn
 from coordnode.node.observer import Observer
 from coordnode.node.recovery import Opened
 from coordnode.node.reloaded import Reloaded
+from coordnode.node.snapshots_on_purpose import SnapshotsOnPurpose
 from coordnode.node.telemetry import Telemetry
 from coordnode.node.tuning import freeze
 from coordnode.raft.entry import Config
@@ -87,10 +89,11 @@ class Member:
         self.orders = opened.orders
         self._started_ms = clock.now_ms()
         self._outcome: Outcome | None = None
-        self._turn_due = False
+        self._next = NextTurn(loop, self._turn)
         self._leaving: Leaving | None = None
         self.reloaded = Reloaded()
         self._duties = Duties(opened.replica, telemetry, clock.now_ms, config.promote_after_ms)
+        self._snapshots = SnapshotsOnPurpose(opened.replica, self.orders, lambda: self.config) if self.orders is not None else None
         self._servers: list[asyncio.Server] = []
         self._tick_at_s = 0.0
         self._tick_handle: asyncio.Handle | None = None
@@ -178,7 +181,7 @@ class Member:
         self.telemetry.emit("leaving", reason=name)
         self._leaving = Leaving(self.replica, self.telemetry, self.clock.now_ms, self._is_quiet)
         self._maybe_leave()
-        self._soon()
+        self._next.soon()
 
     def is_leaving(self) -> bool:
         return self._leaving is not None
@@ -235,14 +238,8 @@ class Member:
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
-    def _soon(self) -> None:
-        """A turn is wanted; whatever else arrives until the loop comes to it shares it."""
-        if not self._turn_due:
-            self._turn_due = True
-            self._loop.call_soon(self._turn)
-
     def _turn(self) -> None:
-        self._turn_due = False
+        self._next.begins()
         if self._outcome is not None:
             return
         began_ns = time.monotonic_ns()
@@ -260,12 +257,12 @@ class Member:
             if events.snapshot_loaded is not None:
                 self._on_loaded(events.snapshot_loaded)
             if effects.again:
-                self._soon()
+                self._next.soon()
             elif self.inbox.has_more():
                 if self._is_holding(time.monotonic_ns()):
                     self._hold()
                 else:
-                    self._soon()
+                    self._next.soon()
             if self._leaving is not None:
                 self._maybe_leave()
         except BaseException as error:
@@ -284,7 +281,7 @@ class Member:
 
     def _end_hold(self) -> None:
         self._hold_handle = None
-        self._soon()
+        self._next.soon()
 
     def _tick(self) -> None:
         """After a pause of this process, what others sent meanwhile is read before their silence counts."""
@@ -306,6 +303,8 @@ class Member:
             self.clients.sweep(self._loop.time())
             self.door.sweep()
             self._duties.on_tick()
+            if self._snapshots is not None:
+                self._snapshots.on_tick()
             self._turn()
             self._tick_handle = self._loop.call_at(self._tick_at_s, self._tick)
         except BaseException as error:
@@ -336,7 +335,7 @@ class Member:
             raft = self.replica.raft
             commits = raft.role != FOLLOWER and (not committed.in_turn or has_quorum(raft.config, raft.member.__eq__))
             if commits or not raft.hard_durable or self._leaving is not None:
-                self._soon()
+                self._next.soon()
             # What waited for a follower's write has left: the rest may wait for its next message or tick. So may what a leader wrote
             # before anybody could acknowledge it.
         except BaseException as error:
@@ -345,7 +344,7 @@ class Member:
     def on_space(self, space_ok: bool) -> None:
         self.telemetry.emit("space_back" if space_ok else "space_low", free_bytes=self.free_bytes())
         self.inbox.on_space(space_ok)
-        self._soon()
+        self._next.soon()
 
     def on_stored(self, event: Stored) -> None:
         inbox = self.inbox
@@ -371,7 +370,7 @@ class Member:
             if event.complete:
                 self.telemetry.emit("installed", of_index=event.meta.index)
             inbox.on_chunk_stored(event)
-        self._soon()
+        self._next.soon()
 
     def on_lane_failed(self, error: BaseException) -> None:
         self._fail(error)
@@ -388,34 +387,34 @@ class Member:
 
     def on_opened(self, connection: int, caller: Caller) -> None:
         self.inbox.on_opened(connection, caller)
-        self._soon()
+        self._next.soon()
 
     def on_asks(self, connection: int, asks: list[Ask], patience_ms: int) -> None:
         self._asked_ns = self._asked_ns or time.monotonic_ns()
         self.inbox.on_asks(connection, asks, self.clock.now_ms() + patience_ms if patience_ms else 0)
-        if not self._turn_due:
+        if not self._next.is_due():
             self._on_asked()
 
     def on_eager_asks(self, link: ClientLink, asks: list[Ask], patience_ms: int) -> None:
         self._asked_ns = self._asked_ns or time.monotonic_ns()
         self.inbox.on_eager_asks(link, asks, patience_ms, self.clock.now_ms())
-        if not self._turn_due:
+        if not self._next.is_due():
             self._on_asked()
 
     def _on_asked(self) -> None:
         if not self.replica.clients.is_committing() or self.inbox.is_full():
-            self._soon()
+            self._next.soon()
         else:
             self._hold()
 
     def on_closed(self, connection: int) -> None:
         self.inbox.on_closed(connection)
-        self._soon()
+        self._next.soon()
 
     def _on_messages(self, messages: list[Message]) -> None:
         self.inbox.on_messages(messages)
-        if not self._turn_due:
-            self._soon()
+        if not self._next.is_due():
+            self._next.soon()
 
     def on_peer_up(self, member: MemberId, build: str) -> None:
         self.observer.round_trips.on_connection(member)
@@ -431,7 +430,7 @@ class Member:
         self.observer.round_trips.on_connection(member)
         if self._outcome is None and not self.peers.is_connected(member) and not self.door.is_connected(member):
             self.inbox.on_peer_gone(member)
-            self._soon()
+            self._next.soon()
 
     def on_peer_refused(self, member: MemberId, why: str) -> None:
         self.telemetry.emit("peer_refused", peer=member, reason=why)

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 from coordnode.ids import ClusterId
+from coordnode.ranges import prefix_end
 from coordnode.replica.replica import Replica
+from coordnode.replica.told import RISKS
 from coordnode.services.commands import Get, Got, Page, Range, decode_result
 
-ACCEPTED, ACCEPTED_END = b"_accepted/", b"_accepted0"
 BACKUP = b"_backups/newest"
 RISKS_MAX = 64
 
@@ -16,13 +17,13 @@ def accepted_risks(replica: Replica) -> list[dict[str, Any]]:
     """Below _accepted/, each key a risk. What cannot be read is left out."""
     if replica.machine is None:
         return []
-    page = decode_result(replica.machine.read(Range(ACCEPTED, ACCEPTED_END, RISKS_MAX)))
+    page = decode_result(replica.machine.read(Range(RISKS, prefix_end(RISKS), RISKS_MAX)))
     found = []
     for item in page.items if isinstance(page, Page) else []:
         try:
             said = json.loads(item.value)
             about = {name: str(said[name]) for name in ("by", "verb", "reason")}
-            found.append({"risk": item.key.removeprefix(ACCEPTED).decode(), "unix_s": int(said["unix_s"]), **about})
+            found.append({"risk": item.key.removeprefix(RISKS).decode(), "unix_s": int(said["unix_s"]), **about})
         except (ValueError, KeyError, TypeError):
             continue
     return found

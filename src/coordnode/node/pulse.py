@@ -72,6 +72,7 @@ class Pulse:
         self._led = False
         self._began_ns = self._told_ns = time.monotonic_ns()
         self._asks = 0
+        self._asked_bytes = 0
         self._cpu_s = time.process_time()
         self._waited_s = loop_waited_seconds() or 0.0
         self._traffic = ClientTraffic()
@@ -95,10 +96,12 @@ class Pulse:
             since.advance()
         self._look_at_peers(leads, took_ns)
         cpu_s, waited_s = time.process_time(), loop_waited_seconds() or 0.0
-        asks, refused = self._traffic.asks, self._refusals.get(Overloaded.__name__, 0)
+        asks, asked_bytes = self._traffic.asks, self._traffic.bytes_in
+        refused = self._refusals.get(Overloaded.__name__, 0)
         host = host_now()
         last = raft.log.last_index()
         digest_index, digest = self._replica.checkpoint()
+        wait = self._replica.longest_wait() if leads else None
         self._telemetry.emit(
             "pulse",
             build=__version__,
@@ -119,9 +122,12 @@ class Pulse:
             late_worst_ms=self._late.worst_ms,
             round_trip_ms={str(peer): since.mean_ms for peer, since in sorted(self._peers.items())} if leads else {},
             behind={str(peer): last - progress.match for peer, progress in sorted(raft.progress.items())} if leads else {},
+            lock_wait_ms={wait.name.decode(errors="replace"): wait.ms} if wait is not None else {},
+            lock_waiters=wait.waiters if wait is not None else 0,
             connections=self._traffic.connections,
             refused=refused - self._refused,
             asks=asks - self._asks,
+            asked_kib=(asked_bytes - self._asked_bytes) // 1024,
             cpu_ms=round((cpu_s - self._cpu_s) * 1_000),
             waited_ms=round((waited_s - self._waited_s) * 1_000),
             rss_kib=host.rss_kib,
@@ -132,7 +138,7 @@ class Pulse:
             digest=digest,
         )
         self._cpu_s, self._waited_s, self._asks, self._led = cpu_s, waited_s, asks, leads
-        self._refused = refused
+        self._asked_bytes, self._refused = asked_bytes, refused
 
     def _look_at_peers(self, leads: bool, took_ns: int) -> None:
         for peer, durations in self._round_trips.by_peer.items():

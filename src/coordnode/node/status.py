@@ -192,6 +192,8 @@ def metrics(member: Member) -> bytes:
     clients = member.clients.traffic
     peers = member.peers.traffic
     observer = member.observer
+    text.labelled("coordnode_build_info", "gauge", "1, of this version", "version", [(__version__, 1)])
+    text.gauge("coordnode_wall_clock_seconds", "what this host's wall clock says", time.time())
     text.gauge("coordnode_up_seconds", "since the process began", member.uptime_ms() / 1_000)
     text.gauge("coordnode_is_leader", "1 while this member leads", int(raft.role == LEADER))
     text.gauge("coordnode_has_leader", "1 while this member knows a leader", int(raft.leader != NOBODY))

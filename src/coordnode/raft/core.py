@@ -36,6 +36,7 @@ class Raft(State):
         if self.role == LEADER:
             self._tick_leader()
             return
+        reads.on_tick(self)
         self.elapsed += 1
         if self.elapsed >= self.timeout:
             if self.may_campaign():
@@ -171,6 +172,8 @@ class Raft(State):
             if self.replicate_due:
                 self.replicate_due = False
                 replication.replicate(self)
+        else:
+            reads.maybe_ask_leader(self)
         ready = Ready()
         if self.out_after or self.hard_changed or self.submitted < self.log.last_index() or self.truncate_from or self.reset_to:
             ready.write = self._take_write()
@@ -246,9 +249,15 @@ def _peer(raft: State, message: Message) -> Progress | None:
     return peer
 
 
-def _on_confirm_ask(raft: State, message: Message) -> None:
+def _on_confirm_ask(raft: State, message: ConfirmAsk) -> None:
     if _peer(raft, message) is not None:
-        reads.ask_confirmation(raft, message.source, message.boot)
+        reads.on_confirm_ask(raft, message)
+
+
+def _on_confirm_reply(raft: State, message: ConfirmReply) -> None:
+    if message.number:
+        reads.on_confirm_reply(raft, message)
+    regain.on_confirm_reply(raft, message)
 
 
 def _on_take_over(raft: State, message: Message) -> None:
@@ -293,7 +302,7 @@ HANDLERS: dict[tuple[int, type], Handler] = {
     (LEADER, HeartbeatReply): _of_peer(replication.on_heartbeat_reply),
     (LEADER, ChunkReply): _of_peer(snapshots.on_chunk_reply),
     (LEADER, ConfirmAsk): _on_confirm_ask,
-    (FOLLOWER, ConfirmReply): regain.on_confirm_reply,
+    (FOLLOWER, ConfirmReply): _on_confirm_reply,
     (FOLLOWER, TakeOver): _on_take_over,
 }
 """The protocol on one screen: who reacts to what. What is not here is ignored: it belongs to a role that is over."""

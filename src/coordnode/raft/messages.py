@@ -89,12 +89,16 @@ class TakeOver(_Message, frozen=True, array_like=True, tag=9):
 
 
 class ConfirmAsk(_Message, frozen=True, array_like=True, tag=10):
-    """A member that lost entries asks which commit index it must reach before it may vote again."""
+    """What is committed, by a round that begins now? From a member that lost entries, which must come so far before it votes again;
+    with a number, for reads that clients asked of it: that is how far it must have applied before it answers them."""
+
+    number: int = 0  # counts the questions of this boot
 
 
 class ConfirmReply(_Message, frozen=True, array_like=True, tag=11):
     commit: Index  # of a confirmation round that began after the question of this boot arrived
     asked_boot: int
+    number: int = 0
 
 
 class DigestReport(_Message, frozen=True, array_like=True, tag=12):

@@ -99,8 +99,11 @@ class State:
         self.round = 0  # read rounds of this term
         self.rounds: list[tuple[int, Index, list[int]]] = []  # begun, not confirmed: (round, read index, read ids)
         self.reads_waiting: list[int] = []  # for the next round
-        self.confirms: dict[int, tuple[MemberId, int]] = {}  # read id -> (member that lost entries, its boot)
+        self.confirms: dict[int, tuple[MemberId, int, int]] = {}  # read id -> (member that asked, its boot, its number for it)
         self.next_confirm = -1  # ids of our own reads count downwards, the replica's upwards
+        self.reads_asked: list[int] = []  # the question under way to the leader, from who does not lead, is for these
+        self.asked = 0  # its number
+        self.asked_ticks = 0  # since it was sent
         self.transferee = NOBODY
         self.transfer_ticks = 0
         self.heartbeat_elapsed = 0
@@ -243,11 +246,13 @@ class State:
 
     def set_role(self, role: int) -> None:
         if role != self.role:
+            self.lose_reads()
             self.out_role_changed = True
             self.role = role
 
     def set_leader(self, leader: MemberId) -> None:
         if leader != self.leader:
+            self.lose_reads()
             self.leader = leader
             self.out_role_changed = True
             if leader != NOBODY:
@@ -266,14 +271,17 @@ class State:
 
     def _drop_leadership(self) -> None:
         self.progress = {}
-        for _, _, reads in self.rounds:
-            self.out_reads_lost.extend(read for read in reads if read >= 0)
-        self.out_reads_lost.extend(read for read in self.reads_waiting if read >= 0)
-        self.rounds = []
-        self.reads_waiting = []
-        self.confirms = {}
         self.transferee = NOBODY
         self.replicate_due = False
+
+    def lose_reads(self) -> None:
+        """Whoever was to confirm them leads no more, or nobody is known to."""
+        for reads in (*[reads for _, _, reads in self.rounds], self.reads_waiting, self.reads_asked):
+            self.out_reads_lost.extend([read for read in reads if read >= 0])
+        self.rounds = []
+        self.reads_waiting = []
+        self.reads_asked = []
+        self.confirms = {}
 
     def has_own_term_committed(self) -> bool:
         """Only then does a leader know everything that was committed before it."""

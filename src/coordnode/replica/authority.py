@@ -1,30 +1,23 @@
 """Who is connected to this member, what each may do, and what was denied. Pure."""
 
 from collections import deque
-from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from coordnode.errors import BadRequest, NotPermitted
 from coordnode.ids import SessionId
-from coordnode.raft.entry import Config
 from coordnode.replica.openings import Openings
+from coordnode.replica.told import TOLD, is_told
 from coordnode.services.auth.permits import Permit
 from coordnode.services.auth.service import LEVEL
 from coordnode.services.callers import NOBODY_KNOWN, Caller, identity_of
 from coordnode.services.commands import (
     AddToken,
-    BreakLock,
     ClientCommand,
-    DeleteAssignment,
-    DeleteJournal,
-    DeleteQueue,
-    Depose,
     Noted,
     OpenSession,
-    PurgeTasks,
     RemoveRole,
     RemoveToken,
     RemoveUser,
@@ -32,48 +25,12 @@ from coordnode.services.commands import (
     SetUser,
     encode,
 )
-from coordnode.services.dialogue import ConfigAsk, LevelAsk, TransferAsk
 from coordnode.services.machine import Machine
 
 DENIALS_KEPT_MAX = 16  # that nobody has taken yet; all are counted
 
 SIGNED = frozenset((SetRole, RemoveRole, SetUser, RemoveUser, AddToken, RemoveToken))
 """What the leader puts its asker's name under. Whatever a client wrote there is replaced."""
-
-
-Told = tuple[str, str, str, str]
-"""what, before, after, reason"""
-
-
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")
-
-
-def _broken(asked: BreakLock) -> Told:
-    return f"lock {_shown(asked.name)}", f"token {asked.token}" if asked.token else "whoever holds it", "broken", asked.reason
-
-
-def _deposed(asked: Depose) -> Told:
-    return f"election {_shown(asked.name)}", f"token {asked.token}" if asked.token else "whoever leads", asked.to or "nobody", asked.reason
-
-
-TOLD: dict[type, Callable[[Any], Told]] = {
-    BreakLock: _broken,
-    Depose: _deposed,
-    PurgeTasks: lambda asked: (f"queue {_shown(asked.queue)}", "its dead tasks" if asked.dead else "its tasks", "purged", ""),
-    DeleteQueue: lambda asked: (f"queue {_shown(asked.queue)}", "there", "deleted", ""),
-    DeleteJournal: lambda asked: (f"journal {_shown(asked.journal)}", "there", "deleted", ""),
-    DeleteAssignment: lambda asked: (f"assignment {_shown(asked.name)}", "there", "deleted", ""),
-    TransferAsk: lambda asked: ("leadership", "this leader", f"member {asked.target}", ""),
-    LevelAsk: lambda asked: ("feature level", "below", str(asked.level), ""),
-    ConfigAsk: lambda asked: ("membership", "as it was", _members(asked.config), ""),
-}
-"""What an operator does, beside the changes that are SIGNED: asked for, whatever came of it."""
-
-
-def _members(config: Config) -> str:
-    learners = f", learners {' '.join(map(str, config.learners))}" if config.learners else ""
-    return f"voters {' '.join(map(str, config.voters))}{learners}"
 
 
 class Denial(NamedTuple):
@@ -136,10 +93,9 @@ class Authority:
 
     def note_of(self, machine: Machine, connection: int, permit: Permit, asked: object) -> Noted | None:
         """What the audit log is to say of it; None: it is no operator's doing, or writes its own record."""
-        told = TOLD.get(type(asked))
-        if told is None or machine.level < LEVEL:
+        if not is_told(asked) or machine.level < LEVEL:
             return None
-        what, before, after, reason = told(asked)
+        what, before, after, reason = TOLD[type(asked)](asked)
         return Noted(permit.by, self._callers.get(connection, NOBODY_KNOWN).place, what, before, after, reason)
 
     def signed(self, machine: Machine, connection: int, permit: Permit, body: bytes, command: ClientCommand) -> tuple[bytes, ClientCommand]:

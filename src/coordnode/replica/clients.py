@@ -1,38 +1,36 @@
-"""What a member does for clients: it serves them while it leads, and says who leads while it does not. Pure."""
+"""What a member does for clients: it serves them while it leads, and says who leads while it does not (who asks it to read here is
+answered by it). Pure."""
 
 from collections.abc import Sequence
 from typing import cast
 
 from coordnode.errors import (
-    BadRequest,
     CoordError,
     LeadershipLost,
     NotLeader,
     NotPermitted,
     NotReady,
-    Overloaded,
     TimedOut,
 )
 from coordnode.ids import NOBODY, Index, Revision, SessionId
 from coordnode.limits import (
     EXPIRE_SESSIONS_PER_ENTRY,
-    READ_BYTES_LEAST,
     READ_BYTES_PER_TURN,
-    WAITING_READS_MAX,
 )
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
-from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum, local_age_ms
+from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum
 from coordnode.replica.answers import Answers, Asker
-from coordnode.replica.authority import TOLD, Authority
+from coordnode.replica.authority import Authority
 from coordnode.replica.clock import Clock
 from coordnode.replica.config import ReplicaConfig
-from coordnode.replica.fetching import Fetching
 from coordnode.replica.leases import Leases, parts
 from coordnode.replica.missed import Missed
 from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
 from coordnode.replica.proposing import Proposing
+from coordnode.replica.reading import Reading
+from coordnode.replica.told import is_told
 from coordnode.replica.watching import Watching
 from coordnode.services.auth.permits import Permit
 from coordnode.services.callers import Caller
@@ -77,7 +75,6 @@ class Clients:
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
         self.serving = False  # leads, and has applied an entry of its own term
         self.stopped_at = Index(0)  # states differ here without a majority: writes are refused
-        self.current_ms = 0  # when this follower last knew itself to have everything committed
         self.answers = Answers()
         self._pending = Pending()
         self._proposing = Proposing(raft, self.answers, self._pending, clock, config.entry_work_max)
@@ -87,8 +84,8 @@ class Clients:
         self._missed = Missed()
         self.authority = Authority(config.client_sessions_max)
         self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
-        self._stale_room = READ_BYTES_PER_TURN
-        self.fetching = Fetching(self.answers, config.tick_ms)
+        self.reading = Reading(raft, clock, config.tick_ms, self.answers, self._pending, self.authority)
+        self.fetching = self.reading.fetching
         self._has_space: bool | None = None  # have the members with room on disk a quorum? None: nothing was to be written in this turn
 
     # --- connections -----------------------------------------------------------------------------------------------
@@ -124,18 +121,22 @@ class Clients:
                 result, age_ms = self.read_stale(operation, ask.min_revision, permit)
                 self.answers.give(connection, Reply(ask.request, self._applied(), 0, result, age_ms))
                 return
+            if type(ask) is ReadAsk and ask.here and self._raft.role != LEADER:
+                asked = operation = decode_read(ask.body)
+                self.reading.begin_here(self.machine, Read(asker, operation, ask.min_revision, is_unauthorised=True))
+                return
             self._check_serving()
             permit = self._permit(connection)
             if type(ask) is ReadAsk:
                 asked = operation = decode_read(ask.body)
                 authorise(permit, (operation,))
-                self._begin_read(Read(asker, operation, ask.min_revision))
+                self.reading.begin(Read(asker, operation, ask.min_revision))
                 return
             authorise(permit, (ask,))
             if type(ask) is KeepAliveAsk:
                 self._on_keep_alive(asker, ask.sessions, permit)
             elif type(ask) is WatchAsk:
-                self._begin_read(WatchStart(asker, ask))
+                self.reading.begin(WatchStart(asker, ask))
             else:
                 self._on_administration(asker, cast(TransferAsk | ConfigAsk | LevelAsk, ask), permit)
         except CoordError as error:
@@ -157,7 +158,7 @@ class Clients:
     def flush(self) -> None:
         """After all asks of this turn: one entry for them all."""
         self._has_space = None
-        self._stale_room = READ_BYTES_PER_TURN
+        self.reading.new_turn()
         if not self._proposing.is_empty():
             self._proposing.flush()
 
@@ -185,7 +186,7 @@ class Clients:
             asked = command.operation
             permit = self.authority.permit(machine, connection)
             admit_write(machine, command, permit, self.stopped_at, has_space=self._has_space)
-            if type(asked) in TOLD:
+            if is_told(asked):
                 self._maybe_note(connection, permit, asked)
             body, command = self.authority.signed(machine, connection, permit, ask.body, command)
         except CoordError as error:
@@ -198,10 +199,9 @@ class Clients:
         if note is not None:
             self._proposing.collect_own(note)
 
-    def _begin_read(self, waiting: Read | WatchStart | KeepAlive) -> None:
-        if len(self._pending.unconfirmed) >= WAITING_READS_MAX:
-            raise Overloaded("too many reads are waiting; try again later", retry_after_ms=100)
-        self._raft.read(self._pending.new_read(waiting))
+    def cluster_ms(self) -> int:
+        """As the leader counts it now."""
+        return self._proposing.cluster_ms()
 
     def _on_keep_alive(self, asker: Asker, sessions: list[SessionId], permit: Permit) -> None:
         """Answered after a round that begins now; sessions with a checkpoint first withdraw it through the log."""
@@ -216,7 +216,7 @@ class Clients:
             if index:
                 for session in some:
                     leases.withdrawing(session, index)
-        self._begin_read(KeepAlive(asker, sessions, leases.withdraw_index(sessions), hidden))
+        self.reading.begin(KeepAlive(asker, sessions, leases.withdraw_index(sessions), hidden))
 
     def _sessions_named(self) -> int:
         """As many as apply takes in one command."""
@@ -241,15 +241,7 @@ class Clients:
 
     def read_stale(self, operation: ReadOperation, min_revision: Revision, permit: Permit) -> tuple[bytes, int]:
         """The encoded Result from local state, and how old that may be in milliseconds."""
-        machine = self._present()
-        authorise(permit, (operation,))
-        if machine.revision < min_revision:
-            raise NotReady(f"this member is at revision {machine.revision}, before {min_revision}; try again", retry_after_ms=self._tick_ms)
-        if self._stale_room <= 0:
-            raise Overloaded("too much is being read at once; try again", retry_after_ms=self._tick_ms)
-        result = machine.read(operation)
-        self._stale_room -= len(result)
-        return result, local_age_ms(self._raft, self._clock.now_ms - self.current_ms, self._tick_ms)
+        return self.reading.stale(self._present(), operation, min_revision, permit)
 
     # --- administration --------------------------------------------------------------------------------------------
 
@@ -425,9 +417,10 @@ class Clients:
         for connection, push in self._watching.push(self._push_bytes_per_turn):
             self.answers.give(connection, push)
         room = READ_BYTES_PER_TURN
+        now_ms = self.cluster_ms() if self.serving else 0  # who does not lead knows none but that of its state
         while room > 0 and (read := pending.next_read(applied)) is not None:
             if read.asker[0] not in self._gone:
-                room -= self._answer_read(machine, read)
+                room -= self._answer_read(machine, read, now_ms)
         if self._gone and not pending.is_waiting():
             self._gone.clear()
 
@@ -435,20 +428,14 @@ class Clients:
         """What is due waits for the next turn, so that this one holds no more answers than the bounds say."""
         return self.machine is not None and (self._watching.has_due() or self._pending.has_read(self.machine.applied))
 
-    def _answer_read(self, machine: Machine, read: Read) -> int:
+    def _answer_read(self, machine: Machine, read: Read, now_ms: int) -> int:
         """What it counts towards the turn's room."""
-        if machine.revision < read.min_revision:
-            self.answers.refuse(read.asker, BadRequest(f"revision {read.min_revision} has not happened in this cluster"))
-            return READ_BYTES_LEAST
-        if machine.needs_bytes(read.operation):
-            return self.fetching.fetch(machine, read)
-        try:
-            result = machine.read(read.operation, now_ms=self._proposing.cluster_ms())
-        except CoordError as error:
-            self.answers.refuse(read.asker, error)
-            return READ_BYTES_LEAST
-        self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
-        return READ_BYTES_LEAST + len(result)
+        result, counts = self.reading.answer(machine, read, now_ms)
+        if isinstance(result, CoordError):
+            self._refuse(read.asker, read.operation, result)
+        elif result is not None:
+            self.answers.give(read.asker[0], Reply(read.asker[1], machine.applied, 0, result))
+        return counts
 
     def _renew(self, machine: Machine, request: int, waiting: KeepAlive) -> KeepAliveReply:
         alive: list[tuple[SessionId, int]] = []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from coordnode.ids import Index, SessionId
-from coordnode.limits import EXPIRE_SESSIONS_MAX
+from coordnode.limits import EXPIRE_SESSIONS_MAX, EXPIRE_SESSIONS_PER_TICK
 
 CHECKPOINT_STEP_MS_MIN = 500
 
@@ -84,10 +84,10 @@ class Leases:
         return None if lease.checkpointed or lease.withdraw_index > applied else lease.ttl_ms
 
     def due(self, now_ms: int) -> tuple[list[SessionId], list[tuple[SessionId, int]]]:
-        """(sessions to expire, (session, remaining) to checkpoint), at most one entry's worth of each."""
+        """(sessions to expire, (session, remaining) to checkpoint), as many as one tick should bring; the rest are due at the next."""
         expire: list[SessionId] = []
         checkpoint: list[tuple[SessionId, int]] = []
-        while self._due and self._due[0][0] <= now_ms and len(expire) < EXPIRE_SESSIONS_MAX and len(checkpoint) < EXPIRE_SESSIONS_MAX:
+        while self._due and self._due[0][0] <= now_ms and len(expire) < EXPIRE_SESSIONS_PER_TICK and len(checkpoint) < EXPIRE_SESSIONS_MAX:
             _, session = heapq.heappop(self._due)
             lease = self._leases.get(session)
             if lease is None or lease.expiring:

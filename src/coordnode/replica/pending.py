@@ -24,6 +24,7 @@ class Read(msgspec.Struct):
     asker: Asker
     operation: ReadOperation
     min_revision: int
+    is_unauthorised: bool = False  # whether the asker may is decided when it is answered: only then is it known what is committed
 
 
 class KeepAlive(msgspec.Struct):

@@ -29,6 +29,7 @@ from coordnode.replica.events import Events, RecordsFound
 from coordnode.replica.known import NOTHING, Known
 from coordnode.replica.snapshotting import SnapshotMaker
 from coordnode.services.commands import decode_batch
+from coordnode.services.context import Wait
 from coordnode.services.machine import Machine, Restorer
 from coordnode.services.work import BYTES_WEIGHT
 
@@ -252,13 +253,17 @@ class Replica:
         """The leader's own word that everything committed is here."""
         raft = self.raft
         if message.source == raft.leader and message.term == raft.term:
-            self.clients.current_ms = self._clock.now_ms
+            self.clients.reading.current_ms = self._clock.now_ms
 
     def _on_digest_report(self, message: DigestReport) -> None:
         raft = self.raft
         if raft.role == LEADER and message.term == raft.term:
             self._agreement.report(message.source, message.index, message.digest)
             self._judge(message.index)
+
+    def longest_wait(self) -> Wait | None:
+        """On the leader, whose clock counts."""
+        return self.machine.longest_wait(self.clients.cluster_ms()) if self.machine is not None else None
 
     def checkpoint(self) -> tuple[Index, int | None]:
         """The newest index at which members compare their states, and our digest there; None: not reached since the start."""

@@ -1,7 +1,7 @@
 """Who watches what on this member, and what each is still to be told. Local: in neither snapshot nor digest. Pure.
 
 A change is put down for the connections that want it at once, for all their watches together, and told to each watch when that
-connection's turn comes. So no turn is long because many watch the same.
+connection's turn comes: so much at a time, and whole changes. So no turn is long because many watch the same, or are far behind.
 """
 
 from collections import OrderedDict
@@ -102,13 +102,18 @@ class Watching:
                         due.setdefault(connection, []).append((change, event, watches))
 
     def push(self, room: int) -> Iterator[tuple[int, WatchPush | WatchProgress]]:
-        """What is due, to whole connections, in about so many bytes. What came for one of them meanwhile goes with it."""
+        """What is due, in about so many bytes. Who has more due than there is room for goes behind the others with the rest."""
         waiting, seen = self._due, self._seen
         while waiting and room > 0:
             connection, due = waiting.popitem(last=False)
-            room -= sum([len(watches) * (PUSH_BYTES_LEAST + len(event.key) + len(event.value)) for _, event, watches in due])
-            for request, matched in _by_watch(due):
-                yield connection, WatchPush(request, matched, seen)
+            count, size = _share(due, room)
+            room -= size
+            up_to = seen
+            if count < len(due):
+                waiting[connection] = due[count:]
+                up_to = due[count - 1][0].revision
+            for request, matched in _by_watch(due[:count]):
+                yield connection, WatchPush(request, matched, up_to)
         if not self._has_seen_more:
             return
         self._has_seen_more = False
@@ -116,6 +121,16 @@ class Watching:
             if seen - watching.told >= self._silent_revisions_max and connection not in waiting:
                 watching.told = seen
                 yield connection, WatchProgress(0, seen)
+
+
+def _share(due: Sequence[_Due], room: int) -> tuple[int, int]:
+    """How many of them fill so many bytes as whole changes, one at least; and the bytes that these are."""
+    size = 0
+    for number, (change, event, watches) in enumerate(due):
+        if size >= room and change is not due[number - 1][0]:
+            return number, size
+        size += len(watches) * (PUSH_BYTES_LEAST + len(event.key) + len(event.value))
+    return len(due), size
 
 
 def _by_watch(due: Sequence[_Due]) -> Iterator[tuple[int, list[Change]]]:

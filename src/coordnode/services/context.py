@@ -114,6 +114,14 @@ class Context:
         return self.scalars.state_bytes + grown_bytes <= self.settings.state_bytes_max
 
 
+class Wait(NamedTuple):
+    """Of whoever has been in line for longest."""
+
+    name: bytes  # of what is waited for
+    ms: int
+    waiters: int  # for whatever that service gives out
+
+
 class Service:
     """One kind of replicated object: its containers, its handlers, and what else the machine asks. registry.py lists it."""
 
@@ -141,6 +149,10 @@ class Service:
 
     def due(self) -> int | None:
         """The cluster_ms at which the next thing falls due; None: nothing ever does."""
+        return None
+
+    def longest_wait(self, now_ms: int) -> Wait | None:
+        """Who has been in line for longest; None: nobody is."""
         return None
 
     def blobs(self) -> Sequence[Blob]:

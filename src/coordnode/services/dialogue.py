@@ -25,6 +25,7 @@ class ReadAsk(_Ask, frozen=True, array_like=True, gc=False, tag=2):
     body: bytes  # one encoded ReadOperation
     stale: bool = False  # answered at once from local state, with its age; the only weaker read there is
     min_revision: Revision = Revision(0)  # answered at or after this revision
+    here: bool = False  # whoever does not lead is to ask the leader what is committed, and to answer by itself
 
 
 class KeepAliveAsk(_Ask, frozen=True, array_like=True, tag=3):

@@ -14,6 +14,8 @@ from coordnode.services.commands import (
     ELECTIONS,
     LEADS,
     PROCLAIMED,
+    RESIGNED,
+    SESSION_OVER,
     VACANT,
     Campaign,
     Candidacies,
@@ -53,9 +55,6 @@ BY_LABEL_ID = 32
 
 ELECTION_CHARGE_BYTES = 400
 CANDIDATE_CHARGE_BYTES = 500
-
-_RESIGNED = "resigned"
-_ENDED = "its session ended"
 
 
 class Led(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -241,7 +240,7 @@ class Elections(Service):
             return failure(NotHeld(f"election {_show(name)} is led by session {led.session}, not by session {session}"))
         if operation.to and self._find(name, operation.to) is None:
             return failure(Missing(f"nobody called {operation.to} stands for election {_show(name)}; read who does"))
-        self._end(name, led, _RESIGNED, operation.to)
+        self._end(name, led, RESIGNED, operation.to)
         return Resigned(context.publish(), led.token)
 
     def depose(self, operation: Depose) -> Result:
@@ -267,7 +266,7 @@ class Elections(Service):
         for key in claimed:
             led = self.led.get(name_of(key))
             if led is not None and led.token == number_of(key):
-                self._end(name_of(key), led, _ENDED)
+                self._end(name_of(key), led, SESSION_OVER)
 
     def _end(self, name: bytes, led: Led, reason: str, to: str = "") -> None:
         """And the next one leads: whom `to` names, else the first in line."""
@@ -287,16 +286,17 @@ class Elections(Service):
         standing = self.standing.get(key)
         assert standing is not None
         self._strike(key, standing)
-        token = self._lead(name, standing, ticket, led.candidates - 1)
+        token = self._lead(name, standing, ticket, led.candidates - 1, reason)
         context.notify(standing.session, ELECTIONS, encode(LeadershipGiven(name, ticket, token)))
 
-    def _lead(self, name: bytes, standing: Standing, ticket: Token, candidates: int) -> Token:
+    def _lead(self, name: bytes, standing: Standing, ticket: Token, candidates: int, reason: str = "") -> Token:
+        """`reason`: why the one before left."""
         context = self.context
         token = context.holdings.grant(ELECTIONS, name, standing.session)
         context.holdings.claim(standing.session, ELECTIONS, key_of(name, token))
         led = Led(token, standing.session, standing.candidate, standing.value, context.wall_ms, context.cluster_ms, ticket, candidates)
         self.led.set(name, led)
-        self._tell(LEADS, name, led)
+        self._tell(LEADS, name, led, reason)
         return token
 
     def _withdraw(self, key: bytes, standing: Standing) -> None:
@@ -323,7 +323,7 @@ class Elections(Service):
         if kind == VACANT:
             change = LeaderChange(reason=reason)
         else:
-            change = LeaderChange(led.token, led.session, context.owner_of(led.session), led.candidate, led.value)
+            change = LeaderChange(led.token, led.session, context.owner_of(led.session), led.candidate, led.value, reason)
         context.emit((kind, name, encode(change), 0, led.session, ELECTIONS))
 
     def _stale(self, name: bytes, number: Token, led: Led | None) -> NotHeld:

@@ -33,7 +33,7 @@ from coordnode.services.commands import (
     Wake,
     encode,
 )
-from coordnode.services.context import Containers, Context, Handler, Located, Locator, Reader, Service, failure
+from coordnode.services.context import Containers, Context, Handler, Located, Locator, Reader, Service, Wait, failure
 from coordnode.services.history import History
 from coordnode.services.holdings import Live
 from coordnode.services.kv import Kv
@@ -292,6 +292,9 @@ class Machine:
         """The cluster_ms at which something falls due, so that the leader appends a Wake when nothing else does."""
         times = [due for service in self._services if (due := service.due()) is not None]
         return min(times) if times else None
+
+    def longest_wait(self, now_ms: int) -> Wait | None:
+        return next((found for service in self._services if (found := service.longest_wait(now_ms)) is not None), None)
 
     @property
     def revision(self) -> Revision:

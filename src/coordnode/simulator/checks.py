@@ -46,7 +46,7 @@ class Checks:
         self.leads_since_ns = 0
         self._committed_before: dict[Term, int] = {}  # by term: what was committed when its leader was elected
         self.quorums = Quorums()
-        self.promised = Promised(reference)
+        self.promised = Promised(reference, marks_)
         self.flipped: dict[MemberId, int] = {}  # whose state in memory changed by itself -> what it had applied then
         self.on_flipped_leads: Callable[[MemberId], None] = lambda member: None
         self.on_moment: Callable[[str], None] = lambda strike: None  # a fault may wait for it
@@ -197,13 +197,14 @@ class Checks:
             self._agreement.observe(REFERENCE, applied, reference.digests[applied])
             self._agreement.observe(replica.member, applied, machine.digest)
 
-    def confirms(self, reply: ConfirmReply) -> None:
-        """A leader tells a member that lost entries how far it must come before it votes again."""
+    def confirms(self, reply: ConfirmReply, raft: Raft) -> None:
+        """A leader tells a member how far it must come: before it votes again, when it lost entries; before it answers a read."""
+        self.promised.confirms(reply, raft, self._world.now_ns)
         before = self._committed_before.get(reply.term, int(self._reference.applied))
         if reply.commit < before:
             raise PromiseBroken(
                 "confirmed-commit",
-                f"member {reply.source} tells member {reply.target}, which lost entries, that {reply.commit} is the last committed entry; "
+                f"member {reply.source} tells member {reply.target}, which asked, that {reply.commit} is the last committed entry; "
                 f"{before} was before it led",
                 (reply, before),
             )

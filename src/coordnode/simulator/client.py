@@ -46,12 +46,21 @@ class Owner(Protocol):
 
 class SimClient:
     def __init__(
-        self, world: World, connections: Connections, owner: Owner, *, number: int, name: str, members: Sequence[MemberId], rate_ppm: int
+        self,
+        world: World,
+        connections: Connections,
+        owner: Owner,
+        *,
+        number: int,
+        name: str,
+        members: Sequence[MemberId],
+        rate_ppm: int,
+        reads_anywhere: bool = False,
     ) -> None:
         self.number = number
         self.name = name
         self.caller = Caller(name, OPERATOR)  # may everything, also once there are roles
-        self.core = ClientCore(members, world.stream(f"client core {name}"), identity=name)
+        self.core = ClientCore(members, world.stream(f"client core {name}"), identity=name, reads_anywhere=reads_anywhere)
         self.clock = HostClock(world, start_ms=1_000_000 * number, rate_ppm=rate_ppm, wall_ms=0)
         self.sessions: dict[int, SessionId] = {}  # by the core's number; of those that are open
         self._believed_until_ms: dict[int, int] = {}  # likewise

@@ -24,7 +24,7 @@ from coordnode.simulator.cluster_operator import Operator
 from coordnode.simulator.connections import Connections, MemberEnd
 from coordnode.simulator.damage import Damages
 from coordnode.simulator.disk import SimDisk
-from coordnode.simulator.injector import Victim
+from coordnode.simulator.injector import SnapshotCut, Victim
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.member import DOWN, REFUSED, SimMember
 from coordnode.simulator.network import PeerNetwork
@@ -123,7 +123,7 @@ class Cluster:
         )
         self.reference.on_effect = self.workload.on_effect
         self.operator = Operator(self)
-        self._snapshot_cut: tuple[int, int] | None = None  # (disk operations, time down) for whoever receives one next
+        self._snapshot_cut: SnapshotCut | None = None  # for whoever receives one next
         self._operator_ask: AdministrativeAsk | None = None
         self._operator_client = SimClient(world, self.connections, self, number=0, name="operator", members=self._host_ids, rate_ppm=0)
         world.after(SECOND, self._operator_looks)
@@ -227,11 +227,11 @@ class Cluster:
         if self.damages.hurt:
             self.damages.look(member)
 
-    def on_receiving(self, member: SimMember) -> None:
-        if self._snapshot_cut is not None:
-            operations, down_ns = self._snapshot_cut
+    def on_receiving(self, member: SimMember, *, is_last: bool) -> None:
+        cut = self._snapshot_cut
+        if cut is not None and is_last == cut.in_last:
             self._snapshot_cut = None
-            member.crash_in_write(operations, everyone=False, down_ns=down_ns)
+            member.crash_in_write(cut.operations, everyone=False, down_ns=cut.down_ns)
 
     # --- Cluster of the injector -----------------------------------------------------------------------------------
 
@@ -286,8 +286,8 @@ class Cluster:
     def rot(self, kind: str, victim: Victim, draw: int, down_ns: int) -> bool:
         return self.damages.rot(kind, self.members[victim.member], draw, down_ns)
 
-    def cut_next_snapshot(self, operations: int, down_ns: int) -> None:
-        self._snapshot_cut = (operations, down_ns)
+    def cut_next_snapshot(self, cut: SnapshotCut) -> None:
+        self._snapshot_cut = cut
 
     def is_changing(self) -> bool:
         return self.operator.is_changing()

@@ -1,7 +1,7 @@
 """Carries out a fault plan: begins each fault at its time, ends it when its time is over, and heals everything for the second phase."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -12,6 +12,14 @@ from coordnode.simulator.connections import Connections
 from coordnode.simulator.faults import LEADER, Fault
 from coordnode.simulator.network import PeerNetwork
 from coordnode.simulator.world import MILLISECOND, World
+
+
+class SnapshotCut(NamedTuple):
+    """So many disk operations after a slice of a received snapshot came, that host crashes."""
+
+    operations: int
+    in_last: bool  # the slice that ends it; else any other
+    down_ns: int
 
 
 class Victim(Protocol):
@@ -59,8 +67,8 @@ class Cluster(Protocol):
 
     def power_loss(self) -> None: ...
 
-    def cut_next_snapshot(self, operations: int, down_ns: int) -> None:
-        """Whoever receives one next crashes so many disk operations later."""
+    def cut_next_snapshot(self, cut: SnapshotCut) -> None:
+        """Whoever receives one next crashes."""
         ...
 
     def flip_state(self, victim: Victim) -> bool:
@@ -254,7 +262,9 @@ class Injector:
         return victim.crash_in_write(fault.amount, everyone=everyone, down_ns=fault.lasting_ms * MILLISECOND, in_sync=in_sync)
 
     def _cut_snapshot(self, fault: Fault, victim: Victim) -> bool:
-        self._cluster.cut_next_snapshot(fault.amount, fault.lasting_ms * MILLISECOND)
+        in_last = fault.amount % 2 == 0  # until it is in place there are few operations
+        operations = fault.amount // 2 if in_last else fault.amount
+        self._cluster.cut_next_snapshot(SnapshotCut(operations, in_last, fault.lasting_ms * MILLISECOND))
         return True
 
     def _power_loss(self, fault: Fault, victim: Victim) -> bool:

@@ -53,7 +53,11 @@ class Host(Protocol):
         """It stores a slice of a snapshot of its own."""
         ...
 
-    def on_receiving(self) -> None: ...
+    def on_receiving(self, *, is_last: bool) -> None: ...
+
+    def on_sending(self, work: ChunkWanted, count: int) -> None:
+        """Of a snapshot with so many slices and pieces; 0: it is gone."""
+        ...
 
 
 class Lanes:
@@ -241,8 +245,7 @@ class Lanes:
         return lambda: setattr(self._host.inbox, "slice_stored", SliceStored(work.number))
 
     def _store_chunk(self, work: StoreChunk) -> Callable[[], None]:
-        if work.number:
-            self._host.on_receiving()
+        self._host.on_receiving(is_last=work.last)
         received = self._snapshots.pieces_received
         try:
             next_number, complete = self._snapshots.store_chunk(work)
@@ -256,6 +259,7 @@ class Lanes:
         return lambda: self._host.inbox.chunks_stored.append(stored)
 
     def _read_chunk(self, work: ChunkWanted) -> Callable[[], None]:
+        self._host.on_sending(work, self._snapshots.count(work.meta))
         rotten = ""
         found = None
         try:

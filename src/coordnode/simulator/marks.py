@@ -21,6 +21,7 @@ WATCH_RESUMED = "watch resumed"
 WATCH_GAP = "watch gap"
 TRANSFER_DONE = "transfer done"
 LEVEL_RAISED = "level raised"
+READ_BY_FOLLOWER = "read answered by who does not lead"
 READ_AFTER_CHANGE = "read confirmed after a leader change"
 ENTRIES_TRUNCATED = "entries truncated on a follower"
 AMNESIAC_REFUSED = "voter that lost entries refused a vote"
@@ -71,6 +72,7 @@ MARKS = (
     WATCH_GAP,
     TRANSFER_DONE,
     LEVEL_RAISED,
+    READ_BY_FOLLOWER,
     READ_AFTER_CHANGE,
     ENTRIES_TRUNCATED,
     AMNESIAC_REFUSED,

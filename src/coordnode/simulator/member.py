@@ -8,9 +8,9 @@ from coordnode.driver import Driver
 from coordnode.errors import CoordError, DiskFailed, DiskFull, Diverged, FolderRefused, PromiseBroken, Rotten
 from coordnode.ids import MemberId
 from coordnode.raft.entry import SnapshotMeta
-from coordnode.raft.messages import ConfirmReply, Heartbeat, Message, VoteReply
+from coordnode.raft.messages import ConfirmAsk, ConfirmReply, Heartbeat, Message, VoteReply
 from coordnode.raft.quorum import has_quorum
-from coordnode.raft.ready import Write
+from coordnode.raft.ready import ChunkWanted, Write
 from coordnode.raft.state import FOLLOWER, LEADER
 from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events
@@ -68,8 +68,8 @@ class Site(Protocol):
 
     def on_turned(self, member: "SimMember") -> None: ...
 
-    def on_receiving(self, member: "SimMember") -> None:
-        """It stores a slice of a snapshot that is not the first."""
+    def on_receiving(self, member: "SimMember", *, is_last: bool) -> None:
+        """It stores a slice of a snapshot."""
         ...
 
 
@@ -355,8 +355,11 @@ class SimMember:
                 if message.pre and message.granted:
                     assert self.replica is not None
                     self.claims.check_pre_vote(message, self.replica.raft)
+            elif type(message) is ConfirmAsk:
+                self._site.checks.promised.asks_leader(message, self._world.now_ns)
             elif type(message) is ConfirmReply:
-                self._site.checks.confirms(message)
+                assert self.replica is not None
+                self._site.checks.confirms(message, self.replica.raft)
             elif type(message) is Heartbeat:
                 self._site.checks.promised.round_sent(message.term, message.round, self._world.now_ns)
         self._site.network.send(messages)
@@ -382,8 +385,14 @@ class SimMember:
         self.claims.check_snapshot(meta.index, meta.term)
         self._site.checks.quorums.configs.check_snapshot(self.member, meta)
 
-    def on_receiving(self) -> None:
-        self._site.on_receiving(self)
+    def on_receiving(self, *, is_last: bool) -> None:
+        self._site.on_receiving(self, is_last=is_last)
+
+    def on_sending(self, work: ChunkWanted, count: int) -> None:
+        """Whoever wants more than there is begins again and again, and wants it again."""
+        if count and work.number >= count:
+            sentence = f"member {self.member} is asked for slice {work.number} of a snapshot of {count} by member {work.target}"
+            raise PromiseBroken("snapshot-ends", sentence, (work.meta,))
 
     def on_written(self, writes: Sequence[Write], *, in_turn: bool) -> None:
         assert self._driver is not None

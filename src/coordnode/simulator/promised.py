@@ -9,6 +9,8 @@ from coordnode.errors import PromiseBroken
 from coordnode.ids import Index, MemberId, SessionId, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, CONFIG, Config, Entry, decode_config
+from coordnode.raft.messages import ConfirmAsk, ConfirmReply
+from coordnode.raft.quorum import has_quorum
 from coordnode.raft.state import LEADER
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import Batch, Checkpoint, Expire, Withdraw, decode_batch
@@ -24,6 +26,8 @@ from coordnode.services.dialogue import (
     WatchProgress,
     WatchPush,
 )
+from coordnode.simulator import marks
+from coordnode.simulator.marks import Marks
 from coordnode.simulator.reference import Reference
 
 UNRENEWED_MAX = 6  # half of what a client sends before it gives up
@@ -31,16 +35,19 @@ ASKS_KEPT = 100_000  # those that are never answered must not pile up
 
 
 class Promised:
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, marks_: Marks) -> None:
+        self._marks = marks_
         self.newest_term = Term(0)  # of all that had a leader
         self.said_over: list[SessionId] = []  # sessions, in answers of the turn under way
         self.said_changed: list[tuple[Config, Index]] = []  # configurations likewise, and where they are said to be in force
         self._reference = reference
-        # By connection and request: the newest term then, when, for which sessions, and what was committed.
-        self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId], int]] = {}
+        # By connection and request: the newest term then, when, for which sessions, what was committed, and whether any member may answer.
+        self._asked: dict[tuple[int, int], tuple[Term, int, Sequence[SessionId], int, bool]] = {}
         self._administrative: dict[tuple[int, int], TransferAsk | ConfigAsk] = {}  # by connection and request
         self._rounds: dict[tuple[Term, int], int] = {}  # when the first heartbeat left that carries it
         self._confirmed: dict[MemberId, tuple[Term, int]] = {}  # the newest round that a quorum answered while that member led
+        self._questions: dict[tuple[MemberId, int, int], int] = {}  # by who does not lead, its boot and number: when it left last
+        self._told_ns: dict[MemberId, int] = {}  # by who does not lead: when the newest round began that a leader answered its question by
         self._pushed: dict[tuple[int, int], int] = {}  # by connection and request of a watch: what it was told of last
         self._unrenewed: dict[tuple[Term, SessionId], int] = {}  # answers in a row that leave open what becomes of it
         self._expiring: dict[tuple[Term, SessionId], Index] = {}  # by the term that decided it: where its Expire stands
@@ -62,11 +69,11 @@ class Promised:
         for ask in asks:
             if type(ask) is ReadAsk:
                 if not ask.stale:
-                    asked[connection, ask.request] = (self.newest_term, now_ns, (), committed)
+                    asked[connection, ask.request] = (self.newest_term, now_ns, (), committed, ask.here)
             elif type(ask) is TransferAsk or type(ask) is ConfigAsk:
                 self._administrative[connection, ask.request] = ask
             elif type(ask) is KeepAliveAsk:
-                asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions, committed)
+                asked[connection, ask.request] = (self.newest_term, now_ns, ask.sessions, committed, False)
         if len(asked) > ASKS_KEPT:
             for key in list(asked)[: ASKS_KEPT // 2]:
                 del asked[key]
@@ -108,10 +115,13 @@ class Promised:
             asked = self._asked.pop((connection, answer.request), None)
             if asked is None:
                 continue
-            asked_in, asked_ns, sessions, committed = asked
+            asked_in, asked_ns, sessions, committed, here = asked
             if type(answer) is Reply:
+                if here and replica.raft.role != LEADER:
+                    self._marks.reach(marks.READ_BY_FOLLOWER)
                 self._check_term(replica, asked_in, "a read")
-                self._check_round(replica, asked_ns, "a read")
+                if not here or self._told_ns.get(replica.member, -1) < asked_ns:
+                    self._check_round(replica, asked_ns, "a read")
                 self._check_index(replica, answer, committed)
             elif type(answer) is KeepAliveReply:
                 self._check_term(replica, asked_in, "a keep-alive")
@@ -130,17 +140,27 @@ class Promised:
     def _check_round(self, replica: Replica, asked_ns: int, what: str) -> None:
         """The newest round that a quorum has answered began no earlier than the question came."""
         raft = replica.raft
-        config = raft.config
         if raft.role != LEADER:
             term, confirmed = self._confirmed.get(raft.member, (Term(0), 0))
             self._must_have_begun(replica, (term, confirmed), asked_ns, what)
-            return
-        confirmed = _confirmed_by(raft)
-        if confirmed == raft.round and config.voters == (raft.member,) and not config.outgoing:
-            return  # nobody else is asked
-        if any(raft.progress[voter].round == 0 for voter in (*config.voters, *config.outgoing) if voter in raft.progress):
-            return  # one of them started anew, or came only now: what it answered before counted, and is forgotten
-        self._must_have_begun(replica, (raft.term, confirmed), asked_ns, what)
+        elif not _cannot_be_told(raft):
+            self._must_have_begun(replica, (raft.term, _confirmed_by(raft)), asked_ns, what)
+
+    def asks_leader(self, question: ConfirmAsk, now_ns: int) -> None:
+        self._questions.setdefault((question.source, question.boot, question.number), now_ns)
+
+    def confirms(self, reply: ConfirmReply, raft: Raft, now_ns: int) -> None:
+        """A leader answers a member's question: after a round that began when it had come, unless the two of them are a quorum.
+
+        It may have changed its configuration since, in the very turn, or lead no more.
+        """
+        configs = raft.configs[-2:]
+        are_quorum = any(has_quorum(each, lambda voter: voter in (raft.member, reply.target)) for _, each in configs)
+        if are_quorum or raft.role != LEADER:
+            begun_ns = self._questions.get((reply.target, reply.asked_boot, reply.number), -1)
+        else:
+            begun_ns = now_ns if _cannot_be_told(raft) else self._rounds.get((reply.term, _newest_answered(raft, configs)), -1)
+        self._told_ns[reply.target] = max(self._told_ns.get(reply.target, -1), begun_ns)
 
     def _must_have_begun(self, replica: Replica, confirmed: tuple[Term, int], asked_ns: int, what: str) -> None:
         begun_ns = self._rounds.get(confirmed)
@@ -232,9 +252,22 @@ class Promised:
         self.said_over.clear()
 
 
+def _cannot_be_told(raft: Raft) -> bool:
+    """By which round it is that this leader's reads are confirmed."""
+    config = raft.config
+    if _confirmed_by(raft) == raft.round and config.voters == (raft.member,) and not config.outgoing:
+        return True  # nobody else is asked
+    # One of them started anew, or came only now: what it answered before counted, and is forgotten.
+    return any(raft.progress[voter].round == 0 for voter in (*config.voters, *config.outgoing) if voter in raft.progress)
+
+
 def _confirmed_by(raft: Raft) -> int:
     """A configuration that took effect since the round was answered has no say in it."""
-    return max([min([_reached(raft, voters) for voters in (each.voters, each.outgoing) if voters]) for _, each in raft.configs])
+    return _newest_answered(raft, raft.configs)
+
+
+def _newest_answered(raft: Raft, configs: Sequence[tuple[Index, Config]]) -> int:
+    return max([min([_reached(raft, voters) for voters in (each.voters, each.outgoing) if voters]) for _, each in configs])
 
 
 def _reached(raft: Raft, voters: Sequence[MemberId]) -> int:

@@ -17,8 +17,8 @@ from coordnode.simulator.report import STOCK, Broken, Options, SeedReport
 from coordnode.simulator.world import MILLISECOND, SECOND, World
 
 HEALED_LOAD_NS = 2 * SECOND  # clients go on for so long after the faults
-CONVERGE_NS_MAX = 30 * SECOND  # without anything being applied
-LEASES_END_NS_MAX = 120 * SECOND
+CONVERGE_NS_MAX = 30 * SECOND  # without anything being applied, and without a lease that could end
+LEASES_IN_TURN_MAX = 5  # what waits for a lease to end may then wait for the next one
 LOOK_EVERY_NS = 100 * MILLISECOND
 SESSION_SLACK_NS = 2 * SECOND  # what ending a session may take beyond its ttl
 CUT_DOWN_NS = 100 * MILLISECOND
@@ -98,10 +98,10 @@ class _Run:
     def _converge(self, cluster: Cluster) -> None:
         world = self._world
         begun_ns = world.now_ns
+        lease_ns = cluster.workload.longest_ttl_ms() * MILLISECOND + SESSION_SLACK_NS
         moved_ns, applied = begun_ns, cluster.reference.applied
         while why := cluster.why_not_converged():
-            # What waits for a lease to end may wait, one after the other, as long as leases do end.
-            if world.now_ns >= min(moved_ns + CONVERGE_NS_MAX, begun_ns + LEASES_END_NS_MAX):
+            if world.now_ns >= min(moved_ns + max(CONVERGE_NS_MAX, lease_ns), begun_ns + CONVERGE_NS_MAX + LEASES_IN_TURN_MAX * lease_ns):
                 states = tuple([member.describe() for member in cluster.members.values()])
                 raise PromiseBroken("progress", f"{(world.now_ns - begun_ns) // SECOND} s after the last fault, {why}", states)
             world.run_until(world.now_ns + LOOK_EVERY_NS)

@@ -1,11 +1,14 @@
 """What clients do in one seed: a mix of what all services offer, on sessions that come and go."""
 
 import random
+from collections import deque
 from collections.abc import Sequence
+from typing import cast
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
 from coordnode.checking.presence import Presence
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.core import READS
 from coordnode.client.lease import SessionState
 from coordnode.ids import NO_SESSION, MemberId, SessionId
 from coordnode.services.callers import Caller
@@ -41,14 +44,16 @@ UNDER_WAY_MAX = 6  # operations of one client at a time, apart from a burst
 DEADLINE_MS = 6_000
 SESSION_TTLS_MS = (1_000, 1_500, 2_500, 4_000)
 LONG_TTLS_MS = (1_000, 4_000, 12_000, 25_000)
-"""Over a longer lease two clocks drift further apart than a leader's tick and the network's delay hide."""
-LONG_TTLS_SHARE = 0.15  # of seeds, and of all whose clocks run at opposite bounds
+LONG_TTLS_SHARE = 0.15  # of seeds
+OPPOSED_TTLS_MS = (1_000, 60_000, 60_000)  # of seeds whose clocks run at opposite bounds
+"""Over so long a lease two clocks drift further apart than a leader's tick and the network's delay hide."""
 CLOSE_BESIDE_ALL_SHARE = 0.03  # of the moments in which a client has asked for so much that it asks for no more
 NESTED_SHARE = 0.3  # of new sessions, where there is one to nest in
 BULKY_SHARE = 0.2  # of seeds write values so large that a snapshot has several slices
 BULKY_BYTES_MAX = 60_000
 SMALL_SHARES = (0.9, 0.9, 0.4)  # of values hold little; where most hold more, a batch spans sectors and can tear
 BARRIER_WEIGHT = 1
+READ_AGAIN_MAX = 8  # of what others read
 
 
 Changes = Sequence[tuple[int, Sequence[EventRow]]]
@@ -99,7 +104,9 @@ class Workload:
         bulky = chance.random() < BULKY_SHARE
         self._value_bytes_max = BULKY_BYTES_MAX if bulky else 3_000
         self._small_share = 0.75 if bulky else SMALL_SHARES[int(chance.random() * len(SMALL_SHARES))]
-        self._ttls_ms = LONG_TTLS_MS if opposed_rates or chance.random() < LONG_TTLS_SHARE else SESSION_TTLS_MS
+        self._ttls_ms: tuple[int, ...] = OPPOSED_TTLS_MS
+        if not opposed_rates:
+            self._ttls_ms = LONG_TTLS_MS if chance.random() < LONG_TTLS_SHARE else SESSION_TTLS_MS
         self._session_share = 0.02 + chance.random() * 0.05
         for number in range(1, count + 1):
             rate_ppm = (-1_000, 1_000, int(chance.random() * 2_001) - 1_000)[int(chance.random() * 3)]
@@ -110,10 +117,21 @@ class Workload:
             self._sessions[number] = []
             self._under_way[number] = 0
             world.after(int(chance.random() * self._pace_ns), self._act, client)
-        self.guest = SimClient(world, connections, self, number=count + 1, name="guest", members=members, rate_ppm=0)
+        self.guest = SimClient(
+            world, connections, self, number=count + 1, name="guest", members=members, rate_ppm=0, reads_anywhere=chance.random() < 0.5
+        )
         self.guest.caller = Caller("guest", token=DIGEST)
-        self._sessions[self.guest.number] = []
-        self._under_way[self.guest.number] = 0
+        # It reads what others read, from whoever it is connected to; nothing that it asks leads it to the leader.
+        self._reader = SimClient(
+            world, connections, self, number=count + 2, name="reader", members=members, rate_ppm=0, reads_anywhere=True
+        )
+        self._reading: dict[tuple[int, int], tuple[ReadOperation, int]] = {}  # by client and call
+        self._read_lately: deque[tuple[ReadOperation, int]] = deque(maxlen=READ_AGAIN_MAX)
+        self.clients.append(self._reader)
+        world.after(int(chance.random() * self._pace_ns), self._act, self._reader)
+        for client in (self.guest, self._reader):
+            self._sessions[client.number] = []
+            self._under_way[client.number] = 0
 
     # --- the second phase ------------------------------------------------------------------------------------------
 
@@ -166,13 +184,15 @@ class Workload:
                 self._close(client, next(each for each in self._sessions[client.number] if each.opening == session), client.clock.own_ms())
                 client.poll()
             return
-        for service in self._services:
-            service.before_step(client)
+        ask_for_one = self._read_again if client is self._reader else self._ask_for_one
+        if client is not self._reader:
+            for service in self._services:
+                service.before_step(client)
         for _ in range(1 + int(chance() * self._burst_max)):
             if self._operations_max and self.begun >= self._operations_max:
                 break
             self.begun += 1
-            if not self._ask_for_one(client):
+            if not ask_for_one(client):
                 self.begun -= 1
         client.poll()
 
@@ -188,6 +208,13 @@ class Workload:
             if self._under_way[client.number] != before:
                 return True
         return False
+
+    def _read_again(self, client: SimClient) -> bool:
+        if not self._read_lately:
+            return False
+        operation, min_revision = self._read_lately[int(self.chance.random() * len(self._read_lately))]
+        self.call(client, operation, min_revision=min_revision)
+        return True
 
     def call(
         self,
@@ -210,10 +237,15 @@ class Workload:
             min_revision=min_revision,
         )
         self._under_way[client.number] += 1
+        if type(operation) in READS and not stale and client is not self._reader:
+            self._reading[client.number, call] = (cast(ReadOperation, operation), min_revision)
         self.recording.begun(client, call, operation, session=session, request_id=request_id, stale=stale, min_revision=min_revision)
         return call
 
     # --- what services draw from ------------------------------------------------------------------------------------
+
+    def stream(self, name: str) -> random.Random:
+        return self._world.stream(name)
 
     def new_value(self, client: SimClient) -> bytes:
         """Never written twice, so that a value read names its write."""
@@ -294,6 +326,9 @@ class Workload:
 
     def on_finished(self, client: SimClient, finished: Finished) -> None:
         self._under_way[client.number] -= 1
+        read = self._reading.pop((client.number, finished.call), None)
+        if read is not None and finished.error is None:
+            self._read_lately.append(read)
         self.recording.finished(client, finished)
         for service in self._services:
             service.on_finished(client, finished)

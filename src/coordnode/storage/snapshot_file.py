@@ -46,6 +46,15 @@ class Contents(NamedTuple):
     problem: str  # why it is not complete
 
 
+def without_last(contents: Contents) -> Contents:
+    """As if the last slice had not been written yet; what stands there is written over."""
+    slices = contents.slices[:-1]
+    checksum = 0
+    for part in slices:
+        checksum = add_to_checksum(checksum, part)
+    return contents._replace(slices=slices, checksum=checksum, end=contents.slices[-1].offset, complete=False)
+
+
 def padded(size: int) -> int:
     return -(-size // 8) * 8
 

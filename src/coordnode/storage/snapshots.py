@@ -32,6 +32,7 @@ from coordnode.storage.snapshot_file import (
     read_contents,
     read_lists,
     read_slice,
+    without_last,
 )
 
 SNAPSHOT_FOLDER = "snapshots"
@@ -267,12 +268,16 @@ class SnapshotStore:
         file = self._disk.open(path, past_cache=True)
         try:
             contents = read_contents(file, self._identity)
+            _, more_due = read_lists(file, contents.slices)
         except RecordError:
             return None
         finally:
             file.close()
         if contents.meta != meta:
             return None
+        if more_due and contents.slices:
+            # It may have been the last, after which there is none to ask for: only whoever sends it again can say so.
+            contents = without_last(contents)
         return _Growing(self._disk.open(path), path, contents)
 
     def _drop_part(self, part: _Growing) -> None:
@@ -294,6 +299,10 @@ class SnapshotStore:
         return RecordsFound(wanted.number, frames)
 
     # --- reading ---------------------------------------------------------------------------------------------------
+
+    def count(self, meta: SnapshotMeta) -> int:
+        """Of its slices and pieces; 0: it is gone, or rotten."""
+        return next((whole.count() for whole in self._whole if whole.meta == meta), 0)
 
     def read_slice(self, meta: SnapshotMeta, number: int) -> tuple[bytes, bool] | None:
         """A slice or piece, and whether it is the last. None: that snapshot is gone or rotten. Rotten: a blob is, and no other

@@ -62,6 +62,7 @@ class JsonReadAsk(msgspec.Struct, frozen=True, array_like=True, tag=2):
     body: commands.ReadOperation
     stale: bool = False
     min_revision: Revision = Revision(0)
+    here: bool = False
 
 
 class JsonReply(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -197,7 +198,7 @@ def _ask_to_json(ask: Ask) -> JsonAsk:
     if isinstance(ask, WriteAsk):
         return JsonWriteAsk(ask.request, commands.decode_client_command(ask.body))
     if isinstance(ask, ReadAsk):
-        return JsonReadAsk(ask.request, commands.decode_read(ask.body), ask.stale, ask.min_revision)
+        return JsonReadAsk(ask.request, commands.decode_read(ask.body), ask.stale, ask.min_revision, ask.here)
     return ask
 
 
@@ -205,7 +206,7 @@ def _ask_from_json(ask: JsonAsk) -> Ask:
     if isinstance(ask, JsonWriteAsk):
         return WriteAsk(ask.request, commands.encode(ask.body))
     if isinstance(ask, JsonReadAsk):
-        return ReadAsk(ask.request, commands.encode(ask.body), ask.stale, ask.min_revision)
+        return ReadAsk(ask.request, commands.encode(ask.body), ask.stale, ask.min_revision, ask.here)
     return ask
 
 

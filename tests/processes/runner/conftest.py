@@ -1,7 +1,6 @@
 """What the tests of runners share: the same contract on each engine that is on this machine."""
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,20 +8,16 @@ from pathlib import Path
 import pytest
 
 from coordctl.local import foreign
+from tests.processes.conftest import OTHERS, is_here
 from tests.processes.local import Home
 
 IS_LONG = bool(os.environ.get("COORD_LONG"))
 FILES = ("test_lock_run", "test_lock_run_loss", "test_lock_run_signals", "test_lock_verbs")
-OTHERS = ("etcd", "zookeeper")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "each_engine: also on etcd and ZooKeeper, in the door; with COORD_LONG=1 all tests of `lock` are")
     config.addinivalue_line("markers", "other_engines: on etcd and ZooKeeper, or those that are named, and not on coordnode")
-
-
-def is_here(engine: str) -> bool:
-    return shutil.which(foreign.PROGRAMS[engine]) is not None and (engine != "zookeeper" or Path(foreign.JAR).exists())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,22 +39,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def mark() -> str:
     """Stands in the command line of everything that a test starts, as the note and in scripts."""
     return uuid.uuid4().hex
-
-
-@pytest.fixture(scope="session")
-def of_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Home]]:
-    """Three members of another engine, up, for all tests of this process."""
-    made: dict[str, Home] = {}
-
-    def find(engine: str) -> Home:
-        if engine not in made:
-            made[engine] = Home(tmp_path_factory.mktemp(engine), engine)
-            made[engine].up()
-        return made[engine]
-
-    yield find
-    for home in made.values():
-        home.close()
 
 
 @pytest.fixture

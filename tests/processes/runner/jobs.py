@@ -95,6 +95,9 @@ def started(home: Home, *arguments: str, verb: tuple[str, ...] = ("lock", "run")
     try:
         yield process
     finally:
+        for pid in descendants(process.pid):  # what a red test left standing still could not end
+            with suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
         with suppress(OSError):
             process.send_signal(signal.SIGCONT)
         process.kill()  # its guard ends the rest
@@ -118,6 +121,19 @@ def valid_report(path: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads(path.read_text())
     assert sorted(found) == ["exit_code", "held_ms", "outcome", "schema", "token", "waited_ms"]
     return found
+
+
+def stopped(guard: int, runner: int) -> list[int]:
+    """They stand still, and so does all that the guard started: parents first, or they would start more. Some may be gone by then."""
+    still: list[int] = []
+    coming = [runner, guard]
+    while coming:
+        for pid in coming:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        still += coming
+        coming = [pid for pid in descendants(guard) if pid not in still]
+    return still
 
 
 def descendants(pid: int) -> list[int]:

@@ -61,7 +61,7 @@ def test_the_reader_of_its_output_waits_for_the_command_only(shared: Home) -> No
 def test_the_environment(shared: Home) -> None:
     script = 'echo "$COORD_LOCK $COORD_TOKEN $COORD_SESSION $COORD_DEADLINE_MS ${COORD_AUTH_TOKEN_FILE-gone}"'
     secret = shared.folder / "secret"
-    secret.write_text("another engine's members are not told")
+    secret.write_text("runner:wonder")
     if shared.engine == "coordnode":
         shared.ctl("auth", "user", "add", "runner")
         secret.write_text(shared.ctl("auth", "token", "add", "runner"))

@@ -4,21 +4,21 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
 from tests.processes.local import Home
 from tests.processes.runner.jobs import (
     BUSY_SECONDS,
-    descendants,
     ended,
     guard_of,
-    is_alive,
     line,
     marked,
     named,
     run,
     started,
+    stopped,
     until,
     valid_report,
 )
@@ -86,13 +86,10 @@ def test_a_machine_that_slept_past_the_deadline_finds_out_when_it_wakes(shared: 
     script = f"echo on; while :; do sleep 0.05; : {mark}; done"
     with started(shared, "slept", "--ttl", "3s", "--note", mark, "--", "sh", "-c", script) as running:
         assert line(running) == "on"
-        guard = guard_of(running.pid)
-        still = [running.pid, guard, *descendants(guard)]
-        for pid in still:
-            os.kill(pid, signal.SIGSTOP)
+        still = stopped(guard_of(running.pid), running.pid)
         until(lambda: run(shared, "slept", "--try", "--", "true", code=None).returncode == 0)
         for pid in still:
-            if is_alive(pid):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         woken = time.monotonic()
         code, said = ended(running)
@@ -143,12 +140,12 @@ def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_seco
 def test_the_leader_is_followed_and_the_lock_survives(home: Home) -> None:
     home.up()
     leader = str(home.json("status")["leader"])
-    with started(home, "survivor", "--ttl", "8s", "--", "sh", "-c", "echo on; cat; exit 3", stdin=subprocess.PIPE) as running:
+    with started(home, "survivor", "--ttl", "20s", "--", "sh", "-c", "echo on; cat; exit 3", stdin=subprocess.PIPE) as running:
         assert line(running) == "on"
         token = home.json("lock", "show", "survivor")["holders"][0]["token"]  # type: ignore[index]
         home.kill(leader)
         assert home.json("lock", "show", "survivor")["holders"][0]["token"] == token  # type: ignore[index]
-        time.sleep(4)  # a renewal with the new leader is due in this time
+        time.sleep(6)  # a renewal with the new leader is due in this time
         assert running.poll() is None
         assert running.stdin is not None
         running.stdin.close()

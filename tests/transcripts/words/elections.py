@@ -4,8 +4,6 @@ campaign NAME VALUE [as=CANDIDATE] [try] | proclaim NAME NUMBER VALUE | resign N
 election NAME | elections
 """
 
-import msgspec
-
 from coordnode.ids import Token
 from coordnode.services.commands import (
     ELECTIONS,
@@ -20,7 +18,6 @@ from coordnode.services.commands import (
     ElectionView,
     Event,
     Leader,
-    LeaderChange,
     LeadershipGiven,
     LeadershipTaken,
     LedAlready,
@@ -30,6 +27,7 @@ from coordnode.services.commands import (
     Resign,
     Resigned,
     Result,
+    decode_leader_change,
     decode_notice,
 )
 from tests.transcripts.words.locks import number, shown
@@ -92,8 +90,9 @@ def show_event(event: Event) -> str | None:
         return f"session {event.session} is told: {notice.name.decode()} {shown(notice.token)} ended by {notice.by}: {notice.reason}"
     if event.space != ELECTIONS:
         return None
-    change = msgspec.msgpack.decode(event.value, type=LeaderChange)
+    change = decode_leader_change(event.value)
     if event.kind == VACANT:
         return f"nobody leads {event.key.decode()}: {change.reason}"
     what = "leads" if event.kind == LEADS else "still leads"
-    return f"session {change.session} {what} {event.key.decode()} with {shown(change.token)}: {change.value.decode()!r}"
+    before = f"; the one before: {change.reason}" if change.reason else ""
+    return f"session {change.session} {what} {event.key.decode()} with {shown(change.token)}: {change.value.decode()!r}{before}"

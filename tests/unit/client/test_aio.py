@@ -10,7 +10,7 @@ from coordnode.client import aio, sync
 from coordnode.client.lease import SessionState
 from coordnode.errors import Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable
 from coordnode.ids import MemberId, Revision
-from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, WatchAsk, WatchGap
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, WatchAsk, WatchGap
 from tests.unit.client.member import FakeMember, not_leader
 
 Story = Callable[[FakeMember, aio.Cluster], Awaitable[None]]
@@ -38,6 +38,17 @@ def test_both_have_the_same_names_and_arguments() -> None:
                     (each.name, each.kind, each.default) for each in theirs.parameters.values()
                 ]
     assert inspect.signature(sync.connect).parameters == inspect.signature(aio.connect).parameters
+
+
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_whoever_is_connected_to_is_asked_to_answer_itself_where_reads_may_go_anywhere(anywhere: bool) -> None:
+    async def read(member: FakeMember) -> None:
+        async with await aio.connect(member.address, timeout=5, reads_anywhere=anywhere) as cluster:
+            await cluster.kv.get("a")
+
+    with FakeMember() as member:
+        asyncio.run(read(member))
+    assert [ask.here for ask in member.asks if isinstance(ask, ReadAsk)] == [anywhere]
 
 
 def test_keys_and_values() -> None:

@@ -347,6 +347,29 @@ def test_a_member_that_has_become_slow_is_given_more_time() -> None:
     assert talk.take(Disconnect) == [Disconnect(slow)]
 
 
+def test_a_way_that_is_longer_than_the_usual_patience_is_learnt() -> None:
+    """All are a second away. Each time that all were silent, they get twice the time; an answer sets it back."""
+    talk = Conversation()
+    put(talk, request_id="far", deadline_ms=60_000)
+    for patience_ms in (600, 600, 600, 1_200):
+        member = talk.connect()
+        asked = talk.one_ask(WriteAsk)
+        talk.later(min(1_000, patience_ms - 1))
+        assert talk.take(Disconnect) == []
+        if patience_ms < 1_000:
+            talk.later(1)
+            assert talk.take(Disconnect) == [Disconnect(member)]
+    talk.done(asked)
+    assert talk.finished().error is None
+    talk.cut()
+    put(talk, request_id="farther", deadline_ms=60_000)
+    member = talk.connect()
+    talk.later(1_999)
+    assert talk.take(Disconnect) == []
+    talk.later(1)
+    assert talk.take(Disconnect) == [Disconnect(member)], "twice what is usual by now, and no more"
+
+
 def test_a_member_that_answers_others_but_not_this_is_left_too() -> None:
     talk = Conversation()
     put(talk, request_id="once", deadline_ms=60_000)

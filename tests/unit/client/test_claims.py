@@ -1,5 +1,6 @@
 """One acquisition as its client sees it: answers, notices in any order, and what a gap in them leaves to be read."""
 
+import msgspec
 import pytest
 
 from coordnode.client.claims import Claim
@@ -7,18 +8,24 @@ from coordnode.errors import Busy, Deadlock, Unknown
 from coordnode.ids import Revision, SessionId, Token
 from coordnode.services.commands import (
     EXCLUSIVE,
+    LEADS,
+    PROCLAIMED,
     SEMAPHORE,
+    VACANT,
     Acquire,
     Campaign,
     Candidacies,
     Candidacy,
     CandidateQueued,
+    Change,
     Done,
     Elected,
+    Event,
     Failure,
     HeldLock,
     HeldLocks,
     Leader,
+    LeaderChange,
     LeadershipGiven,
     LeadershipTaken,
     LedAlready,
@@ -34,8 +41,10 @@ from coordnode.services.commands import (
     Release,
     Resign,
     Result,
+    encode,
 )
 
+ELSEWHERE = LeaderChange(Token(9), SessionId(3), "", "web2")
 HOLDER = LockHolder(Token(7), SessionId(9), "ann@web1", EXCLUSIVE, 1, 1, "backup", 0, 1_500, 0)
 LOCK = LockInfo(b"x", EXCLUSIVE, 0, 1, 1, 2, HOLDER)
 LEADER = Leader(Token(7), SessionId(9), "ann@web1", "web1", b"", 0, 2_000)
@@ -138,3 +147,21 @@ def test_it_is_given_up_by_its_token_or_its_ticket() -> None:
     led = Claim(Campaign(b"x"))
     led.on_answer(CandidateQueued(Revision(5), Token(8), 0, LEADER))
     assert led.giving_up().operation == Resign(b"x", Token(8))
+
+
+def test_how_a_leadership_ended_stands_in_what_follows_it() -> None:
+    def fate(*changes: tuple[int, LeaderChange]) -> str | None:
+        led = Claim(Campaign(b"x"))
+        led.on_answer(Elected(Revision(5), Token(7)))
+        told = [Change(Revision(5 + at), [Event(kind, b"x", encode(change), 0)]) for at, (kind, change) in enumerate(changes)]
+        return next((found for change in told if (found := led.fate(change)) is not None), None)
+
+    own = LeaderChange(Token(7), SessionId(1))
+    vacant = [(VACANT, LeaderChange(reason=why)) for why in ("resigned", "its session ended", "deposed by ann: host retired")]
+    followed = [(LEADS, msgspec.structs.replace(ELSEWHERE, reason=change.reason)) for _, change in vacant]
+    for resigned, ended, deposed in (vacant, followed):
+        assert fate((LEADS, own), (PROCLAIMED, own), resigned, (LEADS, ELSEWHERE)) == ""
+        assert fate((LEADS, own), ended) == "its session ended before it was given back"
+        assert fate((LEADS, own), deposed) == "deposed by ann: host retired"
+        assert fate(resigned, (LEADS, own)) is None, "an end before its beginning is another's"
+    assert fate((LEADS, own), (PROCLAIMED, own)) is None, "it lasts"

@@ -51,6 +51,14 @@ def writes(member: FakeMember) -> list[object]:
     return [decode_client_command(ask.body).operation for ask in member.asks if isinstance(ask, WriteAsk)]
 
 
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_whoever_is_connected_to_is_asked_to_answer_itself_where_reads_may_go_anywhere(member: FakeMember, anywhere: bool) -> None:
+    with connect(member.address, timeout=5, reads_anywhere=anywhere) as cluster:
+        cluster.kv.get("a")
+        list(cluster.kv.range("a"))
+    assert [ask.here for ask in member.asks if isinstance(ask, ReadAsk)] == [anywhere, anywhere]
+
+
 def test_keys_and_values(cluster: Cluster) -> None:
     assert cluster.kv.get("a") is None
     assert cluster.kv.put("a", "one") == 1

@@ -90,6 +90,7 @@ class Scene:
                 "connections": 10,
                 "refused": 0,
                 "asks": 20,
+                "asked_kib": 4,
                 "cpu_ms": 50,
                 "waited_ms": 5,
                 "rss_kib": 60_000,

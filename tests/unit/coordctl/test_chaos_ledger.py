@@ -6,9 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from coordctl.chaos import undo
+from coordctl.chaos import links, seams, undo
+from coordctl.chaos.faults import exclude_each_other
 from coordctl.chaos.ledger import Entry, Ledger, boot_mark
+from coordctl.chaos.links import Installation
 from coordctl.chaos.radius import judge
+from coordctl.chaos.reapers import Reaper
 from coordctl.local import processes
 from coordnode.client.clock import now_ms
 from coordnode.errors import UnknownFormat
@@ -73,6 +76,22 @@ def test_the_sum_is_told_with_what_is_broken_already_and_what_is_not_well() -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_refused"),
+    [
+        ("kill", "pause", True),
+        ("slow-fsync", "eio", True),
+        ("slow-fsync", "clock-jump", False),
+        ("transfer", "transfer", True),
+        ("transfer", "replace", False),
+        ("snapshot", "demote", False),
+        ("remove", "demote", True),
+    ],
+)
+def test_what_one_member_cannot_suffer_twice(one: str, other: str, *, is_refused: bool) -> None:
+    assert exclude_each_other(one, other) == exclude_each_other(other, one) == is_refused
+
+
 # --- the ledger --------------------------------------------------------------------------------------------------------
 
 
@@ -96,6 +115,30 @@ def test_a_write_that_was_cut_short_is_no_entry(tmp_path: Path) -> None:
     ledger.make()
     (tmp_path / "chaos" / "aa.fault.json.tmp").write_bytes(b'{"format":1,"id"')
     assert ledger.entries() == []
+
+
+def test_a_write_that_was_cut_short_goes_although_reapers_stay_for_the_proxies_and_one_under_way_does_not(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+    ledger.make()
+    links.write(ledger, Installation(is_used=True, api="", links=[], dial={}))
+    torn = tmp_path / "chaos" / "aa.fault.json.tmp"
+    torn.write_bytes(b'{"format":1,"id"')
+    reaper = Reaper(Ledger(str(tmp_path)), "a")
+    with ledger.locked():
+        torn.write_bytes(b'{"format":1,"id"')
+        assert reaper.turn()
+        assert torn.exists()
+    assert reaper.turn()
+    assert not torn.exists()
+
+
+def test_orders_that_were_half_written_go_with_their_fault(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+    torn = tmp_path / "n1" / "harm.json.tmp"
+    torn.parent.mkdir()
+    torn.write_bytes(b"[")
+    seams.cure(ledger, entry(fault="slow-fsync"))
+    assert not torn.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format":1}', b"[]", b"\xff"])
@@ -132,6 +175,12 @@ def test_a_pid_that_was_given_to_another_process_is_not_touched(tmp_path: Path) 
     ((_, trouble),) = undo.strike(Ledger(str(tmp_path)), [ours], 1_000)
     assert trouble == "its process does not stand still"
     assert not processes.is_stopped(os.getpid(), processes.started_mark(os.getpid()))
+
+
+def test_what_goes_away_while_it_is_struck_is_a_fault_that_did_not_take(tmp_path: Path) -> None:
+    """A member that takes part only for a while, for example."""
+    ((_, trouble),) = undo.strike(Ledger(str(tmp_path)), [msgspec.structs.replace(entry(fault="fill-disk"), by="98%")], 1_000)
+    assert "No such file" in trouble
 
 
 def test_to_heal_what_is_gone_is_no_trouble_and_is_done_once(tmp_path: Path) -> None:

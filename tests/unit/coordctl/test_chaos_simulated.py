@@ -34,6 +34,17 @@ def told(found: Plan) -> list[tuple[int, str, int, int, int]]:
         ("at: 1s, for: 2s, do: cut, to: n3 -> n1", [(1_000, faults.ONE_WAY, 2, 2_000, 0)]),
         ("at: 1s, for: 2s, do: delay, to: n1, by: 50ms", [(1_000, faults.DELAY, 0, 2_000, 50)]),
         ("at: 1s, for: 2s, do: loss, to: n1, by: 5%", [(1_000, faults.LOSS, 0, 2_000, 50)]),
+        ("at: 1s, for: 2s, do: jitter, to: n1, by: 50ms", [(1_000, faults.DELAY, 0, 2_000, 50)]),
+        ("at: 1s, for: 2s, do: transfer, to: all, by: 1s", [(1_000, faults.TRANSFER, 0, 0, 0), (2_000, faults.TRANSFER, 1, 0, 0)]),
+        (
+            "at: 1s, for: 4s, do: add, to: n1",
+            [(1_000, faults.ADD_LEARNER, 0, 0, 0), (2_000, faults.PROMOTE, 0, 0, 0), (5_000, faults.REMOVE, 0, 0, 0)],
+        ),
+        (
+            "at: 1s, for: 4s, do: remove, to: leader",
+            [(1_000, faults.REMOVE, LEADER, 0, 0), (5_000, faults.ADD_LEARNER, 0, 0, 0), (6_000, faults.PROMOTE, 0, 0, 0)],
+        ),
+        ("at: 1s, for: 4s, do: replace, to: n2", [(1_000, faults.REPLACE, 1, 0, 0), (5_000, faults.REPLACE, 0, 0, 0)]),
         ("at: 1s, for: 2s, do: disk-full, to: leader", [(1_000, faults.FULL_DISK, LEADER, 2_000, 0)]),
         ("at: 1s, for: 2s, do: slow-fsync, to: n2, by: 90ms", [(1_000, faults.SLOW_DISK, 1, 2_000, 90)]),
         ("at: 1s, for: 2s, do: eio, to: n2", [(1_000, faults.FSYNC_FAILS, 1, 2_000, 0)]),
@@ -62,6 +73,7 @@ def test_what_is_only_close_is_told() -> None:
     ("row", "words"),
     [
         ("at: 1s, for: 2s, do: bandwidth, to: n1, by: 1KiB/s", "bandwidth has no counterpart"),
+        ("at: 1s, for: 2s, do: cpu, to: n1, by: 1", "cpu has no counterpart"),
         ("at: 1s, for: 2s, do: cut, to: follower -> leader", "a leader is cut off from all"),
         ("at: 1s, for: 2s, do: kill, to: n9", "there is no member n9"),
     ],
@@ -69,6 +81,12 @@ def test_what_is_only_close_is_told() -> None:
 def test_what_has_no_counterpart_is_refused(row: str, words: str) -> None:
     with pytest.raises(NoCounterpart, match=words):
         planned(row)
+
+
+def test_of_a_timetable_only_what_has_a_counterpart_is_done_and_the_rest_is_told() -> None:
+    found = planned("at: 1s, for: 2s, do: cpu, to: n1, by: 1", "at: 2s, for: 2s, do: kill, to: n1")
+    assert told(found) == [(2_000, faults.CRASH, 0, 2_000, 0)]
+    assert found.approximations == ("row 1 is left out: cpu has no counterpart in the simulator",)
 
 
 def test_the_simulator_does_what_the_plan_says_and_nothing_else() -> None:

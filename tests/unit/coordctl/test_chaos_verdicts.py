@@ -63,6 +63,8 @@ def test_a_probe_is_held_against_its_tolerance(kinds: list[str], code: int, word
         (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(4_000, "n2", 2)], False),  # long after it
         (Goal("leader-changed", 0), [Seen(4_900, "n1", 1), Seen(5_500, "n2", 2)], True),
         (Goal("leader-changed", 1), [Seen(4_900, "n1", 1), Seen(5_500, "n2", 2)], False),
+        (Goal("voters-changed", 1), [Seen(900, "n1", 1, (), (1, 2)), Seen(1_500, "n1", 1, (), (1, 2, 3))], True),
+        (Goal("voters-changed", 1), [Seen(900, "n1", 1, (), (1, 2)), Seen(1_500, "", 0, (), ()), Seen(1_600, "n1", 1, (), (1, 2))], False),
         (Goal("leaderless", 2), [Seen(5_500, "", 2)], True),
         (Goal("leaderless", 2), [Seen(1_500, "", 2)], False),
     ],

@@ -55,6 +55,45 @@ def test_the_order(tmp_path: Path) -> None:
         clusters.choose("", "three", home)
 
 
+LISTED = 'name = "keys"\nenvironment = "dev"\nengine = "etcd"\n[hosts.n1]\naddress = "10.0.0.11"\n'
+
+
+def test_an_inventory_of_another_engine_is_known_by_its_name_and_read_again_when_it_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "coordctl"
+    folder.mkdir(parents=True)
+    path = folder / "keys.toml"
+    path.write_text(LISTED)
+    here = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    assert clusters.chosen("", "keys", here) == ("etcd", "keys", [Endpoint("10.0.0.11:2379", 1, "n1")])
+    assert clusters.names(here) == ["keys"], "from now on it is known as all others are"
+    with pytest.raises(BadRequest, match="coordnode's members only, and not with etcd"):
+        clusters.choose("", "keys", here)
+    elsewhere = {**here, "XDG_CONFIG_HOME": str(tmp_path)}
+    path.write_text(LISTED.replace("10.0.0.11", "10.0.0.99"))
+    assert clusters.chosen("", "", elsewhere).endpoints == [Endpoint("10.0.0.99:2379", 1, "n1")]
+    path.write_text(LISTED.replace("address", "adress"))
+    with pytest.raises(BadRequest, match=r"keys\.toml:5: no key adress in \[hosts\.n1\]"):
+        clusters.chosen("", "keys", here)
+    path.unlink()
+    with pytest.raises(BadRequest, match="no local cluster is called keys"):
+        clusters.chosen("", "keys", here)
+    assert clusters.names(here) == []
+
+
+def test_an_inventory_is_named_by_its_path_too_and_takes_no_other_cluster_s_name(tmp_path: Path) -> None:
+    path = tmp_path / "any.toml"
+    path.write_text(LISTED)
+    here = {"XDG_STATE_HOME": str(tmp_path)}
+    assert clusters.chosen_local(str(path), here).inventory == str(path)
+    make(tmp_path, "mine", 1000)
+    path.write_text(LISTED.replace("keys", "mine"))
+    with pytest.raises(BadRequest, match="another cluster that is known here is called mine: give this one another name"):
+        clusters.chosen_local(str(path), here)
+    path.write_text(LISTED.replace('engine = "etcd"', ""))
+    with pytest.raises(BadRequest, match="has members of coordnode: once `coordctl deploy` has deployed them, -c keys names them"):
+        clusters.chosen_local(str(path), here)
+
+
 def test_who_led_last_is_remembered_and_never_worth_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     one, other = [Endpoint("a:1"), Endpoint("b:2")], [Endpoint("c/d:3")]

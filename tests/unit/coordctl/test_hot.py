@@ -39,7 +39,7 @@ def test_frames_are_those_of_the_wire_room() -> None:
         said = wire_hello.decode_hello(received)
         assert (said.identity, said.build, said.token) == ("me", "9.9", token)
     (theirs,) = encode_asks([ReadAsk(1, encode(Get(b"\x00key")))], MSGPACK, 250)
-    ask = [frames.READ, 1, [kv.GET_TAG, b"\x00key"], False, 0]
+    ask = [frames.READ, 1, [kv.GET_TAG, b"\x00key"], False, 0, False]
     assert frames.asks([ask], 250) == theirs
     (received,) = FrameReader().feed(bytes(theirs))
     assert decode_asks(received)[1] == 250

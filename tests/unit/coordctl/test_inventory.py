@@ -6,9 +6,9 @@ import pytest
 
 from coordctl.inventory import pins, places
 from coordctl.inventory.lines import line_of, lines_of
-from coordctl.inventory.model import Ssh
+from coordctl.inventory.model import ENGINES, Run, Ssh
 from coordctl.inventory.pins import HostKey
-from coordctl.inventory.reading import HOST, SSH, TLS, TOP, parse, read
+from coordctl.inventory.reading import HOST, RUN, SSH, TLS, TOP, parse, read
 from coordctl.inventory.template import template
 from coordnode.errors import BadRequest
 
@@ -40,6 +40,28 @@ zone = "c"
 [hosts.n4]
 address = "10.0.0.14"
 role = "spare"
+"""
+
+ETCD = """\
+name = "keys"
+environment = "prod"
+engine = "etcd"
+[run]
+unit = "etcd"
+data = "/var/lib/etcd"
+[hosts.n1]
+address = "10.0.0.11"
+[hosts.n2]
+address = "10.0.0.12"
+port = 3379
+[hosts.n2.run]
+start = "/opt/etcd/start --now"
+pid-file = "/run/etcd.pid"
+log = "/var/log/etcd.log"
+peer-ports = [3380]
+[hosts.n3]
+address = "10.0.0.13"
+run = { unit = "etcd@second.service" }
 """
 
 
@@ -127,6 +149,75 @@ def test_what_init_writes_is_right_and_names_every_key() -> None:
     assert (found.mistakes, found.remarks) == ([], [])
     unsaid = [key for key in (*TOP, *SSH, *TLS, *HOST) if f"{key} =" not in text and key != "config"]
     assert unsaid == []
+
+
+@pytest.mark.parametrize("engine", [one for one in ENGINES if one != "coordnode"])
+def test_what_init_writes_of_another_engine_is_right_and_names_every_key(engine: str) -> None:
+    text = template("payments", "dev", ["10.0.0.1", "10.0.0.2", "10.0.0.3"], engine)
+    found = parse(text, "x.toml")
+    assert (found.mistakes, found.remarks) == ([], [])
+    assert found.inventory is not None
+    assert found.inventory.engine == engine
+    unsaid = [key for key in (*TOP, *SSH, *RUN, *HOST) if f"{key} =" not in text and key not in ("config", "role")]
+    assert unsaid == []
+    all_said = parse(text.replace("unit =", "# unit =").replace("# start =", "start =").replace("# run =", "run ="), "x.toml")
+    assert all_said.mistakes == []
+
+
+def test_members_of_another_engine_have_its_ports_and_how_they_are_run() -> None:
+    found = parse(ETCD, "x.toml")
+    inventory = found.inventory
+    assert inventory is not None
+    assert (found.mistakes, found.remarks, inventory.tls) == ([], [], False)
+    assert [host.endpoint for host in inventory.hosts] == ["10.0.0.11:2379", "10.0.0.12:3379", "10.0.0.13:2379"]
+    assert [host.run for host in inventory.hosts] == [
+        Run(unit="etcd", data="/var/lib/etcd", peer_ports=(2380,)),
+        Run(
+            start="/opt/etcd/start --now",
+            pid_file="/run/etcd.pid",
+            data="/var/lib/etcd",
+            log="/var/log/etcd.log",
+            peer_ports=(3380,),
+        ),
+        Run(unit="etcd@second.service", data="/var/lib/etcd", peer_ports=(2380,)),
+    ]
+    zookeeper = parse('name = "z"\nenvironment = "dev"\nengine = "zookeeper"\n[hosts.z1]\naddress = "10.0.0.1"\n', "x.toml")
+    assert zookeeper.inventory is not None
+    assert [(host.port, host.run.peer_ports) for host in zookeeper.inventory.hosts] == [(2181, (2888, 3888))]
+    assert zookeeper.remarks == ["it is not said what starts z1, so chaos kills nothing there: give unit or start in [run]"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ('engine = "etcd"', 'engine = "etdc"', 3, "choose from coordnode, etcd, zookeeper; did you mean etcd?"),
+        ('engine = "etcd"', "", 4, "run says how members are run that somebody else deployed, and coordctl runs coordnode's"),
+        ('engine = "etcd"', 'engine = "coordnode"', 12, "run says how members are run that somebody else deployed"),
+        ("[run]", "[tls]\nenabled = true\n[run]", 4, "tls is of coordnode's members: leave it out; certificates of etcd's clients"),
+        ("[run]", "[settings]\n[run]", 4, "settings is of coordnode's members: leave it out; etcd's members have settings of their own"),
+        ('address = "10.0.0.13"', 'address = "10.0.0.13"\nrole = "spare"', 19, "who votes is for etcd's members to say"),
+        ('unit = "etcd"\n', 'unit = "etcd.service; rm"\n', 5, "give the name of a unit of systemd, such as etcd"),
+        ('unit = "etcd"\n', 'unit = "etcd"\nstart = "x"\n', 6, "n1 has a unit and a start: give the one that starts its member"),
+        ('data = "/var/lib/etcd"', 'data = "var/lib/etcd"', 6, "give the whole path of a folder, such as /var/lib/etcd"),
+        ("[3380]", "3380", 16, "peer-ports = 3380: give a list of ports, such as [2380]"),
+        ("[3380]", "[70000]", 16, "give a port from 1 to 65535"),
+        ("[3380]", "[3379]", 16, "port 3379 of n2 is for its clients: give those on which members speak"),
+        ("pid-file", "pidfile", 14, "no key pidfile in [hosts.n2.run]; did you mean pid-file?"),
+        ('start = "/opt/etcd/start --now"', 'start = "a\\nb"', 13, "give a command in one line"),
+    ],
+)  # fmt: skip
+def test_each_mistake_about_another_engine_has_its_line_and_the_remedy(old: str, new: str, line: int, said: str) -> None:
+    assert ETCD.count(old) == 1
+    found = mistakes(ETCD.replace(old, new))
+    assert any(one.startswith(f"x.toml:{line}: ") and said in one for one in found), found
+
+
+def test_what_somebody_else_runs_is_changed_by_nobody_here(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text(ETCD)
+    path = str(tmp_path / "keys.toml")
+    assert places.of_any_engine(path).engine == "etcd"
+    with pytest.raises(BadRequest, match="keys has members of etcd, which somebody else deployed and runs: coordctl does not deploy"):
+        places.chosen(path)
 
 
 def test_lines_are_found_in_tables_of_every_form() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from coordctl.load.causes import CAUSES, CPU, DISK, GENERATOR, NETWORK, Commit, Evidence, Host, Peer, divide, judge
+from coordctl.load.causes import CAUSES, CLUSTER, CPU, DISK, GENERATOR, NETWORK, Commit, Evidence, Host, Peer, divide, judge
 from coordctl.load.latencies import MS, Latencies
 from coordctl.load.pace import NS, Pace
 from coordctl.load.tally import Tally
@@ -170,6 +170,20 @@ def evidence(
 def test_each_cause_is_told_from_the_others(found: Evidence, cause: str) -> None:
     verdict = judge(found)
     assert (verdict.cause, verdict.is_clear) == (cause, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "cause", "total"),
+    [
+        (evidence(asked=22, late=1)._replace(leader=None, commit=None, peers=()), CLUSTER, 23),
+        (evidence(asked=22, late=20)._replace(leader=None, commit=None, peers=()), GENERATOR, 42),
+        (evidence(asked=22, late=20, is_open=False)._replace(leader=None, commit=None, peers=()), GENERATOR, 22),
+    ],
+)
+def test_of_members_that_do_not_say_more_only_the_generator_is_told_from_the_cluster(found: Evidence, cause: str, total: float) -> None:
+    verdict = judge(found)
+    assert (verdict.cause, set(verdict.milliseconds)) == (cause, {CLUSTER, GENERATOR})
+    assert sum(verdict.milliseconds.values()) == pytest.approx(total)
 
 
 def test_the_causes_are_all_of_the_time_and_none_is_negative() -> None:

@@ -1,12 +1,14 @@
 """What the `logs` verbs print, and their codes."""
 
 import json
+import os
+import tarfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from coordctl.commands import logs
+from coordctl.commands import bundle, logs, timeline
 from coordctl.results.logs import LogsDiff
 from tests.unit.coordctl.log_scene import Scene
 
@@ -36,6 +38,76 @@ def test_nothing_different_is_0_and_nothing_there_is_3(tmp_path: Path, capsys: p
     assert "no difference that is more than chance" in capsys.readouterr().out
     assert logs.main(["diff", str(folder), "--from", "2020-01-01T00:00Z", "--to", "2020-01-01T01:00Z"]) == 3
     assert "no line of any member is in this window" in capsys.readouterr().out
+
+
+def test_what_logs_hold_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Scene(3).write(tmp_path)
+    with (folder / "n4.log").open("wb") as file:
+        for second in range(40):
+            file.write(b"2026-11-20T14:21:%02d.000Z ERROR \x1b[2J\x1b]0;owned\x07 caf\xc3\xa9\r\x9b31m\n" % second)
+    for main, arguments in ((logs.main, ["diff"]), (logs.main, ["explain"]), (logs.main, ["search", "owned"]), (timeline.main, [])):
+        main([*arguments, str(folder), "--from", "2026-11-20T14:20Z", "--to", "2026-11-20T14:23Z"])
+        shown = capsys.readouterr().out
+        assert [one for one in shown if not one.isprintable() and one != "\n"] == []
+        assert "search" not in arguments or "\\x1b]0;owned\\x07 café" in shown
+
+
+def test_a_bundle_that_is_none_is_called_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    none = tmp_path / "bundle.tar.gz"
+    for content in (b"", b"hello\n"):
+        none.write_bytes(content)
+        for main, arguments in ((logs.main, ["diff"]), (logs.main, ["explain"]), (timeline.main, [])):
+            assert main([*arguments, str(none)]) == 64
+            said = capsys.readouterr().err
+            assert said.startswith(f"coordctl: no line with a time is in {none}: is cut off or damaged")
+
+
+def test_a_bundle_with_names_that_no_file_can_have_is_used_as_far_as_it_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Scene(2).write(tmp_path / "logs")
+    packed = tmp_path / "bundle.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(folder, "b")
+        odd = tarfile.TarInfo("b/n3.log")
+        odd.pax_headers = {"path": "b/n3\0.log"}
+        archive.addfile(odd)
+    assert logs.main(["diff", str(packed)]) == 0
+    assert "damaged (embedded null byte): what could be unpacked is used" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_is_wrong_in_a_bundle_is_called_by_the_bundle_and_the_file_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Scene(2).write(tmp_path / "logs")
+    (folder / "n3.log").write_bytes(b"")
+    with (folder / "n2.log").open("ab") as file:
+        file.write(b'{"at":"2026-11-20T14:2')
+    packed = tmp_path / "bundle.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(folder, "b")
+    for verb in ("diff", "explain"):
+        logs.main([verb, str(packed), "-o", "json"])
+        found = json.loads(capsys.readouterr().out)
+        assert {one["source"] for one in found["troubles"]} == {f"{packed}:b/n2.log", f"{packed}:b/n3.log"}
+        assert found["sources"] == [f"{packed}:b/{name}.log" for name in ("n1", "n2")]
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("b/status.json"))
+    assert logs.main(["diff", str(packed)]) == 64
+    assert capsys.readouterr().err.startswith(f"coordctl: no logs are in {packed}: ")
+
+
+def test_a_file_whose_name_is_no_text_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Scene(2).write(tmp_path / "logs")
+    os.link(folder / "n1.log", os.fsencode(folder) + b"/n\xff.log")
+    assert logs.main(["diff", str(folder), "-o", "json"]) == 0
+    [trouble] = msgspec.json.decode(capsys.readouterr().out, type=LogsDiff).troubles
+    assert (trouble.source, trouble.what) == (f"{folder}/n\\xff.log", "its name is no text: rename it")
+    assert logs.main(["search", "heartbeat", str(folder), "-o", "json"]) in (0, 1)
+    assert bundle.main([str(folder), "--file", str(tmp_path / "made.tar.gz")]) == 1
+    assert "its name is no text" in " ".join(capsys.readouterr().out.split())
+
+
+def test_logs_of_one_moment_have_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n1.log").write_text("2026-11-20T14:21:00.000Z ERROR it fell over\n")
+    for main, arguments in ((logs.main, ["diff"]), (logs.main, ["explain"]), (timeline.main, [])):
+        assert main([*arguments, str(tmp_path)]) != 64, capsys.readouterr().err
 
 
 def test_bad_input_is_64(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

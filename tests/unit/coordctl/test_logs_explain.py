@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from coordctl.commands import logs as verb
+from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.logs import files
+from coordctl.onhost import gather
 from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
 from coordctl.results.logs import LogHypothesis, LogsExplained
-from tests.unit.coordctl.log_scene import IDS, START_MS, Scene
+from tests.unit.coordctl.log_scene import IDS, START_MS, Scene, utc
 
 SINCE = Asked(since_seconds=40)
 
@@ -111,6 +113,14 @@ def surge(scene: Scene) -> tuple[str, str]:
     return "client surge", "n1"
 
 
+def flooded(scene: Scene) -> tuple[str, str]:
+    """Not many clients, nor many asks: large ones."""
+    scene.set("n1", "asked_kib", 95, 120, 12_000)
+    for member in scene.members:
+        scene.slow_disk(member, 96, 120, 70)
+    return "client surge", "n1"
+
+
 def differs(scene: Scene) -> tuple[str, str]:
     for member in scene.members:
         scene.set(member, "digest_index", 100, 120, 500)
@@ -142,6 +152,48 @@ def nameless(scene: Scene) -> tuple[str, str]:
     return "name resolution", "n2"
 
 
+def misled(scene: Scene) -> tuple[str, str]:
+    for second, member in ((100, "n1"), (100.2, "n3")):
+        scene.tell(second, member, "peer_refused", "error", peer=IDS["n2"], reason="10.0.0.2:7001 should be member 102, but it is 103")
+    return "wrong address", "n2 n3"  # the one that should be there, and the one that is
+
+
+def another_certificate(scene: Scene) -> tuple[str, str]:
+    reason = "the certificate stands for coordnode:member:103, not for member 102"
+    for second, member in ((100, "n1"), (100.2, "n3")):
+        scene.tell(second, member, "peer_refused", "error", peer=IDS["n2"], reason=reason)
+    return "certificate", "n2"
+
+
+def without_memory(scene: Scene) -> tuple[str, str]:
+    scene.tell(100, "n3", "failed", "error", error="MemoryError", trace="")
+    scene.kill("n3", 100.1)
+    return "out of memory", "n3"
+
+
+def older(scene: Scene) -> tuple[str, str]:
+    scene.tell(97, "n2", "leaving", "info", reason="SIGTERM")
+    scene.tell(97.1, "n2", "stopped", "info", uptime_s=97)
+    scene.silent("n2", 97.2, 100)
+    scene.started("n2", 100, entries=1_500, snapshot_index=None)  # of nearly two thousand
+    return "old folder", "n2"
+
+
+def held_for_ever(scene: Scene) -> tuple[str, str]:
+    for second in range(0, 100, 3):
+        scene.set("n1", "lock_wait_ms", second, second + 1, {"nightly": 400})
+    for second in range(100, 120):
+        scene.set("n1", "lock_wait_ms", second, second + 1, {"nightly": 1_000 * (second - 99)})
+    scene.set("n1", "lock_waiters", 0, 120, 2)
+    return "lock held", "n1"
+
+
+def too_fast(scene: Scene) -> tuple[str, str]:
+    for second in range(100, 120):
+        scene.set("n2", "uptime_ms", second, second + 1, 100_000 + 850 * (second - 100))  # by a sixth
+    return "clock", "n2"
+
+
 def crowded(scene: Scene) -> tuple[str, str]:
     scene.set("n2", "refused", 95, 120, 40)
     scene.set("n2", "connections", 95, 120, 500)
@@ -157,7 +209,7 @@ def far(scene: Scene) -> tuple[str, str]:
 
 CAUSES = [
     *(killed, killed_and_back, paused, failed, slow, full, starved, interrupted, cut, rotten, other_settings, surge, differs),
-    *(expired, nameless, crowded, far),
+    *(expired, nameless, misled, another_certificate, without_memory, older, held_for_ever, too_fast, flooded, crowded, far),
 ]
 
 
@@ -350,3 +402,100 @@ def test_who_follows_hears_whole_lines_and_goes_on_when_the_file_is_put_aside(tm
     with logs.gathered([str(path)], None) as found:
         heard = lines.tail(found, 2, lines.Wanted(), follow=True)
         assert [next(heard).text.encode() + b"\n" for _ in range(5)] == told[3:8]
+
+
+@pytest.mark.parametrize(("killed", "cause"), [(5, "out of memory"), (4_242, "out of memory"), (6, "member killed")])
+def test_the_kernel_says_whom_it_killed(killed: int, cause: str, tmp_path: Path) -> None:
+    """5: it; 6: another member; 4,242: nobody is called so, as where it has process ids of its own."""
+    scene = Scene(3)
+    scene.kill("n2", 100)
+    scene.started("n3", 0.0, pid=6)
+    place = scene.write(tmp_path)
+    (place / "host").mkdir()
+    at = utc(START_MS + 100_200).replace("Z", "+00:00")
+    said = f"{at} Memory cgroup out of memory: Killed process {killed} (python) total-vm:75172kB, anon-rss:58112kB\n"
+    (place / "host" / "kernel.log").write_text(said)
+    [found] = explained(place).hypotheses
+    assert (found.cause, found.members) == (cause, ["n2"])
+    assert any("kernel" in line.text for line in found.evidence) == (cause == "out of memory")
+
+
+def test_a_member_that_does_not_start_says_why_without_a_time(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.tell(100, "n2", "leaving", "info", reason="SIGTERM")
+    scene.tell(100.1, "n2", "stopped", "info", uptime_s=100)
+    scene.silent("n2", 100.1, 1e9)
+    place = scene.write(tmp_path)
+    [planned] = explained(place).hypotheses
+    assert planned.cause == "stopped"
+    with (place / "n2.log").open("a") as file:
+        file.write("coordnode: --tick: tick = 'none': give a number with a unit\n")
+    [found] = explained(place).hypotheses
+    assert (found.cause, found.members) == ("member failed", ["n2"])
+    assert "tick = 'none'" in found.sentence
+
+
+def test_whose_disk_hangs_is_not_called_cut_off(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.slow_disk("n2", 100, 112, 2_500)
+    scene.tell(103, "n1", "peer_silent", peer=IDS["n2"])
+    assert [one.cause for one in explained(scene.write(tmp_path / "hangs")).hypotheses] == ["slow disk"]
+    scene.tell(104, "n1", "peer_silent", peer=IDS["n3"])
+    assert {one.cause for one in explained(scene.write(tmp_path / "cut")).hypotheses} == {"slow disk", "cut link"}
+
+
+def test_who_lacks_the_cpu_is_not_called_cut_off_and_who_has_it_is(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.set("n2", "waited_ms", 95, 120, 950)
+    scene.tell(103, "n1", "peer_silent", peer=IDS["n2"])
+    assert [one.cause for one in explained(scene.write(tmp_path / "starved")).hypotheses] == ["cpu taken by others"]
+    scene.tell(104, "n1", "peer_silent", peer=IDS["n3"])
+    assert {one.cause for one in explained(scene.write(tmp_path / "cut")).hypotheses} == {"cpu taken by others", "cut link"}
+
+
+def test_on_a_host_that_is_always_busy_a_disk_that_is_a_little_slower_is_not_slow(tmp_path: Path) -> None:
+    for ms, causes in ((25, []), (90, ["slow disk"])):
+        scene = Scene(3)
+        for member in scene.members:
+            scene.set(member, "syncs", 0, 120, 6)
+            scene.set(member, "waited_ms", 0, 120, 550)
+        scene.slow_disk("n2", 95, 110, ms)
+        assert [one.cause for one in explained(scene.write(tmp_path / str(ms))).hypotheses] == causes, ms
+
+
+def test_of_a_cluster_that_is_here_the_kernel_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(3)
+    scene.kill("n2", 110)
+    scene.write(tmp_path)
+    at = utc(START_MS + 110_100)
+    said = f"{at} usb 1-1: new device\n{at} Out of memory: Killed process 5 (python)\n".encode()
+    monkeypatch.setattr(time, "time_ns", lambda: (START_MS + 120_000) * 1_000_000)
+    monkeypatch.setattr(gather, "host_facts", lambda from_ms, to_ms, *, everything: [("kernel.log", "kernel log", said)])
+    members = tuple(LocalMember(name, IDS[name], "127.0.0.1:1") for name in scene.members)
+    found = explaining.explained([], LocalCluster(str(tmp_path), "local", 7, 1, True, members), SINCE)
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("out of memory", ["n2"])]
+    assert [member.name for member in found.members] == ["n1", "n2", "n3"]
+    assert found.troubles == []
+
+
+@pytest.mark.parametrize(("cpu_ms", "causes"), [(30, ["member paused"]), (600, [])])
+def test_a_long_turn_in_which_nothing_was_done_was_a_stop(cpu_ms: int, causes: list[str], tmp_path: Path) -> None:
+    scene = Scene(3)
+    for field, value in (("late_worst_ms", 290), ("turn_worst_ms", 290), ("cpu_ms", cpu_ms)):
+        scene.set("n2", field, 95, 110, value)
+    assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == causes
+
+
+def test_a_hiccup_at_the_start_does_not_hide_what_comes(tmp_path: Path) -> None:
+    """In a baseline of a quarter of a minute."""
+    scene = Scene(3)
+    scene.set("n2", "sync_ms", 68, 69, 80)
+    scene.slow_disk("n2", 95, 110, 70)
+    asked = Asked(since_seconds=40, baseline="14:21:05..14:21:20")
+    assert [one.cause for one in explained(scene.write(tmp_path), asked).hypotheses] == ["slow disk"]
+
+
+def test_no_disk_is_called_slow_for_what_a_flood_brings(tmp_path: Path) -> None:
+    scene = Scene(3)
+    flooded(scene)
+    assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == ["client surge"]

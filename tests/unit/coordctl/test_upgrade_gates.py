@@ -121,6 +121,10 @@ def test_a_member_that_is_as_quick_as_the_others_stands_also_where_all_are_slow(
 def test_a_member_that_shows_or_syncs_later_than_the_others_does_not() -> None:
     assert gates.of_probe("n1", measured(53, 1)) == "what was written is shown by it after 53.0 ms, by the others after 2.0 ms (medians)"
     assert gates.of_probe("n1", measured(2, 51)) == "its fsyncs end after 51.0 ms, by the others after 1.0 ms (medians)"
+    assert gates.of_probe("n1", measured(130, 51)) == (
+        "its fsyncs end after 51.0 ms, by the others after 1.0 ms (medians); "
+        "what was written is shown by it after 130.0 ms, by the others after 2.0 ms (medians)"
+    )
     assert gates.of_probe("n1", measured(2, None)) == "it made nothing durable of what was written"
     assert gates.of_probe("n1", [Measured("n1", (), None, "a read through it failed: gone"), *measured(2, 1)[1:]]) == (
         "a read through it failed: gone"

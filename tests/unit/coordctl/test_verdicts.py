@@ -10,6 +10,7 @@ from coordctl.facts.judgement import OK, WARNING
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import Metrics, parse_metrics
 from coordctl.facts.verdicts import Sample
+from coordnode.node import commits
 
 BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 Timed = Mapping[str, tuple[int, float]]  # histogram → how many, each so many milliseconds
@@ -35,8 +36,8 @@ def metrics(times: Timed, more: Mapping[str, float] | None = None, before: Timed
 USUAL: dict[str, tuple[int, float]] = {
     "coordnode_sync_seconds": (5_000, 0.7),
     "coordnode_commit_seconds": (5_000, 1.5),
-    "coordnode_commit_fsync_seconds": (5_000, 0.7),
-    "coordnode_commit_peers_seconds": (5_000, 0.7),
+    "coordnode_commit_log_sync_seconds": (5_000, 0.7),
+    "coordnode_commit_replication_seconds": (5_000, 0.7),
     "coordnode_peer_round_trip_seconds/2": (500, 0.7),
     "coordnode_peer_round_trip_seconds/3": (500, 0.7),
 }
@@ -84,8 +85,8 @@ def test_the_disk_is_told_from_the_network() -> None:
     story = Story()
     story.late[1] = {
         "coordnode_commit_seconds": (300, 90.0),
-        "coordnode_commit_fsync_seconds": (300, 1.0),
-        "coordnode_commit_peers_seconds": (300, 80.0),
+        "coordnode_commit_log_sync_seconds": (300, 1.0),
+        "coordnode_commit_replication_seconds": (300, 80.0),
         "coordnode_peer_round_trip_seconds/2": (60, 0.8),
         "coordnode_peer_round_trip_seconds/3": (60, 0.8),
     }
@@ -102,9 +103,24 @@ def test_the_disk_is_told_from_the_network() -> None:
     assert (level, "it is the network: round trips to n2 take 75 ms" in sentence) == (WARNING, True), sentence
 
 
+def test_parts_of_a_commit_are_called_as_members_call_them() -> None:
+    assert list(verdicts.PARTS) == list(commits.PARTS)
+
+
+def test_a_disk_that_is_busy_all_the_time_is_slow_however_few_syncs_it_came_to() -> None:
+    story = Story()
+    story.late[2] = {"coordnode_sync_seconds": (2, 20_000.0)}
+    [(level, sentence)] = story.told()
+    assert (level, sentence.startswith("n2 fsync 20000 ms")) == (WARNING, True), sentence
+    story.late[2] = {"coordnode_sync_seconds": (2, 2_000.0)}  # two stalls are no slow disk
+    assert story.told() == []
+
+
 def test_a_leaders_own_disk_is_told() -> None:
     story = Story()
-    story.late[1] = {name: (300, 90.0) for name in ("coordnode_commit_seconds", "coordnode_commit_fsync_seconds", "coordnode_sync_seconds")}
+    story.late[1] = {
+        name: (300, 90.0) for name in ("coordnode_commit_seconds", "coordnode_commit_log_sync_seconds", "coordnode_sync_seconds")
+    }
     sentences = [sentence for _, sentence in story.told()]
     assert "most of it is the leader's disk" in sentences[0]
     assert sentences[1].startswith("n1 fsync")

@@ -1,5 +1,6 @@
 """`wal diff`: the first index at which logs differ, what that means, and who is right."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,8 @@ import pytest
 
 from coordctl.commands import wal
 from coordctl.logs.replicated import Log, compare, first_difference
+from coordctl.operations import wal as operations
+from coordctl.operations.folders import Folder
 from coordctl.results.wal import WalDiff
 from coordnode.ids import ClusterId, Index, MemberId, Term, WriteId
 from coordnode.raft.entry import Config, Entry, HardState, SnapshotMeta
@@ -148,3 +151,27 @@ def test_damage_and_strangers_are_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert (found.sides[1].verdict, found.outcome) == ("unreadable", "unknown")
     assert wal.main(["diff", folders[0]]) == 64
     assert "at least two" in capsys.readouterr().err
+
+
+def test_copies_are_called_as_where_they_came_from_and_what_could_not_be_had_is_a_side_that_nobody_can_read(tmp_path: Path) -> None:
+    there, other = folder(tmp_path / "a", 1, entries("a", "b")), folder(tmp_path / "b", 2, entries("a", "b"))
+    rotten = next((tmp_path / "b" / "wal").iterdir())
+    data = bytearray(rotten.read_bytes())
+    data[8] ^= 1
+    rotten.write_bytes(data)
+    found = operations.diff([Folder(there, "n1:/data"), Folder(other, "n2:/data"), Folder("", "n3", "it does not answer")])
+    assert [side.folder for side in found.sides] == ["n1:/data", "n2:/data", "n3"]
+    assert (found.exit_code, found.sides[2].verdict) == (2, "unreadable")
+    assert "it does not answer" in found.sides[2].sentence
+    assert str(tmp_path) not in msgspec.json.encode(found).decode()
+
+
+def test_of_several_folders_each_is_verified_and_the_gravest_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [folder(tmp_path / name, number, entries("a")) for number, name in enumerate(("n1", "n2"), 1)]
+    assert wal.main(["verify", *folders, "-o", "json"]) == 0
+    assert [json.loads(line)["member"] for line in capsys.readouterr().out.splitlines()] == [1, 2]
+    (tmp_path / "stranger").mkdir()
+    assert wal.main(["verify", str(tmp_path / "stranger"), folders[0]]) == 3
+    assert "stranger" in capsys.readouterr().err
+    (tmp_path / "n2" / "mark").write_bytes(b"rot")
+    assert wal.main(["verify", str(tmp_path / "stranger"), *folders]) == 2

@@ -456,6 +456,10 @@ def test_what_an_operator_does_is_on_record_before_it_happens_whoever_asked() ->
     trio.write(c.BreakLock(b"nightly", reason="host retired"))
     trio.write(c.Depose(b"primary", to="web2"))
     trio.write(c.Put(b"a", b"1"))
+    trio.write(c.Put(b"_accepted/no-spare", b'{"unix_s": 1, "by": "ann@web2", "verb": "member drain", "reason": "the rack moves"}'))
+    trio.write(c.Put(b"_accepted/another", b"not what is read there"))
+    trio.write(c.Delete(b"_accepted/no-spare"))
+    trio.write(c.Delete(b"a"))
     trio.ask(trio.leader(), lambda request: ConfigAsk(request, Config(voters=MEMBERS[:2], learners=MEMBERS[2:])))
     trio.settle()
     trio.ask(trio.leader(), lambda request: TransferAsk(request, MemberId(2)))
@@ -466,6 +470,9 @@ def test_what_an_operator_does_is_on_record_before_it_happens_whoever_asked() ->
     assert [(one.what, one.before, one.after, one.reason) for _, one in machine.auth.audit.table.items()] == [
         ("lock nightly", "whoever holds it", "broken", "host retired"),
         ("election primary", "whoever leads", "web2", ""),
+        ("risk no-spare", "not taken", "accepted by ann@web2 for member drain", "the rack moves"),
+        ("risk another", "not taken", "accepted", ""),
+        ("risk no-spare", "accepted", "cleared", ""),
         ("membership", "as it was", "voters 1 2, learners 3", ""),
         ("leadership", "this leader", "member 2", ""),
     ]

@@ -1,9 +1,16 @@
 """When what waits may be answered: after a round that began later than the question, and when enough is applied."""
 
-from coordnode.ids import Index, SessionId
+from coordnode.errors import NotLeader, NotPermitted
+from coordnode.ids import NOBODY, Index, MemberId, Revision, SessionId
+from coordnode.raft.messages import ConfirmReply
+from coordnode.raft.reads import ASK_AGAIN_TICKS
 from coordnode.replica.pending import KeepAlive, Pending, Read
-from coordnode.services.commands import Get, Put, encode
-from coordnode.services.dialogue import ReadAsk, Reply, WatchAsk
+from coordnode.services.auth.service import OPERATOR
+from coordnode.services.callers import Caller
+from coordnode.services.commands import Done, Get, Got, Grant, Item, Put, ReadRecords, SetRole, decode_result, encode
+from coordnode.services.dialogue import ErrorReply, ReadAsk, Reply, WatchAsk
+from coordnode.services.registry import SUPPORTED_LEVEL
+from coordnode.services.rights import KV, READ
 from tests.unit.replica.trio import MEMBERS, Trio
 
 
@@ -55,3 +62,72 @@ def test_a_watch_leaves_no_trace_in_log_state_or_snapshot() -> None:
     assert traces() == before
     assert len(before) == 3
     assert trio.replicas[leader].raft.log.last_index() == last
+
+
+# --- by who does not lead --------------------------------------------------------------------------------------------
+
+HERE = (False, Revision(0), True)
+
+
+def follower_of(trio: Trio) -> MemberId:
+    leader = trio.leader()
+    return next(member for member in MEMBERS if member != leader)
+
+
+def test_who_does_not_lead_answers_what_it_is_to_read_here_with_whatever_was_acknowledged_before() -> None:
+    trio = Trio()
+    follower = follower_of(trio)
+    trio.write(Put(b"k", b"v"))
+    asked = trio.ask(follower, ReadAsk, encode(Get(b"k")), *HERE)
+    elsewhere = trio.ask(follower, ReadAsk, encode(Get(b"k")))
+    assert (1, asked) not in trio.answers, "not before the leader was asked"
+    trio.settle()
+    reply = trio.answer(asked)
+    assert isinstance(reply, Reply)
+    assert decode_result(reply.result) == Got(Revision(1), Item(b"k", b"v", Revision(1), Revision(1), 1))
+    refusal = trio.answer(elsewhere)
+    assert isinstance(refusal, ErrorReply)
+    assert (refusal.code, refusal.leader) == (NotLeader.code, trio.leader())
+
+
+def test_who_cannot_ask_its_leader_answers_nothing_and_who_knows_none_says_so_at_once() -> None:
+    trio = Trio()
+    follower = follower_of(trio)
+    trio.cut = [follower]
+    waiting = trio.ask(follower, ReadAsk, encode(Get(b"k")), *HERE)
+    trio.settle()
+    assert (1, waiting) not in trio.answers
+    trio.tick(30)
+    later = trio.ask(follower, ReadAsk, encode(Get(b"k")), *HERE)
+    for request in (waiting, later):
+        refusal = trio.answer(request)
+        assert isinstance(refusal, ErrorReply)
+        assert (refusal.code, refusal.leader, refusal.definite) == (NotLeader.code, NOBODY, True)
+
+
+def test_who_may_not_read_it_is_told_by_what_is_committed_and_not_by_what_is_known_here() -> None:
+    trio = Trio(level=SUPPORTED_LEVEL)
+    follower = follower_of(trio)
+    trio.replicas[follower].clients.on_opened(2, Caller("guest"))
+    allowed = trio.ask(follower, ReadAsk, encode(Get(b"k")), *HERE, connection=2)
+    trio.settle()
+    assert isinstance(trio.answer(allowed, 2), Reply)
+    trio.lost = (ConfirmReply,)
+    waiting = trio.ask(follower, ReadAsk, encode(Get(b"k")), *HERE, connection=2)
+    trio.replicas[trio.leader()].clients.on_opened(1, Caller("operator", OPERATOR))
+    made = trio.result(SetRole("some", (Grant(KV, READ, b"else"),), "with the first role, who has none may do nothing"), request_id="role")
+    assert isinstance(made, Done)
+    trio.lost = ()
+    trio.tick(ASK_AGAIN_TICKS)
+    refusal = trio.answer(waiting, 2)
+    assert isinstance(refusal, ErrorReply)
+    assert refusal.code == NotPermitted.code
+
+
+def test_what_lies_in_files_is_read_from_the_leader() -> None:
+    trio = Trio(level=SUPPORTED_LEVEL)
+    follower = follower_of(trio)
+    asked = trio.ask(follower, ReadAsk, encode(ReadRecords(b"j", 0, 1, 1)), *HERE)
+    refusal = trio.answer(asked)
+    assert isinstance(refusal, ErrorReply)
+    assert (refusal.code, refusal.leader) == (NotLeader.code, trio.leader())

@@ -70,11 +70,26 @@ def test_what_is_due_leaves_in_shares_and_what_comes_meanwhile_goes_with_it() ->
     first, second = change(2, event(b"a")), change(3, event(b"a"))
     assert told(watching, [first], 2, room=1) == [(1, WatchPush(1, [first], 2))], "one at least, whatever the room"
     assert watching.has_due()
-    assert told(watching, [second], 3, room=2 * PUSH_BYTES_LEAST + 3) == [
+    assert told(watching, [second], 3, room=3 * (PUSH_BYTES_LEAST + 1) + 1) == [
         (2, WatchPush(1, [first, second], 3)),
         (3, WatchPush(1, [first, second], 3)),
     ]
     assert list(watching.push(ROOM)) == [(1, WatchPush(1, [second], 3))]
+    assert not watching.has_due()
+
+
+def test_a_connection_that_is_far_behind_is_told_whole_changes_in_shares_and_lets_others_go_between() -> None:
+    watching = Watching(SILENT_REVISIONS_MAX)
+    watching.begin(1, ask(1, b"a", b"c"), [], Revision(1))
+    watching.begin(1, ask(2, b"a", b"c"), [], Revision(1))
+    two_events, later, last = change(2, event(b"a"), event(b"b")), change(3, event(b"a")), change(4, event(b"b"))
+    watching.see([two_events, later], Revision(3))
+    watching.begin(2, ask(1, b"b", b"b\0"), [], Revision(3))
+    watching.see([last], Revision(4))
+    assert list(watching.push(1)) == [(1, WatchPush(request, [two_events], 2)) for request in (1, 2)]
+    assert list(watching.push(1)) == [(2, WatchPush(1, [last], 4))]
+    assert list(watching.push(1)) == [(1, WatchPush(request, [later], 3)) for request in (1, 2)]
+    assert list(watching.push(ROOM)) == [(1, WatchPush(request, [last], 4)) for request in (1, 2)]
     assert not watching.has_due()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence as SequenceOf
 
-from coordnode.limits import EXPIRE_SESSIONS_MAX, EXPIRE_SESSIONS_PER_ENTRY
+from coordnode.limits import EXPIRE_SESSIONS_MAX, EXPIRE_SESSIONS_PER_ENTRY, EXPIRE_SESSIONS_PER_TICK
 from coordnode.raft.entry import BATCH
 from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.effects import Effects
@@ -68,20 +68,21 @@ def test_a_turn_applies_so_much_and_the_next_ones_the_rest() -> None:
     assert len(digests) == 1
 
 
-def test_sessions_that_expire_together_are_ended_by_entries_of_a_few() -> None:
+def test_sessions_that_expire_together_are_ended_by_entries_of_a_few_and_a_few_entries_at_each_tick() -> None:
     trio = Trio()
     leader = trio.leader()
-    asked(trio, [opening(number) for number in range(3 * EXPIRE_SESSIONS_PER_ENTRY // 2)])
+    asked(trio, [opening(number) for number in range(EXPIRE_SESSIONS_PER_TICK + 3 * EXPIRE_SESSIONS_PER_ENTRY // 2)])
     trio.settle(12)
-    sizes: list[int] = []
+    sizes: list[list[int]] = []
     for _ in range(2 * TTL_MS // TICK_MS):
         trio.now_ms += TICK_MS
         for member in MEMBERS:
             effects = trio.turn(member, ticked=True)
             if member == leader and effects.write is not None:
-                sizes += [len(one.sessions) for entry in commands_of(effects) for one in entry if isinstance(one, Expire)]
+                sizes.append([len(one.sessions) for entry in commands_of(effects) for one in entry if isinstance(one, Expire)])
         trio.settle(4)
-    assert sizes == [EXPIRE_SESSIONS_PER_ENTRY, EXPIRE_SESSIONS_PER_ENTRY // 2]
+    full = EXPIRE_SESSIONS_PER_ENTRY
+    assert [size for size in sizes if size] == [[full] * (EXPIRE_SESSIONS_PER_TICK // full), [full, full // 2]]
     machine = trio.replicas[leader].machine
     assert machine is not None
     assert not list(machine.sessions())

@@ -1,6 +1,5 @@
 """Elections: one leader at a time, candidates in line, and hand-over by name."""
 
-import msgspec
 import pytest
 
 from coordnode import errors
@@ -39,6 +38,7 @@ from coordnode.services.commands import (
     SessionOpened,
     Transaction,
     TransactionDone,
+    decode_leader_change,
 )
 
 from .driven import alone
@@ -64,7 +64,7 @@ def leader(scene: Scene) -> int:
 
 
 def told(scene: Scene) -> list[tuple[int, LeaderChange]]:
-    return [(event.kind, msgspec.msgpack.decode(event.value, type=LeaderChange)) for event in scene.events(ELECTIONS)]
+    return [(event.kind, decode_leader_change(event.value)) for event in scene.events(ELECTIONS)]
 
 
 def test_the_first_leads_and_the_next_follows_in_the_same_entry() -> None:
@@ -98,6 +98,22 @@ def test_observers_hear_of_every_leader_every_value_and_of_none() -> None:
         (VACANT, LeaderChange(reason="resigned")),
     ]
     assert view(scene).election is None
+
+
+def test_who_follows_is_told_of_with_why_the_one_before_left() -> None:
+    scene = Scene(4)
+    token = scene.lead(1)
+    for session in (2, 3, 4):
+        stand(scene, session)
+    scene.do(1, Resign(b"e", token))
+    scene.close(2)
+    scene.do(4, Depose(b"e", reason="host retired", by="ann"))
+    assert [(change.session, change.reason) for _, change in told(scene)] == [
+        (1, ""),
+        (2, "resigned"),
+        (3, "its session ended"),
+        (4, "deposed by ann: host retired"),
+    ]
 
 
 def test_who_will_not_wait_is_told_who_leads() -> None:

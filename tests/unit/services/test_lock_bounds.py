@@ -17,6 +17,7 @@ from coordnode.services.commands import (
     SHARED,
     Acquire,
     BreakLock,
+    CloseSession,
     Failure,
     HeldLock,
     HeldLocks,
@@ -32,10 +33,27 @@ from coordnode.services.commands import (
     ReadOperation,
     Release,
 )
+from coordnode.services.context import Wait
 
 from .lock_scene import Scene, refused
 
 # --- bounds and bad input ------------------------------------------------------------------------------------------
+
+
+def test_who_waits_longest_is_told_whatever_else_is_held() -> None:
+    scene = Scene(4)
+    machine = scene.machine
+    assert machine.longest_wait(0) is None
+    for number in range(100):
+        scene.take(1, b"free%d" % number)
+    for name, holder, waiter, at_ms in ((b"z", 1, 2, 1_000), (b"a", 1, 3, 3_000), (b"z", 1, 4, 5_000)):
+        scene.driven.cluster_ms = at_ms
+        if waiter != 4:
+            scene.take(holder, name)
+        scene.queue(waiter, name)
+    assert machine.longest_wait(9_000) == Wait(b"z", 8_000, 3)
+    scene.do(0, CloseSession(SessionId(2)))
+    assert machine.longest_wait(9_000) == Wait(b"a", 6_000, 2)
 
 
 def test_lines_holders_and_what_one_session_has_are_bounded() -> None:

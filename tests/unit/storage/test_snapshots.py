@@ -11,7 +11,7 @@ from coordnode.limits import SLICE_BYTES_HARD_MAX, SNAPSHOT_UNSYNCED_BYTES_MAX
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
-from coordnode.simulator.disk import SimDisk
+from coordnode.simulator.disk import PowerLost, SimDisk
 from coordnode.storage.recovery import Recovered
 from coordnode.storage.snapshot_file import SLICE_HEADER_BYTES
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER, SnapshotStore, snapshot_path
@@ -101,7 +101,8 @@ def test_a_received_one_is_resumed_after_a_restart() -> None:
     disk.settle()
     disk.power_loss(Random(1))
     found = reopen(disk)
-    assert receive(found.snapshots, meta, 0) == (2, False)
+    assert receive(found.snapshots, meta, 0) == (1, False)  # the one after it may have been the last
+    assert receive(found.snapshots, meta, 1) == (2, False)
     assert receive(found.snapshots, meta, 2) == (3, True)
     assert receive(found.snapshots, meta, 2) == (3, True)
     assert found.snapshots.newest == meta
@@ -116,10 +117,11 @@ def test_after_a_failed_sync_a_received_one_resumes_from_what_is_on_the_device()
         disk.rng.seed(seed)
         meta = meta_at(50, 0, author=8)
         receive(found.snapshots, meta, 0)
+        receive(found.snapshots, meta, 1)
         disk.settle()
         disk.fail_next_sync()
         with pytest.raises(Exception, match="told to fail"):
-            receive(found.snapshots, meta, 1)
+            receive(found.snapshots, meta, 2)
         disk.crash(Random(seed))
         found = reopen(disk)
         number, _ = receive(found.snapshots, meta, 0)
@@ -131,6 +133,40 @@ def test_after_a_failed_sync_a_received_one_resumes_from_what_is_on_the_device()
         disk.power_loss(Random(seed))
         assert reopen(disk).snapshot == meta
     assert resumed == {1, 2}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_wherever_receiving_is_cut_off_it_comes_to_its_end(slices: int) -> None:
+    """With a leader that has no more slices than it has, and begins again when another is asked for."""
+    meta, sent = meta_at(50, 0, author=8), SLICES[-slices:]
+
+    def transfer(store: SnapshotStore) -> bool:
+        number = 0
+        for _ in range(2 * slices + 1):
+            chunk = StoreChunk(MemberId(8), meta, number, number == slices - 1, sent[number])
+            number, complete = store.store_chunk(chunk)
+            if complete:
+                return True
+            number = number if number < slices else 0
+        return False
+
+    disk, found = opened()
+    disk.settle()
+    before = disk.operations
+    assert transfer(found.snapshots)
+    disk.settle()
+    for point in range(1, disk.operations - before + 1):
+        for seed in range(8):
+            disk, found = opened()
+            disk.settle()
+            disk.cut_at(disk.operations + point)
+            with pytest.raises(PowerLost):
+                transfer(found.snapshots)
+                disk.settle()
+            disk.power_loss(Random(seed)) if seed % 2 else disk.crash(Random(seed))
+            found = reopen(disk)
+            assert transfer(found.snapshots), f"cut at operation {point}, outcome {seed}"
+            assert list(found.snapshots.load(meta)) == sent
 
 
 def test_two_are_received_at_the_same_time_and_a_third_drops_the_one_that_rests_longest() -> None:

@@ -7,7 +7,8 @@ import time
 
 from coordctl.engines import asking, lines
 from coordctl.engines.etcd import words
-from coordctl.engines.etcd.gateway import Answer, Ask, Reader, request, result
+from coordctl.engines.etcd.gateway import Answer, Ask, Reader, authenticate, request, result, token_of
+from coordctl.engines.secrets import check, user_here
 from coordctl.local.clusters import Endpoint
 from coordnode.light import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ HARMLESS = ("kv/range", "lease/grant")  # asked in a word that writes, and safe 
 
 
 def of(endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None]) -> Asking:
+    check()
     return Asking([endpoint.address for endpoint in endpoints], timeout_ms, say)
 
 
@@ -42,11 +44,15 @@ class Asking(asking.Asking):
 
     def greet(self) -> None:
         self._reader = Reader()
+        self.token = ""
+        if user := user_here():
+            patience = min(self.until, time.monotonic() + asking.ATTEMPT_SECONDS)
+            self.token = token_of(self.exchange(authenticate(user), self.answered_by, patience))
 
     def exchange(self, asked: Ask, address: str, patience: float) -> Answer:
         assert self.connection is not None
         self.connection.settimeout(max(0.01, patience - time.monotonic()))
-        self.connection.sendall(request(asked, address))
+        self.connection.sendall(request(asked, address, self.token))
         while True:
             for answer in self._reader.feed(self.receive(patience)):
                 return answer

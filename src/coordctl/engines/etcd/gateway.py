@@ -6,16 +6,21 @@ from binascii import a2b_base64, b2a_base64
 
 from coordctl.engines.lines import Gone, There, quoted
 from coordctl.local.clusters import decoded
-from coordnode.errors import BadRequest, FrameError, NoSpace, NotPermitted, NotReady
+from coordnode.errors import BadRequest, Disconnected, FrameError, NoSpace, NotPermitted, NotReady
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from coordctl.engines.secrets import User
     from coordnode.errors import CoordError
 
 HEAD_BYTES_MAX = 1 << 16
 BODY_BYTES_MAX = 1 << 26
+ACCEPT = "Accept: application/json\r\n"  # without it etcd takes whoever asks for the user that the gateway's own certificate names
+NAMED = "CommonName of client"
+NOT_ENABLED = "authentication is not enabled"
+TOKEN_IS_OVER = ("invalid auth token", "revision of auth store is old")  # whoever gets another one is served
 INVALID, NOT_FOUND, EXISTS, NO_RIGHT, EXHAUSTED, FAILED_BEFORE, OUT_OF_RANGE, UNAUTHENTICATED = 3, 5, 6, 7, 8, 9, 11, 16
 
 
@@ -46,9 +51,21 @@ def plain(text: str | None) -> bytes:
     return a2b_base64(text) if text else b""
 
 
-def request(ask: Ask, address: str) -> bytes:
+def request(ask: Ask, address: str, token: str = "") -> bytes:
     body = encoded(ask.body).encode()
-    return f"POST /v3/{ask.path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    who = f"Authorization: {token}\r\n" if token else ""
+    return f"POST /v3/{ask.path} HTTP/1.1\r\nHost: {address}\r\n{ACCEPT}{who}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def authenticate(user: User) -> Ask:
+    return Ask("auth/authenticate", {"name": user.name, "password": user.password})
+
+
+def token_of(answer: Answer) -> str:
+    """For the header of each request; "": nobody is asked there who he is."""
+    if isinstance(answer.body, dict) and NOT_ENABLED in str(answer.body.get("error", "")):
+        return ""
+    return str(result(answer)["token"])
 
 
 def result(answer: Answer) -> Any:
@@ -61,10 +78,17 @@ def result(answer: Answer) -> Any:
     raise refusal(body)
 
 
+def is_of_no_token(answer: Answer) -> bool:
+    """Whoever asks is to get another one."""
+    return answer.status != 200 and any(part in str(answer.body) for part in TOKEN_IS_OVER)
+
+
 def refusal(body: Any) -> Exception:
     if isinstance(body, dict) and isinstance(body.get("error"), dict):  # in a stream
         body = body["error"]
     if not isinstance(body, dict):
+        if str(body).startswith(NAMED):
+            return NotPermitted("etcd's gateway lets in no certificate with a common name once there are users: get one without")
         return FrameError("what answers there is not etcd's JSON gateway: is it etcd 3.4 or later, and is --enable-grpc-gateway on?")
     code = body.get("code", body.get("grpc_code", 0))
     sentence = str(body.get("message") or body.get("error") or "etcd refused it").removeprefix("etcdserver: ")
@@ -73,7 +97,11 @@ def refusal(body: Any) -> Exception:
     if "lease already exists" in sentence:
         return There(sentence)
     error: CoordError
-    if code in (NO_RIGHT, UNAUTHENTICATED) or "user name is empty" in sentence:
+    if any(part in sentence for part in TOKEN_IS_OVER):
+        error = Disconnected(sentence)
+    elif "user name is empty" in sentence:
+        error = NotPermitted("etcd wants to know who asks: COORD_AUTH_TOKEN_FILE names a file with USER:PASSWORD in it")
+    elif code in (NO_RIGHT, UNAUTHENTICATED) or "authentication failed" in sentence:
         error = NotPermitted(f"etcd permits it not: {sentence}")
     elif code == EXHAUSTED and "space" in sentence:
         error = NoSpace(f"etcd has no space left ({sentence}): see etcdctl alarm list")

@@ -2,92 +2,78 @@
 
 from __future__ import annotations
 
-import os
 import select
 
-from coordctl.engines.etcd.gateway import Ask, Reader, request
+from coordctl.engines.etcd.gateway import Ask, Reader, authenticate, is_of_no_token, request, token_of
 from coordctl.engines.etcd.talk import Talk, Watch
+from coordctl.engines.secrets import check, secured, trouble, user_here
 from coordctl.engines.speaking import Send
-from coordctl.hot.bare import socket
 from coordctl.hot.line import SmallChance
 from coordctl.hot.talk import Connect, Disconnect
-from coordctl.local.clusters import Endpoint, host_and_port
-from coordnode.errors import FrameError
-from coordnode.light import TYPE_CHECKING, suppress
+from coordctl.hot.wire import Wire
+from coordnode.errors import CoordError, FrameError
+from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from coordctl.engines.etcd.gateway import Answer
+    from coordctl.local.clusters import Endpoint
 
 
-class Wire:
-    """One connection."""
+class Answers:
+    """One connection, and what comes over it; an error says that it is of no use any more, also when the other side hangs up."""
 
     def __init__(self, watched: select.epoll, *, streams: bool) -> None:
-        self.is_connected = False
         self._watched = watched
         self._streams = streams
-        self._socket: socket.socket | None = None
+        self._wire = Wire()
+        self._address = ""
         self._reader = Reader()
-        self._out = bytearray()
 
-    def connect(self, place: list[Any]) -> None:
+    @property
+    def is_connected(self) -> bool:
+        return self._wire.is_connected
+
+    def connect(self, address: str) -> None:
         """Raises OSError."""
         self.close()
         self._reader = Reader(streams=self._streams)
-        family, name = place
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(BlockingIOError):
-            self._socket.connect(name)
-        self._watched.register(self._socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        self._address = address
+        self._wire.dial(address)
+        self._watched.register(*self._wire.descriptor())
 
     def send(self, content: bytes) -> None:
         """Raises OSError."""
-        self._out += content
-        if self.is_connected:
-            self._flush()
+        self._wire.out += content
+        self._flush()
 
     def descriptor(self) -> int:
-        return self._socket.fileno() if self._socket is not None else -1
+        return self._wire.descriptor()[0]
 
     def on_ready(self) -> list[Answer]:
-        """Raises OSError, also when the other side hangs up, and FrameError."""
-        assert self._socket is not None
-        if not self.is_connected:
-            trouble = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if trouble:
-                raise OSError(trouble, os.strerror(trouble))
-            self.is_connected = True
+        """Raises OSError and FrameError."""
+        if not self._wire.is_connected:
+            self._wire.finish_dialling()
+            self._wire.secure(lambda connection: secured(connection, self._address))
         self._flush()
-        try:
-            part = self._socket.recv(1 << 18)
-        except BlockingIOError:
-            return []
-        if not part:
-            raise OSError(0, "hung up")
-        return self._reader.feed(part)
+        received = self._wire.receive()
+        self._flush()  # what a handshake has to say
+        return self._reader.feed(received)
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._watched.unregister(self._socket.fileno())
-            self._socket.close()
-        self._socket = None
-        self.is_connected = False
-        self._out.clear()
+        if self._wire.is_open:
+            self._watched.unregister(self.descriptor())
+        self._wire.close()
 
     def _flush(self) -> None:
-        assert self._socket is not None
-        if self._out:
-            with suppress(BlockingIOError):
-                del self._out[: self._socket.send(self._out)]
-        self._watched.modify(self._socket.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._out else 0))
+        self._wire.flush()
+        if self._wire.is_open:
+            self._watched.modify(*self._wire.descriptor())
 
 
 def of(endpoints: list[Endpoint], _identity: str, wall_offset_ms: int) -> tuple[Talk, Line, Callable[[], None]]:
+    check()
     talk = Talk([endpoint.address for endpoint in endpoints], SmallChance(), wall_offset_ms)
     return talk, Line(talk), lambda: None
 
@@ -96,9 +82,11 @@ class Line:
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self._watched = select.epoll()
-        self._asking = Wire(self._watched, streams=False)
-        self._watching = Wire(self._watched, streams=True)
-        self._found: dict[str, list[Any]] = {}  # addresses are looked up once: that may take its time
+        self._asking = Answers(self._watched, streams=False)
+        self._watching = Answers(self._watched, streams=True)
+        self._user = user_here()
+        self._token = ""  # every member knows it; it takes long to get, by design
+        self._is_known = False  # who we are
 
     def descriptor(self) -> tuple[int, int]:
         return self._watched.fileno(), select.POLLIN
@@ -132,16 +120,10 @@ class Line:
         self._asking.close()
         self._watching.close()
 
-    def _look_up(self, address: str) -> list[Any]:
-        if address not in self._found:
-            host, port = host_and_port(address)
-            found = socket.getaddrinfo(host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM)
-            self._found[address] = [found[0][0], found[0][4]]
-        return self._found[address]
-
     def _connect(self, address: str, now_ms: int) -> None:
+        self._is_known = self._user is None or bool(self._token)
         try:
-            self._asking.connect(self._look_up(address))
+            self._asking.connect(address)
         except OSError as error:
             self._give_up(error, now_ms)
             return
@@ -149,14 +131,14 @@ class Line:
 
     def _send(self, ask: Ask, now_ms: int) -> None:
         try:
-            self._asking.send(request(ask, self._talk.address()))
+            self._asking.send(request(ask, self._talk.address(), self._token))
         except OSError as error:
             self._give_up(error, now_ms)
 
     def _watch(self, ask: Ask) -> None:
         try:
-            self._watching.connect(self._look_up(self._talk.address()))
-            self._watching.send(request(ask, self._talk.address()))
+            self._watching.connect(self._talk.address())
+            self._watching.send(request(ask, self._talk.address(), self._token))
         except OSError:
             self._watching.close()
             self._talk.on_watch_lost()
@@ -169,9 +151,29 @@ class Line:
             self._give_up(error, now_ms)
             return
         if not was_connected:
-            self._talk.on_connected(now_ms)
+            self._on_connected(now_ms)
         for answer in answers:
+            if not self._is_known:
+                self._on_token(answer, now_ms)
+                continue
+            if is_of_no_token(answer):
+                self._token = ""
             self._talk.on_answer(answer, now_ms)
+
+    def _on_connected(self, now_ms: int) -> None:
+        if self._user is None or self._is_known:
+            self._talk.on_connected(now_ms)
+        else:
+            self._send(authenticate(self._user), now_ms)
+
+    def _on_token(self, answer: Answer, now_ms: int) -> None:
+        try:
+            self._token = token_of(answer)
+        except CoordError as error:
+            self._give_up(error, now_ms)
+            return
+        self._is_known = True
+        self._talk.on_connected(now_ms)
 
     def _on_watching(self, now_ms: int) -> None:
         try:
@@ -183,7 +185,7 @@ class Line:
         for answer in answers:
             self._talk.on_watched(answer, now_ms)
 
-    def _give_up(self, error: OSError | FrameError, now_ms: int) -> None:
+    def _give_up(self, error: OSError | CoordError, now_ms: int) -> None:
         self._hang_up()
-        trouble = error.sentence if isinstance(error, FrameError) else (error.strerror or str(error)).lower()
-        self._talk.on_disconnected(trouble, now_ms)
+        unheard = "" if self._talk.heard_ms else self._talk.address()
+        self._talk.on_disconnected(error.sentence if isinstance(error, CoordError) else trouble(error, unheard), now_ms)

@@ -18,7 +18,7 @@ def look(endpoint: Endpoint, seconds: float) -> Look:
         return Look(endpoint.address, endpoint.name, error.sentence)
     own = int(status["header"]["member_id"])
     known: list[dict[str, Any]] = members.get("members", [])
-    name = next((one.get("name", "") for one in known if int(one["ID"]) == own), "") or endpoint.name
+    name = endpoint.name or next((one.get("name", "") for one in known if int(one["ID"]) == own), "")
     role = LEARNER if status.get("isLearner") else LEADER if int(status.get("leader", 0)) == own else VOTER
     alarms = tuple(status.get("errors", ()))
     if not int(status.get("leader", 0)):

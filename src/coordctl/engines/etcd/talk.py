@@ -40,8 +40,7 @@ class Talk(Speaking):
         return words.read(self._unix_ms(), False, operation)
 
     def _write(self, operation: list[Any]) -> words.Asks:
-        _, compares, then, otherwise = operation
-        return words.transaction(compares, then, otherwise, self._key())
+        return words.change(words.Asker(self.lease.id, self._name, self._key()), operation)
 
     # --- words of its own ------------------------------------------------------------------------------------------
 

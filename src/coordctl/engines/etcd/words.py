@@ -12,7 +12,7 @@ from coordctl.engines.lines import Gone
 from coordctl.hot import elections, frames, kv, locks, session
 from coordctl.local.clusters import ETCD
 from coordnode.errors import BadRequest, NotHeld, SessionExpired
-from coordnode.light import TYPE_CHECKING
+from coordnode.light import TYPE_CHECKING, NamedTuple
 from coordnode.ranges import prefix_end
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     Asks = Generator[Ask, Any, Any]
 
-NOTHING = {
-    "request_delete_range": {"key": b"\0"}
-}  # a key that nobody has: goes through the log, and changes nothing, not even the revision
+# A key that nobody has, among those that a user of ours may write: goes through the log, and changes nothing, not even the revision.
+NOTHING = {"request_delete_range": {"key": b"coordctl/\0"}}
 PAGE_MAX = 1_000
 FIELDS = {0: "VALUE", 1: "MOD", 2: "CREATE", 3: "VERSION"}
 NUMBERS = {1: "mod_revision", 2: "create_revision", 3: "version"}
@@ -72,15 +71,17 @@ def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: 
     return [frames.PAGE, revision_of(answer), [item(one) for one in answer.get("kvs", ())], bool(answer.get("more"))]
 
 
-def put(key: bytes, value: bytes, bound: bool = False) -> Asks:
-    answer = yield Ask("kv/put", _put(key, value, bound))
+def put(within: int, key: bytes, value: bytes, bound: bool = False) -> Asks:
+    answer = yield Ask("kv/put", _put(within, key, value, bound))
     return [frames.DONE, revision_of(answer), 1]
 
 
-def _put(key: bytes, value: bytes, bound: bool = False) -> dict[str, Any]:
-    if bound:
+def _put(within: int, key: bytes, value: bytes, bound: bool = False) -> dict[str, Any]:
+    if not bound:
+        return {"key": key, "value": value}
+    if not within:
         raise BadRequest("a key is bound to a session by who opened it: on etcd, give it the lease with etcdctl put --lease")
-    return {"key": key, "value": value}
+    return {"key": key, "value": value, "lease": within}
 
 
 def delete(key: bytes) -> Asks:
@@ -88,12 +89,21 @@ def delete(key: bytes) -> Asks:
     return [frames.DONE, revision_of(answer), int(answer.get("deleted", 0))]
 
 
-def transaction(compares: Sequence[Any], then: Sequence[Any], otherwise: Sequence[Any], held: bytes = b"") -> Asks:
-    """`held`: the key whose token is compared."""
+def transaction(who: Asker, compares: Sequence[Any], then: Sequence[Any], otherwise: Sequence[Any] = ()) -> Asks:
+    compared = []
+    for compare in compares:
+        key, field, _, number, *_ = compare
+        held = who.held if key == who.name else b""
+        if field == TOKEN_FIELD and not held:
+            answer = yield Ask("kv/range", everything_below(lines.folder(lines.LOCKS, key)))
+            held = next((lines.folder(lines.LOCKS, key) + b"/" + one.key for one in places_of(answer) if one.number == number), b"")
+            if not held:  # which stays so: no token is granted twice
+                return [frames.TRANSACTION_DONE, revision_of(answer), False, []]
+        compared.append(_comparison(compare, held))
     asked = {
-        "compare": [_comparison(compare, held) for compare in compares],
-        "success": [_operation(one) for one in then],
-        "failure": [_operation(one) for one in otherwise],
+        "compare": compared,
+        "success": [_operation(who.session, one) for one in then],
+        "failure": [_operation(who.session, one) for one in otherwise],
     }
     answer = yield Ask("kv/txn", asked)
     results = [_done(one) for one in answer.get("responses", ())]
@@ -108,10 +118,10 @@ def _comparison(compare: Sequence[Any], held: bytes) -> dict[str, Any]:
     return {"key": key, "target": FIELDS[field], "result": RELATIONS[relation], **said}
 
 
-def _operation(one: Sequence[Any]) -> dict[str, Any]:
+def _operation(within: int, one: Sequence[Any]) -> dict[str, Any]:
     tag = one[0]
     if tag == kv.PUT_TAG:
-        return {"request_put": _put(*one[1:])}
+        return {"request_put": _put(within, *one[1:])}
     if tag == kv.DELETE_TAG:
         return {"request_delete_range": {"key": one[1]}}
     if tag == kv.GET_TAG:
@@ -294,20 +304,27 @@ READS: dict[int, Callable[..., Asks]] = {
 }
 
 
-def _depose(chance: int, _within: int, name: bytes, token: int, to: str, reason: str, by: str) -> Asks:
+class Asker(NamedTuple):
+    session: int = 0  # what is bound goes with it
+    name: bytes = b""  # of the lock or election whose line it is in
+    held: bytes = b""  # its place there: the key whose token is compared
+    chance: int = 0  # an id for a lease that nobody has yet
+
+
+def _depose(who: Asker, name: bytes, token: int, to: str, reason: str, by: str) -> Asks:
     if to:
         raise BadRequest(why_not(ETCD, "transfer"))
-    return take_away(lines.ELECTIONS, chance, name, token, reason, by)
+    return take_away(lines.ELECTIONS, who.chance, name, token, reason, by)
 
 
 WRITES: dict[int, Callable[..., Asks]] = {
-    kv.PUT_TAG: lambda _chance, _within, *fields: put(*fields),
-    kv.DELETE_TAG: lambda _chance, _within, *fields: delete(*fields),
-    kv.TRANSACTION_TAG: lambda _chance, _within, *fields: transaction(*fields),
-    locks.BREAK_TAG: lambda chance, _within, *fields: take_away(lines.LOCKS, chance, *fields),
+    kv.PUT_TAG: lambda who, *fields: put(who.session, *fields),
+    kv.DELETE_TAG: lambda _who, *fields: delete(*fields),
+    kv.TRANSACTION_TAG: transaction,
+    locks.BREAK_TAG: lambda who, *fields: take_away(lines.LOCKS, who.chance, *fields),
     elections.DEPOSE: _depose,
-    elections.PROCLAIM: lambda _chance, within, *fields: proclaim(within, *fields),
-    CLOSE_TAG: lambda _chance, _within, wanted: close(wanted),
+    elections.PROCLAIM: lambda who, *fields: proclaim(who.session, *fields),
+    CLOSE_TAG: lambda _who, wanted: close(wanted),
 }
 
 
@@ -319,10 +336,15 @@ def read(unix_ms: int, stale: bool, operation: Sequence[Any]) -> Asks:
 
 
 def write(chance: int, command: Sequence[Any]) -> Asks:
-    """`chance`: an id for a lease that nobody has yet."""
-    within, _, _, request_id, (tag, *fields) = command
-    if tag not in WRITES:
-        raise BadRequest(of_tag(ETCD, tag))
+    within, _, _, request_id, operation = command
+    word = change(Asker(within, chance=chance), operation)
     if request_id and not request_id.startswith(OWN_REQUEST):
         raise BadRequest(why_not(ETCD, "request ids"))
-    return WRITES[tag](chance, within, *fields)
+    return word
+
+
+def change(who: Asker, operation: Sequence[Any]) -> Asks:
+    tag, *fields = operation
+    if tag not in WRITES:
+        raise BadRequest(of_tag(ETCD, tag))
+    return WRITES[tag](who, *fields)

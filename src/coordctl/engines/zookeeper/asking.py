@@ -6,6 +6,7 @@ import time
 
 from coordctl.engines import asking
 from coordctl.engines.lacks import why_not
+from coordctl.engines.secrets import check, user_here
 from coordctl.engines.zookeeper import jute, words
 from coordctl.engines.zookeeper.jute import Answer, Ask
 from coordctl.local.clusters import ZOOKEEPER, Endpoint
@@ -22,6 +23,7 @@ HARMLESS = (jute.GET, jute.CHILDREN)
 
 
 def of(endpoints: list[Endpoint], timeout_ms: int, say: Callable[[str], None]) -> Asking:
+    check()
     return Asking([endpoint.address for endpoint in endpoints], timeout_ms, say)
 
 
@@ -48,15 +50,21 @@ class Asking(asking.Asking):
         self._frames = jute.Frames()
         self._waiting: list[bytes] = []
         self._xid = 0
+        self._owners = jute.ANYBODY
         self.connection.sendall(jute.greeting(SESSION_MS, 0, jute.NO_PASSWORD, 0))
-        if not jute.greeted(self._frame(min(self.until, time.monotonic() + asking.ATTEMPT_SECONDS))).session:
+        patience = min(self.until, time.monotonic() + asking.ATTEMPT_SECONDS)
+        if not jute.greeted(self._frame(patience)).session:
             raise NotReady("opens no session now")
+        if user := user_here():
+            self._owners = jute.ITS_MAKER
+            self.connection.sendall(jute.authentication(user))
+            self.result(jute.answer(self._frame(patience))[1])
 
     def exchange(self, asked: Ask, address: str, patience: float) -> Answer:
         assert self.connection is not None
         self._xid += 1
         self.connection.settimeout(max(0.01, patience - time.monotonic()))
-        self.connection.sendall(jute.request(self._xid, asked))
+        self.connection.sendall(jute.request(self._xid, asked, self._owners))
         while True:
             xid, answer = jute.answer(self._frame(patience))
             if xid == self._xid:

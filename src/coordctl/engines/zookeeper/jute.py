@@ -9,9 +9,13 @@ from coordnode.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from coordctl.engines.secrets import User
+
 CREATE, DELETE, GET, SET, PING, CHILDREN = 1, 2, 4, 5, 11, 12
 CHECK, MULTI, CREATE2, CREATE_CONTAINER, CLOSE = 13, 14, 15, 19, -11
-EVENT_XID, PING_XID = -1, -2
+ADD_WATCH, RECURSIVE = 106, 1
+AUTHENTICATE = 100
+EVENT_XID, PING_XID, AUTHENTICATE_XID = -1, -2, -4
 PERSISTENT, EPHEMERAL, EPHEMERAL_SEQUENTIAL, CONTAINER = 0, 1, 3, 4
 ANY_VERSION = -1
 NO_PASSWORD = bytes(16)
@@ -25,6 +29,9 @@ RUNTIME_INCONSISTENCY = -2  # of the others in a transaction that one refused
 class Ask(NamedTuple):
     kind: int
     body: bytes = b""
+    flags: int | None = None  # of what makes a node: they come behind whose it is
+    is_open: bool = False  # it is everybody's, whoever makes it
+    parts: tuple[Ask, ...] = ()  # of a transaction
 
 
 class Answer(NamedTuple):
@@ -65,8 +72,22 @@ def frame(content: bytes) -> bytes:
     return number(len(content)) + content
 
 
-def request(xid: int, ask: Ask) -> bytes:
-    return frame(number(PING_XID if ask.kind == PING else xid) + number(ask.kind) + ask.body)
+def request(xid: int, ask: Ask, owners: bytes) -> bytes:
+    """`owners`: of the nodes that it makes."""
+    return frame(number(PING_XID if ask.kind == PING else xid) + number(ask.kind) + packed(ask, owners))
+
+
+def packed(ask: Ask, owners: bytes) -> bytes:
+    if ask.kind == MULTI:
+        parts = [number(one.kind) + b"\0" + number(-1) + packed(one, owners) for one in ask.parts]
+        return b"".join(parts) + number(-1) + b"\1" + number(-1)
+    return ask.body if ask.flags is None else ask.body + (ANYBODY if ask.is_open else owners) + number(ask.flags)
+
+
+def authentication(user: User) -> bytes:
+    """Before all else. Its scheme tells the server a name and a password, and is told nothing back."""
+    said = number(0) + buffer(b"digest") + buffer(f"{user.name}:{user.password}".encode())
+    return frame(number(AUTHENTICATE_XID) + number(AUTHENTICATE) + said)
 
 
 def greeting(ttl_ms: int, session: int, password: bytes, seen_zxid: int) -> bytes:
@@ -74,18 +95,19 @@ def greeting(ttl_ms: int, session: int, password: bytes, seen_zxid: int) -> byte
 
 
 ANYBODY = number(1) + number(31) + buffer(b"world") + buffer(b"anyone")
+ITS_MAKER = number(1) + number(31) + buffer(b"auth") + buffer(b"")
 
 
-def create(path: bytes, value: bytes, flags: int) -> Ask:
-    return Ask(CREATE_CONTAINER if flags == CONTAINER else CREATE2, buffer(path) + buffer(value) + ANYBODY + number(flags))
+def create(path: bytes, value: bytes, flags: int, *, is_open: bool = False) -> Ask:
+    return Ask(CREATE_CONTAINER if flags == CONTAINER else CREATE2, buffer(path) + buffer(value), flags, is_open)
 
 
-def delete(path: bytes) -> Ask:
-    return Ask(DELETE, buffer(path) + number(ANY_VERSION))
+def delete(path: bytes, version: int = ANY_VERSION) -> Ask:
+    return Ask(DELETE, buffer(path) + number(version))
 
 
-def set_value(path: bytes, value: bytes) -> Ask:
-    return Ask(SET, buffer(path) + buffer(value) + number(ANY_VERSION))
+def set_value(path: bytes, value: bytes, version: int = ANY_VERSION) -> Ask:
+    return Ask(SET, buffer(path) + buffer(value) + number(version))
 
 
 def check(path: bytes) -> Ask:
@@ -101,10 +123,14 @@ def children(path: bytes, *, watch: bool = False) -> Ask:
     return Ask(CHILDREN, buffer(path) + bytes((watch,)))
 
 
+def watch_below(path: bytes) -> Ask:
+    """It and all below it, for as long as the connection lasts; from version 3.6 on."""
+    return Ask(ADD_WATCH, buffer(path) + number(RECURSIVE))
+
+
 def multi(asks: Sequence[Ask]) -> Ask:
     """All or none. Goes through the log, also if it only checks."""
-    parts = [number(one.kind) + b"\0" + number(-1) + one.body for one in asks]
-    return Ask(MULTI, b"".join(parts) + number(-1) + b"\1" + number(-1))
+    return Ask(MULTI, parts=tuple(asks))
 
 
 class Reading:
@@ -160,12 +186,11 @@ def answer(content: bytes) -> tuple[int, Answer]:
     return xid, Answer(zxid, error, content[16:])
 
 
-def event_path(found: Answer) -> bytes:
-    """Of something that was watched."""
+def event(found: Answer) -> tuple[int, bytes]:
+    """(kind, path) of something that was watched."""
     reading = Reading(found.body)
-    reading.number()
-    reading.number()
-    return reading.buffer()
+    kind, _ = reading.number(), reading.number()
+    return kind, reading.buffer()
 
 
 def result(found: Answer) -> Answer:
@@ -182,7 +207,7 @@ def refusal(error: int) -> Exception:
     if error == EXPIRED:
         return SessionExpired("its session is over")
     if error in (NO_RIGHT, NOT_AUTHENTIC):
-        return NotPermitted("ZooKeeper permits it not: its nodes have access lists")
+        return NotPermitted("ZooKeeper permits it not: its nodes have access lists, which know users that COORD_AUTH_TOKEN_FILE can name")
     if error == NOT_EMPTY:
         return BadRequest("there are keys below it, which ZooKeeper does not delete with it")
     if error == NO_CHILDREN:

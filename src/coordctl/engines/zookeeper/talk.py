@@ -58,8 +58,7 @@ class Talk(Speaking):
         return words.read(self._unix_ms(), False, operation)
 
     def _write(self, operation: list[Any]) -> words.Asks:
-        _, compares, then, otherwise = operation
-        return words.transaction(compares, then, otherwise, self._key())
+        return words.change(words.Asker(self._session, self._name, self._key()), operation)
 
     # --- the connection --------------------------------------------------------------------------------------------
 
@@ -102,6 +101,7 @@ class Talk(Speaking):
         self.lease.ask_at_ms = self._opened_ms + ttl_ms // RENEWALS
         result = self._entered(places, mine, waits, mine.number)
         if result is None and parent:
+            # A circle through lines of other users, that this one may not see, is not found: it ends when somebody's wait does.
             circle = lines.circle((yield from words.all_places(self._space)), mine)
             result = lines.failure(circle) if circle is not None else None
         result = result or lines.queued(self._space, mine.number, self._name, places, mine, self._unix_ms())

@@ -14,8 +14,8 @@ from coordctl.engines.zookeeper import jute
 from coordctl.engines.zookeeper.jute import Answer, Ask, Reading, Stat
 from coordctl.hot import elections, frames, kv, locks
 from coordctl.local.clusters import ZOOKEEPER
-from coordnode.errors import BadRequest, NotHeld, SessionExpired, TooLarge
-from coordnode.light import TYPE_CHECKING
+from coordnode.errors import BadRequest, NotHeld, NotPermitted, SessionExpired, TooLarge
+from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -27,8 +27,13 @@ CLOSE_TAG, SESSIONS_TAG = 11, 12
 OWN_REQUEST = "coordctl-"  # of those ids that we gave ourselves
 ROOT = b"/coordctl"
 BROKEN = ROOT + b"/broken"
+TOPS = (ROOT, BROKEN, ROOT + b"/" + lines.LOCKS, ROOT + b"/" + lines.ELECTIONS)  # everybody's: what is below them is of who makes it
 NOTHING = jute.multi([jute.check(b"/")])  # goes through the log, and changes nothing
-ABOVE = b"coordctl: not a key, but above one"  # the value of a node that was made for those below it
+# Values of nodes that were made for those below them. A container goes with the last one, whatever it has for a value by then; that a node
+# is one is told nowhere else.
+CONTAINS = b"coordctl: not a key, but above one"
+ABOVE = b"coordctl: not a key, but above one that stays"
+NO_KEYS = (CONTAINS, ABOVE)
 LOCK_MARK = b"__lock__"  # as kazoo's lock has it in its names: in one line with us
 NODES_MAX = 20_000
 VERSION_FIELD, TOKEN_FIELD = 3, 4
@@ -55,8 +60,9 @@ def ensure(path: bytes, *, kind: int = jute.CONTAINER) -> Generator[Ask, Any, No
     """The node and those above it."""
     parts = path.split(b"/")[1:]
     for depth in range(1, len(parts) + 1):
+        one = b"/" + b"/".join(parts[:depth])
         try:
-            yield jute.create(b"/" + b"/".join(parts[:depth]), ABOVE, kind)
+            yield jute.create(one, CONTAINS if kind == jute.CONTAINER else ABOVE, kind, is_open=one in TOPS)
         except There:
             continue
 
@@ -79,7 +85,7 @@ def get(stale: bool, key: bytes) -> Asks:
     except Gone:
         return [frames.GOT, zxid, None]
     found = said(answer)
-    return [frames.GOT, answer.zxid, item(key, *found) if found[0] != ABOVE else None]
+    return [frames.GOT, answer.zxid, item(key, *found) if found[0] not in NO_KEYS else None]
 
 
 def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: bool = False) -> Asks:
@@ -104,7 +110,7 @@ def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: 
             key = path[1:]
             if key and key >= start and (not end or key < end):
                 value, stat = said((yield jute.get(path)))
-                if value != ABOVE:
+                if value not in NO_KEYS:
                     found.append(item(key, b"" if keys_only else value, stat))
         except Gone:
             continue
@@ -115,62 +121,99 @@ def key_range(stale: bool, start: bytes, end: bytes, limit: int = 0, keys_only: 
     return [frames.PAGE, zxid, found[:count], len(found) > count]
 
 
-def put(key: bytes, value: bytes, bound: bool = False) -> Asks:
-    if bound:
+def kind_of(within: int, bound: bool) -> int:
+    """Of a node that is made."""
+    if bound and not within:
         raise BadRequest("a key is bound to a session by who opened it: ZooKeeper's own tools make ephemeral nodes")
-    path = path_of(key)
+    return jute.EPHEMERAL if bound else jute.PERSISTENT
+
+
+def put(within: int, key: bytes, value: bytes, bound: bool = False) -> Asks:
+    path, kind = path_of(key), kind_of(within, bound)
     while True:
         try:
+            if not bound:
+                yield from keeper(path)
             return [frames.DONE, (yield jute.set_value(path, value)).zxid, 1]
         except Gone:
             pass
-        yield from ensure_above(path)
         try:
-            return [frames.DONE, (yield jute.create(path, value, jute.PERSISTENT)).zxid, 1]
-        except (Gone, There):
+            return [frames.DONE, (yield jute.create(path, value, kind)).zxid, 1]
+        except There:
             continue
+        except Gone:
+            yield from ensure_above(path, bound=bound)
 
 
-def ensure_above(path: bytes) -> Generator[Ask, Any, None]:
-    """They go when the last one below them has gone."""
+def keeper(path: bytes) -> Generator[Ask, Any, tuple[bytes, Stat]]:
+    """(value, about the node) of one that keeps a value that is put there. Raises Gone where there is none."""
+    value, stat = said((yield jute.get(path)))
+    if value == CONTAINS:
+        raise BadRequest("it was made for keys below it that go with a session, and would go with the last of them: take another key")
+    return value, stat
+
+
+def ensure_above(path: bytes, *, bound: bool) -> Generator[Ask, Any, None]:
+    """A key that goes by itself takes with it those above it that nothing else is below."""
     above = path.rpartition(b"/")[0]
     if above:
-        yield from ensure(above)
+        yield from ensure(above, kind=jute.CONTAINER if bound else jute.PERSISTENT)
 
 
 def delete(key: bytes) -> Asks:
+    path = path_of(key)
     try:
-        return [frames.DONE, (yield jute.delete(path_of(key))).zxid, 1]
+        zxid = (yield jute.delete(path)).zxid
     except Gone:
         return [frames.DONE, (yield NOTHING).zxid, 0]
+    yield from tidy(path)
+    return [frames.DONE, zxid, 1]
 
 
-def transaction(compares: Sequence[Any], then: Sequence[Any], otherwise: Sequence[Any], held: bytes = b"") -> Asks:
-    """Compared is that a key is absent, or that a place (`held`) is still there: more than that, a node that was made anew would pass."""
+def tidy(path: bytes) -> Generator[Ask, Any, None]:
+    """Those above it that nothing is below any more, and that are no keys."""
+    while path := path.rpartition(b"/")[0]:
+        try:
+            value, stat = said((yield jute.get(path)))
+            if value != ABOVE or stat.children:
+                return
+            yield jute.delete(path, stat.version)
+        except (Gone, BadRequest, NotPermitted):
+            return
+
+
+def transaction(who: Asker, compares: Sequence[Any], then: Sequence[Any], _otherwise: Sequence[Any] = ()) -> Asks:
+    """Compared is that a key is absent, or that a place is still there: more than that, a node that was made anew would pass."""
     ((key, field, _, number, *_),) = compares
+    within = who.session
     if field == TOKEN_FIELD:
+        held = who.held if key == who.name else b""
+        if not held:
+            folder = folder_of(lines.LOCKS, key)
+            zxid = yield from barrier(False)
+            held = next((folder + b"/" + one.key for one in (yield from places_in(folder, {})) if one.number == number), b"")
+            if not held:  # which stays so: no token is granted twice
+                return [frames.TRANSACTION_DONE, zxid, False, []]
         checks = [jute.check(held)]
     elif field == VERSION_FIELD and number == 0 and [one[1] for one in then] == [key]:
-        yield from ensure_above(path_of(key))
-        try:
-            zxid = (yield jute.create(path_of(key), then[0][2], jute.PERSISTENT)).zxid
-            return [frames.TRANSACTION_DONE, zxid, True, [[frames.DONE, zxid, 1]]]
-        except There:
-            found = yield from get(False, key)
-            return [frames.TRANSACTION_DONE, found[1], False, [found]]
+        return (yield from put_if_absent(within, *then[0][1:]))
     else:
         raise BadRequest(why_not(ZOOKEEPER, "compare"))
     while True:
         asks = []
         for one in then:
             path = path_of(one[1])
-            is_there = (yield from get(True, one[1]))[2] is not None
-            if one[0] == kv.PUT_TAG:
-                if not is_there:
-                    yield from ensure_above(path)
-                asks.append(jute.set_value(path, one[2]) if is_there else jute.create(path, one[2], jute.PERSISTENT))
-            elif is_there:
-                asks.append(jute.delete(path))
+            try:
+                value, _ = yield from keeper(path)
+                if one[0] == kv.PUT_TAG:
+                    asks.append(jute.set_value(path, one[2]))
+                elif value != ABOVE:
+                    asks.append(jute.delete(path))
+            except Gone:
+                if one[0] == kv.PUT_TAG:
+                    bound = bool(one[3:] and one[3])
+                    yield from ensure_above(path, bound=bound)
+                    asks.append(jute.create(path, one[2], kind_of(within, bound)))
         try:
             answer = yield jute.multi([*checks, *asks])
             jute.results(answer)
@@ -184,14 +227,37 @@ def transaction(compares: Sequence[Any], then: Sequence[Any], otherwise: Sequenc
                 return [frames.TRANSACTION_DONE, 0, False, []]
 
 
+def put_if_absent(within: int, key: bytes, value: bytes, bound: bool = False) -> Asks:
+    path = path_of(key)
+    kind = kind_of(within, bound)
+    yield from ensure_above(path, bound=bound)
+    while True:
+        try:
+            zxid = (yield jute.create(path, value, kind)).zxid
+            return [frames.TRANSACTION_DONE, zxid, True, [[frames.DONE, zxid, 1]]]
+        except There:
+            found = yield from get(False, key)
+        if found[2] is not None:
+            return [frames.TRANSACTION_DONE, found[1], False, [found]]
+        try:  # it was only above others
+            kept, stat = yield from keeper(path)
+            if kept == ABOVE:
+                zxid = (yield jute.set_value(path, value, stat.version)).zxid
+                return [frames.TRANSACTION_DONE, zxid, True, [[frames.DONE, zxid, 1]]]
+        except Gone:
+            continue
+
+
 # --- lines: locks and elections ------------------------------------------------------------------------------------
 
 
-def places_in(folder: bytes, known: dict[bytes, lines.Place]) -> Generator[Ask, Any, list[lines.Place]]:
-    """Who is in line. What a place says never changes but for since when it is held, so `known` ones are not asked for again."""
+def places_in(folder: bytes, known: dict[bytes, lines.Place], *, hides: bool = False) -> Generator[Ask, Any, list[lines.Place]]:
+    """Who is in line. What a place says never changes but for since when it is held, so `known` ones are not asked for again.
+    `hides`: whom this user may not see is left out."""
+    unseen = (Gone, NotPermitted) if hides else Gone
     try:
         listed = names((yield jute.children(folder)))
-    except Gone:
+    except unseen:
         return []
     found = []
     for name in listed:
@@ -200,7 +266,7 @@ def places_in(folder: bytes, known: dict[bytes, lines.Place]) -> Generator[Ask, 
             continue
         try:
             value, stat = said((yield jute.get(folder + b"/" + name)))
-        except Gone:
+        except unseen:
             continue
         if stat.owner:
             found.append(lines.place(name, stat.created, stat.owner, value))
@@ -212,6 +278,7 @@ def folder_of(space: bytes, name: bytes) -> bytes:
 
 
 def all_places(space: bytes, prefix: bytes = b"") -> Generator[Ask, Any, dict[bytes, list[lines.Place]]]:
+    """Of all lines that this user may see: another's is no reason to learn nothing of the rest."""
     try:
         listed = names((yield jute.children(ROOT + b"/" + space)))
     except Gone:
@@ -219,7 +286,7 @@ def all_places(space: bytes, prefix: bytes = b"") -> Generator[Ask, Any, dict[by
     found = {}
     for part in sorted(listed):
         name = lines.unescaped(part)
-        if name.startswith(prefix) and (places := (yield from places_in(ROOT + b"/" + space + b"/" + part, {}))):
+        if name.startswith(prefix) and (places := (yield from places_in(ROOT + b"/" + space + b"/" + part, {}, hides=True))):
             found[name] = places
     return found
 
@@ -331,20 +398,26 @@ READS: dict[int, Callable[..., Asks]] = {
 }
 
 
-def _depose(_within: int, name: bytes, token: int, to: str, reason: str, by: str) -> Asks:
+class Asker(NamedTuple):
+    session: int = 0  # what is bound goes with it
+    name: bytes = b""  # of the lock or election whose line it is in
+    held: bytes = b""  # its place there: the node whose token is compared
+
+
+def _depose(_who: Asker, name: bytes, token: int, to: str, reason: str, by: str) -> Asks:
     if to:
         raise BadRequest(why_not(ZOOKEEPER, "transfer"))
     return take_away(lines.ELECTIONS, name, token, reason, by)
 
 
 WRITES: dict[int, Callable[..., Asks]] = {
-    kv.PUT_TAG: lambda _within, *fields: put(*fields),
-    kv.DELETE_TAG: lambda _within, *fields: delete(*fields),
-    kv.TRANSACTION_TAG: lambda _within, *fields: transaction(*fields),
-    locks.BREAK_TAG: lambda _within, *fields: take_away(lines.LOCKS, *fields),
+    kv.PUT_TAG: lambda who, *fields: put(who.session, *fields),
+    kv.DELETE_TAG: lambda _who, *fields: delete(*fields),
+    kv.TRANSACTION_TAG: transaction,
+    locks.BREAK_TAG: lambda _who, *fields: take_away(lines.LOCKS, *fields),
     elections.DEPOSE: _depose,
-    elections.PROCLAIM: proclaim,
-    CLOSE_TAG: lambda _within, wanted: leave(wanted),
+    elections.PROCLAIM: lambda who, *fields: proclaim(who.session, *fields),
+    CLOSE_TAG: lambda _who, wanted: leave(wanted),
 }
 
 
@@ -358,9 +431,15 @@ def read(unix_ms: int, stale: bool, operation: Sequence[Any]) -> Asks:
 
 
 def write(command: Sequence[Any]) -> Asks:
-    within, _, _, request_id, (tag, *fields) = command
-    if tag not in WRITES:
-        raise BadRequest(of_tag(ZOOKEEPER, tag))
+    within, _, _, request_id, operation = command
+    word = change(Asker(within), operation)
     if request_id and not request_id.startswith(OWN_REQUEST):
         raise BadRequest(why_not(ZOOKEEPER, "request ids"))
-    return WRITES[tag](within, *fields)
+    return word
+
+
+def change(who: Asker, operation: Sequence[Any]) -> Asks:
+    tag, *fields = operation
+    if tag not in WRITES:
+        raise BadRequest(of_tag(ZOOKEEPER, tag))
+    return WRITES[tag](who, *fields)

@@ -172,9 +172,12 @@ LEADS = 0  # somebody begins to lead
 PROCLAIMED = 1  # the same leader has another value
 VACANT = 2  # nobody leads now
 
+RESIGNED = "resigned"  # why somebody leads no more
+SESSION_OVER = "its session ended"
+
 
 class LeaderChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The value of an event: all there is to know. VACANT has no leader, and the reason for which the last one left."""
+    """The value of an event: all there is to know. VACANT has no leader. `reason`: why the one before left, where this is its end."""
 
     token: Token = Token(0)
     session: SessionId = NO_SESSION
@@ -182,6 +185,13 @@ class LeaderChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     candidate: str = ""
     value: bytes = b""
     reason: str = ""
+
+
+_change_decoder = msgspec.msgpack.Decoder(LeaderChange)
+
+
+def decode_leader_change(value: bytes) -> LeaderChange:
+    return _change_decoder.decode(value)
 
 
 # --- all of them --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from coordnode.services.commands import (
     Release,
     Result,
 )
-from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.context import Check, Context, Service, Wait, failure
 from coordnode.services.locks.checks import CHECKS
 from coordnode.services.locks.circles import Circles
 from coordnode.services.locks.delay import Delay
@@ -38,6 +38,8 @@ from coordnode.services.locks.rows import LOCK_CHARGE_BYTES, Held, Lock, Rows, c
 from coordnode.services.locks.shown import Shown
 from coordnode.services.numbered import key_of, name_of, number_of, page_of_rows
 from coordnode.services.rights import ADMIN, LOCK, MANAGE, PREFIX, READ, SESSION, USE, Rights, needs
+
+AWAITED_LOOKED_AT = 64
 
 
 class Locks(Service):
@@ -213,6 +215,22 @@ class Locks(Service):
             self._line.end_grant(key, held, LOCK_LOST)
         else:
             self.rows.held.set(key, self._reentry.leave(key, held, session, times))
+
+    def longest_wait(self, now_ms: int) -> Wait | None:
+        """Of those in line for the first few locks: whoever looks once a second must not hold up a turn."""
+        waiting = self.rows.waiting
+        found: Wait | None = None
+        start = b""
+        for _ in range(AWAITED_LOOKED_AT):
+            row = waiting.first_from(start)
+            if row is None:
+                break
+            name = name_of(row[0])
+            waited_ms = max(0, now_ms - row[1].since_ms)
+            if found is None or waited_ms > found.ms:
+                found = Wait(name, waited_ms, waiting.count)
+            start = name + b"\1"  # behind all that wait for this one
+        return found
 
     def due(self) -> int | None:
         return self._delay.due()

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import msgspec
-
 from coordnode.checking import shown
 from coordnode.checking.elections import VACANT, ElectionTruth, Told
 from coordnode.client.actions import Finished
@@ -24,7 +22,6 @@ from coordnode.services.commands import (
     ElectionView,
     Failure,
     Leader,
-    LeaderChange,
     LeadershipGiven,
     LeadershipTaken,
     LedAlready,
@@ -38,6 +35,7 @@ from coordnode.services.commands import (
     Resigned,
     Result,
     SessionOpened,
+    decode_leader_change,
     decode_notice,
 )
 from coordnode.simulator import marks
@@ -204,7 +202,7 @@ class SimElections(SimService):
         for _, events in changes:
             for kind, key, value, _, session, space in events:
                 if space == ELECTIONS:
-                    change = msgspec.msgpack.decode(value, type=LeaderChange)
+                    change = decode_leader_change(value)
                     led = session if kind != VACANT else 0
                     told.append((kind, key, int(change.token), led, change.candidate, change.value))
                 elif space == NOTICES and kind == ELECTIONS:

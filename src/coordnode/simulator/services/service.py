@@ -54,6 +54,10 @@ class Stage(Protocol):
         """All that are live, as the services' truths say, each with the name under which a transaction asks for it."""
         ...
 
+    def stream(self, name: str) -> random.Random:
+        """Draws of the service's own: what others draw stays as it is."""
+        ...
+
     def new_value(self, client: SimClient) -> bytes:
         """Never written twice, so that a value read names its write."""
         ...

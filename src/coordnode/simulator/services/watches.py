@@ -4,20 +4,22 @@ from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.simulator.client import SimClient
 from coordnode.simulator.services.service import SimService, Stage
 
-WATCHES_MAX = 2
+STEADY, RESTLESS = (2, 0.01), (6, 0.2)  # so many watches at the most; the chance that one of them ends when no more may begin
+RESTLESS_SHARE = 0.25  # of seeds: watches begin and end all the time, so some begin while the same client is told of a change
 
 
 class SimWatches(SimService):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._watches: dict[int, dict[int, int]] = {}  # by client: watch -> the recording's number of it
+        self._watches_max, self._end_chance = RESTLESS if stage.stream("restless watches").random() < RESTLESS_SHARE else STEADY
 
     def before_step(self, client: SimClient) -> None:
         watches = self._watches.setdefault(client.number, {})
         chance = self.stage.chance.random
         recording = self.stage.recording
-        if len(watches) >= WATCHES_MAX:
-            if chance() < 0.01:
+        if len(watches) >= self._watches_max:
+            if chance() < self._end_chance:
                 watch = next(iter(watches))
                 recording.unwatched(watches.pop(watch))
                 client.core.unwatch(watch)

@@ -193,3 +193,18 @@ def test_it_is_released_by_its_lease_and_a_lease_that_is_gone_is_released() -> N
     assert world.asked[0].body == {"ID": SESSION}
     (told,) = world.answer("lease/revoke", {"code": 5, "message": "etcdserver: requested lease not found"}, 110, status=404)
     assert told == Closed()
+
+
+def test_what_was_cut_off_and_asked_again_is_known_to_have_been() -> None:
+    world = granted()
+    put = [1, b"k", b"v", True]
+    number = world.talk.write(put)
+    world.turn(100)
+    (first,) = world.asked
+    assert first.body == {"key": b"k", "value": b"v", "lease": SESSION}, "what is bound goes with the session"
+    assert world.talk.begun_again != number
+    world.asked.clear()
+    world.talk.on_disconnected("connection reset", 200)
+    world.turn(2_000)
+    assert world.asked == [first]
+    assert world.talk.begun_again == number

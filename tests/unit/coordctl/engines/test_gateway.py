@@ -74,4 +74,7 @@ def test_what_is_asked_is_json() -> None:
     sent = gateway.request(Ask("kv/range", body), "127.0.0.1:2379")
     head, _, said = sent.partition(b"\r\n\r\n")
     assert json.loads(said) == {"key": b64encode(b"\x00a").decode(), "list": [1, True, {"text": 'a"ü'}], "none": []}
-    assert head.split(b"\r\n") == [b"POST /v3/kv/range HTTP/1.1", b"Host: 127.0.0.1:2379", b"Content-Length: %d" % len(said)]
+    first, *fields = head.split(b"\r\n")
+    assert first == b"POST /v3/kv/range HTTP/1.1"
+    assert fields == [b"Host: 127.0.0.1:2379", b"Accept: application/json", b"Content-Length: %d" % len(said)]
+    assert b"\r\nAuthorization: wonder.12\r\n" in gateway.request(Ask("kv/range", body), "127.0.0.1:2379", "wonder.12")

@@ -1,0 +1,46 @@
+"""The closed list of kinds, and in which round each was injected for the first time."""
+
+from collections.abc import Callable
+
+from benchmarks.causes import faults, held_out, planned
+from benchmarks.causes.faults import Right
+from benchmarks.causes.scene import Scene
+
+Fault = Callable[[Scene, int], Right]
+
+
+def _named(*kinds: Fault) -> dict[str, Fault]:
+    return {one.__name__.replace("_", "-"): one for one in kinds}
+
+
+KNOWN = _named(
+    *(faults.kill_leader, faults.kill_follower, faults.pause_leader, faults.pause_follower, faults.slow_disk, faults.full_disk),
+    *(faults.rotten_record, faults.clock_jump, faults.one_way_cut, faults.cpu_hog, faults.other_settings, faults.loss, faults.slow_link),
+    *(faults.watches, faults.few_files, faults.other_version, faults.expired_certificate, faults.quorum_lost, faults.no_names),
+)
+# Held out: never injected, by this or in any other way, before the rules were frozen.
+FIRST_ROUND = _named(
+    *(faults.failing_disk, faults.isolated, faults.flapping_link, faults.starved_follower, faults.surge, faults.two_at_once)
+)  # 5566cf0
+SECOND_ROUND = _named(
+    *(faults.stalled_disk, faults.deaf_leader, faults.put_surge, faults.drifting_clock, faults.power_cut, faults.crash_loop)
+)  # 207ad0c
+THIRD_ROUND = _named(
+    *(held_out.oom_kill, held_out.cpu_quota, held_out.cannot_start, held_out.address_taken),
+    *(held_out.large_packets, held_out.reset_links, held_out.swapped_addresses, held_out.foreign_certificate, held_out.all_paused),
+    *(held_out.no_network, held_out.clock_to_and_fro, held_out.stutter, held_out.disk_in_bursts, held_out.huge_values),
+    *(held_out.read_surge, held_out.lock_held, held_out.old_folder, held_out.pause_and_slow_disk),
+)
+FAULTS = KNOWN | FIRST_ROUND | SECOND_ROUND | THIRD_ROUND
+HEALTHY = _named(
+    *(planned.healthy, planned.rolling_restart, planned.restart_one, planned.rolling_upgrade, planned.backup, planned.transfer),
+    planned.replace,
+)
+WITH_TLS = ("expired-certificate", "foreign-certificate")
+WITH_NAMES = ("no-names", "swapped-addresses")
+SMALL_DISK = ("full-disk",)  # of member 3
+
+
+def mark(kind: str) -> str:
+    rounds = ((FIRST_ROUND, "*"), (SECOND_ROUND, "**"), (THIRD_ROUND, "***"))
+    return next((stars for kinds, stars in rounds if kind in kinds), "")

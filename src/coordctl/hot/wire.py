@@ -1,0 +1,97 @@
+"""A connection that never blocks its owner, who waits for it together with other things."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from coordctl.hot.bare import secured, socket
+from coordctl.hot.dialling import look_up
+from coordnode.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from coordnode.client.tls import Secured
+
+PART_BYTES = 1 << 18
+
+
+class Wire:
+    """What is to be sent waits here until the socket takes it. Everything raises OSError when the connection is of no use any more."""
+
+    def __init__(self) -> None:
+        self.is_connected = False
+        self.out = bytearray()
+        self._socket: socket.socket | Secured | None = None
+        self._is_secured = False
+        self._found: dict[str, tuple[Any, ...]] = {}  # addresses are looked up once: that may take its time
+
+    @property
+    def is_open(self) -> bool:
+        """Connected, or about to be."""
+        return self._socket is not None
+
+    def descriptor(self) -> tuple[int, int]:
+        if self._socket is None:
+            return -1, 0
+        unsent = self.out or not self.is_connected or (self._is_secured and self._socket.wants_to_write())  # type: ignore[union-attr]
+        return self._socket.fileno(), select.POLLIN | (select.POLLOUT if unsent else 0)
+
+    def dial(self, address: str) -> None:
+        self.close()
+        if address not in self._found:
+            self._found[address] = look_up(address)[0]
+        family, kind, protocol, _, name = self._found[address]
+        connection = self._socket = socket.socket(family, kind, protocol)
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            with suppress(BlockingIOError):
+                connection.connect(name)
+        except OSError:
+            self.close()
+            raise
+
+    def is_ready(self) -> bool:
+        """Without waiting. A member on this machine is there before its owner waits for anything."""
+        poll = select.poll()
+        poll.register(*self.descriptor())
+        return bool(poll.poll(0))
+
+    def finish_dialling(self) -> None:
+        assert self._socket is not None
+        if trouble := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(trouble, os.strerror(trouble))
+        self.is_connected = True
+
+    def secure(self, how: Callable[[socket.socket], socket.socket | Secured] = secured) -> None:
+        """As this process was told to speak."""
+        connection = how(self._socket)  # type: ignore[arg-type]
+        self._is_secured = connection is not self._socket
+        self._socket = connection
+
+    def flush(self) -> None:
+        if self._socket is not None and self.is_connected and (self.out or self._is_secured):
+            with suppress(BlockingIOError):
+                del self.out[: self._socket.send(self.out)]
+
+    def receive(self) -> bytes:
+        """Empty: nothing has come."""
+        if self._socket is None:
+            return b""
+        try:
+            part = self._socket.recv(PART_BYTES)
+        except BlockingIOError:
+            return b""
+        if not part:
+            raise OSError(0, "hung up")
+        return part
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self.is_connected = self._is_secured = False
+        self.out.clear()

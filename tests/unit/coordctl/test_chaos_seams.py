@@ -1,0 +1,34 @@
+"""When a member is over what it was told to suffer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordctl.chaos import lives, seams
+from coordctl.chaos.ledger import Ledger
+from coordctl.local.clusters import LocalMember
+from tests.unit.coordctl.test_chaos_ledger import entry
+
+DAMAGE = "rot in wal/1.seg at offset 7"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_cured"),
+    [
+        ({"storage": {"rot": []}}, True),
+        ({"storage": {"rot": [DAMAGE]}}, False),  # found by a start that ended only after it was looked at for the cure
+        ({}, False),  # it gives no answer: so nobody knows
+    ],
+)
+def test_rot_is_over_once_the_member_tells_of_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], *, is_cured: bool
+) -> None:
+    monkeypatch.setattr(lives, "member_of", lambda *_: LocalMember("n1", 1, "127.0.0.1:1"))
+    monkeypatch.setattr(lives, "is_back", lambda *_: True)
+    monkeypatch.setattr(lives, "status", lambda _: status)
+    assert seams.is_cured(Ledger(str(tmp_path)), entry(fault="rot")) == is_cured
+
+
+def test_of_a_member_that_is_no_more_nothing_is_asked(tmp_path: Path) -> None:
+    assert seams.is_cured(Ledger(str(tmp_path)), entry(fault="rot"))
