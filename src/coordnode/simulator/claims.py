@@ -209,12 +209,12 @@ class Claims:
                 self._member,
             )
 
-    def found(self, recovered: Recovered) -> None:
-        """The first look at a disk that was damaged while the member was down."""
+    def found(self, said: Sequence[str]) -> None:
+        """What the first start says of a disk that was damaged while the member was down, whether it succeeds or not."""
         path, self.must_report = self.must_report, ""
-        if path and not any(path in line for line in recovered.report):
+        if path and not any(path in line for line in said):
             raise PromiseBroken(
-                "rot-is-named", f"member {self._member} starts and says nothing of the damage in {path}", (path, tuple(recovered.report))
+                "rot-is-named", f"member {self._member} starts and says nothing of the damage in {path}", (path, tuple(said))
             )
 
     def opened(self, recovered: Recovered, committed: int) -> None:

@@ -130,14 +130,15 @@ class SimMember:
     def _open(self) -> None:
         try:
             recovered = open_folder(self.disk, self.identity, self._site.wal_settings, discard_state=self._discards)
-        except DiskFull:
+        except DiskFull as full:
+            self.claims.found([full.sentence])
             self.crash(power=False)
             self._world.after(FULL_RESTART_NS, self.start)
             return
         except (FolderRefused, Rotten):
             self._refuse()
             return
-        self.claims.found(recovered)
+        self.claims.found(recovered.report)
         self.after(self.disk.take_cost_ns(), self._opened, recovered)
 
     def _refuse(self) -> None:

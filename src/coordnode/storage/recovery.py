@@ -11,7 +11,7 @@ written anew into the new segment, so everything that `open_folder` returns is d
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from coordnode.errors import FolderRefused, Rotten
+from coordnode.errors import CoordError, FolderRefused, Rotten
 from coordnode.ids import NOBODY, Index, Revision, Term
 from coordnode.raft.blobs import BlobWrite
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
@@ -147,16 +147,20 @@ def open_folder(
     snapshots are whole but wrong, because the state diverged: they are set aside, and the member regains all from the others.
     Raises FolderRefused, Rotten, UnknownFormat, DiskFull, DiskFailed."""
     settings = settings or Settings()
+    report: list[str] = []
     disk.lock(LOCK_FILE)
     try:
-        return _open_locked(disk, expected, settings, adopt=adopt, discard_state=discard_state)
-    except BaseException:
+        return _open_locked(disk, expected, settings, report, adopt=adopt, discard_state=discard_state)
+    except BaseException as error:
         disk.unlock()
+        if report and isinstance(error, CoordError):
+            # What was healed on the way is whole at the next start: nobody would ever say it.
+            raise type(error)(f"{error.sentence}; found before that: {'; '.join(report)}") from error
         raise
 
 
-def _open_locked(disk: Disk, expected: Identity, settings: Settings, *, adopt: bool, discard_state: bool) -> Recovered:
-    report = check_folder(disk, expected, adopt=adopt)
+def _open_locked(disk: Disk, expected: Identity, settings: Settings, report: list[str], *, adopt: bool, discard_state: bool) -> Recovered:
+    report += check_folder(disk, expected, adopt=adopt)
     copy, problems = newest_copy(disk, expected)
     report += problems
     mark_sequence, mark, problems = read_mark(disk, expected)

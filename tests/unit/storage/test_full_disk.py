@@ -10,9 +10,10 @@ from coordnode.ids import Index, WriteId
 from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreSlice
 from coordnode.simulator.disk import SimDisk
+from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.recovery import create_folder, open_folder
 from coordnode.storage.wal import Settings
-from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, Life, check_recovered, entry, meta_at, new_disk, reopen
+from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, Life, check_recovered, entry, filled, meta_at, new_disk, reopen
 
 
 def test_head_room_carries_commits_after_the_alarm_and_a_retry_goes_on_exactly() -> None:
@@ -53,6 +54,21 @@ def test_head_room_carries_commits_after_the_alarm_and_a_retry_goes_on_exactly()
     again = reopen(disk)
     assert [one.index for one in again.entries] == list(range(1, index + 2))
     assert again.report == []
+
+
+@pytest.mark.parametrize("path", HARD_STATE_FILES)
+def test_a_start_that_has_no_room_says_the_damage_that_it_healed_before(path: str) -> None:
+    """The next one finds the copy whole, and has nothing to say of it."""
+    disk, _, _ = filled(3)
+    disk.capacity = 1 << 40
+    disk.capacity -= disk.free_bytes()
+    disk.crash(Random(1))
+    disk.rot(path, 0, Random(1))
+    with pytest.raises(DiskFull, match=f"rot in {path}"):
+        open_folder(disk, IDENTITY, Settings(segment_bytes=1 << 20, free_bytes_min=0))  # larger than any spare
+    disk.settle()
+    disk.crash(Random(1))
+    assert reopen(disk).report == []
 
 
 def test_releasing_makes_room() -> None:
