@@ -100,6 +100,7 @@ class SimMember:
         self._stalled: list[tuple[Callable[..., None], tuple[object, ...]]] = []  # what fell due during a pause
         self._led_when_paused = False
         self._cut_everyone = False
+        self.cut_down_at_ns = 0  # when a cut between two disk operations last came: it waits for them, however long all is quiet
         self._cut_down_ns = -1  # how long to stay down after the cut that was asked for; -1: none was
         self._discards = False  # its next start sets log and snapshots aside
         self._slow_ms = 0
@@ -279,6 +280,7 @@ class SimMember:
         self._world.after(down_ns, self.start)
 
     def _on_cut(self) -> None:
+        self.cut_down_at_ns = self._world.now_ns
         if self._cut_everyone:
             self._site.power_lost(self, self._cut_down_ns)
         else:

@@ -117,7 +117,8 @@ class _Run:
         longest_ns = cluster.workload.longest_ttl_ms() * MILLISECOND + SESSION_SLACK_NS
         # A new leader grants the leases anew, and a cut of the power may come only now.
         while world.now_ns < (over_ns := max(begun_ns, cluster.checks.leads_since_ns) + longest_ns):
-            if over_ns > begun_ns + longest_ns + CONVERGE_NS_MAX:
+            quiet_ns = max(begun_ns, *[member.cut_down_at_ns for member in cluster.members.values()])
+            if cluster.checks.leads_since_ns > quiet_ns + CONVERGE_NS_MAX:
                 raise PromiseBroken("progress", f"{CONVERGE_NS_MAX // SECOND} s after the last fault, the lead still changes")
             world.run_until(over_ns)
         cluster.session_life.overdue(world.now_ns, cluster.checks.leads_since_ns, SESSION_SLACK_NS)
