@@ -21,6 +21,7 @@ import pytest
 from coordctl.authority import making
 from coordctl.authority.files import SETTLED, Authority
 from coordctl.authority.making import Pair
+from coordctl.report.exits import NOT_PERMITTED
 from coordnode.client import aio, sync
 from coordnode.client.tls import dialling
 from coordnode.errors import BadRequest, CoordError
@@ -55,13 +56,20 @@ class Certified:
         self.endpoints = ",".join(f"{host}:{port}" for host, port in self.addresses)
 
     def ctl(self, *arguments: str, code: int = 0) -> str:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
-        environment = {**kept, "PYTHONPATH": str(SOURCE), "COORD_TLS": self.client, "COORD_ENDPOINTS": self.endpoints}
-        done = subprocess.run(
-            [sys.executable, "-m", "coordctl", *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
-        )
+        done = self.run(self.client, *arguments)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout
+
+    def run(self, tls: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return ctl(tls, self.endpoints, *arguments)
+
+
+def ctl(tls: str, endpoints: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
+    environment = {**kept, "PYTHONPATH": str(SOURCE), "COORD_TLS": tls, "COORD_ENDPOINTS": endpoints}
+    return subprocess.run(
+        [sys.executable, "-m", "coordctl", *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +137,51 @@ def test_nobody_without_a_certificate_reads_anything(certified: Certified, tmp_p
     foreign = credentials(tmp_path / "foreign", certified.authority.certificate(), making.client(other, "ops", 1))
     assert http_status(address, dialling(foreign)) == 0
     assert http_status(address, dialling(certified.client)) == 200
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("kv", "put", "color", "red"), ("kv", "get", "color"), ("lock", "run", "demo", "--", "true"), ("lock", "ls")],
+    ids=" ".join,
+)
+def test_who_is_shut_out_reads_why_at_once_and_knows_that_nothing_happened(
+    certified: Certified, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    other = making.authority("other")
+    authority = certified.authority.certificate()
+    foreign = credentials(tmp_path / "foreign", authority, making.client(other, "ops", 1))
+    doubting = credentials(tmp_path / "doubting", other.certificate, making.client(other, "ops", 1))
+    for folder, why in (
+        (foreign, f"it hung up at the sight of our certificate: it does not believe it ({foreign})"),
+        (doubting, f"its certificate is not believed by {doubting}/ca.pem"),
+        ("", "it speaks TLS: COORD_TLS is to name a folder with ca.pem"),
+    ):
+        said = certified.run(folder, *words)
+        assert said.returncode == NOT_PERMITTED, said.stderr
+        assert why in said.stderr
+        assert "may have" not in said.stderr
+
+
+def test_one_member_with_another_authority_keeps_nobody_out(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    authority, other = Authority(str(tmp_path / "ca")), Authority(str(tmp_path / "other"))
+    for one in (authority, other):
+        one.init("test")
+    try:
+        for number, member in cluster.members.items():
+            signer = other if number == 3 else authority
+            signer.member(f"n{number}", number, 1)
+            member.start("--tls", str(Path(signer.folder) / "members" / f"n{number}"))
+        endpoints = ",".join(f"{host}:{port}" for host, port in (member.address for member in cluster.members.values()))
+        for member in cluster.members.values():
+            wait_until(lambda member=member: member.events("listening"), "each of them listens")
+        client = authority.client("ops", 1)
+        for count in range(8):  # whom it asks first is chance
+            for words in (("kv", "put", "a", str(count)), ("lock", "run", "demo", "--timeout", "30s", "--", "true")):
+                done = ctl(client, endpoints, *words)
+                assert done.returncode == 0, done.stderr
+    finally:
+        cluster.end()
 
 
 def test_a_member_tells_how_long_its_certificate_lasts(certified: Certified) -> None:

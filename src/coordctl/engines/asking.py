@@ -7,9 +7,10 @@ import time
 
 from coordctl.engines import lines
 from coordctl.engines.lines import TOLD_TO_WORDS, Gone, There
-from coordctl.engines.secrets import secured, shut_out, trouble
+from coordctl.engines.secrets import secured
 from coordctl.hot import frames, locks
 from coordctl.hot.dialling import connect, seconds_left
+from coordctl.hot.secrecy import shut_out, trouble
 from coordnode.errors import BadRequest, Disconnected, FrameError, NotPermitted, NotReady, SessionExpired, TimedOut, Unknown, Unreachable
 from coordnode.light import TYPE_CHECKING
 

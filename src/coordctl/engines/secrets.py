@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import os
 
-from coordctl.hot.dialling import connect, in_words
 from coordctl.local.clusters import host_and_port
 from coordnode.client.identity import TOKEN_VARIABLE, token_here
-from coordnode.errors import BadRequest, Unreachable
-from coordnode.light import TYPE_CHECKING, NamedTuple, suppress
+from coordnode.client.tls import folder_here
+from coordnode.errors import BadRequest
+from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import ssl
 
     from coordctl.hot.bare import socket
     from coordnode.client.tls import Credentials, Secured
-
-TLS_VARIABLE = "COORD_TLS"
-NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER", "PACKET_LENGTH", "HTTP_REQUEST", "UNEXPECTED_MESSAGE")
-LOOK_SECONDS = 0.3
-ALERT, HANDSHAKE = b"\x15", b"\x16"  # a record's first byte
-SHUT_OUT = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR", "HANDSHAKE_FAILURE", "ACCESS_DENIED", "PROTOCOL_VERSION")  # alerts
 
 
 class User(NamedTuple):
@@ -46,13 +40,13 @@ def user_here() -> User | None:
 def check() -> None:
     """Before anybody is spoken to. Raises BadRequest."""
     user_here()
-    if folder := os.environ.get(TLS_VARIABLE, ""):
+    if folder := folder_here():
         _context_of(folder)
 
 
 def secured(connection: socket.socket, address: str) -> socket.socket | Secured:
     """A connection as this process was told to speak on it. Raises BadRequest."""
-    folder = os.environ.get(TLS_VARIABLE, "")
+    folder = folder_here()
     if not folder:
         return connection
     from coordnode.client.tls import Secured
@@ -82,56 +76,3 @@ def _loaded(folder: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return tls.filled(context, folder, needs_pair=False)
-
-
-def trouble(error: OSError, unheard: str = "") -> str:
-    """`unheard`: the address, where nobody has answered us yet."""
-    return shut_out(error, unheard) or in_words(error)
-
-
-def shut_out(error: OSError, unheard: str = "") -> str:
-    """Why there is no understanding about certificates, so that nothing that was sent has been read; "": it is something else."""
-    folder = os.environ.get(TLS_VARIABLE, "")
-    if folder:
-        return _misunderstood(error, folder)
-    if unheard and _speaks_tls(unheard):
-        return f"it speaks TLS: {TLS_VARIABLE} is to name a folder with ca.pem"
-    return ""
-
-
-def _misunderstood(error: OSError, folder: str) -> str:
-    reason = getattr(error, "reason", None)
-    if not isinstance(reason, str):
-        return ""
-    if reason == "CERTIFICATE_VERIFY_FAILED":
-        return f"its certificate is not believed by {folder}/ca.pem ({getattr(error, 'verify_message', reason).rstrip('.')})"
-    if any(part in reason for part in NO_TLS):
-        return f"it does not speak TLS, and {TLS_VARIABLE} is set"
-    if "ALERT" not in reason or not any(part in reason for part in SHUT_OUT):
-        return ""
-    from coordnode.client.tls import has_pair
-
-    if not has_pair(folder):
-        return f"it wants a certificate of who asks: put certificate.pem and key.pem into {folder}"
-    return f"it does not believe {folder}/certificate.pem ({reason.partition('ALERT_')[2].replace('_', ' ').lower()})"
-
-
-def _speaks_tls(address: str) -> bool:
-    """Whether it answers a handshake's first words with some of its own."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    words = ssl.MemoryBIO()
-    with suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), words, server_hostname=host_and_port(address)[0]).do_handshake()
-    try:
-        connection = connect(address, LOOK_SECONDS)
-    except Unreachable:
-        return False
-    try:
-        connection.sendall(words.read())
-        return connection.recv(1) in (ALERT, HANDSHAKE)
-    except OSError:
-        return False
-    finally:
-        connection.close()

@@ -6,8 +6,9 @@ from contextlib import suppress
 from socket import SHUT_RDWR
 from typing import Any, NamedTuple
 
-from coordctl.engines.secrets import check, secured, trouble
+from coordctl.engines.secrets import check, secured
 from coordctl.hot.dialling import connect, seconds_left
+from coordctl.hot.secrecy import trouble
 from coordctl.local.clusters import Chosen, spoken
 from coordnode.errors import Disconnected, TimedOut
 

@@ -11,7 +11,19 @@ from coordctl.hot.dialling import connect, in_words
 from coordctl.local.clusters import Endpoint, led_last, note_led
 from coordnode import __version__
 from coordnode.client.identity import token_here, who
-from coordnode.errors import CoordError, Disconnected, NoSpace, NotLeader, NotReady, Overloaded, Refused, TimedOut, Unknown, Unreachable
+from coordnode.errors import (
+    CoordError,
+    Disconnected,
+    NoSpace,
+    NotLeader,
+    NotPermitted,
+    NotReady,
+    Overloaded,
+    Refused,
+    TimedOut,
+    Unknown,
+    Unreachable,
+)
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +69,7 @@ class Asking:
         self._timeout_ms = timeout_ms
         self._say = say  # told what each member did
         self._troubles: dict[str, str] = {}  # address -> what it did last
+        self._shut_out: dict[str, str] = {}  # address -> why there is no understanding about certificates
         self.answered_by = ""  # the leader, then
         self.cluster = 0  # which one answered
         self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
@@ -121,14 +134,17 @@ class Asking:
         longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(tried, 6))
         pause = longest * (500 + _chance(500)) / 1000
         all_refused = len(self._troubles) >= len(self._addresses) and set(self._troubles.values()) == {"connection refused"}
+        all_shut_out = len(self._shut_out) >= len(self._addresses)
         least = min(LAST_SECONDS_MAX, self._timeout_ms / 1000 * LAST_PART) if refusal is not None else 0.0
-        if now + pause + least < self._until and not (all_refused and now - self._begun > REFUSED_SECONDS):
+        if now + pause + least < self._until and not all_shut_out and not (all_refused and now - self._begun > REFUSED_SECONDS):
             time.sleep(pause)
             return
         troubles = "; ".join(f"{address}: {trouble}" for address, trouble in self._troubles.items())
         within = f"within {self._timeout_ms} ms" if not all_refused else "for a while"
         if self._doubt is not None:
             raise TimedOut(f"no answer came {within} ({troubles}); it may have happened or not")
+        if all_shut_out:
+            raise NotPermitted(f"no member lets this client in ({troubles})")
         if all_refused:
             raise Unreachable(f"no member can be reached ({troubles}): is it running? `coordctl up` starts a local cluster")
         if refusal is not None:
@@ -140,7 +156,7 @@ class Asking:
     def _attempt(self, address: str, ask: list[object], is_write: bool, is_safe_twice: bool) -> Any:
         patience = self._until if is_write and not is_safe_twice else min(self._until, time.monotonic() + ATTEMPT_SECONDS)
         connection = self._connect(address)
-        was_sent = False
+        was_sent = is_heard = False
         try:
             hello = frames.hello(who(), __version__, token_here())
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
@@ -150,6 +166,7 @@ class Asking:
             connection.sendall(hello if waits_for_hello else hello + asks)
             while True:
                 kind, content = frames.receive(connection, patience)
+                is_heard = True
                 if kind == frames.HELLO:
                     self._on_hello(content)
                     if waits_for_hello:
@@ -162,12 +179,25 @@ class Asking:
         except TimeoutError:
             raise TimedOut("fell silent") from None
         except OSError as error:
+            if not is_heard and self._is_shut_out(error, address):
+                raise Unreachable(self._shut_out[address]) from None
             reason = in_words(error)
             raise (Disconnected(reason) if was_sent else Unreachable(reason)) from None
         except (IndexError, TypeError, KeyError) as error:
             raise Disconnected(f"answered with something else ({error!r})") from None
         finally:
             connection.close()
+
+    def _is_shut_out(self, error: OSError, address: str) -> bool:
+        """One member with another authority keeps nobody out: the others are asked."""
+        from coordctl.hot.secrecy import shut_out  # for troubles only
+
+        why = shut_out(error, address)
+        if why:
+            self._shut_out[address] = why
+        else:
+            self._shut_out.pop(address, None)
+        return bool(why)
 
     def _connect(self, address: str) -> socket.socket | Secured:
         connection = connect(address, min(self._until - time.monotonic(), ATTEMPT_SECONDS))

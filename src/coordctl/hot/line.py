@@ -59,7 +59,7 @@ class Line:
             try:
                 self._wire.flush()
             except OSError as error:
-                self._give_up(in_words(error), now_ms)
+                self._on_trouble(error, now_ms)
 
     def on_ready(self, now_ms: int) -> None:
         if not self._wire.is_open:
@@ -71,7 +71,7 @@ class Line:
             self._wire.flush()
             part = self._wire.receive()
         except OSError as error:
-            self._give_up(in_words(error), now_ms)
+            self._on_trouble(error, now_ms)
             return
         self._receive(part, now_ms)
 
@@ -134,6 +134,16 @@ class Line:
             elif kind == frames.ANSWERS:
                 for answer in content:
                     self._talk.on_answer(answer, now_ms)
+
+    def _on_trouble(self, error: OSError, now_ms: int) -> None:
+        if self._wire.is_connected and not self._is_greeted:
+            from coordctl.hot.secrecy import shut_out  # for troubles only
+
+            if why := shut_out(error, self._talk.address()):
+                self.close()
+                self._talk.on_shut_out(why, now_ms)
+                return
+        self._give_up(in_words(error), now_ms)
 
     def _give_up(self, trouble: str, now_ms: int) -> None:
         self.close()

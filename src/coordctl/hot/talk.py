@@ -104,6 +104,7 @@ class Talk:
         self.lease = Renewal(0)
         self.heard_ms = 0  # when a member last answered as a leader does
         self.troubles: dict[str, str] = {}  # address -> what it did last
+        self._shut_out: set[str] = set()  # addresses with whom there is no understanding about certificates
         given = parse_addresses(addresses)
         self._places = Places(given)
         self._route = Route(self._places.current(), chance)
@@ -167,8 +168,10 @@ class Talk:
         return any(call.number == self._opening and call.first_sent_ms for call in self._calls)
 
     def is_refused_everywhere(self) -> bool:
-        given = [str(self._places.address(place)) for place in self._places.current()]
-        return all(self.troubles.get(address) == "connection refused" for address in given)
+        return all(self.troubles.get(address) == "connection refused" for address in self._given())
+
+    def _given(self) -> list[str]:
+        return [str(self._places.address(place)) for place in self._places.current()]
 
     def _call(self, tag: int, operation: list[object], sequence: int) -> int:
         self._last_number += 1
@@ -187,6 +190,7 @@ class Talk:
             self.lease.on_connected()
 
     def on_hello(self, hello: list[Any]) -> None:
+        self._shut_out.discard(self.address())
         contacts = [(MemberId(member), address) for member, address in (hello[6] if len(hello) > 6 else [])]
         self._places.on_hello(self._route.member, MemberId(hello[1]), contacts)
         self._route.on_members(self._places.current())
@@ -195,6 +199,14 @@ class Talk:
         """Also when the connection could not be made, or speaks nonsense."""
         if self._link != DOWN:
             self._hang_up(trouble, now_ms)
+
+    def on_shut_out(self, why: str, now_ms: int) -> None:
+        """It has read nothing of us. One member with another authority keeps nobody out: the others are asked first."""
+        self._shut_out.add(self.address())
+        if self._shut_out.issuperset(self._given()):
+            self.on_refused(NotPermitted(f"no member lets this client in ({self.address()}: {why})"), now_ms)
+        else:
+            self.on_disconnected(why, now_ms)
 
     def on_refused(self, error: CoordError, now_ms: int) -> None:
         """The member does not speak to us at all. What another member would say, too, is the answer to everything we asked."""

@@ -68,6 +68,13 @@ def has_pair(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, CERTIFICATE)) or os.path.exists(os.path.join(folder, KEY))
 
 
+class HungUpUnheard(ConnectionError):
+    """The peer ended the connection before a word of TLS from it that shows it believes us: it has read nothing."""
+
+    def __init__(self, is_greeted: bool) -> None:
+        super().__init__(0, "it hung up at the sight of our certificate: it does not believe it" if is_greeted else "it does not speak TLS")
+
+
 class Secured:
     """Around a connected socket. What is sent before the handshake is over waits for it."""
 
@@ -80,6 +87,7 @@ class Secured:
         self._from_peer, self._to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._from_peer, self._to_peer, server_hostname=name or None)
         self._is_greeted = False
+        self._is_heard = bool(name)  # a member that believes us sends its tickets at once; not so others
         self._is_over = False  # the peer said so
         self._plain = bytearray()  # waits for the handshake
         self._cipher = bytearray()  # waits for the socket
@@ -116,12 +124,15 @@ class Secured:
         self.send(data)
 
     def recv(self, count: int) -> bytes:
-        """b"": the end. Raises BlockingIOError where the socket does, or when nothing whole has come yet."""
+        """b"": the end. Raises BlockingIOError where the socket does, or when nothing whole has come yet; HungUpUnheard."""
         is_blocking = self._raw.gettimeout() != 0
         while not self._read and not self._is_over:
             data = self._raw.recv(RECORD_BYTES if is_blocking else count)
             if not data:
+                if not self._is_heard:
+                    raise HungUpUnheard(self._is_greeted)
                 return b""
+            self._is_heard = self._is_heard or self._is_greeted
             self._from_peer.write(data)
             self._push()
             self._decrypt()

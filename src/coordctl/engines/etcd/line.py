@@ -6,9 +6,10 @@ import select
 
 from coordctl.engines.etcd.gateway import Ask, Reader, authenticate, is_of_no_token, request, token_of
 from coordctl.engines.etcd.talk import Talk, Watch
-from coordctl.engines.secrets import check, secured, trouble, user_here
+from coordctl.engines.secrets import check, secured, user_here
 from coordctl.engines.speaking import Send
 from coordctl.hot.line import SmallChance
+from coordctl.hot.secrecy import trouble
 from coordctl.hot.talk import Connect, Disconnect
 from coordctl.hot.wire import Wire
 from coordnode.errors import CoordError, FrameError

@@ -2,9 +2,10 @@
 
 import time
 
-from coordctl.engines.secrets import secured, trouble
+from coordctl.engines.secrets import secured
 from coordctl.engines.telling import Told
 from coordctl.hot.dialling import connect, seconds_left
+from coordctl.hot.secrecy import trouble
 from coordctl.local.clusters import Endpoint
 from coordnode.errors import Unreachable
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from coordctl.engines.secrets import check, secured, trouble, user_here
+from coordctl.engines.secrets import check, secured, user_here
 from coordctl.engines.speaking import Send
 from coordctl.engines.zookeeper import jute
 from coordctl.engines.zookeeper.talk import Greet, Talk
 from coordctl.hot.line import SmallChance
+from coordctl.hot.secrecy import trouble
 from coordctl.hot.talk import Connect, Disconnect
 from coordctl.hot.wire import Wire
 from coordnode.errors import FrameError

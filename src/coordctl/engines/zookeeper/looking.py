@@ -3,8 +3,9 @@
 import time
 
 from coordctl.engines.looking import LEADER, LEARNER, SERVES_NOBODY, VOTER, Look
-from coordctl.engines.secrets import check, secured, trouble
+from coordctl.engines.secrets import check, secured
 from coordctl.hot.dialling import connect, seconds_left
+from coordctl.hot.secrecy import trouble
 from coordctl.local.clusters import Endpoint
 from coordnode.errors import Unreachable
 
