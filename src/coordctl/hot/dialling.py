@@ -35,15 +35,16 @@ def look_up(address: str) -> list[Any]:
 
 
 def connect(address: str, seconds: float) -> socket.socket:
-    """At the first of the places that the name stands for where somebody listens."""
+    """At the first of the places that the name stands for where somebody listens; none takes the time of those behind it."""
+    until = time.monotonic() + seconds
     try:
         found = look_up(address)
     except OSError as error:
         raise Unreachable(f"cannot be resolved: {error.strerror}") from None
     trouble = ""
-    for family, kind, protocol, _, name in found:
+    for number, (family, kind, protocol, _, name) in enumerate(found):
         connection = socket.socket(family, kind, protocol)
-        connection.settimeout(max(PATIENCE_SECONDS_MIN, seconds))
+        connection.settimeout(max(PATIENCE_SECONDS_MIN, (until - time.monotonic()) / (len(found) - number)))
         try:
             connection.connect(name)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -93,7 +93,8 @@ class Line:
             self.on_ready(now_ms)
 
     def _on_connected(self, now_ms: int) -> None:
-        self._wire.finish_dialling()
+        if not self._wire.finish_dialling():
+            return
         self._wire.secure()
         self._wire.out += frames.hello_of_follower(self._identity, __version__, self._token)
         self._talk.on_connected(now_ms)

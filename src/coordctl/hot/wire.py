@@ -26,7 +26,9 @@ class Wire:
         self.out = bytearray()
         self._socket: socket.socket | Secured | None = None
         self._is_secured = False
-        self._found: dict[str, tuple[Any, ...]] = {}  # addresses are looked up once: that may take its time
+        self._found: dict[str, list[Any]] = {}  # addresses are looked up once: that may take its time
+        self._places: list[Any] = []  # that the name dialled stands for; begins with the one that is tried
+        self._untried = 0
 
     @property
     def is_open(self) -> bool:
@@ -42,17 +44,34 @@ class Wire:
     def dial(self, address: str) -> None:
         self.close()
         if address not in self._found:
-            self._found[address] = look_up(address)[0]
-        family, kind, protocol, _, name = self._found[address]
-        connection = self._socket = socket.socket(family, kind, protocol)
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            with suppress(BlockingIOError):
-                connection.connect(name)
-        except OSError:
-            self.close()
-            raise
+            self._found[address] = look_up(address)
+        self._places = self._found[address]
+        self._untried = len(self._places)
+        self._dial_next()
+
+    def _dial_next(self) -> None:
+        """`localhost` may stand for two places, and only at the second somebody listens."""
+        while True:
+            self._untried -= 1
+            family, kind, protocol, _, name = self._places[0]
+            connection = self._socket = socket.socket(family, kind, protocol)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                with suppress(BlockingIOError):
+                    connection.connect(name)
+                return
+            except OSError:
+                self._leave()
+                if not self._untried:
+                    raise
+
+    def _leave(self) -> None:
+        """Where nobody was, nobody is looked for first."""
+        assert self._socket is not None
+        self._socket.close()
+        self._socket = None
+        self._places.append(self._places.pop(0))
 
     def is_ready(self) -> bool:
         """Without waiting. A member on this machine is there before its owner waits for anything."""
@@ -60,11 +79,17 @@ class Wire:
         poll.register(*self.descriptor())
         return bool(poll.poll(0))
 
-    def finish_dialling(self) -> None:
+    def finish_dialling(self) -> bool:
+        """False: nobody is there, and it goes on at the next of the places that the name stands for, with another descriptor."""
         assert self._socket is not None
         if trouble := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(trouble, os.strerror(trouble))
+            if not self._untried:
+                raise OSError(trouble, os.strerror(trouble))
+            self._leave()
+            self._dial_next()
+            return False
         self.is_connected = True
+        return True
 
     def secure(self, how: Callable[[socket.socket], socket.socket | Secured] = secured) -> None:
         """As this process was told to speak."""
@@ -90,6 +115,8 @@ class Wire:
         return part
 
     def close(self) -> None:
+        if self._socket is not None and not self.is_connected:
+            self._leave()
         if self._socket is not None:
             self._socket.close()
         self._socket = None

@@ -384,13 +384,9 @@ def _way(host: str, port: int, context: "ssl.SSLContext | None", seconds: float)
     """`stage`: at which it failed: name, connect, refused, answer, tls; "": it did not."""
     began = time.monotonic()
     try:
-        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+        connection = socket.create_connection((host, port), seconds)
+    except socket.gaierror as error:
         return {"stage": "name", "trouble": error.strerror or str(error)}
-    try:
-        connection = socket.socket(address[0], address[1])
-        connection.settimeout(seconds)
-        connection.connect(address[4])
     except TimeoutError:
         return {"stage": "connect", "trouble": "no answer"}
     except OSError as error:

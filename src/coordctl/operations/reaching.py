@@ -39,19 +39,15 @@ def reached(endpoints: Sequence[Endpoint], seconds: float) -> list[Reached]:
 
 def _look(address: str, seconds: float) -> Reached:
     try:
-        family, kind, protocol, _, name = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+        connection = socket.create_connection(host_and_port(address), seconds)
+    except socket.gaierror as error:
         return Reached(address, NAME, (error.strerror or str(error)).lower())
-    with socket.socket(family, kind, protocol) as connection:
-        connection.settimeout(seconds)
-        try:
-            connection.connect(name)
-        except TimeoutError:
-            return Reached(address, CONNECT, "no answer")
-        except OSError as error:
-            return Reached(
-                address, REFUSED if isinstance(error, ConnectionRefusedError) else CONNECT, (error.strerror or str(error)).lower()
-            )
+    except TimeoutError:
+        return Reached(address, CONNECT, "no answer")
+    except OSError as error:
+        return Reached(address, REFUSED if isinstance(error, ConnectionRefusedError) else CONNECT, (error.strerror or str(error)).lower())
+    family, name = connection.family, connection.getpeername()
+    with connection:
         stage = SPEECH
         try:
             context = tls.dialling(tls.folder_here())

@@ -29,16 +29,27 @@ class _Question:
         self.answer = bytearray()
         self.is_over = False
         self.socket: socket.socket | tls.Secured | None = None
+        self._is_sent = False
+        self._places: list[Any] = []  # that its name stands for, not tried yet
         try:
-            family, kind, protocol, _, name = socket.getaddrinfo(*host_and_port(endpoint.address), type=socket.SOCK_STREAM)[0]
-            self.socket = connection = socket.socket(family, kind, protocol)
-            connection.setblocking(False)
-            connection.connect(name)
-        except BlockingIOError:
-            pass
+            self._places = socket.getaddrinfo(*host_and_port(endpoint.address), type=socket.SOCK_STREAM)
+            self._dial_next()
         except OSError as error:
             self.fail(error)
-        self._is_sent = False
+
+    def _dial_next(self) -> None:
+        family, kind, protocol, _, name = self._places.pop(0)
+        self.socket = connection = socket.socket(family, kind, protocol)
+        connection.setblocking(False)
+        try:
+            connection.connect(name)
+        except BlockingIOError:
+            return
+        except OSError:
+            if not self._places:
+                raise
+            connection.close()
+            self._dial_next()
 
     def fail(self, error: OSError) -> None:
         self.end((error.strerror or str(error)).lower())
@@ -57,7 +68,11 @@ class _Question:
         try:
             if not self._is_sent:
                 if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    raise OSError(error, os.strerror(error))
+                    if not self._places:
+                        raise OSError(error, os.strerror(error))
+                    self.socket.close()
+                    self._dial_next()
+                    return
                 if tls.folder_here():
                     assert isinstance(self.socket, socket.socket)
                     self.socket = tls.secured(self.socket)

@@ -28,6 +28,8 @@ class Stream:
         self._on_event = on_event
         self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
         self._is_dialling = False
+        self._dialled = Address("", 0)
+        self._left: dict[Address, int] = {}  # how often a dial was given up there: the next begins at another of its places
         self._unsent = bytearray()
         self._broken = ""  # sending failed, why; told once the steps under way are done, which may speak of the next connection
 
@@ -67,6 +69,8 @@ class Stream:
             self._receive(connection)
 
     def hang_up(self) -> None:
+        if self._is_dialling:
+            self._left[self._dialled] = self._left.get(self._dialled, 0) + 1
         self._candidates = []
         self._close()
 
@@ -94,7 +98,9 @@ class Stream:
         except OSError as error:
             self.link.on_hung_up(f"cannot be resolved: {error.strerror}", now_ms())
             return
-        self._candidates = [(family, name) for family, _, _, _, name in found]
+        first = self._left.get(address, 0) % len(found)
+        self._dialled = address
+        self._candidates = [(family, name) for family, _, _, _, name in found[first:] + found[:first]]
         self._dial_next("no address")
 
     def _dial_next(self, trouble: str) -> None:

@@ -55,7 +55,9 @@ class Answers:
     def on_ready(self) -> list[Answer]:
         """Raises OSError and FrameError."""
         if not self._wire.is_connected:
-            self._wire.finish_dialling()
+            if not self._wire.finish_dialling():
+                self._watched.register(*self._wire.descriptor())
+                return []
             self._wire.secure(lambda connection: secured(connection, self._address))
         self._flush()
         received = self._wire.receive()

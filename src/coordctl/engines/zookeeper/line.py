@@ -65,7 +65,8 @@ class Line:
             return
         try:
             if not self._wire.is_connected:
-                self._wire.finish_dialling()
+                if not self._wire.finish_dialling():
+                    return
                 self._wire.secure(lambda connection: secured(connection, self._talk.address()))
                 self._talk.on_connected(now_ms)
                 self.drive(now_ms)
