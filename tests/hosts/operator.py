@@ -10,6 +10,8 @@ from coordctl.transport.ssh_config import Target, targets
 from tests.hosts.fleet import USER, Hosts
 from tests.processes.local import Home
 
+PATIENCE_SECONDS = 5  # with a host that is cut off, which would be waited for as long as the verb may take
+
 
 class Operator(Home):
     def __init__(self, folder: Path, hosts: Hosts, name: str = "fleet") -> None:
@@ -25,7 +27,8 @@ class Operator(Home):
         for number in range(1, (count or self.hosts.count) + 1):
             lines += [f"[hosts.n{number}]", f'address = "{self.hosts.address(number)}"', (host or {}).get(number, "")]
         self.path.write_text("\n".join(lines) + "\n")
-        (self.folder / "ssh_config").touch()
+        if not (self.folder / "ssh_config").exists():
+            (self.folder / "ssh_config").write_text(f"ConnectTimeout {PATIENCE_SECONDS}\n")
 
     def trust(self, *arguments: str, code: int = 0) -> str:
         return self.ctl("inventory", "trust", "--yes", *arguments, code=code)

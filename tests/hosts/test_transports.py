@@ -12,7 +12,8 @@ from coordctl.transport.base import HostFailed, Script, Transport, must_run
 from coordctl.transport.local import LocalTransport
 from coordctl.transport.pool import on_all
 from coordctl.transport.recorded import RecordedTransport, Recorder, Said
-from tests.hosts.operator import Operator
+from coordctl.transport.ssh import SshTransport
+from tests.hosts.operator import PATIENCE_SECONDS, Operator
 
 SCRIPT = Script("three streams", "cat <<'END'\nstdout 'é'\nEND\necho stderr >&2\nexit 3\n")
 LONG = Script("long", "head -c 3000000 /dev/zero | tr '\\0' x; head -c 100000 /dev/zero | tr '\\0' y >&2")
@@ -66,6 +67,14 @@ def test_the_socket_waits_for_no_acknowledgement_and_not_for_ever(trusted: Opera
     assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
     connection.close()
+
+
+def test_a_host_that_is_silent_is_waited_for_as_long_as_ssh_was_told_and_once(trusted: Operator) -> None:
+    trusted.hosts.cut(1)
+    began = time.monotonic()
+    with pytest.raises(HostFailed, match="cannot be reached: it does not answer"):
+        SshTransport(trusted.target(1), 600)
+    assert time.monotonic() - began < 10 * PATIENCE_SECONDS
 
 
 def test_everything_sent_is_written_down_but_for_what_is_secret(trusted: Operator, tmp_path: Path) -> None:

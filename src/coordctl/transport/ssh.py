@@ -144,7 +144,8 @@ def _connect(target: Target, until: float) -> list[paramiko.SSHClient]:
             except (OSError, EOFError, paramiko.SSHException) as error:
                 if isinstance(error, paramiko.AuthenticationException | paramiko.BadHostKeyException | paramiko.PasswordRequiredException):
                     _explain(target, error)
-                if attempt == TRIES_MAX or time.monotonic() + PAUSE_SECONDS >= until:
+                is_silent = isinstance(error, TimeoutError)  # longer than anybody wants to wait for it
+                if is_silent or attempt == TRIES_MAX or time.monotonic() + PAUSE_SECONDS >= until:
                     raise HostFailed(target.name, "unreachable", f"{target} cannot be reached: {_words(error)}") from None
                 time.sleep(PAUSE_SECONDS * attempt)
     except BaseException:
@@ -158,8 +159,8 @@ def _socket(target: Target, clients: list[paramiko.SSHClient], until: float) -> 
     if clients:
         transport = clients[-1].get_transport()
         assert transport is not None
-        return transport.open_channel("direct-tcpip", (target.host, target.port), ("", 0), timeout=_left(until))
-    connection = socket.create_connection((target.host, target.port), _left(until))
+        return transport.open_channel("direct-tcpip", (target.host, target.port), ("", 0), timeout=_patience(target, until))
+    connection = socket.create_connection((target.host, target.port), _patience(target, until))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in GONE_WITHOUT_A_WORD:
@@ -186,7 +187,7 @@ def _log_in(target: Target, clients: list[paramiko.SSHClient], until: float) -> 
             allow_agent=True,
             look_for_keys=not target.keys,
             timeout=_left(until),
-            banner_timeout=_left(until),
+            banner_timeout=_patience(target, until),
             auth_timeout=_left(until),
             channel_timeout=_left(until),
         )
@@ -271,6 +272,10 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError("it takes too long")
     return left
+
+
+def _patience(target: Target, until: float) -> float:
+    return min(_left(until), target.patience_seconds)
 
 
 def _words(error: BaseException) -> str:

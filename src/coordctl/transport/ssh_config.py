@@ -1,6 +1,7 @@
 """What ~/.ssh/config says of a host, joined with what the inventory says. What cannot be done is named, never passed over."""
 
 import getpass
+import math
 import os
 import re
 from typing import NamedTuple
@@ -38,6 +39,7 @@ class Target(NamedTuple):
     jump: "Target | None"
     pin: HostKey | None
     sudo: bool
+    patience_seconds: float  # until it answers at all: ConnectTimeout
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}" + (f":{self.port}" if self.port != PORT else "")
@@ -65,13 +67,14 @@ def target(host: Host, pins: dict[str, HostKey], configs: dict[str, paramiko.SSH
     return Target(
         name=host.name,
         host=_one(found, "hostname") or alias,
-        port=own.port or int(_one(found, "port") or PORT),
+        port=own.port or _number(found, "port", alias) or PORT,
         user=own.user or _one(found, "user") or getpass.getuser(),
         keys=tuple(_files([own.key] if own.key else found.get("identityfile", ()))),
         certificates=tuple(_files(found.get("certificatefile", ()))),
         jump=_jumps(said, host.name, config, pins, own.key),
         pin=pins.get(host.name),
         sudo=own.sudo,
+        patience_seconds=_number(found, "connecttimeout", alias) or math.inf,
     )
 
 
@@ -102,6 +105,16 @@ def _one(found: "paramiko.config.SSHConfigDict", name: str) -> str:
     return "" if value == "none" and name == "proxyjump" else str(value or "")
 
 
+def _number(found: "paramiko.config.SSHConfigDict", name: str, host: str) -> int:
+    """0: nothing is said."""
+    value = _one(found, name)
+    if value in ("", "none"):
+        return 0
+    if not value.isdecimal():
+        raise BadRequest(f"what ssh's configuration says of {host}: {name} {value} is no whole number")
+    return int(value)
+
+
 def _files(paths: "list[str] | tuple[str, ...] | str") -> list[str]:
     return [os.path.expanduser(path) for path in ([paths] if isinstance(paths, str) else paths) if path]
 
@@ -118,12 +131,13 @@ def _jumps(text: str, name: str, config: paramiko.SSHConfig, pins: dict[str, Hos
         reached = Target(
             name=jump_name(host),
             host=_one(found, "hostname") or host,
-            port=int(port or _one(found, "port") or PORT),
+            port=int(port or 0) or _number(found, "port", host) or PORT,
             user=user or _one(found, "user") or getpass.getuser(),
             keys=tuple(_files([key] if key else found.get("identityfile", ()))),
             certificates=tuple(_files(found.get("certificatefile", ()))),
             jump=reached,
             pin=pins.get(jump_name(host)),
             sudo=False,
+            patience_seconds=_number(found, "connecttimeout", host) or math.inf,
         )
     return reached
