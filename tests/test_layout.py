@@ -59,7 +59,7 @@ COORDNODE_FOR_COORDCTL = {
 
 # Room of coordctl -> the rooms of coordctl that it may import.
 COORDCTL: dict[str, set[str]] = {
-    "__main__": {"commands", "flags"},
+    "__main__": {"commands", "flags", "report.streams"},
     "commands": {
         "__main__",
         "operations",

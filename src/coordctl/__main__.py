@@ -79,19 +79,25 @@ coordctl VERB --help explains the verb and its exit codes.
 Of all verbs: 0 done or answered, 64 usage, 70 a bug of coordctl, 130 interrupted.
 """
 
-DONE, USAGE, INTERRUPTED = 0, 64, 130
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 64, 130
 GARBAGE_THRESHOLD = 20_000  # objects; what is loaded at the start is no garbage, and looking for some among it takes 1 ms
 
 
 def main() -> int:
+    from coordctl.report import streams
+
     try:
         code = _run(sys.argv[1:])
-        sys.stdout.flush()
+        streams.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough; the interpreter would complain once more when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        streams.discard()
         return DONE
+    except OSError as error:
+        sys.stderr.write(f"coordctl: {error.filename or streams.OUTPUT}: {error.strerror or error}\n")
+        streams.discard()
+        return FAILED
     return code
 
 
@@ -132,7 +138,10 @@ def _unknown(verb: str) -> str:
 
 def program() -> NoReturn:
     """As a process of its own, that ends at once: tidying up the interpreter first would take 2 ms of the 20 of a command."""
+    from coordctl.report import streams
+
     gc.set_threshold(GARBAGE_THRESHOLD)
+    streams.prepare()
     code = main()
     sys.stderr.flush()
     os._exit(code)

@@ -213,6 +213,18 @@ def test_a_closed_pipe_is_no_error(shared: Home) -> None:
 # --- which cluster, and what cannot be reached -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [(("kv", "put", "full", "blue"), 74), (("kv", "ls"), 1), (("health",), 3)], ids=["action", "query", "probe"]
+)
+def test_what_cannot_be_printed_may_be_done(shared: Home, words: tuple[str, ...], code: int) -> None:
+    shared.ctl("kv", "put", "full", "green")
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "coordctl", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=shared.environment, cwd=shared.folder, check=False)
+    assert done.stderr.decode() == f"coordctl: {' '.join(words[:2])} cannot print how it went: standard output: No space left on device\n"
+    assert done.returncode == code
+
+
 def test_which_cluster_is_meant(shared: Home) -> None:
     addresses = [str(member["address"]) for member in shared.members()]
     shared.ctl("kv", "put", "which", "this")

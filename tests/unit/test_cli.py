@@ -1,8 +1,10 @@
 """The doors: what they list, what they load, which exit codes leave them, and what becomes of errors and closed pipes."""
 
 import os
+import select
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ import pytest
 
 import coordctl.__main__ as coordctl
 from coordctl import commands
-from coordctl.report import exits, running
+from coordctl.report import exits, running, streams
 from coordctl.results import schemas
 from coordctl.results.schemas import SCHEMAS
 from coordctl.results.wal import WalRecord, WalVerified
@@ -32,6 +34,12 @@ def run(module: str, *arguments: str, optimised: bool = False, **environment: st
     interpreter = [sys.executable, *(["-O"] if optimised else []), "-m", module]
     variables = {**os.environ, "PYTHONPATH": str(SOURCE), **environment}
     return subprocess.run([*interpreter, *arguments], capture_output=True, text=True, env=variables, timeout=60, check=False)
+
+
+def in_shell(words: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = f'exec "{sys.executable}" -m coordctl {words}'
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=variables, timeout=60, check=False)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -137,6 +145,57 @@ def test_a_closed_pipe_is_no_error() -> None:
         ["bash", "-c", command], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(redirection: str) -> None:
+    assert in_shell(f"schema wal-verify {redirection}").returncode == 0
+    refused = in_shell(f"nonsense {redirection}")
+    assert refused.returncode == 64
+    assert ("no verb nonsense" in refused.stderr) == ("2>" not in redirection)
+
+
+def test_what_nobody_can_print_is_one_sentence() -> None:
+    for words in ("schema wal-verify", "--help", "lock --help", "lock run --help", "status --help"):
+        done = in_shell(f"{words} >/dev/full")
+        assert done.returncode == 1
+        assert done.stderr.startswith("coordctl: ")
+        assert done.stderr.endswith("standard output: No space left on device\n")
+        assert done.stderr.count("\n") == 1
+    assert in_shell("nonsense 2>/dev/full").returncode == 64
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_has_gone_changes_no_verdict(stream: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "coordctl", "health", "--endpoints", "127.0.0.1:1"]
+    try:
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False, **{stream: writing})  # type: ignore[call-overload]
+    finally:
+        os.close(writing)
+    assert done.returncode == 3
+
+
+def test_what_the_encoding_lacks_is_shown_as_its_number() -> None:
+    done = run("coordctl", "--help", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u2026" in done.stdout
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with open(reading, "rb", buffering=0) as reader, streams._Patient(writing, "w") as raw:
+        while FileIO.write(raw, bytes(4096)) is not None:
+            pass
+
+        def until_there_is_room(*_descriptors: object) -> None:
+            reader.read(1 << 20)
+
+        monkeypatch.setattr(select, "select", until_there_is_room)
+        assert raw.write(b"whole") == 5
+        assert reader.read(5) == b"whole"
 
 
 def test_coordnode() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coordctl.flags import Given, Verb, group_usage, near, parse, usage
 from coordctl.local.clusters import chosen, spoken
-from coordctl.report import plain
+from coordctl.report import plain, streams
 from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, NamedTuple
@@ -41,7 +41,9 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
         plain.text(usage(verb))
         return DONE
     try:
-        return run(given)
+        code = run(given)
+        streams.flush()
+        return code
     except BrokenPipeError:
         raise
     except Exception as error:

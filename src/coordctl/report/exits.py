@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coordctl.report.streams import OUTPUT
 from coordnode.errors import (
     BadRequest,
     Busy,
@@ -90,6 +91,8 @@ def of_error(kind: Kind, error: CoordError | OSError) -> int:
     """Of an error that kept the verb from answering at all: a probe says that it does not know."""
     if kind is Kind.PROBE:
         return USAGE if isinstance(error, BadRequest) else UNKNOWN
+    if kind is Kind.ACTION and isinstance(error, OSError) and error.filename == OUTPUT:
+        return OUTCOME_UNKNOWN  # what cannot be printed may be done
     table = _OF_ALL + _OF_ACTIONS if kind in (Kind.ACTION, Kind.RUNNER) else _OF_ALL
     for error_class, code in table:
         if isinstance(error, error_class):

@@ -2,7 +2,7 @@
 
 import sys
 
-from coordctl.report import exits
+from coordctl.report import exits, streams
 from coordnode.errors import CoordError
 
 EXTRAS = {"paramiko": "ssh", "cryptography": "ssh"}  # package -> what it comes with
@@ -46,6 +46,9 @@ def failed(kind: exits.Kind, error: Exception, *, name: str, debug: bool) -> int
     elif isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         note(f"coordctl: {name} needs {error.name}, which is not installed: pip install 'coordctl[{EXTRAS[error.name]}]'")
         return exits.UNKNOWN if kind is exits.Kind.PROBE else exits.FAILED
+    elif isinstance(error, OSError) and error.filename == streams.OUTPUT:
+        note(f"coordctl: {name} cannot print how it went: {streams.OUTPUT}: {error.strerror}")
+        streams.discard()
     elif isinstance(error, OSError):
         note(f"coordctl: {error.filename or name}: {error.strerror or error}")
     else:

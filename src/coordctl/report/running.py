@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from coordctl.flags import TAKES_VALUE, without
-from coordctl.report import exits, plain
+from coordctl.report import exits, plain, streams
 
 
 def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind) -> int:
@@ -15,7 +15,9 @@ def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind
     try:
         # Not command.main(): that one ends the process with 1 when the reader closes the pipe.
         with command.make_context(f"coordctl {name}", arguments) as context:
-            return int(command.invoke(context) or 0)
+            code = int(command.invoke(context) or 0)
+        streams.flush()
+        return code
     except click.exceptions.Exit as ended:  # --help
         return ended.exit_code
     except click.UsageError as error:

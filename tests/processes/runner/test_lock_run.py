@@ -157,6 +157,25 @@ def test_not_acquired_is_told_apart_from_the_command(shared: Home, mark: str) ->
         assert shared.json("lock", "show", "taken")["waiters"] == [], "who gave up left the line"
 
 
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | :"])
+def test_what_nobody_hears_changes_no_exit_code(shared: Home, redirection: str) -> None:
+    run_one = f'"{sys.executable}" -m coordctl lock run'
+    with started(shared, "unheard", "--", "sh", "-c", "echo on; sleep 60") as holder:
+        assert line(holder) == "on"
+        words = ["bash", "-c", f'{run_one} unheard --try -- true {redirection}; exit "${{PIPESTATUS[0]}}"']
+        assert subprocess.run(words, env=shared.environment, cwd=shared.folder, check=False).returncode == 75
+    left = f"{run_one} unheard-left -- sh -c '(sleep 0.2 && echo late) & exit 5' {redirection}"
+    words = ["bash", "-c", f'{left}; exit "${{PIPESTATUS[0]}}"']
+    assert subprocess.run(words, env=shared.environment, cwd=shared.folder, stdout=subprocess.DEVNULL, check=False).returncode == 5
+
+
+def test_what_was_closed_is_closed_for_the_command(shared: Home) -> None:
+    look = "import os\nfor number in range(3):\n try: os.fstat(number)\n except OSError: continue\n else: os._exit(9)"
+    words = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "-", sys.executable, "-m", "coordctl", "lock", "run", "closed", "--"]
+    look_at_all = [*words, sys.executable, "-c", look]
+    assert subprocess.run(look_at_all, env=shared.environment, cwd=shared.folder, check=False).returncode == 0
+
+
 def test_no_cluster_is_told_apart_and_does_not_hang(shared: Home) -> None:
     report = shared.folder / "report"
     nobody = run(shared, "x", "--endpoints", f"{shared.scheme}127.0.0.1:1", "--report", str(report), "--", "true", code=69)

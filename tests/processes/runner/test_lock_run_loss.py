@@ -11,6 +11,7 @@ import pytest
 from tests.processes.local import Home
 from tests.processes.runner.jobs import (
     BUSY_SECONDS,
+    PATIENCE_SECONDS,
     ended,
     guard_of,
     line,
@@ -39,6 +40,16 @@ def test_a_broken_lock_is_noticed_at_once(shared: Home) -> None:
     assert said == f"coordctl: broken was broken by ops@{os.uname().nodename}: host retired; command ended (TERM)\n"
     found = valid_report(report)
     assert (found["outcome"], found["exit_code"]) == ("broken", 79)
+
+
+def test_a_loss_that_nobody_hears_of_is_a_loss(shared: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with started(shared, "unheard-loss", "--", "sh", "-c", "echo on; sleep 60", stderr=writing) as running:
+        os.close(writing)
+        assert line(running) == "on"
+        shared.ctl("lock", "break", "unheard-loss", "--yes")
+        assert running.wait(PATIENCE_SECONDS) == 79
 
 
 def test_ways_to_treat_a_loss(shared: Home) -> None:
