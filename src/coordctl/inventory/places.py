@@ -17,7 +17,9 @@ FOREIGN = (
 
 def folders(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Here first, then where a user keeps them."""
-    base = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    base = environment.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".config")
     return [os.getcwd(), os.path.join(base, "coordctl")]
 
 

@@ -61,8 +61,9 @@ class LocalCluster(NamedTuple):
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> str:
-    base = environment.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(base, "coordctl")
+    """A base that is not absolute is none, says the XDG specification; members would be started elsewhere than they are looked for."""
+    base = environment.get("XDG_STATE_HOME", "")
+    return os.path.join(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), ".local", "state"), "coordctl")
 
 
 def folder_of(name: str, environment: Mapping[str, str] = os.environ) -> str:

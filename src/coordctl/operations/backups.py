@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from coordctl.facts.members import ClusterFacts
 from coordctl.results.backup import BackupsListed, FoundBackup
@@ -14,7 +15,9 @@ SUFFIX, UNVERIFIED = ".backup", ".unverified"
 
 def folder_of(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
     """Apart from what a cluster's members are made of, so that it outlives them."""
-    base = environment.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    base = environment.get("XDG_DATA_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".local", "share")
     return os.path.join(base, "coordctl", "backups", cluster)
 
 
@@ -69,7 +72,9 @@ def newest(cluster: str, cluster_id: int = 0, folder: str = "") -> FoundBackup |
 
 def newest_age_s(facts: ClusterFacts) -> int | None:
     """Of this very cluster: one that was made anew has no backup yet. Wherever it was written: the cluster remembers that it was."""
-    here = newest(facts.cluster_name, facts.cluster) if facts.cluster else None
+    here = None
+    with suppress(OSError):  # whoever may not read this home, or has none, is told how the cluster is all the same
+        here = newest(facts.cluster_name, facts.cluster) if facts.cluster else None
     taken = [one.taken_unix_s for one in (facts.backup(), here) if one is not None]
     return max(0, int(time.time()) - max(taken)) if taken else None
 

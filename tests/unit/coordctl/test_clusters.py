@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from coordctl.inventory import places
 from coordctl.local import clusters
 from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
+from coordctl.operations import backups
 from coordnode.errors import BadRequest, Unreachable
 
 
@@ -53,6 +55,14 @@ def test_the_order(tmp_path: Path) -> None:
     assert clusters.choose("", two.folder, home)[0] == "two"
     with pytest.raises(BadRequest, match=r"no local cluster is called three \(there are: one, two\)"):
         clusters.choose("", "three", home)
+
+
+def test_a_base_that_is_not_absolute_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    relative = {"XDG_STATE_HOME": "here", "XDG_DATA_HOME": "here", "XDG_CONFIG_HOME": "here"}
+    assert clusters.folder_of("one", relative) == str(tmp_path / ".local/state/coordctl/one")
+    assert backups.folder_of("one", relative) == str(tmp_path / ".local/share/coordctl/backups/one")
+    assert places.folders(relative)[1] == str(tmp_path / ".config/coordctl")
 
 
 LISTED = 'name = "keys"\nenvironment = "dev"\nengine = "etcd"\n[hosts.n1]\naddress = "10.0.0.11"\n'

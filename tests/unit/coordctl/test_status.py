@@ -1,5 +1,7 @@
 """What `status` makes of members that answer at slightly different moments."""
 
+from pathlib import Path
+
 import pytest
 
 from coordctl.facts.members import ClusterFacts
@@ -33,3 +35,12 @@ def test_states_that_never_can_be_compared_are_unknown(monkeypatch: pytest.Monke
     questions = asked(monkeypatch, APART)
     assert status.health("local", [], 2).digest == "unknown"
     assert len(questions) == status.COMPARISONS_MAX
+
+
+def test_a_home_where_backups_cannot_be_looked_for_hides_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked(monkeypatch, TOGETHER)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert status.health("local", [], 2).digest == "equal"
