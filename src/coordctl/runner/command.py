@@ -106,7 +106,7 @@ def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> 
         with suppress(OSError):  # it is gone: the command will notice
             os.tcsetpgrp(go.terminal, os.getpid())
     environment = {**os.environ, **go.environment}
-    for name in REMOVED:
+    for name in (*REMOVED, *_set_by_interpreter()):
         environment.pop(name, None)
     for number in (*FORWARDED, *SET_BY_PYTHON, *JOB_CONTROL):
         signal.signal(number, signal.SIG_IGN if number in before.ignored else signal.SIG_DFL)
@@ -115,8 +115,22 @@ def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> 
     os._exit(NOT_EXECUTABLE)
 
 
+def _set_by_interpreter() -> tuple[str, ...]:
+    """Where no language is set, as under cron, Python chooses one for itself; the command is to speak as it would without us."""
+    if "LC_CTYPE" not in os.environ:
+        return ()
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:
+        return ()
+    return () if any(one.startswith(b"LC_CTYPE=") for one in given) else ("LC_CTYPE",)
+
+
 def _paths(name: str) -> list[str]:
     """Where it may be, in the order of PATH: as os.execvpe looks for it, which loads a module first that nobody needs here."""
+    if not name:
+        return []
     if os.path.dirname(name):
         return [name]
     places = [os.path.join(folder, name) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]

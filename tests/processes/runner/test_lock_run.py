@@ -74,6 +74,15 @@ def test_the_environment(shared: Home) -> None:
     assert before + 10_000 < int(deadline_ms) <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + 20_000
 
 
+@pytest.mark.parametrize("language", [{}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C"}], ids=repr)
+def test_no_language_is_set_that_was_not_set(shared: Home, language: dict[str, str]) -> None:
+    kept = {name: value for name, value in shared.environment.items() if not name.startswith(("LC_", "LANG"))}
+    words = [sys.executable, "-m", "coordctl", "lock", "run", "language", "--", "env"]
+    done = subprocess.run(words, env={**kept, **language}, cwd=shared.folder, capture_output=True, text=True, check=True)
+    found = dict(one.split("=", 1) for one in done.stdout.splitlines() if one.startswith(("LC_", "LANG")))
+    assert found == language
+
+
 @pytest.mark.each_engine
 def test_nesting_works_and_the_inner_environment_overrides_the_outer(shared: Home) -> None:
     inner = f"\"{sys.executable}\" -m coordctl lock run inner -- sh -c 'echo $COORD_LOCK $COORD_TOKEN'"
@@ -120,6 +129,7 @@ CODES = [
     (["sh", "-c", "kill -TERM $$"], 143),
     (["no-such-command"], 127),
     (["/no/such/command"], 127),
+    ([""], 127),
     (["/etc"], 126),
     (["/etc/hostname"], 126),
     (["sh", "-c", "exit 75"], 75),
