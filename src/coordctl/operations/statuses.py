@@ -168,7 +168,7 @@ def _status_in(body: bytes) -> dict[str, Any] | None:
 
 def of_cluster(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_metrics: bool = False) -> ClusterFacts:
     """Also of the members that were not named but that those named know of."""
-    found = ask(endpoints, timeout_seconds, with_metrics=with_metrics)
+    found = _each_once(ask(endpoints, timeout_seconds, with_metrics=with_metrics))
     facts = ClusterFacts(found)
     known = {one.member for one in found} | {0}
     others = [Endpoint(contact, member) for member, contact in sorted(facts.contacts().items()) if member not in known]
@@ -181,3 +181,12 @@ def of_cluster(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_me
         for one in found
     ]
     return ClusterFacts([*kept, *more])
+
+
+def _each_once(found: Sequence[MemberFacts]) -> list[MemberFacts]:
+    """A process that was named twice, as `localhost` and by its number say, is one member; two with one id are not."""
+    processes: dict[object, MemberFacts] = {}
+    for one in found:
+        said = one.status
+        processes.setdefault(one.address if said is None else (one.member, said.get("address"), said.get("pid")), one)
+    return list(processes.values())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PORT_MAX = 65_535
+LABEL_CHARACTERS_MAX = 63  # of a name, between two dots
 
 
 class Address(NamedTuple):
@@ -32,7 +33,20 @@ def parse_address(text: str) -> Address:
         raise BadRequest(f"the endpoint {text!r} is ambiguous: write an IPv6 address in brackets, as in [::1]:7001")
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= PORT_MAX:
         raise BadRequest(f"the endpoint {text!r} is not host:port; give for example 127.0.0.1:7001")
+    if not _can_be_looked_up(host):
+        raise BadRequest(f"the endpoint {text!r} names no host: each part between two dots has 1 to {LABEL_CHARACTERS_MAX} characters")
     return Address(host, int(port))
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """What is no name at all would be an error of the encoding, not of the search."""
+    if host.isascii():
+        return all(0 < len(label) <= LABEL_CHARACTERS_MAX for label in host.removesuffix(".").split("."))
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def parse_addresses(endpoints: str | Sequence[str]) -> list[Address]:

@@ -12,9 +12,27 @@ A, B, C = MemberId(70), MemberId(80), MemberId(90)
 def test_addresses() -> None:
     assert parse_addresses("a:1, b:2,,a:1") == [Address("a", 1), Address("b", 2)]
     assert str(parse_address("[::1]:7001")) == "[::1]:7001"
-    for wrong in ("", "a", "a:", ":1", "a:0", "a:65536", "::1:7001", "a:-1", "a:٣"):
+    for wrong in (
+        "",
+        "a",
+        "a:",
+        ":1",
+        "a:0",
+        "a:65536",
+        "::1:7001",
+        "a:-1",
+        "a:٣",
+        "a..b:1",
+        ".:1",
+        f"{'a' * 64}.b:1",
+        "ü..b:1",
+        "\udcff:1",
+        "[]:1",
+    ):
         with pytest.raises(BadRequest):
             parse_address(wrong)
+    for right in ("a.b.:1", f"{'a' * 63}.b:1", "ü.b:1", "[::ffff:127.0.0.1]:1", "[fe80::1%lo]:1"):
+        assert str(parse_address(right)) == right
     with pytest.raises(BadRequest, match="no endpoint"):
         parse_addresses([])
 

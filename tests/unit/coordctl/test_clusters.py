@@ -57,6 +57,19 @@ def test_the_order(tmp_path: Path) -> None:
         clusters.choose("", "three", home)
 
 
+def test_addresses_are_named_each_once_and_can_be_looked_up() -> None:
+    assert clusters.split(" a:1,,[::1]:2/ , a:01,", "--endpoints") == [Endpoint("a:1"), Endpoint("[::1]:2")]
+    for wrong, says in [
+        ("::1:2", "in brackets"),
+        ("a", "is not host:port"),
+        ("[]:1", "is not host:port"),
+        ("a..b:1", "names no host"),
+        (",", "no endpoint is given"),
+    ]:
+        with pytest.raises(BadRequest, match=f"^--endpoints: .*{says}"):
+            clusters.split(wrong, "--endpoints")
+
+
 def test_a_base_that_is_not_absolute_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     relative = {"XDG_STATE_HOME": "here", "XDG_DATA_HOME": "here", "XDG_CONFIG_HOME": "here"}

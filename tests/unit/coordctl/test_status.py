@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordctl.facts.members import ClusterFacts
+from coordctl.local.clusters import Endpoint
 from coordctl.operations import status, statuses
 from tests.unit.coordctl.test_judgement import said
 
@@ -44,3 +45,12 @@ def test_a_home_where_backups_cannot_be_looked_for_hides_nothing_else(monkeypatc
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     assert status.health("local", [], 2).digest == "equal"
+
+
+def test_a_member_that_was_named_twice_is_one_and_two_with_one_id_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {"voters": [1], "outgoing": [], "learners": [], "contacts": {"1": "a:1"}}
+    member = said(1, "leader", config=alone, address="a:1", pid=7)
+    copied = said(1, "leader", config=alone, address="b:1", pid=7)
+    named = [Endpoint("a:1"), Endpoint("localhost:1"), Endpoint("b:1")]
+    monkeypatch.setattr(statuses, "ask", lambda *_, **__: [member, member, copied])
+    assert statuses.of_cluster(named, 1).members == [member, copied]
