@@ -60,6 +60,14 @@ def test_up_and_down_keep_the_data_until_it_is_purged(home: Home) -> None:
     assert b"coordctl up" in home.run("kv", "get", "color").stderr
 
 
+def test_members_that_were_started_where_signals_are_blocked_can_be_stopped(home: Home) -> None:
+    block = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-c", block, sys.executable, "-m", "coordctl", "up", "--nodes", "1"]
+    subprocess.run(words, env=home.environment, cwd=home.folder, capture_output=True, check=True)
+    home.note()
+    assert home.ctl("down") == "local: 1 member stopped. Data kept; `coordctl up` continues.\n"
+
+
 def test_all_of_them_killed_at_once_lose_nothing_that_was_acknowledged(home: Home) -> None:
     home.ctl("up", "--nodes", "1", "-c", "single")
     home.ctl("kv", "put", "k", "v")

@@ -176,6 +176,8 @@ Paged = Callable[[LogsExplained], str]
 
 def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool, page: Paged | None = None) -> Collected:
     """One archive; members are read side by side, and what cannot be had is named in it. `page`: a report to lay beside the logs."""
+    if os.path.exists(archive) and not os.path.isfile(archive):
+        raise BadRequest(f"{archive} is there and no file: an archive would take its place; name another one")
     with origins(places, whose, asked, with_facts=with_facts) as found:
         of_hosts = {name: runs for one in found if isinstance(one, OnHost) for name, runs in one.runs().items()}
         running = of_hosts or (logs.running(whose) if not places else None)

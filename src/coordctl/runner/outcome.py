@@ -42,14 +42,19 @@ def exit_code_of_status(status: int) -> int:
 
 
 def write(path: str, outcome: Outcome) -> None:
-    """Whole or not at all."""
+    """A file: whole or not at all. What is none, such as /dev/null, is written to and never replaced; nobody waits for its reader."""
     import json  # for the runs only that write it
 
+    text = json.dumps({"schema": "coordctl.run-report/1", **outcome._asdict()}) + "\n"
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    path = os.path.realpath(path)
     beside = f"{path}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8") as file:
-            json.dump({"schema": "coordctl.run-report/1", **outcome._asdict()}, file)
-            file.write("\n")
+            file.write(text)
         os.replace(beside, path)
     except OSError:
         if os.path.exists(beside):

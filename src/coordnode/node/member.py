@@ -150,6 +150,8 @@ class Member:
         if self._outcome is None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal, signal.Signals(number).name)
+            # Whoever started us may block signals, and that is inherited: nobody could end us in order.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
             self.lanes.start()
             self._tick_at_s = loop.time()
             self._tick()

@@ -40,6 +40,16 @@ def test_nothing_different_is_0_and_nothing_there_is_3(tmp_path: Path, capsys: p
     assert "no line of any member is in this window" in capsys.readouterr().out
 
 
+def test_an_archive_takes_the_place_of_files_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Scene(3).write(tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for main, words in ((bundle.main, []), (logs.main, ["collect"])):
+        assert main([*words, str(folder), "--file", str(pipe)]) == 64
+        assert f"{pipe} is there and no file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+
+
 def test_what_logs_hold_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Scene(3).write(tmp_path)
     with (folder / "n4.log").open("wb") as file:
