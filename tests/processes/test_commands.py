@@ -60,6 +60,15 @@ def test_up_and_down_keep_the_data_until_it_is_purged(home: Home) -> None:
     assert b"coordctl up" in home.run("kv", "get", "color").stderr
 
 
+@pytest.mark.parametrize("name", [("-c", "My Cluster"), ("-c", "below/Ours"), ("--dir", "a b")], ids=" ".join)
+def test_the_next_commands_that_up_names_find_the_cluster(home: Home, name: tuple[str, str]) -> None:
+    said = home.ctl("up", *name, "--nodes", "1").splitlines()[-1]
+    status = said.removeprefix("Try: coordctl ").partition("    ")[0]
+    words = ["bash", "-c", f'"{sys.executable}" -m coordctl {status}']
+    assert subprocess.run(words, env=home.environment, cwd="/", stdout=subprocess.DEVNULL, check=False).returncode == 0
+    home.ctl("down", "-c", name[1] if name[0] == "-c" else f"./{name[1]}", "--purge", "--yes")
+
+
 def test_members_that_were_started_where_signals_are_blocked_can_be_stopped(home: Home) -> None:
     block = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); os.execv(sys.argv[1], sys.argv[1:])"
     words = [sys.executable, "-c", block, sys.executable, "-m", "coordctl", "up", "--nodes", "1"]

@@ -1,6 +1,7 @@
 """`coordctl up`"""
 
 import os
+import shlex
 
 import click
 
@@ -51,15 +52,18 @@ def command(
     if output == "json":
         screen.json_line(done)
     elif not quiet:
-        screen.lines(_lines_of(done, called=_called(done, folder)))
+        screen.lines(_lines_of(done, called=_called(done)))
     return done.exit_code
 
 
-def _called(done: Up, folder: str) -> str:
-    """What other commands need to be told to find it."""
-    if folder:
-        return f" -c {screen.short_path(done.folder)}"
-    return f" -c {done.name}" if len(clusters.names()) > 1 or done.name != clusters.DEFAULT_NAME else ""
+def _called(done: Up) -> str:
+    """What other commands need to be told to find it: members call it by a plainer name, maybe. A shell takes it as it is."""
+    parent, name = os.path.split(done.folder)
+    if parent != clusters.state_folder():
+        short = screen.short_path(done.folder)
+        tilde = "~/" if short.startswith("~/") else ""
+        return f" -c {tilde}{shlex.quote(short.removeprefix(tilde))}"
+    return f" -c {shlex.quote(name)}" if len(clusters.names()) > 1 or name != clusters.DEFAULT_NAME else ""
 
 
 def _lines_of(done: Up, called: str) -> list[str]:
