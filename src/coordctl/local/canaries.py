@@ -3,9 +3,9 @@
 import json
 import os
 import time
-from contextlib import suppress
 from typing import NamedTuple
 
+from coordctl.local import notes
 from coordctl.local.clusters import state_folder
 
 ROUNDS_KEPT = 720  # two hours, at the usual interval
@@ -59,10 +59,4 @@ def read(cluster: str) -> Kept | None:
 
 
 def _write(cluster: str, kept: Kept) -> None:
-    path = path_of(cluster)
-    with suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        beside = f"{path}.{os.getpid()}.tmp"
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(kept._asdict(), file)
-        os.replace(beside, path)
+    notes.write(path_of(cluster), json.dumps(kept._asdict()))

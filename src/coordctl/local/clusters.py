@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from coordctl.local import notes
 from coordnode.errors import BadRequest, Unreachable
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
@@ -238,19 +239,8 @@ def led_last(endpoints: Sequence[Endpoint]) -> str:
 
 
 def note_led(endpoints: Sequence[Endpoint], address: str) -> None:
-    """It saves the next command a question; never worth an error."""
-    path = _path_of_led(endpoints)
-    beside = f"{path}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(file, address.encode())
-        finally:
-            os.close(file)
-        os.replace(beside, path)
-    except OSError:
-        return
+    """It saves the next command a question."""
+    notes.write(_path_of_led(endpoints), address)
 
 
 def forget_led(endpoints: Sequence[Endpoint]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from coordctl.local import notes
 from coordctl.local.clusters import state_folder
 
 AGED_SECONDS = 60.0  # an older one is put in the place of this, so that what is told is of the last minutes
@@ -51,9 +52,4 @@ def _read(path: str) -> dict[int, Kept]:
 
 
 def _write(path: str, samples: Mapping[int, Kept]) -> None:
-    with suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        beside = f"{path}.{os.getpid()}.tmp"
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump({str(member): one for member, one in samples.items()}, file)
-        os.replace(beside, path)
+    notes.write(path, json.dumps({str(member): one for member, one in samples.items()}))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from coordctl.local import samples
+from coordctl.local import notes, samples
 from coordctl.local.clusters import state_folder
 
 
@@ -54,9 +54,4 @@ def _read(path: str) -> dict[int, int]:
 
 
 def _write(path: str, seen: dict[int, int]) -> None:
-    with suppress(OSError):  # a monitoring user may have no home: then nothing is remembered
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        beside = f"{path}.{os.getpid()}.tmp"
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump({str(member): when for member, when in seen.items()}, file)
-        os.replace(beside, path)
+    notes.write(path, json.dumps({str(member): when for member, when in seen.items()}))

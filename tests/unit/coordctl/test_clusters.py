@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordctl.inventory import places
-from coordctl.local import clusters
+from coordctl.local import canaries, clusters, samples, seen
 from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
 from coordctl.operations import backups
 from coordnode.errors import BadRequest, Unreachable
@@ -154,3 +154,17 @@ def test_the_scheme_says_of_which_engine_all_of_them_are() -> None:
             clusters.named(text, "--endpoints")
     with pytest.raises(BadRequest, match="coordnode's members only, and not with etcd"):
         clusters.choose("etcd://a:1", "")
+
+
+def test_what_cannot_be_noted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As on a full disk: each command would leave another file there."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    there = [tmp_path / "coordctl" / name for name in ("led/a:1", "seen/7.json", "seen/7.samples.json", "canary/one.json")]
+    for path in there:
+        path.mkdir(parents=True)
+    clusters.note_led([Endpoint("a:1")], "b:2")
+    seen.note(7, [1])
+    samples.exchange(7, {1: samples.Kept(1.0, 2, 3, "")})
+    canaries._write("one", canaries.Kept(1, 1.0, []))
+    assert sorted(path for path in tmp_path.rglob("*.*") if path.name.endswith("tmp")) == []
+    assert all(path.is_dir() for path in there)
