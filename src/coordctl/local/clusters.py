@@ -194,6 +194,7 @@ def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> L
         if len(known) > 1:
             raise BadRequest(f"there are several local clusters ({', '.join(known)}): name one with -c")
         if not known:
+            _must_be_readable(state_folder(environment))
             raise Unreachable("no cluster is known: start one here with `coordctl up`, or name its members with --endpoints")
         wanted = known[0]
     found = None if wanted.endswith(INVENTORY) else read(folder_of(wanted, environment))
@@ -203,6 +204,16 @@ def chosen_local(cluster: str, environment: Mapping[str, str] = os.environ) -> L
         known_names = ", ".join(names(environment)) or "none"
         raise BadRequest(f"no local cluster is called {wanted} (there are: {known_names}): start it with `coordctl up -c {wanted}`")
     return found
+
+
+def _must_be_readable(folder: str) -> None:
+    """With the home of another user, as after sudo: starting a cluster there is no remedy."""
+    try:
+        os.listdir(folder)
+    except PermissionError as error:
+        raise Unreachable(f"{folder}: {error.strerror}: is HOME yours? Set it, or name a cluster's members with --endpoints") from None
+    except OSError:
+        return
 
 
 def _listed(wanted: str, environment: Mapping[str, str]) -> LocalCluster | None:

@@ -1,5 +1,6 @@
 """Which cluster a command means, in this order: --endpoints, -c, COORD_ENDPOINTS, COORD_CLUSTER, the only local one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_the_order(tmp_path: Path) -> None:
     assert clusters.choose("", two.folder, home)[0] == "two"
     with pytest.raises(BadRequest, match=r"no local cluster is called three \(there are: one, two\)"):
         clusters.choose("", "three", home)
+
+
+def test_a_state_folder_of_another_user_is_called_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(folder: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(Unreachable, match=f"^{tmp_path}/coordctl: Permission denied: is HOME yours"):
+        clusters.choose("", "", {"XDG_STATE_HOME": str(tmp_path)})
 
 
 def test_addresses_are_named_each_once_and_can_be_looked_up() -> None:
