@@ -84,7 +84,7 @@ GARBAGE_THRESHOLD = 20_000  # objects; what is loaded at the start is no garbage
 
 
 def main() -> int:
-    from coordctl.report import streams
+    from coordnode import streams
 
     try:
         code = _run(sys.argv[1:])
@@ -138,7 +138,7 @@ def _unknown(verb: str) -> str:
 
 def program() -> NoReturn:
     """As a process of its own, that ends at once: tidying up the interpreter first would take 2 ms of the 20 of a command."""
-    from coordctl.report import streams
+    from coordnode import streams
 
     gc.set_threshold(GARBAGE_THRESHOLD)
     streams.prepare()

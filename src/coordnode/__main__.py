@@ -1,7 +1,14 @@
 """`coordnode`: run, init, archive, simulate, version. Loads what a command needs once it is chosen."""
 
-import os
+from __future__ import annotations
+
 import sys
+
+from coordnode import streams
+from coordnode.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 HELP = """\
 usage: coordnode COMMAND [OPTION …]
@@ -16,7 +23,7 @@ coordnode COMMAND --help explains the command and its exit codes.
 Exit codes of all commands: 0 done, 64 usage, 130 interrupted.
 """
 
-DONE, USAGE, INTERRUPTED = 0, 64, 130
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 64, 130
 
 
 def main() -> int:
@@ -25,12 +32,18 @@ def main() -> int:
         return USAGE
     try:
         code = _run(sys.argv[1:])
-        sys.stdout.flush()
+        streams.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough; the interpreter would complain once more when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        streams.discard()
         return DONE
+    except OSError as error:
+        if error.filename != streams.OUTPUT:
+            raise
+        sys.stderr.write(f"coordnode: {streams.OUTPUT}: {error.strerror}\n")
+        streams.discard()
+        return FAILED
     return code
 
 
@@ -64,5 +77,10 @@ def _run(argv: list[str]) -> int:
     return USAGE
 
 
-if __name__ == "__main__":
+def program() -> NoReturn:
+    streams.prepare()  # before any file is opened: a member whose standard error was closed would write its log into its own data
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    program()

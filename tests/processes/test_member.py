@@ -44,6 +44,17 @@ from tests.processes.members import (
 TIGHT = ("--snapshot-entries", "100", "--keep-entries", "10")
 
 
+def test_nothing_takes_the_place_of_streams_that_were_closed(cluster: Cluster) -> None:
+    """A log that goes to standard error would be written into the file that was opened in its place."""
+    for one in cluster.members.values():
+        one.prefix = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "-"]
+    cluster.start()
+    cluster.wait_ready()
+    for one in cluster.members.values():
+        assert one.running is not None
+        assert {os.readlink(f"/proc/{one.running.pid}/fd/{number}") for number in range(3)} == {os.devnull}
+
+
 # --- durable -------------------------------------------------------------------------------------------------------
 
 

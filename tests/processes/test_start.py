@@ -10,14 +10,14 @@ from tests.processes.conftest import is_here
 from tests.processes.local import SOURCE, Home
 
 PROGRAM = str(SOURCE.parent / "bin" / "coordctl")
-ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light"}
+ANY = {"coordctl", "coordctl.__main__", "coordctl.flags", "coordnode", "coordnode.errors", "coordnode.light", "coordnode.streams"}
 VERB = {
     *ANY,
     *(
         "coordctl.commands",
         "coordctl.commands.fast",
     ),
-    *("coordctl.local", "coordctl.local.clusters"),
+    *("coordctl.local", "coordctl.local.clusters", "coordctl.local.notes"),
     *("coordctl.report", "coordctl.report.exits", "coordctl.report.plain"),
 }
 SPEAKS = {

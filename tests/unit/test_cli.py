@@ -13,11 +13,11 @@ import pytest
 
 import coordctl.__main__ as coordctl
 from coordctl import commands
-from coordctl.report import exits, running, streams
+from coordctl.report import exits, running
 from coordctl.results import schemas
 from coordctl.results.schemas import SCHEMAS
 from coordctl.results.wal import WalRecord, WalVerified
-from coordnode import __version__
+from coordnode import __version__, streams
 from coordnode.errors import DiskFailed, HistoryError
 from coordnode.ids import ClusterId, Index, MemberId, Term, WriteId
 from coordnode.raft.entry import Config, Entry, HardState, SnapshotMeta
@@ -36,9 +36,9 @@ def run(module: str, *arguments: str, optimised: bool = False, **environment: st
     return subprocess.run([*interpreter, *arguments], capture_output=True, text=True, env=variables, timeout=60, check=False)
 
 
-def in_shell(words: str) -> subprocess.CompletedProcess[str]:
+def in_shell(words: str, module: str = "coordctl") -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    command = f'exec "{sys.executable}" -m coordctl {words}'
+    command = f'exec "{sys.executable}" -m {module} {words}'
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=variables, timeout=60, check=False)
 
 
@@ -204,6 +204,14 @@ def test_coordnode() -> None:
     assert run("coordnode").returncode == 64
     assert run("coordnode", "nonsense").returncode == 64
     assert run("coordnode", "simulate").returncode == 64
+
+
+def test_coordnode_on_streams_that_are_closed_or_full() -> None:
+    for redirection in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        assert in_shell(f"version {redirection}", "coordnode").returncode == 0
+        assert in_shell(f"nonsense {redirection}", "coordnode").returncode == 64
+    full = in_shell("version >/dev/full", "coordnode")
+    assert (full.returncode, full.stderr) == (1, "coordnode: standard output: No space left on device\n")
 
 
 def test_coordnode_refuses_to_run_without_assertions() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from coordctl.flags import Given, Verb, group_usage, near, parse, usage
 from coordctl.local.clusters import chosen, spoken
-from coordctl.report import plain, streams
+from coordctl.report import plain
 from coordctl.report.exits import DONE, EXPLAINED, Kind
+from coordnode import streams
 from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, NamedTuple
 

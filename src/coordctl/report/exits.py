@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from coordctl.report.streams import OUTPUT
 from coordnode.errors import (
     BadRequest,
     Busy,
@@ -24,6 +23,7 @@ from coordnode.errors import (
     WritesStopped,
 )
 from coordnode.light import TYPE_CHECKING
+from coordnode.streams import OUTPUT
 
 if TYPE_CHECKING:
     from typing import ClassVar

@@ -2,7 +2,8 @@
 
 import sys
 
-from coordctl.report import exits, streams
+from coordctl.report import exits
+from coordnode import streams
 from coordnode.errors import CoordError
 
 EXTRAS = {"paramiko": "ssh", "cryptography": "ssh"}  # package -> what it comes with

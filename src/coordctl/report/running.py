@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import click
 
 from coordctl.flags import TAKES_VALUE, without
-from coordctl.report import exits, plain, streams
+from coordctl.report import exits, plain
+from coordnode import streams
 
 
 def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind) -> int:

@@ -1,4 +1,4 @@
-"""Standard input, output and error as a command can rely on, whatever it was started with. Imports next to nothing."""
+"""Standard input, output and error as a process can rely on, whatever it was started with. Imports next to nothing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def prepare() -> None:
 
 
 def _fill() -> None:
-    """A connection to the cluster must not be what something takes for its standard output. What we run finds closed what was closed."""
+    """No connection or file of ours is to be what something takes for standard output. What we run finds closed what was closed."""
     nowhere = os.open(os.devnull, os.O_WRONLY)  # and so reading from it is an error, not an empty value
     while nowhere <= 2:
         nowhere = os.open(os.devnull, os.O_WRONLY)
