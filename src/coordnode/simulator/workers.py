@@ -33,9 +33,9 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
                 for future in done:
                     yield future.result()
         finally:
-            for future in running:
-                future.cancel()
-            if not is_done:  # the pool waits for its workers, and they would finish what they have, be it known here or not yet
+            # The pool waits for its workers, and they would finish what they have, be it known here or not yet. Nothing is cancelled:
+            # a pool that finds its workers gone tells so each future that is not done, and chokes on one that is cancelled meanwhile.
+            if not is_done:
                 lives.close()
     lives.close()
     ends.close()
