@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -25,7 +26,8 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
                     seed = next(seeds, None)
                     if seed is None:
                         break
-                    running.add(pool.submit(run_seed, seed, options))
+                    with _undisturbed():
+                        running.add(pool.submit(run_seed, seed, options))
                 if not running:
                     is_done = True
                     return
@@ -39,6 +41,16 @@ def in_workers(seeds: Iterator[int], options: Options, deadline: float, jobs: in
                 lives.close()
     lives.close()
     ends.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A pool that is interrupted while it starts its workers and its thread can neither go on nor end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent(ends: Connection, lives: Connection) -> None:
