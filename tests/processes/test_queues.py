@@ -143,7 +143,7 @@ def test_to_await(single: Cluster) -> None:
     async def use() -> None:
         async with await aio.connect(address) as cluster:
             queue = cluster.queue("jobs")
-            await queue.configure(QueueSettings(lease_ms=300, backoff_ms=0, retries_max=0))
+            await queue.configure(QueueSettings(lease_ms=1_000, backoff_ms=0, retries_max=0))
             for number in range(20):
                 await queue.put(b"%d" % number)
             order = []
@@ -160,7 +160,7 @@ def test_to_await(single: Cluster) -> None:
                 nonlocal busy, most
                 busy += 1
                 most = max(most, busy)
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(1.2)  # longer than a lease
                 busy -= 1
                 number = int(task.payload)  # type: ignore[attr-defined]
                 order.append(number)
@@ -170,7 +170,7 @@ def test_to_await(single: Cluster) -> None:
                     done.set()
 
             working = asyncio.create_task(queue.work(handle, concurrency=8))
-            await asyncio.wait_for(done.wait(), 20)
+            await asyncio.wait_for(done.wait(), 60)
             while (await queue.info()).taken:
                 await asyncio.sleep(0.02)
             working.cancel()
