@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coordnode.client.sync import connect
 from tests.processes.members import SOURCE, Cluster
 
 HOSTS = "127.0.0.1 localhost\n{refusing} twofold\n{members} twofold\n"
@@ -29,6 +30,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         made.start()
         made.wait_ready()
+        with connect(list(made.contacts.values())) as client:
+            client.kv.put("color", "green")
         yield made
     finally:
         made.end()
