@@ -192,7 +192,7 @@ class Asking:
         """One member with another authority keeps nobody out: the others are asked."""
         from coordctl.hot.secrecy import shut_out  # for troubles only
 
-        why = shut_out(error, address)
+        why = shut_out(error, "" if self.cluster else address)
         if why:
             self._shut_out[address] = why
         else:

@@ -140,7 +140,8 @@ class Line:
         if self._wire.is_connected and not self._is_greeted:
             from coordctl.hot.secrecy import shut_out  # for troubles only
 
-            if why := shut_out(error, self._talk.address()):
+            # Whether it speaks TLS is asked there, and waited for: nobody who holds something may stand still for that.
+            if why := shut_out(error, "" if self._talk.heard_ms else self._talk.address()):
                 self.close()
                 self._talk.on_shut_out(why, now_ms)
                 return

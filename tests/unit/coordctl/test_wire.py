@@ -1,5 +1,6 @@
 """A name may stand for several places: whoever dials goes on until somebody is there."""
 
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from coordctl.hot import wire
+from coordctl.hot import line as hot_line
+from coordctl.hot import secrecy, wire
 from coordctl.hot.wire import Wire
+from coordctl.local.clusters import Endpoint
 from tests.processes.members import own_hosts
 
 SECONDS_MAX = 10
@@ -64,6 +67,26 @@ def test_a_place_that_never_answers_is_not_the_first_one_next_time(listening: so
             one.close()  # given up by its owner's patience
             one.dial("n1:7001")
             assert dialled(one) == 1
+
+
+@pytest.mark.parametrize("heard_ms", [0, 1])
+def test_nobody_who_was_heard_is_asked_whether_it_speaks_tls(heard_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is waited for, and who holds a lock must see its lease end meanwhile."""
+    asked: list[str] = []
+    monkeypatch.setattr(secrecy, "_speaks_tls", asked.append)
+    with socket.create_server((own_hosts(1)[0], 0)) as listening:
+        host, port = listening.getsockname()
+        talk, line, _ = hot_line.of([Endpoint(f"{host}:{port}")], "me", 0)
+        talk.open(b"nonce", 10_000, "me", None)
+        talk.heard_ms = heard_ms
+        with closing(line):
+            line.drive(1)
+            accepted, _ = listening.accept()
+            accepted.close()
+            select.select([line.descriptor()[0]], [], [], SECONDS_MAX)
+            line.on_ready(2)
+            assert talk.troubles[f"{host}:{port}"], "it hung up"
+    assert asked == ([] if heard_ms else [f"{host}:{port}"])
 
 
 def test_when_nobody_is_anywhere_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
