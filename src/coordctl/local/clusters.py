@@ -62,9 +62,13 @@ class LocalCluster(NamedTuple):
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> str:
+    return own_folder("XDG_STATE_HOME", os.path.join(".local", "state"), environment)
+
+
+def own_folder(variable: str, below_home: str, environment: Mapping[str, str]) -> str:
     """A base that is not absolute is none, says the XDG specification; members would be started elsewhere than they are looked for."""
-    base = environment.get("XDG_STATE_HOME", "")
-    return os.path.join(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), ".local", "state"), "coordctl")
+    base = environment.get(variable, "")
+    return os.path.join(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), below_home), "coordctl")
 
 
 def folder_of(name: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from coordctl.facts.members import ClusterFacts
+from coordctl.local.clusters import own_folder
 from coordctl.results.backup import BackupsListed, FoundBackup
 from coordnode.archives.format import About, Seal, read_about, read_seal
 from coordnode.errors import BadRequest, CoordError
@@ -15,10 +16,7 @@ SUFFIX, UNVERIFIED = ".backup", ".unverified"
 
 def folder_of(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
     """Apart from what a cluster's members are made of, so that it outlives them."""
-    base = environment.get("XDG_DATA_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(os.path.expanduser("~"), ".local", "share")
-    return os.path.join(base, "coordctl", "backups", cluster)
+    return os.path.join(own_folder("XDG_DATA_HOME", os.path.join(".local", "share"), environment), "backups", cluster)
 
 
 def found_in(folder: str) -> list[FoundBackup]:
