@@ -4,8 +4,17 @@ etcd by Debian's unit on the first two, as it is shipped, by a script without on
 Debian has no unit, by one made here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
 from coordctl.local import foreign
+from tests.hosts import fleet
 from tests.hosts.fleet import Hosts
+from tests.hosts.operator import Operator
+from tests.processes.conftest import is_here
 
 STORED = "/srv/etcd"  # a file system of its own
 SCRIPT = "/usr/local/bin/start-etcd"
@@ -66,3 +75,20 @@ def deploy_zookeeper(hosts: Hosts) -> None:
         hosts.run(number, "sh", "-c", f"cat > {ZOOKEEPER}/zoo.cfg; echo {number} > {ZOOKEEPER}/myid", stdin=settings)
         hosts.run(number, "sh", "-c", "cat > /etc/systemd/system/zookeeper-member.service", stdin=SERVICE)
         hosts.run(number, "systemctl", "start", "zookeeper-member")
+
+
+@contextmanager
+def operated(folder: Path) -> Iterator[Operator]:
+    """etcd on three hosts: a unit on two, a script on the third; and who has an inventory of them."""
+    if not is_here("etcd"):
+        pytest.skip(foreign.REMEDIES["etcd"])
+    if fleet.why_not() or not fleet.has_systemd():
+        pytest.skip(fleet.why_not() or "there is no systemd here")
+    with Hosts.opened(3, "systemd") as hosts:
+        deploy(hosts)
+        operator = Operator(folder, hosts)
+        operator.write(top=TOP, host={3: OF_OTHERS})
+        operator.trust()
+        operator.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+        yield operator
+        operator.close()

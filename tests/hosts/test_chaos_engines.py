@@ -51,21 +51,11 @@ expect:
 @pytest.fixture(scope="module")
 def staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Three members, which every test leaves as they were before the first."""
-    if not is_here("etcd"):
-        pytest.skip(foreign.REMEDIES["etcd"])
-    if fleet.why_not() or not fleet.has_systemd():
-        pytest.skip(fleet.why_not() or "there is no systemd here")
-    with Hosts.opened(3, "systemd") as hosts:
-        engines.deploy(hosts)
-        operator = Operator(tmp_path_factory.mktemp("etcd"), hosts)
-        operator.write(top=engines.TOP, host={SCRIPT: engines.OF_OTHERS})
-        operator.trust()
-        operator.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+    with engines.operated(tmp_path_factory.mktemp("etcd")) as operator:
         before = looks(operator)
         yield operator
         must_become_whole(operator)
         assert looks(operator) == before
-        operator.close()
 
 
 def looks(operator: Operator) -> dict[int, tuple[str, ...]]:

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordctl.local import foreign
-from tests.hosts import engines, fleet
-from tests.hosts.fleet import Hosts
+from tests.hosts import engines
 from tests.hosts.operator import Operator
-from tests.processes.conftest import is_here
 from tests.processes.members import wait_until
 from tests.processes.test_logs import explained
 
@@ -21,18 +18,8 @@ UNIT, FILE = 1, 3  # hosts, by where their member's log is
 
 @pytest.fixture(scope="module")
 def staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    if not is_here("etcd"):
-        pytest.skip(foreign.REMEDIES["etcd"])
-    if fleet.why_not() or not fleet.has_systemd():
-        pytest.skip(fleet.why_not() or "there is no systemd here")
-    with Hosts.opened(3, "systemd") as hosts:
-        engines.deploy(hosts)
-        operator = Operator(tmp_path_factory.mktemp("logs"), hosts)
-        operator.write(top=engines.TOP, host={3: engines.OF_OTHERS})
-        operator.trust()
-        operator.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
+    with engines.operated(tmp_path_factory.mktemp("logs")) as operator:
         yield operator
-        operator.close()
 
 
 def told(operator: Operator, *arguments: str) -> list[tuple[str, list[str]]]:
