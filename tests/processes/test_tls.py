@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -65,11 +66,18 @@ class Certified:
 
 
 def ctl(tls: str, endpoints: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a home where nothing is remembered of who led."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COORD")}
-    environment = {**kept, "PYTHONPATH": str(SOURCE), "COORD_TLS": tls, "COORD_ENDPOINTS": endpoints}
-    return subprocess.run(
-        [sys.executable, "-m", "coordctl", *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
+    with tempfile.TemporaryDirectory() as state:
+        told = {"PYTHONPATH": str(SOURCE), "COORD_TLS": tls, "COORD_ENDPOINTS": endpoints, "XDG_STATE_HOME": state}
+        return subprocess.run(
+            [sys.executable, "-m", "coordctl", *arguments],
+            capture_output=True,
+            text=True,
+            env={**kept, **told},
+            timeout=60,
+            check=False,
+        )
 
 
 @pytest.fixture(scope="module")

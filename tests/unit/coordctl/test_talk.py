@@ -1,5 +1,6 @@
 """A session for a process that starts fast: retries, leaders, leases and notices, told without sockets."""
 
+from random import Random
 from typing import Any
 
 from coordctl.hot.talk import Answered, Connect, Disconnect, Expired, Missed, Noticed, Renewed, Send, Talk
@@ -148,3 +149,20 @@ def test_closing_is_done_when_the_session_is_over() -> None:
     talk.on_answer([1, ask[1], 9, 0, [6, 20, "it is over"], 0], 3)
     assert talk.told() == [Answered(call, None, None)]
     assert (talk.poll(60_000), talk.wake_at_ms()) == ([], None), "nothing is renewed any more"
+
+
+def test_one_member_that_shuts_it_out_keeps_nobody_out_and_all_of_them_do() -> None:
+    addresses = ["n1:7001", "n2:7001"]
+    talk = Talk(addresses, Random(1))
+    call = talk.open(b"nonce", 10_000, "me", None)
+    for now_ms in range(0, 60_000, 10):
+        if any(isinstance(action, Connect) for action in talk.poll(now_ms)):
+            talk.on_connected(now_ms)
+            talk.on_shut_out("it does not believe it", now_ms)
+            if told := talk.told():
+                break
+            assert set(talk.troubles) != set(addresses), "it was told as soon as both had shut it out"
+    (answered,) = told
+    assert isinstance(answered, Answered)
+    assert (answered.call, type(answered.error)) == (call, NotPermitted)
+    assert set(talk.troubles) == set(addresses)
