@@ -129,6 +129,10 @@ class HarmedDisk:
         self.check("remove", path)
         self._disk.unlink(path)
 
+    def discard(self, path: str) -> None:
+        self.check("remove", path)
+        self._disk.discard(path)
+
     def sync_folder(self, folder: str) -> None:
         self.check("sync", folder)
         self._disk.sync_folder(folder)

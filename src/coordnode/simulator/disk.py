@@ -176,6 +176,12 @@ class SimDisk:
         del self._names[path]
         self._change_name(path, None)
 
+    def discard(self, path: str) -> None:
+        node = self._node(path)
+        self.unlink(path)
+        self.sync_folder(path.rpartition("/")[0])
+        node.cache.clear()
+
     def sync_folder(self, folder: str) -> None:
         self.begin_operation(syncs=True)
         self.cost_ns += SYNC_NS_MIN + int(self.rng.random() * SYNC_NS_SPREAD)

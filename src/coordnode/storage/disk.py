@@ -8,6 +8,8 @@ import errno
 import fcntl
 import mmap
 import os
+import threading
+import time
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -17,6 +19,8 @@ SECTOR_BYTES = 512
 BLOCK_BYTES = 4096  # what is written at different times lies in different blocks where one must survive the other
 HOLDER_BYTES = 32  # of the lock: a process id
 PIECE_BYTES = 1024 * 1024  # zeros are written, and synced, in pieces: a longer backlog would stall the log's datasync
+FREED_BYTES_MAX = 4 * PIECE_BYTES  # at once, of a file that is discarded: more would stall every sync on this disk
+FREED_PAUSE_SECONDS = 0.01
 
 
 class DiskFile(Protocol):
@@ -60,6 +64,9 @@ class Disk(Protocol):
         """Within one folder; replaces the target."""
 
     def unlink(self, path: str) -> None: ...
+
+    def discard(self, path: str) -> None:
+        """A large file: its name is durably gone, its room comes back bit by bit. Whoever still has it open finds it shortened."""
 
     def sync_folder(self, folder: str) -> None:
         """Names created, renamed and removed in it so far are durable."""
@@ -205,6 +212,17 @@ def _holder(descriptor: int) -> str:
         return "unknown"
 
 
+def _free(descriptor: int, size: int) -> None:
+    """What nobody can find any more, from its end. Left undone, it is done at once when the descriptor is closed."""
+    try:
+        with suppress(OSError):
+            for end in range(size - FREED_BYTES_MAX, 0, -FREED_BYTES_MAX):
+                os.ftruncate(descriptor, end)
+                time.sleep(FREED_PAUSE_SECONDS)
+    finally:
+        os.close(descriptor)
+
+
 _datasync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -305,6 +323,30 @@ class RealDisk:
             raise
         except OSError as error:
             _fail(error, self._path(path), "remove")
+
+    def discard(self, path: str) -> None:
+        full = self._path(path)
+        try:
+            descriptor = os.open(full, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            _fail(error, full, "remove")
+        try:
+            self.unlink(path)
+            # No power loss may bring the name back, with half a file behind it.
+            self.sync_folder(path.rpartition("/")[0])
+            found = os.fstat(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            _fail(error, full, "look at")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if found.st_nlink or found.st_size <= FREED_BYTES_MAX:  # another name of it is none of ours to shorten
+            os.close(descriptor)
+        else:
+            threading.Thread(target=_free, args=(descriptor, found.st_size), name="discard", daemon=True).start()
 
     def sync_folder(self, folder: str) -> None:
         try:

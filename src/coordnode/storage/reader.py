@@ -25,7 +25,7 @@ from coordnode.storage.snapshots import SNAPSHOT_FOLDER
 OK = "ok"
 TORN_TAIL = "torn tail"
 ROT = "rot"
-LOOKS_MAX = 3  # a running member writes while we read: only what is damaged each time is damaged
+LOOKS_MAX = 3  # a running member writes, and removes, while we read: only what is damaged each time is damaged
 
 REMEDY_LOG = (
     "if the member runs, it goes on unharmed until its next start; then it names what it lost, votes no more until it regained that "
@@ -123,21 +123,29 @@ class Reader:
     def newest_state(self, up_to: int | None = None) -> tuple[SnapshotMeta, list[bytes]] | None:
         """The newest snapshot that is whole, and its slices, each read and checked; None: there is none. `up_to`: of those only that
         reach no further."""
-        for name in reversed(self._disk.list(SNAPSHOT_FOLDER)):
-            if not name.endswith(".snap"):
-                continue
-            try:
-                file = self._disk.open(f"{SNAPSHOT_FOLDER}/{name}", past_cache=False)
-            except FileNotFoundError:
-                continue  # a running member has a newer one
-            try:
-                contents = read_contents(file, verify=False)
-                if contents.complete and (up_to is None or contents.meta.index <= up_to):
-                    return contents.meta, list(read_slices(file, contents))
-            except (Damaged, DiskFailed):
-                continue
-            finally:
-                file.close()
+        for _ in range(LOOKS_MAX):
+            names = [name for name in self._disk.list(SNAPSHOT_FOLDER) if name.endswith(".snap")]
+            for name in reversed(names):
+                if (state := self._state(f"{SNAPSHOT_FOLDER}/{name}", up_to)) is not None:
+                    return state
+            if set(names) <= set(self._disk.list(SNAPSHOT_FOLDER)):
+                break  # otherwise a running member has newer ones
+        return None
+
+    def _state(self, path: str, up_to: int | None) -> tuple[SnapshotMeta, list[bytes]] | None:
+        """None: it is not whole, or it went while it was read."""
+        try:
+            file = self._disk.open(path, past_cache=False)
+        except FileNotFoundError:
+            return None
+        try:
+            contents = read_contents(file, verify=False)
+            if contents.complete and (up_to is None or contents.meta.index <= up_to):
+                return contents.meta, list(read_slices(file, contents))
+        except (Damaged, DiskFailed):
+            pass
+        finally:
+            file.close()
         return None
 
     def records(self) -> Iterator[LogRecord]:

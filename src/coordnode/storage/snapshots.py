@@ -167,7 +167,7 @@ class SnapshotStore:
             try:
                 self._making = self._grow(meta, path)
             except DiskFull:
-                self._unlink_if_there(path)
+                self._discard_if_there(path)
                 raise
         making = self._making
         assert making is not None, "slice 0 begins a snapshot"
@@ -192,7 +192,7 @@ class SnapshotStore:
     def _abandon_making(self) -> None:
         if self._making is not None:
             self._making.file.close()
-            self._unlink_if_there(self._making.path)
+            self._discard_if_there(self._making.path)
             self._making = None
 
     # --- receiving -------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class SnapshotStore:
             try:
                 found = self._grow(meta, path)
             except DiskFull:
-                self._unlink_if_there(path)
+                self._discard_if_there(path)
                 raise
         if found is not None:
             self._parts.append(found)
@@ -283,7 +283,7 @@ class SnapshotStore:
     def _drop_part(self, part: _Growing) -> None:
         self._parts.remove(part)
         part.file.close()
-        self._unlink_if_there(part.path)
+        self._discard_if_there(part.path)
 
     # --- what journals write and read --------------------------------------------------------------------------------
 
@@ -460,19 +460,19 @@ class SnapshotStore:
         self._whole.sort(key=lambda other: (other.meta.index, other.meta.term), reverse=True)
         for old in self._whole[KEPT:]:
             self._stop_reading(old.path)
-            self._unlink_if_there(old.path)
+            self._discard_if_there(old.path)
         del self._whole[KEPT:]
         for part in [part for part in self._parts if part.meta.index <= whole.meta.index]:
             self._drop_part(part)
         for name in self._disk.list(SNAPSHOT_FOLDER):
             match = _NAME.fullmatch(name)
             if match and match[4] == "part" and int(match[1]) <= whole.meta.index:
-                self._disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+                self._disk.discard(f"{SNAPSHOT_FOLDER}/{name}")
         self._forget_blobs()
 
-    def _unlink_if_there(self, path: str) -> None:
+    def _discard_if_there(self, path: str) -> None:
         if self._disk.exists(path):
-            self._disk.unlink(path)
+            self._disk.discard(path)
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         if self._failed:

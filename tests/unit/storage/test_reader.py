@@ -10,7 +10,7 @@ from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.simulator import rot
 from coordnode.simulator.disk import SimDisk
-from coordnode.storage.disk import RealDisk
+from coordnode.storage.disk import DiskFile, RealDisk
 from coordnode.storage.reader import OK, ROT, TORN_TAIL, Reader, open_reader
 from coordnode.storage.recovery import Recovered, create_folder, open_folder
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
@@ -121,3 +121,38 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         reader.identity()
     assert reader.verify().verdict == ROT
+
+
+class Meanwhile(SimDisk):
+    """Whenever a snapshot is opened, the member that runs makes two others, and lets the one that is read go."""
+
+    member: Recovered
+    to_come = 0
+
+    def open(self, path: str, *, past_cache: bool = False) -> DiskFile:
+        file = super().open(path, past_cache=past_cache)
+        while self.to_come and path.endswith(".snap"):
+            self.to_come -= 1
+            meta = meta_at(20 - self.to_come, 0, author=8, chain=3)
+            self.member.snapshots.store_chunk(StoreChunk(IDENTITY.member, meta, 0, True, b"x"))
+        return file
+
+
+def changing() -> Meanwhile:
+    disk = Meanwhile(Random(1))
+    create_folder(disk, IDENTITY, GENESIS, SMALL)
+    disk.member = open_folder(disk, IDENTITY, SMALL)
+    disk.to_come = 2
+    return disk
+
+
+def test_a_snapshot_that_goes_while_it_is_read_leaves_its_successor() -> None:
+    disk = changing()
+    found = Reader(disk).newest_state()
+    assert found is not None
+    assert found[0].index == 20
+
+
+def test_a_snapshot_that_goes_while_it_is_verified_is_no_damage() -> None:
+    disk = changing()
+    assert Reader(disk).verify().damages == []

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
-from coordnode.storage.disk import RealDisk
+from coordnode.storage.disk import FREED_BYTES_MAX, FREED_PAUSE_SECONDS, RealDisk
 
 
 def failing(code: int) -> Callable[..., Any]:
@@ -42,6 +43,10 @@ def disk(tmp_path: Path) -> RealDisk:
         ("open", lambda disk: disk.create("b")),
         ("rename", lambda disk: disk.rename("a", "b")),
         ("unlink", lambda disk: disk.unlink("a")),
+        ("open", lambda disk: disk.discard("a")),
+        ("unlink", lambda disk: disk.discard("a")),
+        ("fsync", lambda disk: disk.discard("a")),
+        ("fstat", lambda disk: disk.discard("a")),
         ("fsync", lambda disk: disk.sync_folder("")),
         ("listdir", lambda disk: disk.list("")),
         ("makedirs", lambda disk: disk.make_folder("b")),
@@ -97,3 +102,56 @@ def test_a_full_disk_keeps_nobody_from_locking_a_folder(disk: RealDisk, monkeypa
     disk.lock("lock")
     assert disk.exists("lock")
     disk.unlock()
+
+
+def large(disk: RealDisk, size: int) -> None:
+    file = disk.create("large")
+    file.write(size - 1, b"x")
+    file.close()
+
+
+def freed() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "discard":
+            thread.join()
+
+
+def test_what_is_discarded_gives_its_room_back_bit_by_bit(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    large(disk, 5 * FREED_BYTES_MAX + 1)
+    steps: list[float] = []
+    truncate = os.ftruncate
+
+    def shorten(file: int, size: int) -> None:
+        steps.append(size)
+        truncate(file, size)
+
+    monkeypatch.setattr("os.ftruncate", shorten)
+    monkeypatch.setattr("time.sleep", steps.append)
+    still_read = disk.open("large")
+    disk.discard("large")
+    assert not disk.exists("large")
+    freed()
+    assert steps[::2] == [size * FREED_BYTES_MAX + 1 for size in (4, 3, 2, 1, 0)]
+    assert steps[1::2] == [FREED_PAUSE_SECONDS] * 5
+    assert still_read.size() == 1
+    still_read.close()
+
+
+def test_what_has_another_name_is_not_shortened(disk: RealDisk, tmp_path: Path) -> None:
+    large(disk, 2 * FREED_BYTES_MAX)
+    os.link(tmp_path / "large", tmp_path / "kept by somebody")
+    disk.discard("large")
+    freed()
+    assert disk.list("") == ["a", "kept by somebody"]
+    assert disk.size("kept by somebody") == 2 * FREED_BYTES_MAX
+
+
+def test_what_is_discarded_leaves_nothing_open(disk: RealDisk) -> None:
+    before = os.listdir("/proc/self/fd")
+    for size in (1, FREED_BYTES_MAX, FREED_BYTES_MAX + 1):
+        large(disk, size)
+        disk.discard("large")
+    with pytest.raises(FileNotFoundError):
+        disk.discard("large")
+    freed()
+    assert os.listdir("/proc/self/fd") == before
