@@ -56,6 +56,22 @@ def run(home: Home, playbook: Playbook, folder: Path = FOLDER, *more: str) -> di
     return found
 
 
+def run_all(home: Home, some: list[Playbook], *more: str, details: bool = False) -> int:
+    """How many were not green. `more`: of which cluster; `details`: green verdicts are told, too."""
+    not_green = 0
+    for playbook in some:
+        home.ctl("wait", *more, "--for", "healthy", "--timeout", "60s")
+        found = run(home, playbook, FOLDER, *more)
+        not_green += found["outcome"] != "green"
+        print(f"{found['outcome']:<16}{playbook.name:<24}{found['elapsed_ms'] / 1000:6.1f} s", flush=True)
+        for verdict in found["verdicts"]:
+            if verdict["outcome"] != "green" or details:
+                print(f"    {verdict['outcome']}: {verdict['kind']} {verdict['name']}: {verdict['sentence']}", flush=True)
+        if "told" in found and found["outcome"] == SAID_NOTHING:
+            print(f"    {found['told']}", flush=True)
+    return not_green
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.processes.playbooks")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
@@ -64,20 +80,9 @@ def main() -> int:
     began, not_green = time.monotonic(), 0
     wanted = playbooks(asked.only)
     for nodes in (3, 5):
-        some = [one for one in wanted if max(3, one.members_min) == nodes]
-        if not some:
-            continue
-        with cluster(nodes, asked.source) as home:
-            for playbook in some:
-                home.ctl("wait", "--for", "healthy", "--timeout", "60s")
-                found = run(home, playbook)
-                not_green += found["outcome"] != "green"
-                print(f"{found['outcome']:<16}{playbook.name:<24}{found['elapsed_ms'] / 1000:6.1f} s", flush=True)
-                for verdict in found["verdicts"]:
-                    if verdict["outcome"] != "green" or len(wanted) == 1:
-                        print(f"    {verdict['outcome']}: {verdict['kind']} {verdict['name']}: {verdict['sentence']}", flush=True)
-                if "told" in found and found["outcome"] == SAID_NOTHING:
-                    print(f"    {found['told']}", flush=True)
+        if some := [one for one in wanted if max(3, one.members_min) == nodes]:
+            with cluster(nodes, asked.source) as home:
+                not_green += run_all(home, some, details=len(wanted) == 1)
     print(f"{len(wanted)} playbooks, {not_green} not green, {time.monotonic() - began:.0f} s")
     return 1 if not_green else 0
 
