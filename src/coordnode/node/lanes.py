@@ -29,12 +29,11 @@ from coordnode.replica.events import (
 )
 from coordnode.replica.known import Known
 from coordnode.storage.snapshots import SnapshotStore
-from coordnode.storage.wal import Wal
+from coordnode.storage.wal import LOOK_TICKS, Wal
 
 FULL_RETRY_S = 0.05
 QUICK_NS_MAX = 2_500_000  # what is expected to be durable so soon may hold a turn up
 SLOWER_SHARE, QUICKER_SHARE = 8, 32  # a single sync of 20 ms ends that at once; a few dozens of quick ones bring it back
-IDLE_LOOK_TICKS = 16  # with nothing to write, the free space is looked at so often
 SLICES_PER_TURN = 2
 PACE_S_MAX = 0.02  # after a slice the disk is left to the log for as long as the slice took, up to this
 
@@ -108,6 +107,8 @@ class LogLane(_Lane):
         self._space_ok = True
         self.pending = 0  # writes that are submitted and not reported yet; the loop's thread counts
         self._idle_ticks = 0
+        self._unlooked_ticks = 0  # since the free space was last to be looked at
+        self._is_looking = False
         self._handed = 0  # to the thread, by the loop's
         self._carried_out = 0  # of these, by the thread: while both are equal it does not touch the log
         self._taken = 0  # of these, from the queue
@@ -141,7 +142,7 @@ class LogLane(_Lane):
             return
         self._owner.on_committed(Committed([write], began_ns, began_ns, time.monotonic_ns(), True))
         if self._wal.wants_spare:
-            self._hand(self._look_at_space)
+            self._look()
 
     def _hand(self, work: tuple[Write, int] | Work | None) -> None:
         self._handed += 1
@@ -157,13 +158,18 @@ class LogLane(_Lane):
 
     def on_tick(self, known: Known) -> None:
         """Nothing wakes the thread of an idle member but a look at the free space now and then."""
-        if self.pending:
-            self._idle_ticks = 0
-            return
-        self._idle_ticks += 1
+        self._unlooked_ticks += 1
+        self._idle_ticks = 0 if self.pending else self._idle_ticks + 1
         if self._idle_ticks == 1:
             self._hand(lambda: self._wal.idle(known))
-        if self._wal.wants_spare or not self._wal.space_ok or self._idle_ticks % IDLE_LOOK_TICKS == 1:
+        is_due = self._unlooked_ticks >= LOOK_TICKS or self._idle_ticks == 1
+        if is_due or (not self.pending and (self._wal.wants_spare or not self._wal.space_ok)):
+            self._look()
+
+    def _look(self) -> None:
+        if not self._is_looking:
+            self._is_looking = True
+            self._unlooked_ticks = 0
             self._hand(self._look_at_space)
 
     def stop(self) -> None:
@@ -232,6 +238,7 @@ class LogLane(_Lane):
             pass
 
     def _look_at_space(self) -> None:
+        self._is_looking = False
         self._wal.poll_space()
 
     def _tell_space(self) -> None:

@@ -23,6 +23,7 @@ from coordnode.simulator.disk import SYNC_NS_MIN, SYNC_NS_SPREAD, SimDisk
 from coordnode.simulator.marks import Marks
 from coordnode.simulator.world import MILLISECOND
 from coordnode.storage.recovery import Recovered
+from coordnode.storage.wal import LOOK_TICKS
 
 FULL_RETRY_NS = 50 * MILLISECOND
 SLICES_PER_TURN = 2
@@ -74,6 +75,7 @@ class Lanes:
         self._refused = 0  # how many at the head of the queue met a full disk
         self._busy = False
         self._idle_ticks = 0
+        self._unlooked_ticks = 0
         self._release_before = Index(0)
         self._space_ok = True
         self._was_full = False
@@ -101,13 +103,15 @@ class Lanes:
         """Once per tick of the member: with nothing to write, the mark says so, and spare segments are prepared."""
         if self._snapshots.journals.is_behind() and not self._snapshot_busy:
             self.store_blobs(())
+        self._unlooked_ticks += 1
         if self._busy or self._queue:
             self._idle_ticks = 0
             return
         self._idle_ticks += 1
         if self._idle_ticks == 1:
             self._wal.idle(known)
-        if self._wal.wants_spare or self._was_full or self._idle_ticks % 16 == 1:
+        if self._wal.wants_spare or self._was_full or self._unlooked_ticks >= LOOK_TICKS or self._idle_ticks == 1:
+            self._unlooked_ticks = 0
             self._wal.poll_space()
             self._tell_space()
         self._occupy()

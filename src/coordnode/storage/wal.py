@@ -35,6 +35,7 @@ from coordnode.storage.segment import RECORDS_FROM, WAL_FOLDER, Header, encode_h
 from coordnode.storage.spares import Spares
 
 SPARES_WANTED = 2  # the next segment and a reserve
+LOOK_TICKS = 16  # the free space is looked at so often, whether there is much to write or nothing: others fill the disk, too
 SMALL_BYTES_MAX = 256 * 1024  # a disk that syncs quickly takes a millisecond for so many
 
 

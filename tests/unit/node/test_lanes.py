@@ -10,7 +10,7 @@ import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
 from coordnode.ids import Index, MemberId, Term, WriteId
-from coordnode.node.lanes import IDLE_LOOK_TICKS, QUICK_NS_MAX, SLICES_PER_TURN, Committed, Lanes
+from coordnode.node.lanes import QUICK_NS_MAX, SLICES_PER_TURN, Committed, Lanes
 from coordnode.raft.blobs import Blob, BlobWrite
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.messages import HeartbeatReply
@@ -31,7 +31,7 @@ from coordnode.services.commands.records import encode_head
 from coordnode.simulator.disk import SimDisk
 from coordnode.storage.journals import JOURNAL_FOLDER, JournalFiles
 from coordnode.storage.snapshots import SnapshotStore
-from coordnode.storage.wal import Wal
+from coordnode.storage.wal import LOOK_TICKS, Wal
 
 WAIT_S = 20.0
 META = SnapshotMeta(Index(5), Term(1), MemberId(1), 0, Config(), Index(0))
@@ -247,12 +247,34 @@ def test_an_idle_member_marks_once_and_looks_at_the_disk_now_and_then(stage: Sta
     stage.wal.gate.release()
     stage.owner.step()
     stage.lanes.log.on_reported(Committed([Write(WriteId(1))], 0, 0, 0))
-    for _ in range(IDLE_LOOK_TICKS + 1):
+    for _ in range(LOOK_TICKS + 1):
         stage.lanes.log.on_tick(NOTHING)
+        stage.rest()
     stage.lanes.release_before(Index(7))
     stage.lanes.log.stop()
     assert stage.lanes.log.join(WAIT_S)
     assert stage.wal.calls == ["idle", "poll", "poll", "release 7"]
+
+
+def test_a_member_that_never_rests_looks_at_the_disk_as_often(stage: Stage) -> None:
+    stage.measure(0)
+    for number in range(2 * LOOK_TICKS):
+        stage.wal.gate.release()
+        stage.submit(number)
+        stage.lanes.settle()
+        stage.lanes.log.on_tick(NOTHING)
+        stage.rest()
+    assert stage.wal.calls == ["poll", "poll"]
+
+
+def test_while_the_disk_is_full_no_more_than_one_look_waits_for_it(stage: Stage) -> None:
+    stage.submit(1)
+    for _ in range(5 * LOOK_TICKS):
+        stage.lanes.log.on_tick(NOTHING)
+    stage.wal.gate.release()
+    stage.owner.step()
+    stage.rest()
+    assert stage.wal.calls == ["poll"]
 
 
 def test_a_wanted_spare_is_prepared_after_the_commit_and_not_before_the_next(stage: Stage) -> None:
