@@ -35,7 +35,7 @@ enum {
     SLOW_US = 20000,
     GAP_NS = 10000000,
     SPELL_MS = 50,  // slow replies that are no further apart are one spell
-    SPELLS_MAX = 1000,  // and gaps
+    SPELLS_MAX = 100000,  // and gaps: the worst of ten minutes may come last
     LATENCY_US_MAX = 4000000,
     IDLE_MS_MAX = 10000,  // without a single reply
 };
