@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.causes import faults, held_out, planned
+from benchmarks.causes import faults, held_out, held_out_fourth, planned
 from benchmarks.causes.faults import Right
 from benchmarks.causes.scene import Scene
 
@@ -30,17 +30,26 @@ THIRD_ROUND = _named(
     *(held_out.large_packets, held_out.reset_links, held_out.swapped_addresses, held_out.foreign_certificate, held_out.all_paused),
     *(held_out.no_network, held_out.clock_to_and_fro, held_out.stutter, held_out.disk_in_bursts, held_out.huge_values),
     *(held_out.read_surge, held_out.lock_held, held_out.old_folder, held_out.pause_and_slow_disk),
-)
-FAULTS = KNOWN | FIRST_ROUND | SECOND_ROUND | THIRD_ROUND
+)  # bdcb5dc
+FOURTH_ROUND = _named(
+    *(held_out_fourth.shared_disk_full, held_out_fourth.inodes_gone, held_out_fourth.read_only_disk, held_out_fourth.clock_hours_back),
+    *(held_out_fourth.session_churn, held_out_fourth.paused_in_turn, held_out_fourth.new_refused, held_out_fourth.doubled_address),
+)  # d7b8dfc
+FAULTS = KNOWN | FIRST_ROUND | SECOND_ROUND | THIRD_ROUND | FOURTH_ROUND
 HEALTHY = _named(
     *(planned.healthy, planned.rolling_restart, planned.restart_one, planned.rolling_upgrade, planned.backup, planned.transfer),
     planned.replace,
 )
 WITH_TLS = ("expired-certificate", "foreign-certificate")
 WITH_NAMES = ("no-names", "swapped-addresses")
-SMALL_DISK = ("full-disk",)  # of member 3
+DISKS: dict[str, Callable[[Scene], None]] = {  # other than this machine's own: what is done before the cluster begins
+    "full-disk": lambda scene: scene.small_disk(3, 24),
+    "shared-disk-full": lambda scene: scene.shared_disk(64),
+    "inodes-gone": lambda scene: scene.small_disk(3, 64, files_max=300),
+    "read-only-disk": lambda scene: scene.ext4_disk(3, 64),
+}
 
 
 def mark(kind: str) -> str:
-    rounds = ((FIRST_ROUND, "*"), (SECOND_ROUND, "**"), (THIRD_ROUND, "***"))
+    rounds = ((FIRST_ROUND, "*"), (SECOND_ROUND, "**"), (THIRD_ROUND, "***"), (FOURTH_ROUND, "****"))
     return next((stars for kinds, stars in rounds if kind in kinds), "")

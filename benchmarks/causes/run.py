@@ -87,8 +87,8 @@ def one_run(kind: str, seed: int, keep: str) -> dict[str, object]:
     scene = Scene(MEMBERS, with_tls=kind in kinds.WITH_TLS, with_names=kind in kinds.WITH_NAMES)
     probe = Probe()
     try:
-        if kind in kinds.SMALL_DISK:
-            scene.small_disk(3, 24)
+        if kind in kinds.DISKS:
+            kinds.DISKS[kind](scene)
         scene.begin()
         wait(BASELINE_SECONDS + seed % 3)
         began = time.time()

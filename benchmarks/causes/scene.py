@@ -334,16 +334,47 @@ class Scene:
         (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{host} {name}\n" for host, name in names.items()))
         (folder / "resolv.conf").write_text("")
 
-    def small_disk(self, number: int, mebibytes: int) -> Path:
-        """Its folder moves to a file system of that size; only before it starts."""
+    def small_disk(self, number: int, mebibytes: int, *, files_max: int = 0) -> None:
+        """Its folder moves to a file system of that size, and with at most so many files; only before it starts. So do the next two."""
+        options = f"size={mebibytes}m" + (f",nr_inodes={files_max}" if files_max else "")
+        self._move(number, "-t", "tmpfs", "-o", options, "tmpfs")
+
+    def shared_disk(self, mebibytes: int) -> None:
+        """All folders move to one file system of that size."""
+        shared = self.folder / "shared"
+        shared.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(shared)], check=True)
+        for number in self.cluster.members:
+            (shared / f"n{number}").mkdir()
+            self._move(number, "--bind", str(shared / f"n{number}"))
+        self._mounts.append(shared)
+
+    def ext4_disk(self, number: int, mebibytes: int) -> None:
+        """Its folder moves to a file system that its kernel makes read-only when there is an error in it."""
+        image = self.folder / f"disk{number}"
+        with image.open("wb") as file:
+            file.truncate(mebibytes << 20)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        folder = self._move(number, "-o", "loop,errors=remount-ro", str(image))
+        (folder / "lost+found").rmdir()
+
+    def _move(self, number: int, *mount: str) -> Path:
+        """Its folder to what is mounted so."""
         folder = self.member(number).folder
         aside = folder.with_suffix(".aside")
         folder.rename(aside)
         folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)], check=True)
+        subprocess.run(["mount", *mount, str(folder)], check=True)
         self._mounts.append(folder)
         subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
         return folder
+
+    def break_file_system(self, number: int) -> None:
+        """Of a member on an `ext4_disk`: as if the kernel had found an error in it."""
+        found = subprocess.run(["findmnt", "-no", "SOURCE", str(self.member(number).folder)], check=True, capture_output=True, text=True)
+        device = Path(found.stdout.strip()).name
+        assert device.startswith("loop"), device  # never one of this machine's own disks
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("an error")
 
 
 def wait(seconds: float) -> None:

@@ -29,6 +29,7 @@ SUMS = {
     "held out *": kinds.FIRST_ROUND,
     "held out **": kinds.SECOND_ROUND,
     "held out ***": kinds.THIRD_ROUND,
+    "held out ****": kinds.FOURTH_ROUND,
     "nothing wrong": kinds.HEALTHY,
 }
 

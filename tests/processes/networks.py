@@ -69,6 +69,16 @@ class Networks:
         for other in others:
             self._do(f"-n {self._mark}n{number} route add blackhole {self._prefix}.{10 + other}/32")
 
+    def double(self, number: int) -> str:
+        """Another host has that member's address, too: its namespace. Until it says so, who knows the member's does not notice."""
+        mark, space = self._mark, f"{self._mark}d{number}"
+        self._do(f"netns add {space}", undo=f"netns del {space}")
+        self._do(f"link add {mark}w{number} type veth peer name eth0 netns {space}")
+        self._do(f"link set {mark}w{number} master {mark} up")
+        self._do(f"-n {space} addr add {self._prefix}.{10 + number}/24 dev eth0")
+        self._do(f"-n {space} link set eth0 up")
+        return space
+
     def _do(self, words: str, *, undo: str = "") -> None:
         subprocess.run(["ip", *words.split()], check=True, capture_output=True)
         if undo:

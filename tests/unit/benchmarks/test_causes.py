@@ -52,9 +52,9 @@ def test_the_table_counts_each_kind_and_each_round_once() -> None:
 
 
 def test_every_kind_is_in_one_round_only() -> None:
-    rounds = (kinds.KNOWN, kinds.FIRST_ROUND, kinds.SECOND_ROUND, kinds.THIRD_ROUND, kinds.HEALTHY)
+    rounds = (kinds.KNOWN, kinds.FIRST_ROUND, kinds.SECOND_ROUND, kinds.THIRD_ROUND, kinds.FOURTH_ROUND, kinds.HEALTHY)
     assert sum(map(len, rounds)) == len(kinds.FAULTS | kinds.HEALTHY)
-    assert set(kinds.WITH_TLS + kinds.WITH_NAMES + kinds.SMALL_DISK) <= set(kinds.FAULTS)
+    assert {*kinds.WITH_TLS, *kinds.WITH_NAMES, *kinds.DISKS} <= set(kinds.FAULTS)
 
 
 def test_what_could_not_be_set_up_is_told_with_its_reason_and_ends_no_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
