@@ -116,7 +116,7 @@ def session_churn(scene: Scene, seed: int) -> Right:
                 openings = [OpenSession(secrets.token_bytes(16), 1_000, "worker") for _ in range(SESSIONS_AT_ONCE)]
                 # mypy: numbers on the wire are plain ones
                 commands = [encode(ClientCommand(0, 0, 0, "", one)) for one in openings]  # type: ignore[arg-type]
-                connection.send([WriteAsk(connection.number(), command) for command in commands])  # type: ignore[arg-type]
+                connection.send([WriteAsk(connection.number(), command) for command in commands])
                 for _ in commands:
                     connection.next_answer()
 
