@@ -12,7 +12,7 @@ from coordnode.client.sync import connect
 from coordnode.errors import CoordError
 from coordnode.services.commands import ClientCommand, OpenSession, encode
 from coordnode.services.dialogue import WriteAsk
-from tests.processes.members import Connection, Refused
+from tests.processes.members import Connection, Refused, wait_until
 
 HOURS_BACK = 3
 SESSIONS_AT_ONCE = 20
@@ -155,6 +155,7 @@ def new_refused(scene: Scene, seed: int) -> Right:
     wait(1)
     for other in others:
         scene.restart([other], is_awaited=False)
+        wait_until(scene.member(other).status, f"n{other} is back")  # whether it is ready or not
         wait(HOLD_SECONDS / 2)
     return Right(("cut link",), (name_of(number),))
 
