@@ -197,6 +197,10 @@ def tables(operator: Operator) -> dict[int, str]:
         ("cut", "follower <-> others", "2 links measured, nothing passes"),
         ("loss --by 30%", "follower -> leader", "1 link measured, pieces come late"),
         ("reset", "follower -> leader", "1 link measured, connections are reset"),
+        ("delay --by 200ms", "follower <-> others", "2 links measured, all is late"),
+        ("jitter --by 200ms", "follower -> leader", "1 link measured, all is late, now more, now less"),
+        ("bandwidth --by 16KiB/s", "leader -> follower", "1 link measured, all is slow"),
+        ("slow-close --by 500ms", "follower -> leader", "1 link measured, an end is told late"),
     ],
 )
 def test_links_are_broken_where_they_end_and_healed(staging: Operator, fault: str, target: str, verified: str) -> None:

@@ -91,15 +91,7 @@ def _is_on_core(pid: int) -> bool:
 
 def found(entry: Entry) -> list[int]:
     """Its processes that run."""
-    pids = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
-            if MODULE.encode() in words and entry.id.encode() in words and processes.started_mark(int(name)):
-                pids.append(int(name))
-    return pids
+    return [pid for pid in processes.each_with_words(MODULE, entry.id) if processes.started_mark(pid)]
 
 
 def cure(ledger: Ledger, entry: Entry) -> None:

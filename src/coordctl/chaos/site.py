@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from coordctl.chaos import belonging, ceilings, links, lives, packets, premises, reapers, undo, words
+from coordctl.chaos import belonging, ceilings, links, lives, premises, reapers, undo, words
 from coordctl.chaos.faults import BELONGING, ELSEWHERE, FAULTS, FDS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.premises import Premises
@@ -141,7 +141,7 @@ class LocalSite:
     def lacks(self, fault: str) -> str:
         trouble = self._lacks_mechanism(fault)
         if not trouble and FAULTS[fault].hits_links and self._premises.links_end_here:
-            return packets.lacks(fault)
+            return undo.where_it_ends(fault).lacks(fault)
         return trouble or self._premises.lacks(fault) or self._lacks_seam(fault, self._here())
 
     def _lacks_mechanism(self, fault: str) -> str:

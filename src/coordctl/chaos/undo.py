@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from coordctl.chaos import belonging, ceilings, clients, filling, hogs, links, lives, packets, premises, seams, signals
+from coordctl.chaos import belonging, ceilings, clients, filling, hogs, links, lives, packets, premises, seams, shaping, signals
 from coordctl.chaos.faults import BELONGING, CLIENTS, CLOCK, CLUSTER, DISK, FAULTS, FDS, FILL_DISK, HERD, HOST, NETWORK, PROCESS, SNAPSHOT
 from coordctl.chaos.ledger import Entry, Ledger
 from coordnode.errors import CoordError
@@ -28,6 +28,16 @@ class Mechanism(Protocol):
         """The cluster is being stopped, and whoever calls has the ledger's lock: nothing stays, and nothing is started."""
 
 
+class Arriving(Mechanism, Protocol):
+    """To what arrives on a host."""
+
+    MECHANISM: str
+    ENDS: str
+
+    def lacks(self, fault: str) -> str:
+        """Why it cannot be done on this host, and the remedy; "": it can."""
+
+
 BY_KIND: dict[str, Mechanism] = {
     PROCESS: signals,
     NETWORK: links,
@@ -42,8 +52,13 @@ BY_FAULT: dict[str, Mechanism] = {FILL_DISK: filling, FDS: ceilings, HERD: hogs,
 
 def _mechanism(ledger: Ledger, entry: Entry) -> Mechanism:
     if FAULTS[entry.fault].hits_links and premises.of(ledger.cluster_folder).links_end_here:
-        return packets
+        return where_it_ends(entry.fault)
     return _usual(entry)
+
+
+def where_it_ends(fault: str) -> Arriving:
+    """What is done to a link on the host of whom it leads to."""
+    return shaping if fault in shaping.HOLDS else packets
 
 
 def _usual(entry: Entry) -> Mechanism:

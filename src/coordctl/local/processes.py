@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 RUNNING_POLL_SECONDS = 0.01
 
@@ -88,16 +89,21 @@ def start_program(argv: list[str], log_path: str, folder: str) -> "subprocess.Po
 
 
 def with_words(*words: str) -> int:
-    """The process in whose command line each of these stands as a word; 0: there is none."""
+    """A process as below; 0: there is none."""
+    return next(each_with_words(*words), 0)
+
+
+def each_with_words(*words: str) -> Iterator[int]:
+    """The processes in whose command line each of these stands as a word."""
     wanted = {os.fsencode(word) for word in words}
     for entry in os.listdir("/proc") if sys.platform == "linux" else ():
         try:
             with open(f"/proc/{entry}/cmdline", "rb") as file:
-                if entry.isdigit() and wanted <= set(file.read().split(b"\0")):
-                    return int(entry)
+                is_meant = wanted <= set(file.read().split(b"\0"))
         except OSError:
             continue
-    return 0
+        if is_meant and entry.isdigit():
+            yield int(entry)
 
 
 def let_go(process: "subprocess.Popen[bytes]") -> None:

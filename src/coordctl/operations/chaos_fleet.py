@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from coordctl.chaos import packets
 from coordctl.chaos.faults import FAULTS
 from coordctl.chaos.hosted import Answer, Question
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import LocalSite, Looked, Wanted
 from coordctl.chaos.tended import Neighbour, Told
+from coordctl.chaos.undo import where_it_ends
 from coordctl.chaos.words import Word
 from coordctl.facts.hosts import HostFacts, program
 from coordctl.inventory.model import COORDNODE
@@ -99,7 +99,10 @@ class FleetSite:
         return self._lacks[fault]
 
     def how(self, fault: str) -> tuple[str, str]:
-        return (packets.MECHANISM, packets.ENDS) if FAULTS[fault].hits_links else self._here.how(fault)
+        if FAULTS[fault].hits_links:
+            mechanism = where_it_ends(fault)
+            return mechanism.MECHANISM, mechanism.ENDS
+        return self._here.how(fault)
 
     def share_disk(self, members: Sequence[str]) -> list[str]:
         """Each has a host of its own."""

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from coordctl.chaos.packets import Ending, rules
+from coordctl.chaos.arriving import Ending
+from coordctl.chaos.packets import rules
 from coordctl.chaos.site import Wanted
 from coordctl.engines import looking
 from coordctl.engines.looking import Look
