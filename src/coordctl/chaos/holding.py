@@ -7,11 +7,16 @@ import random
 from typing import NamedTuple, Protocol
 
 from coordctl.chaos import values
-from coordctl.chaos.nfqueue import Packet
 
 NARROW_SECONDS_MAX = 2.0  # what would wait longer before a narrow link finds no room there
 FLOWS_MAX = 4096
 TCP = 6
+
+
+class Packet(NamedTuple):
+    id: int
+    size_bytes: int  # of all of it
+    head: bytes  # from the header of IP on
 
 
 class Shape(Protocol):

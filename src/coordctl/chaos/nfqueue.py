@@ -8,9 +8,9 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from typing import NamedTuple
 
 from coordctl.chaos import netlink
+from coordctl.chaos.holding import Packet
 from coordctl.chaos.netlink import attribute, message, name, nest
 
 FIRST, LAST = 1024, 65_535  # the lower ones are what other programs use
@@ -31,12 +31,6 @@ _NEW_TABLE, _NEW_CHAIN, _NEW_RULE = _RULES | 0, _RULES | 3, _RULES | 6
 _CREATE, _APPEND = 0x400, 0x800
 _BYPASS = 1  # what nobody listens for passes
 _FAMILIES = {"ip": 2, "ip6": 10}  # as nft names them
-
-
-class Packet(NamedTuple):
-    id: int
-    size_bytes: int  # of all of it
-    head: bytes  # from the header of IP on
 
 
 class Queue:

@@ -120,7 +120,6 @@ def test_what_the_inventory_says_is_kept_and_a_file_of_another_kind_is_named(tmp
         ({"data": "/proc"}, "fill-disk", ""),
         ({}, "slow-fsync", "there is no mechanism for it on etcd"),
         ({}, "remove", "there is no mechanism for it on etcd"),
-        ({}, "delay", "delay needs a proxy in the link"),
     ],
 )
 def test_what_cannot_be_done_says_why(tmp_path: Path, sleeper: int, said: dict[str, str], fault: str, why: str) -> None:
