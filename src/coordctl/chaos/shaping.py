@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from coordctl.chaos import arriving, links, lives, nfqueue, nft, values
 from coordctl.chaos.arriving import Ending
@@ -24,7 +25,7 @@ ENDS = "that process, which reads until when; the kernel: an element with a time
 TAKES_SECONDS_MAX = 20.0
 SILENT_SECONDS = 5.0  # beyond what a fault makes late
 LEAVES_SECONDS = 1.0  # in which who is asked to end lets pass what it holds
-TALK_BYTES = 8 * 1024  # by which it is measured how narrow a link is
+TALK_BYTES, TALKS = 8 * 1024, 4  # by which it is measured how narrow a link is, and how often we ask before we count again
 CLOSES = "tcp flags & (fin | rst) != 0 "
 
 seen = links.seen
@@ -50,12 +51,12 @@ def _strike(ledger: Ledger, entry: Entry, for_ms: int) -> str:
         endings = arriving.of(ledger, entry)
     except Failed as error:
         return error.sentence
-    trouble = _start(ledger, entry) or nft.tell(rules(entry, endings, for_ms)) or _lead(entry, endings)
-    for number, (source, sink) in enumerate(entry.links):
-        trouble = trouble or _measured(entry, number, endings[number])
-        if trouble:
-            return f"{source} -> {sink}: {trouble}"
-    return ""
+    if trouble := _start(ledger, entry) or nft.tell(rules(entry, endings, for_ms)) or _lead(entry, endings):
+        return trouble
+    with ThreadPoolExecutor(max_workers=len(endings)) as pool:
+        troubles = list(pool.map(lambda number: _measured(entry, number, endings[number]), range(len(endings))))
+    found = zip(entry.links, troubles, strict=True)
+    return "; ".join(f"{source} -> {sink}: {trouble}" for (source, sink), trouble in found if trouble)
 
 
 def _start(ledger: Ledger, entry: Entry) -> str:
@@ -154,7 +155,8 @@ def _too_fast(entry: Entry, number: int, ending: Ending) -> str:
     passed_before, began = _passed(entry, number, ending), time.monotonic()
     until = began + TAKES_SECONDS_MAX
     while (passed := _passed(entry, number, ending) - passed_before) < wanted and time.monotonic() < until:
-        _end_seconds(ending, TALK_BYTES / rate)
+        for _ in range(TALKS):
+            _end_seconds(ending, TALK_BYTES / rate)
     seconds = time.monotonic() - began
     if passed < wanted:
         return f"{passed} bytes passed in {seconds:.0f} s, too few to measure"

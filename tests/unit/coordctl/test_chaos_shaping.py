@@ -246,4 +246,4 @@ def test_what_is_wrong_with_a_link_is_told_and_nothing_is_measured(tmp_path: Pat
     monkeypatch.setattr(arriving, "of", lambda ledger, asked: [Ending("ip", "10.0.0.2", (7002,), (7001,))])
     monkeypatch.setattr(nfqueue, "is_listened_on", lambda number: True)
     (trouble,) = shaping.strike(Ledger(str(tmp_path)), [one], 1_000)
-    assert trouble.startswith(f"n1 -> n2: queue {nfqueue.number_of(one.id)} of the kernel is another program's: run it again")
+    assert trouble.startswith(f"queue {nfqueue.number_of(one.id)} of the kernel is another program's: run it again")
