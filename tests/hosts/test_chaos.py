@@ -232,6 +232,18 @@ def test_the_kernel_heals_a_link_although_both_reapers_are_gone(staging: Operato
     must_become_whole(staging)
 
 
+def test_who_asked_may_be_killed_while_a_link_becomes_late_and_the_host_heals(staging: Operator) -> None:
+    with staging.start("chaos", "inject", "delay", "follower -> leader", "--by", "100ms", "--for", "5s", "-c", "fleet") as asking:
+        wait_until(lambda: any(staging.hosts.run(number, "pgrep", "-f", SHAPER, check=False) for number in (1, 2, 3)), "packets are held")
+        asking.send_signal(signal.SIGKILL)
+        asking.communicate()
+    for number in (1, 2, 3):
+        kill(staging, number, r"coordctl\.chaos\.hosted")
+        kill(staging, number, rf"coordctl\.chaos\.reapers {BASE} a$")
+    must_become_whole(staging)
+    assert set(tables(staging).values()) == {""}
+
+
 def answers(operator: Operator, number: int, other: int) -> bool:
     """Within two seconds, to who connects from that host."""
     asked = f"import socket; socket.create_connection(('{operator.hosts.address(other)}', 7001), 2); print('yes')"
