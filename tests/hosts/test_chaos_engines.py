@@ -37,6 +37,7 @@ FAULTS = {
     "bandwidth n2 -> n3 --by 16KiB/s --for 10m": ["1 link measured, all is slow"],
     "slow-close n1 -> n2 --by 500ms --for 10m": ["1 link measured, an end is told late"],
 }
+SLOWED = (("delay", "100ms", "all is late"), ("bandwidth", "16KiB/s", "all is slow"), ("slow-close", "500ms", "an end is told late"))
 LINKS = {"cut", "loss", "reset", "delay", "jitter", "bandwidth", "slow-close"}
 PLAYBOOK = """proves: A leader that is killed is replaced, a follower that is cut off catches up, and no lock has two holders.
 version: 1
@@ -235,6 +236,10 @@ def test_zookeeper_is_broken_and_healed_alike(tmp_path: Path) -> None:
         assert inject(operator, "cut", "leader -> follower", "--for", "10m") == ["1 link measured, nothing passes"]
         operator.ctl("chaos", "revert", "--all", "-c", "fleet")
         must_become_whole(operator, "java")
+        for fault, by, seen in SLOWED:
+            assert inject(operator, fault, "leader -> follower", "--by", by, "--for", "10m") == [f"1 link measured, {seen}"]
+            operator.ctl("chaos", "revert", "--all", "-c", "fleet")
+            must_become_whole(operator, "java")
         assert inject(operator, "fds", "follower", "--for", "10m") == ["it answers no new connection"]
         operator.ctl("chaos", "revert", "--all", "-c", "fleet")
         must_become_whole(operator, "java")

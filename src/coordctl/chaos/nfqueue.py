@@ -43,9 +43,10 @@ class Queue:
         with suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, _FORCED, RECEIVED_BYTES_MAX)
         self._configure(attribute(1, struct.pack(">BxH", _BIND, 0)))
-        self._configure(attribute(2, struct.pack(">IB", HEAD_BYTES, _COPY_HEAD)) + attribute(3, struct.pack(">I", WAITING_MAX)))
         if as_it_came:
             self._configure(attribute(4, struct.pack(">I", _AS_IT_CAME)) + attribute(5, struct.pack(">I", _AS_IT_CAME)))
+        # The last, as from now on packets may come instead of answers.
+        self._configure(attribute(2, struct.pack(">IB", HEAD_BYTES, _COPY_HEAD)) + attribute(3, struct.pack(">I", WAITING_MAX)))
         self._socket.setblocking(False)
 
     def _configure(self, attributes: bytes) -> None:
@@ -92,9 +93,19 @@ def verdict_on(number: int, packet: int, verdict: int) -> bytes:
 
 def is_listened_on(number: int) -> bool:
     """By whomever."""
+    return bool(_listed(number))
+
+
+def is_open(number: int) -> bool:
+    """Packets may be led there: who listens has said how he wants them."""
+    return _listed(number)[3:4] == [str(_COPY_HEAD)]
+
+
+def _listed(number: int) -> list[str]:
+    """Queue, listener, how many wait, how they are copied, and more; empty: nobody listens."""
     with suppress(OSError), open(LISTED, encoding="ascii") as file:
-        return any(line.split()[:1] == [str(number)] for line in file)
-    return False
+        return next((fields for fields in map(str.split, file) if fields[:1] == [str(number)]), [])
+    return []
 
 
 # --- the rule that leads there --------------------------------------------------------------------------------------

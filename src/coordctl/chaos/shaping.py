@@ -39,7 +39,7 @@ def lacks(fault: str) -> str:
     try:
         nfqueue.must_be_possible(nfqueue.number_of(os.urandom(4).hex()))
     except OSError as error:
-        return f"{fault} needs a queue of the kernel's packet filter, and there is none ({error.strerror}): it needs a kernel with NFQUEUE"
+        return f"{fault} needs a kernel whose packet filter has queues (NFQUEUE), and this one says: {error.strerror or error}"
     return ""
 
 
@@ -67,7 +67,7 @@ def _start(ledger: Ledger, entry: Entry) -> str:
     log = os.path.join(ledger.folder, LOG)
     arguments = [entry.fault, entry.id, entry.by, str(entry.deadline_ms), entry.boot]
     processes.let_go(processes.start(arguments, log, ledger.folder, module=MODULE))
-    return lives.wait_until(lambda: nfqueue.is_listened_on(number), TAKES_SECONDS_MAX, f"nobody holds what arrives: see {log}", 0.02)
+    return lives.wait_until(lambda: nfqueue.is_open(number), TAKES_SECONDS_MAX, f"nobody holds what arrives: see {log}", 0.02)
 
 
 def rules(entry: Entry, endings: Sequence[Ending], for_ms: int) -> str:
@@ -97,7 +97,7 @@ def _lead(entry: Entry, endings: Sequence[Ending]) -> str:
         for family in dict.fromkeys(one.family for one in endings):
             nfqueue.lead(family, nft.table_of(entry), "held", nfqueue.number_of(entry.id))
     except OSError as error:
-        return f"the kernel leads nothing into a queue: {error.strerror}"
+        return f"the kernel leads nothing into a queue: {error.strerror or error}"
     return ""
 
 

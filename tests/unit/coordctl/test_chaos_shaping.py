@@ -87,10 +87,11 @@ def test_each_fault_has_a_queue_beyond_those_that_others_use(tmp_path: Path, mon
     assert all(nfqueue.FIRST <= number <= nfqueue.LAST for number in numbers)
     assert len(set(numbers)) == 5
     (tmp_path / "listed").write_text(
-        " 4711   7884     0 2   128     0     0        0  1\n  471      1     0 2   128     0     0        0  1\n"
+        " 4711   7884     0 2   128     0     0        0  1\n  471      1     0 0   128     0     0        0  1\n"
     )
     monkeypatch.setattr(nfqueue, "LISTED", str(tmp_path / "listed"))
     assert [nfqueue.is_listened_on(number) for number in (4711, 471, 47, 7884)] == [True, True, False, False]
+    assert [nfqueue.is_open(number) for number in (4711, 471, 47)] == [True, False, False], "471 is not told yet how to copy"
 
 
 def test_what_arrives_is_led_into_a_chain_of_the_fault_s_own_and_counted_before_and_behind_it() -> None:
