@@ -218,7 +218,7 @@ def test_links_are_broken_where_they_end_and_healed(staging: Operator, fault: st
 
 @pytest.mark.parametrize("fault", ["cut", "delay --by 100ms"])
 def test_the_kernel_heals_a_link_although_both_reapers_are_gone(staging: Operator, fault: str) -> None:
-    """And although somebody else is at a stand who holds packets: those that come now are not led to him."""
+    """And although one of those who hold packets stands still: what comes now is not led to it."""
     name, *how = fault.split()
     staging.ctl("chaos", "inject", name, "follower <-> others", "--for", "20s", *how, "-c", "fleet")
     for number in (1, 2, 3):
