@@ -1,19 +1,21 @@
 """The general search: is there an order that real time allows and the model accepts? Pure.
 
 Operations are placed just in time: only when one returns must it have been placed, and only then are others placed
-before it, to make it legal. A read that is legal is placed at once, for that closes no door. What was
-explored is remembered by (return, open operations placed, state); of the unknown outcomes that were used, only the
-smallest sets are kept, for whoever failed with fewer of them used fails with more.
+before it, to make it legal. A read that is legal is placed at once, for that closes no door. An unknown outcome is placed only right
+before a known one that needs it. What was explored is remembered by (return, open operations placed, what of the state can still matter);
+of what was used up, only the smallest sets are kept, for whoever failed with fewer of them used up fails with more.
 """
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from coordnode.checking.history import FAILED, OK, Operation
-from coordnode.checking.models import ILLEGAL, Model, shown
+from coordnode.checking.models import ILLEGAL, Foresight, Model, shown
+from coordnode.checking.unseen import Placeable, Run, Smallest, Unseen
 from coordnode.checking.verdict import BY_SEARCH, PASS, UNKNOWN, VIOLATION, Evidence, Verdict
 
 SLICE_WORK: Final = 1_000  # of one partition before the next one has its turn: steps of the model, and what is compared between them
@@ -35,25 +37,19 @@ class Budget(msgspec.Struct, frozen=True):
         return "undecided when the time was up" if self.out_of_time() else ""
 
 
-class _Placeable:
-    """An operation as the search sees it."""
-
-    __slots__ = ("argument", "bit", "function", "learns", "only_looks", "operation", "result")
-
-    def __init__(self, operation: Operation, bit: int, only_looks: bool, learns: bool) -> None:
-        self.operation = operation
-        self.only_looks = only_looks  # whatever the state, it leaves it as it is
-        self.learns = learns  # it does, where nothing is left to learn from it
-        self.bit = bit
-        self.function = operation.function
-        self.argument = operation.argument
-        self.result = operation.result
-
-
 Span = tuple[int, int, Operation]  # an operation, and the times between which it must be placed
 
-_Candidate = tuple[int, int, Hashable, _Placeable]  # bits, used and state after placing it
-_Frame = tuple[int, int, list[_Candidate]]  # the return it stands at, how much was placed before, what is left to try
+_Candidate = tuple[
+    int, int, Hashable, Run
+]  # the bit of the known outcome that comes next, used and state behind it, all that is placed with it
+_Frame = tuple[int, int, int, Iterator[_Candidate | None]]  # the return it stands at, bits, how much was placed, what is left to try
+
+
+class _NoMore:
+    pass
+
+
+_NO_MORE: Final = _NoMore()
 
 
 class Search:
@@ -62,17 +58,16 @@ class Search:
     def __init__(self, model: Model, spans: Sequence[Span]) -> None:
         self._model = model
         self._spans = spans
-        self.steps = 0
-        self.states = 0  # configurations remembered
-        self._compared = 0
+        self._steps = 0
+        self._remembered = Smallest()
         self.outcome = UNKNOWN
         self.order: list[Operation] = []  # of a pass
         self.stuck = -1  # the furthest return that any order reached
         self._stuck_state: Hashable = None  # to what one of these came
-        self._returning: list[_Placeable] = []
-        self._open: list[tuple[_Placeable, ...]] = []  # at each return: the known outcomes that are under way
-        self._optional_classes: list[list[_Placeable]] = []  # unknown outcomes that differ only in their invocation
-        self._optional_invoked: list[list[int]] = []  # beside it: the first return by which each was invoked
+        self._returning: list[Placeable] = []
+        self._open: list[tuple[Placeable, ...]] = []  # at each return: the known outcomes that are under way
+        self._unseen = Unseen(model)
+        self._foresight = Foresight()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -84,37 +79,41 @@ class Search:
             elif operation.function not in self._model.reads:
                 events.append((earliest, 0, number))
         events.sort()
-        under_way: dict[int, _Placeable] = {}
+        self._foresight = self._model.foresight([self._spans[number][2] for _, returns, number in events if returns])
+        under_way: dict[int, Placeable] = {}
         bits_free: list[int] = []
-        classes: dict[Hashable, int] = {}
-        optional_bit = 1
         for _, returns, number in events:
             operation = self._spans[number][2]
             if returns:
                 self._returning.append(under_way[number])
                 self._open.append(tuple(under_way.values()))
                 bits_free.append(under_way.pop(number).bit)
-            elif operation.kind == OK:
+                continue
+            argument = self._foresight.argument(operation)
+            if operation.kind == OK:
                 bit = bits_free.pop() if bits_free else 1 << len(under_way)
                 learns = operation.function in self._model.learns
                 is_refused = operation.result is False and operation.function in self._model.refuses
                 looks = is_refused or (operation.function in self._model.reads and not learns)
-                under_way[number] = _Placeable(operation, bit, looks, learns)
+                under_way[number] = Placeable(operation, argument, bit, looks, learns)
             else:
-                which = classes.setdefault((operation.function, operation.argument), len(classes))
-                if which == len(self._optional_classes):
-                    self._optional_classes.append([])
-                    self._optional_invoked.append([])
-                self._optional_classes[which].append(_Placeable(operation, optional_bit, only_looks=False, learns=False))
-                self._optional_invoked[which].append(len(self._returning))
-                optional_bit <<= 1
+                self._unseen.add(operation, argument, returns_before=len(self._returning))
+
+    @property
+    def steps(self) -> int:
+        """Of the model."""
+        return self._steps + self._unseen.steps
+
+    @property
+    def states(self) -> int:
+        """Configurations remembered."""
+        return self._remembered.count
 
     def run(self) -> Iterator[None]:
         step = self._model.step
         returning = self._returning
-        remembered: dict[tuple[int, int, Hashable], list[int]] = {}
         stack: list[_Frame] = []
-        order: list[_Placeable] = []
+        order: list[Placeable] = []
         bits = used = at = 0
         state = self._model.initial
         work_next = SLICE_WORK
@@ -129,11 +128,11 @@ class Search:
             if at > self.stuck:
                 self.stuck, self._stuck_state = at, state
             target = returning[at]
-            candidates: list[_Candidate] = []
+            possible: list[_Candidate] = []
             for placeable in self._open[at]:
                 if bits & placeable.bit:
                     continue
-                self.steps += 1
+                self._steps += 1
                 following = step(state, placeable.function, placeable.argument, placeable.result)
                 if following is ILLEGAL:
                     continue
@@ -141,59 +140,37 @@ class Search:
                     bits |= placeable.bit
                     order.append(placeable)
                 else:
-                    candidates.append((placeable.bit, 0, following, placeable))
+                    possible.append((placeable.bit, used, following, (placeable,)))
             if bits & target.bit:
                 continue
-            if self._is_new(remembered, (at, bits, state), used):
-                candidates.extend(self._optional_candidates(at, used, state))
-                candidates.sort(key=lambda candidate: candidate[3] is not target)
-                candidates.reverse()  # the last one is tried first
-                stack.append((at, len(order), [(bits | bit, used | use, after, which) for bit, use, after, which in candidates]))
-            while stack and not stack[-1][2]:
-                stack.pop()
-            if not stack:
-                self.outcome = VIOLATION
-                return
-            at, placed_count, left = stack[-1]
-            bits, used, state, chosen = left.pop()
-            del order[placed_count:]
-            order.append(chosen)
-            if self.steps + self._compared >= work_next:
-                work_next = self.steps + self._compared + SLICE_WORK
-                yield
-
-    def _is_new(self, remembered: dict[tuple[int, int, Hashable], list[int]], key: tuple[int, int, Hashable], used: int) -> bool:
-        smallest = remembered.get(key)
-        if smallest is None:
-            remembered[key] = [used]
-            self.states += 1
-            return True
-        self._compared += len(smallest)
-        for mask in smallest:
-            if mask & used == mask:
-                return False
-        kept = [mask for mask in smallest if mask & used != used]
-        self.states += 1 - (len(smallest) - len(kept))
-        kept.append(used)
-        remembered[key] = kept
-        return True
-
-    def _optional_candidates(self, at: int, used: int, state: Hashable) -> list[_Candidate]:
-        """Of outcomes that differ only in their invocation, the earliest unused one stands for all."""
-        found: list[_Candidate] = []
-        self._compared += len(self._optional_classes)
-        for members, invoked in zip(self._optional_classes, self._optional_invoked, strict=True):
-            for placeable, invoked_at in zip(members, invoked, strict=True):
-                if invoked_at > at:
+            essence, used_up = self._foresight.essence(at, state)
+            if self._remembered.is_new((at, bits, essence), used | used_up << self._unseen.count):
+                possible.sort(key=lambda candidate: candidate[3][-1] is not target)
+                stack.append((at, bits, len(order), chain(possible, self._with_unseen(at, bits, used, state))))
+            while True:
+                if not stack:
+                    self.outcome = VIOLATION
+                    return
+                at, bits, placed_count, left = stack[-1]
+                candidate = next(left, _NO_MORE)
+                if self.steps + self._remembered.compared >= work_next:
+                    work_next = self.steps + self._remembered.compared + SLICE_WORK
+                    yield
+                if isinstance(candidate, _NoMore):
+                    stack.pop()
+                elif candidate is not None:
                     break
-                if used & placeable.bit:
-                    continue
-                self.steps += 1
-                following = self._model.step(state, placeable.function, placeable.argument, placeable.result)
-                if following is not ILLEGAL and following != state:
-                    found.append((0, placeable.bit, following, placeable))
-                break
-        return found
+            bit, used, state, run = candidate
+            bits |= bit
+            del order[placed_count:]
+            order.extend(run)
+
+    def _with_unseen(self, at: int, bits: int, used: int, state: Hashable) -> Iterator[_Candidate | None]:
+        """Each known outcome that is under way, right behind unknown ones that it needs."""
+        target = self._returning[at]
+        for goal in (target, *[one for one in self._open[at] if one is not target and not bits & one.bit]):
+            for found in self._unseen.before(goal, state, used, at):
+                yield None if found is None else (goal.bit, found[0], found[1], (*found[2], goal))
 
     def evidence(self, partition: Hashable) -> Evidence:
         operation = self._returning[self.stuck].operation

@@ -46,6 +46,19 @@ class Model(Protocol):
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable: ...
 
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        """Which needs this unknown outcome may serve."""
+        ...
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        """At this state: what unknown outcomes may serve that stand before `goal` and could not as well stand behind it, or be left out.
+        Of several that are needed there must be an order in which each serves what is needed when those before it are placed. None: any."""
+        ...
+
+    def foresight(self, known: Sequence[Operation]) -> "Foresight":
+        """Of the known outcomes of one partition, in the order of their return."""
+        ...
+
     def partition(self, operation: Operation) -> Hashable:
         """Operations of different partitions never see each other; all in one: None."""
         ...
@@ -57,6 +70,19 @@ class Model(Protocol):
     def shown(self, state: Hashable) -> str:
         """The state in words, within a line."""
         ...
+
+
+class Foresight:
+    """What can matter, to those who know all that will be asked and answered. Here: everything."""
+
+    def argument(self, operation: Operation) -> Value:
+        """What of its argument does."""
+        return operation.argument
+
+    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
+        """What of a state does while known outcomes are left from the `at`th return on; and bits of what is used up. Of two states with the
+        same essence, the one with fewer of them explains all that the other one does."""
+        return state, 0
 
 
 class OneObject:
@@ -72,6 +98,15 @@ class OneObject:
 
     def shown(self, state: Hashable) -> str:
         return f"{state!r:.80}"
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        return ()
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        return None
+
+    def foresight(self, known: Sequence[Operation]) -> "Foresight":
+        return Foresight()
 
     def partition(self, operation: Operation) -> Hashable:
         return None

@@ -4,10 +4,10 @@ When a session ends by itself nobody sees it: whoever records adds `lost` with i
 told that it lives. A history without that says that it did not end by itself, however silent its holder was.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
 
 Keys = tuple[tuple[Hashable, Hashable, int], ...]  # (key, value, bit of its session; 0: of none), sorted by when each was first used
@@ -34,11 +34,11 @@ class Sessions(OneObject):
         if function == "open":
             if result is UNSEEN:
                 return state  # nobody knows its number, so nobody can use it
-            bit = self._bit(result)
+            bit = self.bit(result)
             return ILLEGAL if opened & bit else (opened | bit, living | bit, keys)
         if function in ("get", "put", "delete"):
             return self._unbound(state, function, argument, result)
-        bit = self._bit(argument[0] if function == "bind" else argument)  # type: ignore[index]  # a pair, by its shape
+        bit = self.bit(argument[0] if function == "bind" else argument)  # type: ignore[index]  # a pair, by its shape
         if not living & bit:
             return state if result is False or (result is UNSEEN and function != "lost") else ILLEGAL
         if result is False:
@@ -63,10 +63,44 @@ class Sessions(OneObject):
     def _with(self, keys: Keys, bound: Value, bit: int) -> Keys:
         assert isinstance(bound, tuple)
         key, value = bound
-        return tuple(sorted([*[one for one in keys if one[0] != key], (key, value, bit)], key=lambda one: self._bit(one[0])))
+        return tuple(sorted([*[one for one in keys if one[0] != key], (key, value, bit)], key=lambda one: self.bit(one[0])))
 
-    def _bit(self, one: Hashable) -> int:
+    def bit(self, one: Hashable) -> int:
         return 1 << self._numbers.setdefault(one, len(self._numbers))
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        session, key, value = _concerned(unseen)
+        if unseen.function == "open":
+            return ()
+        if unseen.function == "delete":
+            return (("gone", key),)
+        if unseen.function == "put":
+            return ("there", key), ("is", key, value)
+        bit = self.bit(session)
+        return (("there", key), ("is", key, value), ("gone", key), ("binds", bit)) if unseen.function == "bind" else (("ends", bit),)
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
+        """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
+        that is over: what ends it, and what binds keys to it, for these go with it."""
+        assert isinstance(state, tuple)
+        _, living, keys = state
+        session, key, _ = _concerned(goal)
+        if goal.function in ("get", "delete"):
+            if goal.function == "get" and goal.result is not None:
+                return (("is", key, goal.result),)
+            bits = [bit for one, _, bit in keys if one == key]
+            if goal.result is True:
+                return () if bits else (("there", key),)
+            return (("gone", key), ("ends", bits[0]), ("binds", bits[0])) if bits else ()
+        bit = 0 if goal.function in ("open", "put") else self.bit(session)
+        if not living & bit:
+            return ()
+        if goal.result is False:
+            return ("ends", bit), ("binds", bit)
+        return (("binds", bit),) if goal.function in ("close", "lost") else ()
+
+    def foresight(self, known: Sequence[Operation]) -> Foresight:
+        return _Foresight(self, known)
 
     def shown(self, state: Hashable) -> str:
         assert isinstance(state, tuple)
@@ -82,3 +116,60 @@ class Sessions(OneObject):
             raise BadRequest(f"model session: bind needs (session, (key, value)), not {shown(argument)}")
         if function in ("renew", "close", "bind", "delete") and told and not isinstance(result, bool):
             raise BadRequest(f"model session: {function} is answered with true or false, not {shown(result)}")
+
+
+class _Unread:
+    """A value that nobody reads: like any other such."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unread)
+
+    def __hash__(self) -> int:
+        return hash(_Unread)
+
+    def __repr__(self) -> str:
+        return repr(self._value)
+
+
+class _Foresight(Foresight):
+    """Values that nobody reads are one. Of a session that nobody names any more only its keys count, and that it lives is no
+    worse than that it is over."""
+
+    def __init__(self, model: Sessions, known: Sequence[Operation]) -> None:
+        self._read = {(one.argument, one.result) for one in known if one.function == "get"}
+        self._named: list[int] = []  # at each return: bits of the sessions that it or a later one names
+        named = 0
+        for one in reversed(known):
+            if one.function not in ("get", "put", "delete"):
+                named |= model.bit(one.result if one.function == "open" else _concerned(one)[0])
+            self._named.append(named)
+        self._named.reverse()
+
+    def argument(self, operation: Operation) -> Value:
+        session, key, value = _concerned(operation)
+        if operation.function not in ("put", "bind") or (key, value) in self._read:
+            return operation.argument
+        return (session, (key, _Unread(value))) if operation.function == "bind" else (key, _Unread(value))
+
+    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
+        assert isinstance(state, tuple)
+        opened, living, keys = state
+        named = self._named[at]
+        return (opened & named, living & named, keys), opened & ~living & ~named
+
+
+def _concerned(operation: Operation) -> tuple[Value, Value, Value]:
+    """Its session, its key, and what it writes there; None where there is none."""
+    argument = operation.argument
+    if operation.function in ("get", "delete"):
+        return None, argument, None
+    if operation.function not in ("bind", "put"):
+        return argument, None, None
+    assert isinstance(argument, tuple)
+    session, (key, value) = argument if operation.function == "bind" else (None, argument)
+    return session, key, value

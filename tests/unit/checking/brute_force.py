@@ -224,7 +224,7 @@ def session_answer(model: Any, function: str, argument: Any, state: Any, index: 
         return None
     if function in ("get", "delete"):
         return there.get(argument) if function == "get" else argument in there
-    lives = bool(living & model._bit(argument[0] if function == "bind" else argument))
+    lives = bool(living & model.bit(argument[0] if function == "bind" else argument))
     if function == "lost":
         return None if lives else ILLEGAL
     return lives

@@ -1,0 +1,133 @@
+"""Which unknown outcomes must have happened for a known one to be answered as it was. Pure.
+
+An unknown outcome may have happened at any later time, or never. So, where an order explains a history, there is one in which each of them
+stands as late as it can: right before a known outcome that needs it, together with others that it needs as well. Only such orders are made.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Final
+
+from coordnode.checking.history import Operation, Value
+from coordnode.checking.models import ILLEGAL, Model
+
+PAUSE_WORK: Final = 1_000  # after so many steps without a find, whoever asks may do something else
+
+
+class Placeable:
+    """An operation as the search sees it."""
+
+    __slots__ = ("argument", "bit", "function", "learns", "only_looks", "operation", "result")
+
+    def __init__(self, operation: Operation, argument: Value, bit: int, only_looks: bool = False, learns: bool = False) -> None:
+        self.operation = operation
+        self.only_looks = only_looks  # whatever the state, it leaves it as it is
+        self.learns = learns  # it does, where nothing is left to learn from it
+        self.bit = bit
+        self.function = operation.function
+        self.argument = argument
+        self.result = operation.result
+
+
+Run = tuple[Placeable, ...]
+Found = tuple[int, Hashable, Run]  # what is used then, the state behind the known outcome, and what stands before it
+
+
+class Smallest:
+    """Of the sets that led to one and the same, only the smallest: whoever fails with fewer of them used fails with more."""
+
+    __slots__ = ("_kept", "compared", "count")
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, list[int]] = {}
+        self.count = 0
+        self.compared = 0  # sets with each other
+
+    def is_new(self, key: Hashable, used: int) -> bool:
+        smallest = self._kept.get(key)
+        if smallest is None:
+            self._kept[key] = [used]
+            self.count += 1
+            return True
+        self.compared += len(smallest)
+        for mask in smallest:
+            if mask & used == mask:
+                return False
+        kept = [mask for mask in smallest if mask & used != used]
+        self.count += 1 - (len(smallest) - len(kept))
+        kept.append(used)
+        self._kept[key] = kept
+        return True
+
+
+Alike = list[tuple[int, Placeable]]  # those that differ only in their invocation, each with how many returned before that
+
+
+class Unseen:
+    """The unknown outcomes of one partition."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._alike: dict[Hashable, Alike] = {}
+        self._serving: dict[Hashable, dict[int, Alike]] = {}
+        self.count = 0
+        self.steps = 0
+
+    def add(self, operation: Operation, argument: Value, returns_before: int) -> None:
+        """In the order of their invocation."""
+        one = Placeable(operation, argument, 1 << self.count)
+        self.count += 1
+        alike = self._alike.setdefault((operation.function, argument), [])
+        alike.append((returns_before, one))
+        for need in self._model.serves(operation):
+            self._serving.setdefault(need, {})[id(alike)] = alike
+
+    def before(self, goal: Placeable, state: Hashable, used: int, at: int) -> Iterator[Found | None]:
+        """Everything that may stand right before `goal` and that it needs. None: nothing was found for a while."""
+        step = self._model.step
+        seen = Smallest()
+        seen.is_new(state, used)
+        waiting: deque[Found] = deque([(used, state, ())])
+        pause_at = self.steps + PAUSE_WORK
+        while waiting:
+            used_here, here, run = waiting.popleft()
+            for one in self._unused(self._model.needs(here, goal.operation), used_here, at):
+                if self.steps > pause_at:
+                    pause_at = self.steps + PAUSE_WORK
+                    yield None
+                self.steps += 1
+                following = step(here, one.function, one.argument, one.result)
+                if following is ILLEGAL or following == here or not seen.is_new(following, used_here | one.bit):
+                    continue
+                longer = (*run, one)
+                waiting.append((used_here | one.bit, following, longer))
+                self.steps += 1
+                after = step(following, goal.function, goal.argument, goal.result)
+                if after is not ILLEGAL and self._needs_all(goal, state, longer, after):
+                    yield used_here | one.bit, after, longer
+
+    def _unused(self, needs: Sequence[Hashable] | None, used: int, at: int) -> Iterator[Placeable]:
+        """Of outcomes that differ only in their invocation, the earliest unused one stands for all."""
+        for alike in self._alike.values() if needs is None else [one for need in needs for one in self._serving.get(need, {}).values()]:
+            for returns_before, one in alike:
+                if returns_before > at:
+                    break
+                if not used & one.bit:
+                    yield one
+                    break
+
+    def _needs_all(self, goal: Placeable, state: Hashable, run: Run, after: Hashable) -> bool:
+        """Whether none of them could as well stand behind `goal`, or be left out."""
+        for late in run:
+            without = self._through(state, [*[one for one in run if one is not late], goal])
+            if without is not ILLEGAL and (without == after or self._through(without, [late]) == after):
+                return False
+        return True
+
+    def _through(self, state: Hashable, run: Sequence[Placeable]) -> Hashable:
+        for one in run:
+            self.steps += 1
+            state = self._model.step(state, one.function, one.argument, one.result)
+            if state is ILLEGAL:
+                break
+        return state
