@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from coordnode.checking.history import FAILED, OK, Operation
-from coordnode.checking.models import ILLEGAL, Foresight, Model, shown
+from coordnode.checking.models import ILLEGAL, Model, shown
 from coordnode.checking.unseen import Placeable, Run, Smallest, Unseen
 from coordnode.checking.verdict import BY_SEARCH, PASS, UNKNOWN, VIOLATION, Evidence, Verdict
 
@@ -66,11 +66,13 @@ class Search:
         self._stuck_state: Hashable = None  # to what one of these came
         self._returning: list[Placeable] = []
         self._open: list[tuple[Placeable, ...]] = []  # at each return: the known outcomes that are under way
-        self._unseen = Unseen(model)
-        self._foresight = Foresight()
-        self._lay_out()
+        events = self._events()
+        self._foresight = model.foresight([spans[number][2] for _, returns, number in events if returns])
+        self._unseen = Unseen(model, self._foresight)
+        self._lay_out(events)
 
-    def _lay_out(self) -> None:
+    def _events(self) -> list[tuple[int, int, int]]:
+        """(time, whether it returns, number of the span)"""
         events: list[tuple[int, int, int]] = []
         for number, (earliest, latest, operation) in enumerate(self._spans):
             if operation.kind == OK:
@@ -78,8 +80,9 @@ class Search:
                 events.append((latest, 1, number))
             elif operation.function not in self._model.reads:
                 events.append((earliest, 0, number))
-        events.sort()
-        self._foresight = self._model.foresight([self._spans[number][2] for _, returns, number in events if returns])
+        return sorted(events)
+
+    def _lay_out(self, events: Sequence[tuple[int, int, int]]) -> None:
         under_way: dict[int, Placeable] = {}
         bits_free: list[int] = []
         for _, returns, number in events:
@@ -96,6 +99,7 @@ class Search:
                 is_refused = operation.result is False and operation.function in self._model.refuses
                 looks = is_refused or (operation.function in self._model.reads and not learns)
                 under_way[number] = Placeable(operation, argument, bit, looks, learns)
+                under_way[number].turn = self._foresight.turn(operation)
             else:
                 self._unseen.add(operation, argument, returns_before=len(self._returning))
 
@@ -145,8 +149,9 @@ class Search:
                 continue
             essence, used_up = self._foresight.essence(at, state)
             if self._remembered.is_new((at, bits, essence), used | used_up << self._unseen.count):
-                possible.sort(key=lambda candidate: candidate[3][-1] is not target)
-                stack.append((at, bits, len(order), chain(possible, self._with_unseen(at, bits, used, state))))
+                possible.sort(key=lambda candidate: _rank(candidate[3][-1], target))
+                first = [due for one in possible for due in self._with_due(one, at, used, state)]
+                stack.append((at, bits, len(order), chain(first, possible, self._with_unseen(at, bits, used, state))))
             while True:
                 if not stack:
                     self.outcome = VIOLATION
@@ -165,6 +170,12 @@ class Search:
             del order[placed_count:]
             order.extend(run)
 
+    def _with_due(self, candidate: _Candidate, at: int, used: int, state: Hashable) -> list[_Candidate]:
+        goal = candidate[3][-1]
+        due = self._unseen.due(goal, used, at)
+        after = self._unseen.through(state, (*due, goal)) if due else ILLEGAL
+        return [] if after is ILLEGAL else [(goal.bit, used | sum([one.bit for one in due]), after, (*due, goal))]
+
     def _with_unseen(self, at: int, bits: int, used: int, state: Hashable) -> Iterator[_Candidate | None]:
         """Each known outcome that is under way, right behind unknown ones that it needs."""
         target = self._returning[at]
@@ -177,6 +188,12 @@ class Search:
         end = next(latest for _, latest, other in self._spans if other is operation)
         prefix = tuple([other for earliest, _, other in self._spans if earliest <= end])
         return Evidence(operation, partition, before=self._model.shown(self._stuck_state), prefix=prefix)
+
+
+def _rank(one: Placeable, target: Placeable) -> tuple[bool, bool, int]:
+    """What returns next comes first, and before that whose turn is earlier, if the hints are right."""
+    is_earlier = one.turn is not None and target.turn is not None and one.turn[0] == target.turn[0] and one.turn[1] < target.turn[1]
+    return not is_earlier, one is not target, one.turn[1] if one.turn is not None else 0
 
 
 def search(model: Model, operations: Sequence[Operation], budget: Budget) -> Verdict:

@@ -46,10 +46,6 @@ class Model(Protocol):
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable: ...
 
-    def serves(self, unseen: Operation) -> Sequence[Hashable]:
-        """Which needs this unknown outcome may serve."""
-        ...
-
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         """At this state: what unknown outcomes may serve that stand before `goal` and could not as well stand behind it, or be left out.
         Of several that are needed there must be an order in which each serves what is needed when those before it are placed. None: any."""
@@ -79,6 +75,14 @@ class Foresight:
         """What of its argument does."""
         return operation.argument
 
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        """Which of the model's needs an unknown outcome may serve; where the model names none, that is not asked."""
+        return ()
+
+    def turn(self, operation: Operation) -> tuple[Hashable, int] | None:
+        """A hint, which may be wrong: of those with the same first part, the one with the lower second part is better placed first."""
+        return None
+
     def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
         """What of a state does while known outcomes are left from the `at`th return on; and bits of what is used up. Of two states with the
         same essence, the one with fewer of them explains all that the other one does."""
@@ -98,9 +102,6 @@ class OneObject:
 
     def shown(self, state: Hashable) -> str:
         return f"{state!r:.80}"
-
-    def serves(self, unseen: Operation) -> Sequence[Hashable]:
-        return ()
 
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         return None

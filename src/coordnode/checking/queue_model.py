@@ -1,9 +1,9 @@
 """The queue as clients see it: at least once, in the order of priorities and puts. Pure."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
-from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.checking.history import FOREVER, OK, UNSEEN, Operation, Value
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
 
 
@@ -60,6 +60,31 @@ class WorkQueue(OneObject):
             return ILLEGAL
         return ready, (*[one for one in away if one[0] != back[0]], (back[0], token)), count, token
 
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
+        """An order of puts: what else was put at that priority. A task: that it was put, and that nothing before it is ready. A reading:
+        what was put, and that what is missing was acknowledged; that is too late once its token is told to be stale."""
+        assert isinstance(state, tuple)
+        ready, away, _, _ = state
+        argument, result = goal.argument, goal.result
+        if goal.function == "put":
+            return (("puts", argument[1]),)  # type: ignore[index]
+        if goal.function == "read":
+            assert isinstance(result, tuple)
+            there = [task[2] for task in ready] + [task[2] for task, _ in away]
+            absent = [("put", value) for value in result if value not in there]
+            return *absent, *[("ack", token) for task, token in away if task[2] not in result]
+        if goal.function != "take":
+            return (("ack", argument),) if result == "stale" else ()
+        if result is None:
+            return ("take",) if ready else ()
+        value = result[0]  # type: ignore[index]
+        if value not in [task[2] for task in (*ready, *[task for task, _ in away])]:
+            return (("put", value),)
+        return ("take",) if ready and ready[0][2] != value else ()
+
+    def foresight(self, known: Sequence[Operation]) -> Foresight:
+        return _Foresight(known)
+
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
         argument, result = operation.argument, operation.result
@@ -73,6 +98,50 @@ class WorkQueue(OneObject):
             raise BadRequest(f'model queue: {operation.function} gives true or "stale", not {shown(result)}')
         if operation.function in ("ack", "nack") and not isinstance(argument, int):
             raise BadRequest(f"model queue: {operation.function} needs a token, not {shown(argument)}")
+
+
+class _Foresight(Foresight):
+    """A task that nobody sees need not have been put. Those that were taken first were put first."""
+
+    def __init__(self, known: Sequence[Operation]) -> None:
+        self._turns: dict[Hashable, int] = {}  # of values that are seen: by the first token, those that were never taken are last
+        for one in known:
+            if one.function == "take" and isinstance(one.result, tuple):
+                value, token = one.result
+                self._turns[value] = min(token, self._turns.get(value, token))
+        for one in known:
+            for value in one.result if one.function == "read" and isinstance(one.result, tuple) else ():
+                self._turns.setdefault(value, FOREVER)
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        if unseen.function == "put":
+            value, priority = _task(unseen)
+            return (("put", value), ("puts", priority)) if value in self._turns else ()
+        return {"take": ("take",), "ack": (("ack", unseen.argument),)}.get(unseen.function, ())
+
+    def turn(self, operation: Operation) -> tuple[Hashable, int] | None:
+        if operation.function != "put":
+            return None
+        value, priority = _task(operation)
+        turn = self._turns.get(value)
+        return None if turn is None else (priority, turn)
+
+    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
+        """Not how many were put before, but only in what order."""
+        assert isinstance(state, tuple)
+        ready, away, _, newest = state
+        places = {task: place for place, task in enumerate(sorted([*ready, *[task for task, _ in away]]))}
+        return (
+            tuple([(places[task], task[2]) for task in ready]),
+            tuple(sorted([(places[task], task[2], token) for task, token in away])),
+            newest,
+        ), 0
+
+
+def _task(put: Operation) -> tuple[Hashable, int]:
+    assert isinstance(put.argument, tuple)
+    value, priority = put.argument
+    return value, priority
 
 
 def _without(away: tuple[tuple[Value, int], ...], token: Value) -> tuple[tuple[Value, int], ...]:

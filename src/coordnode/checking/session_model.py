@@ -68,17 +68,6 @@ class Sessions(OneObject):
     def bit(self, one: Hashable) -> int:
         return 1 << self._numbers.setdefault(one, len(self._numbers))
 
-    def serves(self, unseen: Operation) -> Sequence[Hashable]:
-        session, key, value = _concerned(unseen)
-        if unseen.function == "open":
-            return ()
-        if unseen.function == "delete":
-            return (("gone", key),)
-        if unseen.function == "put":
-            return ("there", key), ("is", key, value)
-        bit = self.bit(session)
-        return (("there", key), ("is", key, value), ("gone", key), ("binds", bit)) if unseen.function == "bind" else (("ends", bit),)
-
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
         """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
         that is over: what ends it, and what binds keys to it, for these go with it."""
@@ -141,6 +130,7 @@ class _Foresight(Foresight):
     worse than that it is over."""
 
     def __init__(self, model: Sessions, known: Sequence[Operation]) -> None:
+        self._model = model
         self._read = {(one.argument, one.result) for one in known if one.function == "get"}
         self._named: list[int] = []  # at each return: bits of the sessions that it or a later one names
         named = 0
@@ -155,6 +145,17 @@ class _Foresight(Foresight):
         if operation.function not in ("put", "bind") or (key, value) in self._read:
             return operation.argument
         return (session, (key, _Unread(value))) if operation.function == "bind" else (key, _Unread(value))
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        session, key, value = _concerned(unseen)
+        if unseen.function == "open":
+            return ()
+        if unseen.function == "delete":
+            return (("gone", key),)
+        if unseen.function == "put":
+            return ("there", key), ("is", key, value)
+        bit = self._model.bit(session)
+        return (("there", key), ("is", key, value), ("gone", key), ("binds", bit)) if unseen.function == "bind" else (("ends", bit),)
 
     def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
         assert isinstance(state, tuple)

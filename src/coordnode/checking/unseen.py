@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 from coordnode.checking.history import Operation, Value
-from coordnode.checking.models import ILLEGAL, Model
+from coordnode.checking.models import ILLEGAL, Foresight, Model
 
 PAUSE_WORK: Final = 1_000  # after so many steps without a find, whoever asks may do something else
 
@@ -17,9 +17,10 @@ PAUSE_WORK: Final = 1_000  # after so many steps without a find, whoever asks ma
 class Placeable:
     """An operation as the search sees it."""
 
-    __slots__ = ("argument", "bit", "function", "learns", "only_looks", "operation", "result")
+    __slots__ = ("argument", "bit", "function", "learns", "only_looks", "operation", "result", "turn")
 
     def __init__(self, operation: Operation, argument: Value, bit: int, only_looks: bool = False, learns: bool = False) -> None:
+        self.turn: tuple[Hashable, int] | None = None  # a hint where to place it
         self.operation = operation
         self.only_looks = only_looks  # whatever the state, it leaves it as it is
         self.learns = learns  # it does, where nothing is left to learn from it
@@ -66,8 +67,12 @@ Alike = list[tuple[int, Placeable]]  # those that differ only in their invocatio
 class Unseen:
     """The unknown outcomes of one partition."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, foresight: Foresight) -> None:
         self._model = model
+        self._foresight = foresight
+        self._turns: dict[
+            Hashable, list[tuple[int, int, Placeable]]
+        ] = {}  # each with its turn, and how many returned before its invocation
         self._alike: dict[Hashable, Alike] = {}
         self._serving: dict[Hashable, dict[int, Alike]] = {}
         self.count = 0
@@ -79,8 +84,19 @@ class Unseen:
         self.count += 1
         alike = self._alike.setdefault((operation.function, argument), [])
         alike.append((returns_before, one))
-        for need in self._model.serves(operation):
+        for need in self._foresight.serves(operation):
             self._serving.setdefault(need, {})[id(alike)] = alike
+        one.turn = self._foresight.turn(operation)
+        if one.turn is not None:
+            self._turns.setdefault(one.turn[0], []).append((one.turn[1], returns_before, one))
+            self._turns[one.turn[0]].sort(key=lambda each: each[0])
+
+    def due(self, goal: Placeable, used: int, at: int) -> Run:
+        """Those whose turn comes before it, if the hints are right."""
+        if goal.turn is None:
+            return ()
+        kind, turn = goal.turn
+        return tuple([one for its, returns, one in self._turns.get(kind, ()) if its < turn and returns <= at and not used & one.bit])
 
     def before(self, goal: Placeable, state: Hashable, used: int, at: int) -> Iterator[Found | None]:
         """Everything that may stand right before `goal` and that it needs. None: nothing was found for a while."""
@@ -119,12 +135,12 @@ class Unseen:
     def _needs_all(self, goal: Placeable, state: Hashable, run: Run, after: Hashable) -> bool:
         """Whether none of them could as well stand behind `goal`, or be left out."""
         for late in run:
-            without = self._through(state, [*[one for one in run if one is not late], goal])
-            if without is not ILLEGAL and (without == after or self._through(without, [late]) == after):
+            without = self.through(state, [*[one for one in run if one is not late], goal])
+            if without is not ILLEGAL and (without == after or self.through(without, [late]) == after):
                 return False
         return True
 
-    def _through(self, state: Hashable, run: Sequence[Placeable]) -> Hashable:
+    def through(self, state: Hashable, run: Sequence[Placeable]) -> Hashable:
         for one in run:
             self.steps += 1
             state = self._model.step(state, one.function, one.argument, one.result)
