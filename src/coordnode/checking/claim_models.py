@@ -8,11 +8,11 @@ which asks for tokens.
     lock, rwlock, semaphore, election, shards    → state (claims, highest token, …)
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
 
 NOBODY_KNOWS: Final = 0  # the token of a claim whose outcome was not told; where it may be learnt, minus the highest one before it
@@ -51,6 +51,17 @@ class _Claimed(OneObject):
     def other(self, state: tuple[Claims, int], function: str, argument: Value, result: Value) -> Hashable:
         raise NotImplementedError
 
+    def foresight(self, known: Sequence[Operation]) -> Foresight:
+        return Foresight() if self.learns else _Foresight(self)
+
+    def blocking(self, claims: Claims) -> Claims:
+        """Of claims beside which another has no room: one that must end before; or some of which must."""
+        return claims[:1]
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        """Of whatever is asked beside claiming and ending, see `Foresight.needs`."""
+        raise NotImplementedError
+
     def shown(self, state: Hashable) -> str:
         assert isinstance(state, tuple)
         claims, highest, *rest = state
@@ -67,6 +78,35 @@ class _Claimed(OneObject):
             raise BadRequest(f"model {self.name}: {operation.function} names a token, or nothing when none was told, not {shown(argument)}")
         if operation.function == self.ending and told and not isinstance(result, bool):
             raise BadRequest(f"model {self.name}: {self.ending} is answered with true or false, not {shown(result)}")
+
+
+class _Foresight(Foresight):
+    """Nobody needs a claim that was not told, but who ends one, or sees it."""
+
+    def __init__(self, model: _Claimed) -> None:
+        self._model = model
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        assert isinstance(state, tuple)
+        claims: Claims = state[0]
+        if goal.function == self._model.claiming:
+            return [] if self._model.fits(claims, goal.argument) else ended(self._model.blocking(claims))
+        if goal.function not in ("lost", self._model.ending):
+            return self._model.needs(state, goal)
+        if goal.argument is None:
+            return None
+        return ended([one for one in claims if one[0] == goal.argument and goal.result is False])
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        argument = unseen.argument
+        if unseen.function in ("lost", self._model.ending):
+            return (("end", argument),)
+        return ("any", ("is", argument if unseen.function == self._model.claiming else argument[1]))  # type: ignore[index]
+
+
+def ended(claims: Iterable[tuple[int, Hashable]]) -> list[Hashable]:
+    """The need that one of them is."""
+    return [("end", token if token > NOBODY_KNOWS else None) for token, _ in claims]
 
 
 def _is_token(value: Value) -> bool:
@@ -104,6 +144,11 @@ class FencedLock(_Claimed):
         if result is not UNSEEN and result is not is_admitted:
             return ILLEGAL
         return (claims, highest, token, following) if is_admitted else state
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        if goal.function == "read":
+            return (("is", goal.result),)
+        return ("any",) if goal.result is False else ()
 
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
@@ -147,6 +192,9 @@ class Semaphore(_Claimed):
             in_use += claimed[0]
         return bool(in_use + argument[0] <= argument[1])
 
+    def blocking(self, claims: Claims) -> Claims:
+        return claims
+
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
         if operation.function == "acquire":
@@ -180,6 +228,12 @@ class Leadership(_Claimed):
         if result is not UNSEEN and result is not leads:
             return ILLEGAL
         return (((token, value),), highest) if leads else state
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        assert isinstance(state, tuple)
+        if goal.function == "observe":
+            return *ended(state[0]), *([] if goal.result is None else [("is", goal.result)])
+        return ended(state[0]) if goal.result is False else ()
 
 
 class ShardOwners(_Claimed):

@@ -4,11 +4,15 @@ A member that goes with its session goes unseen: whoever records adds `lost` wit
 last known to live. What a watch said is a `read` that was invoked when the watch was opened.
 """
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
+
+_NOBODY: Final = object()
 
 
 class Group(OneObject):
@@ -68,6 +72,9 @@ class Group(OneObject):
             return state if view == number else ILLEGAL
         return (view, True, members) if view > number else ILLEGAL
 
+    def foresight(self, known: Sequence[Operation]) -> Foresight:
+        return _Foresight(known)
+
     def shown(self, state: Hashable) -> str:
         assert isinstance(state, tuple)
         return f"view {'' if state[1] else 'above '}{state[0]} of {shown(state[2])}"
@@ -84,3 +91,52 @@ class Group(OneObject):
                 raise BadRequest(f"model group: {function} gives the number of a view, or false, not {shown(result)}")
         elif not (is_pair(result) and isinstance(result[0], int) and isinstance(result[1], tuple) and all(map(is_pair, result[1]))):  # type: ignore[index]
             raise BadRequest(f"model group: a read gives (view, ((member, about), …)), not {shown(result)}")
+
+
+class _Foresight(Foresight):
+    """Who is there at a view is told by those who read it. Where nobody else names it, changes of others may as well come behind it."""
+
+    def __init__(self, known: Sequence[Operation]) -> None:
+        self._read: dict[Value, dict[Value, Value]] = {}  # by view
+        self._told: Counter[Value] = Counter()  # views by their changes
+        for one in known:
+            if one.function == "read":
+                self._read[one.result[0]] = dict(one.result[1])  # type: ignore[index]
+            else:
+                self._told[one.result] += 1
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        assert isinstance(state, tuple)
+        assert isinstance(goal.argument, tuple)
+        function, result = goal.function, goal.result
+        members = dict(state[2])
+        if function == "read":
+            there = dict(result[1])  # type: ignore[index]
+            return None if members == there else _changes(members, there)
+        member, about = goal.argument[1] if function in ("join", "update") else (goal.argument[1], None)
+        if (member in members) is ((function == "join") is (result is not False)):
+            return (("out", member),) if member in members else (("in", member),)
+        if result is False or function == "lost":
+            return ()
+        if self._told[result] > 1 or (function == "update" and members[member] == about):
+            return None
+        members.pop(member, None)
+        if function != "leave":
+            members[member] = about
+        return _changes(members, self._read[result]) if result in self._read else ()
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        assert isinstance(unseen.argument, tuple)
+        if unseen.function in ("leave", "lost"):
+            return (("out", unseen.argument[1]),)
+        member, about = unseen.argument[1]
+        return (("is", member, about), ("in", member)) if unseen.function == "join" else (("is", member, about),)
+
+
+def _changes(members: dict[Value, Value], there: dict[Value, Value]) -> list[Hashable]:
+    """What makes those members of these."""
+    needs: list[Hashable] = [("out", member) for member, about in members.items() if there.get(member, _NOBODY) != about]
+    for member, about in there.items():
+        if members.get(member, _NOBODY) != about:
+            needs += [("is", member, about), ("in", member)]
+    return needs

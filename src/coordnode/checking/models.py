@@ -46,11 +46,6 @@ class Model(Protocol):
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable: ...
 
-    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
-        """At this state: what unknown outcomes may serve that stand before `goal` and could not as well stand behind it, or be left out.
-        Of several that are needed there must be an order in which each serves what is needed when those before it are placed. None: any."""
-        ...
-
     def foresight(self, known: Sequence[Operation]) -> "Foresight":
         """Of the known outcomes of one partition, in the order of their return."""
         ...
@@ -75,8 +70,14 @@ class Foresight:
         """What of its argument does."""
         return operation.argument
 
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        """At this state: what those unknown outcomes serve that are to stand before `goal`, because standing behind it they, or others in
+        their stead, would not explain as much. Where several are needed, there must be an order in which each serves a need that is left
+        when those before it have happened. None: any may be needed."""
+        return None
+
     def serves(self, unseen: Operation) -> Sequence[Hashable]:
-        """Which of the model's needs an unknown outcome may serve; where the model names none, that is not asked."""
+        """Which of these needs an unknown outcome serves."""
         return ()
 
     def turn(self, operation: Operation) -> tuple[Hashable, int] | None:
@@ -102,9 +103,6 @@ class OneObject:
 
     def shown(self, state: Hashable) -> str:
         return f"{state!r:.80}"
-
-    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
-        return None
 
     def foresight(self, known: Sequence[Operation]) -> "Foresight":
         return Foresight()

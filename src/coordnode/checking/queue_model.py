@@ -60,28 +60,6 @@ class WorkQueue(OneObject):
             return ILLEGAL
         return ready, (*[one for one in away if one[0] != back[0]], (back[0], token)), count, token
 
-    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
-        """An order of puts: what else was put at that priority. A task: that it was put, and that nothing before it is ready. A reading:
-        what was put, and that what is missing was acknowledged; that is too late once its token is told to be stale."""
-        assert isinstance(state, tuple)
-        ready, away, _, _ = state
-        argument, result = goal.argument, goal.result
-        if goal.function == "put":
-            return (("puts", argument[1]),)  # type: ignore[index]
-        if goal.function == "read":
-            assert isinstance(result, tuple)
-            there = [task[2] for task in ready] + [task[2] for task, _ in away]
-            absent = [("put", value) for value in result if value not in there]
-            return *absent, *[("ack", token) for task, token in away if task[2] not in result]
-        if goal.function != "take":
-            return (("ack", argument),) if result == "stale" else ()
-        if result is None:
-            return ("take",) if ready else ()
-        value = result[0]  # type: ignore[index]
-        if value not in [task[2] for task in (*ready, *[task for task, _ in away])]:
-            return (("put", value),)
-        return ("take",) if ready and ready[0][2] != value else ()
-
     def foresight(self, known: Sequence[Operation]) -> Foresight:
         return _Foresight(known)
 
@@ -112,6 +90,28 @@ class _Foresight(Foresight):
         for one in known:
             for value in one.result if one.function == "read" and isinstance(one.result, tuple) else ():
                 self._turns.setdefault(value, FOREVER)
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
+        """An order of puts: what else was put at that priority. A task: that it was put, and that nothing before it is ready. A reading:
+        what was put, and that what is missing was acknowledged; that is too late once its token is told to be stale."""
+        assert isinstance(state, tuple)
+        ready, away, _, _ = state
+        argument, result = goal.argument, goal.result
+        if goal.function == "put":
+            return (("puts", argument[1]),)  # type: ignore[index]
+        if goal.function == "read":
+            assert isinstance(result, tuple)
+            there = [task[2] for task in ready] + [task[2] for task, _ in away]
+            absent = [("put", value) for value in result if value not in there]
+            return absent or [("ack", token) for task, token in away if task[2] not in result][:1]  # all are needed: in any order
+        if goal.function != "take":
+            return (("ack", argument),) if result == "stale" else ()
+        if result is None:
+            return ("take",) if ready else ()
+        value = result[0]  # type: ignore[index]
+        if value not in [task[2] for task in (*ready, *[task for task, _ in away])]:
+            return (("put", value),)
+        return ("take",) if ready and ready[0][2] != value else ()
 
     def serves(self, unseen: Operation) -> Sequence[Hashable]:
         if unseen.function == "put":

@@ -68,26 +68,6 @@ class Sessions(OneObject):
     def bit(self, one: Hashable) -> int:
         return 1 << self._numbers.setdefault(one, len(self._numbers))
 
-    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
-        """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
-        that is over: what ends it, and what binds keys to it, for these go with it."""
-        assert isinstance(state, tuple)
-        _, living, keys = state
-        session, key, _ = _concerned(goal)
-        if goal.function in ("get", "delete"):
-            if goal.function == "get" and goal.result is not None:
-                return (("is", key, goal.result),)
-            bits = [bit for one, _, bit in keys if one == key]
-            if goal.result is True:
-                return () if bits else (("there", key),)
-            return (("gone", key), ("ends", bits[0]), ("binds", bits[0])) if bits else ()
-        bit = 0 if goal.function in ("open", "put") else self.bit(session)
-        if not living & bit:
-            return ()
-        if goal.result is False:
-            return ("ends", bit), ("binds", bit)
-        return (("binds", bit),) if goal.function in ("close", "lost") else ()
-
     def foresight(self, known: Sequence[Operation]) -> Foresight:
         return _Foresight(self, known)
 
@@ -145,6 +125,26 @@ class _Foresight(Foresight):
         if operation.function not in ("put", "bind") or (key, value) in self._read:
             return operation.argument
         return (session, (key, _Unread(value))) if operation.function == "bind" else (key, _Unread(value))
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
+        """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
+        that is over: what ends it, and what binds keys to it, for these go with it."""
+        assert isinstance(state, tuple)
+        _, living, keys = state
+        session, key, _ = _concerned(goal)
+        if goal.function in ("get", "delete"):
+            if goal.function == "get" and goal.result is not None:
+                return (("is", key, goal.result),)
+            bits = [bit for one, _, bit in keys if one == key]
+            if goal.result is True:
+                return () if bits else (("there", key),)
+            return (("gone", key), ("ends", bits[0]), ("binds", bits[0])) if bits else ()
+        bit = 0 if goal.function in ("open", "put") else self._model.bit(session)
+        if not living & bit:
+            return ()
+        if goal.result is False:
+            return ("ends", bit), ("binds", bit)
+        return (("binds", bit),) if goal.function in ("close", "lost") else ()
 
     def serves(self, unseen: Operation) -> Sequence[Hashable]:
         session, key, value = _concerned(unseen)

@@ -107,7 +107,7 @@ class Unseen:
         pause_at = self.steps + PAUSE_WORK
         while waiting:
             used_here, here, run = waiting.popleft()
-            for one in self._unused(self._model.needs(here, goal.operation), used_here, at):
+            for one in self._unused(self._foresight.needs(here, goal.operation), used_here, at):
                 if self.steps > pause_at:
                     pause_at = self.steps + PAUSE_WORK
                     yield None
