@@ -86,6 +86,10 @@ class _Foresight(Foresight):
     def __init__(self, model: _Claimed) -> None:
         self._model = model
 
+    def effect(self, unseen: Operation) -> Hashable:
+        function = "lost" if unseen.function == self._model.ending else unseen.function
+        return function, unseen.argument
+
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         assert isinstance(state, tuple)
         claims: Claims = state[0]

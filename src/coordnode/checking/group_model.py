@@ -105,6 +105,10 @@ class _Foresight(Foresight):
             else:
                 self._told[one.result] += 1
 
+    def effect(self, unseen: Operation) -> Hashable:
+        function = "lost" if unseen.function == "leave" else unseen.function
+        return function, unseen.argument
+
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         assert isinstance(state, tuple)
         assert isinstance(goal.argument, tuple)

@@ -70,6 +70,10 @@ class Foresight:
         """What of its argument does."""
         return operation.argument
 
+    def effect(self, unseen: Operation) -> Hashable:
+        """The same of unknown outcomes that differ only in their invocation: whenever they change something, they change the same."""
+        return unseen.function, self.argument(unseen)
+
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         """At this state: what those unknown outcomes serve that are to stand before `goal`, because standing behind it they, or others in
         their stead, would not explain as much. Where several are needed, there must be an order in which each serves a need that is left

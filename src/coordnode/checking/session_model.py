@@ -126,6 +126,10 @@ class _Foresight(Foresight):
             return operation.argument
         return (session, (key, _Unread(value))) if operation.function == "bind" else (key, _Unread(value))
 
+    def effect(self, unseen: Operation) -> Hashable:
+        function = "lost" if unseen.function == "close" else unseen.function
+        return function, self.argument(unseen)
+
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
         """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
         that is over: what ends it, and what binds keys to it, for these go with it."""

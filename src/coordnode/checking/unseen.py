@@ -82,7 +82,7 @@ class Unseen:
         """In the order of their invocation."""
         one = Placeable(operation, argument, 1 << self.count)
         self.count += 1
-        alike = self._alike.setdefault((operation.function, argument), [])
+        alike = self._alike.setdefault(self._foresight.effect(operation), [])
         alike.append((returns_before, one))
         for need in self._foresight.serves(operation):
             self._serving.setdefault(need, {})[id(alike)] = alike
