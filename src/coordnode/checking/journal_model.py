@@ -4,11 +4,11 @@ A state names its records by a number: each batch is kept once, beside the one b
 records fit; skipping links find the batch of an offset.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, OneObject, is_pair, shown
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
 from coordnode.errors import BadRequest
 
 _EMPTY: Final = 0
@@ -60,6 +60,9 @@ class Journal(OneObject):
             return ILLEGAL
         return first, following, last
 
+    def foresight(self, known: Sequence[Operation]) -> Foresight:
+        return _Foresight(known)
+
     def _appended(self, last: int, records: tuple[Value, ...]) -> int:
         number = self._numbers.setdefault((last, records), len(self._batches))
         if number == len(self._batches):
@@ -107,3 +110,45 @@ class Journal(OneObject):
 
 def _is_offset(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+class _Foresight(Foresight):
+    """What stands at an offset is told by whoever wrote it there or read it. What was trimmed unseen need not be gone."""
+
+    def __init__(self, known: Sequence[Operation]) -> None:
+        self._records: dict[int, Value] = {}
+        for one in known:
+            if one.function == "read":
+                self._records.update(_placed(one.result))
+            elif one.function == "append":
+                self._records.update(_placed((one.result, one.argument[1])))  # type: ignore[index]
+
+    def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
+        assert isinstance(state, tuple)
+        following = state[1]
+        if following >= _end(goal):
+            return ()
+        return (("begins", self._records[following]),) if following in self._records else ("any",)
+
+    def serves(self, unseen: Operation) -> Sequence[Hashable]:
+        return ("any", ("begins", unseen.argument[1][0])) if unseen.function == "append" else ()  # type: ignore[index]
+
+
+def _placed(found: Value) -> Iterable[tuple[int, Value]]:
+    assert isinstance(found, tuple)
+    first, records = found
+    return enumerate(records, first)
+
+
+def _end(goal: Operation) -> int:
+    """So far the journal must have come before it."""
+    result = goal.result
+    if goal.function == "append":
+        assert isinstance(result, int)
+        return result
+    if goal.function != "read":
+        return 0
+    assert isinstance(result, tuple)
+    assert isinstance(goal.argument, tuple)
+    end: int = result[0] + len(result[1])
+    return end if result[1] or end > goal.argument[1] else 0
