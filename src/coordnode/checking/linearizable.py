@@ -3,7 +3,7 @@
 Operations are placed just in time: only when one returns must it have been placed, and only then are others placed
 before it, to make it legal. A read that is legal is placed at once, for that closes no door. An unknown outcome is placed only right
 before a known one that needs it. What was explored is remembered by (return, open operations placed, what of the state can still matter);
-of what was used up, only the smallest sets are kept, for whoever failed with fewer of them used up fails with more.
+of the unknown outcomes that were used, only the smallest sets are kept, for whoever failed with fewer of them used fails with more.
 """
 
 from collections import deque
@@ -147,8 +147,7 @@ class Search:
                     possible.append((placeable.bit, used, following, (placeable,)))
             if bits & target.bit:
                 continue
-            essence, used_up = self._foresight.essence(at, state)
-            if self._remembered.is_new((at, bits, essence), used | used_up << self._unseen.count):
+            if self._remembered.is_new((at, bits, self._foresight.essence(at, state)), used):
                 possible.sort(key=lambda candidate: _rank(candidate[3][-1], target))
                 first = [due for one in possible for due in self._with_due(one, at, used, state)]
                 stack.append((at, bits, len(order), chain(first, possible, self._with_unseen(at, bits, used, state))))

@@ -88,10 +88,10 @@ class Foresight:
         """A hint, which may be wrong: of those with the same first part, the one with the lower second part is better placed first."""
         return None
 
-    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
-        """What of a state does while known outcomes are left from the `at`th return on; and bits of what is used up. Of two states with the
-        same essence, the one with fewer of them explains all that the other one does."""
-        return state, 0
+    def essence(self, at: int, state: Hashable) -> Hashable:
+        """What of a state does, while known outcomes are left from the `at`th return on. Of two with the same, the one for which fewer
+        unknown outcomes were used must explain all that the other one does."""
+        return state
 
 
 class OneObject:

@@ -126,16 +126,13 @@ class _Foresight(Foresight):
         turn = self._turns.get(value)
         return None if turn is None else (priority, turn)
 
-    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
+    def essence(self, at: int, state: Hashable) -> Hashable:
         """Not how many were put before, but only in what order."""
         assert isinstance(state, tuple)
         ready, away, _, newest = state
         places = {task: place for place, task in enumerate(sorted([*ready, *[task for task, _ in away]]))}
-        return (
-            tuple([(places[task], task[2]) for task in ready]),
-            tuple(sorted([(places[task], task[2], token) for task, token in away])),
-            newest,
-        ), 0
+        there = tuple([(places[task], task[2]) for task in ready])
+        return there, tuple(sorted([(places[task], task[2], token) for task, token in away])), newest
 
 
 def _task(put: Operation) -> tuple[Hashable, int]:

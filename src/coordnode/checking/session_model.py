@@ -106,8 +106,8 @@ class _Unread:
 
 
 class _Foresight(Foresight):
-    """Values that nobody reads are one. Of a session that nobody names any more only its keys count, and that it lives is no
-    worse than that it is over."""
+    """Values that nobody reads are one. Of a session that nobody names any more only its keys count: that it lives is no
+    worse than that it is over, for which an unknown outcome was used."""
 
     def __init__(self, model: Sessions, known: Sequence[Operation]) -> None:
         self._model = model
@@ -161,11 +161,11 @@ class _Foresight(Foresight):
         bit = self._model.bit(session)
         return (("there", key), ("is", key, value), ("gone", key), ("binds", bit)) if unseen.function == "bind" else (("ends", bit),)
 
-    def essence(self, at: int, state: Hashable) -> tuple[Hashable, int]:
+    def essence(self, at: int, state: Hashable) -> Hashable:
         assert isinstance(state, tuple)
         opened, living, keys = state
         named = self._named[at]
-        return (opened & named, living & named, keys), opened & ~living & ~named
+        return opened & named, living & named, keys
 
 
 def _concerned(operation: Operation) -> tuple[Value, Value, Value]:

@@ -26,6 +26,11 @@ TWO: list[Asked] = [("join", ("g", ("m", "1")), 3), ("join", ("g", ("n", "2")), 
 ABC: list[Asked] = [("append", ("j", ("a", "b")), 0), ("append", ("j", ("c",)), 2)]
 OPEN: list[Asked] = [("enter", ("b", ("m", 2)), (4, 1, False)), ("enter", ("b", ("n", 2)), (4, 2, True))]
 
+TAKEN: list[Asked] = [("put", ("v", 0), None), ("take", None, ("v", 3))]
+# A key of nobody's is bound unseen to a session that then ends, and goes with it.
+ALONG: list[Asked] = [*BOUND, ("put", ("j", "w"), None), ("bind", (7, ("j", "x")), UNSEEN)]
+GOES: list[Asked] = [("get", "j", None)]
+
 RIGHT: dict[str, tuple[str, list[Asked]]] = {
     "a key goes with its session": ("session", [*BOUND, ("close", 7, True), ("get", "k", None), ("renew", 7, False)]),
     "an end that nobody saw": ("session", [*BOUND, ("lost", 7, UNSEEN), ("get", "k", None), ("bind", (7, ("k", "w")), False)]),
@@ -35,6 +40,24 @@ RIGHT: dict[str, tuple[str, list[Asked]]] = {
         [*BOUND, ("open", None, 8), ("bind", (8, ("k", "w")), True), ("close", 7, True), ("get", "k", "w")],
     ),
     "bound to none since": ("session", [*BOUND, ("put", ("k", "w"), None), ("close", 7, True), ("get", "k", "w"), ("delete", "k", True)]),
+    "bound unseen, and gone with the other key": ("session", [*ALONG, ("lost", 7, UNSEEN), ("get", "k", None), *GOES]),
+    "bound unseen, and gone before all others": ("session", [*ALONG, ("lost", 7, UNSEEN), *GOES, ("get", "k", None)]),
+    "bound unseen to what is over by now": ("session", [*ALONG, ("close", 7, UNSEEN), ("renew", 7, False), *GOES]),
+    "bound unseen to what is closed": ("session", [*ALONG, ("close", 7, True), *GOES]),
+    "bound unseen, deleted unseen, and there": (
+        "session",
+        [*ALONG, ("delete", "k", UNSEEN), ("lost", 7, UNSEEN), ("get", "k", None), ("get", "j", "x"), *GOES],
+    ),
+    "put unseen, and deleted": ("session", [("put", ("k", 1), UNSEEN), ("put", ("k", 2), UNSEEN), ("delete", "k", True), ("get", "k", 1)]),
+    "done unseen, before it was too late": ("queue", [*TAKEN, ("ack", 3, UNSEEN), ("nack", 3, "stale"), ("read", None, ())]),
+    "somebody came and went unseen": (
+        "group",
+        [*TWO[:1], ("join", ("g", ("x", "")), UNSEEN), ("lost", ("g", "x"), UNSEEN), ("read", ("g", None), (6, (("m", "1"),)))],
+    ),
+    "somebody came unseen before the last view": (
+        "group",
+        [("join", ("g", ("x", "")), UNSEEN), *TWO, ("join", ("g", ("x", "")), False), ("update", ("g", ("n", "2")), 5)],
+    ),
     "views": (
         "group",
         [*TWO, ("read", ("g", None), (5, (("n", "2"), ("m", "1")))), ("leave", ("g", "m"), 8), ("join", ("h", ("m", "")), 4)],
@@ -84,6 +107,17 @@ WRONG: dict[str, tuple[str, list[Asked], str]] = {
     ),
     "bound to a session that is over": ("session", [*BOUND, ("close", 7, True), ("bind", (7, ("k", "w")), True)], "bind"),
     "ended without cause": ("session", [*BOUND, ("renew", 7, False)], "renew 7 → False"),
+    "bound unseen, and gone, though its session lives": (
+        "session",
+        [*ALONG, ("lost", 7, UNSEEN), *GOES, ("get", "k", "v")],
+        "get 'k' → 'v'",
+    ),
+    "one outcome that nobody saw explains two": (
+        "session",
+        [("put", ("k", 1), UNSEEN), ("get", "k", 1), ("delete", "k", True), ("delete", "k", True)],
+        "delete 'k' → True",
+    ),
+    "done unseen, and too late": ("queue", [*TAKEN, ("nack", 3, True), ("ack", 3, UNSEEN), ("read", None, ())], "read"),
     "one number twice": ("session", [*BOUND, ("close", 7, True), ("open", None, 7)], "open → 7"),
     "a view that goes back": ("group", [*TWO, ("leave", ("g", "m"), 4)], "leave"),
     "one number for two views": ("group", [*TWO, ("leave", ("g", "m"), 5)], "leave"),
