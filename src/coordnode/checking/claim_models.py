@@ -51,7 +51,7 @@ class _Claimed(OneObject):
     def other(self, state: tuple[Claims, int], function: str, argument: Value, result: Value) -> Hashable:
         raise NotImplementedError
 
-    def foresight(self, known: Sequence[Operation]) -> Foresight:
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
         return Foresight() if self.learns else _Foresight(self)
 
     def blocking(self, claims: Claims) -> Claims:

@@ -72,7 +72,7 @@ class Group(OneObject):
             return state if view == number else ILLEGAL
         return (view, True, members) if view > number else ILLEGAL
 
-    def foresight(self, known: Sequence[Operation]) -> Foresight:
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
         return _Foresight(known)
 
     def shown(self, state: Hashable) -> str:

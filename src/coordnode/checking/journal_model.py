@@ -60,7 +60,7 @@ class Journal(OneObject):
             return ILLEGAL
         return first, following, last
 
-    def foresight(self, known: Sequence[Operation]) -> Foresight:
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
         return _Foresight(known)
 
     def _appended(self, last: int, records: tuple[Value, ...]) -> int:

@@ -67,7 +67,8 @@ class Search:
         self._returning: list[Placeable] = []
         self._open: list[tuple[Placeable, ...]] = []  # at each return: the known outcomes that are under way
         events = self._events()
-        self._foresight = model.foresight([spans[number][2] for _, returns, number in events if returns])
+        known = [spans[number][2] for _, returns, number in events if returns]
+        self._foresight = model.foresight(known, [span[2] for span in spans if span[2].kind != OK])
         self._unseen = Unseen(model, self._foresight)
         self._lay_out(events)
 
@@ -147,7 +148,8 @@ class Search:
                     possible.append((placeable.bit, used, following, (placeable,)))
             if bits & target.bit:
                 continue
-            if self._remembered.is_new((at, bits, self._foresight.essence(at, state)), used):
+            counts = used & ~self._unseen.bits(self._foresight.idle(at, state))
+            if self._remembered.is_new((at, bits, self._foresight.essence(at, state)), counts):
                 possible.sort(key=lambda candidate: _rank(candidate[3][-1], target))
                 first = [due for one in possible for due in self._with_due(one, at, used, state)]
                 stack.append((at, bits, len(order), chain(first, possible, self._with_unseen(at, bits, used, state))))

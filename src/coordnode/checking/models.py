@@ -46,8 +46,8 @@ class Model(Protocol):
 
     def step(self, state: Hashable, function: str, argument: Value, result: Value) -> Hashable: ...
 
-    def foresight(self, known: Sequence[Operation]) -> "Foresight":
-        """Of the known outcomes of one partition, in the order of their return."""
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> "Foresight":
+        """Of the known outcomes of one partition, in the order of their return, and of its unknown ones."""
         ...
 
     def partition(self, operation: Operation) -> Hashable:
@@ -93,6 +93,10 @@ class Foresight:
         unknown outcomes were used must explain all that the other one does."""
         return state
 
+    def idle(self, at: int, state: Hashable) -> Sequence[Hashable]:
+        """Effects that serve nobody any more, then: whether they were used does not matter."""
+        return ()
+
 
 class OneObject:
     """What the models of one single object share."""
@@ -108,7 +112,7 @@ class OneObject:
     def shown(self, state: Hashable) -> str:
         return f"{state!r:.80}"
 
-    def foresight(self, known: Sequence[Operation]) -> "Foresight":
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> "Foresight":
         return Foresight()
 
     def partition(self, operation: Operation) -> Hashable:

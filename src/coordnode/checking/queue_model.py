@@ -60,7 +60,7 @@ class WorkQueue(OneObject):
             return ILLEGAL
         return ready, (*[one for one in away if one[0] != back[0]], (back[0], token)), count, token
 
-    def foresight(self, known: Sequence[Operation]) -> Foresight:
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
         return _Foresight(known)
 
     def check_shape(self, operation: Operation) -> None:

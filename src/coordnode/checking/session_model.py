@@ -68,8 +68,8 @@ class Sessions(OneObject):
     def bit(self, one: Hashable) -> int:
         return 1 << self._numbers.setdefault(one, len(self._numbers))
 
-    def foresight(self, known: Sequence[Operation]) -> Foresight:
-        return _Foresight(self, known)
+    def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
+        return _Foresight(self, known, unseen)
 
     def shown(self, state: Hashable) -> str:
         assert isinstance(state, tuple)
@@ -109,9 +109,12 @@ class _Foresight(Foresight):
     """Values that nobody reads are one. Of a session that nobody names any more only its keys count: that it lives is no
     worse than that it is over, for which an unknown outcome was used."""
 
-    def __init__(self, model: Sessions, known: Sequence[Operation]) -> None:
+    def __init__(self, model: Sessions, known: Sequence[Operation], unseen: Sequence[Operation]) -> None:
         self._model = model
         self._read = {(one.argument, one.result) for one in known if one.function == "get"}
+        bound = {_concerned(one)[0] for one in unseen if one.function == "bind"}
+        ended = {_concerned(one)[0] for one in unseen if one.function in ("close", "lost")}
+        self._only_ended = [(model.bit(session), ("lost", session)) for session in ended - bound]
         self._named: list[int] = []  # at each return: bits of the sessions that it or a later one names
         named = 0
         for one in reversed(known):
@@ -166,6 +169,14 @@ class _Foresight(Foresight):
         opened, living, keys = state
         named = self._named[at]
         return opened & named, living & named, keys
+
+    def idle(self, at: int, state: Hashable) -> Sequence[Hashable]:
+        """The end of a session that nobody names, and that has no keys and gets none."""
+        assert isinstance(state, tuple)
+        counts = self._named[at]
+        for _, _, bit in state[2]:
+            counts |= bit
+        return [effect for bit, effect in self._only_ended if not counts & bit]
 
 
 def _concerned(operation: Operation) -> tuple[Value, Value, Value]:

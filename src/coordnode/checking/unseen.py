@@ -74,6 +74,7 @@ class Unseen:
             Hashable, list[tuple[int, int, Placeable]]
         ] = {}  # each with its turn, and how many returned before its invocation
         self._alike: dict[Hashable, Alike] = {}
+        self._bits: dict[Hashable, int] = {}  # of those
         self._serving: dict[Hashable, dict[int, Alike]] = {}
         self.count = 0
         self.steps = 0
@@ -82,7 +83,9 @@ class Unseen:
         """In the order of their invocation."""
         one = Placeable(operation, argument, 1 << self.count)
         self.count += 1
-        alike = self._alike.setdefault(self._foresight.effect(operation), [])
+        effect = self._foresight.effect(operation)
+        self._bits[effect] = self._bits.get(effect, 0) | one.bit
+        alike = self._alike.setdefault(effect, [])
         alike.append((returns_before, one))
         for need in self._foresight.serves(operation):
             self._serving.setdefault(need, {})[id(alike)] = alike
@@ -90,6 +93,12 @@ class Unseen:
         if one.turn is not None:
             self._turns.setdefault(one.turn[0], []).append((one.turn[1], returns_before, one))
             self._turns[one.turn[0]].sort(key=lambda each: each[0])
+
+    def bits(self, effects: Sequence[Hashable]) -> int:
+        found = 0
+        for effect in effects:
+            found |= self._bits.get(effect, 0)
+        return found
 
     def due(self, goal: Placeable, used: int, at: int) -> Run:
         """Those whose turn comes before it, if the hints are right."""
