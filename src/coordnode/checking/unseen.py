@@ -75,7 +75,7 @@ class Unseen:
         ] = {}  # each with its turn, and how many returned before its invocation
         self._alike: dict[Hashable, Alike] = {}
         self._bits: dict[Hashable, int] = {}  # of those
-        self._serving: dict[Hashable, dict[int, Alike]] = {}
+        self._serving: dict[Hashable, dict[Hashable, Alike]] = {}  # by need and effect
         self.count = 0
         self.steps = 0
 
@@ -88,7 +88,7 @@ class Unseen:
         alike = self._alike.setdefault(effect, [])
         alike.append((returns_before, one))
         for need in self._foresight.serves(operation):
-            self._serving.setdefault(need, {})[id(alike)] = alike
+            self._serving.setdefault(need, {})[effect] = alike
         one.turn = self._foresight.turn(operation)
         if one.turn is not None:
             self._turns.setdefault(one.turn[0], []).append((one.turn[1], returns_before, one))
