@@ -113,8 +113,8 @@ class _Foresight(Foresight):
         self._model = model
         self._read = {(one.argument, one.result) for one in known if one.function == "get"}
         bound = {_concerned(one)[0] for one in unseen if one.function == "bind"}
-        ended = {_concerned(one)[0] for one in unseen if one.function in ("close", "lost")}
-        self._only_ended = [(model.bit(session), ("lost", session)) for session in ended - bound]
+        ended = dict.fromkeys(one.argument for one in unseen if one.function in ("close", "lost"))
+        self._only_ended = [(model.bit(session), ("lost", session)) for session in ended if session not in bound]
         self._named: list[int] = []  # at each return: bits of the sessions that it or a later one names
         named = 0
         for one in reversed(known):
