@@ -48,6 +48,13 @@ RIGHT: dict[str, tuple[str, list[Asked]]] = {
         "session",
         [*ALONG, ("delete", "k", UNSEEN), ("lost", 7, UNSEEN), ("get", "k", None), ("get", "j", "x"), *GOES],
     ),
+    "the end of a session is put off, for one more key": (
+        "session",
+        [
+            *[*BOUND, ("open", None, 9), ("bind", (9, ("k", "w")), UNSEEN), ("lost", 9, UNSEEN), ("lost", 7, UNSEEN)],
+            *[("get", "k", None), ("bind", (7, ("j", "x")), UNSEEN), ("get", "j", "x")],
+        ],
+    ),
     "put unseen, and deleted": ("session", [("put", ("k", 1), UNSEEN), ("put", ("k", 2), UNSEEN), ("delete", "k", True), ("get", "k", 1)]),
     "done unseen, before it was too late": ("queue", [*TAKEN, ("ack", 3, UNSEEN), ("nack", 3, "stale"), ("read", None, ())]),
     "somebody came and went unseen": (
