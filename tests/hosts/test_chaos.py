@@ -19,7 +19,8 @@ BASE = "/var/lib/coordnode/fleet"
 INITS: tuple[Init, ...] = ("systemd", "plain") if os.environ.get("COORD_LONG") == "1" else ("systemd",)
 PLACES = ("chaos/*.fault.json*", "run/kept-down-*", "data/harm.json*", "data/chaos-filling-*")
 LEFT = f'for one in {" ".join(f"{BASE}/{place}" for place in PLACES)}; do [ ! -e "$one" ] || echo "$one"; done'
-OPERATOR = f"{BASE}/operator.lock"  # of one who was killed: the next one takes it over
+# What lies in these comes and goes; and whoever was killed leaves a lock that the next one takes over.
+UNSEEN = (*[f"-path '{BASE}/{place}' -prune -o" for place in ("chaos", "data/*")], f"! -path {BASE}/operator.lock")
 OURS = r"coordctl\.chaos\."
 SHAPER = r"coordctl\.chaos\.shaper"
 THEIRS = "table ip theirs {\nchain input {\ntype filter hook input priority -150; policy accept;\ntcp dport 7003 accept\n}\n}\n"
@@ -49,7 +50,7 @@ def looks(operator: Operator) -> Seen:
         "cut -d' ' -f5- /proc/self/mountinfo | sort",
         "tc qdisc show",
         "nft list ruleset",
-        f"find {BASE} /etc /run/systemd/system -path {BASE}/chaos -prune -o -path {BASE}/data/'*' -prune -o -path {OPERATOR} -o -print | sort",
+        f"find {BASE} /etc /run/systemd/system {' '.join(UNSEEN)} -print | sort",
         LEFT,
     )
     return {number: tuple(operator.hosts.run(number, "sh", "-c", one) for one in asked) for number in (1, 2, 3)}
