@@ -179,7 +179,6 @@ class SimDisk:
     def discard(self, path: str) -> None:
         node = self._node(path)
         self.unlink(path)
-        self.sync_folder(path.rpartition("/")[0])
         node.cache.clear()
 
     def sync_folder(self, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""What storage needs of a disk, and the real one. Only `RealDisk` calls the operating system.
+"""What storage needs of a disk, and the real one. Only `RealDisk`, and `freeing` for it, call the operating system.
 
 Promises that storage builds on: data is durable after `datasync` of its file; a name is durable after `sync_folder` of its
 folder; names change in order; a sector of 512 bytes is written whole or not at all.
@@ -8,19 +8,16 @@ import errno
 import fcntl
 import mmap
 import os
-import threading
-import time
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from coordnode.errors import CoordError, DiskFailed, DiskFull, FolderRefused
+from coordnode.storage.freeing import FREED_BYTES_MAX, Freeing, sync_directory
 
 SECTOR_BYTES = 512
 BLOCK_BYTES = 4096  # what is written at different times lies in different blocks where one must survive the other
 HOLDER_BYTES = 32  # of the lock: a process id
 PIECE_BYTES = 1024 * 1024  # zeros are written, and synced, in pieces: a longer backlog would stall the log's datasync
-FREED_BYTES_MAX = 4 * PIECE_BYTES  # at once, of a file that is discarded: more would stall every sync on this disk
-FREED_PAUSE_SECONDS = 0.01
 
 
 class DiskFile(Protocol):
@@ -66,7 +63,7 @@ class Disk(Protocol):
     def unlink(self, path: str) -> None: ...
 
     def discard(self, path: str) -> None:
-        """A large file: its name is durably gone, its room comes back bit by bit. Whoever still has it open finds it shortened."""
+        """As `unlink`, for a large file: its room comes back bit by bit. Whoever still has it open finds it shortened."""
 
     def sync_folder(self, folder: str) -> None:
         """Names created, renamed and removed in it so far are durable."""
@@ -212,17 +209,6 @@ def _holder(descriptor: int) -> str:
         return "unknown"
 
 
-def _free(descriptor: int, size: int) -> None:
-    """What nobody can find any more, from its end. Left undone, it is done at once when the descriptor is closed."""
-    try:
-        with suppress(OSError):
-            for end in range(size - FREED_BYTES_MAX, 0, -FREED_BYTES_MAX):
-                os.ftruncate(descriptor, end)
-                time.sleep(FREED_PAUSE_SECONDS)
-    finally:
-        os.close(descriptor)
-
-
 _datasync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -232,11 +218,12 @@ class RealDisk:
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") or "/"
         self._lock = -1
+        self._freeing = Freeing()
 
     def make_root(self) -> None:
         try:
             os.makedirs(self._root, mode=0o700, exist_ok=True)
-            self._sync_directory(os.path.dirname(os.path.abspath(self._root)))
+            sync_directory(os.path.dirname(os.path.abspath(self._root)))
         except OSError as error:
             _fail(error, self._root, "make")
 
@@ -334,32 +321,23 @@ class RealDisk:
             _fail(error, full, "remove")
         try:
             self.unlink(path)
-            # No power loss may bring the name back, with half a file behind it.
-            self.sync_folder(path.rpartition("/")[0])
             found = os.fstat(descriptor)
+        except (FileNotFoundError, CoordError):
+            os.close(descriptor)
+            raise
         except OSError as error:
             os.close(descriptor)
             _fail(error, full, "look at")
-        except BaseException:
-            os.close(descriptor)
-            raise
         if found.st_nlink or found.st_size <= FREED_BYTES_MAX:  # another name of it is none of ours to shorten
             os.close(descriptor)
         else:
-            threading.Thread(target=_free, args=(descriptor, found.st_size), name="discard", daemon=True).start()
+            self._freeing.add(descriptor, found.st_size, os.path.dirname(full))
 
     def sync_folder(self, folder: str) -> None:
         try:
-            self._sync_directory(self._path(folder))
+            sync_directory(self._path(folder))
         except OSError as error:
             _fail(error, self._path(folder), "sync")
-
-    def _sync_directory(self, full: str) -> None:
-        descriptor = os.open(full, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def free_bytes(self) -> int:
         try:

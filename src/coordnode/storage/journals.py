@@ -268,7 +268,7 @@ class JournalFiles:
                 file.close()
             self._places.pop(blob, None)
             self._dirty.pop(blob, None)
-            self._disk.unlink(blob_path(blob))
+            self._disk.discard(blob_path(blob))
         self._disk.sync_folder(JOURNAL_FOLDER)
 
     def _found(self) -> list[int]:

@@ -81,7 +81,7 @@ class Spares:
             self._disk.rename(path, spare)
             self._ready.append(spare)
         else:
-            self._disk.unlink(path)
+            self._disk.discard(path)
 
     def close(self) -> None:
         if self._growing is not None:

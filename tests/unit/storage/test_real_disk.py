@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
-from coordnode.storage.disk import FREED_BYTES_MAX, FREED_PAUSE_SECONDS, RealDisk
+from coordnode.storage.disk import RealDisk
+from coordnode.storage.freeing import FREED_BYTES_MAX, FREED_PAUSE_SECONDS, FREEING_FILES_MAX
 
 
 def failing(code: int) -> Callable[..., Any]:
@@ -45,7 +46,6 @@ def disk(tmp_path: Path) -> RealDisk:
         ("unlink", lambda disk: disk.unlink("a")),
         ("open", lambda disk: disk.discard("a")),
         ("unlink", lambda disk: disk.discard("a")),
-        ("fsync", lambda disk: disk.discard("a")),
         ("fstat", lambda disk: disk.discard("a")),
         ("fsync", lambda disk: disk.sync_folder("")),
         ("listdir", lambda disk: disk.list("")),
@@ -155,3 +155,29 @@ def test_what_is_discarded_leaves_nothing_open(disk: RealDisk) -> None:
         disk.discard("large")
     freed()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_too_many_at_once_do_not_keep_files_open(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on = threading.Event()
+    monkeypatch.setattr("time.sleep", lambda seconds: going_on.wait())
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(FREEING_FILES_MAX + 20):
+        large(disk, FREED_BYTES_MAX + 1)
+        disk.discard("large")
+    kept_open = len(os.listdir("/proc/self/fd")) - before
+    going_on.set()
+    assert kept_open <= FREEING_FILES_MAX + 2, "and one that is shortened, and its folder"
+    freed()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_may_come_back_is_not_shortened(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its folder cannot be synced, a power loss may bring its name back."""
+    large(disk, 3 * FREED_BYTES_MAX)
+    still_read = disk.open("large")
+    with monkeypatch.context() as broken_system:
+        broken_system.setattr("os.fsync", failing(errno.EIO))
+        disk.discard("large")
+        freed()
+    assert still_read.size() == 3 * FREED_BYTES_MAX
+    still_read.close()
