@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from coordctl.logs import comparing
+from coordctl.logs import comparing, stops
 from coordctl.logs.comparing import Sign
 from coordctl.logs.evidence import (
     EVIDENCE_MAX,
@@ -15,10 +15,13 @@ from coordctl.logs.evidence import (
     Line,
     told,
 )
+from coordctl.logs.stops import Stop
 
 CLOCK_OFF_MS = 500
 INTERRUPTED_MS = 300
 INTERRUPTED_SECONDS = 5  # or by less, for so long
+LONG_STOP_MS = 500
+LONG_STOPS_MIN = 2
 LASTS_SECONDS = 3  # a disk that was slow for a moment is no slow disk
 STUCK_MS = 500
 HANGS_MS = 1_500
@@ -135,17 +138,39 @@ def starved(evidence: Evidence) -> Iterator[Hypothesis]:
 
 def interrupted(evidence: Evidence) -> Iterator[Hypothesis]:
     """Late again and again, though it was not ready to run, and did not work itself: somebody stops it, or freezes its group."""
-    for late in evidence.signs("pulse.late_worst_ms"):
-        # Who is stopped in the midst of a turn has a long one, too: only what it took of the CPU tells that it worked.
-        waited = evidence.signs("pulse.waited_ms", member=late.member)
-        is_busy = any(abs(sign.onset_ms - late.onset_ms) <= 2 * NEAR_MS and 2 * sign.now >= late.now for sign in waited)
-        is_busy = is_busy or 2 * _highest(evidence, late, "pulse.cpu_ms") >= late.now
-        is_little = late.now < INTERRUPTED_MS and late.seconds < INTERRUPTED_SECONDS
-        if is_little or is_busy or evidence.was_gone(late.member, late.onset_ms):
+    for member in evidence.members:
+        stopped = [stop for stop in stops.of(evidence.side, member) if not evidence.was_gone(member, stop.at_ms)]
+        late = next((sign for sign in evidence.signs("pulse.late_worst_ms", member=member) if _was_stopped(evidence, sign, stopped)), None)
+        long = [stop for stop in stopped if stop.late_ms >= LONG_STOP_MS]
+        if late is None and not _is_more_often(evidence, member, long):
             continue
-        sentence = f"{late.member} was stopped again and again, for up to {late.now:.0f} ms: it was not even ready to run"
-        lines = [evidence.number(sign) for sign in (late, *evidence.signs("late_tick.late_ms", member=late.member))]
-        yield told("member paused", (late.member,), late.onset_ms, MEDIUM, sentence, lines)
+        worst_ms = max([stop.late_ms for stop in long] + ([late.now] if late is not None else []))
+        sentence = f"{member} was stopped again and again, for up to {worst_ms:.0f} ms: it was not even ready to run"
+        lines = [Line(stop.at_ms, member, f"a tick was late by {stop.late_ms:.0f} ms") for stop in long[:EVIDENCE_MAX]]
+        if late is not None:
+            lines += [evidence.number(sign) for sign in (late, *evidence.signs("late_tick.late_ms", member=member))]
+        since_ms = min([stop.at_ms for stop in long] + ([late.onset_ms] if late is not None else []))
+        yield told("member paused", (member,), since_ms, HIGH if len(long) >= LONG_STOPS_MIN else MEDIUM, sentence, lines)
+
+
+def _was_stopped(evidence: Evidence, late: Sign, stopped: Sequence[Stop]) -> bool:
+    # Who is stopped in the midst of a turn has a long one, too: only what it took of the CPU tells that it worked.
+    waited = evidence.signs("pulse.waited_ms", member=late.member)
+    is_busy = any(abs(sign.onset_ms - late.onset_ms) <= 2 * NEAR_MS and 2 * sign.now >= late.now for sign in waited)
+    is_busy = is_busy or 2 * _highest(evidence, late, "pulse.cpu_ms") >= late.now
+    is_little = late.now < INTERRUPTED_MS and late.seconds < INTERRUPTED_SECONDS
+    if is_little or is_busy or evidence.was_gone(late.member, late.onset_ms):
+        return False
+    from_ms, to_ms = late.onset_ms - 1_000, late.until_ms + 1_000
+    return any(from_ms <= stop.at_ms <= to_ms for stop in stopped) or not stops.is_told_of(evidence.side, late.member, from_ms, to_ms)
+
+
+def _is_more_often(evidence: Evidence, member: str, long: Sequence[Stop]) -> bool:
+    """Than before; once alone may happen to every host."""
+    before = evidence.baseline
+    usual = [stop for stop in stops.of(before, member) if stop.late_ms >= LONG_STOP_MS] if before is not None else []
+    usual_seconds = before.seconds_of(member) if before is not None else 0.0
+    return len(long) >= LONG_STOPS_MIN and len(long) * usual_seconds >= WAITED_MORE * len(usual) * evidence.side.seconds_of(member)
 
 
 def stood_still(evidence: Evidence) -> Iterator[Hypothesis]:

@@ -499,3 +499,31 @@ def test_no_disk_is_called_slow_for_what_a_flood_brings(tmp_path: Path) -> None:
     scene = Scene(3)
     flooded(scene)
     assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == ["client surge"]
+
+
+def test_who_stands_still_twice_for_a_second_was_paused_whatever_took_the_cpu_from_all(tmp_path: Path) -> None:
+    scene = Scene(3)
+    for second, member in ((90, "n2"), (92, "n3"), (94, "n2"), (96, "n3")):
+        scene.set(member, "late_worst_ms", second, second + 1, 980)
+        scene.tell(second + 0.5, member, "late_tick", late_ms=980)
+    for member in scene.members:  # what was waited is told before the tick that was late for it
+        scene.set(member, "waited_ms", 104, 105, 2_100)
+        scene.set(member, "late_worst_ms", 105, 106, 2_000)
+        scene.tell(105.2, member, "late_tick", late_ms=2_000)
+    found = explained(scene.write(tmp_path)).hypotheses
+    assert [(one.cause, one.members, one.confidence) for one in found if one.cause == "member paused"] == [
+        ("member paused", ["n2"], "high"),
+        ("member paused", ["n3"], "high"),
+    ]
+    assert found[0].cause == "member paused"
+
+
+def test_who_is_late_for_want_of_the_cpu_was_not_paused(tmp_path: Path) -> None:
+    scene = Scene(3)
+    for second in range(0, 80, 3):  # as on any day: nothing stands out
+        scene.set("n2", "waited_ms", second, second + 1, 1_400)
+    for second in (90, 95, 100):
+        scene.set("n2", "waited_ms", second, second + 1, 1_400)
+        scene.set("n2", "late_worst_ms", second + 1, second + 2, 1_240)
+        scene.tell(second + 1.1, "n2", "late_tick", late_ms=1_240)
+    assert "member paused" not in [one.cause for one in explained(scene.write(tmp_path)).hypotheses]
