@@ -111,7 +111,8 @@ def _is_starved(evidence: Evidence, member: str, slow: Sign) -> bool:
         if slow.onset_ms - 1_000 <= second * 1_000 - shift_ms <= slow.until_ms + 1_000:
             longer_ms += max(0.0, cell[1] / cell[0] - slow.before) * syncs.get(second, NOTHING)[1]
             waited_ms += waits.get(second, NOTHING)[1]
-    return 0 < WAITED_MORE * longer_ms <= waited_ms
+    more = WAITED_MORE if slow.seconds >= LASTS_SECONDS else 1  # a moment's fsync and a moment without the CPU are one stall
+    return 0 < more * longer_ms <= waited_ms
 
 
 def _is_flooded(evidence: Evidence, slow: Sign) -> bool:

@@ -369,7 +369,8 @@ class Miner:
         for name in names:
             value = fields.get(name)
             if isinstance(value, int | float):
-                self._value(member, f"{kind}.{name}", second, value)
+                if value >= 0:  # -1: not known yet
+                    self._value(member, f"{kind}.{name}", second, value)
             elif isinstance(value, dict):
                 for part, number in value.items():
                     if isinstance(number, int | float):

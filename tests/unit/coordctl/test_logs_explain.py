@@ -527,3 +527,23 @@ def test_who_is_late_for_want_of_the_cpu_was_not_paused(tmp_path: Path) -> None:
         scene.set("n2", "late_worst_ms", second + 1, second + 2, 1_240)
         scene.tell(second + 1.1, "n2", "late_tick", late_ms=1_240)
     assert "member paused" not in [one.cause for one in explained(scene.write(tmp_path)).hypotheses]
+
+
+def test_a_time_that_is_not_known_is_no_time_before(tmp_path: Path) -> None:
+    scene = Scene(3)
+    commit = {"total_ms": 120, "queue_ms": 0, "wait_ms": -1, "peers_ms": {}, "apply_ms": 0, "commit_index": 1, "commands_bytes": 35}
+    for second in range(10, 70, 4):
+        scene.tell(second, "n1", "slow_commit", **commit, fsync_ms=-1)
+    for second in range(95, 105):
+        scene.tell(second, "n1", "slow_commit", **commit, fsync_ms=900)
+    found = first(scene, tmp_path)
+    assert (found.cause, found.sentence) == ("slow disk", "n1's fsync took up to 900 ms")
+
+
+@pytest.mark.parametrize(("waited_ms", "causes"), [(20, ["slow disk"]), (1_080, [])])
+def test_one_long_fsync_while_the_member_had_no_cpu_is_no_slow_disk(waited_ms: int, causes: list[str], tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.slow_disk("n1", 100, 101, 600)
+    scene.set("n1", "syncs", 100, 101, 1)
+    scene.set("n1", "waited_ms", 100, 101, waited_ms)
+    assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == causes
