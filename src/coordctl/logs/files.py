@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from coordctl.logs import mining
 from coordctl.logs.lines import Line, Parser, is_host
-from coordctl.logs.mining import Miner, Piece, Summary
+from coordctl.logs.mining import Covered, Miner, Piece, Summary
 from coordnode.errors import BadRequest
 
 PIECE_BYTES = 32 * 1024 * 1024
@@ -28,6 +28,7 @@ LINE_BYTES_MAX = 1024 * 1024  # what has no end of line for so long is cut there
 UNPACKED_BYTES_MAX = 8 * 1024 * 1024 * 1024  # of one bundle
 EVER_MS = 1 << 62
 SPREAD_MS_MAX = 3_600_000
+HOLE_MS = 2_000  # a flight recorder that told nothing for so long lost a pulse
 FLIGHT = "flight.log"
 GENERIC = frozenset({"log", "logs", "flight", "etcd", "zookeeper", "coordnode", "events", "output", "messages", "journal", "kernel", "out"})
 HOST_LOGS = ("kernel", "journal", "output")
@@ -337,24 +338,40 @@ def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: C
             progress(done, whole)
 
 
-def _covered(sources: Iterable[Source], year: int) -> dict[str, tuple[int, int]]:
-    """Members whose flight recorder is there: their logs say nothing more about that time."""
-    spans: dict[str, tuple[int, int]] = {}
+def _covered(sources: Iterable[Source], year: int) -> Covered:
+    """Members whose flight recorder is there: their logs say nothing more about the times in which it told each second."""
+    found: dict[str, list[tuple[int, int]]] = {}
     for source in sources:
         if not source.is_flight:
             continue
-        try:
-            with opened(source.path) as file:
-                first = first_line(file, Parser(year), 0, EVER_MS)
-        except (OSError, EOFError, zlib.error):
-            continue
-        last = last_line(source, year)
-        if first is None or last is None:
-            continue
-        for member in {first.member or source.label, source.label}:
-            start, end = spans.get(member, (first.at_ms, last.at_ms))
-            spans[member] = (min(start, first.at_ms), max(end, last.at_ms))
-    return spans
+        member, stretches = _stretches(source, year)
+        for whose in {member or source.label, source.label}:
+            found.setdefault(whose, []).extend(stretches)
+    return {member: mining.joined(stretches) for member, stretches in found.items() if stretches}
+
+
+def _stretches(source: Source, year: int) -> tuple[str, list[tuple[int, int]]]:
+    """Whose recorder it is, and from when to when it told something each second: what it lost, for want of room, its log may have."""
+    parser = Parser(year)
+    member = ""
+    found: list[tuple[int, int]] = []
+    try:
+        with opened(source.path) as file:
+            for _, raw in lines_of(file, 0, EVER_MS):
+                try:
+                    line = parser.parse(raw)
+                except (ValueError, KeyError, TypeError):
+                    line = mining.behind_the_break(parser, raw)
+                if line is None:
+                    continue
+                member = member or line.member
+                if found and -HOLE_MS <= line.at_ms - found[-1][1] <= HOLE_MS:
+                    found[-1] = (min(found[-1][0], line.at_ms), max(found[-1][1], line.at_ms))
+                else:
+                    found.append((line.at_ms, line.at_ms))
+    except (OSError, EOFError, zlib.error):
+        pass  # whoever mines it says what is wrong
+    return member, found
 
 
 def text_at(sources: Sequence[Source], place: int) -> str:
@@ -448,8 +465,7 @@ def told(found: Found, from_ms: int, to_ms: int) -> Iterator[Told]:
 
     def once(source: Source) -> Iterator[Told]:
         for one in told_in(source, from_ms, to_ms, year):
-            span = None if source.is_flight else covered.get(one.line.member or source.label)
-            if span is None or not span[0] <= one.at_ms <= span[1]:
+            if source.is_flight or not mining.covers(covered.get(one.line.member or source.label, ()), one.at_ms):
                 yield one
 
     return heapq.merge(*[once(source) for source in found.sources], key=lambda one: one.at_ms)

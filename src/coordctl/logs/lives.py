@@ -11,6 +11,7 @@ from coordctl.logs.mining import Act
 STOPPED, FAILED, KILLED, PAUSED, UNKNOWN = "stopped", "failed", "killed", "paused", "unknown"
 COMMON = frozenset({"at", "hlc", "level", "event", "cluster", "member", "term", "index"})
 BEFORE_MS, AFTER_MS = 4_000, 15_000
+NEXT_PULSE_SECONDS_MAX = 5
 
 
 class Gap(NamedTuple):
@@ -31,6 +32,10 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
     silent = [sign for sign in signs if sign.what == comparing.SILENT]
     for sign in silent:
         is_over = sign.until_ms < side.window.to_ms - 2_000 and _speaks(side, sign.member, sign.until_ms)
+        if not _starts(acts, sign) and (
+            (is_over and _lost_pulses(side, sign)) or (_has_no_room(acts, sign) and not _is_missed(acts, sign, name))
+        ):
+            continue  # only its recorder was silent
         found.append(_gap(side, acts, sign.member, sign.onset_ms, sign.until_ms, is_over))
     for act in acts:
         if act.kind == "started" and act.member not in quiet and side.window.from_ms <= act.at_ms and not _is_in(found, act):
@@ -45,6 +50,36 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
         if end_ms - last_ms >= comparing.SILENCE_SECONDS_MIN * 1_000 and not any(gap.member == member and not gap.is_over for gap in found):
             found.append(_gap(side, acts, member, last_ms, end_ms, False))
     return sorted(found, key=lambda gap: gap.from_ms)
+
+
+def _lost_pulses(side: Side, silent: Sign) -> bool:
+    """Who was not run has a long second behind it, and tells so at once. Whoever has not ran, and what it told was lost."""
+    until = (silent.until_ms + side.offset(silent.member).ms) // 1_000
+    took = side.summary.series.get((silent.member, "pulse.took_ms"), {})
+    following = min((second for second in took if second >= until), default=_seconds(side, silent.member)[-1])
+    if following - until > NEXT_PULSE_SECONDS_MAX:
+        return True
+    return following in took and 2 * took[following][2] < silent.until_ms - silent.onset_ms
+
+
+def _has_no_room(acts: Sequence[Act], silent: Sign) -> bool:
+    """On a full disk nothing is recorded."""
+    mine = [act for act in acts if act.member == silent.member and act.kind in ("space_low", "space_back")]
+    before = [act.kind for act in mine if act.at_ms <= silent.onset_ms + BEFORE_MS]
+    return before[-1:] == ["space_low"] or any(act.kind == "space_low" and silent.onset_ms <= act.at_ms <= silent.until_ms for act in mine)
+
+
+def _is_missed(acts: Sequence[Act], silent: Sign, name: Callable[[object], str]) -> bool:
+    return any(
+        act.kind in ("peer_lost", "peer_silent")
+        and name(act.fields.get("peer")) == silent.member
+        and silent.onset_ms - BEFORE_MS <= act.at_ms <= silent.until_ms
+        for act in acts
+    )
+
+
+def _starts(acts: Sequence[Act], silent: Sign) -> bool:
+    return any(act.kind == "started" and act.member == silent.member and abs(act.at_ms - silent.until_ms) <= AFTER_MS for act in acts)
 
 
 def _told(member: str, one: told_lives.Stretch) -> Gap:

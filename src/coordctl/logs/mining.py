@@ -3,7 +3,8 @@
 A gigabyte of lines becomes a few megabytes of counts, so logs of any size can be compared; summaries of parts add up.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,6 +134,25 @@ def _changes(values: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     return found
 
 
+Covered = dict[str, tuple[tuple[int, int], ...]]  # member -> from when to when another file has all of its lines and more
+
+
+def joined(stretches: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """In order, none within another."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def covers(stretches: Sequence[tuple[int, int]], at_ms: int) -> bool:
+    place = bisect_right(stretches, at_ms, key=lambda stretch: stretch[0])
+    return place > 0 and at_ms <= stretches[place - 1][1]
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What of which file is to be mined."""
@@ -143,7 +163,7 @@ class Piece:
     year: int
     from_ms: int
     to_ms: int
-    covered: dict[str, tuple[int, int]]  # member -> from when to when another file has all of this and more
+    covered: Covered
 
 
 class Miner:
@@ -231,19 +251,10 @@ class Miner:
             self.summary.problem(self._piece.path, BINARY, where)
             return self._again(raw.replace(b"\0", b""))
         self.summary.problem(self._piece.path, DAMAGED, where)
-        start = raw.find(b'{"', 1)
-        while start > 0:
-            found = self._again(raw[start:])
-            if found is not None:
-                return found
-            start = raw.find(b'{"', start + 1)
-        return None
+        return behind_the_break(self._parser, raw)
 
     def _again(self, raw: bytes) -> Line | None:
-        try:
-            return self._parser.parse(raw)
-        except (ValueError, KeyError, TypeError):
-            return None
+        return _parsed(self._parser, raw)
 
     def _without_time(self, offset: int, raw: bytes) -> None:
         """Belongs to the line before it, as a traceback does; or it is no text at all."""
@@ -272,7 +283,7 @@ class Miner:
         member = line.member or piece.label
         self._latest = (member, at_ms)
         covered = piece.covered.get(member)
-        if covered is not None and covered[0] <= at_ms <= covered[1]:
+        if covered is not None and covers(covered, at_ms):
             return
         if line.kind == "pulse":
             self._look_at_clock(member, line)
@@ -429,6 +440,24 @@ class Miner:
             cell[1] += value
             if value > cell[2]:
                 cell[2] = value
+
+
+def behind_the_break(parser: Parser, raw: bytes) -> Line | None:
+    """The line that was written into another one."""
+    start = raw.find(b'{"', 1)
+    while start > 0:
+        found = _parsed(parser, raw[start:])
+        if found is not None:
+            return found
+        start = raw.find(b'{"', start + 1)
+    return None
+
+
+def _parsed(parser: Parser, raw: bytes) -> Line | None:
+    try:
+        return parser.parse(raw)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_number(key: str, value: object, kind: str) -> bool:

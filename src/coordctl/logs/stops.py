@@ -9,6 +9,7 @@ from typing import NamedTuple
 from coordctl.logs.comparing import Side
 
 STOPPED_MS = 250  # a tick that was late by so much
+PULSES_APART_MAX = 3  # seconds
 TICKS = "late_tick.late_ms"
 
 
@@ -25,8 +26,8 @@ def of(side: Side, member: str) -> list[Stop]:
     for second, cell in side.within(member, ticks):
         late_ms = cell[2]
         following = min((other for other in waited if other > second), default=None)
-        if late_ms < STOPPED_MS or following is None:
-            continue
+        if late_ms < STOPPED_MS or following is None or following - second > PULSES_APART_MAX:
+            continue  # without its pulse nobody knows what it waited
         began = second - 1 - int(late_ms // 1_000)
         explained_ms = _total(waited, began, following) + _total(used, began, following)
         if 2 * explained_ms < _total(ticks, began, following):

@@ -70,21 +70,25 @@ class Scene:
     def lines(self, member: str) -> list[bytes]:
         told = [(second, level, event, fields) for second, whose, level, event, fields in self.events if whose == member]
         phase = self.rng.random()
+        starts = [second for second, _, event, _ in told if event == "started"]
+        last = 0.0
         for second in range(self.seconds):
             at = second + phase
             if not any(start <= at < end for start, end in self.gone[member]):
-                told.append((at, "info", "pulse", self._pulse(member, at)))
+                since = max([last, *(start for start in starts if start <= at)])
+                told.append((at, "info", "pulse", self._pulse(member, at, max(1_000, round((at - since) * 1_000)))))
+                last = at
         if not any(event == "started" and second < 1 for second, _, event, _ in told):
             first = {"name": member, "build": "0.1.0", "config_hash": "0badcafe", "settings": {}, "python": "3.11", "pid": 5, "boot": 1}
             told.append((0.0, "info", "started", first))
         told.sort(key=lambda one: one[0])
         return [self._line(member, *one) for one in told]
 
-    def _pulse(self, member: str, at: float) -> dict[str, Any]:
+    def _pulse(self, member: str, at: float, took_ms: int) -> dict[str, Any]:
         noise = 0.8 + 0.4 * self.rng.random()
         fields: dict[str, Any] = {
             **{"build": "0.1.0", "config_hash": "0badcafe", "role": "follower", "leader": IDS[self.leader], "uptime_ms": round(at * 1000)},
-            **{"took_ms": 1000, "commits": 20, "commit_ms": 3 * noise, "commit_worst_ms": 10, "syncs": 20, "sync_ms": noise},
+            **{"took_ms": took_ms, "commits": 20, "commit_ms": 3 * noise, "commit_worst_ms": 10, "syncs": 20, "sync_ms": noise},
             **{"sync_worst_ms": 5, "turns": 60, "turn_ms": 0.2, "turn_worst_ms": 5, "late_worst_ms": 10, "round_trip_ms": {}, "behind": {}},
             **{
                 "connections": 10,

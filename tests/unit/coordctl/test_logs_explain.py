@@ -547,3 +547,50 @@ def test_one_long_fsync_while_the_member_had_no_cpu_is_no_slow_disk(waited_ms: i
     scene.set("n1", "syncs", 100, 101, 1)
     scene.set("n1", "waited_ms", 100, 101, waited_ms)
     assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == causes
+
+
+def recorded(scene: Scene, folder: Path, lost: dict[str, tuple[float, float]]) -> Path:
+    """The logs without pulses, and flight recorders that lost everything from then to then, and broke off in the midst of a line."""
+    folder.mkdir()
+    for member in scene.members:
+        lines = scene.lines(member)
+        (folder / f"{member}.log").write_bytes(b"".join(line for line in lines if b'"pulse"' not in line))
+        start, end = (utc(START_MS + round(second * 1_000)).encode() for second in lost.get(member, (0, 0)))
+        kept = [line for line in lines if not start <= json.loads(line)["at"].encode() < end]
+        whole = [line for line in lines if line not in kept]
+        behind = next((number for number, line in enumerate(kept) if json.loads(line)["at"].encode() >= end), 0)
+        (folder / member).mkdir()
+        (folder / member / "flight.log").write_bytes(b"".join([*kept[:behind], *(line[:60] for line in whole[:1]), *kept[behind:]]))
+    return folder
+
+
+def test_what_a_full_disk_took_from_the_recorder_is_in_the_log_and_its_hole_is_no_pause(tmp_path: Path) -> None:
+    scene = Scene(3)
+    for member in scene.members:
+        scene.tell(100.3, member, "space_low", "error", free_bytes=0)
+        scene.tell(109.3, member, "space_back", "info", free_bytes=60_000_000)
+        for second in (102.5, 103.4):  # what it waited meanwhile is not known
+            scene.tell(second, member, "late_tick", late_ms=900)
+    place = recorded(scene, tmp_path / "logs", dict.fromkeys(scene.members, (100.2, 109.2)))
+    found = explained(place)
+    assert sorted((one.cause, one.members) for one in found.hypotheses) == [("disk full", [member]) for member in scene.members]
+    assert all(len(one.evidence) == 2 for one in found.hypotheses)  # both lines, each once
+
+
+def test_a_recorder_that_lost_ten_seconds_of_a_member_that_ran_is_no_pause(tmp_path: Path) -> None:
+    """Whoever was paused has a long second behind it."""
+    for took_ms, causes in ((1_000, []), (10_000, ["member paused"])):
+        scene = Scene(3)
+        scene.set("n2", "took_ms", 109.5, 111, took_ms)
+        scene.silent("n2", 100, 110)
+        assert [one.cause for one in explained(scene.write(tmp_path / str(took_ms))).hypotheses] == causes
+
+
+def test_a_member_that_is_stopped_while_its_disk_is_full_is_missed_and_told(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.tell(99, "n2", "space_low", "error", free_bytes=0)
+    scene.silent("n2", 100, 1e9)
+    alone = explained(scene.write(tmp_path / "alone")).hypotheses
+    assert [one.cause for one in alone] == ["disk full"]
+    scene.tell(103, "n1", "peer_silent", peer=IDS["n2"])
+    assert {one.cause for one in explained(scene.write(tmp_path / "missed")).hypotheses} == {"disk full", "member paused"}
