@@ -13,6 +13,7 @@ import msgspec
 from coordctl.logs import dialects, foreign
 from coordctl.logs.foreign import Dialect, Said
 from coordctl.logs.lines import INFO, KILLED_PID, Line, Parser
+from coordctl.logs.wall_clock import JUMP_MS, WallClock
 
 KINDS_MAX = 3_000  # of one member; lines of further kinds are counted together
 OTHER = "(other lines)"
@@ -24,8 +25,6 @@ ANCHOR_EVERY_MS = 20
 SAMPLE_CHARS = 400
 FILE_SHIFT = 44  # a line's place: number of its file, and its offset there
 SETTLING_MS = 2_000
-JUMP_MS = 500  # a wall clock that moves otherwise than the monotonic one by so much was set, or runs too fast or too slowly
-PULSES_COMPARED = 10
 
 # Of our own events, those that are kept whole.
 ACTS = frozenset(
@@ -179,8 +178,7 @@ class Miner:
         self._latest = ("", -1)  # who said what came last, and when
         self._anchored: dict[str, tuple[int, int, int]] = {}  # member -> its newest line's place and time
         self._settling: dict[str, int] = {}  # member -> until then its place in the log may be behind
-        self._pulses: dict[str, list[tuple[int, int]]] = {}  # member -> its newest pulses' times and uptimes
-        self._shift_ms: dict[str, int] = {}  # member -> so far its clock was set, in all
+        self._clocks: dict[str, WallClock] = {}  # by member
         self._numbers: dict[str, tuple[str, ...]] = {}  # kind -> fields that are numbers
         self._kinds: dict[str, int] = {}  # member -> how many
 
@@ -231,7 +229,13 @@ class Miner:
             self.summary.acts.append(Act(at_ms, member, said.kind, int(said.fields.get("term", 0)), 0, said.fields))
 
     def _end(self) -> None:
-        """Whose file it is, whenever that was said: others name it by its id, and it may have said nothing since."""
+        for member, clock in self._clocks.items():
+            for move in clock.moves():
+                self._value(member, MOVED, move.at_ms // 1_000, move.by_ms)
+        self._say_whose()
+
+    def _say_whose(self) -> None:
+        """Whenever that was said: others name it by its id, and it may have said nothing since."""
         dialect, summary, (label, (_, at_ms)) = self._dialect, self.summary, (self._piece.label, self._latest)
         if dialect is None:
             return
@@ -287,7 +291,9 @@ class Miner:
             return
         if line.kind == "pulse":
             self._look_at_clock(member, line)
-        at_ms -= self._shift_ms.get(member, 0)
+        clock = self._clocks.get(member)
+        if clock is not None:
+            at_ms -= clock.shift_ms
         if not piece.from_ms <= at_ms < piece.to_ms:
             return
         if at_ms < self._newest_ms - JUMP_MS:
@@ -365,7 +371,8 @@ class Miner:
                 self.summary.acts.append(Act(at_ms, member, kind, line.term, line.index, fields))
             if kind == "started":
                 self.summary.names[member] = str(fields.get("name", member))
-                self._pulses.pop(member, None)  # its monotonic clock begins anew
+                if member in self._clocks:
+                    self._clocks[member].restart()
                 self._settling[member] = at_ms + SETTLING_MS
                 self._anchored.pop(member, None)
                 for what in FACTS:
@@ -392,23 +399,11 @@ class Miner:
                         self._value(member, f"{kind}.{name}.{part}", second, number)
 
     def _look_at_clock(self, member: str, line: Line) -> None:
-        """A wall clock that moved otherwise than the uptime did was set: from here on its lines are read as if it had not been."""
-        uptime_ms = line.fields.get("uptime_ms")
-        if not isinstance(uptime_ms, int):
-            return
-        pulses = self._pulses.setdefault(member, [])
-        if pulses and uptime_ms <= pulses[-1][1]:
-            pulses.clear()
-        if pulses:
-            # Against the oldest of them, so that one that runs too fast is seen as well as one that is set.
-            moved_ms = (line.at_ms - pulses[0][0]) - (uptime_ms - pulses[0][1])
-            if abs(moved_ms) > JUMP_MS:
-                self._shift_ms[member] = self._shift_ms.get(member, 0) + moved_ms
-                self._value(member, MOVED, (line.at_ms - self._shift_ms[member]) // 1_000, moved_ms)
-                pulses.clear()
-        pulses.append((line.at_ms, uptime_ms))
-        if len(pulses) > PULSES_COMPARED:
-            del pulses[0]
+        """From where it was set on, its lines are read as if it had not been."""
+        uptime_ms, late_ms = line.fields.get("uptime_ms"), line.fields.get("late_worst_ms")
+        if isinstance(uptime_ms, int):
+            clock = self._clocks.setdefault(member, WallClock())
+            clock.see(line.at_ms, uptime_ms, late_ms if isinstance(late_ms, int | float) else 0.0)
 
     def _pulse(self, member: str, line: Line, second: int) -> None:
         took_ms = line.fields.get("took_ms")

@@ -594,3 +594,47 @@ def test_a_member_that_is_stopped_while_its_disk_is_full_is_missed_and_told(tmp_
     assert [one.cause for one in alone] == ["disk full"]
     scene.tell(103, "n1", "peer_silent", peer=IDS["n2"])
     assert {one.cause for one in explained(scene.write(tmp_path / "missed")).hypotheses} == {"disk full", "member paused"}
+
+
+def stamped(scene: Scene, folder: Path, member: str, late_ms: dict[int, int]) -> Path:
+    """The pulses of these seconds have a time that is so much later."""
+    scene.write(folder)
+    path = folder / f"{member}.log"
+    lines = []
+    for line in map(json.loads, path.read_text().splitlines()):
+        if line["event"] == "pulse" and (later_ms := late_ms.get(int(line["uptime_ms"] // 1_000))):
+            line["at"] = utc(START_MS + line["uptime_ms"] + later_ms)
+        lines.append(json.dumps(line, separators=(",", ":")))
+    path.write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_pulse_that_was_written_late_is_no_clock_that_was_set(tmp_path: Path) -> None:
+    """Its next one says how late the loop was; a clock that is set to and fro delays nobody."""
+    for late_ms, causes in ((1_000, []), (5, ["clock"])):
+        scene = Scene(3)
+        for second in (90, 100):
+            scene.set("n2", "waited_ms", second, second + 1, 900)
+            scene.set("n2", "late_worst_ms", second + 1, second + 2, late_ms)
+            scene.tell(second + 1.1, "n2", "late_tick", late_ms=late_ms)
+        folder = stamped(scene, tmp_path / str(late_ms), "n2", {90: 900, 100: 800, 119: 700})  # the last has none behind it
+        assert [one.cause for one in explained(folder).hypotheses] == causes
+
+
+def test_a_clock_that_goes_to_and_fro_was_set_though_it_sums_up_to_nothing(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.set("n2", "late_worst_ms", 90, 120, 1_000)  # as it has not the CPU all the time
+    scene.set("n2", "waited_ms", 90, 120, 900)
+    folder = stamped(scene, tmp_path, "n2", {second: 10_000 for second in range(90, 110, 2)})
+    assert "clock" in [one.cause for one in explained(folder).hypotheses]
+
+
+def test_a_pulse_that_was_written_late_before_the_others_is_no_clock_that_was_set(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.tell(95, "n2", "leaving", "info", reason="SIGTERM")
+    scene.tell(95.1, "n2", "stopped", "info", uptime_s=95)
+    scene.silent("n2", 95.1, 99)
+    scene.started("n2", 98.9)
+    scene.set("n2", "late_worst_ms", 100, 101, 1_000)
+    found = explained(stamped(scene, tmp_path, "n2", {99: 800})).hypotheses
+    assert [one.cause for one in found] == ["restart"]
