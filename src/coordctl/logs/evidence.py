@@ -32,6 +32,7 @@ class Hypothesis(NamedTuple):
     sentence: str
     evidence: list[Line]
     risk: str
+    lasts: bool = False  # after whatever made it show is over
 
     @property
     def is_planned(self) -> bool:
@@ -138,9 +139,17 @@ class Evidence:
 
 
 def told(
-    cause: str, members: tuple[str, ...], since_ms: int, confidence: str, sentence: str, evidence: list[Line], risk: str = NO_RISK
+    cause: str,
+    members: tuple[str, ...],
+    since_ms: int,
+    confidence: str,
+    sentence: str,
+    evidence: list[Line],
+    risk: str = NO_RISK,
+    *,
+    lasts: bool = False,
 ) -> Hypothesis:
-    return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk)
+    return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk, lasts)
 
 
 def minority(values: dict[str, str]) -> tuple[str, ...]:

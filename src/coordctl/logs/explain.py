@@ -81,6 +81,7 @@ OF_THE_CLUSTER = frozenset(
     {"cut link", "slow link", "election storm", "client surge", "hand-over", "no leader", "sessions expired"}
 )  # all others are of single members
 BROUGHT_WITHIN_MS = 30_000
+LASTING = frozenset({"states differ", "version mismatch", "wrong address", "certificate", "name resolution"})  # so does what they bring
 
 
 def _without_consequences(found: list[Hypothesis]) -> list[Hypothesis]:
@@ -91,6 +92,7 @@ def _without_consequences(found: list[Hypothesis]) -> list[Hypothesis]:
             for other in found
             if other is not one
             and one.cause in BROUGHT.get(other.cause, ())
+            and (not one.lasts or other.cause in LASTING)
             and (one.cause in OF_THE_CLUSTER or set(one.members) <= set(other.members))
             and ORDER[other.confidence] <= ORDER[MEDIUM]
             and -NEAR_MS <= one.since_ms - other.since_ms <= BROUGHT_WITHIN_MS

@@ -638,3 +638,55 @@ def test_a_pulse_that_was_written_late_before_the_others_is_no_clock_that_was_se
     scene.set("n2", "late_worst_ms", 100, 101, 1_000)
     found = explained(stamped(scene, tmp_path, "n2", {99: 800})).hypotheses
     assert [one.cause for one in found] == ["restart"]
+
+
+def restarted(scene: Scene, member: str, second: float, refused_by: str = "") -> None:
+    """In order, and connected both ways; but for the connection to whoever refuses new ones."""
+    scene.tell(second, member, "leaving", "info", reason="SIGTERM")
+    scene.tell(second + 0.1, member, "stopped", "info", uptime_s=95)
+    scene.silent(member, second + 0.1, second + 1)
+    scene.started(member, second + 1)
+    for number, other in enumerate(name for name in scene.members if name != member):
+        scene.tell(second + 0.1 + number / 100, other, "peer_lost", peer=IDS[member], reason="the other side closed it")
+        scene.tell(second + 1.2, other, "peer_up", "info", peer=IDS[member], build="0.1.0")
+        if other != refused_by:
+            scene.tell(second + 1.2, member, "peer_up", "info", peer=IDS[other], build="0.1.0")
+
+
+def test_who_reaches_others_that_do_not_reach_it_since_they_were_restarted_is_cut_off(tmp_path: Path) -> None:
+    scene = Scene(3)
+    restarted(scene, "n2", 90, "n3")
+    one = explained(scene.write(tmp_path / "one")).hypotheses
+    assert [(told.cause, told.members) for told in one] == [("cut link", ["n2", "n3"]), ("restart", ["n2"])]
+    restarted(scene, "n1", 100, "n3")
+    both = explained(scene.write(tmp_path / "both")).hypotheses
+    assert [(told.cause, told.members) for told in both] == [("cut link", ["n3"]), ("restart", ["n2"]), ("restart", ["n1"])]
+    assert both[0].confidence == "high"
+    assert "n1 -> n3" in both[0].sentence
+
+
+def test_a_restart_that_is_recent_or_whose_other_side_is_gone_cuts_no_link(tmp_path: Path) -> None:
+    recent = Scene(3)
+    restarted(recent, "n2", 90)
+    restarted(recent, "n1", 114, "n3")
+    assert [one.cause for one in explained(recent.write(tmp_path / "recent")).hypotheses] == ["restart", "restart"]
+    waiting = Scene(3)
+    restarted(waiting, "n2", 110, "n3")
+    waiting.set("n2", "waited_ms", 111, 120, 900)
+    waiting.set("n2", "pressure", 111, 120, [90.0, 0, 0])
+    assert "cut link" not in [one.cause for one in explained(waiting.write(tmp_path / "waiting")).hypotheses]
+    gone = Scene(3)
+    restarted(gone, "n2", 90, "n3")
+    gone.kill("n3", 93)
+    assert [one.cause for one in explained(gone.write(tmp_path / "gone")).hypotheses] == ["member killed", "restart"]
+    ended = Scene(3)
+    restarted(ended, "n2", 90, "n3")
+    ended.silent("n3", 93, 1e9)
+    assert "cut link" not in [one.cause for one in explained(ended.write(tmp_path / "ended")).hypotheses]
+
+
+def test_a_member_whose_certificate_is_refused_is_not_cut_off_beside(tmp_path: Path) -> None:
+    scene = Scene(3)
+    restarted(scene, "n2", 90, "n3")
+    scene.tell(91.3, "n2", "peer_refused", "error", peer=IDS["n3"], reason="TLS: certificate has expired")
+    assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == ["certificate", "restart"]
