@@ -10,7 +10,7 @@ ANY, SAME = "any member", "the same member"
 # Effect -> what can have it as a consequence, and where. Numbers are named as the miner does, without the peer or kind at their end.
 SLOW = ("pulse.sync_ms", "pulse.sync_worst_ms", "pulse.late_worst_ms", "pulse.waited_ms", "late_tick", "pulse.took_ms", "silence")
 GONE = ("stopped", "leaving", "failed", "silence", "peer_silent", "peer_lost", "diverged", "rotten", "started")
-BUSY = ("pulse.asks", "pulse.asked_kib", "pulse.connections")
+BUSY = ("pulse.asks", "pulse.asked_kib", "pulse.connections", "pulse.opened")
 FOLLOWS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "peer_lost": ((ANY, (*GONE, "peer_refused")), (SAME, ("late_tick", "pulse.took_ms"))),
     "peer_up": ((ANY, ("started", "listening", "peer_lost", "silence")),),
@@ -49,6 +49,8 @@ FOLLOWS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "pulse.cpu_ms": ((SAME, (*BUSY, "started", "installed")),),
     "pulse.asks": ((SAME, ("pulse.connections", "role", "elected")),),
     "pulse.asked_kib": ((SAME, ("pulse.asks", "pulse.connections", "role", "elected")),),
+    "pulse.opened": ((SAME, ("pulse.connections", "pulse.asks", "role", "elected")),),
+    "pulse.expired": ((ANY, (*GONE, "pulse.opened", "role", "elected")),),
     "pulse.connections": ((ANY, ("role", "elected", "started", "stopped", "silence")),),
     "pulse.rss_kib": ((SAME, (*BUSY, "installed")),),
     "pulse.files": ((SAME, ("pulse.connections",)),),

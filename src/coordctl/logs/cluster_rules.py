@@ -186,6 +186,18 @@ def leaderless(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def expiries(evidence: Evidence) -> Iterator[Hypothesis]:
+    """By the leader's count, or by the lines of engines that write one for each."""
+    for expired in evidence.signs("pulse.expired"):
+        total = sum(cell[1] for _, cell in evidence.side.within(expired.member, evidence.summary.series[expired.member, expired.kind]))
+        churn = evidence.signs("pulse.opened", member=expired.member)
+        how = "clients open sessions and go without closing them" if churn else "their clients went, or could not reach it"
+        sentence = f"{total:,.0f} sessions expired, up to {expired.now:,.0f} a second: {how}"
+        lines = [evidence.number(sign) for sign in (expired, *churn)]
+        yield told("sessions expired", (expired.member,), expired.onset_ms, MEDIUM if churn else LOW, sentence, lines)
+    yield from _told_expiries(evidence)
+
+
+def _told_expiries(evidence: Evidence) -> Iterator[Hypothesis]:
     """Of one alone no more is known than that its client went."""
     acts = evidence.told("session_expired")
     for first, last in zip(acts, acts[EXPIRIES_MIN - 1 :], strict=False):

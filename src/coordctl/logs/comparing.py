@@ -54,6 +54,8 @@ FLOORS: Mapping[str, float] = {
     "pulse.refused": 3,
     "pulse.asks": 200,
     "pulse.asked_kib": 1_000,
+    "pulse.opened": 50,
+    "pulse.expired": 20,
     "pulse.waited_ms": 250,
     "pulse.cpu_ms": 500,
     "pulse.rss_kib": 200_000,

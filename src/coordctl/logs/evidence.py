@@ -15,7 +15,7 @@ EVIDENCE_MAX = 12
 UNTOLD = lives.COMMON | {"python", "loop", "trace"}
 WRONG_STATE = "the state of at least one member is wrong; it stops serving until it has the majority's"
 NEAR_MS = 5_000
-SURGE = ("pulse.connections", "pulse.asks", "pulse.asked_kib")
+SURGE = ("pulse.connections", "pulse.asks", "pulse.asked_kib", "pulse.opened")
 
 
 class Line(NamedTuple):

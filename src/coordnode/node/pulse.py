@@ -73,6 +73,7 @@ class Pulse:
         self._began_ns = self._told_ns = time.monotonic_ns()
         self._asks = 0
         self._asked_bytes = 0
+        self._opened = self._expired = 0
         self._cpu_s = time.process_time()
         self._waited_s = loop_waited_seconds() or 0.0
         self._traffic = ClientTraffic()
@@ -97,6 +98,8 @@ class Pulse:
         self._look_at_peers(leads, took_ns)
         cpu_s, waited_s = time.process_time(), loop_waited_seconds() or 0.0
         asks, asked_bytes = self._traffic.asks, self._traffic.bytes_in
+        clients = self._replica.clients
+        opened, expired = clients.sessions.opened, clients.sessions.expired
         refused = self._refusals.get(Overloaded.__name__, 0)
         host = host_now()
         last = raft.log.last_index()
@@ -128,6 +131,9 @@ class Pulse:
             refused=refused - self._refused,
             asks=asks - self._asks,
             asked_kib=(asked_bytes - self._asked_bytes) // 1024,
+            sessions=clients.sessions_open(),
+            opened=opened - self._opened,
+            expired=expired - self._expired,
             cpu_ms=round((cpu_s - self._cpu_s) * 1_000),
             waited_ms=round((waited_s - self._waited_s) * 1_000),
             rss_kib=host.rss_kib,
@@ -139,6 +145,7 @@ class Pulse:
         )
         self._cpu_s, self._waited_s, self._asks, self._led = cpu_s, waited_s, asks, leads
         self._asked_bytes, self._refused = asked_bytes, refused
+        self._opened, self._expired = opened, expired
 
     def _look_at_peers(self, leads: bool, took_ns: int) -> None:
         for peer, durations in self._round_trips.by_peer.items():

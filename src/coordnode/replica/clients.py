@@ -25,7 +25,7 @@ from coordnode.replica.answers import Answers, Asker
 from coordnode.replica.authority import Authority
 from coordnode.replica.clock import Clock
 from coordnode.replica.config import ReplicaConfig
-from coordnode.replica.leases import Leases, parts
+from coordnode.replica.leases import Leases, SessionTraffic, parts
 from coordnode.replica.missed import Missed
 from coordnode.replica.pending import KeepAlive, Pending, Proposal, Read, WatchStart
 from coordnode.replica.proposing import Proposing
@@ -78,7 +78,8 @@ class Clients:
         self.answers = Answers()
         self._pending = Pending()
         self._proposing = Proposing(raft, self.answers, self._pending, clock, config.entry_work_max)
-        self._leases = Leases()
+        self.sessions = SessionTraffic()
+        self._leases = Leases(self.sessions)
         self._watching = Watching(config.silent_revisions_max)
         self._push_bytes_per_turn = config.push_bytes_per_turn
         self._missed = Missed()
@@ -278,6 +279,10 @@ class Clients:
                 self.answers.give(asker[0], Reply(asker[1], index, 0, b""))
         pending.configs = [waiting for waiting in pending.configs if waiting[0] > index]
 
+    def sessions_open(self) -> int:
+        """On the leader; 0 on others."""
+        return len(self._leases)
+
     # --- leading ---------------------------------------------------------------------------------------------------
 
     def begin_serving(self) -> None:
@@ -286,7 +291,7 @@ class Clients:
         assert machine is not None
         self.serving = True
         self._proposing.continue_cluster_clock(machine.cluster_ms)
-        self._leases = Leases()
+        self._leases = Leases(self.sessions)
         self._leases.grant_all(machine.leases(), self._clock.lease_ms)
 
     def on_role_changed(self) -> None:
@@ -296,7 +301,7 @@ class Clients:
             return
         # We do not lead: nothing that waits here can be answered with knowledge.
         self.serving = False
-        self._leases = Leases()
+        self._leases = Leases(self.sessions)
         self._missed.forget()
         self.authority.openings.forget()
         answers, pending = self.answers, self._pending

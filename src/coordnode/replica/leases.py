@@ -27,8 +27,17 @@ class _Lease:
         self.withdraw_index = Index(0)  # where its newest Withdraw stands: no keep-alive is answered before that is applied
 
 
-class Leases:
+class SessionTraffic:
+    """Counters of one that leads again and again; they only grow."""
+
     def __init__(self) -> None:
+        self.opened = 0
+        self.expired = 0
+
+
+class Leases:
+    def __init__(self, traffic: SessionTraffic) -> None:
+        self._traffic = traffic
         self._leases: dict[SessionId, _Lease] = {}
         self._due: list[tuple[int, SessionId]] = []  # when to look at a session again; never later than needed, maybe earlier
 
@@ -38,6 +47,7 @@ class Leases:
     def grant(self, session: SessionId, ttl_ms: int, now_ms: int) -> None:
         """A new session. One that is known is left alone: a repeated open is no sign of life, and must not undo a proposed Expire."""
         if session not in self._leases:
+            self._traffic.opened += 1
             heapq.heappush(self._due, self._begin(session, ttl_ms, None, now_ms))
 
     def grant_all(self, found: Iterable[tuple[SessionId, int, int | None]], now_ms: int) -> None:
@@ -55,7 +65,9 @@ class Leases:
         return min(lease.checkpoint_at, lease.deadline), session
 
     def end(self, session: SessionId) -> None:
-        self._leases.pop(session, None)
+        lease = self._leases.pop(session, None)
+        if lease is not None and lease.expiring:
+            self._traffic.expired += 1
 
     def is_checkpointed(self, session: SessionId) -> bool:
         lease = self._leases.get(session)

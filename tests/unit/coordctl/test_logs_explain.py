@@ -690,3 +690,27 @@ def test_a_member_whose_certificate_is_refused_is_not_cut_off_beside(tmp_path: P
     restarted(scene, "n2", 90, "n3")
     scene.tell(91.3, "n2", "peer_refused", "error", peer=IDS["n3"], reason="TLS: certificate has expired")
     assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == ["certificate", "restart"]
+
+
+def test_clients_that_open_sessions_and_are_gone_are_told_by_what_opens_and_expires(tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.set("n1", "opened", 95, 110, 300)
+    scene.set("n1", "expired", 97, 112, 290)
+    found = explained(scene.write(tmp_path)).hypotheses
+    assert {(one.cause, tuple(one.members)) for one in found} == {("client surge", ("n1",)), ("sessions expired", ("n1",))}
+    [expired] = [one for one in found if one.cause == "sessions expired"]
+    assert expired.sentence == "4,350 sessions expired, up to 290 a second: clients open sessions and go without closing them"
+
+
+def test_sessions_that_expire_when_their_clients_went_are_told_and_those_of_a_leader_that_was_killed_are_its_consequence(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(3)
+    scene.set("n1", "expired", 100, 101, 150)
+    [found] = explained(scene.write(tmp_path / "went")).hypotheses
+    assert (found.cause, found.members, found.confidence) == ("sessions expired", ["n1"], "low")
+    killed = Scene(3)
+    killed.kill("n1", 100)
+    killed.set("n2", "expired", 104, 105, 150)
+    killed.set("n2", "opened", 104, 108, 100)
+    assert [one.cause for one in explained(killed.write(tmp_path / "killed")).hypotheses] == ["member killed"]

@@ -73,15 +73,20 @@ def test_each_second_is_told_once() -> None:
     leader = Leader()
     leader.traffic.asks, leader.traffic.connections = 12, 3
     leader.refusals["Overloaded"] = 5
+    sessions = leader.replica.clients.sessions
+    sessions.opened, sessions.expired = 40, 7
     leader.watched.syncs.observe(4 * MS)
     leader.second(TWO, THREE)
     leader.pulse.maybe_tell(leader.now_ns + 999 * MS)
+    sessions.expired = 9
     leader.second(TWO, THREE)
     first, second = leader.told()
     assert list(first)[-len(PULSE) :] == list(PULSE)
     assert (first["event"], first["config_hash"], first["role"], first["took_ms"]) == ("pulse", "0badcafe", "leader", 1_000)
     assert (first["asks"], first["connections"], first["syncs"], first["sync_ms"]) == (12, 3, 1, 4)
     assert (first["refused"], second["refused"]) == (5, 0)
+    assert (first["sessions"], first["opened"], first["expired"]) == (0, 40, 7)
+    assert (second["opened"], second["expired"]) == (0, 2)
     assert (second["asks"], second["syncs"], second["sync_ms"]) == (0, 0, 0)
     assert first["round_trip_ms"] == {"2": 3, "3": 3}
     assert first["rss_kib"] > 1_000
