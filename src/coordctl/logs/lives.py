@@ -32,11 +32,8 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
     silent = [sign for sign in signs if sign.what == comparing.SILENT]
     for sign in silent:
         is_over = sign.until_ms < side.window.to_ms - 2_000 and _speaks(side, sign.member, sign.until_ms)
-        if not _starts(acts, sign) and (
-            (is_over and _lost_pulses(side, sign)) or (_has_no_room(acts, sign) and not _is_missed(acts, sign, name))
-        ):
-            continue  # only its recorder was silent
-        found.append(_gap(side, acts, sign.member, sign.onset_ms, sign.until_ms, is_over))
+        if not _was_there(side, acts, sign, name, is_over=is_over):
+            found.append(_gap(side, acts, sign.member, sign.onset_ms, sign.until_ms, is_over))
     for act in acts:
         if act.kind == "started" and act.member not in quiet and side.window.from_ms <= act.at_ms and not _is_in(found, act):
             before = _last_line_ms(side, act.member, act.at_ms)
@@ -52,6 +49,15 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
     return sorted(found, key=lambda gap: gap.from_ms)
 
 
+def _was_there(side: Side, acts: Sequence[Act], silent: Sign, name: Callable[[object], str], *, is_over: bool) -> bool:
+    """Only its recorder was silent, or it had not the CPU."""
+    if _starts(acts, silent):
+        return False
+    if is_over and (_lost_pulses(side, silent) or _had_no_cpu(side, silent)):
+        return True
+    return _has_no_room(acts, silent) and not _is_missed(acts, silent, name)
+
+
 def _lost_pulses(side: Side, silent: Sign) -> bool:
     """Who was not run has a long second behind it, and tells so at once. Whoever has not ran, and what it told was lost."""
     until = (silent.until_ms + side.offset(silent.member).ms) // 1_000
@@ -60,6 +66,16 @@ def _lost_pulses(side: Side, silent: Sign) -> bool:
     if following - until > NEXT_PULSE_SECONDS_MAX:
         return True
     return following in took and 2 * took[following][2] < silent.until_ms - silent.onset_ms
+
+
+def _had_no_cpu(side: Side, silent: Sign) -> bool:
+    """Ready to run, and not run: its next pulse says for how long."""
+    waited = side.summary.series.get((silent.member, "pulse.waited_ms"), {})
+    shift_ms = side.offset(silent.member).ms
+    first, until = (silent.onset_ms + shift_ms) // 1_000, (silent.until_ms + shift_ms) // 1_000
+    following = min((second for second in waited if second >= until), default=until)
+    waited_ms = sum(cell[1] for second, cell in waited.items() if first < second <= following)
+    return 2 * waited_ms >= silent.until_ms - silent.onset_ms
 
 
 def _has_no_room(acts: Sequence[Act], silent: Sign) -> bool:

@@ -714,3 +714,11 @@ def test_sessions_that_expire_when_their_clients_went_are_told_and_those_of_a_le
     killed.set("n2", "expired", 104, 105, 150)
     killed.set("n2", "opened", 104, 108, 100)
     assert [one.cause for one in explained(killed.write(tmp_path / "killed")).hypotheses] == ["member killed"]
+
+
+@pytest.mark.parametrize(("waited_ms", "cause"), [(20, "member paused"), (5_000, "cpu taken by others")])
+def test_a_silence_in_which_a_member_waited_for_the_cpu_is_no_pause(waited_ms: int, cause: str, tmp_path: Path) -> None:
+    scene = Scene(3)
+    scene.silent("n2", 100, 106)
+    scene.set("n2", "waited_ms", 106, 107, waited_ms)
+    assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == [cause]
