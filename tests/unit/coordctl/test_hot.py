@@ -123,13 +123,13 @@ def test_refusals(member: FakeMember) -> None:
         kv.put(asking(member), b"k", b"v", "id")
     refuse(Overloaded.code)
     with pytest.raises(Overloaded):
-        kv.put(asking(member, timeout_ms=100), b"k", b"v", "id")
+        kv.put(asking(member, timeout_ms=1_000), b"k", b"v", "id")
     refuse(10)
     with pytest.raises(Unreachable, match="no leader answered"):
-        kv.put(asking(member, timeout_ms=100), b"k", b"v", "id")
+        kv.put(asking(member, timeout_ms=1_000), b"k", b"v", "id")
     refuse(50, definite=False)
     with pytest.raises(TimedOut):
-        kv.put(asking(member, timeout_ms=100), b"k", b"v", "id")
+        kv.put(asking(member, timeout_ms=1_000), b"k", b"v", "id")
     with FakeMember(refusal=NotPermitted("not you")) as stern, pytest.raises(NotPermitted, match="not you"):
         kv.get(asking(stern), b"k", stale=False, min_revision=0)
 
