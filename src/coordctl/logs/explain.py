@@ -46,7 +46,6 @@ BROUGHT = {
         "slow link",
         "slow disk",
         "cpu taken by others",
-        "election storm",
         "clock",
     ),
     "member failed": ("no leader", "sessions expired", "cut link", "election storm", "slow link", "member killed"),
