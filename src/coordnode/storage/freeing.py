@@ -25,10 +25,14 @@ class Freeing:
             if len(self._waiting) >= FREEING_FILES_MAX:
                 os.close(descriptor)
                 return
-            self._waiting.append((descriptor, size, folder))
             if not self._runs:
+                try:
+                    threading.Thread(target=self._run, name="discard", daemon=True).start()
+                except RuntimeError:  # no thread is to be had: no reason for a member to end
+                    os.close(descriptor)
+                    return
                 self._runs = True
-                threading.Thread(target=self._run, name="discard", daemon=True).start()
+            self._waiting.append((descriptor, size, folder))
 
     def _run(self) -> None:
         while True:

@@ -181,3 +181,19 @@ def test_what_may_come_back_is_not_shortened(disk: RealDisk, monkeypatch: pytest
         freed()
     assert still_read.size() == 3 * FREED_BYTES_MAX
     still_read.close()
+
+
+def test_where_no_thread_is_to_be_had_the_room_comes_back_at_once(disk: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = os.listdir("/proc/self/fd")
+    large(disk, 2 * FREED_BYTES_MAX)
+    with monkeypatch.context() as short_of_threads:
+        short_of_threads.setattr("threading.Thread.start", refuse)
+        disk.discard("large")
+    assert os.listdir("/proc/self/fd") == before
+    large(disk, 2 * FREED_BYTES_MAX)
+    disk.discard("large")
+    freed()
+    assert os.listdir("/proc/self/fd") == before
