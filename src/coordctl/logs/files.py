@@ -16,8 +16,9 @@ from io import BufferedIOBase
 from typing import NamedTuple
 
 from coordctl.logs import mining
+from coordctl.logs.covering import Covered, covers, joined
 from coordctl.logs.lines import Line, Parser, is_host
-from coordctl.logs.mining import Covered, Miner, Piece, Summary
+from coordctl.logs.mining import Miner, Piece, Summary
 from coordnode.errors import BadRequest
 
 PIECE_BYTES = 32 * 1024 * 1024
@@ -347,7 +348,7 @@ def _covered(sources: Iterable[Source], year: int) -> Covered:
         member, stretches = _stretches(source, year)
         for whose in {member or source.label, source.label}:
             found.setdefault(whose, []).extend(stretches)
-    return {member: mining.joined(stretches) for member, stretches in found.items() if stretches}
+    return {member: joined(stretches) for member, stretches in found.items() if stretches}
 
 
 def _stretches(source: Source, year: int) -> tuple[str, list[tuple[int, int]]]:
@@ -465,7 +466,7 @@ def told(found: Found, from_ms: int, to_ms: int) -> Iterator[Told]:
 
     def once(source: Source) -> Iterator[Told]:
         for one in told_in(source, from_ms, to_ms, year):
-            if source.is_flight or not mining.covers(covered.get(one.line.member or source.label, ()), one.at_ms):
+            if source.is_flight or not covers(covered.get(one.line.member or source.label, ()), one.at_ms):
                 yield one
 
     return heapq.merge(*[once(source) for source in found.sources], key=lambda one: one.at_ms)

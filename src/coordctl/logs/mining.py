@@ -3,14 +3,14 @@
 A gigabyte of lines becomes a few megabytes of counts, so logs of any size can be compared; summaries of parts add up.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from coordctl.logs import dialects, foreign
+from coordctl.logs.covering import Covered, covers
 from coordctl.logs.foreign import Dialect, Said
 from coordctl.logs.lines import INFO, KILLED_PID, Line, Parser
 from coordctl.logs.wall_clock import JUMP_MS, WallClock
@@ -131,25 +131,6 @@ def _changes(values: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
         if not found or found[-1][1] != value:
             found.append((at_ms, value))
     return found
-
-
-Covered = dict[str, tuple[tuple[int, int], ...]]  # member -> from when to when another file has all of its lines and more
-
-
-def joined(stretches: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """In order, none within another."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(stretches):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return tuple(found)
-
-
-def covers(stretches: Sequence[tuple[int, int]], at_ms: int) -> bool:
-    place = bisect_right(stretches, at_ms, key=lambda stretch: stretch[0])
-    return place > 0 and at_ms <= stretches[place - 1][1]
 
 
 @dataclass(frozen=True, slots=True)
