@@ -1,11 +1,13 @@
 """The kinds of fault, each really injected: what is done, for how long, and what a right verdict names."""
 
 import os
+import secrets
 import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from benchmarks.causes.scene import Scene, wait
@@ -28,6 +30,23 @@ class Right(NamedTuple):
 
 def name_of(number: int) -> str:
     return f"n{number}"
+
+
+@contextmanager
+def large_writes(scene: Scene) -> Iterator[None]:
+    """So much that members want new files."""
+    ending = threading.Event()
+
+    def write() -> None:
+        with suppress(CoordError, OSError), connect(scene.endpoints(), timeout=10) as cluster:
+            while not ending.wait(0.15):
+                cluster.kv.put("large", secrets.token_bytes(100_000))
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    yield
+    ending.set()
+    writer.join(15)
 
 
 def kill_leader(scene: Scene, seed: int) -> Right:

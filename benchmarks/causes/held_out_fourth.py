@@ -6,10 +6,8 @@ import sys
 import threading
 from contextlib import suppress
 
-from benchmarks.causes.faults import HOLD_SECONDS, Right, name_of
+from benchmarks.causes.faults import HOLD_SECONDS, Right, large_writes, name_of
 from benchmarks.causes.scene import Scene, wait
-from coordnode.client.sync import connect
-from coordnode.errors import CoordError
 from coordnode.services.commands import ClientCommand, OpenSession, encode
 from coordnode.services.dialogue import WriteAsk
 from tests.processes.members import Connection, Refused, wait_until
@@ -66,18 +64,8 @@ def inodes_gone(scene: Scene, seed: int) -> Right:
     litter.mkdir()
     scene.run(sys.executable, "-c", LITTER, str(litter))
     wait(1)
-    ending = threading.Event()
-
-    def write() -> None:
-        with suppress(CoordError, OSError), connect(scene.endpoints(), timeout=10) as cluster:
-            while not ending.wait(0.15):
-                cluster.kv.put("large", secrets.token_bytes(100_000))
-
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    wait(HOLD_SECONDS)
-    ending.set()
-    writer.join(15)
+    with large_writes(scene):
+        wait(HOLD_SECONDS)
     return Right(("disk full",), ("n3",))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.causes import faults, held_out, held_out_fourth, planned
+from benchmarks.causes import faults, held_out, held_out_fifth, held_out_fourth, planned
 from benchmarks.causes.faults import Right
 from benchmarks.causes.scene import Scene
 
@@ -35,7 +35,12 @@ FOURTH_ROUND = _named(
     *(held_out_fourth.shared_disk_full, held_out_fourth.inodes_gone, held_out_fourth.read_only_disk, held_out_fourth.clock_hours_back),
     *(held_out_fourth.session_churn, held_out_fourth.paused_in_turn, held_out_fourth.new_refused, held_out_fourth.doubled_address),
 )  # d7b8dfc
-FAULTS = KNOWN | FIRST_ROUND | SECOND_ROUND | THIRD_ROUND | FOURTH_ROUND
+FIFTH_ROUND = _named(
+    *(held_out_fifth.all_clocks_jump, held_out_fifth.folder_moved_away, held_out_fifth.one_way_flaps, held_out_fifth.two_killed),
+    *(held_out_fifth.two_paused, held_out_fifth.slow_disk_everywhere, held_out_fifth.rotten_snapshot, held_out_fifth.clock_and_cut),
+)  # 8a25ac9
+HELD_OUT = (FIRST_ROUND, SECOND_ROUND, THIRD_ROUND, FOURTH_ROUND, FIFTH_ROUND)
+FAULTS = KNOWN | {name: kind for one in HELD_OUT for name, kind in one.items()}
 HEALTHY = _named(
     *(planned.healthy, planned.rolling_restart, planned.restart_one, planned.rolling_upgrade, planned.backup, planned.transfer),
     planned.replace,
@@ -51,5 +56,5 @@ DISKS: dict[str, Callable[[Scene], None]] = {  # other than this machine's own: 
 
 
 def mark(kind: str) -> str:
-    rounds = ((FIRST_ROUND, "*"), (SECOND_ROUND, "**"), (THIRD_ROUND, "***"), (FOURTH_ROUND, "****"))
-    return next((stars for kinds, stars in rounds if kind in kinds), "")
+    """A star for each round up to the one in which it was held out."""
+    return next(("*" * number for number, kinds in enumerate(HELD_OUT, 1) if kind in kinds), "")

@@ -22,14 +22,12 @@ COLUMNS: dict[str, Callable[[Result], bool]] = {
     "GREP": lambda run: run["grep"],
     "FREQ": lambda run: run["frequency"],
 }
+WIDTH = 26
 AGAIN = {"AGAIN": COLUMNS["FIRST"], "TOP 3 ": COLUMNS["TOP 3"]}
 SUMS = {
     "all faults": kinds.FAULTS,
     "not held out": kinds.KNOWN,
-    "held out *": kinds.FIRST_ROUND,
-    "held out **": kinds.SECOND_ROUND,
-    "held out ***": kinds.THIRD_ROUND,
-    "held out ****": kinds.FOURTH_ROUND,
+    **{f"held out {'*' * number}": one for number, one in enumerate(kinds.HELD_OUT, 1)},
     "nothing wrong": kinds.HEALTHY,
 }
 
@@ -42,20 +40,21 @@ def table(results: dict[tuple[str, int], Result], again: dict[tuple[str, int], R
     failed = {key: run for key, run in results.items() if NOT_SET_UP in run}
     results = {key: run for key, run in results.items() if key not in failed}
     head = "".join(f"{name:>7}" for name in ("RUNS", *COLUMNS, *(AGAIN if again else ())))
-    yield f"{'KIND':<22}{head}".rstrip()
+    yield f"{'KIND':<{WIDTH}}{head}".rstrip()
 
     def row(name: str, wanted: Iterable[str]) -> str:
         chosen = [key for key in results if key[0] in wanted]
         counts = [len(chosen), *(sum(map(is_right, map(results.__getitem__, chosen))) for is_right in COLUMNS.values())]
         if again:
             counts += [sum(is_right(again[key]) for key in chosen if key in again) for is_right in AGAIN.values()]
-        return f"{name:<22}" + "".join(f"{count:>7}" for count in counts)
+        return f"{name:<{WIDTH}}" + "".join(f"{count:>7}" for count in counts)
 
     for kind in (*kinds.FAULTS, *kinds.HEALTHY):
         if any(key[0] == kind for key in results):
             yield row(kind + kinds.mark(kind), [kind])
     for name, wanted in SUMS.items():
-        yield row(name, wanted)
+        if any(key[0] in wanted for key in results):
+            yield row(name, wanted)
     for (kind, seed), run in sorted(failed.items()):
         yield f"not set up: {kind} {seed}: {run[NOT_SET_UP]}"
 

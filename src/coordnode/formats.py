@@ -2,4 +2,4 @@
 
 WIRE = 1  # frames on every connection, of clients and members
 STORAGE = 1  # every file in a member's folder
-LEVEL_MAX = 4  # the highest feature level that this build can apply
+LEVEL_MAX = 5  # the highest feature level that this build can apply

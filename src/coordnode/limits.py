@@ -24,6 +24,7 @@ READ_BYTES_PER_TURN = 8 * MIB  # a turn answers no more reads after the one that
 BLOBS_UNWRITTEN_BYTES_MAX = 16 * MIB  # of journals, applied and not written yet: beyond this nothing more is applied
 FETCHES_MAX = 64  # reads of journals that wait for the disk
 READ_BYTES_LEAST = 1 * KIB  # what even an empty answer counts: it takes its time, too
+LOOKED_ROW_BYTES = 256  # what each row counts that a search looks at, whether it answers it or not
 PUSH_BYTES_LEAST = 1 * KIB  # likewise, what a watch is told
 
 SLICE_BYTES_MAX = 256 * KIB  # a snapshot slice ends with the item that reaches this
@@ -38,18 +39,26 @@ SESSION_TTL_MS_MAX = 86_400_000
 EXPIRE_SESSIONS_MAX = 1_000  # sessions that one Expire, Checkpoint or Withdraw may name
 EXPIRE_SESSIONS_PER_ENTRY = 64  # that a leader names in one Expire: each takes as long as many puts
 EXPIRE_SESSIONS_PER_TICK = 3 * EXPIRE_SESSIONS_PER_ENTRY  # who loses thousands at once must not keep all others waiting for all of them
+KEEP_ALIVE_NAMED_MAX = 131_072  # that one may name, and is answered about: earlier clients name all of theirs, and ask again too late
 CLOCK_RATE_ERROR_PPM = 1_000  # clocks run between 0.999 and 1.001 of true rate
 TICK_ADVANCE_TICKS_MAX = 2  # a late tick moves the lease clock by at most this many ticks
 
 CLIENT_CALLS_MAX = 65_536  # calls of one client that are not finished yet
 CLIENT_OUTSTANDING_MAX = 1_024  # of these, sent and not answered
+CLIENT_KEEP_ALIVE_SESSIONS_MAX = 4_096  # that one of its keep-alives names
 CLIENT_SESSION_WINDOW = 512  # sequences of one session that are open at a time; below the machine's reply window of 1,024
 
+FREE_FILES_MIN = 16  # fewer that a disk can still take are none: the next segments and a snapshot need their names
+
 TOKEN_MAX = 2**53 - 1
+
+CLUSTER_MEMBERS_MAX = 64  # voters and learners of one cluster: each is dialled by all others
+CONTACT_CHARACTERS_MAX = 300  # a name has up to 253
 
 assert KEY_BYTES_MAX + VALUE_BYTES_MAX < COMMAND_BYTES_MAX
 assert COMMAND_BYTES_MAX < BATCH_BYTES_MAX
 assert EXPIRE_SESSIONS_PER_ENTRY <= EXPIRE_SESSIONS_MAX
+assert CLIENT_KEEP_ALIVE_SESSIONS_MAX <= KEEP_ALIVE_NAMED_MAX
 assert BATCH_BYTES_MAX + COMMAND_BYTES_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX + FRAME_HEADER_BYTES < FRAME_BYTES_MAX
 assert SLICE_BYTES_HARD_MAX < FRAME_BYTES_MAX

@@ -67,7 +67,8 @@ def _text(raw: _Patient, before: Any) -> io.TextIOWrapper:
     if before is None:
         return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
     errors = "backslashreplace" if before.errors == "strict" else before.errors
-    return io.TextIOWrapper(io.BufferedWriter(raw), before.encoding, errors, line_buffering=before.line_buffering)
+    by_line = isinstance(raw, _Beside) or before.line_buffering  # PYTHONUNBUFFERED takes it from both
+    return io.TextIOWrapper(io.BufferedWriter(raw), before.encoding, errors, line_buffering=by_line)
 
 
 def flush() -> None:

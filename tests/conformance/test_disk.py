@@ -136,3 +136,4 @@ def test_the_lock_is_exclusive_until_unlocked(disk: Disk, tmp_path: Path) -> Non
 
 def test_there_is_room(disk: Disk) -> None:
     assert disk.free_bytes() > 0
+    assert disk.free_files() > 0

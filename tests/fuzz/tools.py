@@ -6,8 +6,9 @@ from pathlib import Path
 
 from coordctl.chaos.lined import DEPTH_MAX, Fields, Node, Rows, Text, parse_lined
 from coordctl.chaos.playbook import Playbook, Refused, parse_playbook, playbook_of
-from coordctl.chaos.proxy.api import ApiError
-from coordctl.chaos.proxy.toxics import parse_toxic
+from coordctl.chaos.proxy.api import TOXIC_TYPE
+from coordctl.chaos.proxy.decoding import decoded
+from coordctl.chaos.proxy.toxics import ApiError, parse_toxic
 from coordctl.hot import msgpack
 from coordctl.inventory.reading import parse as parse_inventory
 from coordctl.inventory.template import template
@@ -102,17 +103,14 @@ def json_of(data: bytes) -> object:
 def line(data: bytes) -> object:
     """As whoever reads a log does: a line that began as one of ours and is damaged is one of these."""
     try:
-        return Parser(2026).parse(data)
+        return Parser(1_795_867_200_000).parse(data)
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(repr(error)) from None
 
 
 def toxic(data: bytes) -> object:
-    found = json_of(data)
-    if not isinstance(found, dict):
-        raise BadRequest("no object")
     try:
-        return parse_toxic(found)
+        return parse_toxic(decoded(data, dict, TOXIC_TYPE))
     except ApiError as error:
         raise BadRequest(str(error)) from None
 

@@ -4,20 +4,20 @@ In the door what is unlike a fleet of our own; COORD_LONG=1 has all of it.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from coordctl.local import foreign
+from tests.door import IS_LONG
 from tests.hosts import engines, fleet
 from tests.hosts.fleet import Hosts
 from tests.hosts.operator import Operator
 from tests.processes.conftest import is_here
 from tests.processes.members import wait_until
 
-long = pytest.mark.skipif(not os.environ.get("COORD_LONG"), reason="minutes: COORD_LONG=1")
+long = pytest.mark.skipif(not IS_LONG, reason="minutes: COORD_LONG=1")
 BASE = "/var/lib/coordnode/fleet"
 PLACES = (f"{BASE}/chaos/*.fault.json*", "/run/systemd/system/*.d/coordctl-*", f"{engines.STORED}/chaos-filling-*")
 LEFT = f'for one in {" ".join(PLACES)}; do [ ! -e "$one" ] || echo "$one"; done'

@@ -34,7 +34,7 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         operator.trust()
         began = time.monotonic()
         done = operator.json("deploy", "--reason", "first")
-        assert (done["outcome"], time.monotonic() - began < 60) == ("done", True), done
+        assert (done["outcome"], time.monotonic() - began < 80) == ("done", True), done
         yield operator
         operator.close()
 
@@ -52,7 +52,7 @@ def test_a_second_run_changes_nothing_and_says_so(deployed: Operator) -> None:
     before = [pid_of(deployed, number) for number in (1, 2, 3)]
     began = time.monotonic()
     again = deployed.json("deploy")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert [again["outcome"], *[host["steps"] for host in again["hosts"]]] == ["unchanged", [], [], []]  # type: ignore[attr-defined]
     assert deployed.json("deploy", "--dry-run")["outcome"] == "unchanged"
     assert [pid_of(deployed, number) for number in (1, 2, 3)] == before
@@ -382,12 +382,19 @@ def test_a_host_that_is_rebooted_midway_is_named_and_the_next_run_goes_on(truste
 
 
 def test_one_operator_at_a_time_and_a_dead_one_holds_nobody_up(trusted: Operator, tmp_path: Path) -> None:
-    with trusted.start("deploy", "--reason", "mine") as first:
-        wait_until(lambda: trusted.hosts.run(3, "sh", "-c", f"cat {BASE}/operator.lock 2>/dev/null", check=False), "the lock")
-        first.send_signal(signal.SIGSTOP)
-        second = trusted.run("deploy", "--reason", "theirs")
-        first.send_signal(signal.SIGCONT)
-        assert first.wait(90) == 0
+    def holds() -> bool:
+        return bool(trusted.hosts.run(3, "sh", "-c", f"cat {BASE}/operator.lock 2>/dev/null", check=False))
+
+    for _ in range(5):  # until it is stopped while it is at work, and not when it has done
+        with trusted.start("deploy", "--reason", "mine") as first:
+            wait_until(lambda: holds() or first.poll() is not None, "the lock")
+            first.send_signal(signal.SIGSTOP)
+            second = trusted.run("deploy", "--reason", "theirs") if holds() else None
+            first.send_signal(signal.SIGCONT)
+            assert first.wait(90) == 0
+        if second is not None:
+            break
+    assert second is not None
     assert second.returncode == 76
     assert re.search(rb'\(pid \d+\) is at work on this cluster: deploy "mine", for \d+ s; wait until that is done', second.stderr)
     assert "operator.lock" not in trusted.hosts.run(1, "ls", BASE)

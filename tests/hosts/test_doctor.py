@@ -383,10 +383,14 @@ def is_it(finding: Finding, fault: Fault) -> bool:
 
 
 def test_nothing_is_found_where_nothing_is_wrong(deployed: Operator) -> None:
-    found = diagnose(deployed)
-    assert (found.findings, found.exit_code, found.examined, found.answered) == ([], 0, 3, 3)
-    assert deployed.ctl("doctor").startswith("OK  nothing was found that is wrong with fleet")
-    assert deployed.ctl("doctor", "--from-here").startswith("OK  nothing was found")
+    def is_well() -> bool:
+        found = diagnose(deployed)
+        return (found.findings, found.exit_code, found.examined, found.answered) == ([], 0, 3, 3)
+
+    wait_until(is_well, "nothing to be found")
+    well = b"OK  nothing was found that is wrong with fleet"
+    wait_until(lambda: deployed.run("doctor").stdout.startswith(well), "that to be said")
+    wait_until(lambda: deployed.run("doctor", "--from-here").stdout.startswith(b"OK  nothing was found"), "that to be said from here")
 
 
 @pytest.mark.parametrize("name", ROUNDS)
@@ -394,21 +398,20 @@ def test_each_fault_is_found_at_its_host_with_the_remedy(deployed: Operator, nam
     faults = ROUNDS[name]
     planted: list[Fault] = []
     last: list[Finding] = []
+    hosts = {f"n{fault.number}" for fault in faults}
 
-    def missing() -> list[str]:
+    def is_strange(finding: Finding) -> bool:
+        return finding.check not in FOLLOWS and finding.host not in hosts and not any(host in finding.sentence for host in hosts)
+
+    def are_found_and_nothing_else() -> bool:
         last[:] = diagnose(deployed).findings
-        return [fault.check for fault in faults if not any(is_it(finding, fault) for finding in last)]
+        return all(any(is_it(finding, fault) for finding in last) for fault in faults) and not any(map(is_strange, last))
 
     try:
         for fault in faults:
             planted.append(fault)
             fault.plant(deployed, fault.number)
-        wait_until(lambda: not missing(), f"{[(one.number, one.check) for one in faults]} to be found")
-        hosts = {f"n{fault.number}" for fault in faults}
-        strange = [
-            one for one in last if one.check not in FOLLOWS and one.host not in hosts and not any(host in one.sentence for host in hosts)
-        ]
-        assert strange == []
+        wait_until(are_found_and_nothing_else, f"{[(one.number, one.check) for one in faults]} to be found, and nothing of other hosts")
     except AssertionError as error:
         raise AssertionError(f"{error}: {last}") from None
     finally:

@@ -4,7 +4,6 @@ In the door on hosts without systemd; COORD_LONG=1 has it all on hosts with syst
 """
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ from typing import Self
 import pytest
 
 from coordctl.chaos.loads.words import ENDED, LINEARIZABLE
+from tests.door import IS_LONG
 from tests.hosts import fleet
 from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
@@ -26,7 +26,7 @@ from tests.processes.steady import Steady
 CLIENTS = "0,1"
 BASE = "/var/lib/coordnode/fleet"
 SPARE = 'role = "spare"'
-INITS: tuple[Init, ...] = ("plain", "systemd") if os.environ.get("COORD_LONG") == "1" else ("plain",)
+INITS: tuple[Init, ...] = ("plain", "systemd") if IS_LONG else ("plain",)
 
 
 @pytest.fixture(scope="module", params=INITS)

@@ -48,6 +48,10 @@ def trusted(operator: Operator) -> Iterator[Operator]:
 def test_over_ssh(trusted: Operator) -> None:
     transport = trusted.connect(1)
     exercise(transport, "/home/ops/put")
+    with pytest.raises(HostFailed, match="n1: /nowhere/put could not be written: .*nowhere/put.part") as caught:
+        transport.put(bytes(8 << 20), "/nowhere/put", 10)  # it does not wait to hear all of it
+    assert caught.value.kind == "failed"
+    assert transport.run(Script("early end", "echo why >&2; exit 3\n" + "#" * (8 << 20)), 10)[::2] == (3, "why\n")
     # 49 ms each without TCP_NODELAY: its effect is beyond doubt, and a busy machine's is not.
     began = time.monotonic()
     for _ in range(10):

@@ -107,7 +107,7 @@ def test_sudo_that_wants_a_password_or_refuses_is_named(operator: Operator) -> N
 
 def test_who_cannot_be_reached_is_named_and_costs_the_others_nothing(operator: Operator) -> None:
     operator.hosts.halt(2)
-    shown = operator.json("inventory", "trust", "--yes", "--timeout", "3s", code=1)
+    shown = operator.json("inventory", "trust", "--yes", "--timeout", "10s", code=1)
     keys = {str(one["name"]): one for one in shown["keys"]}  # type: ignore[attr-defined]
     assert [one["state"] for one in keys.values()] == ["pinned", "failed", "pinned"]
     assert str(keys["n2"]["trouble"]).startswith(f"n2: ops@{operator.hosts.address(2)} shows no host key: ")
@@ -116,8 +116,8 @@ def test_who_cannot_be_reached_is_named_and_costs_the_others_nothing(operator: O
 def test_a_host_that_goes_while_it_works_and_one_that_takes_too_long(operator: Operator) -> None:
     operator.trust()
     transport = operator.connect(1)
-    with pytest.raises(HostFailed, match="n1: slow did not end in 0.5 s: it may still be at work there"):
-        transport.run(Script("slow", "sleep 60"), 0.5)
+    with pytest.raises(HostFailed, match="n1: slow did not end in 2 s: it may still be at work there"):
+        transport.run(Script("slow", "sleep 60"), 2)
     with pytest.raises(HostFailed, match="n1: the connection broke during last"):
         transport.run(Script("last", "kill -9 $(pidof -s -o $$ sshd) $PPID; kill -9 $(pidof sshd)"), 30)
     transport.close()

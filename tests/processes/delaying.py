@@ -33,6 +33,10 @@ class Delaying:
         finally:
             self.seconds = 0.0
 
+    def cut(self) -> None:
+        """Ends every connection; new ones are taken."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(30)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -78,6 +82,10 @@ class Delaying:
                 break
             writer.write(data)
         writer.close()
+
+    async def _cut(self) -> None:
+        for writer in self._writers:
+            writer.close()
 
     async def _end(self) -> None:
         for server in self._servers:

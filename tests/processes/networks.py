@@ -69,6 +69,11 @@ class Networks:
         for other in others:
             self._do(f"-n {self._mark}n{number} route add blackhole {self._prefix}.{10 + other}/32")
 
+    def join(self, number: int, others: Iterable[int]) -> None:
+        """What `part` did is undone."""
+        for other in others:
+            self._do(f"-n {self._mark}n{number} route del blackhole {self._prefix}.{10 + other}/32")
+
     def double(self, number: int) -> str:
         """Another host has that member's address, too: its namespace. Until it says so, who knows the member's does not notice."""
         mark, space = self._mark, f"{self._mark}d{number}"

@@ -23,14 +23,14 @@ from coordnode.services.dialogue import ReadAsk
 from coordnode.wire.bodies import encode_asks
 from coordnode.wire.frames import MSGPACK, frame
 from coordnode.wire.hello import Hello, encode_hello
+from tests.door import IS_LONG
 from tests.processes.hostile.bystander import Bystander
 from tests.processes.hostile.inputs import CLIENT, FOR_EVERYONE, FOR_HTTP, MEMBER
 from tests.processes.hostile.thrower import CUT_OFF, ENDLESS, TOLD, throw
 from tests.processes.members import PATIENCE_S, Cluster, Connection, Process, Refused, free_port, resident_bytes, result_of, wait_until
 
 MIB = 1024 * 1024
-LONG = os.environ.get("COORD_LONG") == "1"
-INPUTS = int(os.environ.get("COORD_INPUTS", "1000000" if LONG else "4000"))
+INPUTS = int(os.environ.get("COORD_INPUTS", "1000000" if IS_LONG else "4000"))
 
 
 def healthy(cluster: Cluster) -> None:

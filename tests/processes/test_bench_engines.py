@@ -8,6 +8,7 @@ import pytest
 from coordctl.operations.bench import TTL_SECONDS
 from tests.processes.local import Home
 from tests.processes.members import wait_until
+from tests.processes.test_bench import await_second_line
 from tests.processes.test_commands import valid
 
 SHORT = ("--for", "1s", "--rate", "25/s", "--connections", "4", "--timeout", "30s")
@@ -41,9 +42,7 @@ def test_as_fast_as_it_answers(three_of: Home) -> None:
 @pytest.mark.parametrize("engine", ["etcd", "zookeeper"])
 def test_what_a_run_leaves_that_was_killed_goes_by_itself(three_of: Home) -> None:
     with three_of.start("bench", "--for", "60s", "--rate", "20/s", "--timeout", "30s", alone=True) as running:
-        assert running.stderr is not None
-        while b" 2 s " not in running.stderr.readline():
-            pass
+        await_second_line(running)
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate(timeout=60)
     assert left_behind(three_of)

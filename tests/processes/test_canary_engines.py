@@ -10,6 +10,7 @@ from coordctl.engines.blocking import Blocking
 from coordctl.engines.clients import connect
 from coordctl.local.clusters import named
 from coordnode.errors import CoordError
+from tests.door import IS_LONG
 from tests.processes.conftest import OTHERS, is_here
 from tests.processes.local import Home
 from tests.processes.runner.jobs import until
@@ -17,7 +18,6 @@ from tests.processes.test_canary import run, signalled
 from tests.processes.test_commands import valid
 
 CYCLES = [("election", ""), ("lock", "")]
-IS_LONG = bool(os.environ.get("COORD_LONG"))
 
 
 def left_behind(home: Home) -> list[str]:

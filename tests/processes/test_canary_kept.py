@@ -72,8 +72,8 @@ def test_the_service_is_what_was_typed(home: Home) -> None:
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(str(made["unit"]))
-    command = shlex.split(unit["Service"]["ExecStart"])
-    done = subprocess.run([*command, "--count", "2"], env=home.environment, cwd="/", capture_output=True, timeout=60, check=False)
+    command = [*shlex.split(unit["Service"]["ExecStart"]), "--count", "2", "--timeout", "10s"]
+    done = subprocess.run(command, env=home.environment, cwd="/", capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout[:2]) == (0, b"OK"), done.stderr
     if shutil.which("systemd-analyze"):
         path = home.folder / "coordctl-canary-local.service"

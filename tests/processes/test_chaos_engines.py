@@ -1,14 +1,13 @@
 """Playbooks on other engines: the same clients, faults and checks; what has no mechanism there is skipped, with the reason."""
 
 import json
-import os
 
 import pytest
 
+from tests.door import IS_LONG
 from tests.processes.conftest import is_here
 from tests.processes.local import Home
 
-IS_LONG = bool(os.environ.get("COORD_LONG"))
 KILLED = """proves: A member that is killed comes back with everything that was acknowledged.
 version: 1
 members: 1

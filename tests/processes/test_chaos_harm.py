@@ -105,7 +105,7 @@ def test_changes_of_members_beside_each_other_end_in_any_order_and_all_are_voter
 
 
 def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home) -> None:
-    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "3s")
+    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "6s")
     first = reaper(harmed, "a")
     os.kill(first, signal.SIGSTOP)  # neither heals, nor is it missed
     os.kill(reaper(harmed, "b"), signal.SIGSTOP)

@@ -10,7 +10,7 @@ from tests.processes.test_commands import valid
 PLAYBOOK = """\
 proves: All loads at once.
 version: 1
-lasts: 6s
+lasts: 10s
 load: [{loads}]
 rows:
   - {{at: 2s, for: 1s, do: kill, to: leader}}

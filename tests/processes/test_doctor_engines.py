@@ -1,7 +1,6 @@
 """`doctor` of etcd and ZooKeeper: real faults, each planted, and what it says of them."""
 
 import json
-import os
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ import pytest
 
 from coordctl.engines.clients import connect
 from coordnode.errors import NoSpace
+from tests.door import IS_LONG
 from tests.processes.conftest import OTHERS, is_here
 from tests.processes.local import Home
 from tests.processes.test_commands import valid
 
-IS_LONG = bool(os.environ.get("COORD_LONG"))
 QUOTA_BYTES = 1 << 19
 CHUNK = "x" * 65_536
 

@@ -1,17 +1,16 @@
 """An inventory of members that somebody else deployed: -c NAME serves every verb that --endpoints does, what changes hosts is refused."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from coordctl.local import foreign
+from tests.door import IS_LONG
 from tests.processes.conftest import OTHERS, is_here
 from tests.processes.local import Home
 from tests.processes.test_commands import valid
 
-IS_LONG = bool(os.environ.get("COORD_LONG"))
 REFUSED = (
     *("deploy", "restart", "destroy", "backup create", "restore", "recover", "config push"),
     *("upgrade status", "ca show", "member ls", "down", "risk ls"),

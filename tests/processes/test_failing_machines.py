@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from coordnode.services.commands import Delete, Done, OpenSession, Put, SessionOpened
-from coordnode.services.dialogue import KeepAliveAsk, KeepAliveReply
-from tests.processes.members import Cluster, Connection, Process, Writer, result_of, wait_until
+from coordnode.limits import FREE_FILES_MIN
+from coordnode.services.commands import ClientOperation, Delete, Done, OpenSession, Put, SessionOpened
+from coordnode.services.dialogue import Answer, KeepAliveAsk, KeepAliveReply
+from tests.processes.members import LOYAL, Cluster, Connection, Process, Writer, result_of, wait_until
 from tests.processes.points.control import COUNT, SOURCE, Control
 from tests.processes.points.nursery import Born, Nursery
 from tests.processes.shims import compiled
@@ -67,17 +68,28 @@ def loaded(cluster: Cluster) -> Iterator[Load]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A file system of 64 MiB in a namespace of mounts of its own: where it is seen from here, and how to run something inside."""
+    """A file system of 64 MiB and 2,000 files in a namespace of mounts: where it is seen from here, and how to run something inside."""
     as_root = [] if os.geteuid() == 0 else ["-U"]
     place = tmp_path / "disk"
     place.mkdir()
-    script = f'mount -t tmpfs -o size=64m tmpfs "{place}" && echo mounted && exec cat'
+    script = f'mount -t tmpfs -o size=64m,nr_inodes=2000 tmpfs "{place}" && echo mounted && exec cat'
     command = ["unshare", *(["-r", *as_root] if as_root else []), "-m", "sh", "-c", script]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"mounted\n"
         yield Path(f"/proc/{keeper.pid}/root{place}"), ["nsenter", f"--target={keeper.pid}", *as_root, "-m", "--"]
         keeper.kill()
+
+
+@pytest.fixture
+def cramped(small_disk: tuple[Path, list[str]]) -> Iterator[tuple[Path, Cluster]]:
+    """Three members there, not started."""
+    place, inside = small_disk
+    cluster = Cluster(place)
+    for one in cluster.members.values():
+        one.prefix = inside
+    yield place, cluster
+    cluster.end()
 
 
 def free_bytes(place: Path) -> int:
@@ -96,45 +108,83 @@ def fill(ballast: Path, until_free: int) -> None:
                 size //= 2
 
 
+def answer_of_leader(cluster: Cluster, operation: ClientOperation, request_id: str = "") -> Answer:
+    """Of whoever leads by then: an election may come in between."""
+
+    def ask() -> Answer | None:
+        with Connection(cluster.leader().address) as connection:
+            answer = connection.write(operation, request_id)
+        return None if getattr(answer, "code", 0) in (10, 11, 50) else answer
+
+    return wait_until(ask, "a leader answers")
+
+
 def test_a_disk_that_is_filled_to_the_last_byte_under_load_costs_no_acknowledged_write_and_no_operator(
-    small_disk: tuple[Path, list[str]], figure: Callable[[str], None]
+    cramped: tuple[Path, Cluster], figure: Callable[[str], None]
 ) -> None:
-    place, inside = small_disk
-    cluster = Cluster(place)
+    place, cluster = cramped
     members = list(cluster.members.values())
-    for one in members:
-        one.prefix = inside
     ballast = place / "ballast"
-    try:
-        cluster.start("--free-min", "16MiB")
-        cluster.wait_ready()
-        with loaded(cluster) as load:
-            load.wait_more(50)
-            fill(ballast, 14 * MIB)
-            for one in members:
-                wait_until(lambda one=one: one.events("space_low"), f"member {one.member} tells that there is little space")  # type: ignore[misc]
-            left = min(one.events("space_low")[0]["free_bytes"] for one in members)
-            assert left > 0, "the alarm came when the disk was full"
-            fill(ballast, 0)
-            assert free_bytes(place) == 0
-            with Connection(cluster.leader().address) as connection:
-                refused = connection.write(Put(b"more", b"data"))
-                assert getattr(refused, "code", 0) == 16, refused
-                deleted = result_of(connection.write(Delete(b"w/00000000")))
-                assert isinstance(deleted, Done)
-                assert deleted.changed
-            before = load.count()
-            del load.writer.acknowledged[b"w/00000000"]
-            load.writer.acknowledged[b"kept"] = b""  # the count goes on
-            ballast.unlink()
-            load.wait_more(30)
-        del load.writer.acknowledged[b"kept"]
-        cluster.wait_equal()
-        load.writer.check(cluster.leader().address)
-        assert not any(one.has_ended() for one in members)
-        figure(f"a disk filled under load: told with {left // 1024} KiB free; {before} writes before, {load.count()} in all, none lost")
-    finally:
-        cluster.end()
+    cluster.start("--free-min", "16MiB")
+    cluster.wait_ready()
+    with loaded(cluster) as load:
+        load.wait_more(50)
+        fill(ballast, 14 * MIB)
+        for one in members:
+            wait_until(lambda one=one: one.events("space_low"), f"member {one.member} tells that there is little space")  # type: ignore[misc]
+        left = min(one.events("space_low")[0]["free_bytes"] for one in members)
+        assert left > 0, "the alarm came when the disk was full"
+        fill(ballast, 0)
+        assert free_bytes(place) == 0
+        refused = answer_of_leader(cluster, Put(b"more", b"data"))
+        assert getattr(refused, "code", 0) == 16, refused
+        deleted = result_of(answer_of_leader(cluster, Delete(b"w/00000000"), "delete"))
+        assert isinstance(deleted, Done)
+        assert deleted.changed
+        before = load.count()
+        del load.writer.acknowledged[b"w/00000000"]
+        load.writer.acknowledged[b"kept"] = b""  # the count goes on
+        ballast.unlink()
+        load.wait_more(30)
+    del load.writer.acknowledged[b"kept"]
+    cluster.wait_equal()
+    load.writer.check(cluster.leader().address)
+    assert not any(one.has_ended() for one in members)
+    figure(f"a disk filled under load: told with {left // 1024} KiB free; {before} writes before, {load.count()} in all, none lost")
+
+
+def free_files(place: Path) -> int:
+    return os.statvfs(place).f_favail
+
+
+def test_a_disk_that_takes_no_more_files_is_told_of_before_the_last_one_and_costs_no_acknowledged_write(
+    cramped: tuple[Path, Cluster],
+) -> None:
+    place, cluster = cramped
+    members = list(cluster.members.values())
+    crowd = place / "crowd"
+    crowd.mkdir()
+    cluster.start("--free-min", "2MiB")
+    cluster.wait_ready()
+    with loaded(cluster) as load:
+        load.wait_more(20)
+        for number in range(free_files(place) - FREE_FILES_MIN // 2):
+            (crowd / str(number)).touch()
+        for one in members:
+            wait_until(lambda one=one: one.events("space_low"), f"member {one.member} tells that there is no room for files")  # type: ignore[misc]
+            told = one.events("space_low")[0]
+            assert told["free_bytes"] > MIB
+            assert 0 < told["free_files"] < FREE_FILES_MIN
+        with Connection(cluster.leader().address) as connection:
+            wait_until(lambda: getattr(connection.write(Put(b"more", b"data")), "code", 0) == 16, "data is refused")
+        before = load.count()
+        for file in list(crowd.iterdir()):
+            file.unlink()
+        load.wait_more(20)
+    cluster.wait_equal()
+    load.writer.check(cluster.leader().address)
+    assert load.count() >= before + 20
+    assert not any(one.has_ended() for one in members)
 
 
 # --- clocks ----------------------------------------------------------------------------------------------------------
@@ -150,7 +200,7 @@ def test_a_wall_clock_that_jumps_ends_no_session_and_no_write(tmp_path: Path, ju
         controls[number].aim(0, kinds=COUNT)
         cluster.members[number] = Born(nursery, controls[number], one.folder, number, one.address)
     try:
-        cluster.start("--segment", "1MiB", "--free-min", "2MiB")
+        cluster.start("--segment", "1MiB", "--free-min", "2MiB", *LOYAL)
         cluster.wait_ready()
         leader = cluster.leader()
         with loaded(cluster) as load, Connection(leader.address) as connection:

@@ -183,6 +183,17 @@ def test_a_session_stays_inside_until_it_leaves(shared: Home) -> None:
         assert shared.run("barrier", "show", "vain").returncode == 1
 
 
+def test_a_session_that_is_interrupted_at_a_barrier_is_out_of_it_again(shared: Home) -> None:
+    with connect(addresses(shared)) as cluster, cluster.session(ttl=20) as one:
+        with started(shared, "barrier", "enter", "cut", "2", "--session", str(one.id)) as waiting:
+            while not list(cluster.barriers.list("cut")):
+                pass
+            waiting.send_signal(signal.SIGINT)
+            _, said = waiting.communicate(timeout=20)
+        assert (waiting.returncode, said) == (130, b"coordctl: interrupted: barrier cut was left again\n")
+        assert shared.run("barrier", "show", "cut").returncode == 1
+
+
 # --- counter ---------------------------------------------------------------------------------------------------------
 
 

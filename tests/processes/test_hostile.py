@@ -4,7 +4,6 @@ No clock decides here: what counts is how much of the greedy one's a member does
 `benchmarks/hostile.py` measures how long a hundred such others wait. COORD_LONG=1 tries all kinds (hostile/greed.py).
 """
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,13 +12,13 @@ from coordnode.client.lease import SessionState
 from coordnode.client.sync import Cluster as Client
 from coordnode.client.sync import connect
 from coordnode.net.limits import OUTSTANDING_MAX
+from tests.door import IS_LONG
 from tests.processes.hostile.greed import KINDS, Greed
 from tests.processes.members import Cluster, Process, own_hosts, resident_bytes, wait_until
 
 MIB = 1024 * 1024
 CALLS = 10
 SESSION_SECONDS = 60.0
-LONG = os.environ.get("COORD_LONG") == "1"
 IN_THE_DOOR = ("puts on 100 connections", "puts of 1 MiB", "16,000 watches of everything", "sessions", "HTTP puts", "half a hello")
 
 
@@ -66,7 +65,7 @@ def fill(cluster: Client) -> None:
         cluster.kv.put(f"filled/{number}", bytes(10_000))
 
 
-@pytest.mark.parametrize("kind", KINDS if LONG else IN_THE_DOOR)
+@pytest.mark.parametrize("kind", KINDS if IS_LONG else IN_THE_DOOR)
 def test_who_behaves_is_answered_and_keeps_its_session_beside(kind: str, member: Process) -> None:
     calls_beside(member, kind, "coordnode_up_seconds")
     assert resident_bytes(member) < 400 * MIB

@@ -89,6 +89,35 @@ def test_an_idempotency_key_makes_it_happen_once_whoever_is_asked(speakers: dict
     assert opened[0] == opened[1] == opened[2]
 
 
+def test_a_key_opens_one_session_however_much_is_answered_in_between(single: Cluster) -> None:
+    """Ten answers of a megabyte leave no room for what was kept of the opening: the session itself must know its key."""
+    single.start()
+    single.wait_ready()
+    member = single.members[1]
+    speaker = Speaker(member)
+    assert speaker.ask("PUT", "/v1/kv/big", b"x" * 1_000_000).status == 200
+    opened, read = {"ttl_ms": 60_000}, {"then": [{"op": "get", "key": "big"}]}
+
+    def fill(name: str) -> None:
+        for number in range(10):
+            assert speaker.ask("POST", "/v1/transactions", read, Idempotency_Key=f"{name}-{number}").status == 200
+
+    sessions = [speaker.ask("POST", "/v1/sessions", opened, Idempotency_Key="worker-1").json()["session"]]
+    fill("before")
+    sessions.append(speaker.ask("POST", "/v1/sessions", opened, Idempotency_Key="worker-1").json()["session"])
+    for session in sorted({*sessions}):
+        assert speaker.ask("DELETE", f"/v1/sessions/{session}").status == 200
+    fill("after")
+    assert sessions[0] == sessions[1]
+    speaker.close()
+    member.kill()
+    member.start()
+    single.wait_ready()
+    speaker = Speaker(member)
+    assert speaker.ask("POST", "/v1/sessions", opened, Idempotency_Key="worker-1").json()["session"] == sessions[0] + 1
+    speaker.close()
+
+
 def test_a_session_from_its_opening_to_its_end(speakers: dict[int, Speaker]) -> None:
     one, two = speakers[1], speakers[2]
     session = one.ask("POST", "/v1/sessions", {"ttl_ms": 30_000, "owner": "tests"}).json()["session"]
@@ -246,6 +275,8 @@ def test_errors_are_json_with_what_to_do(speakers: dict[int, Speaker]) -> None:
     for method, target, body, status in (
         ("GET", "/v1/nothing", None, 404),
         ("PATCH", "/v1/kv/a", None, 405),
+        ("GET", "/v1/members?where=%FF%3D1", None, 400),
+        ("GET", "/v1/queues/q/tasks?state=ready%0A", None, 400),
         ("POST", "/v1/sessions", b"{}", 415),
         ("POST", "/v1/sessions", {"ttl_ms": 1}, 400),
         ("PUT", "/v1/kv/a", bytes(2 * 1024 * 1024), 413),
@@ -257,6 +288,24 @@ def test_errors_are_json_with_what_to_do(speakers: dict[int, Speaker]) -> None:
         assert set(error) == {"code", "name", "sentence", "definite", "retry_after_ms"}
         assert error["definite"] is True
     assert one.ask("PATCH", "/v1/kv/a").headers["allow"] == "GET, PUT, DELETE, HEAD"
+
+
+def test_what_one_asks_wrongly_ends_nothing_that_others_ask(cluster: Cluster, speakers: dict[int, Speaker]) -> None:
+    """They share the member's connection to the leader."""
+    one = speakers[1]
+    waiting = Stream(cluster.members[1], "/v1/watch?prefix=w/")
+    assert waiting.next()[0] == "progress"
+    for number in ("0" * 40 + "9", "1" * 5_000):
+        refused = one.ask("GET", "/v1/watch?key=a", Accept="text/event-stream", Last_Event_ID=number)
+        assert (refused.status, refused.json()["name"]) == (400, "BadRequest")
+    for target in ("/v1/queues/q/tasks", "/v1/journals/j/records"):
+        refused = one.ask("POST", target, b"written by a page", Origin="http://evil.example", Content_Type="text/plain")
+        assert (refused.status, refused.json()["name"]) == (403, "NotPermitted")
+    assert one.ask("GET", "/v1/queues/q").status == 404
+    put = one.ask("PUT", "/v1/kv/w/1", b"1").json()
+    assert waiting.changes(1) == [(put["revision"], "1")]
+    waiting.close()
+    assert not [event for member in cluster.members.values() for event in member.events("bug")]
 
 
 def test_nobody_is_told_of_bugs(cluster: Cluster, speakers: dict[int, Speaker]) -> None:

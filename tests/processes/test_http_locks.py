@@ -95,9 +95,8 @@ def test_readers_semaphores_leaving_the_line_and_breaking(single: Cluster) -> No
 
 def test_a_session_that_ends_while_it_waits_is_told(single: Cluster) -> None:
     one = begun(single)
-    ann, bob = session(one, "ann"), session(one, "bob", ttl_ms=1_000)
-    one.ask("POST", "/v1/locks/x/acquire", {}, Coord_Session=ann)
-    over = one.ask("POST", "/v1/locks/x/acquire", {"wait_ms": 4_000}, Coord_Session=bob)
+    one.ask("POST", "/v1/locks/x/acquire", {}, Coord_Session=session(one, "ann"))
+    over = one.ask("POST", "/v1/locks/x/acquire", {"wait_ms": 6_000}, Coord_Session=session(one, "bob", ttl_ms=3_000))
     assert over.status == 404, "nobody kept bob's session alive, so it stands in line no more"
     one.close()
 

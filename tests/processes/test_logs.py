@@ -12,11 +12,17 @@ from coordctl.local import processes
 from tests.processes.local import Home
 
 WAIT_S = 120.0
+SILENT_S = 4.5  # the silence of a member is one when it is 4 s long
 
 
 def explained(home: Home, *arguments: str) -> list[tuple[str, list[str]]]:
     found = json.loads(home.ctl("logs", "explain", *arguments, "-o", "json", code=None))
     return [(one["cause"], one["members"]) for one in found["hypotheses"]]
+
+
+def but_stalls(found: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    """Without what a machine that stands still does to any member, which is told as it should be."""
+    return [one for one in found if one[0] not in ("slow disk", "member paused")]
 
 
 def wait(what: Callable[[], bool]) -> None:
@@ -26,8 +32,8 @@ def wait(what: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def count(home: Home, pattern: str) -> int:
-    return len(home.ctl("logs", "search", pattern, "-o", "json", code=None).splitlines())
+def count(home: Home, pattern: str, *arguments: str) -> int:
+    return len(home.ctl("logs", "search", pattern, *arguments, "-o", "json", code=None).splitlines())
 
 
 def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> None:
@@ -39,18 +45,20 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
 
     pid = home.pid(follower)
     os.kill(pid, signal.SIGSTOP)
-    wait(lambda: count(home, "peer_silent") >= 1)
-    time.sleep(2)  # the silence of a member is one when it is 4 s long
+    stopped = time.monotonic()
+    wait(lambda: count(home, "peer_silent", "--from", since) >= 1 and time.monotonic() - stopped > SILENT_S)
     os.kill(pid, signal.SIGCONT)
-    wait(lambda: count(home, "peer_heard") >= 1)
-    assert ("member paused", [follower]) in explained(home, "--from", since)
+    wait(lambda: ("member paused", [follower]) in explained(home, "--from", since))
 
     home.kill(leader)
     wait(lambda: count(home, '"elected"') >= 2)
     wait(lambda: ("member killed", [leader]) in explained(home, "--from", since))
-    bundle = home.folder / "b.tar.gz"
-    made = json.loads(home.ctl("bundle", "--from", since, "--file", str(bundle), "-o", "json"))
-    live = explained(home, "--from", since)
+    for number in range(5):  # until nothing happens while it is made
+        bundle = home.folder / f"b{number}.tar.gz"
+        live = explained(home, "--from", since)
+        made = json.loads(home.ctl("bundle", "--from", since, "--file", str(bundle), "-o", "json"))
+        if explained(home, "--from", since) == live:
+            break
     saved = explained(home, str(bundle))
     assert {("member paused", (follower,)), ("member killed", (leader,))} <= {(cause, tuple(members)) for cause, members in live}
     assert saved == live

@@ -19,7 +19,7 @@ COMMANDS = (
     ("elect", "run", "chief", "--timeout", "60s", "--", "true"),
     ("status",),
     ("health",),
-    ("doctor", "--from-here"),
+    ("doctor", "--from-here", "--timeout", "60s"),
     ("canary", "run", "--count", "1", "--timeout", "60s"),
 )
 

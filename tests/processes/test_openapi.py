@@ -4,7 +4,6 @@ COORD_LONG=1 draws a thousand for each operation instead of a few.
 """
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from coordnode.api.table import ROUTES
+from tests.door import IS_LONG
 from tests.processes.members import Cluster
 
 HERE = Path(__file__).resolve().parent
-LONG = os.environ.get("COORD_LONG") == "1"
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("schemathesis") is None,
@@ -38,9 +37,9 @@ def test_answers_are_as_the_document_says(single: Cluster, tmp_path: Path) -> No
         "run",
     ]
     command += [f"http://{one.address[0]}:{one.address[1]}/v1/openapi.json", "--phases", "coverage,fuzzing"]
-    command += ["--max-examples", "1000" if LONG else "5", "--continue-on-failure", "--seed", "1"]
+    command += ["--max-examples", "1000" if IS_LONG else "5", "--continue-on-failure", "--seed", "1"]
     done = subprocess.run(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600 if LONG else 300, check=False
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600 if IS_LONG else 300, check=False
     )
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, said[:8000]

@@ -1,15 +1,14 @@
 """A real member killed, torn and failed at calls that touch its disk, and robbed of its power there. This is a share of
 `python -m tests.processes.points`, which takes every call; COORD_LONG=1 takes them here, too."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.door import IS_LONG
 from tests.processes.points.campaign import WAYS, Campaign, points_of
 from tests.processes.points.story import OPERATIONS
 
-LONG = os.environ.get("COORD_LONG") == "1"
 SHARE = 1  # lives of each way
 
 
@@ -30,9 +29,9 @@ def test_no_promise_is_broken_wherever_a_life_is_cut(
     name: str, campaign: Campaign, calls: dict[int, int], figure: Callable[[str], None]
 ) -> None:
     points = points_of(name, calls)
-    stride = 1 if LONG else points // SHARE
+    stride = 1 if IS_LONG else points // SHARE
     # Each way at another place, and in the first half: how many calls a life has differs from life to life.
-    begin = 1 if LONG else 1 + [*WAYS].index(name) * stride // len(WAYS) // 2
+    begin = 1 if IS_LONG else 1 + [*WAYS].index(name) * stride // len(WAYS) // 2
     found = campaign.cut(name, range(begin, points + 1, stride))
     assert not found.broken, "\n".join(found.broken)
     assert found.cut, "no life was cut: nothing was shown"

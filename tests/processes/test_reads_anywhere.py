@@ -7,11 +7,11 @@ from coordnode.client import aio
 from coordnode.client.sync import connect
 from coordnode.services.commands import Get, Got, Put, encode
 from coordnode.services.dialogue import ReadAsk
-from tests.processes.members import PATIENCE_S, Cluster, Connection, result_of, wait_until
+from tests.processes.members import LOYAL, PATIENCE_S, Cluster, Connection, result_of, wait_until
 
 
 def test_followers_answer_with_whatever_was_acknowledged_before(cluster: Cluster) -> None:
-    cluster.start()
+    cluster.start(*LOYAL)
     cluster.wait_ready()
     leader = cluster.leader()
     followers = [one for one in cluster.members.values() if one is not leader]

@@ -1,14 +1,14 @@
 """What a member of another engine answers from its own state is old now and then, and a playbook shows it: with COORD_LONG=1 only."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.door import IS_LONG
 from tests.processes.local import Home
 
-__test__ = bool(os.environ.get("COORD_LONG"))  # a minute
+__test__ = IS_LONG  # a minute
 
 # Shorter than a client waits for a member: who had asked the one that stands still is answered by it, before it has heard what it missed.
 STALE = """proves: What a member answers from its own state may be old.

@@ -28,23 +28,20 @@ ASKS = {*VERB, *SPEAKS, "coordctl.hot.asking"}
 KV = {*ASKS, "coordctl.commands.asked", "coordctl.commands.kv", "coordctl.hot.kv", "coordnode.ranges"}
 CHECKS = {*ASKS, "coordctl.commands.lock", "coordctl.commands.lock_verbs", "coordctl.hot.locks"}
 QUEUE = {*ASKS, "coordctl.commands.asked", "coordctl.commands.queue", "coordctl.hot.queues"}
-LINES = {"coordctl.hot.line", "coordctl.hot.wire"}
+LINES = {"coordctl.hot.line", "coordctl.hot.wire", "coordnode.client.lookups"}
 CLAIMS = {
     *VERB,
     *SPEAKS,
     *("coordctl.commands.lock", "coordctl.commands.lock_run", "coordctl.hot.locks", "coordctl.hot.talk"),
     *LINES,
     *("coordctl.runner", *(f"coordctl.runner.{name}" for name in ("claim", "command", "ending", "held", "outcome", "source"))),
-    *("coordnode.ids", "coordnode.limits", *(f"coordnode.client.{name}" for name in ("addresses", "clock", "renewal", "route"))),
+    *(f"coordnode.{name}" for name in ("address", "ids", "limits")),
+    *(f"coordnode.client.{name}" for name in ("addresses", "clock", "renewal", "route")),
 }
 KEEPS = {*CLAIMS, "coordctl.commands.lock_acquire", "coordctl.runner.keeper"}
 GUARDS = ("cgroup", "family", "guard", "job", "kernel", "rules", "run", "terminal", "warden", "words")
 RUNS = {*CLAIMS, *(f"coordctl.runner.{name}" for name in GUARDS)}
-WORKS = {*QUEUE, *RUNS, "coordctl.commands.queue_run", "coordctl.runner.task"} - {
-    "coordctl.commands.lock",
-    "coordctl.hot.line",
-    "coordctl.hot.wire",
-}
+WORKS = {*QUEUE, *RUNS, "coordctl.commands.queue_run", "coordctl.runner.task"} - {"coordctl.commands.lock", *LINES}
 # Of others: of C, but for __future__. Neither typing, re, enum, json, socket, signal nor contextlib.
 OTHERS = {"__future__", "gc", "_json", "_operator", "_socket", "zlib"}
 OTHERS_OF_RUNS = {*OTHERS, "_ctypes", "errno", "select"}

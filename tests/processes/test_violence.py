@@ -1,7 +1,6 @@
 """Members as real processes, killed, stopped and restarted under load: nothing acknowledged is lost, histories are linearizable,
 watches are complete. The short version of `python -m tests.processes.violence.campaign`; COORD_LONG=1 runs that one's ten minutes."""
 
-import os
 import random
 import signal
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coordnode.services.commands import Get, Put
+from tests.door import IS_LONG
 from tests.processes.members import Cluster, wait_until
 from tests.processes.networks import Networks, why_not
 from tests.processes.shims import compiled
@@ -19,8 +19,7 @@ from tests.processes.violence.paper import Paper
 from tests.processes.violence.power import SOURCE as POWER
 from tests.processes.violence.power import Power
 
-LONG = os.environ.get("COORD_LONG") == "1"
-SECONDS = 600.0 if LONG else 0.0  # in the short version each kind of violence is done once
+SECONDS = 600.0 if IS_LONG else 0.0  # in the short version each kind of violence is done once
 
 
 @pytest.mark.parametrize("power", [False, True], ids=["processes end", "power is lost"])

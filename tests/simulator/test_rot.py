@@ -3,7 +3,6 @@
 In the door a few damages of each kind; COORD_LONG=1 makes it all 200. The counts are printed (pytest -s).
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -22,8 +21,8 @@ from coordnode.simulator.world import MILLISECOND, SECOND, World
 from coordnode.storage.hard_state import HARD_STATE_FILES
 from coordnode.storage.identity import IDENTITY_FILE
 from coordnode.storage.recovery import Recovered, open_folder
+from tests.door import IS_LONG
 
-LONG = os.environ.get("COORD_LONG") == "1"
 IDENTITY = "rot in the identity"
 DAMAGES = {faults.ROT_RECORD: 50, faults.ROT_HARD_STATE: 50, faults.ROT_SNAPSHOT: 50, faults.ROT_ANYWHERE: 48, IDENTITY: 2}
 DAMAGES_OF_A_LIFE = 20  # one after the other in one cluster, each healed before the next
@@ -61,7 +60,7 @@ class Told(Cluster):
 
 def plan() -> list[str]:
     """The kinds of all damages, mixed so that every life has some of each."""
-    share = 1 if LONG else DOOR_SHARE
+    share = 1 if IS_LONG else DOOR_SHARE
     left = {kind: max(1, count // share) for kind, count in DAMAGES.items()}
     kinds: list[str] = []
     total = sum(left.values())
@@ -161,7 +160,7 @@ def test_damages_of_live_bytes_in_one_of_three_members(figure: Callable[[str], N
         assert IDENTITY_FILE in sentence
         assert "offset 0" in sentence
         assert "adopt" in sentence
-    if LONG:
+    if IS_LONG:
         assert len(kinds) == 200
         assert healed >= 0.99 * len(kinds)
 
@@ -181,7 +180,7 @@ def acknowledged(cluster: Cluster) -> int:
     return int(cluster.reference.applied)
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + (6 if LONG else 2)))
+@pytest.mark.parametrize("seed", range(SEED, SEED + (6 if IS_LONG else 2)))
 def test_two_of_three_with_lost_entries_elect_nobody_and_say_what_is_needed(seed: int, figure: Callable[[str], None]) -> None:
     cluster = began(seed)
     chance = cluster.world.stream("two of three")

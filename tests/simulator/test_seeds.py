@@ -15,8 +15,8 @@ from coordnode.simulator.report import Options, SeedReport
 from coordnode.simulator.run import run_seed
 from coordnode.simulator.shrink import shrink
 from coordnode.simulator.world import World
+from tests.door import IS_LONG
 
-LONG = os.environ.get("COORD_LONG") == "1"
 SOURCE = os.path.join(os.path.dirname(__file__), "..", "..", "src")
 
 
@@ -118,7 +118,7 @@ def test_a_life_of_200_operations_is_cut_at_every_disk_operation(figure: Callabl
     points = [
         (member, operation) for member, (first, last) in enumerate(whole.disk_operations, start=1) for operation in range(first, last + 1)
     ]
-    stride = 1 if LONG else max(1, len(points) // POINTS_IN_THE_DOOR)
+    stride = 1 if IS_LONG else max(1, len(points) // POINTS_IN_THE_DOOR)
     cut = points[::stride]
     for member, operation in cut:
         report = must_hold(run_seed(LIFE_SEED, msgspec.structs.replace(LIFE, cut=(member, operation))))

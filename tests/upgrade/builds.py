@@ -34,7 +34,7 @@ SYNCS_LATE = Plant(
     SYNCS,
     "def _datasync(descriptor: int) -> None:\n    __import__('time').sleep(0.05)\n    os.fdatasync(descriptor)\n",
 )
-KNOWS_ANOTHER_LEVEL = Plant("formats.py", "LEVEL_MAX = 4", "LEVEL_MAX = 5")
+KNOWS_ANOTHER_LEVEL = Plant("formats.py", "LEVEL_MAX = 5", "LEVEL_MAX = 6")
 
 
 def made(folder: Path, version: str, *plants: Plant) -> str:

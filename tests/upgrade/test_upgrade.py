@@ -140,14 +140,14 @@ def test_up_under_load_by_drivers_that_are_killed_in_every_step_and_followed_fro
 
 def test_a_level_that_was_held_is_raised_later_and_then_there_is_no_way_back(fleet: Fleet, following: str) -> None:
     (before,) = {one for versions in (fleet.there(1),) for one in versions if one.startswith("0.1.0-")}
-    assert fleet.levels() == [(4, 5)] * 3
+    assert fleet.levels() == [(5, 6)] * 3
     planned = fleet.upgrade("run", "--to", before, "--dry-run", *ACCEPTED, code=1)
     assert planned["outcome"] == "would change"  # as long as it is held
     raised = fleet.upgrade("run", "--to", following)
-    assert (raised["outcome"], raised["level"], raised["hosts"]) == ("done", 5, [])
-    assert fleet.levels() == [(5, 5)] * 3
+    assert (raised["outcome"], raised["level"], raised["hosts"]) == ("done", 6, [])
+    assert fleet.levels() == [(6, 6)] * 3
     refused = fleet.upgrade("run", "--to", before, *ACCEPTED, code=76)
-    sentence = "the cluster is at feature level 5, which never goes back, and 0.1.0 knows levels up to 4"
+    sentence = "the cluster is at feature level 6, which never goes back, and 0.1.0 knows levels up to 5"
     assert {one["sentence"] for one in refused["noted"] if one["level"] == "stops"} == {sentence}
     kept = fleet.operator.json("deploy")
     assert (kept["outcome"], [one["level"] for one in kept["noted"]]) == ("unchanged", ["remark"] * 3)  # type: ignore[attr-defined]
@@ -161,7 +161,7 @@ def test_a_host_that_is_added_by_an_older_coordctl_gets_the_version_that_the_mem
     fleet.hosts.run(3, "rm", "-rf", f"{fleets.BASE}/versions")
     added = operator.json("member", "add", "n3", "-c", "fleet")
     assert (added["outcome"], added["can_lose"]) == ("done", 1), added
-    assert (fleet.versions(), fleet.running(), fleet.levels()) == ([version] * 3, ["0.2.0"] * 3, [(5, 5)] * 3)
+    assert (fleet.versions(), fleet.running(), fleet.levels()) == ([version] * 3, ["0.2.0"] * 3, [(6, 6)] * 3)
     assert fleet.there(3) == [version]
     assert not fleet.hosts.run(1, "find", fleets.BASE, "-maxdepth", "1", "-name", "archive-*")
     assert operator.json("deploy")["outcome"] == "unchanged"

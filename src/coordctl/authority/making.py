@@ -66,6 +66,12 @@ def about(certificate: bytes) -> About:
     return About(subject, uris[0] if uris else "", found.fingerprint(hashes.SHA256()).hex(), int(found.not_valid_after_utc.timestamp()))
 
 
+def fits(pair: Pair) -> bool:
+    """The key is the certificate's."""
+    found = x509.load_pem_x509_certificate(pair.certificate)
+    return bool(found.public_key() == serialization.load_pem_private_key(pair.key, None).public_key())
+
+
 def is_issued_by(certificate: bytes, authority: bytes) -> bool:
     try:
         found, by = x509.load_pem_x509_certificate(certificate), x509.load_pem_x509_certificate(authority)

@@ -88,6 +88,12 @@ def _is(one: Belonging, other: Belonging) -> bool:
     return (one.voters, one.learners) == (other.voters, other.learners)
 
 
+def next_step(found: Belonging, wanted: Belonging) -> Belonging:
+    """Who comes anew is a learner first: a cluster takes no voters that would leave it without a majority."""
+    fresh = wanted.voters - found.voters - found.learners
+    return Belonging(found.voters, found.learners | fresh, found.contacts | wanted.contacts) if fresh else wanted
+
+
 def _ask_for(cluster: LocalCluster, wanted: Belonging) -> None:
     """Whether it came so is looked at afterwards."""
     with suppress(CoordError), connect([one.address for one in cluster.members], identity="chaos", timeout=ASK_SECONDS) as asked:
@@ -101,7 +107,7 @@ def seen(entry: Entry) -> str:
     return SEEN[entry.fault]
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     return [_strike(ledger, entry) for entry in entries]
 
 
@@ -127,15 +133,15 @@ def _change(ledger: Ledger, entry: Entry, wanted: Any) -> str:
     """What is wrong, or "": it is as wanted. Others who change something are waited for."""
     until = time.monotonic() + TAKES_SECONDS_MAX
     while time.monotonic() < until:
-        with ledger.locked():
-            present, cluster = ledger.find(entry), clusters.read(ledger.cluster_folder)
-            if present is None or present.is_due() or cluster is None:
-                return "its time was over before it had taken"
+        with ledger.striking([entry]), ledger.changing():
+            cluster = clusters.read(ledger.cluster_folder)
+            if cluster is None:
+                return "there is no cluster any more"
             found = _in_force(cluster)
             if found is not None and _is(found, wanted(found)):
                 return ""
             if found is not None:
-                _ask_for(cluster, wanted(found))
+                _ask_for(cluster, next_step(found, wanted(found)))
         time.sleep(PAUSE_SECONDS)
     return "the members do not agree on it"
 
@@ -148,10 +154,11 @@ def cure(ledger: Ledger, entry: Entry) -> None:
     undo = _undo_of(entry)
     until = time.monotonic() + TAKES_SECONDS_MAX
     while not _is_whole(ledger, entry):
-        cluster = clusters.read(ledger.cluster_folder)
-        found = _in_force(cluster) if cluster is not None else None
-        if cluster is not None and found is not None:
-            _ask_for(cluster, whole(entry.fault, undo, found))
+        with ledger.changing():
+            cluster = clusters.read(ledger.cluster_folder)
+            found = _in_force(cluster) if cluster is not None else None
+            if cluster is not None and found is not None:
+                _ask_for(cluster, next_step(found, whole(entry.fault, undo, found)))
         if time.monotonic() > until:
             raise Failed("the members do not agree on who belongs to the cluster")
         time.sleep(PAUSE_SECONDS)

@@ -24,7 +24,7 @@ def seen(entry: Entry) -> str:
     return "it answers no new connection"
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     return [_strike(ledger, entry) for entry in entries]
 
 
@@ -36,7 +36,8 @@ def _strike(ledger: Ledger, entry: Entry) -> str:
 
     def is_deaf() -> bool:
         """What it closes meanwhile would be a place for one more: so the limit is set anew before each look."""
-        _set(entry, _lowest_free(entry.pid))
+        with ledger.striking([entry]):
+            _set(entry, _lowest_free(entry.pid))
         return not lives.serves(cluster, member)
 
     return lives.wait_until(is_deaf, TAKES_SECONDS_MAX, "it answers new connections still")

@@ -16,9 +16,10 @@ def seen(entry: Entry) -> str:
     return "it stands still with the lock in its hands" if entry.fault == PAUSE_HOLDER else "it is gone with the lock in its hands"
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
-    for entry in entries:
-        processes.send(entry.pid, entry.mark, signal.SIGSTOP if entry.fault == PAUSE_HOLDER else signal.SIGKILL)
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    with ledger.striking(entries):
+        for entry in entries:
+            processes.send(entry.pid, entry.mark, signal.SIGSTOP if entry.fault == PAUSE_HOLDER else signal.SIGKILL)
     return [lives.wait_until(partial(_has_taken, entry), TAKES_SECONDS_MAX, "it runs still") for entry in entries]
 
 

@@ -22,26 +22,35 @@ def _used_percent(folder: str) -> float:
     return 100 * used / (used + found.f_bavail)
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
-    return [_fill(_path(ledger, entry), values.percent(entry.by)) for entry in entries]
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    return [_strike(ledger, entry) for entry in entries]
 
 
-def _fill(path: str, percent: float) -> str:
-    folder = os.path.dirname(path)
+def _strike(ledger: Ledger, entry: Entry) -> str:
+    path = _path(ledger, entry)
+    with ledger.striking([entry]):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        return _fill(descriptor, os.path.dirname(path), values.percent(entry.by))
+    finally:
+        os.close(descriptor)
+
+
+def _fill(descriptor: int, folder: str, percent: float) -> str:
+    """Whoever heals takes away what there is, and with it what is still to come."""
     size = 0
-    with open(path, "wb") as file:
-        while _used_percent(folder) < percent:
-            found = os.statvfs(folder)
-            used = found.f_blocks - found.f_bfree
-            wanted = max(1, round((used + found.f_bavail) * percent / 100) - used) * found.f_frsize
-            piece = min(PIECE_BYTES, wanted, found.f_bavail * found.f_frsize)
-            if piece <= 0:
-                break
-            try:
-                os.posix_fallocate(file.fileno(), size, piece)
-            except OSError as error:
-                return f"cannot fill it further: {error.strerror}" if _used_percent(folder) < percent - 1 else ""
-            size += piece
+    while _used_percent(folder) < percent:
+        found = os.statvfs(folder)
+        used = found.f_blocks - found.f_bfree
+        wanted = max(1, round((used + found.f_bavail) * percent / 100) - used) * found.f_frsize
+        piece = min(PIECE_BYTES, wanted, found.f_bavail * found.f_frsize)
+        if piece <= 0:
+            break
+        try:
+            os.posix_fallocate(descriptor, size, piece)
+        except OSError as error:
+            return f"cannot fill it further: {error.strerror}" if _used_percent(folder) < percent - 1 else ""
+        size += piece
     found_percent = _used_percent(folder)
     return "" if found_percent >= percent - 0.5 else f"it is only {found_percent:.1f}% full"
 

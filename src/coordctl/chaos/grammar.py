@@ -2,19 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from coordctl.chaos import values
 from coordctl.chaos.faults import FAULTS
 from coordctl.chaos.loads.words import KINDS, READS
 from coordctl.chaos.targets import SHAPES, parse_target
-from coordctl.chaos.values import DURATION, PERCENT, SENTENCE, URL, Value, whole, word
+from coordctl.chaos.values import CONDITION, DURATION, PERCENT, SENTENCE, URL, Value, whole, word
 
 VERSION = 1
 LASTS_MS_MAX = 24 * 3_600_000
 WHEN = ("before", "throughout", "after")
 SIGHTS = ("leader-changed", "leaderless", "lock-moved", "snapshot-installed", "voters-changed")
-CONDITION = Value(
-    values.sentence, {"type": "string", "pattern": r"^(healthy|leader|leader=\S+|members=[0-9]+)$"}
-)  # what `coordctl wait --for` knows
 
 
 class Field(NamedTuple):

@@ -32,7 +32,7 @@ def seen(entry: Entry) -> str:
     return SEEN[entry.fault].format(by=entry.by)
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     return [_strike(ledger, entry) for entry in entries]
 
 
@@ -47,7 +47,8 @@ def _strike(ledger: Ledger, entry: Entry) -> str:
     else:
         arguments += [one.address for one in cluster.members]
     log = os.path.join(ledger.folder, LOG)
-    processes.let_go(processes.start(arguments, log, ledger.folder, module=MODULE))
+    with ledger.striking([entry]):
+        processes.let_go(processes.start(arguments, log, ledger.folder, module=MODULE))
     return lives.wait_until(lambda: _has_taken(cluster, entry, before), TAKES_SECONDS_MAX, f"nothing is seen of it: see {log}", 0.05)
 
 

@@ -6,19 +6,20 @@ One file for each fault, durable before `add` returns. Whoever heals takes the f
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 
-from coordctl.local.fleet import CHAOS_FOLDER
+from coordctl.local import locks
+from coordctl.local.fleet import CHAOS_FOLDER, Failed
 from coordnode.client.clock import now_ms
 from coordnode.errors import UnknownFormat
 from coordnode.harm.orders import boot_mark
 
 FORMAT = 1
-LOCK, LOG = "ledger.lock", "log.jsonl"
+LOCK, CHANGES_LOCK, LOG = "ledger.lock", "changes.lock", "log.jsonl"
 LOG_BYTES_MAX = 1 << 20
 SUFFIX = ".fault.json"
 
@@ -46,7 +47,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.member or ", ".join(f"{source} -> {sink}" for source, sink in self.links)
 
     def is_due(self) -> bool:
-        return self.boot != boot_mark() or now_ms() >= self.deadline_ms
+        return self.left_ms() <= 0
+
+    def left_ms(self) -> int:
+        return self.deadline_ms - now_ms() if self.boot == boot_mark() else 0
 
 
 class Ledger:
@@ -62,14 +66,26 @@ class Ledger:
     def locked(self) -> Iterator[None]:
         """Nobody adds, and no reaper finds that it has nothing left to do."""
         self.make()
-        descriptor = os.open(os.path.join(self.folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _held(os.path.join(self.folder, LOCK)):
             for name in self._torn():  # of whoever was killed while it had the lock
                 os.unlink(os.path.join(self.folder, name))
             yield
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody else of us changes who belongs to the cluster: each change is of what was found. Taken after `locked`, where both are."""
+        with _held(os.path.join(self.folder, CHANGES_LOCK)):
+            yield
+
+    @contextmanager
+    def striking(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Whoever heals waits for that. What is healed or due already is not begun any more: nobody would ever undo it."""
+        with self.locked():
+            for entry in entries:
+                present = self.find(entry)
+                if present is None or present.is_due():
+                    raise Failed("its time was over before it had taken: give it longer")
+            yield
 
     def tidy(self) -> None:
         """What somebody is writing now is left to him: he has the lock."""
@@ -167,6 +183,20 @@ def write_durably(path: str, content: bytes) -> None:
         os.fsync(file.fileno())
     os.rename(path + ".tmp", path)
     _sync(os.path.dirname(path))
+
+
+@contextmanager
+def _held(path: str) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        wakes_at = time.monotonic() + locks.WAKES_SECONDS
+        while not locks.take(descriptor):
+            if time.monotonic() >= wakes_at:
+                locks.wake(descriptor)  # else nothing heals until somebody remembers it
+            time.sleep(locks.PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_held(path: str) -> bool:

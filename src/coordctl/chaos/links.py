@@ -11,7 +11,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -112,8 +112,20 @@ def start(ledger: Ledger, installation: Installation) -> None:
         return
     config = os.path.join(ledger.folder, PROXIES_FILE)
     arguments = ["--listen", installation.api, "--config", config, "--lock", os.path.join(ledger.folder, LOCK)]
+    arguments += ["--cluster", ledger.cluster_folder]
     log = os.path.join(ledger.folder, "proxy.log")
     processes.let_go(processes.start(arguments, log, ledger.folder, module="coordctl.chaos.proxy.server"))
+
+
+def broken(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    """Proxy -> its toxics: what a process that starts anew must not mend."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    installation = read(ledger)
+    for entry in ledger.entries():
+        if installation is not None and entry.links and not entry.is_due():
+            for name, toxic in _toxics(installation, entry):
+                found.setdefault(name, []).append(toxic)
+    return found
 
 
 def await_served(ledger: Ledger, installation: Installation) -> None:
@@ -180,6 +192,15 @@ def _streams(pair: Pair) -> list[tuple[Pair, str]]:
     return [((source, target), "upstream"), ((target, source), "downstream")]
 
 
+def _toxics(installation: Installation, entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(proxy, toxic): each goes by itself when the time is over."""
+    kind, attributes = toxic_of(entry.fault, entry.by)
+    for pair in entry.links:
+        for link, stream in _streams(pair):
+            toxic = {"name": f"{entry.id}-{stream}", "type": kind, "stream": stream, "attributes": attributes}
+            yield installation.at(link).name, {**toxic, "lifetime_ms": max(1, entry.left_ms())}
+
+
 MEASURED = {
     "cut": "nothing passes",
     "delay": "all is late",
@@ -196,18 +217,16 @@ def seen(entry: Entry) -> str:
     return f"{count} measured, {MEASURED[entry.fault]}"
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     installation = read(ledger)
-    return [_strike(installation, one, for_ms) if installation is not None else "no proxies are installed" for one in entries]
+    return [_strike(ledger, installation, one) if installation is not None else "no proxies are installed" for one in entries]
 
 
-def _strike(installation: Installation, entry: Entry, for_ms: int) -> str:
+def _strike(ledger: Ledger, installation: Installation, entry: Entry) -> str:
     """What is wrong, or "": each link was measured, and is as it should be."""
-    kind, attributes = toxic_of(entry.fault, entry.by)
-    for pair in entry.links:
-        for link, stream in _streams(pair):
-            toxic = {"name": f"{entry.id}-{stream}", "type": kind, "stream": stream, "attributes": attributes, "lifetime_ms": for_ms}
-            ask(installation, "POST", f"/proxies/{installation.at(link).name}/toxics", toxic)
+    with ledger.striking([entry]):
+        for name, toxic in _toxics(installation, entry):
+            ask(installation, "POST", f"/proxies/{name}/toxics", toxic)
     with ThreadPoolExecutor(max_workers=len(entry.links)) as pool:
         troubles = list(pool.map(lambda pair: _measured(installation, pair, entry), entry.links))
     return "; ".join(trouble for trouble in troubles if trouble)

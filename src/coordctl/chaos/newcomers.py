@@ -61,7 +61,7 @@ def take_in(ledger: Ledger, entry: Entry, newcomer: Newcomer, become_learner: Ca
 
 def dismiss(ledger: Ledger, newcomer: Newcomer) -> None:
     """Nobody counts on it any more. What it told stays, beside what is told of faults."""
-    with fleet.locked(ledger.cluster_folder, time.monotonic() + LOCK_SECONDS_MAX):
+    with fleet.locked(ledger.cluster_folder, time.monotonic() + LOCK_SECONDS_MAX, wakes=True):
         cluster = clusters.read(ledger.cluster_folder)
         if cluster is None:
             return

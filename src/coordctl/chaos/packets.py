@@ -21,31 +21,32 @@ seen = links.seen
 lacks = nft.lacks
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
-    return [_strike(ledger, entry, for_ms) for entry in entries]
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    return [_strike(ledger, entry) for entry in entries]
 
 
-def _strike(ledger: Ledger, entry: Entry, for_ms: int) -> str:
+def _strike(ledger: Ledger, entry: Entry) -> str:
     try:
         endings = arriving.of(ledger, entry)
     except Failed as error:
         return error.sentence
-    if trouble := nft.tell(rules(entry, endings, for_ms)):
-        return trouble
+    with ledger.striking([entry]):
+        if trouble := nft.tell(rules(entry, endings, entry.left_ms())):
+            return trouble
     for number, (source, sink) in enumerate(entry.links):
         if trouble := _measured(entry, number, endings[number]):
             return f"{source} -> {sink}: {trouble}"
     return ""
 
 
-def rules(entry: Entry, endings: Sequence[Ending], for_ms: int) -> str:
+def rules(entry: Entry, endings: Sequence[Ending], left_ms: int) -> str:
     share = ""
     if entry.fault == "loss":
         share = f"numgen random mod {IN_TEN_THOUSAND} < {round(values.percent(entry.by) / 100 * IN_TEN_THOUSAND)} "
     verdict = "reject with tcp reset" if entry.fault == "reset" else "drop"
     lines = [f"table {FAMILY} {nft.table_of(entry)} {{"]
     for number, one in enumerate(endings):
-        lines.append(f"set from{number} {{ type {one.kind}; flags timeout; elements = {{ {one.address} timeout {max(1, for_ms)}ms }}; }}")
+        lines.append(f"set from{number} {{ type {one.kind}; flags timeout; elements = {{ {one.address} timeout {max(1, left_ms)}ms }}; }}")
         lines.append(f"counter taken{number} {{ }}")
     lines.append("chain arriving { type filter hook input priority -150; policy accept;")
     for number, one in enumerate(endings):

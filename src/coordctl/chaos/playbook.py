@@ -216,7 +216,7 @@ class _Reading:
                 self.wrong(entry.line_of("to"), f"{row.do} hits members, not links: leave out the arrow")
             by = trouble_with_by(row.do, row.by)
             if by:
-                self.wrong(entry.line_of("by"), f"{row.do}: by: {row.by or 'nothing'}: {by}")
+                self.wrong(entry.line_of("by"), f"{row.do}: by: {row.by}: {by}" if row.by else f"{row.do} without by: {by}")
 
     def _probe(self, entry: _Entry) -> Probe:
         kinds = [kind for kind in ("ask", "http", "command") if kind in entry.values]

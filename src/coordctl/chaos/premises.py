@@ -95,7 +95,7 @@ class Kept:
         pass
 
     def start(self, ledger: Ledger, entry: Entry) -> None:
-        with fleet.locked(self._folder, time.monotonic() + START_SECONDS_MAX):
+        with fleet.locked(self._folder, time.monotonic() + START_SECONDS_MAX, wakes=True):
             cluster = self.cluster()
             member = None if cluster is None else next((one for one in cluster.members if one.name == entry.member), None)
             if cluster is None or member is None or processes.is_running(member.pid, member.started) or ledger.find(entry) is None:
@@ -103,8 +103,8 @@ class Kept:
             fresh = fleet.holder(cluster, member)
             if fresh is None:
                 started = fleet.start_one(cluster, member)
+                fresh = fleet.whoever_has_it(cluster, started)
                 processes.let_go(started.process)
-                fresh = started.member
             clusters.write(cluster._replace(members=tuple([fresh if one.name == entry.member else one for one in cluster.members])))
 
     def is_stopped(self, name: str) -> bool:

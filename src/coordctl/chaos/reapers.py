@@ -9,11 +9,11 @@ What they do may be done twice, by both, and cut short anywhere: that is the sam
 import fcntl
 import os
 import sys
+import threading
 import time
-from contextlib import suppress
 
 from coordctl.chaos import links, undo
-from coordctl.chaos.ledger import Ledger, is_held
+from coordctl.chaos.ledger import Entry, Ledger, is_held
 from coordctl.local import processes
 from coordctl.local.fleet import Failed
 from coordnode.errors import CoordError
@@ -79,21 +79,29 @@ class Reaper:
     def __init__(self, ledger: Ledger, name: str) -> None:
         self._ledger = ledger
         self._other = NAMES[1 - NAMES.index(name)]
-        self._again: dict[str, float] = {}  # what could not be undone: when it is tried again
+        self._at_work: dict[str, threading.Thread] = {}  # a fault's id -> who tends or heals it now: none waits for another
 
     def turn(self) -> bool:
         """Whether there is more to do."""
         self._ledger.tidy()
         entries = self._ledger.entries()
-        due = [entry for entry in entries if entry.is_due() and self._again.get(entry.id, 0.0) <= time.monotonic()]
-        for entry, trouble in undo.heal(self._ledger, due):
-            if trouble:
-                self._again[entry.id] = time.monotonic() + AGAIN_SECONDS
-                self._ledger.note("not healed", entry, trouble=trouble)
+        self._at_work = {number: thread for number, thread in self._at_work.items() if thread.is_alive()}
         for entry in entries:
+            if entry.id not in self._at_work:
+                self._at_work[entry.id] = threading.Thread(target=self._work_at, args=(entry,), daemon=True)
+                self._at_work[entry.id].start()
+        return bool(self._at_work) or links.read(self._ledger) is not None
+
+    def _work_at(self, entry: Entry) -> None:
+        try:
             if not entry.is_due():
                 undo.tend(self._ledger, entry)
-        return bool(entries) or links.read(self._ledger) is not None
+            elif trouble := undo.heal_one(self._ledger, entry):
+                self._ledger.note("not healed", entry, trouble=trouble)
+                time.sleep(AGAIN_SECONDS)
+        except Exception:
+            time.sleep(AGAIN_SECONDS)
+            raise  # into reapers.log
 
     def watch(self) -> None:
         if not is_there(self._ledger, self._other):
@@ -128,9 +136,7 @@ def main(argv: list[str]) -> int:
             time.sleep(AGAIN_SECONDS)
         except FileNotFoundError:
             continue
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        processes.reap()
         time.sleep(POLL_SECONDS)
     return 0
 

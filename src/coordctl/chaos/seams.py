@@ -64,7 +64,7 @@ def seen(entry: Entry) -> str:
     return SEEN[entry.fault].format(by=entry.by)
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     found = []
     for entry in entries:
         member = lives.member_of(ledger.cluster_folder, entry.member)
@@ -82,17 +82,18 @@ def _strike(ledger: Ledger, entry: Entry, member: LocalMember) -> str:
     order = Order(id=entry.id, fault=entry.fault, amount=amount, boot=entry.boot, deadline_ms=entry.deadline_ms, seed=seed)
     if entry.fault == ROT:
         return _rot(ledger, entry, member, order)
-    if entry.fault in KEEPS_DOWN:
-        premises.of(ledger.cluster_folder).keep_down(entry)
-    _give(ledger, entry, order)
+    with ledger.striking([entry]):
+        if entry.fault in KEEPS_DOWN:
+            premises.of(ledger.cluster_folder).keep_down(entry)
+        _give(ledger, entry, order)
     time.sleep(OBEYED_SECONDS)
     return _measured(entry, member, amount)
 
 
 def _give(ledger: Ledger, entry: Entry, order: Order) -> None:
-    with ledger.locked():
-        others = [one for one in orders.read(_folder(ledger, entry)) if one.id != order.id and not one.is_over()]
-        write_durably(os.path.join(_folder(ledger, entry), ORDERS_FILE), orders.encode([*others, order]))
+    """Whoever calls has the ledger's lock."""
+    others = [one for one in orders.read(_folder(ledger, entry)) if one.id != order.id and not one.is_over()]
+    write_durably(os.path.join(_folder(ledger, entry), ORDERS_FILE), orders.encode([*others, order]))
 
 
 def _withdraw(ledger: Ledger, entry: Entry) -> None:
@@ -210,8 +211,9 @@ def _rot(ledger: Ledger, entry: Entry, member: LocalMember, order: Order) -> str
         place = rotting.place(_folder(ledger, entry), Random(order.seed))
         if place is None and time.monotonic() > deadline:
             return "its log holds nothing that could rot"
-    _give(ledger, entry, msgspec.structs.replace(order, path=place[0], offset=place[1]))
-    processes.send(entry.pid, entry.mark, signal.SIGKILL)
+    with ledger.striking([entry]):
+        _give(ledger, entry, msgspec.structs.replace(order, path=place[0], offset=place[1]))
+        processes.send(entry.pid, entry.mark, signal.SIGKILL)
     if not processes.wait_gone(entry.pid, entry.mark, TAKES_SECONDS_MAX):
         return "its process runs still"
     lives.start(ledger, entry)
@@ -230,6 +232,7 @@ def cure(ledger: Ledger, entry: Entry) -> None:
         _withdraw(ledger, entry)
     if entry.fault not in ENDS_PROCESS:
         return
+    time.sleep(OBEYED_SECONDS)  # until now it may have ended by what it last read
     lives.start(ledger, entry)
     if entry.fault != ROT:
         return

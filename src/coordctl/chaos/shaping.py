@@ -43,17 +43,20 @@ def lacks(fault: str) -> str:
     return ""
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
-    return [_strike(ledger, entry, for_ms) for entry in entries]
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    return [_strike(ledger, entry) for entry in entries]
 
 
-def _strike(ledger: Ledger, entry: Entry, for_ms: int) -> str:
+def _strike(ledger: Ledger, entry: Entry) -> str:
     try:
         endings = arriving.of(ledger, entry)
     except Failed as error:
         return error.sentence
-    if trouble := _start(ledger, entry) or nft.tell(rules(entry, endings, for_ms)) or _lead(entry, endings):
+    if trouble := _start(ledger, entry):
         return trouble
+    with ledger.striking([entry]):
+        if trouble := nft.tell(rules(entry, endings, entry.left_ms())) or _lead(entry, endings):
+            return trouble
     with ThreadPoolExecutor(max_workers=len(endings)) as pool:
         troubles = list(pool.map(lambda number: _measured(entry, number, endings[number]), range(len(endings))))
     found = zip(entry.links, troubles, strict=True)
@@ -70,7 +73,7 @@ def _start(ledger: Ledger, entry: Entry) -> str:
     return lives.wait_until(lambda: nfqueue.is_open(number), TAKES_SECONDS_MAX, f"nobody holds what arrives: see {log}", 0.02)
 
 
-def rules(entry: Entry, endings: Sequence[Ending], for_ms: int) -> str:
+def rules(entry: Entry, endings: Sequence[Ending], left_ms: int) -> str:
     """What arrives is counted, and led into a chain that is empty as yet; what goes on from there is counted again."""
     lines = []
     for family in dict.fromkeys(one.family for one in endings):
@@ -78,7 +81,7 @@ def rules(entry: Entry, endings: Sequence[Ending], for_ms: int) -> str:
         of_family = [(number, one) for number, one in enumerate(endings) if one.family == family]
         for number, one in of_family:
             lines.append(
-                f"set from{number} {{ type {one.kind}; flags timeout; elements = {{ {one.address} timeout {max(1, for_ms)}ms }}; }}"
+                f"set from{number} {{ type {one.kind}; flags timeout; elements = {{ {one.address} timeout {max(1, left_ms)}ms }}; }}"
             )
             lines.append(f"counter taken{number} {{ }}\ncounter passed{number} {{ }}")
         lines.append("chain held { }")

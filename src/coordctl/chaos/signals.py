@@ -17,12 +17,13 @@ SIGNALS = {KILL: signal.SIGKILL, PAUSE: signal.SIGSTOP, CRASH_LOOP: signal.SIGKI
 NOT_TAKEN = {KILL: "its process runs still", PAUSE: "its process does not stand still", CRASH_LOOP: "its process runs still"}
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     """All at once."""
-    for entry in entries:
-        if entry.fault in KEEPS_DOWN:
-            premises.of(ledger.cluster_folder).keep_down(entry)
-        processes.send(entry.pid, entry.mark, SIGNALS[entry.fault])
+    with ledger.striking(entries):
+        for entry in entries:
+            if entry.fault in KEEPS_DOWN:
+                premises.of(ledger.cluster_folder).keep_down(entry)
+            processes.send(entry.pid, entry.mark, SIGNALS[entry.fault])
     return [lives.wait_until(partial(_has_taken, entry), TAKES_SECONDS_MAX, NOT_TAKEN[entry.fault]) for entry in entries]
 
 

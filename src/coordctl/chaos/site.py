@@ -21,6 +21,7 @@ from coordctl.local import processes
 from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordnode.client.clock import now_ms
+from coordnode.errors import Busy
 from coordnode.harm.orders import boot_mark
 
 
@@ -34,6 +35,11 @@ class Wanted(NamedTuple):
     owner: str
     reason: str
     clients: tuple[tuple[str, int, str], ...] = ()  # of a run: (what to call it, pid, its mark)
+    known: tuple[str, ...] | None = None  # ids of all that was broken when it was judged whether this may be, too; None: it may always
+
+
+class Overtaken(Busy):
+    """Something was broken by somebody else since it was judged what may be: nothing was done, judge anew."""
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,9 @@ class Site(Protocol):
 
     def inject(self, wanted: Wanted) -> list[Entry]:
         """Seen to have taken, or undone and Failed."""
+
+    def stay(self) -> None:
+        """Whoever works for long says so again and again, or others may begin. Raises OtherOperator where they have."""
 
     def look(self, last: int) -> Looked:
         """What is broken now, and so many of the last things that were begun and healed."""
@@ -91,6 +100,7 @@ class LocalSite:
 
     def inject(self, wanted: Wanted) -> list[Entry]:
         with self._ledger.locked():
+            self._must_be_known(wanted)
             reapers.ensure(self._ledger)  # neither leaves while we have the lock
             entries = [self._entry(wanted, name) for name in wanted.members]
             entries += [self._on_links(wanted)] if wanted.links else []
@@ -99,12 +109,17 @@ class LocalSite:
                 self._ledger.add(entry)
         for entry in entries:
             self._ledger.note("begun", entry, owner=entry.owner, reason=entry.reason)
-        troubles = [f"{entry.target}: {trouble}" for entry, trouble in undo.strike(self._ledger, entries, wanted.for_ms) if trouble]
+        troubles = [f"{entry.target}: {trouble}" for entry, trouble in undo.strike(self._ledger, entries) if trouble]
         if troubles:
             left = [f"{entry.target}: {trouble}" for entry, trouble in self.heal(entries) if trouble]
             also = f"; and it could not be undone at once, the reapers go on with that: {'; '.join(left)}" if left else "; all is undone"
             raise Failed(f"{wanted.fault} did not take: {'; '.join(troubles)}{also}")
         return entries
+
+    def _must_be_known(self, wanted: Wanted) -> None:
+        new = [entry for entry in self._ledger.entries() if wanted.known is not None and entry.id not in wanted.known]
+        if new:
+            raise Overtaken(f"{new[0].fault} {new[0].target} of {new[0].owner} was begun just now, so nothing was broken: try again")
 
     def _entry(self, wanted: Wanted, name: str) -> Entry:
         member = lives.member_of(self._cluster.folder, name)  # as it is now: it may have been started anew since
@@ -127,6 +142,9 @@ class LocalSite:
         if trouble:
             raise Failed(trouble)
         return _entry(wanted, "", 0, "")
+
+    def stay(self) -> None:
+        pass
 
     def look(self, last: int) -> Looked:
         there = os.path.isdir(self._ledger.folder)

@@ -29,6 +29,7 @@ class Members(NamedTuple):
 
     names: tuple[str, ...]  # voters, in order
     leader: str  # "": nobody leads
+    others: tuple[str, ...] = ()  # that take part and do not vote: meant only by name
 
 
 class Group(NamedTuple):
@@ -39,7 +40,7 @@ class Group(NamedTuple):
     def names(self, members: Members, chance: Random, left: Sequence[str] = ()) -> list[str]:
         """In the order of the members. Raises ValueError when nobody is meant."""
         chosen = self._chosen(members, chance, left)
-        return [name for name in members.names if name in chosen]
+        return [name for name in (*members.names, *members.others) if name in chosen]
 
     def _chosen(self, members: Members, chance: Random, left: Sequence[str]) -> Sequence[str]:
         names, count = members.names, len(members.names)
@@ -64,8 +65,8 @@ class Group(NamedTuple):
             return chance.sample(names, size)
         wanted = self.text.split(",")
         for name in wanted:
-            if name not in names:
-                raise ValueError(f"there is no member {name}; there are {', '.join(names)}")
+            if name not in (*names, *members.others):
+                raise ValueError(f"there is no member {name}; there are {', '.join([*names, *members.others])}")
         return wanted
 
 

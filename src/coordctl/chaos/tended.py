@@ -26,6 +26,7 @@ START_LOG = "start.log"  # what a command says that starts it
 START_SECONDS_MAX = 20.0
 ASK_SECONDS = 10.0
 PAUSE_SECONDS = 0.05
+CLOCKS_SECONDS = 1.0  # by which those of processes and of files may differ
 RUNTIME = "/run/systemd/system"  # what is there is gone with a reboot
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -93,7 +94,8 @@ class Tended:
 
     def _where_looked(self) -> str:
         if self._told.pid_file:
-            return f"and {self._told.pid_file} names none"
+            others = f"none that ran when it was written, or not the one that listens at {self._own().address}"
+            return f"and {self._told.pid_file} names {others}: correct it, or leave out pid-file below [run] of the inventory"
         return f"as nobody listens at {self._own().address}: is it started, and may {os.environ.get('USER', 'this user')} see it?"
 
     def _lacks_room(self) -> str:
@@ -120,9 +122,10 @@ class Tended:
 
     def _pid(self) -> int:
         """0: it does not run. Who listens is the member, also where its unit's first process is something around it."""
+        listening = sockets.listener(*host_and_port(self._own().address))
         if self._told.pid_file:
-            return _written(self._told.pid_file)
-        return sockets.listener(*host_and_port(self._own().address)) or self._main_pid()
+            return _written(self._told.pid_file, listening)
+        return listening or self._main_pid()
 
     def _main_pid(self) -> int:
         """Of one that starts, and does not listen yet."""
@@ -184,7 +187,7 @@ class Tended:
     def _start_by_command(self, ledger: Ledger, entry: Entry) -> None:
         """One at a time, until its process is seen: two that heal the same start it once."""
         until = time.monotonic() + START_SECONDS_MAX
-        with fleet.locked(self._folder, until):
+        with fleet.locked(self._folder, until, wakes=True):
             if self._pid() or ledger.find(entry) is None:
                 return
             with open(os.path.join(ledger.folder, START_LOG), "ab") as log:
@@ -233,9 +236,12 @@ def waiting(path: str, deadline_ms: int) -> str:
     )
 
 
-def _written(path: str) -> int:
-    """By whoever started it, of a process that runs."""
-    with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-        pid = int(file.read().split()[0])
-        return pid if processes.started_mark(pid) else 0
+def _written(path: str, listening: int) -> int:
+    """By whoever started it. The file stays when its process is gone, and after a reboot: any other may have that pid by now."""
+    with suppress(OSError, ValueError, IndexError), open(path, encoding="ascii") as file:
+        pid, written = int(file.read().split()[0]), os.fstat(file.fileno()).st_mtime
+        if listening:
+            return pid if pid == listening else 0
+        is_older = processes.started_mark(pid) and time.time() - processes.age_seconds(pid) <= written + CLOCKS_SECONDS
+        return pid if is_older else 0
     return 0

@@ -1,7 +1,11 @@
 """Does a fault, looks whether it took, undoes it, and looks again. Each may be done twice: that changes nothing."""
 
 import os
+import subprocess
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -10,12 +14,16 @@ from coordctl.chaos.faults import BELONGING, CLIENTS, CLOCK, CLUSTER, DISK, FAUL
 from coordctl.chaos.ledger import Entry, Ledger
 from coordnode.errors import CoordError
 
+TROUBLES = (CoordError, OSError, subprocess.SubprocessError)
+CURED_SECONDS = 5.0  # from a cure to its effect, before it is tried again: a member starts meanwhile
+PAUSE_SECONDS = 0.5
+
 
 class Mechanism(Protocol):
     """One way to break something. Whatever it does may be cut short anywhere, and done again by somebody else."""
 
-    def strike(self, ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[str]:
-        """With each what is wrong, or "": it was seen to have taken."""
+    def strike(self, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+        """With each what is wrong, or "": it was seen to have taken. What does not end by itself is done while `ledger.striking`."""
 
     def seen(self, entry: Entry) -> str:
         """What was seen of it once it took."""
@@ -65,12 +73,12 @@ def _usual(entry: Entry) -> Mechanism:
     return BY_FAULT.get(entry.fault) or BY_KIND[FAULTS[entry.fault].kind]
 
 
-def strike(ledger: Ledger, entries: Sequence[Entry], for_ms: int) -> list[tuple[Entry, str]]:
+def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Of one fault, all at once; with each what is wrong, or "": it was seen to have taken."""
     try:
-        troubles = _mechanism(ledger, entries[0]).strike(ledger, entries, for_ms)
-    except OSError as error:  # of what went away meanwhile, as members do that take part only for a while
-        troubles = [str(error)] * len(entries)
+        troubles = _mechanism(ledger, entries[0]).strike(ledger, entries)
+    except TROUBLES as error:  # of what went away meanwhile, as members do that take part only for a while
+        troubles = [words(error)] * len(entries)
     return list(zip(entries, troubles, strict=True))
 
 
@@ -79,30 +87,67 @@ def seen(entry: Entry) -> str:
 
 
 def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
-    """All of them begun before any is waited for; with each what is wrong, or "": it was seen to be over, and is out of the ledger."""
-    if not entries:
-        return []
-    with ledger.locked():  # what is done again and again is under way no more, and never begins again
-        for entry in entries:
+    """None waits for another; with each what is wrong, or "": it was seen to be over, and is out of the ledger."""
+    troubles: dict[str, str] = {}
+
+    def one(entry: Entry) -> None:
+        troubles[entry.id] = heal_one(ledger, entry)
+
+    threads = [threading.Thread(target=one, args=(entry,), daemon=True) for entry in entries]  # who breaks off does not wait for them
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [(entry, troubles.get(entry.id, "its undoing broke off")) for entry in entries]
+
+
+def heal_one(ledger: Ledger, entry: Entry) -> str:
+    """As above."""
+    try:
+        is_ended = _end(ledger, entry)
+        if trouble := _undo(ledger, entry):
+            return trouble
+        with nullcontext() if is_ended else ledger.locked():
+            if not is_ended and not _mechanism(ledger, entry).is_cured(ledger, entry):
+                return "it was done again meanwhile"
+            if ledger.remove(entry):
+                ledger.note("healed", entry, until_unix_ms=entry.until_unix_ms)
+    except TROUBLES as error:
+        return words(error)
+    return ""
+
+
+def _end(ledger: Ledger, entry: Entry) -> bool:
+    """What is done again and again is under way no more, and never begins again. False: no space is left to say so."""
+    with ledger.locked():
+        try:
             if not entry.is_due():
                 ledger.end_now(entry)
-    begun = [(entry, _undo(ledger, entry)) for entry in entries]
-    healed = []
-    for entry, trouble in begun:
-        is_over = partial(_mechanism(ledger, entry).is_cured, ledger, entry)
-        trouble = trouble or lives.wait_until(is_over, lives.SERVES_SECONDS_MAX, "it does not answer yet")
-        if not trouble and ledger.remove(entry):
-            ledger.note("healed", entry, until_unix_ms=entry.until_unix_ms)
-        healed.append((entry, trouble))
-    return healed
+        except OSError:
+            return False
+    return True
 
 
 def _undo(ledger: Ledger, entry: Entry) -> str:
+    """Again and again: a process that was just killed may have been seen running, and what had no space may have some by now."""
+    until = time.monotonic() + lives.SERVES_SECONDS_MAX
+    while (trouble := _cure(ledger, entry)) and time.monotonic() < until:
+        time.sleep(PAUSE_SECONDS)
+    return trouble
+
+
+def _cure(ledger: Ledger, entry: Entry) -> str:
     try:
-        _mechanism(ledger, entry).cure(ledger, entry)
-    except (CoordError, OSError) as error:
-        return error.sentence if isinstance(error, CoordError) else str(error)
-    return ""
+        mechanism = _mechanism(ledger, entry)
+        mechanism.cure(ledger, entry)
+        return lives.wait_until(partial(mechanism.is_cured, ledger, entry), CURED_SECONDS, "it does not answer yet")
+    except TROUBLES as error:
+        return words(error)
+
+
+def words(error: Exception) -> str:
+    """What went wrong, as users are told."""
+    return error.sentence if isinstance(error, CoordError) else str(error)
 
 
 tend = signals.tend

@@ -8,6 +8,7 @@ MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NAME = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 SENTENCE_LETTERS_MAX = 400
+CONDITIONS = r"(healthy|leader|leader=\S+|members=[0-9]{1,9})"  # what `coordctl wait --for` knows of any engine
 
 
 class Value(NamedTuple):
@@ -62,10 +63,26 @@ def sentence(text: str) -> str:
     return found
 
 
+def condition(text: str) -> str:
+    if re.fullmatch(CONDITIONS, text) is None:
+        raise ValueError("give healthy, leader, leader=NAME or members=N")
+    return text
+
+
 def url(text: str) -> str:
-    if re.fullmatch(r"https?://[^\s/]+\S*", text) is None:
+    if re.fullmatch(r"https?://[^\s/]+\S*", text) is None or not _has_host_and_port(text):
         raise ValueError("give a whole address, such as http://127.0.0.1:8080/health")
     return text
+
+
+def _has_host_and_port(address: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        found = urlsplit(address)
+        return bool(found.hostname) and found.port != 0
+    except ValueError:  # the port is no number, for example a variable that nobody replaced
+        return False
 
 
 def whole(least: int, most: int) -> Value:
@@ -99,6 +116,7 @@ SIGNED_PERCENT = _text(signed_percent, r"-?[0-9]{1,3}(\.[0-9]{1,3})?%")
 PERCENT = _text(percent, r"[0-9]{1,3}(\.[0-9]{1,3})?%")
 SIZE = _text(size_bytes, r"[0-9]{1,9}(\.[0-9]{1,3})?(B|KiB|MiB|GiB)")
 SENTENCE = _text(sentence)
+CONDITION = _text(condition, CONDITIONS)
 URL = _text(url, r"https?://\S+")
 
 

@@ -1,7 +1,7 @@
 """What a run has shown: goals, probes and histories, each judged for itself, and the one exit code of all. Pure."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from coordctl.chaos.playbook import Goal, Probe
 
@@ -31,10 +31,28 @@ class Seen(NamedTuple):
     """Of the cluster, at one moment."""
 
     at_ms: int
-    leader: str  # "": nobody leads
+    leader: str  # "": nobody says that he leads
     term: int
-    installed: tuple[str, ...] = ()  # members whose log now begins behind what they had a look ago
+    installed: tuple[str, ...] = ()  # members that were given a snapshot since the last look
     voters: tuple[int, ...] = ()  # (): nobody says who
+    is_leaderless: bool = False  # it is known of most voters that they know no leader
+
+
+class Installs:
+    """Who was given a snapshot: each counts those since it started. One that makes its own was given none."""
+
+    def __init__(self) -> None:
+        self._had: dict[str, tuple[int, int]] = {}  # (boot, how many)
+
+    def since_last(self, statuses: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        found = []
+        for name, status in statuses.items():
+            boot, count = now = (status.get("boot", 0), status.get("snapshots_installed", 0))
+            last_boot, last_count = self._had.get(name, now)  # what was before the first look is not ours
+            if count > (last_count if boot == last_boot else 0):
+                found.append(name)
+            self._had[name] = now
+        return tuple(found)
 
 
 class Done(NamedTuple):
@@ -69,7 +87,10 @@ def of_goal(goal: Goal, rows: Sequence[Done], seen: Sequence[Seen], tokens: Sequ
     """`tokens`: when each was granted."""
     during = [row for row in rows if goal.during in (0, row.number)]
     name = goal.see + (f", during row {goal.during}" if goal.during else "")
-    is_hit = any(_is_hit(goal.see, row, seen, tokens) for row in during)
+    if goal.see == "snapshot-installed" and not goal.during and rows:  # to a member that comes back, which takes its time behind any row
+        is_hit = any(one.installed for one in seen if one.at_ms >= rows[0].began_ms)
+    else:
+        is_hit = any(_is_hit(goal.see, row, seen, tokens) for row in during)
     return Verdict("goal", name, GREEN if is_hit else INCONCLUSIVE, "seen" if is_hit else "not seen: so the run has not shown it")
 
 
@@ -78,7 +99,7 @@ def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[in
     inside = [one for one in seen if row.began_ms <= one.at_ms <= end_ms]
     before = [one for one in seen if one.at_ms < row.began_ms][-1:]
     if see == "leaderless":
-        return any(not one.leader for one in inside)
+        return any(one.is_leaderless for one in inside)
     if see == "snapshot-installed":
         return any(one.installed for one in inside)
     if see == "voters-changed":

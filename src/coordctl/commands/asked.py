@@ -6,7 +6,9 @@ import os
 import sys
 
 from coordctl.flags import Flag, Given, whole_number
+from coordctl.hot import frames
 from coordctl.local.clusters import choose
+from coordctl.report import plain
 from coordnode.errors import BadRequest, Unknown
 from coordnode.light import TYPE_CHECKING
 
@@ -51,6 +53,11 @@ def shown(name: str, data: bytes) -> dict[str, object]:
     return {name: as_text, f"{name}_base64": b64encode(data).decode()}
 
 
+def named(field: str, name: bytes) -> dict[str, object]:
+    """As the best text there is, and always as base64: that is the name."""
+    return {**shown(field, name), field: text(name)}
+
+
 def endpoints(given: Given) -> list[str]:
     return [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
 
@@ -75,13 +82,17 @@ def must_have_session(given: Given, verb: str) -> int:
 
 def request_id(given: Given) -> str:
     """One of our own makes it safe to follow a change of leaders with the same write."""
-    return given["request_id"] or f"coordctl-{os.urandom(12).hex()}"
+    return given["request_id"] or frames.new_request_id()
 
 
 def surely(said: str, write: Callable[[], T], *, remembers: bool = True) -> T:
     """`remembers`: whoever is asked knows a write that comes again by its id."""
+    again = f"look before you try again, or run it again with --request-id {said}: then it happens once"
+    remedy = again if remembers else "look before you try again"
     try:
         return write()
     except Unknown as error:
-        again = f", or run it again with --request-id {said}: then it happens once" if remembers else ""
-        raise type(error)(f"{error.sentence}; look before you try again{again}") from error
+        raise type(error)(f"{error.sentence}; {remedy}") from error
+    except KeyboardInterrupt:
+        plain.note(f"coordctl: interrupted before it was answered; it may have happened or not; {remedy}")
+        raise

@@ -1,13 +1,13 @@
 """`coordctl barrier`: enter, leave, show, ls: going on together. Starts fast, but for waiting."""
 
 from coordctl.commands import fast
-from coordctl.commands.asked import SESSION, STALE, endpoints, must_have_session, name_of, session_of, text
+from coordctl.commands.asked import SESSION, STALE, endpoints, must_have_session, name_of, named, session_of, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import barriers
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, SURELY_NOT_DONE, Kind
-from coordnode.errors import BadRequest
+from coordnode.errors import BadRequest, CoordError, NotHeld
 
 ENTER = Verb(
     "barrier enter",
@@ -49,7 +49,7 @@ def _enter(given: Given) -> int:
     code = DONE if is_open else SURELY_NOT_DONE
     if given.is_json():
         head = fast.head("barrier-enter", "open" if is_open else "not open", code)
-        plain.json_line({**head, "name": given["name"], "count": count, "session": session})
+        plain.json_line({**head, **named("name", name), "count": count, "session": session})
     elif not is_open:
         plain.note(f"coordctl: barrier {given['name']} did not open in time; it was left again")
     elif not given["quiet"]:
@@ -60,12 +60,32 @@ def _enter(given: Given) -> int:
 def _enter_in(given: Given, session: int, name: bytes, count: int, wait_seconds: float | None) -> bool:
     from coordctl.operations import meeting
 
-    asking = fast.asking(given)
-    revision, barrier = barriers.enter(asking, session, name, count)
-    if barrier.opened or meeting.wait_opened(endpoints(given), name, barrier.round, revision, wait_seconds):
-        return True
+    asking, is_answered = fast.asking(given), False
+    try:
+        revision, barrier = barriers.enter(asking, session, name, count)
+        is_answered = True
+        if barrier.opened or meeting.wait_opened(endpoints(given), name, barrier.round, revision, wait_seconds):
+            return True
+    except KeyboardInterrupt:
+        plain.note(f"coordctl: interrupted: {_left_on_interrupt(given, session, name, is_answered=is_answered)}")
+        raise
     _, stays = barriers.leave(fast.asking(given), session, name, only_waiting=True)
     return stays  # it opened in the last moment
+
+
+def _left_on_interrupt(given: Given, session: int, name: bytes, *, is_answered: bool) -> str:
+    """As it is then, in words. `is_answered`: that it is inside; else that may come behind our leaving, which goes another way."""
+    try:
+        _, stays = barriers.leave(fast.asking(given), session, name, only_waiting=True)
+    except CoordError as error:
+        why = error.sentence
+        if isinstance(error, NotHeld):
+            if is_answered:
+                return f"barrier {given['name']} is not entered any more"
+            why = "it was interrupted before it was answered, and may come late"
+        remedy = f"coordctl barrier leave {given['name']} --session {session}"
+        return f"session {session} may be inside of barrier {given['name']} ({why}): leave it with {remedy}"
+    return f"barrier {given['name']} had opened, and session {session} is inside" if stays else f"barrier {given['name']} was left again"
 
 
 def _leave(given: Given) -> int:
@@ -82,7 +102,7 @@ def _show(given: Given) -> int:
     barrier, sessions = barriers.view(fast.asking(given), name_of(given, "name"), stale=bool(given["stale"]))
     code = FAILED if barrier is None else DONE
     if given.is_json():
-        fields = _fields(barrier) if barrier is not None else {"name": given["name"], "count": 0, "inside": 0, "round": 0, "is_open": False}
+        fields = _fields(barrier if barrier is not None else barriers.Barrier(name_of(given, "name"), 0, 0, 0, 0))
         inside = [{"session": session, "owner": owner} for session, owner in sessions]
         plain.json_line({**fast.head("barrier-show", "found" if barrier is not None else "absent", code), **fields, "sessions": inside})
     elif barrier is None:
@@ -113,7 +133,7 @@ def _line(barrier: barriers.Barrier) -> str:
 
 
 def _fields(barrier: barriers.Barrier) -> dict[str, object]:
-    fields = {"name": text(barrier.name), "count": barrier.size, "inside": barrier.inside, "round": barrier.round}
+    fields = {**named("name", barrier.name), "count": barrier.size, "inside": barrier.inside, "round": barrier.round}
     return {**fields, "is_open": bool(barrier.opened)}
 
 

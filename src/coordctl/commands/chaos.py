@@ -14,7 +14,7 @@ from coordctl.inventory.reading import read
 from coordctl.local.clusters import LocalCluster, chosen_local
 from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
-from coordctl.report import screen
+from coordctl.report import plain, screen
 from coordctl.report.exits import DONE, EXPLAINED, REFUSED, Kind
 from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
@@ -72,7 +72,7 @@ def validate(playbook: tuple[str, ...], output: str) -> int:
 @click.command(epilog=EXPLAINED[Kind.QUERY])
 def schema() -> int:
     """The JSON Schema of a playbook, for editors and pipelines."""
-    screen.line(msgspec.json.format(msgspec.json.encode(grammar.schema()), indent=2).decode())
+    plain.json_text(msgspec.json.format(msgspec.json.encode(grammar.schema()), indent=2).decode() + "\n")
     return DONE
 
 

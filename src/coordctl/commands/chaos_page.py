@@ -73,12 +73,12 @@ def _lanes(done: ChaosRun) -> Lanes:
         ]
         lanes.append(Lane(f"{name} leads", marks))
     nobody = [
-        Mark(one.at_ms, f"nobody leads from {_at(one.at_ms)}", BAD, until_ms)
+        Mark(one.at_ms, f"no leader answers from {_at(one.at_ms)}", BAD, until_ms)
         for one, until_ms in zip(done.leaders, ends, strict=True)
         if not one.leader
     ]
     if nobody:
-        lanes.append(Lane("nobody", nobody))
+        lanes.append(Lane("no leader", nobody))
     return Lanes(0, done.elapsed_ms, ("0 s", _at(done.elapsed_ms)), lanes)
 
 

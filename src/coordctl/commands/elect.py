@@ -3,7 +3,7 @@
 import os
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, SESSION, STALE, content, must_have_session, name_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, content, must_have_session, name_of, named, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, whole_number
 from coordctl.hot import elections
@@ -12,7 +12,7 @@ from coordctl.local.clusters import chosen
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, Kind
 from coordnode.client.identity import who
-from coordnode.errors import BadRequest, Missing, NotHeld
+from coordnode.errors import BadRequest, CoordError, Missing, NotHeld, Unknown
 
 REASON = Flag(("--reason",), "told to who leads, and to who observes", "TEXT", default="")
 
@@ -81,7 +81,7 @@ def _list(given: Given) -> int:
         found, more = elections.page(asking, name_of(given, "prefix"), after, stale=bool(given["stale"]))
         for one in found:
             if given.is_json():
-                fields = {"name": text(one.name), "leader": _fields(one.leader), "candidates": one.candidates}
+                fields = {**named("name", one.name), "leader": _fields(one.leader), "candidates": one.candidates}
                 plain.json_line({**fast.head("elect-ls", "found", DONE), **fields})
             else:
                 if not count:
@@ -98,7 +98,8 @@ def _show(given: Given) -> int:
     if given.is_json():
         head = fast.head("elect-show", "vacant" if election is None else "led", code)
         leader = _fields(election.leader) if election is not None else None
-        plain.json_line({**head, "name": given["name"], "leader": leader, "candidates": [_fields(one) for one in view.candidates]})
+        standing = [_fields(one) for one in view.candidates]
+        plain.json_line({**head, **named("name", name_of(given, "name")), "leader": leader, "candidates": standing})
     elif election is None:
         if not given["quiet"]:
             plain.note(f"coordctl: nobody leads {given['name']}, and nobody stands")
@@ -126,12 +127,13 @@ def _observe(given: Given) -> int:
             if given.is_json():
                 fields = {**leader._asdict(), **shown("value", leader.value)} if leader is not None else None
                 head = fast.head("elect-observe", "vacant" if leader is None else "led", DONE)
-                plain.json_line({**head, "name": given["name"], "revision": revision, "leader": fields, "reason": reason})
+                name = named("name", name_of(given, "name"))
+                plain.json_line({**head, **name, "revision": revision, "leader": fields, "reason": reason})
             elif leader is None:
                 plain.line(f"{revision} no leader now{': ' if reason else ''}{reason}")
             else:
-                name = leader.candidate or leader.owner or f"session {leader.session}"
-                plain.line(f"{revision} {name} leads, token {leader.token}{_value(leader.value)}")
+                who_leads = leader.candidate or leader.owner or f"session {leader.session}"
+                plain.line(f"{revision} {who_leads} leads, token {leader.token}{_value(leader.value)}")
             plain.flush()
             if count == given["count"]:
                 break
@@ -157,7 +159,8 @@ def _proclaim(given: Given) -> int:
     session, value = must_have_session(given, "elect proclaim"), content(given["value"])
     revision = elections.proclaim(fast.asking(given), session, os.fsencode(name), token, value)
     if given.is_json():
-        plain.json_line({**fast.head("elect-proclaim", "proclaimed", DONE), "name": name, "token": token, "revision": revision})
+        fields = {**named("name", os.fsencode(name)), "token": token, "revision": revision}
+        plain.json_line({**fast.head("elect-proclaim", "proclaimed", DONE), **fields})
     elif not given["quiet"]:
         plain.line(f"{name}: proclaimed at revision {revision}")
     return DONE
@@ -185,10 +188,14 @@ def _end(given: Given, schema: str, token: int, to: str) -> int:
         raise NotHeld(f"{given['name']} is not led with token {token}: {now}")
     operation = elections.depose_operation(name, before.leader.token, to, given["reason"], who().partition(",")[0])
     told_ms = asking.take_away(operation, [before.leader.session])
-    after = elections.view(asking, name, stale=False).election
+    try:
+        after = elections.view(asking, name, stale=False).election
+    except CoordError as error:
+        ended = f"{given['name']}: the leadership of {before.leader.name}, token {before.leader.token}, is ended"
+        raise Unknown(f"{ended}; who leads now is not known: {error.sentence}") from None
     leader = after.leader if after is not None else None
     if given.is_json():
-        fields = {"name": given["name"], "token": before.leader.token, "told_ms": told_ms}
+        fields = {**named("name", name), "token": before.leader.token, "told_ms": told_ms}
         plain.json_line({**fast.head(schema, "ended", DONE), **fields, "leader": _fields(leader) if leader is not None else None})
     elif not given["quiet"]:
         told = f"told after {told_ms} ms" if told_ms is not None else "told when it asks"

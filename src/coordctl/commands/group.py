@@ -1,7 +1,7 @@
 """`coordctl group`: run, ls, show, watch, join, update, leave: who is there. Starts fast, but for watching and staying."""
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, SESSION, STALE, endpoints, must_have_session, name_of, session_of, shown, text
+from coordctl.commands.asked import COUNT, SESSION, STALE, endpoints, must_have_session, name_of, named, session_of, shown, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.commands.of_itself import ABOUT, about, said_data, said_labels
 from coordctl.flags import Flag, Given, Verb, duration_ms
@@ -70,7 +70,7 @@ def _where(given: Given) -> list[tuple[str, int, str]]:
 
 def _fields(member: groups.Member) -> dict[str, object]:
     about = {"labels": member.labels, "weight": member.weight, "joined_view": member.joined_view}
-    return {"member": text(member.name), "session": member.session, **shown("data", member.data), **about}
+    return {**named("member", member.name), "session": member.session, **shown("data", member.data), **about}
 
 
 def _line(member: groups.Member) -> str:
@@ -94,7 +94,7 @@ def _list(given: Given) -> int:
         found, more = groups.page(asking, name_of(given, "prefix"), after, stale=bool(given["stale"]))
         for group in found:
             if given.is_json():
-                fields = {"group": text(group.name), "view": group.view, "members": group.members, "member": None}
+                fields = {**named("group", group.name), "view": group.view, "members": group.members, "member": None}
                 plain.json_line({**fast.head("group-ls", "found", DONE), **fields})
             else:
                 if not count:
@@ -112,7 +112,7 @@ def _find(given: Given) -> int:
         found, after = groups.find(asking, name_of(given, "prefix"), requires, after, stale=bool(given["stale"]))
         for group, member in found:
             if given.is_json():
-                fields = {"group": text(group), "view": None, "members": None, "member": _fields(member)}
+                fields = {**named("group", group), "view": None, "members": None, "member": _fields(member)}
                 plain.json_line({**fast.head("group-ls", "found", DONE), **fields})
             else:
                 plain.line(f"{text(group)}  {_line(member)}")
@@ -125,7 +125,8 @@ def _show(given: Given) -> int:
     code = DONE if members else FAILED
     if given.is_json():
         head = fast.head("group-show", "found" if members else "absent", code)
-        plain.json_line({**head, "group": given["group"], "view": view, "members": [_fields(member) for member in members]})
+        group = named("group", name_of(given, "group"))
+        plain.json_line({**head, **group, "view": view, "members": [_fields(member) for member in members]})
     elif members:
         plain.line(f"{given['group']}  view {view}, {len(members)} member{'' if len(members) == 1 else 's'}")
         for member in members:
@@ -142,7 +143,7 @@ def _watch(given: Given) -> int:
         for count, view in enumerate(views, 1):
             changed = {"joined": view.joined, "updated": view.updated, "left": view.left}
             if given.is_json():
-                fields: dict[str, object] = {"group": given["group"], "view": view.number}
+                fields: dict[str, object] = {**named("group", name_of(given, "group")), "view": view.number}
                 fields["members"] = [_fields(groups.Member(*member)) for member in view.members]
                 fields |= {what: [text(name) for name in names] for what, names in changed.items()}
                 plain.json_line({**fast.head("group-watch", "changed", DONE), **fields})
@@ -201,7 +202,7 @@ def _leave(given: Given) -> int:
 
 def _changed(given: Given, schema: str, outcome: str, session: int, view: int, member: bytes) -> int:
     if given.is_json():
-        fields = {"group": given["group"], "member": text(member), "session": session, "view": view}
+        fields = {**named("group", name_of(given, "group")), **named("member", member), "session": session, "view": view}
         plain.json_line({**fast.head(schema, outcome, DONE), **fields})
     elif not given["quiet"]:
         plain.line(f"{text(member)} {outcome}: view {view}")

@@ -1,5 +1,7 @@
 """`coordctl lock acquire`: holds a lock beyond the life of the command that got it; with --pid, for the life of a process."""
 
+import os
+
 from coordctl.commands.fast import ACTION, head
 from coordctl.commands.lock_run import HOW, terms_of
 from coordctl.flags import Flag, Given, Verb, whole_number
@@ -35,19 +37,26 @@ def acquire(given: Given) -> int:
         terms = terms._replace(owner=f"{who().partition(',')[0]}, pid {given['pid']}")
     held = hold(chosen(given["endpoints"], given["cluster"]), terms)
     told = keeper.wait(held, watched, plain.note)
+    if not isinstance(told, Granted):
+        if left := keeper.let_go(held):
+            plain.note(f"coordctl: {left}")
+        held.hang_up()
+    if isinstance(told, keeper.Interrupted):
+        return 128 + told.number
     if isinstance(told, Refused):
-        keeper.let_go(held)
         plain.note(f"coordctl: {told.sentence}")
         return CODES[told.outcome]
-    if not isinstance(told, Granted):
-        keeper.let_go(held)
+    if told is None:
         raise BadRequest(f"process {given['pid']} ended before {terms.wish.name} was acquired")
     plain.flush()
     pid = keeper.leave_behind(held, watched) if watched is not None else 0
     held.hang_up()
     if given.is_json():
         held_by = {"session": int(told.environment["COORD_SESSION"]), "ttl_ms": terms.ttl_ms, "keeper_pid": pid or None}
-        plain.json_line({**head("lock-acquire", "acquired", DONE), "name": terms.wish.name, "token": told.token, **held_by})
+        from coordctl.commands.asked import named  # for those only who print it
+
+        name = named("name", os.fsencode(terms.wish.name))
+        plain.json_line({**head("lock-acquire", "acquired", DONE), **name, "token": told.token, **held_by})
     else:
         plain.line(str(told.token))
     return DONE

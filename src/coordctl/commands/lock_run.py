@@ -158,7 +158,7 @@ def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
     from coordctl.runner.run import run
 
     policy = ending.policy(terms.ttl_ms, given["on_lost"], given["leftover"], given["grace"])
-    settings = Settings(terms.wish.name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0)
+    settings = Settings(terms.wish.name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0, records=bool(terms.once))
     ended = run(held, command, settings, plain.note)
     report(given, ended)
     return ended.exit_code

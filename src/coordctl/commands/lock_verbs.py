@@ -41,9 +41,15 @@ def _holder(one: locks.Holder) -> dict[str, object]:
     return {**one._asdict(), "kind": locks.KINDS[one.kind]}
 
 
+def _named(name: str) -> dict[str, object]:
+    from coordctl.commands.asked import named  # for those only who print JSON
+
+    return named("name", os.fsencode(name))
+
+
 def _described(lock: locks.Lock) -> dict[str, object]:
     first = _holder(lock.first) if lock.first is not None else None
-    return {**lock._asdict(), "kind": locks.KINDS[lock.kind], "first": first}
+    return {**lock._asdict(), **_named(lock.name), "kind": locks.KINDS[lock.kind], "first": first}
 
 
 def _held_with(view: locks.View, name: str, token: int) -> locks.Holder:
@@ -67,7 +73,7 @@ def _renew(given: Given) -> int:
     holder = _held_with(locks.read(asking, given["name"]), given["name"], token)
     ttl_ms = session.renew(asking, holder.session)
     if given.is_json():
-        plain.json_line({**fast.head("lock-renew", "renewed", DONE), "name": given["name"], "token": token, "ttl_ms": ttl_ms})
+        plain.json_line({**fast.head("lock-renew", "renewed", DONE), **_named(given["name"]), "token": token, "ttl_ms": ttl_ms})
     elif not given["quiet"]:
         plain.line(f"{given['name']}: token {token} is held for another {locks.seconds(ttl_ms)}")
     return DONE
@@ -83,7 +89,7 @@ def _release(given: Given) -> int:
         return REFUSED
     session.close(asking, holder.session)
     if given.is_json():
-        plain.json_line({**fast.head("lock-release", "released", DONE), "name": name, "token": token})
+        plain.json_line({**fast.head("lock-release", "released", DONE), **_named(name), "token": token})
     elif not given["quiet"]:
         plain.line(f"{name}: token {token} released")
     return DONE
@@ -109,7 +115,7 @@ def _check(given: Given) -> int:
         plain.note(f"coordctl: cannot tell whether {name} is held: {error.sentence}")
     if given.is_json():
         shown = _holder(holder) if holder is not None else None
-        plain.json_line({**fast.head("lock-check", outcome, code), "name": name, "token": token, "holder": shown})
+        plain.json_line({**fast.head("lock-check", outcome, code), **_named(name), "token": token, "holder": shown})
     elif holder is not None and not given["quiet"]:
         plain.line(f"{name}: held with token {token}, for {locks.seconds(holder.held_ms)}")
     elif code == FAILED and not given["quiet"]:
@@ -142,7 +148,7 @@ def _show(given: Given) -> int:
         shown = _described(lock) if lock is not None else None
         head = fast.head("lock-show", "found" if lock is not None else "absent", code)
         waiters = [{**one._asdict(), "kind": locks.KINDS[one.kind]} for one in view.waiters]
-        plain.json_line({**head, "name": name, "lock": shown, "holders": [_holder(one) for one in view.holders], "waiters": waiters})
+        plain.json_line({**head, **_named(name), "lock": shown, "holders": [_holder(one) for one in view.holders], "waiters": waiters})
     elif lock is None:
         if not given["quiet"]:
             plain.note(f"coordctl: nobody holds {name}, and nobody waits for it")
@@ -188,7 +194,7 @@ def _break(given: Given) -> int:
     told_ms = asking.take_away(operation, [one.session for one in held if one.session])
     tokens = [one.token for one in held]
     if given.is_json():
-        plain.json_line({**fast.head("lock-break", "broken", DONE), "name": name, "tokens": tokens, "told_ms": told_ms})
+        plain.json_line({**fast.head("lock-break", "broken", DONE), **_named(name), "tokens": tokens, "told_ms": told_ms})
     elif not given["quiet"]:
         told = f"holder told after {told_ms} ms" if told_ms is not None else "its holder is told when it asks"
         plain.line(f"{name}: token {', '.join(map(str, tokens))} ended; {told}")

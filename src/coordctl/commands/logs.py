@@ -120,6 +120,7 @@ def search(
     lines.Filter(wanted)  # whoever asks wrongly hears of it before any host is asked
     filtered = {"pattern": pattern, "ignore_case": ignore_case}
     with logs.gathered(sources, cluster_for(sources, cluster), logs.EVERYTHING if asked == Asked() else asked, **filtered) as found:
+        _left_out(found)
         count = 0
         for one in lines.search(found, asked, wanted):
             count += 1
@@ -139,11 +140,17 @@ def tail(sources: Sequence[str], count: int, follow: bool, level: str, member: s
     """The last lines of all members, in the order of their times."""
     whose, wanted = cluster_for(sources, cluster), lines.Wanted("", level, member)
     if isinstance(whose, Inventory):
-        _tailed(lines.tail_hosts(whose, count, wanted, follow=follow), output)
+        _tailed(lines.tail_hosts(whose, count, wanted, logs_shown.left_out, follow=follow), output)
         return DONE
     with logs.gathered(sources, whose) as found:
+        _left_out(found)
         _tailed(lines.tail(found, count, wanted, follow=follow), output)
     return DONE
+
+
+def _left_out(found: logs.Gathered) -> None:
+    for what in logs.left_out(found):
+        logs_shown.left_out(what)
 
 
 def _tailed(found: Iterable[LogLine], output: str) -> None:

@@ -149,7 +149,7 @@ def _input(members: list[LogMember], troubles: list[LogTrouble], missing: list[s
     ]
     blocks: list[Block] = [html.Table(("member", "lines", "from - to", "clock"), rows, numbers=("lines",))]
     if missing:
-        blocks.append(html.Text(f"no log of: {', '.join(missing)}", WARN))
+        blocks.append(html.Text(f"no lines of: {', '.join(missing)}", WARN))
     if troubles:
         blocks.append(html.Table(("file", "what is wrong with it"), [(one.source, one.what) for one in troubles]))
     blocks.append(Section(f"{len(sources)} files", [html.Table(("file",), [(one,) for one in sources])], is_folded=True))

@@ -107,9 +107,14 @@ def troubles(found: list[LogTrouble], missing: list[str]) -> None:
     if found or missing:
         screen.line()
     if missing:
-        screen.line(f"no log of: {', '.join(missing)}")
+        screen.line(f"no lines of: {', '.join(missing)}")
     for trouble in found:
         screen.lines(screen.wrapped(f"{screen.short_path(trouble.source)}: {trouble.what}", indent=2))
+
+
+def left_out(what: str) -> None:
+    """Beside the lines, which are not all there are."""
+    screen.note(f"left out: {screen.visible(what)}")
 
 
 def line(one: LogLine, output: str) -> None:

@@ -7,7 +7,7 @@ import os
 from coordctl.commands import fast
 from coordctl.commands.lock_run import ENDING, HOLD_MAX, check, exit_code, report
 from coordctl.flags import Flag, Given, Verb, duration_ms
-from coordctl.hot import queues
+from coordctl.hot import frames, queues
 from coordctl.hot.asking import Asking
 from coordctl.local.clusters import Endpoint, choose
 from coordctl.report import plain
@@ -19,7 +19,7 @@ from coordctl.runner.task import HeldTask
 from coordnode.client.clock import now_ms
 from coordnode.client.renewal import believed_ms
 from coordnode.errors import BadRequest, CoordError, NotHeld, Unreachable
-from coordnode.light import TYPE_CHECKING
+from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,42 +49,55 @@ def queue_run(given: Given, command: Sequence[str]) -> int:
     queue, began_ms = os.fsencode(given["queue"]), now_ms()
     try:
         endpoints = choose(given["endpoints"], given["cluster"])[1]
-        sent_ms, lease_ms, task = _take(given, endpoints, queue)
+        begun = _take(given, endpoints, queue)
     except Unreachable:
         report(given, outcome.Outcome(outcome.UNREACHABLE, outcome.UNREACHABLE_CODE))
         raise
-    if task is None:
+    if begun is None:
         if not given["quiet"]:
             plain.note(f"coordctl: {given['queue']} has no task to run now")
         code = given["conflict_exit_code"]
         report(given, outcome.Outcome(outcome.NOT_ACQUIRED, code, None, now_ms() - began_ms))
         return int(code)
+    task, lease_ms, sent_ms, cluster = begun
     _become_standard_input(task.payload)
-    held = HeldTask(lambda timeout_ms: Asking(endpoints, timeout_ms), queue, task, lease_ms, sent_ms + believed_ms(lease_ms))
+
+    def ask(timeout_ms: int) -> Asking:
+        return Asking(endpoints, timeout_ms, cluster=cluster)
+
+    held = HeldTask(ask, queue, task, lease_ms, sent_ms + believed_ms(lease_ms))
     policy = ending.policy(lease_ms, given["on_lost"], given["leftover"], given["grace"])
     name = f"task {task.task} of {given['queue']}"
-    ended = run(held, command, Settings(name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0), plain.note)
+    settings = Settings(name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0, records=True)
+    ended = run(held, command, settings, plain.note)
     report(given, ended)
     return ended.exit_code
 
 
-def _take(given: Given, endpoints: list[Endpoint], queue: bytes) -> tuple[int, int, queues.Taken | None]:
-    """(when its lease began at the earliest, how long that is, the task)"""
+class _Begun(NamedTuple):
+    task: queues.Taken
+    lease_ms: int
+    sent_ms: int  # it began then, at the earliest
+    cluster: int  # whose it is: no other one knows its token
+
+
+def _take(given: Given, endpoints: list[Endpoint], queue: bytes) -> _Begun | None:
     if "wait" not in given:
-        sent_ms = now_ms()
-        taken, lease_ms = queues.take(fast.asking(given), queue, 1, given["lease"], f"coordctl-{os.urandom(12).hex()}")
-        return sent_ms, lease_ms, taken[0] if taken else None
+        asking, sent_ms = fast.asking(given), now_ms()
+        taken, lease_ms = queues.take(asking, queue, 1, given["lease"], frames.new_request_id())
+        return _Begun(taken[0], lease_ms, sent_ms, asking.cluster) if taken else None
     from coordctl.operations import taking  # runs for long: it may take its time to start
 
     addresses = [endpoint.address for endpoint in endpoints]
     found, lease_ms = taking.take(addresses, queue, 1, given["wait"] / 1000, given["lease"], given.timeout_ms() / 1000)
     if not found:
-        return 0, 0, None
-    sent_ms = now_ms()  # closing what waited took its time: the lease begins anew
+        return None
+    asking, sent_ms = fast.asking(given), now_ms()  # closing what waited took its time: the lease begins anew
     try:
-        return sent_ms, queues.extend(fast.asking(given), queue, found[0].token, given["lease"], ""), queues.Taken(*found[0])
+        lease_ms = queues.extend(asking, queue, found[0].token, given["lease"], "")
+        return _Begun(queues.Taken(*found[0]), lease_ms, sent_ms, asking.cluster)
     except NotHeld:
-        return 0, 0, None
+        return None
     except CoordError as error:
         plain.note(f"coordctl: task {found[0].task} was taken, and its lease ends it")
         raise error

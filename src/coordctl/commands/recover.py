@@ -51,7 +51,7 @@ def command(
         return _show(Recovery(inventory, reason, say).run(is_accepted=is_accepted), quiet=quiet, output=output)
     clusters.must_be_own(known.engine)
     if not is_accepted:
-        return _show(recovering.refused(recovering.look_here(known), known.name), quiet=quiet, output=output)
+        return _show(recovering.refused_here(known), quiet=quiet, output=output)
     return _show(recovering.recover_here(known, reason, timeout_seconds=timeout_seconds, say=say), quiet=quiet, output=output)
 
 
@@ -62,6 +62,8 @@ def _show(done: Recovered, *, quiet: bool, output: str) -> int:
         screen.lines(screen.aligned(headings, rows, right=headings[1:4]))
         if done.lost:
             screen.line(f"nothing is left of {', '.join(done.lost)}")
+        for name, why in done.unasked.items():
+            screen.line(f"{name} was not asked, and may have more: {why}")
     return show(done, quiet=quiet, output=output)
 
 

@@ -1,7 +1,7 @@
 """`coordctl shard`: run, ls, show, watch, create, set, delete: shards over the members of a group. Starts fast, but for watch."""
 
 from coordctl.commands import fast
-from coordctl.commands.asked import COUNT, REQUEST_ID, STALE, endpoints, name_of, request_id, surely, text
+from coordctl.commands.asked import COUNT, REQUEST_ID, STALE, endpoints, name_of, named, request_id, surely, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import shards
@@ -52,7 +52,7 @@ def _list(given: Given) -> int:
         found, more = shards.page(asking, name_of(given, "prefix"), after, stale=bool(given["stale"]))
         for one in found:
             if given.is_json():
-                fields = {**one._asdict(), "name": text(one.name), "group": text(one.group)}
+                fields = {**one._asdict(), **named("name", one.name), **named("group", one.group)}
                 plain.json_line({**fast.head("shard-ls", "found", DONE), **fields})
             else:
                 if not count:
@@ -67,9 +67,10 @@ def _show(given: Given) -> int:
     view = shards.view(fast.asking(given), name_of(given, "name"), stale=bool(given["stale"]))
     free = [shard for shard in range(view.shards) if shard not in {row.shard for row in view.owned}]
     if given.is_json():
-        rows = [{**row._asdict(), "member": text(row.member)} for row in view.owned]
-        fields = {"name": given["name"], "group": text(view.group), "shards": view.shards, "revoke_ms": view.revoke_ms}
-        plain.json_line({**fast.head("shard-show", "found", DONE), **fields, "owned": rows, "free": free})
+        rows = [{**row._asdict(), **named("member", row.member)} for row in view.owned]
+        about = {**named("name", name_of(given, "name")), **named("group", view.group)}
+        fields = {"shards": view.shards, "revoke_ms": view.revoke_ms, "owned": rows, "free": free}
+        plain.json_line({**fast.head("shard-show", "found", DONE), **about, **fields})
         return DONE
     plain.line(f"{given['name']}  {view.shards} shards over group {text(view.group)}, {view.revoke_ms / 1000:.4g} s to release one")
     for row in view.owned:
@@ -89,11 +90,12 @@ def _watch(given: Given) -> int:
             plain.note(f"watching from revision {moves.begins_at} on")
         for move in moves:
             if given.is_json():
-                plain.json_line({**fast.head("shard-watch", "moved", DONE), "name": given["name"], **move._asdict()})
+                fields = {**named("name", name_of(given, "name")), **move._asdict(), **named("member", move.member)}
+                plain.json_line({**fast.head("shard-watch", "moved", DONE), **fields})
             elif move.kind in ("configured", "deleted"):
                 plain.line(f"{move.revision} {move.kind}")
             else:
-                plain.line(f"{move.revision} {move.kind} {move.shard} {move.member}, session {move.session}, token {move.token}")
+                plain.line(f"{move.revision} {move.kind} {move.shard} {text(move.member)}, session {move.session}, token {move.token}")
             plain.flush()
             count += 1
             if count == given["count"]:
@@ -134,7 +136,7 @@ def _delete(given: Given) -> int:
 
 def _changed(given: Given, schema: str, outcome: str, words: str, said: str) -> int:
     if given.is_json():
-        plain.json_line({**fast.head(schema, outcome, DONE), "name": given["name"], "request_id": said})
+        plain.json_line({**fast.head(schema, outcome, DONE), **named("name", name_of(given, "name")), "request_id": said})
     elif not given["quiet"]:
         plain.line(f"{given['name']}: {words}")
     return DONE

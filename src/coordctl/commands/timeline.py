@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from coordctl.commands import options
+from coordctl.commands import logs_shown, options
 from coordctl.commands.logs import SOURCES, cluster_for, window
 from coordctl.operations import history
 from coordctl.operations.windows import Asked
@@ -26,7 +26,9 @@ def command(sources: Sequence[str], since: float | None, start: str, end: str, a
 
     The last hour, unless told otherwise.
     """
-    lines = history.timeline(sources, cluster_for(sources, cluster), Asked(since, start, end, around))
+    lines, left_out = history.timeline(sources, cluster_for(sources, cluster), Asked(since, start, end, around))
+    for what in left_out:
+        logs_shown.left_out(what)
     for line in lines:
         if output == "json":
             screen.json_line(line)

@@ -11,8 +11,19 @@ from coordctl.engines.secrets import secured
 from coordctl.hot import frames, locks
 from coordctl.hot.dialling import connect, seconds_left
 from coordctl.hot.secrecy import shut_out, trouble
-from coordnode.errors import BadRequest, Disconnected, FrameError, NotPermitted, NotReady, SessionExpired, TimedOut, Unknown, Unreachable
-from coordnode.light import TYPE_CHECKING
+from coordnode.errors import (
+    BadRequest,
+    CoordError,
+    Disconnected,
+    FrameError,
+    NotPermitted,
+    NotReady,
+    SessionExpired,
+    TimedOut,
+    Unknown,
+    Unreachable,
+)
+from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -29,6 +40,7 @@ REFUSED_SECONDS = 1.0  # when every member has refused connections for so long, 
 PAUSE_SECONDS = 0.05
 LISTEN_SECONDS = 1.0
 CLOSE_TAG = 11
+BEGUN_AGAIN = (Unreachable, Disconnected, TimedOut, NotReady, FrameError)  # the word, with another member
 
 
 class Asking:
@@ -46,6 +58,7 @@ class Asking:
         self._shut_out: set[str] = set()  # who would not be understood by us, or we by them: that does not pass
         self.connection: socket.socket | Secured | None = None
         self._is_heard = False  # something was answered on it
+        self._may_have_changed = False  # something, the word that is tried
         self.stays = False  # the connection, from one question to the next
         self.begin(timeout_ms)
 
@@ -94,29 +107,45 @@ class Asking:
         if tag == frames.KEEP_ALIVE:
             return self._try(lambda: self.renew(fields[0][0]), is_write=False)
         command = fields[0]
-        return self._try(lambda: self.write(command), is_write=command[4][0] != CLOSE_TAG)
+        if command[4][0] == CLOSE_TAG:
+            return self._close(command)
+        return self._try(lambda: self.write(command), is_write=True)
+
+    def _close(self, command: Sequence[Any]) -> Any:
+        """Begun again it harms nobody, but finds nothing where it was done the first time."""
+        try:
+            return self._try(lambda: self.write(command), is_write=False)
+        except SessionExpired as error:
+            if not self._may_have_changed:
+                raise
+            raise Unknown(f"{error.sentence}: that may be this command's doing, whose first answer was lost") from None
 
     def take_away(self, operation: list[object], _sessions: Sequence[int]) -> int | None:
-        """Whoever is told takes away what says why."""
-        name: Any = operation[1]
-        token: Any = operation[2]
-        space = lines.LOCKS if operation[0] == locks.BREAK_TAG else lines.ELECTIONS
         begun = time.monotonic()
         self.stays = True
         try:
             self._try(lambda: self.write([0, 0, 0, "", operation]), is_write=True)
-            while time.monotonic() < begun + LISTEN_SECONDS:
-                if not self._try(lambda: self.why(space, name, token), is_write=False):
-                    return round((time.monotonic() - begun) * 1000)
-                time.sleep(0.002)
-            return None
+            return self._told_after_ms(operation, begun)
         finally:
             self.stays = False
             self.hang_up()
 
+    def _told_after_ms(self, operation: list[object], begun: float) -> int | None:
+        """Whoever is told takes away what says why. It is done already: what goes wrong now only leaves open when that was."""
+        name: Any = operation[1]
+        token: Any = operation[2]
+        space = lines.LOCKS if operation[0] == locks.BREAK_TAG else lines.ELECTIONS
+        with suppress(CoordError, OSError):
+            while time.monotonic() < begun + LISTEN_SECONDS:
+                if not self._try(lambda: self.why(space, name, token), is_write=False):
+                    return round((time.monotonic() - begun) * 1000)
+                time.sleep(0.002)
+        return None
+
     # --- one word --------------------------------------------------------------------------------------------------
 
     def _try(self, begin: Callable[[], Asks], *, is_write: bool) -> Any:
+        self._may_have_changed = False
         place = int.from_bytes(os.urandom(4))
         while True:
             address = self.answered_by if self.connection is not None else self._addresses[place % len(self._addresses)]
@@ -126,7 +155,7 @@ class Asking:
                 if not self.stays:
                     self.hang_up()
                 return found
-            except (Unreachable, Disconnected, TimedOut, NotReady, FrameError) as error:
+            except BEGUN_AGAIN as error:
                 self.break_off()
                 self._troubles[address] = error.sentence
                 self._say(f"{address}: {error.sentence}")
@@ -137,43 +166,65 @@ class Asking:
             self._pause_or_give_up()
 
     def _carry_out(self, word: Asks, address: str, *, is_write: bool) -> Any:
-        """A write is sent once: what it may have done already is not known when its answer does not come."""
+        """A write is sent once: what it may have done already is not known when its answer does not come. Once it has done something, it is
+        not begun again either, or it would find its own doing, or undo what another did since."""
         try:
             asked = next(word)
             while True:
                 try:
-                    asked = word.send(self._ask(asked, address, is_write=is_write))
+                    found = self._ask(asked, address, is_write=is_write)
                 except TOLD_TO_WORDS as error:
                     asked = word.throw(error)
+                except (*BEGUN_AGAIN, Unknown) as error:
+                    if not (is_write and self._may_have_changed):
+                        raise
+                    self.break_off()
+                    asked = word.throw(self._half_done(address, error))
+                else:
+                    asked = word.send(found)
         except StopIteration as over:
             return over.value
+        except BEGUN_AGAIN as error:
+            if not (is_write and self._may_have_changed):
+                raise
+            raise self._half_done(address, error) from None
         except Gone:
             raise SessionExpired("its session is over") from None
         except There:
             raise BadRequest("it is there already") from None
 
+    def _half_done(self, address: str, error: CoordError) -> Unknown:
+        return Unknown(f"{address}: {error.sentence}, after a part of it was done; all of it may have happened or not")
+
     def _ask(self, asked: Any, address: str, *, is_write: bool) -> Any:
-        changes = is_write and self.changes(asked)
+        changes = self.changes(asked)
+        is_sent_once = is_write and changes
         if self.connection is None or self.answered_by != address:
             self.meet(address)
-        doubt = ""
         try:
-            patience = self.until if changes else min(self.until, time.monotonic() + ATTEMPT_SECONDS)
+            patience = self.until if is_sent_once else min(self.until, time.monotonic() + ATTEMPT_SECONDS)
             answer = self.exchange(asked, address, patience)
-            self._is_heard = True
-            return self.result(answer)
         except TimeoutError:
             doubt = "fell silent before it answered"
         except OSError as error:
             if sentence := self._shut_out_by(address, error):
                 raise Disconnected(sentence) from None
             doubt = f"{trouble(error)} before it answered"
-        except NotReady as error:
-            if not changes:
-                raise
-            doubt = f"says: {error.sentence}"
-        if changes:
+        except FrameError as error:
+            doubt = f"says something else: {error.sentence}"
+        else:
+            self._is_heard = True
+            try:
+                found = self.result(answer)
+                self._may_have_changed |= changes
+                return found
+            except NotReady as error:
+                if not changes:
+                    raise
+                doubt = f"says: {error.sentence}"
+        if is_sent_once:
             raise Unknown(f"{address} {doubt}; it may have happened or not")
+        self._may_have_changed |= changes
         raise Disconnected(doubt)
 
     def meet(self, address: str) -> None:

@@ -8,6 +8,7 @@ from coordctl.local.clusters import Endpoint, spoken
 
 LEADER, VOTER, LEARNER = "leader", "voter", "learner"
 SERVES_NOBODY = "it serves nobody now"  # a trouble of one that answers all the same
+NO_LEADER = "it knows no leader"  # an alarm
 
 
 class Look(NamedTuple):

@@ -28,7 +28,7 @@ from coordctl.hot.talk import (
 )
 from coordnode.client.renewal import Renewal
 from coordnode.client.route import Chance, jittered_ms
-from coordnode.errors import BadRequest, CoordError, Disconnected, NoSpace, NotReady, SessionExpired
+from coordnode.errors import BadRequest, CoordError, Disconnected, FrameError, NoSpace, NotReady, SessionExpired
 from coordnode.ids import NO_SESSION
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
@@ -200,8 +200,8 @@ class Speaking:
                 self._ask(job.word.send(found))
         except StopIteration as over:
             self._finish(job, over.value, None)
-        except (NotReady, NoSpace, Disconnected) as error:
-            self._give_up(error.sentence, now_ms)  # another member may know a leader
+        except (NotReady, NoSpace, Disconnected, FrameError) as error:
+            self._give_up(error.sentence, now_ms)  # another member may know a leader, or be one
         except (Gone, There) as error:
             self._finish(job, None, SessionExpired(f"its session is over ({error})"))
         except CoordError as error:

@@ -1,11 +1,13 @@
 """The list of checks: what is wrong with a cluster, how bad that is, and what to do. `status` shows it, `health` turns it into a code."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from coordctl.facts.members import LAG_ENTRIES_MAX, ClusterFacts
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)  # as Nagios has them
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+FEW_FILES = 16  # where fewer can still be made it is not room that lacks: as members judge
 BACKUP_SECONDS_MAX = 7 * 86_400
 CERTIFICATE_SECONDS_MIN = 30 * 86_400
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)  # unknown is only ever said of the whole: what warns beside it does not matter then
@@ -163,16 +165,8 @@ def _members(facts: ClusterFacts) -> list[Finding]:
             remedy = "wait a moment" if facts.leader_status is not None else "it will be once somebody leads"
             found.append(Finding(WARNING, f"{name} is not ready: {'; '.join(one.status['reasons'])}", remedy, "", name, "ready"))
         if one.status["disk"]["space_ok"] is False:
-            found.append(
-                Finding(
-                    WARNING,
-                    f"{name} has too little free disk",
-                    f"free space below {one.status['disk']['folder']}",
-                    "disk-full.md",
-                    name,
-                    "space",
-                )
-            )
+            sentence, remedy = _lack_of_room(name, one.status["disk"])
+            found.append(Finding(WARNING, sentence, remedy, "disk-full.md", name, "space"))
         for harm in one.status.get("harm", ()):
             found.append(
                 Finding(
@@ -200,3 +194,10 @@ def _members(facts: ClusterFacts) -> list[Finding]:
                 )
             )
     return found
+
+
+def _lack_of_room(name: str, disk: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    if disk.get("free_files", FEW_FILES) < FEW_FILES:
+        return f"{name}'s disk takes no more files, whatever room it has", f"remove files on the disk of {disk['folder']}: df -i tells"
+    return f"{name} has too little free disk", f"free space below {disk['folder']}"

@@ -23,6 +23,7 @@ from coordnode.errors import (
     TimedOut,
     Unknown,
     Unreachable,
+    WrongCluster,
 )
 from coordnode.light import TYPE_CHECKING
 
@@ -57,8 +58,9 @@ class Asking:
         say: Callable[[str], None] = lambda _sentence: None,
         led: str = "",
         on_led: Callable[[str], None] = lambda _address: None,
+        cluster: int = frames.ANY_CLUSTER,
     ) -> None:
-        """`led`: where a leader was before, who is asked first; `on_led` is told when it is elsewhere."""
+        """`led`: where a leader was before, who is asked first; `on_led` is told when it is elsewhere. `cluster`: no other is asked."""
         assert endpoints
         self._led = led
         self._on_led = on_led
@@ -71,7 +73,7 @@ class Asking:
         self._troubles: dict[str, str] = {}  # address -> what it did last
         self._shut_out: dict[str, str] = {}  # address -> why there is no understanding about certificates
         self.answered_by = ""  # the leader, then
-        self.cluster = 0  # which one answered
+        self.cluster = cluster  # which one answered first: what is meant for it is no other's to hear
         self._doubt: CoordError | None = None  # an attempt of a write may have taken effect
 
     def ask(self, tag: int, *fields: object, is_safe_twice: bool) -> Any:
@@ -104,7 +106,7 @@ class Asking:
             except RETRIED as error:
                 refusal = error
                 self._on_trouble(address, error.sentence)
-            except Unreachable as error:
+            except (Unreachable, WrongCluster) as error:
                 self._on_trouble(address, error.sentence)
             except (Disconnected, TimedOut) as error:
                 self._on_trouble(address, error.sentence)
@@ -158,7 +160,7 @@ class Asking:
         connection = self._connect(address)
         was_sent = is_heard = False
         try:
-            hello = frames.hello(who(), __version__, token_here())
+            hello = frames.hello(who(), __version__, token_here(), self.cluster)
             patience_ms = max(1, int((self._until - time.monotonic()) * 1000))
             asks = frames.asks([ask], patience_ms)
             waits_for_hello = len(asks) > frames.FIRST_BYTES_MAX
@@ -208,7 +210,7 @@ class Asking:
             raise Unreachable(in_words(error)) from None
 
     def _on_hello(self, hello: list[Any]) -> None:
-        self.cluster = int(hello[0])
+        self.cluster = frames.cluster_of(hello, self.cluster)
         contacts = hello[6] if len(hello) > 6 else []
         for member, address in contacts:
             self._address_of.setdefault(member, address)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PATIENCE_SECONDS_MIN = 0.01  # a deadline that has passed still lets the operating system say what it knows
+QUIET_SECONDS, PROBE_SECONDS, PROBES = 15, 5, 3  # of a connection on which nothing comes, before it is given up: half a minute
 
 
 def in_words(error: OSError) -> str:
@@ -25,6 +26,16 @@ def seconds_left(until: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def prepare(connection: socket.socket) -> None:
+    """What is sent goes at once. Whoever only listens hears of it when the other side went, or was forgotten on the way, without a word."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # elsewhere the system's own times hold
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, QUIET_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
 
 def look_up(address: str) -> list[Any]:
@@ -47,7 +58,7 @@ def connect(address: str, seconds: float) -> socket.socket:
         connection.settimeout(max(PATIENCE_SECONDS_MIN, (until - time.monotonic()) / (len(found) - number)))
         try:
             connection.connect(name)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            prepare(connection)
             return connection
         except OSError as error:
             connection.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from zlib import crc32
 
 from coordctl.hot.msgpack import pack, unpack
-from coordnode.errors import BY_CODE, CoordError, FrameError, Unknown
+from coordnode.errors import BY_CODE, CoordError, FrameError, Unknown, WrongCluster
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAGIC, VERSION = 0xC5, 1
 HELLO, ASKS, ANSWERS, REFUSAL = 1, 3, 4, 5
 MSGPACK = 0
+ANY_CLUSTER = 0
 HEADER_BYTES, CHECKED_BYTES = 16, 12
 BODY_BYTES_MAX = 16 * 1024 * 1024 - HEADER_BYTES
 FIRST_BYTES_MAX = 4096  # a member takes no more from a stranger before it has answered the hello
@@ -35,14 +37,27 @@ def frame(kind: int, content: object) -> bytes:
     return start + crc32(start).to_bytes(4) + body
 
 
-def hello(identity: str, build: str, token: str) -> bytes:
-    """To whichever member of whichever cluster is there."""
-    return frame(HELLO, [0, 0, 0, 0, identity, build, [], token] if token else [0, 0, 0, 0, identity, build])
+def hello(identity: str, build: str, token: str, cluster: int = ANY_CLUSTER) -> bytes:
+    """To whichever member is there; where it is of another cluster than this, nothing is read but this."""
+    return frame(HELLO, [cluster, 0, 0, 0, identity, build, [], token] if token else [cluster, 0, 0, 0, identity, build])
 
 
-def hello_of_follower(identity: str, build: str, token: str) -> bytes:
+def hello_of_follower(identity: str, build: str, token: str, cluster: int = ANY_CLUSTER) -> bytes:
     """Of one that stays: it understands a hello at any time, and gets one whenever contacts have changed."""
-    return frame(HELLO, [0, 0, 0, 0, identity, build, [], token, None, True])
+    return frame(HELLO, [cluster, 0, 0, 0, identity, build, [], token, None, True])
+
+
+def cluster_of(hello: Sequence[Any], known: int) -> int:
+    """Which one answers there. Raises WrongCluster where another one has answered before."""
+    cluster = int(hello[0])
+    if known not in (ANY_CLUSTER, cluster):
+        raise WrongCluster(f"this is cluster {cluster}, not {known}: check the endpoints")
+    return cluster
+
+
+def new_request_id() -> str:
+    """For a write that nobody named: sent again, it finds what became of it."""
+    return f"coordctl-{os.urandom(12).hex()}"
 
 
 def asks(asked: Sequence[Sequence[object]], patience_ms: int) -> bytes:

@@ -96,7 +96,7 @@ class Line:
         if not self._wire.finish_dialling():
             return
         self._wire.secure()
-        self._wire.out += frames.hello_of_follower(self._identity, __version__, self._token)
+        self._wire.out += frames.hello_of_follower(self._identity, __version__, self._token, self._talk.cluster)
         self._talk.on_connected(now_ms)
         self.drive(now_ms)
 
@@ -127,7 +127,7 @@ class Line:
                 self._is_greeted = True
                 self._wire.out += self._held_back
                 self._held_back.clear()
-                self._talk.on_hello(content)
+                self._talk.on_hello(content, now_ms)
             elif kind == frames.REFUSAL:
                 self.close()
                 self._talk.on_refused(frames.error_of(content[0], content[1]), now_ms)

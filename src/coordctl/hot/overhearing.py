@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 
@@ -26,23 +25,32 @@ SESSIONS_MAX = 32
 
 
 def told_after_ms(asking: Asking, operation: list[object], sessions: Sequence[int]) -> int | None:
-    """Does it. After how many milliseconds the last of these sessions was told; None: it was not within a second."""
-    listening = _listen(asking.answered_by, sessions[:SESSIONS_MAX])
+    """Does it. After how many milliseconds the last of these sessions was told; None: that was not heard within a second."""
+    sessions = sessions[:SESSIONS_MAX]
+    listening = _listen(asking, sessions)
     begun = time.monotonic()
     try:
-        asking.ask(frames.WRITE, [0, 0, 0, f"coordctl-{os.urandom(12).hex()}", operation], is_safe_twice=True)
-        heard: list[int] = []
-        while listening is not None and len(heard) < len(sessions[:SESSIONS_MAX]):
-            heard += [request for request, changes in _pushes(listening, begun + LISTEN_SECONDS) if changes and request not in heard]
-        return round((time.monotonic() - begun) * 1000) if listening is not None else None
-    except TimeoutError:
-        return None
+        asking.ask(frames.WRITE, [0, 0, 0, frames.new_request_id(), operation], is_safe_twice=True)
+        if listening is None or not _are_all_told(listening, len(sessions), begun + LISTEN_SECONDS):
+            return None
+        return round((time.monotonic() - begun) * 1000)
     finally:
         if listening is not None:
             listening.close()
 
 
-def _listen(address: str, sessions: Sequence[int]) -> socket.socket | Secured | None:
+def _are_all_told(listening: socket.socket | Secured, count: int, until: float) -> bool:
+    """Whether that was heard. What they are told of is done, whatever becomes of this connection."""
+    heard: set[int] = set()
+    try:
+        while len(heard) < count:
+            heard.update([request for request, changes in _pushes(listening, until) if changes])
+    except (OSError, CoordError):
+        return False
+    return True
+
+
+def _listen(asking: Asking, sessions: Sequence[int]) -> socket.socket | Secured | None:
     """A connection on which their notices are watched, and known to be; None: that could not be had."""
     if not sessions:
         return None
@@ -53,10 +61,10 @@ def _listen(address: str, sessions: Sequence[int]) -> socket.socket | Secured | 
         asks.append([frames.WATCH, number, key, key + b"\0", 0, NOTICES])
     connection: socket.socket | Secured | None = None
     try:
-        connection = raw = socket.create_connection(host_and_port(address), timeout=LISTEN_SECONDS)
+        connection = raw = socket.create_connection(host_and_port(asking.answered_by), timeout=LISTEN_SECONDS)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = secured(raw)
-        hello = frames.hello("coordctl", __version__, token_here())
+        hello = frames.hello("coordctl", __version__, token_here(), asking.cluster)
         connection.sendall(hello + frames.asks(asks, 0))
         answered: list[int] = []
         while len(answered) < len(asks):

@@ -48,6 +48,6 @@ def renew(asking: Cluster, session: int) -> int:
 
 def close(asking: Cluster, session: int) -> int:
     """The revision."""
-    result = asking.ask(frames.WRITE, [0, 0, 0, "", [CLOSE_TAG, session]], is_safe_twice=True)
+    result = asking.ask(frames.WRITE, [0, 0, 0, frames.new_request_id(), [CLOSE_TAG, session]], is_safe_twice=True)
     frames.expect(result, frames.DONE)
     return int(result[1])

@@ -7,7 +7,8 @@ asked here may safely be sent twice: opening has a nonce, writes of a session ha
 from __future__ import annotations
 
 from coordctl.hot import frames
-from coordnode.client.addresses import Places, parse_address, parse_addresses
+from coordnode.address import parse_address
+from coordnode.client.addresses import Places, parse_addresses
 from coordnode.client.renewal import Renewal
 from coordnode.client.route import Chance, Route, jittered_ms
 from coordnode.errors import (
@@ -19,7 +20,6 @@ from coordnode.errors import (
     NotReady,
     Overloaded,
     SessionExpired,
-    UnknownVersion,
     WrongCluster,
 )
 from coordnode.ids import NO_SESSION, NOBODY, MemberId, Revision, SessionId
@@ -36,7 +36,7 @@ OPEN_TAG, CLOSE_TAG = 10, 11
 NOTICES = 1
 DOWN, CONNECTING, UP = range(3)
 RETRIED = (NotReady, Overloaded, NoSpace)
-REFUSED_BY_ALL = (NotPermitted, WrongCluster, ClusterReplaced, UnknownVersion)
+GONE = (ClusterReplaced, WrongCluster)  # what is said of a session's cluster where another one has its place
 
 
 class Connect(NamedTuple):
@@ -104,7 +104,8 @@ class Talk:
         self.lease = Renewal(0)
         self.heard_ms = 0  # when a member last answered as a leader does
         self.troubles: dict[str, str] = {}  # address -> what it did last
-        self._shut_out: set[str] = set()  # addresses with whom there is no understanding about certificates
+        self.cluster = frames.ANY_CLUSTER  # until the first member said hello
+        self._is_cluster_gone = False
         given = parse_addresses(addresses)
         self._places = Places(given)
         self._route = Route(self._places.current(), chance)
@@ -135,6 +136,9 @@ class Talk:
 
         `parent`: a session that will not go on before this one is over.
         """
+        if self._is_cluster_gone:
+            self.cluster = frames.ANY_CLUSTER
+            self._is_cluster_gone = False
         self.lease = Renewal(ttl_ms)
         self._last_sequence = 1
         self._calls.clear()
@@ -189,8 +193,15 @@ class Talk:
             self._heard_link_ms = now_ms
             self.lease.on_connected()
 
-    def on_hello(self, hello: list[Any]) -> None:
-        self._shut_out.discard(self.address())
+    def on_hello(self, hello: list[Any], now_ms: int) -> None:
+        """At another cluster, which a place may have become, our session is over: nothing that it says is about us."""
+        if self._link != UP:
+            return  # it came behind one that ended it
+        try:
+            self.cluster = frames.cluster_of(hello, self.cluster)
+        except WrongCluster as error:
+            self.on_refused(error, now_ms)
+            return
         contacts = [(MemberId(member), address) for member, address in (hello[6] if len(hello) > 6 else [])]
         self._places.on_hello(self._route.member, MemberId(hello[1]), contacts)
         self._route.on_members(self._places.current())
@@ -201,21 +212,33 @@ class Talk:
             self._hang_up(trouble, now_ms)
 
     def on_shut_out(self, why: str, now_ms: int) -> None:
-        """It has read nothing of us. One member with another authority keeps nobody out: the others are asked first."""
-        self._shut_out.add(self.address())
-        if self._shut_out.issuperset(self._given()):
-            self.on_refused(NotPermitted(f"no member lets this client in ({self.address()}: {why})"), now_ms)
-        else:
-            self.on_disconnected(why, now_ms)
+        """There is no understanding about certificates: it has read nothing of us."""
+        self.on_refused(NotPermitted(why), now_ms)
 
     def on_refused(self, error: CoordError, now_ms: int) -> None:
-        """The member does not speak to us at all. What another member would say, too, is the answer to everything we asked."""
+        """The member does not speak to us at all: it has read nothing that came behind our hello. One keeps nobody out."""
+        for call in self._calls:
+            if call.request and call.first_sent_ms == call.sent_ms:
+                call.first_sent_ms = 0
+        self._places.on_refused(self._route.member, error)
         self.on_disconnected(error.sentence, now_ms)
-        if isinstance(error, REFUSED_BY_ALL):
-            self._told += [Answered(call.number, None, error) for call in self._calls]
-            self._calls.clear()
+        if isinstance(error, ClusterReplaced):
+            self._end_all(error)
+
+    def _end_all(self, error: CoordError) -> None:
+        """There is no other answer to what was asked; and no such session where its cluster is no more."""
+        if isinstance(error, GONE):
+            self._is_cluster_gone = True
+            if self._is_renewed():
+                self._told.append(Expired())
+        for call in self._calls:
+            is_reached = call.number == self._closing and isinstance(error, GONE)
+            self._told.append(Answered(call.number, None, None if is_reached else error))
+        self._calls.clear()
 
     def on_answer(self, answer: list[Any], now_ms: int) -> None:
+        if self._link != UP:
+            return  # it came behind a hello that ended it
         self._heard_link_ms = now_ms
         kind, request, *fields = answer
         if request == self._watch_request and request:
@@ -393,10 +416,15 @@ class Talk:
             self._route.on_not_leader(self._places.place_of(MemberId(leader)) if leader else NOBODY, now_ms)
 
     def _hang_up(self, trouble: str, now_ms: int) -> None:
+        if self._link == CONNECTING:
+            self._places.on_unreached(self._route.member)
         self.troubles[self.address()] = trouble
         self._forget_link()
         self._actions.append(Disconnect())
         self._route.on_unreachable(now_ms, 2 * ATTEMPT_MS)
+        if why := self._places.shut_out():
+            troubles = "; ".join(f"{address}: {trouble}" for address, trouble in self.troubles.items())
+            self._end_all(type(why)(f"no member lets this client in ({troubles})"))
 
     def _forget_link(self) -> None:
         self._link = DOWN

@@ -6,13 +6,16 @@ import os
 import select
 
 from coordctl.hot.bare import secured, socket
-from coordctl.hot.dialling import look_up
+from coordctl.hot.dialling import prepare
+from coordctl.local.clusters import host_and_port
+from coordnode.address import Address
+from coordnode.client.lookups import Lookups
 from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+    from coordnode.client.lookups import Place
     from coordnode.client.tls import Secured
 
 PART_BYTES = 1 << 18
@@ -26,8 +29,11 @@ class Wire:
         self.out = bytearray()
         self._socket: socket.socket | Secured | None = None
         self._is_secured = False
-        self._found: dict[str, list[Any]] = {}  # addresses are looked up once: that may take its time
-        self._places: list[Any] = []  # that the name dialled stands for; begins with the one that is tried
+        self._lookups = Lookups()
+        self._is_looking_up = False  # the socket is no connection: it wakes whoever waits when it is known where to dial
+        self._dialled = ""
+        self._found: dict[str, list[Place]] = {}  # addresses are looked up once: that may take its time
+        self._places: list[Place] = []  # that the name dialled stands for; begins with the one that is tried
         self._untried = 0
 
     @property
@@ -38,25 +44,40 @@ class Wire:
     def descriptor(self) -> tuple[int, int]:
         if self._socket is None:
             return -1, 0
+        if self._is_looking_up:
+            return self._socket.fileno(), select.POLLIN
         unsent = self.out or not self.is_connected or (self._is_secured and self._socket.wants_to_write())  # type: ignore[union-attr]
         return self._socket.fileno(), select.POLLIN | (select.POLLOUT if unsent else 0)
 
     def dial(self, address: str) -> None:
         self.close()
-        if address not in self._found:
-            self._found[address] = look_up(address)
-        self._places = self._found[address]
-        self._untried = len(self._places)
+        self._dialled = address
+        self._dial()
+
+    def _dial(self) -> None:
+        """Whoever holds a lease cannot wait for a resolver: it goes on in `finish_dialling`."""
+        places = self._found.get(self._dialled)
+        if places is None:
+            address = Address(*host_and_port(self._dialled))
+            places = self._lookups.places(address)
+            if places is None:
+                self._socket, other_end = socket.socketpair()
+                self._is_looking_up = True
+                self._lookups.tell(address, other_end.close)
+                return
+            self._found[self._dialled] = places
+        self._places = places
+        self._untried = len(places)
         self._dial_next()
 
     def _dial_next(self) -> None:
         """`localhost` may stand for two places, and only at the second somebody listens."""
         while True:
             self._untried -= 1
-            family, kind, protocol, _, name = self._places[0]
-            connection = self._socket = socket.socket(family, kind, protocol)
+            family, name = self._places[0]
+            connection = self._socket = socket.socket(family, socket.SOCK_STREAM)
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            prepare(connection)
             try:
                 with suppress(BlockingIOError):
                     connection.connect(name)
@@ -82,6 +103,10 @@ class Wire:
     def finish_dialling(self) -> bool:
         """False: nobody is there, and it goes on at the next of the places that the name stands for, with another descriptor."""
         assert self._socket is not None
+        if self._is_looking_up:
+            self._stop_looking_up()
+            self._dial()
+            return False
         if trouble := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             if not self._untried:
                 raise OSError(trouble, os.strerror(trouble))
@@ -114,7 +139,15 @@ class Wire:
             raise OSError(0, "hung up")
         return part
 
+    def _stop_looking_up(self) -> None:
+        assert self._socket is not None
+        self._socket.close()
+        self._socket = None
+        self._is_looking_up = False
+
     def close(self) -> None:
+        if self._is_looking_up:
+            self._stop_looking_up()
         if self._socket is not None and not self.is_connected:
             self._leave()
         if self._socket is not None:

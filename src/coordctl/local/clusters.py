@@ -56,6 +56,7 @@ class LocalCluster(NamedTuple):
     replaces: tuple[int, ...] = ()  # clusters whose place it took
     engine: str = COORDNODE
     read_as: str = ""  # of another engine: which state of its inventory's file this is
+    is_recovery: bool = False  # it takes the place of one whose quorum was lost; as long as its members are not made
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(member.address, member.member, member.name) for member in self.members]
@@ -96,7 +97,8 @@ def read(folder: str) -> LocalCluster | None:
         more = (found.get("tls", ""), found.get("inventory", ""), found.get("fault_injection", False))
         origin = (found.get("archive", ""), tuple(found.get("replaces", ())))
         of = (found["name"], found["cluster"], found["created"], found["is_made"])
-        return LocalCluster(folder, *of, members, *more, *origin, found.get("engine", COORDNODE), found.get("read_as", ""))
+        last = (found.get("engine", COORDNODE), found.get("read_as", ""), found.get("is_recovery", False))
+        return LocalCluster(folder, *of, members, *more, *origin, *last)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -147,6 +149,7 @@ def write(cluster: LocalCluster) -> None:
     more |= {"read_as": cluster.read_as} if cluster.read_as else {}
     more |= {"fault_injection": True} if cluster.fault_injection else {}
     more |= {"archive": cluster.archive, "replaces": cluster.replaces} if cluster.replaces else {}
+    more |= {"is_recovery": True} if cluster.is_recovery else {}
     text = json.dumps({"format": FORMAT, **identity, **more, "members": members}, indent=1)
     path = os.path.join(cluster.folder, DESCRIPTION)
     with open(path + ".tmp", "w", encoding="utf-8") as file:

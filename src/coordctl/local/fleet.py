@@ -1,6 +1,5 @@
 """One local cluster's life: made once, started, looked at, ended, removed. One command at a time works on it."""
 
-import fcntl
 import os
 import random
 import shutil
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from coordctl.local import foreign, processes, seen
+from coordctl.local import foreign, locks, processes, seen
 from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember, forget_led, write
 from coordnode.errors import CoordError, Overloaded
 
@@ -22,6 +21,8 @@ CHAOS_FOLDER = "chaos"  # what is broken on purpose, as long as it is
 PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
 ID_MAX = 2**53 - 1
 MEMBERS_MAX = 9
+HOLDS_SECONDS_MAX = 10.0  # from being started to having its folder
+HOLDS_PAUSE_SECONDS = 0.01
 
 
 class Failed(CoordError):
@@ -44,21 +45,21 @@ def data_folder(cluster: LocalCluster, member: LocalMember) -> str:
 
 
 @contextmanager
-def locked(folder: str, until: float) -> Iterator[None]:
+def locked(folder: str, until: float, *, wakes: bool = False) -> Iterator[None]:
+    """`wakes`: a command that is suspended with it goes on, as something is to be healed."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         descriptor = os.open(os.path.join(folder, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Failed(f"{folder} cannot be used: {error.strerror}; name another folder with --dir") from None
+    wakes_at = time.monotonic() + locks.WAKES_SECONDS
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise Overloaded(f"another coordctl is at work on {folder}; try again when it is done") from None
-                time.sleep(0.02)
+        while not locks.take(descriptor):
+            if time.monotonic() >= until:
+                raise Overloaded(f"another coordctl is at work on {folder}; try again when it is done")
+            if wakes and time.monotonic() >= wakes_at:
+                locks.wake(descriptor)
+            time.sleep(locks.PAUSE_SECONDS)
         yield
     finally:
         os.close(descriptor)
@@ -126,7 +127,7 @@ def make(cluster: LocalCluster, *, digest: int = 0) -> LocalCluster:
     if digest and f'"digest": {digest},' not in _last_words(path):
         raise Failed(f"the members' folders hold another state than the rehearsal came to: {_last_words(path)}")
     os.unlink(path)
-    made = cluster._replace(is_made=True, archive="")
+    made = cluster._replace(is_made=True, archive="", is_recovery=False)
     write(made)
     return made
 
@@ -201,6 +202,19 @@ def holder(cluster: LocalCluster, member: LocalMember) -> LocalMember | None:
         return None
     started = processes.started_mark(pid)
     return member._replace(pid=pid, started=started) if started and os.fsencode(data_folder(cluster, member)) in words else None
+
+
+def whoever_has_it(cluster: LocalCluster, started: Started) -> LocalMember:
+    """The process that has the member's folder in the end: the one that was started now, or one that was a moment faster, whose starter was
+    killed before it had it, so that `holder` could not know."""
+    until = time.monotonic() + HOLDS_SECONDS_MAX
+    while cluster.engine == COORDNODE and time.monotonic() < until:
+        has_ended = started.process.poll() is not None
+        found = holder(cluster, started.member)
+        if has_ended or (found is not None and found.pid == started.process.pid):
+            return found or started.member
+        time.sleep(HOLDS_PAUSE_SECONDS)
+    return started.member
 
 
 def explain_end(cluster: LocalCluster, started: Started) -> Failed:

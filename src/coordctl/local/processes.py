@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 RUNNING_POLL_SECONDS = 0.01
 
+_let_go: set[int] = set()  # children
+
 
 def started_mark(pid: int) -> str:
     """What tells this process from any other that ever had its pid; "": there is no such process (a zombie is none)."""
@@ -107,9 +109,21 @@ def each_with_words(*words: str) -> Iterator[int]:
 
 
 def let_go(process: "subprocess.Popen[bytes]") -> None:
-    """It lives on after us: Popen need not complain that nobody waited for it."""
+    """It lives on after us: Popen need not complain that nobody waited for it. Whoever lives long calls `reap`."""
     if process.poll() is None:
         process.returncode = 0
+        _let_go.add(process.pid)
+
+
+def reap() -> None:
+    """Those that were let go and ended; who waits for a process of his own finds it."""
+    for pid in tuple(_let_go):
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True
+        if ended:
+            _let_go.discard(pid)
 
 
 def send(pid: int, started: str, number: signal.Signals) -> bool:

@@ -6,7 +6,8 @@ a member that was behind are not: the offset that most of them agree on is taken
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 PLACES_MAX = 2_000  # of one pair of members
@@ -22,15 +23,34 @@ Anchor = tuple[int, int, int]  # term, index, ms
 class Offset(NamedTuple):
     ms: int  # so much is its clock ahead of the cluster's middle
     error_ms: int
-    places: int  # bounds that it rests on; 0: nothing is known, its times are taken as they are
+    places: int  # bounds that it rests on, one if its clock was asked; 0: nothing is known, its times are taken as they are
     agreeing: float  # share of the bounds that hold for it
 
 
 UNKNOWN = Offset(0, 0, 0, 0.0)
+NOTHING_ASKED: Mapping[str, Offset] = MappingProxyType({})
+ASKED_ERROR_MS = 2_000  # of a host that is asked what time it is, and takes a while to answer
 
 
-def offsets(anchors: Mapping[str, Sequence[Anchor]]) -> dict[str, Offset]:
-    """Of each member, against what most of them agree on, so that one wrong clock is not seen as all others being wrong."""
+def of_one_clock(members: Iterable[str]) -> dict[str, Offset]:
+    return dict.fromkeys(members, Offset(0, ERROR_LEAST_MS, 1, 1.0))
+
+
+def of_hosts(ahead_ms: Mapping[str, int]) -> dict[str, Offset]:
+    """`ahead_ms`: of our clock, by what they said when they were asked; what most of them say is taken to be right."""
+    middle_ms = sorted(ahead_ms.values())[(len(ahead_ms) - 1) // 2] if ahead_ms else 0
+    off_ms = {member: ms - middle_ms for member, ms in ahead_ms.items()}
+    return {member: Offset(ms if abs(ms) > ASKED_ERROR_MS else 0, ASKED_ERROR_MS, 1, 1.0) for member, ms in off_ms.items()}
+
+
+def offsets(anchors: Mapping[str, Sequence[Anchor]], asked: Mapping[str, Offset] = NOTHING_ASKED) -> dict[str, Offset]:
+    """Of each member; `asked`: what is known of their clocks otherwise, for those whose lines do not tell."""
+    found = _by_places(anchors)
+    return found | {member: offset for member, offset in asked.items() if not found.get(member, UNKNOWN).places}
+
+
+def _by_places(anchors: Mapping[str, Sequence[Anchor]]) -> dict[str, Offset]:
+    """Against what most of them agree on, so that one wrong clock is not seen as all others being wrong."""
     known = {member: sorted(found) for member, found in anchors.items() if len(found) > 1}
     if not known:
         return dict.fromkeys(anchors, UNKNOWN)

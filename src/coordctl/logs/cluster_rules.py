@@ -1,6 +1,7 @@
 """Causes that lie between members, in their settings, or in what clients do. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from coordctl.logs.evidence import (
@@ -9,14 +10,17 @@ from coordctl.logs.evidence import (
     LOW,
     MEDIUM,
     NEAR_MS,
+    ORDER,
     SURGE,
     Evidence,
     Hypothesis,
     Line,
+    by_member,
     minority,
+    shown_by,
     told,
 )
-from coordctl.logs.host_rules import by_member, hangs, hardly_runs
+from coordctl.logs.host_rules import hangs, hardly_runs
 from coordctl.logs.mining import Act
 
 STORM_ELECTIONS = 4
@@ -39,7 +43,7 @@ WAITERS_MIN = 3
 
 def links(evidence: Evidence) -> Iterator[Hypothesis]:
     """Between members that both run: silence, or connections that end."""
-    pairs: dict[tuple[str, str], list[Act]] = {}
+    between: dict[tuple[str, str], list[Act]] = {}  # by who does not hear from whom
     for act in evidence.told("peer_silent", "peer_lost"):
         peer = evidence.name(act.fields.get("peer"))
         if evidence.was_gone(peer, act.at_ms) or evidence.was_gone(act.member, act.at_ms) or _is_starting(evidence, act, peer):
@@ -47,23 +51,10 @@ def links(evidence: Evidence) -> Iterator[Hypothesis]:
         if act.kind == "peer_silent" and (hangs(evidence, peer) or hardly_runs(evidence, peer, act.at_ms)):
             continue
         if peer in evidence.members:
-            pairs.setdefault((act.member, peer), []).append(act)
-    if pairs:
-        counts: dict[str, int] = {}
-        for pair in pairs:
-            for member in pair:
-                counts[member] = counts.get(member, 0) + 1
-        acts = sorted((act for some in pairs.values() for act in some), key=lambda act: act.at_ms)
-        most = max(counts.values())
-        centre = [member for member, count in counts.items() if count == most]
-        members = tuple(sorted(centre)) if len(centre) == 1 else tuple(sorted(counts))
-        shown = ", ".join(f"{one} -> {other}" for one, other in sorted(pairs))
-        one_way = len(pairs) == 1 and not any((other, one) in pairs for one, other in pairs)
-        sentence = f"the network between running members failed: {shown}" + (
-            " (told by one side only: it may be one way)" if one_way else ""
-        )
+            between.setdefault((act.member, peer), []).append(act)
+    for way, acts in between.items():
         sure = HIGH if any(act.kind == "peer_silent" for act in acts) else MEDIUM
-        yield told("cut link", members, acts[0].at_ms, sure, sentence, list(map(evidence.line, acts[:EVIDENCE_MAX])))
+        yield _cut((way,), acts[0].at_ms, sure, list(map(evidence.line, acts[:EVIDENCE_MAX])))
     slow = [
         sign
         for sign in evidence.signs("pulse.round_trip_ms")
@@ -73,18 +64,55 @@ def links(evidence: Evidence) -> Iterator[Hypothesis]:
         )
         and not evidence.was_gone(sign.kind.rpartition(".")[2], sign.onset_ms)
     ]
-    if slow and not pairs:
+    if slow and not between:
         peers = tuple(sorted({sign.kind.rpartition(".")[2] for sign in slow}))
         sentence = f"the way from {slow[0].member} to {', '.join(peers)} and back slowed to {max(sign.now for sign in slow):.0f} ms"
-        yield told("slow link", peers, slow[0].onset_ms, MEDIUM, sentence, [evidence.number(sign) for sign in slow])
+        lines = [evidence.number(sign) for sign in slow]
+        yield told("slow link", peers, slow[0].onset_ms, MEDIUM, sentence, lines, shows_ms=shown_by(*slow))
+
+
+def _cut(ways: Sequence[tuple[str, str]], since_ms: int, sure: str, lines: list[Line]) -> Hypothesis:
+    members = centre(ways)
+    shown = ", ".join(f"{source} -> {target}" for source, target in sorted(ways))
+    one_way = " (told by one side only: it may be one way)" if len(ways) == 1 else ""
+    sentence = f"the network between running members failed: {shown}{one_way}"
+    return told("cut link", members, since_ms, sure, sentence, lines, ways=tuple(ways))
+
+
+def centre(ways: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The member that most of them have in common; all, if there is no such one."""
+    counts = Counter(member for way in ways for member in way)
+    most = max(counts.values())
+    found = tuple(sorted(member for member, count in counts.items() if count == most))
+    return found if len(found) == 1 else tuple(sorted(counts))
+
+
+def joined_cuts(found: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Each way was told by itself, as one may be cut when another only ended with a member that left; what is left is one network's."""
+    cuts = sorted((one for one in found if one.ways), key=lambda one: one.since_ms)
+    if not cuts:
+        return [*found]
+    sure = min((one.confidence for one in cuts), key=ORDER.__getitem__)
+    lines = sorted((line for one in cuts for line in one.evidence), key=lambda line: line.at_ms)
+    joined = _cut([way for one in cuts for way in one.ways], cuts[0].since_ms, sure, lines[:EVIDENCE_MAX])
+    return [*(one for one in found if not one.ways), joined]
 
 
 def _is_starting(evidence: Evidence, act: Act, peer: str) -> bool:
     """Connections come and go when a member starts or leaves, and until it follows somebody."""
     if any(_is_joining(evidence, member, act.at_ms) for member in (peer, act.member)):
         return True
+    if _is_to_come(evidence, peer, act.at_ms):
+        return True
     turns = [one for one in evidence.told("started", "stopped", "leaving") if one.member in (peer, act.member)]
     return any(-STARTING_MS <= one.at_ms - act.at_ms <= STARTING_MS for one in turns)
+
+
+def _is_to_come(evidence: Evidence, member: str, at_ms: int) -> bool:
+    """It was taken in as a member, and has not started for the first time; whoever lost its folder spoke before."""
+    first = [one.at_ms for one in evidence.told("started") if one.member == member and one.fields.get("boot") == 1]
+    spoke_ms = evidence.summary.spans[member][0] - evidence.side.offset(member).ms if first else 0
+    return bool(first) and at_ms < first[0] <= spoke_ms
 
 
 def _is_joining(evidence: Evidence, member: str, at_ms: int) -> bool:
@@ -181,7 +209,8 @@ def leaderless(evidence: Evidence) -> Iterator[Hypothesis]:
             sentence = f"nobody led for {(until_ms - lost.at_ms) / 1_000:.0f} s" + ("" if found else ", and nobody leads")
             refused = [act for act in evidence.told("not_serving") if lost.at_ms <= act.at_ms <= until_ms]
             lines = list(map(evidence.line, [lost, *refused[:EVIDENCE_MAX]]))
-            yield told("no leader", tuple(evidence.members), lost.at_ms, MEDIUM, sentence, lines)
+            shows_ms = tuple(range(lost.at_ms, until_ms, 1_000))
+            yield told("no leader", tuple(evidence.members), lost.at_ms, MEDIUM, sentence, lines, shows_ms=shows_ms)
             return
 
 

@@ -25,6 +25,7 @@ MISSING_FACTOR = 4.0
 MISSING_EXPECTED = 8.0
 HICCUPS = frozenset({"slow_commit", "slow_turn", "late_tick", "slow_commit.total_ms", "late_tick.late_ms"})
 HICCUPS_MIN = 5
+LASTS_SECONDS = 3  # what was slow for a moment is not slow
 
 
 class Window(NamedTuple):
@@ -82,10 +83,14 @@ class Sign:
     before: float  # lines to be expected, or the usual value
     p: float
     place: int = -1  # of the first line; -1: there is none to show
-    seconds: int = 0  # of a number: in how many it was beyond its bound
+    beyond_ms: Sequence[int] = ()  # of a number: the seconds in which it was beyond its bound
     cause: "Sign | None" = field(default=None, repr=False)
     consequences: list["Sign"] = field(default_factory=list, repr=False)
     concurrent: list["Sign"] = field(default_factory=list, repr=False)  # roots whose order cannot be told
+
+    @property
+    def seconds(self) -> int:
+        return len(self.beyond_ms)
 
     @property
     def weight(self) -> float:
@@ -285,7 +290,7 @@ def _number_sign(
     onset = next((second for second, _ in over if sum(second <= other < second + 5 for other, _ in over) >= 2), over[0][0])
     level = WARNING if highest > 2 * bound or len(over) >= 5 else INFO
     sign = _sign(now, member, name, SLOWER, level, onset * 1_000, over[-1][0] * 1_000, highest, middle, min(found.p, 0.001), -1)
-    sign.seconds = len(over)
+    sign.beyond_ms = [second * 1_000 - now.offset(member).ms for second, _ in over]
     return sign
 
 

@@ -1,5 +1,6 @@
 """What a cause is told from: signs, acts, lives and facts of a window, and what a hypothesis is. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordctl.logs import lives
@@ -33,6 +34,8 @@ class Hypothesis(NamedTuple):
     evidence: list[Line]
     risk: str
     lasts: bool = False  # after whatever made it show is over
+    shows_ms: tuple[int, ...] = ()  # when it showed, second by second; or its beginning and its end; (): that does not matter
+    ways: tuple[tuple[str, str], ...] = ()  # of a cut link: who does not hear from whom
 
     @property
     def is_planned(self) -> bool:
@@ -81,6 +84,13 @@ RISK_FORGOT = "it forgot entries that it acknowledged: with one more loss, what 
 RISK_ALONE = "what was acknowledged is on that member's disk; until it is back nobody else has it"
 
 
+def by_member(signs: Sequence[Sign]) -> dict[str, list[Sign]]:
+    found: dict[str, list[Sign]] = {}
+    for sign in signs:
+        found.setdefault(sign.member, []).append(sign)
+    return found
+
+
 class Evidence:
     """What the rules look at: the window only, times corrected."""
 
@@ -93,7 +103,9 @@ class Evidence:
         self.ids = {name: identity for identity, name in side.summary.names.items()}
         self.everything = self.corrected()  # of the time around the window, too
         self.acts = [act for act in self.everything if side.window.from_ms - NEAR_MS <= act.at_ms < side.window.to_ms]
-        self.gaps: list[Gap] = lives.gaps(side, self.acts, compared.signs, self.name)
+        found = lives.gaps(side, self.acts, compared.signs, self.name)
+        self.early_ends = [gap for gap in found if lives.is_early_end(side, self.acts, gap, self.name)]
+        self.gaps: list[Gap] = [gap for gap in found if gap not in self.early_ends]
 
     def corrected(self) -> list[Act]:
         return [
@@ -148,8 +160,14 @@ def told(
     risk: str = NO_RISK,
     *,
     lasts: bool = False,
+    shows_ms: tuple[int, ...] = (),
+    ways: tuple[tuple[str, str], ...] = (),
 ) -> Hypothesis:
-    return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk, lasts)
+    return Hypothesis(cause, members, since_ms, confidence, sentence, evidence, risk, lasts, shows_ms, ways)
+
+
+def shown_by(*signs: Sign) -> tuple[int, ...]:
+    return tuple(sorted({at_ms for sign in signs for at_ms in sign.beyond_ms}))
 
 
 def minority(values: dict[str, str]) -> tuple[str, ...]:

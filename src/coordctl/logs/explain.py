@@ -6,7 +6,8 @@ A hypothesis without a line or a number that speaks for it is never told. What n
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from coordctl.logs.comparing import Sign
+from coordctl.logs.cluster_rules import joined_cuts
+from coordctl.logs.comparing import LASTS_SECONDS, Sign
 from coordctl.logs.evidence import MEDIUM, NEAR_MS, ORDER, SURGE, Evidence, Hypothesis
 from coordctl.logs.rules import RULES
 
@@ -77,28 +78,43 @@ BROUGHT = {
     "hand-over": ("election storm", "client surge"),
 }
 OF_THE_CLUSTER = frozenset(
-    {"cut link", "slow link", "election storm", "client surge", "hand-over", "no leader", "sessions expired"}
-)  # all others are of single members
+    {"slow link", "election storm", "client surge", "no leader", "sessions expired"}
+)  # they show at other members, too; all others, and cut links, are of those that they name
 BROUGHT_WITHIN_MS = 30_000
+MOMENTARY = frozenset({"restart", "stopped", "hand-over", "member killed", "out of memory", "member failed"})  # so is what they bring
 LASTING = frozenset({"states differ", "version mismatch", "wrong address", "certificate", "name resolution"})  # so does what they bring
 
 
 def _without_consequences(found: list[Hypothesis]) -> list[Hypothesis]:
-    kept = []
-    for one in found:
-        by = (
-            other
-            for other in found
-            if other is not one
-            and one.cause in BROUGHT.get(other.cause, ())
-            and (not one.lasts or other.cause in LASTING)
-            and (one.cause in OF_THE_CLUSTER or set(one.members) <= set(other.members))
-            and ORDER[other.confidence] <= ORDER[MEDIUM]
-            and -NEAR_MS <= one.since_ms - other.since_ms <= BROUGHT_WITHIN_MS
-        )
-        if next(by, None) is None:
-            kept.append(one)
-    return _one_of_each(kept)
+    """Each way of a cut is judged by itself; what a cut brings is of the member that its ways have in common."""
+    whole = joined_cuts(found)
+    return _one_of_each(joined_cuts([one for one in found if not _is_brought(one, found if one.ways else whole)]))
+
+
+def _is_brought(one: Hypothesis, found: Sequence[Hypothesis]) -> bool:
+    """It began with something that brings it, and but for a hiccup it shows only as long as that can have brought it."""
+    causes = [
+        other
+        for other in found
+        if other is not one
+        and one.cause in BROUGHT.get(other.cause, ())
+        and (not one.lasts or other.cause in LASTING)
+        and ORDER[other.confidence] <= ORDER[MEDIUM]
+    ]
+    begins = any(_is_of(one, other) and -NEAR_MS <= one.since_ms - other.since_ms <= BROUGHT_WITHIN_MS for other in causes)
+    return begins and sum(not any(_reaches(other, at_ms) for other in causes) for at_ms in one.shows_ms) < LASTS_SECONDS
+
+
+def _is_of(one: Hypothesis, other: Hypothesis) -> bool:
+    if one.cause in OF_THE_CLUSTER:
+        return True
+    mine, theirs = set(one.members), set(other.members)
+    return bool(mine & theirs) if one.cause in ("cut link", "hand-over") else mine <= theirs
+
+
+def _reaches(cause: Hypothesis, at_ms: int) -> bool:
+    until_ms = max((cause.since_ms, *cause.shows_ms)) + BROUGHT_WITHIN_MS
+    return cause.since_ms - NEAR_MS <= at_ms and (at_ms <= until_ms or cause.cause not in MOMENTARY)
 
 
 def _one_of_each(found: list[Hypothesis]) -> list[Hypothesis]:
@@ -113,7 +129,12 @@ def _one_of_each(found: list[Hypothesis]) -> list[Hypothesis]:
 
 
 def _covers(found: Sequence[Hypothesis], root: Sign) -> bool:
-    return any(one.since_ms - 2 * NEAR_MS <= root.onset_ms <= one.since_ms + 4 * BROUGHT_WITHIN_MS for one in found)
+    """What somebody planned with one member says nothing of what began at another."""
+    return any(
+        one.since_ms - 2 * NEAR_MS <= root.onset_ms <= one.since_ms + 4 * BROUGHT_WITHIN_MS
+        for one in found
+        if not one.is_planned or root.member in one.members
+    )
 
 
 def ruled_out(evidence: Evidence, found: Sequence[Hypothesis]) -> list[str]:

@@ -9,11 +9,13 @@ import stat
 import tarfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from io import BufferedIOBase
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple
 
 from coordctl.logs import mining
 from coordctl.logs.covering import Covered, covers, joined
@@ -28,7 +30,11 @@ ALONE_BYTES_MAX = 24 * 1024 * 1024  # so much is read sooner than other processe
 LINE_BYTES_MAX = 1024 * 1024  # what has no end of line for so long is cut there
 UNPACKED_BYTES_MAX = 8 * 1024 * 1024 * 1024  # of one bundle
 EVER_MS = 1 << 62
-SPREAD_MS_MAX = 3_600_000
+TAIL_BYTES = 64 * 1024  # in which most logs have their last lines
+TAIL_LINES = 1_000
+APART_MS_MAX = 3_600_000  # by which members' clocks, or the ends of their logs, may differ and still be of one time
+NOBODY_APART: Mapping[str, int] = MappingProxyType({})
+WHOLE: Mapping[str, int] = MappingProxyType({})
 HOLE_MS = 2_000  # a flight recorder that told nothing for so long lost a pulse
 FLIGHT = "flight.log"
 GENERIC = frozenset({"log", "logs", "flight", "etcd", "zookeeper", "coordnode", "events", "output", "messages", "journal", "kernel", "out"})
@@ -49,6 +55,7 @@ NOT_LOG_FILES = frozenset(
         "wal-verify.json",
     }
 )
+_PUT_ASIDE = re.compile(r"\.\d{1,4}$")
 _ROTATED = re.compile(r"(?:[.-]\d{8}(?:-\d+)?|\.\d{1,4}|\.gz|\.log|\.txt|\.jsonl?|\.out|\.err)$")
 
 
@@ -57,11 +64,15 @@ class Source(NamedTuple):
     label: str  # of the member it is of, as far as its place tells
     is_flight: bool
     size: int
+    written_ms: int
     called: str  # what whoever asked knows it as: `path` may be of a copy that goes away
 
     @property
     def is_packed(self) -> bool:
         return self.path.endswith(".gz")
+
+    def parser(self) -> Parser:
+        return Parser(self.written_ms)
 
 
 class Troubled(NamedTuple):
@@ -107,7 +118,8 @@ def find(places: Sequence[str], troubles: Sequence[Troubled] = (), called: Calla
             if size == 0:
                 troubles.append(Troubled(name, "is empty"))
                 continue
-            sources.append(Source(path, label_of(path), os.path.basename(path).startswith(FLIGHT), size, name))
+            written_ms = min(found.st_mtime_ns, time.time_ns()) // 1_000_000
+            sources.append(Source(path, label_of(path), os.path.basename(path).startswith(FLIGHT), size, written_ms, name))
     if not sources and not troubles:
         raise BadRequest(f"no logs are in {', '.join(map(called, places))}: name log files, folders with logs in them, or a bundle")
     return Found(sources, troubles)
@@ -133,6 +145,11 @@ def label_of(path: str) -> str:
         name = shorter
     parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return parent if name.lower() in GENERIC and parent else name
+
+
+def is_put_aside(path: str) -> bool:
+    """n1.log.1: nobody writes to it any more."""
+    return _PUT_ASIDE.search(path) is not None
 
 
 # --- bundles -------------------------------------------------------------------------------------------------------
@@ -206,37 +223,42 @@ def line_start(file: BufferedIOBase, offset: int) -> int:
         return 0
     file.seek(offset - 1)
     ahead = file.read(1)
-    while ahead and b"\n" not in ahead:
-        ahead += file.read(65_536)
-        if len(ahead) > LINE_BYTES_MAX:
-            break
-    return offset + ahead.find(b"\n") if b"\n" in ahead else offset + len(ahead)
+    while b"\n" not in ahead and len(ahead) <= LINE_BYTES_MAX and (more := file.read(65_536)):
+        ahead += more
+    return offset + ahead.find(b"\n") if b"\n" in ahead else offset - 1 + len(ahead)
 
 
-def first_line(file: BufferedIOBase, parser: Parser, start: int, end: int, tries: int = 200) -> Line | None:
-    for number, (_, raw) in enumerate(lines_of(file, start, end)):
-        if number >= tries:
-            break
-        try:
-            line = parser.parse(raw)
-        except (ValueError, KeyError, TypeError):
-            continue
+def whole_lines_end(file: BinaryIO) -> int:
+    """Behind the last end of line that is there by now."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - TAIL_BYTES)
+        file.seek(start)
+        if (newline := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def timed_lines(file: BufferedIOBase, parser: Parser, start: int, end: int) -> Iterator[Line]:
+    """Those that begin in [start, end) and have a time, however much without one stands between them."""
+    for _, raw in lines_of(file, start, end):
+        line = mining.parsed(parser, raw)
         if line is not None:
-            return line
-    return None
+            yield line
 
 
-def seek(source: Source, at_ms: int, year: int) -> int:
+def seek(source: Source, at_ms: int) -> int:
     """An offset before which no line is as late as that, found by halving: times of a log only grow, but for small steps."""
     if at_ms <= 0 or source.is_packed or source.size < BLOCK_BYTES:
         return 0
-    parser = Parser(year)
+    parser = source.parser()
     low, high = 0, source.size
     with open(source.path, "rb") as file:
         while high - low > BLOCK_BYTES:
             middle = (low + high) // 2
             start = line_start(file, middle)
-            line = first_line(file, parser, start, source.size)
+            line = next(timed_lines(file, parser, start, high), None)
             if line is None or line.at_ms >= at_ms:
                 high = middle
             else:
@@ -244,30 +266,28 @@ def seek(source: Source, at_ms: int, year: int) -> int:
     return low
 
 
-def last_line(source: Source, year: int) -> Line | None:
-    parser = Parser(year)
-    if source.is_packed:
-        newest = None
-        try:
-            with opened(source.path) as file:
-                for _, raw in lines_of(file, 0, EVER_MS):
-                    try:
-                        newest = parser.parse(raw) or newest
-                    except (ValueError, KeyError, TypeError):
-                        continue
-        except (OSError, EOFError, zlib.error):
-            pass
-        return newest
-    with open(source.path, "rb") as file:
-        start = line_start(file, max(0, source.size - 65_536))
-        for _, raw in reversed(list(lines_of(file, start, source.size))):
-            try:
-                line = parser.parse(raw)
-            except (ValueError, KeyError, TypeError):
-                continue
-            if line is not None:
-                return line
-    return None
+def _last_lines(source: Source) -> Sequence[Line]:
+    """The newest one with a time, and some before it."""
+    parser = source.parser()
+    with opened(source.path) as file:
+        if source.is_packed:
+            return deque(_readable(timed_lines(file, parser, 0, EVER_MS)), TAIL_LINES)
+        end, block = source.size, TAIL_BYTES
+        while end > 0:
+            start = max(0, end - block)
+            found = deque(timed_lines(file, parser, line_start(file, start), end), TAIL_LINES)
+            if found:
+                return found
+            end, block = start, 2 * block
+    return ()
+
+
+def _readable(lines: Iterator[Line]) -> Iterator[Line]:
+    """As far as what is packed can be unpacked; whoever mines it says what is wrong."""
+    try:
+        yield from lines
+    except (OSError, EOFError, zlib.error):
+        return
 
 
 def mine_piece(piece: Piece, start: int, end: int) -> Summary:
@@ -291,20 +311,27 @@ class Mined(NamedTuple):
     troubles: list[Troubled]
 
 
-def mine(found: Found, from_ms: int, to_ms: int, progress: Callable[[int, int], None] = lambda done, all_of_it: None) -> Mined:
-    """Everything from then to then, by as many processes as it is worth."""
-    year = time.gmtime().tm_year
-    covered = _covered(found.sources, year)
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, whole: int) -> None:
+    pass
+
+
+def mine(found: Found, from_ms: int, to_ms: int, apart_ms: Mapping[str, int] = NOBODY_APART, progress: Progress = no_progress) -> Mined:
+    """Everything from then to then, by as many processes as it is worth. `apart_ms`: by label, how far off a member's clock may be."""
+    covered = _covered(found.sources)
     jobs: list[tuple[Piece, int, int]] = []
     for number, source in enumerate(found.sources):
-        piece = Piece(source.path, number, source.label, year, from_ms, to_ms, {} if source.is_flight else covered)
-        start = seek(source, from_ms, year)
-        end = source.size if source.is_packed or to_ms >= EVER_MS else min(source.size, seek(source, to_ms, year) + 2 * BLOCK_BYTES)
+        low_ms, high_ms = reach(from_ms, to_ms, apart_ms.get(source.label, 0))
+        piece = Piece(source.path, number, source.label, source.written_ms, low_ms, high_ms, {} if source.is_flight else covered)
+        start = seek(source, low_ms)
+        end = source.size if source.is_packed or high_ms >= EVER_MS else min(source.size, seek(source, high_ms) + 2 * BLOCK_BYTES)
         if source.is_packed:
             jobs.append((piece, 0, EVER_MS))
             continue
         with open(source.path, "rb") as file:
-            if start and not _is_ours(source, year):  # who it is and whom it follows was said before
+            if start and not _is_ours(source):  # who it is and whom it follows was said before
                 jobs.append((piece, 0, min(start, HEAD_BYTES)))
                 start = line_start(file, max(0, start - BLOCK_BYTES))
             while start < end:
@@ -316,13 +343,18 @@ def mine(found: Found, from_ms: int, to_ms: int, progress: Callable[[int, int], 
     return Mined(summary, found.sources, found.troubles)
 
 
-def _is_ours(source: Source, year: int) -> bool:
+def reach(from_ms: int, to_ms: int, off_ms: int) -> tuple[int, int]:
+    """Of a log, by its own clock, that is so much off or that much earlier or later than the others."""
+    return from_ms + min(0, off_ms), to_ms + max(0, off_ms)
+
+
+def _is_ours(source: Source) -> bool:
     with open(source.path, "rb") as file:
-        line = first_line(file, Parser(year), 0, EVER_MS)
+        line = next(timed_lines(file, source.parser(), 0, EVER_MS), None)
     return line is not None and line.is_event
 
 
-def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: Callable[[int, int], None]) -> Iterator[Summary]:
+def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: Progress) -> Iterator[Summary]:
     sizes = [sources[piece.number].size if end >= EVER_MS else end - start for piece, start, end in jobs]
     whole, done = sum(sizes), 0
     workers = min(len(jobs), os.cpu_count() or 1)
@@ -339,39 +371,29 @@ def _done(jobs: list[tuple[Piece, int, int]], sources: list[Source], progress: C
             progress(done, whole)
 
 
-def _covered(sources: Iterable[Source], year: int) -> Covered:
+def _covered(sources: Iterable[Source]) -> Covered:
     """Members whose flight recorder is there: their logs say nothing more about the times in which it told each second."""
     found: dict[str, list[tuple[int, int]]] = {}
     for source in sources:
         if not source.is_flight:
             continue
-        member, stretches = _stretches(source, year)
+        member, stretches = _stretches(source)
         for whose in {member or source.label, source.label}:
             found.setdefault(whose, []).extend(stretches)
     return {member: joined(stretches) for member, stretches in found.items() if stretches}
 
 
-def _stretches(source: Source, year: int) -> tuple[str, list[tuple[int, int]]]:
+def _stretches(source: Source) -> tuple[str, list[tuple[int, int]]]:
     """Whose recorder it is, and from when to when it told something each second: what it lost, for want of room, its log may have."""
-    parser = Parser(year)
     member = ""
     found: list[tuple[int, int]] = []
-    try:
-        with opened(source.path) as file:
-            for _, raw in lines_of(file, 0, EVER_MS):
-                try:
-                    line = parser.parse(raw)
-                except (ValueError, KeyError, TypeError):
-                    line = mining.behind_the_break(parser, raw)
-                if line is None:
-                    continue
-                member = member or line.member
-                if found and -HOLE_MS <= line.at_ms - found[-1][1] <= HOLE_MS:
-                    found[-1] = (min(found[-1][0], line.at_ms), max(found[-1][1], line.at_ms))
-                else:
-                    found.append((line.at_ms, line.at_ms))
-    except (OSError, EOFError, zlib.error):
-        pass  # whoever mines it says what is wrong
+    with opened(source.path) as file:
+        for line in _readable(timed_lines(file, source.parser(), 0, EVER_MS)):
+            member = member or line.member
+            if found and -HOLE_MS <= line.at_ms - found[-1][1] <= HOLE_MS:
+                found[-1] = (min(found[-1][0], line.at_ms), max(found[-1][1], line.at_ms))
+            else:
+                found.append((line.at_ms, line.at_ms))
     return member, found
 
 
@@ -387,34 +409,105 @@ def text_at(sources: Sequence[Source], place: int) -> str:
     return raw[: mining.SAMPLE_CHARS].replace(b"\0", b"").decode(errors="replace")
 
 
-def bounds(sources: Sequence[Source], year: int) -> tuple[int, int]:
-    """Times of the oldest and the newest line; 0 and 0: no line has one."""
-    firsts, lasts = _ends(sources, year)
-    return min(firsts, default=0), max(lasts, default=0)
+class Ends(NamedTuple):
+    """Of one file."""
+
+    first_ms: int
+    last_ms: int
+    member: str  # whose its last lines are
+    is_pulsing: bool  # whose member says something each second, so that it ends when that did
 
 
-def spread(sources: Sequence[Source], year: int) -> int:
-    """How far apart the logs end: members whose clocks are minutes off are read as far as the others."""
-    _, lasts = _ends([source for source in sources if source.is_flight] or sources, year)
-    return min(max(lasts) - min(lasts), SPREAD_MS_MAX) if lasts else 0
+class Bounds(NamedTuple):
+    oldest_ms: int
+    newest_ms: int  # 0: no line has a time
+    begun_ms: Mapping[str, int]  # label of a pulsing member -> its first line
+    apart_ms: Mapping[str, int]  # label -> so much later than the others its log ends
+    members: Mapping[str, str]  # label of a pulsing member -> its id
+
+    @property
+    def astray_ms(self) -> dict[str, int]:
+        """Of whom it is not known whether their clocks are off or they, or all others, were gone."""
+        return {label: ms for label, ms in self.apart_ms.items() if abs(ms) > APART_MS_MAX}
+
+    @property
+    def spread_ms(self) -> int:
+        """How far apart the others end: members whose clocks are minutes off are read as far as those that are right."""
+        near = [ms for ms in self.apart_ms.values() if abs(ms) <= APART_MS_MAX]
+        return max(near) - min(near) if near else 0
 
 
-def _ends(sources: Sequence[Source], year: int) -> tuple[list[int], list[int]]:
-    ends = [found for source in sources if (found := _end(source, year)) is not None]
-    return [first for first, _ in ends], [last for _, last in ends]
+def bounds(sources: Sequence[Source], now_ms: int | None = None) -> Bounds:
+    """From the oldest line to the newest. `now_ms`: of a cluster that is there, which has none that is later.
+
+    In files a clock that is hours ahead of most says nothing of how late it is, but whoever goes on and misses the others does.
+    """
+    ends = [(source, found) for source in sources if (found := ends_of(source)) is not None]
+    begun: dict[str, int] = {}
+    pulsing: dict[str, int] = {}
+    others: dict[str, int] = {}  # who speaks only now and then ends where it has nothing to say
+    members: dict[str, str] = {}
+    for source, found in ends:
+        lasts = pulsing if found.is_pulsing else others
+        lasts[source.label] = max(found.last_ms, lasts.get(source.label, 0))
+        if found.is_pulsing:
+            begun[source.label] = min(found.first_ms, begun.get(source.label, EVER_MS))
+            members[source.label] = found.member
+    oldest_ms, latest_ms = min((found.first_ms for _, found in ends), default=0), max((found.last_ms for _, found in ends), default=0)
+    if now_ms is not None:
+        newest_ms = min(latest_ms, now_ms)
+        usual_ms = min(max(pulsing.values(), default=latest_ms), now_ms)
+    elif pulsing:
+        usual_ms = _newest_of_most(sources, pulsing, members)
+        newest_ms = max(last for last in (*pulsing.values(), *others.values(), usual_ms) if last <= usual_ms + APART_MS_MAX)
+    else:
+        newest_ms = usual_ms = latest_ms
+    if pulsing:
+        return Bounds(oldest_ms, newest_ms, begun, {label: last - usual_ms for label, last in pulsing.items()}, members)
+    return Bounds(oldest_ms, newest_ms, begun, {label: max(last - usual_ms, -APART_MS_MAX) for label, last in others.items()}, members)
+
+
+def _newest_of_most(sources: Sequence[Source], lasts: Mapping[str, int], members: Mapping[str, str]) -> int:
+    """Of those that most are near; or of who goes on later, and misses all that end earlier."""
+    most_ms = max(lasts.values(), key=lambda last: (sum(0 <= last - other <= APART_MS_MAX for other in lasts.values()), last))
+    later = {label: last for label, last in lasts.items() if last > most_ms + APART_MS_MAX}
+    for label, last_ms in sorted(later.items(), key=lambda one: -one[1]):
+        earlier = {other: last for other, last in lasts.items() if last < last_ms - APART_MS_MAX}
+        missed = _missed_by([source for source in sources if source.label == label], min(earlier.values()) - APART_MS_MAX)
+        if {members[other] for other in earlier} <= missed:
+            return last_ms
+    return most_ms
+
+
+def _missed_by(sources: Sequence[Source], since_ms: int) -> set[str]:
+    """Ids of those that whoever wrote these lost since then, and who have not come back."""
+    told = sorted((line for source in sources for line in _readable(_of_peers(source, since_ms))), key=lambda line: line.at_ms)
+    latest = {str(line.fields.get("peer")): line.kind for line in told}
+    return {peer for peer, kind in latest.items() if kind in mining.PEER_MISSED}
+
+
+def _of_peers(source: Source, since_ms: int) -> Iterator[Line]:
+    parser = source.parser()
+    with opened(source.path) as file:
+        for _, raw in lines_of(file, seek(source, since_ms), EVER_MS):
+            line = mining.parsed(parser, raw) if b'"peer_' in raw else None  # few are: the others are not parsed for them
+            if line is not None and line.at_ms >= since_ms and line.kind in (*mining.PEER_MISSED, *mining.PEER_BACK):
+                yield line
 
 
 @cache
-def _end(source: Source, year: int) -> tuple[int, int] | None:
+def ends_of(source: Source) -> Ends | None:
     try:
         with opened(source.path) as file:
-            first = first_line(file, Parser(year), 0, EVER_MS)
+            first = next(timed_lines(file, source.parser(), 0, EVER_MS), None)
+        last = _last_lines(source) if first is not None else ()
     except (OSError, EOFError, zlib.error):
         return None
-    last = last_line(source, year) if first is not None else None
-    if first is None or last is None:
+    if first is None or not last:
         return None
-    return min(first.at_ms, last.at_ms), max(first.at_ms, last.at_ms)
+    member = next((line.member for line in reversed(last) if line.member), "")
+    is_pulsing = source.is_flight or any(line.kind == "pulse" for line in last)
+    return Ends(min(first.at_ms, last[-1].at_ms), max(first.at_ms, last[-1].at_ms), member, is_pulsing)
 
 
 # --- lines, one by one ---------------------------------------------------------------------------------------------
@@ -429,23 +522,20 @@ class Told(NamedTuple):
     line: Line
 
 
-def head_of(source: Source, before_ms: int, year: int) -> Iterator[Told]:
+def head_of(source: Source, before_ms: int) -> Iterator[Told]:
     """What a member of another engine said first, which is who it is."""
-    if not source.is_packed and not source.is_flight and not _is_ours(source, year):
-        yield from told_in(source, 0, before_ms, year, HEAD_BYTES)
+    if not source.is_packed and not source.is_flight and not _is_ours(source):
+        yield from told_in(source, 0, before_ms, HEAD_BYTES)
 
 
-def told_in(source: Source, from_ms: int, to_ms: int, year: int, end: int = EVER_MS) -> Iterator[Told]:
+def told_in(source: Source, from_ms: int, to_ms: int, end: int = EVER_MS) -> Iterator[Told]:
     """Lines of one file within that time, as far as it can be read."""
-    parser = Parser(year)
+    parser = source.parser()
     newest: Told | None = None
     try:
         with opened(source.path) as file:
-            for _, raw in lines_of(file, seek(source, from_ms, year), end):
-                try:
-                    line = parser.parse(raw)
-                except (ValueError, KeyError, TypeError):
-                    line = None
+            for _, raw in lines_of(file, seek(source, from_ms), end):
+                line = mining.parsed(parser, raw)
                 if line is None:
                     if newest is not None and raw.strip(b"\0 \r"):
                         newest = newest._replace(raw=newest.raw + b"\n" + raw[:LINE_BYTES_MAX])
@@ -459,13 +549,12 @@ def told_in(source: Source, from_ms: int, to_ms: int, year: int, end: int = EVER
         yield newest
 
 
-def told(found: Found, from_ms: int, to_ms: int) -> Iterator[Told]:
-    """Lines of all files, each event once, in the order of their own clocks."""
-    year = time.gmtime().tm_year
-    covered = _covered(found.sources, year)
+def told(found: Found, from_ms: int, to_ms: int, ends: Mapping[str, int] = WHOLE) -> Iterator[Told]:
+    """Lines of all files, each event once, in the order of their own clocks. `ends`: path -> no line that begins there or behind it."""
+    covered = _covered(found.sources)
 
     def once(source: Source) -> Iterator[Told]:
-        for one in told_in(source, from_ms, to_ms, year):
+        for one in told_in(source, from_ms, to_ms, ends.get(source.path, EVER_MS)):
             if source.is_flight or not covers(covered.get(one.line.member or source.label, ()), one.at_ms):
                 yield one
 

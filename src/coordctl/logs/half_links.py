@@ -1,11 +1,10 @@
 """Members of which only one has reached the other since a restart: whoever refuses new connections keeps those that stood before. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from typing import NamedTuple
 
-from coordctl.logs.cluster_rules import STARTING_MS
+from coordctl.logs.cluster_rules import STARTING_MS, centre
 from coordctl.logs.evidence import EVIDENCE_MAX, HIGH, MEDIUM, Evidence, Hypothesis, told
 from coordctl.logs.mining import Act
 
@@ -26,10 +25,7 @@ def half_links(evidence: Evidence) -> Iterator[Hypothesis]:
     halves = [half for pair in combinations(evidence.members, 2) for half in _halves(evidence, *pair)]
     if not any(half.is_overdue for half in halves):
         return  # who has just started may still connect
-    counts = Counter(member for half in halves for member in (half.source, half.target))
-    most = max(counts.values())
-    centre = tuple(sorted(member for member, count in counts.items() if count == most))
-    members = centre if len(centre) == 1 else tuple(sorted(counts))
+    members = centre([(half.source, half.target) for half in halves])
     shown = ", ".join(f"{half.source} -> {half.target}" for half in halves)
     sentence = f"connections came back in one direction only after a restart: {shown} is missing, though the other side connects"
     silent = [act for half in halves for act in _silent(evidence, half)]

@@ -1,18 +1,22 @@
-"""Causes that lie in a member's host: disk, processor, memory, clock. Pure."""
+"""Causes that lie in a member's host: disk, memory, clock, and who stops it. Pure."""
 
 from collections.abc import Iterator, Sequence
 
-from coordctl.logs import comparing, stops
-from coordctl.logs.comparing import Sign
+from coordctl.facts.judgement import FEW_FILES
+from coordctl.logs import comparing, squeezes, stops
+from coordctl.logs.align import PLACES_MIN
+from coordctl.logs.comparing import LASTS_SECONDS, Sign
 from coordctl.logs.evidence import (
     EVIDENCE_MAX,
     HIGH,
+    LOW,
     MEDIUM,
     NEAR_MS,
-    SURGE,
     Evidence,
     Hypothesis,
     Line,
+    by_member,
+    shown_by,
     told,
 )
 from coordctl.logs.stops import Stop
@@ -22,7 +26,6 @@ INTERRUPTED_MS = 300
 INTERRUPTED_SECONDS = 5  # or by less, for so long
 LONG_STOP_MS = 500
 LONG_STOPS_MIN = 2
-LASTS_SECONDS = 3  # a disk that was slow for a moment is no slow disk
 STUCK_MS = 500
 HANGS_MS = 1_500
 STOOD_STILL_MS = 1_000  # as long as another leader is elected meanwhile
@@ -34,7 +37,10 @@ NOTHING = (0.0, 0.0, 0.0)
 def disk_full(evidence: Evidence) -> Iterator[Hypothesis]:
     for act in evidence.told("space_low"):
         back = any(one.at_ms >= act.at_ms for one in evidence.told("space_back", member=act.member))
-        sentence = f"{act.member}'s disk became full" + (", and has room again" if back else "")
+        files = act.fields.get("free_files")
+        is_of_files = isinstance(files, int) and files < FEW_FILES
+        became = "took no more files, whatever room it had" if is_of_files else "became full"
+        sentence = f"{act.member}'s disk {became}" + (", and has room again" if back else "")
         risk = "nothing is lost: writes that add data are refused, releases and deletes still work"
         also = evidence.told("snapshot_failed", "space_back", member=act.member)
         yield told("disk full", (act.member,), act.at_ms, HIGH, sentence, [evidence.line(act), *map(evidence.line, also)], risk)
@@ -54,13 +60,6 @@ def quota(evidence: Evidence) -> Iterator[Hypothesis]:
         )
         risk = "nothing is lost: writes that add data are refused until there is room and the alarm is disarmed"
         yield told("database full", (member,), act.at_ms, HIGH, sentence, [evidence.line(one) for one in (act, *back[:1])], risk)
-
-
-def by_member(signs: Sequence[Sign]) -> dict[str, list[Sign]]:
-    found: dict[str, list[Sign]] = {}
-    for sign in signs:
-        found.setdefault(sign.member, []).append(sign)
-    return found
 
 
 def slow_disk(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -84,7 +83,7 @@ def slow_disk(evidence: Evidence) -> Iterator[Hypothesis]:
     sentence = f"{where} {how}"
     sure = HIGH if heaviest >= 5 * max(first.before, 1.0) and len(guilty) <= max(1, len(evidence.members) // 2) else MEDIUM
     lines += [evidence.number(sign) for sign in evidence.signs("pulse.commit_ms", "pulse.pressure.io")]
-    yield told("slow disk", guilty, onset, sure, sentence, lines)
+    yield told("slow disk", guilty, onset, sure, sentence, lines, shows_ms=shown_by(*(sign for member in guilty for sign in slow[member])))
 
 
 def hangs(evidence: Evidence, member: str) -> bool:
@@ -111,30 +110,16 @@ def _is_starved(evidence: Evidence, member: str, slow: Sign) -> bool:
         if slow.onset_ms - 1_000 <= second * 1_000 - shift_ms <= slow.until_ms + 1_000:
             longer_ms += max(0.0, cell[1] / cell[0] - slow.before) * syncs.get(second, NOTHING)[1]
             waited_ms += waits.get(second, NOTHING)[1]
-    more = WAITED_MORE if slow.seconds >= LASTS_SECONDS else 1  # a moment's fsync and a moment without the CPU are one stall
+    if evidence.baseline is not None and squeezes.of(evidence.side, evidence.baseline, member) is not None:
+        more = 1 / WAITED_MORE  # the log's thread waits, too, and nobody counts that
+    else:
+        more = WAITED_MORE if slow.seconds >= LASTS_SECONDS else 1  # a moment's fsync and a moment without the CPU are one stall
     return 0 < more * longer_ms <= waited_ms
 
 
 def _is_flooded(evidence: Evidence, slow: Sign) -> bool:
     """Whether there is so much more to write that it takes longer, on whichever disk."""
     return any(abs(sign.onset_ms - slow.onset_ms) <= NEAR_MS for sign in evidence.signs("pulse.asked_kib"))
-
-
-def starved(evidence: Evidence) -> Iterator[Hypothesis]:
-    waited = by_member(evidence.signs("pulse.waited_ms"))
-    pressed = evidence.signs("pulse.pressure.cpu")
-    if not waited:
-        return
-    surge = evidence.signs(*SURGE)
-    onset = min(signs[0].onset_ms for signs in waited.values())
-    if any(abs(sign.onset_ms - onset) <= NEAR_MS for sign in surge):
-        return
-    worst = max(sign.now for signs in waited.values() for sign in signs)
-    members = tuple(sorted(waited))
-    sentence = f"other processes took the CPU from {', '.join(members)}: ready to run, and not run, for up to {worst:.0f} ms of a second"
-    lines = [evidence.number(sign) for signs in waited.values() for sign in signs] + [evidence.number(sign) for sign in pressed]
-    sure = HIGH if pressed or worst >= 500 else MEDIUM
-    yield told("cpu taken by others", members, onset, sure, sentence, lines)
 
 
 def interrupted(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -221,12 +206,31 @@ def clocks(evidence: Evidence) -> Iterator[Hypothesis]:
             member not in moved
             and not hangs(evidence, member)
             and abs(offset.ms) > max(CLOCK_OFF_MS, 2 * offset.error_ms)
-            and offset.places >= 3
+            and offset.places
         ):
             sentence = f"{member}'s clock is {offset.ms / 1_000:+.1f} s off (+-{offset.error_ms} ms)"
-            line = Line(evidence.side.window.from_ms, member, f"offset {offset.ms:+} ms from {offset.places} places of the log")
+            source = f"from {offset.places} places of the log" if offset.places >= PLACES_MIN else "by what it said when it was asked"
+            line = Line(evidence.side.window.from_ms, member, f"offset {offset.ms:+} ms {source}")
             risk = "none: no rule reads wall clocks; times that are shown are wrong"
             yield told("clock", (member,), evidence.side.window.from_ms, MEDIUM, sentence, [line], risk)
+
+
+def ends_apart(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Where no place in the log moves nothing tells a clock that is off from a log that was not read to its end."""
+    early = {gap.member: gap for gap in evidence.early_ends}
+    if not early:
+        return
+    others = [member for member in evidence.members if member not in early]
+    first = min(early.values(), key=lambda gap: gap.from_ms)
+    is_behind = len(early) <= len(others)
+    odd, where = (sorted(early), "before") if is_behind else (others, "after")
+    apart_s = (first.to_ms - first.from_ms) / 1_000
+    whose = "they end" if len(odd) > 1 else "it ends"
+    sentence = f"the log of {', '.join(odd)} ends {apart_s:.0f} s {where} the others', and nobody misses anybody: "
+    sentence += f"clocks are off, or {whose if is_behind else 'the others end'} earlier for want of lines"
+    lines = [Line(gap.from_ms, gap.member, gap.last_words or "its last line") for gap in early.values()]
+    risk = "none: no rule reads wall clocks; times that are shown are wrong"
+    yield told("clock", tuple(odd), first.from_ms, LOW, sentence, lines, risk)
 
 
 def drifts(evidence: Evidence) -> Iterator[Hypothesis]:

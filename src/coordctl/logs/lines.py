@@ -19,6 +19,9 @@ LEVELS: Final = {
 }
 KIND_CHARS_MAX = 120
 KILLED_PID = "killed_pid"  # field of a kernel's line: whom it ended for want of memory
+FIRST_MS, LAST_MS = timegm((1990, 1, 1, 0, 0, 0)) * 1_000, timegm((2100, 1, 1, 0, 0, 0)) * 1_000  # what is outside is no time of a log
+DAY_MS = 86_400_000
+YEAR_MS = 365 * DAY_MS
 TEMPLATES_MAX = 20_000  # remembered shapes of plain lines; beyond that each is masked anew
 
 _TIME_KEYS = ("ts", "time", "@timestamp", "timestamp", "at", "asctime")
@@ -69,9 +72,9 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 class Parser:
     """Of one file: what was learnt from its earlier lines makes the later ones quick."""
 
-    def __init__(self, year: int) -> None:
-        """`year`: of syslog's times, which have none."""
-        self._year = year
+    def __init__(self, written_ms: int) -> None:
+        """`written_ms`: when the file was, so that no time in it is much later; syslog's have no year."""
+        self._latest_ms = written_ms + DAY_MS
         self._minutes: dict[str, int] = {}
         self._shapes: dict[bytes, str] = {}
         self._decode = msgspec.json.Decoder().decode
@@ -80,9 +83,8 @@ class Parser:
 
     def parse(self, raw: bytes) -> Line | None:
         """None: no line of its own. Raises ValueError where it began as one of ours and is damaged."""
-        if raw[:1] == b"{":
-            return self._json(raw)
-        return self._text(raw)
+        line = self._json(raw) if raw[:1] == b"{" else self._text(raw)
+        return line if line is not None and FIRST_MS <= line.at_ms < LAST_MS else None
 
     # --- JSON ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class Parser:
             if month is None:
                 return None
             day, hour, minute, second = (int(match[number]) for number in (2, 3, 4, 5))
-            at_ms = timegm((self._year, month, day, hour, minute, second)) * 1_000 + _fraction_ms(match[6])
+            at_ms = self._without_year_ms((month, day, hour, minute, second)) + _fraction_ms(match[6])
         zookeeper = ZOOKEEPER.match(raw, match.end())
         if zookeeper is not None:
             self.found = zookeeper
@@ -172,6 +174,13 @@ class Parser:
         word = _LEVEL_WORD.search(rest, 0, 80)
         level = LEVELS[word[1].decode().lower()] if word else INFO
         return Line(at_ms, self._kind(rest), level, "", 0, 0, {KILLED_PID: int(killed[1])} if killed else {})
+
+    def _without_year_ms(self, parts: tuple[int, int, int, int, int]) -> int:
+        """The last time that was so, but for what is later than the file."""
+        year = 1970 + self._latest_ms // YEAR_MS  # or the next one: leap years are longer
+        while (at_ms := timegm((year, *parts)) * 1_000) > self._latest_ms:
+            year -= 1
+        return at_ms
 
     def _matched_ms(self, match: "re.Match[bytes]") -> int:
         year, month, day, hour, minute, second = (int(match[number]) for number in range(1, 7))

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from coordctl.logs import comparing, told_lives
 from coordctl.logs.comparing import Side, Sign
 from coordctl.logs.foreign import ENGINE
-from coordctl.logs.mining import Act
+from coordctl.logs.lines import is_host
+from coordctl.logs.mining import PEER_MISSED, Act, belonging
 
 STOPPED, FAILED, KILLED, PAUSED, UNKNOWN = "stopped", "failed", "killed", "paused", "unknown"
 COMMON = frozenset({"at", "hlc", "level", "event", "cluster", "member", "term", "index"})
@@ -40,13 +41,40 @@ def gaps(side: Side, acts: Sequence[Act], signs: Sequence[Sign], name: Callable[
             if before:  # the first start of all is no restart
                 found.append(_gap(side, acts, act.member, before, act.at_ms, True))
     newest_ms = side.heard_ms()
-    missed = {name(act.fields.get("peer")) for act in acts if act.kind in ("peer_lost", "peer_silent")}
+    missed = {name(act.fields.get("peer")) for act in acts if act.kind in PEER_MISSED}
     for member in sorted(missed & (set(side.summary.spans) - quiet)):
         last_ms = side.summary.spans[member][1] - side.offset(member).ms
         end_ms = min(newest_ms, side.window.to_ms)
         if end_ms - last_ms >= comparing.SILENCE_SECONDS_MIN * 1_000 and not any(gap.member == member and not gap.is_over for gap in found):
             found.append(_gap(side, acts, member, last_ms, end_ms, False))
+    belong = {name(identity) for identity in belonging(side.summary).ids}
+    found += _unheard(side, acts, missed & belong - set(side.summary.spans), end_ms=min(newest_ms, side.window.to_ms), name=name)
     return sorted(found, key=lambda gap: gap.from_ms)
+
+
+def _unheard(side: Side, acts: Sequence[Act], missed: set[str], *, end_ms: int, name: Callable[[object], str]) -> list[Gap]:
+    """Of members whose logs are not here: most of the others lost them, and they have not come back."""
+    members = [member for member in side.summary.spans if not is_host(member)]
+    found = []
+    for member in sorted(missed):
+        about = [act for act in acts if name(act.fields.get("peer")) == member]
+        last = {act.member: act for act in about if act.kind in ("peer_lost", "peer_up")}
+        lost = [act for act in last.values() if act.kind == "peer_lost"]
+        if 2 * len(lost) > len(members):
+            found.append(Gap(member, min(act.at_ms for act in lost), end_ms, False, UNKNOWN, "", "", []))
+    return found
+
+
+def is_early_end(side: Side, acts: Sequence[Act], gap: Gap, name: Callable[[object], str]) -> bool:
+    """Of a log, not of a life: nothing says how its clock stands to the others', and of these, which go on, nobody misses it."""
+    if gap.is_over or gap.how != UNKNOWN or side.offset(gap.member).places or (gap.member, ENGINE) in side.summary.facts:
+        return False
+    goes_on = any(
+        last_ms - side.offset(member).ms >= gap.from_ms + comparing.SILENCE_SECONDS_MIN * 1_000
+        for member, (_, last_ms, _) in side.summary.spans.items()
+        if member != gap.member and not is_host(member)
+    )
+    return goes_on and not any(act.kind in PEER_MISSED and name(act.fields.get("peer")) == gap.member for act in acts)
 
 
 def _was_there(side: Side, acts: Sequence[Act], silent: Sign, name: Callable[[object], str], *, is_over: bool) -> bool:
@@ -87,7 +115,7 @@ def _has_no_room(acts: Sequence[Act], silent: Sign) -> bool:
 
 def _is_missed(acts: Sequence[Act], silent: Sign, name: Callable[[object], str]) -> bool:
     return any(
-        act.kind in ("peer_lost", "peer_silent")
+        act.kind in PEER_MISSED
         and name(act.fields.get("peer")) == silent.member
         and silent.onset_ms - BEFORE_MS <= act.at_ms <= silent.until_ms
         for act in acts

@@ -45,16 +45,17 @@ def ended(evidence: Evidence) -> Iterator[Hypothesis]:
         lines = [Line(gap.from_ms, gap.member, gap.last_words)] if gap.last_words else []
         lines += map(evidence.line, [*near, *(act for act in gap.around if act not in near)])
         until = f", back after {(gap.to_ms - gap.from_ms) / 1_000:.0f} s" if gap.is_over else ", and has not come back"
+        shows_ms = (gap.from_ms, gap.to_ms) if gap.is_over else (gap.from_ms,)
         killed = _out_of_memory(evidence, gap)
         lines += [Line(act.at_ms, act.member, f"the kernel ended process {act.fields[KILLED_PID]} for want of memory") for act in killed]
         if gap.how == lives.STOPPED:
             cause = "restart" if gap.is_over else "stopped"
             sentence = f"{gap.member} was asked to stop and left in order{until}"
-            yield told(cause, (gap.member,), gap.from_ms, HIGH, sentence, lines)
+            yield told(cause, (gap.member,), gap.from_ms, HIGH, sentence, lines, shows_ms=shows_ms)
         elif gap.how == lives.FAILED:
             cause = "rotten record" if any(act.kind == "rotten" for act in gap.around) else _cause_of(gap.reason)
             sentence = f"{gap.member} ended by itself: {gap.reason}{until}"
-            yield told(cause, (gap.member,), gap.from_ms, HIGH, sentence, lines, _safe(evidence))
+            yield told(cause, (gap.member,), gap.from_ms, HIGH, sentence, lines, _safe(evidence), shows_ms=shows_ms)
         elif gap.how == lives.PAUSED:
             sentence = f"{gap.member} did not run for {(gap.to_ms - gap.from_ms) / 1_000:.0f} s: its process was stopped, or its whole host"
             yield told("member paused", (gap.member,), gap.from_ms, HIGH, sentence, lines)
@@ -73,7 +74,7 @@ def ended(evidence: Evidence) -> Iterator[Hypothesis]:
                 if gap.is_over or any(act.kind == "peer_lost" for act in near) or len(evidence.members) == 1
                 else MEDIUM
             )
-            yield told(cause, (gap.member,), gap.from_ms, sure, sentence, lines, _safe(evidence))
+            yield told(cause, (gap.member,), gap.from_ms, sure, sentence, lines, _safe(evidence), shows_ms=shows_ms)
         else:
             yield _gone(evidence, gap, lines, near, others, is_oom=bool(killed))
 
@@ -106,6 +107,9 @@ def _gone(evidence: Evidence, gap: Gap, lines: list[Line], near: Sequence[Act], 
     if is_oom:
         cause, sure = "out of memory", HIGH
         sentence = f"{gap.member} ended without a word: the kernel killed it for want of memory"
+    elif gap.member not in evidence.members:
+        cause, sure = "member killed", MEDIUM
+        sentence = f"{gap.member} is gone: its connections ended, and its log is not here to say whether it was asked to"
     elif any(act.kind == "peer_lost" for act in near):
         cause, sure = "member killed", MEDIUM if _or_asked(evidence, gap) else HIGH
         sentence = (

@@ -3,9 +3,9 @@
 A gigabyte of lines becomes a few megabytes of counts, so logs of any size can be compared; summaries of parts add up.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -51,6 +51,9 @@ OOM_KILLED = "oom_killed"  # what becomes of a kernel's line about a process tha
 OUR_WORDS = b"coordnode: "  # what a member that does not start says, without a time
 FACTS = ("config_hash", "build", "role", "pid")  # what is told again and again, and matters when it changes
 DIGESTS_MAX = 1_000
+PEER_MISSED, PEER_BACK = ("peer_lost", "peer_silent"), ("peer_up", "peer_heard")
+SPEAKS_OF = ("peer", "leader", "target")  # fields that hold a member's id
+SPEAKING_OF = frozenset({"pulse.round_trip_ms", "pulse.behind"})  # numbers, of each member
 MOVED = "clock.moved_ms"  # series: by how much a wall clock was set
 
 CUT, DAMAGED, BINARY, BACKWARDS, NO_TIME, UNREADABLE = "cut off", "damaged", "binary", "time goes back", "without a time", "unreadable"
@@ -140,7 +143,7 @@ class Piece:
     path: str
     number: int  # of the file, for places
     label: str  # the member it is of, where its lines do not say so
-    year: int
+    written_ms: int
     from_ms: int
     to_ms: int
     covered: Covered
@@ -150,7 +153,7 @@ class Miner:
     def __init__(self, piece: Piece) -> None:
         self.summary = Summary()
         self._piece = piece
-        self._parser = Parser(piece.year)
+        self._parser = Parser(piece.written_ms)
         self._dialect: Dialect | None = None  # of another engine's member
         self._foreign: Line | None = None  # its newest line
         self._often: dict[tuple[str, int], int] = {}  # (kind of act, when) -> how many
@@ -170,10 +173,11 @@ class Miner:
             try:
                 line = parse(raw)
             except (ValueError, KeyError, TypeError):
-                line = self._mended(offset, raw)
+                line = self._mended(offset, raw, BINARY if b"\0" in raw else DAMAGED)
+            else:
+                if line is None and raw.strip():
+                    line = self._mended(offset, raw, BINARY if _is_binary(raw) else "")
             if line is None:
-                if raw.strip():
-                    self._without_time(offset, raw)
                 continue
             self._count(line if line.is_event or self._parser.found is None else self._translated(line), offset)
         self._end()
@@ -229,29 +233,21 @@ class Miner:
 
     # --- what is wrong with a line ---------------------------------------------------------------------------------
 
-    def _mended(self, offset: int, raw: bytes) -> Line | None:
+    def _mended(self, offset: int, raw: bytes, trouble: str) -> Line | None:
         """A line that another one was written into, zeros that a crash left, or bytes that are no text."""
-        where = f"offset {offset}"
-        if b"\0" in raw:
-            self.summary.problem(self._piece.path, BINARY, where)
-            return self._again(raw.replace(b"\0", b""))
-        self.summary.problem(self._piece.path, DAMAGED, where)
-        return behind_the_break(self._parser, raw)
+        line = mended(self._parser, raw)
+        if trouble or line is not None:
+            self.summary.problem(self._piece.path, trouble or DAMAGED, f"offset {offset}")
+        if line is None:
+            self._without_time(offset, raw, is_known=bool(trouble))
+        return line
 
-    def _again(self, raw: bytes) -> Line | None:
-        return _parsed(self._parser, raw)
-
-    def _without_time(self, offset: int, raw: bytes) -> None:
-        """Belongs to the line before it, as a traceback does; or it is no text at all."""
+    def _without_time(self, offset: int, raw: bytes, *, is_known: bool) -> None:
+        """Belongs to the line before it, as a traceback does; or it is no text at all, which is known."""
         self._more(raw)
         if raw.startswith(OUR_WORDS):
             self._did_not_start(raw)
-        elif b"\0" in raw or sum(byte < 9 or 13 < byte < 32 for byte in raw[:200]) > 4:
-            mended = self._again(raw.replace(b"\0", b"")) if b"\0" in raw else None
-            self.summary.problem(self._piece.path, BINARY, f"offset {offset}")
-            if mended is not None:
-                self._count(mended, offset)
-        elif not self._newest_ms:
+        elif not is_known and not self._newest_ms:
             self.summary.problem(self._piece.path, NO_TIME, f"offset {offset}")
 
     def _did_not_start(self, raw: bytes) -> None:
@@ -418,7 +414,19 @@ class Miner:
                 cell[2] = value
 
 
-def behind_the_break(parser: Parser, raw: bytes) -> Line | None:
+def parsed(parser: Parser, raw: bytes) -> Line | None:
+    """As whoever mines reads it: None when it has no time, whatever a crash did to it."""
+    return _parsed(parser, raw) or mended(parser, raw)
+
+
+def mended(parser: Parser, raw: bytes) -> Line | None:
+    """Of a line in which zeros of a crash stand, or that another one was written into, what there is."""
+    text = raw.replace(b"\0", b"")
+    line = _parsed(parser, text) if len(text) < len(raw) else None
+    return line or _behind_the_break(parser, text)
+
+
+def _behind_the_break(parser: Parser, raw: bytes) -> Line | None:
     """The line that was written into another one."""
     start = raw.find(b'{"', 1)
     while start > 0:
@@ -427,6 +435,10 @@ def behind_the_break(parser: Parser, raw: bytes) -> Line | None:
             return found
         start = raw.find(b'{"', start + 1)
     return None
+
+
+def _is_binary(raw: bytes) -> bool:
+    return b"\0" in raw or sum(byte < 9 or 13 < byte < 32 for byte in raw[:200]) > 4
 
 
 def _parsed(parser: Parser, raw: bytes) -> Line | None:
@@ -452,6 +464,47 @@ def merged(parts: Iterator[Summary]) -> Summary:
     for anchors in whole.anchors.values():
         anchors.sort()
     return whole
+
+
+class Belonging(NamedTuple):
+    """Who is of the cluster, by what its members say."""
+
+    ids: set[str]
+    is_told: bool  # by a membership, so that nobody else is
+
+    def is_out(self, identity: str) -> bool:
+        return self.is_told and identity not in self.ids and identity != ""  # who does not say who it is
+
+
+def belonging(summary: Summary) -> Belonging:
+    """The newest membership, and whoever is named after it and was in none before; without one, whoever is named."""
+    acts = [act for act in summary.acts if "hlc" in act.fields]
+    configs = sorted((act for act in acts if act.kind == "config"), key=lambda act: (act.term, act.index))
+    if not configs:
+        return Belonging({one for act in acts for one in _named(act)} | {one for _, one, _ in _measured(summary)}, False)
+    newest, now = configs[-1], _belong(configs[-1])
+    heard_ms = {act.member: act.at_ms for act in configs}
+    later = {one for act in acts if (act.term, act.index) > (newest.term, newest.index) for one in _named(act, but=PEER_MISSED)}
+    later |= {one for member, one, last_ms in _measured(summary) if last_ms > max(newest.at_ms, heard_ms.get(member, 0)) + SETTLING_MS}
+    former = {one for act in configs for one in _belong(act)} - now
+    return Belonging(now | (later - former), True)
+
+
+def _belong(config: Act) -> set[str]:
+    return {str(one) for which in ("voters", "learners", "outgoing") for one in config.fields.get(which, ())}
+
+
+def _named(act: Act, but: Sequence[str] = ()) -> set[str]:
+    """`but`: kinds in which nobody is named: that a connection ended is told of who leaves, too."""
+    return set() if act.kind in but else {str(act.fields[key]) for key in SPEAKS_OF if act.fields.get(key)}
+
+
+def _measured(summary: Summary) -> Iterator[tuple[str, str, int]]:
+    """(member, id of whom its numbers are, when the last of them was told)"""
+    for (member, name), values in summary.series.items():
+        family, _, last = name.rpartition(".")
+        if family in SPEAKING_OF and last.isdigit():
+            yield member, last, max(values) * 1_000
 
 
 def by_name(summary: Summary) -> Summary:

@@ -139,12 +139,13 @@ def compare(logs: list[Log]) -> Compared:
     largest = max(groups.values(), key=len, default=[])
     majority = 2 * len(largest) > len(logs)
     right = largest if majority else []
+    there = [log for group in groups.values() for log in group]
     longest = max((log.last for log in readable), default=0)
-    verdicts = [_judge(log, first, right, longest, comparable.get(log.label, 0), len(readable)) for log in logs]
+    verdicts = [_judge(log, first, right, there, longest, comparable.get(log.label, 0), len(readable)) for log in logs]
     return Compared(first, probes, majority or not first, verdicts)
 
 
-def _judge(log: Log, first: int, right: list[Log], longest: int, comparable: int, readable: int) -> Verdict:
+def _judge(log: Log, first: int, right: list[Log], there: list[Log], longest: int, comparable: int, readable: int) -> Verdict:
     if log.trouble:
         return Verdict(log.label, UNREADABLE, 0, 0, False, log.trouble)
     if readable > 1 and not comparable:
@@ -158,21 +159,19 @@ def _judge(log: Log, first: int, right: list[Log], longest: int, comparable: int
     term = log.term_at(first) if log.has(first) else 0
     if log in right:
         return Verdict(log.label, EQUAL, term, chain, True, f"one of the {len(right)} that agree")
-    if not right:
-        return Verdict(log.label, DIVERGED, term, chain, False, "no majority of the logs given agrees: give those of all members")
     if not term:
         return Verdict(
             log.label, DIVERGED, 0, chain, False, f"it differs at index {first} or before; what it had there is covered by its snapshot"
         )
-    their_term = next((other.term_at(first) for other in right if other.has(first)), 0)
-    if term == their_term:
-        return Verdict(log.label, CORRUPT, term, chain, False, f"index {first} is of term {term} like the others', with other bytes")
+    unsure = "" if right else "; no majority of the logs given agrees: give those of all members"
+    their_terms = sorted({other.term_at(first) for other in right or there if other.has(first) and other.chain_at(first) != chain})
+    if term in their_terms:
+        same = f"index {first} is of term {term} like the others', with other bytes{unsure}"
+        return Verdict(log.label, CORRUPT, term, chain, False, same)
     if log.snapshot_index >= first:
-        return Verdict(
-            log.label, DIVERGED, term, chain, False, f"it applied term {term} at index {first}, the others have term {their_term}"
-        )
+        theirs = ", ".join(map(str, their_terms)) or "none that is left"
+        applied = f"it applied term {term} at index {first}, the others have term {theirs}{unsure}"
+        return Verdict(log.label, DIVERGED, term, chain, False, applied)
     tail = log.last - first + 1
-    return Verdict(
-        log.label, UNCOMMITTED, term, chain, False,
-        f"{tail} entries of term {term} that no majority has: legal, they are undone when it follows the leader of a later term",
-    )  # fmt: skip
+    legal = f"{tail} entries of term {term} that no majority has: legal, those that nobody follows are undone by the leader of a later term"
+    return Verdict(log.label, UNCOMMITTED, term, chain, False, f"{legal}{unsure}")

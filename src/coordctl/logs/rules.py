@@ -16,11 +16,13 @@ from coordctl.logs.cluster_rules import (
 )
 from coordctl.logs.evidence import Evidence, Hypothesis
 from coordctl.logs.half_links import half_links
-from coordctl.logs.host_rules import clocks, disk_full, drifts, interrupted, memory, quota, slow_disk, starved, stood_still
+from coordctl.logs.host_rules import clocks, disk_full, drifts, ends_apart, interrupted, memory, quota, slow_disk, stood_still
 from coordctl.logs.member_rules import ended, handed_over, old_folder, rotten, states
+from coordctl.logs.processor_rules import squeezed, starved
 
 Rule = Callable[[Evidence], Iterator[Hypothesis]]
 RULES: tuple[Rule, ...] = (
-    ended, handed_over, old_folder, rotten, states, disk_full, quota, slow_disk, starved, interrupted, stood_still, memory, clocks, drifts,
-    links, half_links, crowded, crowded_address, surge, settings, refused, lock_held, storm, leaderless, expiries,
+    ended, handed_over, old_folder, rotten, states, disk_full, quota, slow_disk, starved, squeezed, interrupted, stood_still, memory,
+    clocks, ends_apart, drifts, links, half_links, crowded, crowded_address, surge, settings, refused, lock_held, storm, leaderless,
+    expiries,
 )  # fmt: skip

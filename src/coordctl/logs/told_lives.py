@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from coordctl.logs.comparing import Side
 from coordctl.logs.foreign import ENGINE
-from coordctl.logs.mining import Act
+from coordctl.logs.mining import PEER_MISSED, Act
 
 ENDS = ("leaving", "stopped", "failed", "rotten", "diverged")  # some do not say more than that they leave
 NOT_RUNNING = "not_running"  # an act: whoever asks sees it
-MISSED = ("peer_lost", "peer_silent")
 GIVEN_UP_MS = 5_000  # after so much silence at least
 STILL_MS = 4_000  # before it was given up it had said nothing for so long
 AT_ONCE_MS = 200  # whoever speaks so soon after it was given up was not stopped
@@ -45,7 +44,7 @@ class _One:
         self.last_ms = side.summary.spans[member][1] - shift_ms
         self.mine = [act for act in acts if act.member == member]
         about = [act for act in acts if act.member != member and name(act.fields.get("peer")) == member]
-        self.missed = [act for act in about if act.kind in MISSED]
+        self.missed = [act for act in about if act.kind in PEER_MISSED]
         self.up = [act for act in about if act.kind == "peer_up"]
         self.starts = [act for act in self.mine if act.kind == "started"]
         since, engine = side.summary.facts[member, ENGINE][0]

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from coordctl.authority import making
 from coordctl.authority.files import BOTH, OPERATOR, SETTLED, Authority
 from coordctl.authority.making import MEMBER_URI, About
 from coordctl.inventory.model import Inventory
@@ -38,14 +39,14 @@ def issue(inventory: Inventory, name: str, days: int | None) -> CaIssued:
         raise BadRequest(f"a client's name has up to 63 of A-Z, a-z, 0-9 and ._@-, not {name!r}")
     authority = authority_of(inventory)
     folder = authority.client(name, days or inventory.certificate_days, renew=days is not None)
-    shown = next(one for one in _shown(authority) if (one.kind, one.name) == ("client", name))
+    shown = _one("client", name, making.about(authority.certificate_of("client", name)))
     return CaIssued(cluster=inventory.name, folder=folder, certificate=shown)
 
 
 def renew(inventory: Inventory, names: Sequence[str]) -> CaRenewed:
     """Of the members and clients that are named, or of all there are."""
     authority = authority_of(inventory)
-    known = list(authority.issued())
+    known = list(authority.valid())
     unknown = [name for name in names if name not in [one for _, one, _ in known]]
     if unknown:
         raise BadRequest(f"no certificate was made for {unknown[0]}; there are: {', '.join(name for _, name, _ in known) or 'none'}")
@@ -56,7 +57,7 @@ def renew(inventory: Inventory, names: Sequence[str]) -> CaRenewed:
             authority.member(name, int(about.uri.removeprefix(MEMBER_URI)), inventory.certificate_days, renew=True)
         else:
             authority.client(name, inventory.certificate_days, renew=True)
-    fresh = [one for one in _shown(authority) if one.kind != "authority" and (not names or one.name in names)]
+    fresh = [_one(*each) for each in authority.valid() if not names or each[1] in names]
     return CaRenewed(cluster=inventory.name, certificates=fresh)
 
 
@@ -73,11 +74,16 @@ def revoke(inventory: Inventory, name: str, reason: str) -> CaRevoked:
 
 def is_alone(authority: Authority) -> bool:
     """No certificates but members' and the operator's: whoever rotates has every folder here."""
-    return all([kind == "member" or name == OPERATOR for kind, name, _ in authority.issued()])
+    return all([kind == "member" or name == OPERATOR for kind, name, _ in authority.valid()])
+
+
+def complete_stage(inventory: Inventory) -> bool:
+    """What a run that was stopped left of the stage it was in; whether it left anything."""
+    return authority_of(inventory).complete(inventory.certificate_days)
 
 
 def next_stage(inventory: Inventory) -> str:
-    """Brings the authority one stage on, and says which it is in; done again after being stopped it ends what it began."""
+    """Brings the authority one stage on, and says which it is in. Everybody must have been brought all of the present one."""
     authority = authority_of(inventory)
     stage = authority.stage()
     if stage == SETTLED:
@@ -85,7 +91,6 @@ def next_stage(inventory: Inventory) -> str:
     elif stage == BOTH:
         authority.sign_with_next(inventory.certificate_days)
     else:
-        authority.issue_all(inventory.certificate_days)  # if the stage before was stopped half-way
         authority.forget_old()
     return authority.stage()
 

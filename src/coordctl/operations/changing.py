@@ -16,7 +16,7 @@ from coordctl.operations import identities, looking
 from coordctl.operations.certificates import become_operator
 from coordctl.operations.fleet import Fleet
 from coordctl.operations.hosting import Hosting, Say, marker_of
-from coordctl.operations.identities import Refused
+from coordctl.operations.identities import Ids, Refused
 from coordctl.operations.members import Changed, Council, Objected
 from coordctl.operations.noting import Notes
 from coordctl.operations.outcomes import NOT_THERE
@@ -48,6 +48,7 @@ class Changing:
         self.done: list[str] = []
         self._asked = asked
         self._taken: set[str] = set()  # the risks that there are, of those that were accepted
+        self._drawn: dict[str, int] = {}  # by host, ids of members that nothing is made of yet; written down once something is to be
         self._hosting = Hosting(self.fleet, say)
         self._say = say
         self._began = time.monotonic()
@@ -107,7 +108,7 @@ class Changing:
                 self._say(f"without {failed.sentence}")
             if self._asked.is_dry:
                 return self._planned(plan)
-            with fleet.locked():
+            with fleet.locked(is_decided=False):
                 ids = identities.known(self.inventory, fleet.facts)
                 fleet.must_reach_most(identities.hosts_of(self.inventory, ids))
                 return self._carried_out(plan, goal)
@@ -158,6 +159,7 @@ class Changing:
 
     def _judge(self, view: View, acts: Sequence[Act]) -> None:
         """Before anything is begun that would not be gone through with: newcomers will be well, or are waited for in vain."""
+        view = view._replace(zones={**view.zones, **{number: self._host(name).zone for name, number in self._drawn.items()}})
         coming = [act.member for act in acts if isinstance(act, CatchUp)]
         for act in acts:
             if isinstance(act, Change):
@@ -197,7 +199,7 @@ class Changing:
         return found
 
     def _newcomer(self, name: str) -> Newcomer:
-        return name, self._ids.members[name], self._host(name).endpoint
+        return name, self._with(name).members[name], self._host(name).endpoint
 
     def _instead_of(self, view: View, name: str, old: int) -> str:
         """One that was begun with is gone on with."""
@@ -214,14 +216,16 @@ class Changing:
         return found
 
     def _draw(self, names: Sequence[str]) -> None:
-        """Ids for new members; written down before anything of them is made, and by every host that has one."""
-        if names:
-            self._ids = self._ids.changed({**self._ids.members, **{name: identities.new_id() for name in names}})
-            contacts = {**self._ids.contacts, **{name: self._host(name).endpoint for name in names}}
-            self._ids = self._ids._replace(contacts=contacts)
-            self._council.names |= {self._ids.members[name]: name for name in names}
-            if not self._asked.is_dry:
-                identities.write(self.inventory, self._ids)
+        """Ids for new members."""
+        self._drawn |= {name: identities.new_id() for name in names}
+        self._council.names |= {self._drawn[name]: name for name in names}
+
+    def _with(self, name: str) -> Ids:
+        """As they are once something is made of that host's member."""
+        if name not in self._drawn:
+            return self._ids
+        ids = self._ids.changed({**self._ids.members, name: self._drawn[name]})
+        return ids._replace(contacts={**ids.contacts, name: self._host(name).endpoint})
 
     # --- acts: each says whether there was anything to do ----------------------------------------------------------
 
@@ -233,21 +237,26 @@ class Changing:
     def _prepare(self, act: Prepare) -> bool:
         host, fleet, hosting = self._host(act.name), self.fleet, self._hosting
         facts = fleet.facts[act.name]
-        if facts.marker is not None and facts.marker["member"] != self._ids.members[act.name]:
+        if facts.marker is not None and facts.marker["member"] != self._with(act.name).members[act.name]:
             self._retire(Retire(act.name, int(facts.marker["member"])))  # what it was before: a member that is out
             facts = fleet.facts[act.name]
-        plans = hosting.plans([host], self._ids, joining=[act.name], is_dry=False)
+        ids = self._with(act.name)
+        plans = hosting.plans([host], ids, joining=[act.name], is_dry=False)
         plan = plans[act.name]
         if not plan.says():
             return False
         found = preflight.of_host(facts, host.address, host.port)
         if facts.running is None:
-            hosts = [one for one in identities.hosts_of(self.inventory, self._ids) if one.name in fleet.facts]
+            hosts = [one for one in identities.hosts_of(self.inventory, ids) if one.name in fleet.facts]
             found += looking.at_ways(fleet, hosts, act.name)
         for one in found:
             if one.level == STOPS:
                 raise Refused(f"{one.host}: {one.sentence}: {one.remedy}")
         hosting.send(plans)
+        self._must_reach(act.name)
+        if self._drawn.pop(act.name, None) is not None:
+            self._ids = ids
+            identities.write(self.inventory, ids)
         hosting.apply({act.name: plan.prepare}, "prepare")
         self._must_reach(act.name)
         identities.note_made(self.inventory, self._ids, [act.name])

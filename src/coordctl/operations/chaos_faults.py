@@ -1,14 +1,15 @@
 """`chaos inject`, `status`, `revert`, `faults`: one fault at a time, and what is broken now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from coordctl.chaos import radius
 from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, trouble_with_by
 from coordctl.chaos.ledger import Entry
-from coordctl.chaos.site import Site, Wanted
+from coordctl.chaos.site import Overtaken, Site, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
 from coordctl.chaos.undo import seen
 from coordctl.facts.members import ClusterFacts
@@ -27,6 +28,9 @@ ASK_SECONDS = 1.0
 PAUSE_SECONDS = 0.02
 LEADER_SECONDS_MAX = 10.0  # how long a new leader is waited for, where there may be one
 NOTES_SHOWN = 5
+OVERTAKEN_MAX = 5
+
+R = TypeVar("R")
 
 
 class BeyondQuorum(CoordError):
@@ -72,10 +76,13 @@ class Scene:
         self.site = site
         self.facts = ClusterFacts(statuses.of_members(cluster, ASK_SECONDS))
         self.active = active_at(site)
-        voting = self.facts.voters()
         must_name_all(cluster, self.facts)
-        self.voters = tuple([member.name for member in cluster.members if member.member in voting])
-        self.members = Members(self.voters, self.facts.leader_name)
+        halves = [half for half in (self.facts.voters(), self.facts.outgoing()) if half]
+        self._halves = [tuple([one.name for one in cluster.members if one.member in half]) for half in halves] or [()]
+        self.voters = self._halves[0]
+        more = {*self.facts.outgoing(), *self.facts.learners()} - {*self.facts.voters()}
+        others = tuple([one.name for one in cluster.members if one.member in more])
+        self.members = Members(self.voters, self.facts.leader_name, others)
         self.well = [one.shown_name for one in self.facts.members if self.facts.state(one) == "ok"]
 
     def hit_by(self, fault: str, target: Target, chance: Random) -> Hit:
@@ -85,17 +92,20 @@ class Scene:
         return Hit(tuple(target.members(self.members, chance)), ())
 
     def _linked(self, target: Target) -> Members:
-        names = tuple(self.site.linked(self.members.names))
+        names, others = tuple(self.site.linked(self.members.names)), tuple(self.site.linked(self.members.others))
         if target.needs_leader and self.members.leader not in ("", *names):
             raise ValueError(f"{self.members.leader} leads, and came after the proxies were installed: there is none in its links")
-        return Members(names, self.members.leader)
+        return Members(names, self.members.leader, others)
 
     def radius(self, fault: str, hit: Hit) -> radius.Radius:
+        """While voters change, a leader needs a quorum of the old ones, too: what is said is of those that can lose less."""
         already = [entry for entry in self.active if FAULTS[entry.fault].takes_quorum]
         cut = [pair for entry in already for pair in entry.links] + list(hit.links if FAULTS[fault].takes_quorum else ())
         reached = self.site.share_disk(hit.members) if fault == FILL_DISK else hit.members if FAULTS[fault].takes_quorum else ()
         members = [*reached, *[entry.member for entry in already if entry.member]]
-        return radius.judge(self.voters, self.well, members, cut, [f"{entry.fault} {entry.target}" for entry in already])
+        broken = [f"{entry.fault} {entry.target}" for entry in already]
+        found = [radius.judge(voters, self.well, members, cut, broken) for voters in self._halves]
+        return min(found, key=lambda one: one.left - one.quorum)
 
     def refuse_twice(self, fault: str, hit: Hit) -> None:
         for entry in self.active:
@@ -105,9 +115,27 @@ class Scene:
                 until = f"`coordctl chaos revert {entry.id}` ends that"
                 raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
 
+    def inject(self, wanted: Wanted) -> list[Entry]:
+        """Raises Overtaken where this is not how it is any more."""
+        return self.site.inject(wanted._replace(known=tuple([entry.id for entry in self.active])))
+
+
+def judged_anew(act: Callable[[], R]) -> R:
+    """As often as somebody else breaks something between the look and the act: of two, the second counts what the first broke."""
+    for _ in range(OVERTAKEN_MAX):
+        with suppress(Overtaken):
+            return act()
+    return act()
+
 
 def must_name_all(cluster: LocalCluster, facts: ClusterFacts) -> None:
-    """Of members that somebody else deployed an inventory may name some: how many may be hit is counted among all."""
+    """What is known here of a cluster may be old, or name some only: how many may be hit is counted among all."""
+    known_here = {one.member for one in cluster.members}
+    unknown = [member for member in (*facts.voters(), *facts.outgoing()) if member not in known_here]
+    if unknown:
+        place = facts.contacts().get(unknown[0], f"member {unknown[0]}")
+        how = f"name its host in the inventory and run `coordctl deploy -c {cluster.name}`"
+        raise Busy(f"{place} votes, and what is known here of {cluster.name} is older, so that it is not known what may be hit: {how}")
     for one in facts.answered if cluster.engine != COORDNODE else ():
         assert one.status is not None
         named, known = len(one.status["config"]["voters"]), one.status["config"]["voters_known"]
@@ -130,7 +158,7 @@ def check(asked: Asked) -> None:
         raise BadRequest(f"{asked.fault} hits a client of a run: write it into a playbook whose load takes a lock, and run that")
     by = trouble_with_by(asked.fault, asked.by)
     if by:
-        raise BadRequest(f"--by {asked.by or 'nothing'}: {by}")
+        raise BadRequest(f"--by {asked.by}: {by}" if asked.by else f"{asked.fault} without --by: {by}")
     if asked.for_ms <= 0:
         raise BadRequest("--for 0s is no time: give how long it lasts, such as 30s; every fault ends")
     if asked.accept and not asked.reason:
@@ -140,7 +168,7 @@ def check(asked: Asked) -> None:
 def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
     check(asked)
     with sites.opened(cluster, "chaos inject", asked.reason, is_alone=True) as site:
-        return _inject(cluster, site, asked)
+        return judged_anew(lambda: _inject(cluster, site, asked))
 
 
 def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
@@ -157,7 +185,7 @@ def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
         raise BeyondQuorum(f"{asked.fault} {hit.text}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
     began = time.monotonic()
     wanted = Wanted(asked.fault, asked.to, asked.by, hit.members, hit.links, asked.for_ms, who(), asked.reason)
-    entries = scene.site.inject(wanted)
+    entries = scene.inject(wanted)
     leader_before = scene.facts.leader_name
     leader_after, took_ms = leader_before, 0
     is_unseated = leader_before in hit.members and FAULTS[asked.fault].takes_quorum and FAULTS[asked.fault].unseats

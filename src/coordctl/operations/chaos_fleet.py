@@ -59,6 +59,9 @@ class FleetSite:
             raise Failed(f"{'; '.join(troubles)}{also}")
         return begun
 
+    def stay(self) -> None:
+        self._fleet.stay()
+
     def look(self, last: int) -> Looked:
         names = self._names()
         answers = self._ask({name: Question(ask="look", last=last) for name in names}, ASK_SECONDS)

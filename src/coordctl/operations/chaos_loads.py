@@ -101,7 +101,7 @@ class Loads:
         return None
 
     def note_killed(self, client: int) -> bool:
-        """What it cannot write down itself: from now on it does not know that it holds, and nobody else does.
+        """What it cannot write down itself: it may have lost what it holds, ever since it asked for it, and will never say so.
 
         False: it held nothing when it ended. Since it was seen with the lock it may have given it back, and have been granted it anew.
         """
@@ -112,9 +112,15 @@ class Loads:
         number = LOST * client + LOSSES_OF_OURS
         with open(os.path.join(self._folder, "lock.events.jsonl"), "a", encoding="utf-8") as file:
             for kind, value in (("invoke", token), ("info", None)):
-                line = {"process": number, "type": kind, "f": "lost", "value": value, "time": time.monotonic_ns()}
+                at_ns = self._asked_ns(client) if kind == "invoke" else time.monotonic_ns()
+                line = {"process": number, "type": kind, "f": "lost", "value": value, "time": at_ns}
                 file.write(json.dumps(line) + "\n")
         return True
+
+    def _asked_ns(self, client: int) -> int:
+        """For what it was granted last."""
+        asked = [event for event in self.events("lock") if (event["process"], event["f"], event["type"]) == (client, "acquire", "invoke")]
+        return int(asked[-1]["time"])
 
     # --- how it ends -------------------------------------------------------------------------------------------------
 

@@ -38,14 +38,14 @@ class Http:
         self._seconds = probe.within_ms / 1000
 
     def attempt(self) -> str:
-        from urllib.error import URLError
+        from http.client import HTTPException
         from urllib.request import urlopen
 
         try:
             with urlopen(self._url, timeout=self._seconds):  # raises from 400 on
                 return ""
-        except (URLError, OSError, ValueError) as error:
-            return f"{self._url}: {error}"
+        except (OSError, HTTPException, ValueError) as error:
+            return f"{self._url}: {str(error).strip() or type(error).__name__}"
 
     def close(self) -> None:
         pass
@@ -69,7 +69,10 @@ class Command:
         pass
 
 
-def act_of(probe: Probe, addresses: list[str], prefix: str) -> Ask | Http | Command:
+Act = Ask | Http | Command
+
+
+def act_of(probe: Probe, addresses: list[str], prefix: str) -> Act:
     if probe.kind == "ask":
         return Ask(probe, addresses, prefix)
     return Http(probe) if probe.kind == "http" else Command(probe)

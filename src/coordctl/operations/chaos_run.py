@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -19,10 +20,11 @@ from coordctl.chaos.faults import HOLDERS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.loads.words import ELSEWHERE
 from coordctl.chaos.pace import by_second
-from coordctl.chaos.playbook import Playbook, Probe, Row
+from coordctl.chaos.playbook import Expectation, Playbook, Probe, Row
 from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import Site, Wanted
-from coordctl.chaos.verdicts import Done, Seen, Try, Verdict
+from coordctl.chaos.undo import words
+from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
 from coordctl.local.clusters import COORDNODE, Chosen, LocalCluster, addressed
@@ -30,7 +32,7 @@ from coordctl.operations import chaos_faults, engines, statuses, waiting
 from coordctl.operations import chaos_sites as sites
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
 from coordctl.operations.chaos_loads import Loads
-from coordctl.operations.chaos_probes import act_of
+from coordctl.operations.chaos_probes import Act, act_of
 from coordctl.operations.check import check
 from coordctl.operations.interrupts import Interrupts
 from coordctl.results.chaos import ChaosLeader, ChaosRun, ChaosRunRow, ChaosSecond, ChaosSkipped, ChaosTold, ChaosVerdict
@@ -42,6 +44,7 @@ LOOK_SECONDS = 0.1
 LEADER_SECONDS_MAX = 15.0
 HEAL_SECONDS_MAX = 40.0  # behind the deadline of the last fault: a member's start included
 CHECK_SECONDS, CHECK_BYTES = 120.0, 1 << 30
+STAY_SECONDS = 60.0  # from one time that we say that we are at work to the next
 INTERRUPTED = 130
 SCHEDULE = "schedule.yaml"
 HOLDER_SECONDS_MAX, HOLDER_LOOK_SECONDS = 20.0, 0.01
@@ -114,7 +117,8 @@ class _Run:
         self._is_over = threading.Event()
         self._seen: list[Seen] = []
         self._tries: dict[int, list[Try]] = {number: [] for number in range(len(playbook.probes))}
-        self._entries: list[Entry] = []  # of faults that this run began
+        self._owner = who()
+        self._is_hitting = False  # from the first fault on that it asked for
         self._rows: list[ChaosRunRow] = []
         self._done: list[Done] = []
         self._carried: list[Carried] = []
@@ -143,17 +147,16 @@ class _Run:
             self._timetable()
         except _Stop as stop:
             self._verdicts.append(stop.verdict)
-        except CoordError as error:
-            self._verdicts.append(Verdict("fault", "", verdicts.INCONCLUSIVE, error.sentence))
+        except (CoordError, OSError) as error:
+            self._verdicts.append(Verdict("fault", "", verdicts.INCONCLUSIVE, words(error)))
         finally:
             self._heal()
             self._is_over.set()
             for thread in threads:
                 thread.join()
-            ended = [Verdict("load", kind, verdicts.INCONCLUSIVE, f"it ended by itself: {words}") for kind, words in self._loads.end()]
+            ended = [Verdict("load", kind, verdicts.INCONCLUSIVE, f"it ended by itself: {why}") for kind, why in self._loads.end()]
             self._verdicts += ended
-        said = self._site.said_since(self._log_ends) if self._log_ends else []  # also where the run could not go on, because of it
-        self._verdicts += [Verdict("log", one.member, verdicts.BROKEN, f"{one.event}: {one.sentence}") for one in said]
+        self._verdicts += self._of_logs()  # also where the run could not go on, because of it
         if self._done or self._rows:
             self._judge()
         result = self._result()
@@ -185,21 +188,20 @@ class _Run:
     # --- meanwhile -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        had: dict[str, int] = {}  # the newest entry that each was seen to have
+        installs, voters = Installs(), tuple[int, ...]()
         while not self._is_over.wait(LOOK_SECONDS):
             facts = ClusterFacts(statuses.of_members(clusters.read(self._cluster.folder) or self._cluster, ASK_SECONDS))
-            logs = {one.shown_name: one.status for one in facts.answered if one.status is not None}
-            installed = [name for name, log in logs.items() if log["first_index"] - 1 > had.get(name, log["last_index"])]
-            had |= {name: log["last_index"] for name, log in logs.items()}
-            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, tuple(installed), tuple(facts.voters())))
-
-    def _last_row_ends_ms(self) -> int:
-        return max(row.end_ms for row in self._playbook.rows)
+            installed = installs.since_last({one.shown_name: one.status for one in facts.answered if one.status is not None})
+            voters = tuple(facts.voters()) or voters
+            is_leaderless = statuses.is_leaderless(facts, voters)
+            self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, installed, tuple(facts.voters()), is_leaderless))
 
     def _is_time_of(self, probe: Probe, at_ms: int) -> bool:
+        """`after`: rows may come late."""
         if probe.when == "before":
             return at_ms < self._playbook.rows[0].at_ms
-        return probe.when == "throughout" or at_ms >= self._last_row_ends_ms()
+        done = list(self._done)
+        return probe.when == "throughout" or (len(done) == len(self._playbook.rows) and at_ms >= max(row.ended_ms for row in done))
 
     def _probe(self, number: int, probe: Probe) -> None:
         act = act_of(probe, self._addresses, self._prefix)
@@ -208,10 +210,17 @@ class _Run:
                 at_ms = self._ms()
                 if self._is_time_of(probe, at_ms):
                     began = time.monotonic()
-                    trouble = act.attempt()
+                    trouble = self._attempt(act)
                     self._tries[number].append(Try(at_ms, (time.monotonic() - began) * 1000, not trouble, trouble))
         finally:
             act.close()
+
+    def _attempt(self, act: Act) -> str:
+        """Whatever goes wrong is a try that failed: a probe that ended would be judged by what it tried before."""
+        try:
+            return act.attempt()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
     def _timetable(self) -> None:
         """A row that comes late makes all that follow late: what the last one broke is to be whole for as long as the playbook says."""
@@ -223,14 +232,22 @@ class _Run:
         self._wait_until(self._playbook.lasts_ms + late_ms)
 
     def _wait_until(self, at_ms: int) -> None:
-        if self._interrupts.wait((at_ms - self._ms()) / 1000):
-            raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, "interrupted"))
+        while True:
+            self._site.stay()
+            left = (at_ms - self._ms()) / 1000
+            if self._interrupts.wait(min(left, STAY_SECONDS)):
+                raise _Stop(Verdict("start", "", verdicts.INCONCLUSIVE, "interrupted"))
+            if left <= STAY_SECONDS:
+                return
 
     def _inject(self, row: Row) -> None:
         if row.do in HOLDERS:
             self._hit_holder(row)
             return
         self._await_healed()
+        chaos_faults.judged_anew(partial(self._hit_cluster, row))
+
+    def _hit_cluster(self, row: Row) -> None:
         scene = self._scene(row)
         try:
             hit = scene.hit_by(row.do, row.to, self._chance)
@@ -242,7 +259,9 @@ class _Run:
             sentence = f"{row.do} {hit.text}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
         began_ms = self._ms()
-        entries = self._site.inject(Wanted(row.do, row.to.text, row.by, hit.members, hit.links, row.for_ms, who(), self._reason(row)))
+        wanted = Wanted(row.do, row.to.text, row.by, hit.members, hit.links, row.for_ms, self._owner, self._reason(row))
+        self._is_hitting = True
+        entries = scene.inject(wanted)
         self._carried.append(Carried(row.number, began_ms, hit.members, hit.links))
         self._has_done(row, began_ms, hit.text, entries)
 
@@ -274,8 +293,9 @@ class _Run:
                 continue
             began_ms = self._ms()
             name = f"client {holder.client}"
-            wanted = Wanted(row.do, row.to.text, "", (), (), row.for_ms, who(), self._reason(row), ((name, holder.pid, holder.mark),))
-            entries = self._site.inject(wanted)
+            client = ((name, holder.pid, holder.mark),)
+            self._is_hitting = True
+            entries = self._site.inject(Wanted(row.do, row.to.text, "", (), (), row.for_ms, self._owner, self._reason(row), client))
             if row.do == KILL_HOLDER:
                 is_met = self._loads.note_killed(holder.client)
             else:
@@ -290,7 +310,6 @@ class _Run:
         raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
 
     def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry]) -> None:
-        self._entries += entries
         # Over SSH it takes its time from asking to the host that begins: its own time ends at the latest so long after it was seen.
         self._done.append(Done(row.number, began_ms, self._ms() + row.for_ms))
         verified = chaos_faults.seen_of(entries)
@@ -301,32 +320,39 @@ class _Run:
 
     def _heal(self) -> None:
         """What is due is healed by the reapers; all else now."""
-        ours = {entry.id for entry in self._entries}
+        if not self._is_hitting:
+            return
         until = time.monotonic() + HEAL_SECONDS_MAX
-        while True:
-            found = self._site.look(0)
-            left = [entry for entry in found.active if entry.id in ours]
-            early = [entry for entry in left if entry.id not in found.due]
-            for entry, trouble in self._site.heal(early):
-                self._say(f"{entry.fault} {entry.target}: " + (trouble or "reverted"))
-            if not (left or (ours and found.unseen)) or time.monotonic() > until:
-                break
+        while (left := self._left()) and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
-        if left or (ours and found.unseen):
-            names = "; ".join([f"{entry.fault} {entry.target}" for entry in left] + found.unseen)
-            self._verdicts.append(Verdict("revert", "", verdicts.NOT_REVERTED, f"{names}: see `coordctl chaos status`"))
-        elif self._entries:
+        if left:
+            self._verdicts.append(Verdict("revert", "", verdicts.NOT_REVERTED, f"{'; '.join(left)}: see `coordctl chaos status`"))
+        else:
             self._say("all faults are over")
+
+    def _left(self) -> list[str]:
+        """What may be broken still, while it is healed. All of this process is of this run, also where `inject` failed."""
+        try:
+            found = self._site.look(0)
+            ours = [entry for entry in found.active if entry.owner == self._owner]
+            for entry, trouble in self._site.heal([entry for entry in ours if entry.id not in found.due]):
+                self._say(f"{entry.fault} {entry.target}: " + (trouble or "reverted"))
+        except (CoordError, OSError) as error:
+            return [words(error)]
+        return [f"{entry.fault} {entry.target}" for entry in ours] + found.unseen
 
     def _judge(self) -> None:
         for one in self._playbook.expect:
-            found = waiting.wait(one.that, self._chosen, one.within_ms / 1000)
-            code = verdicts.DEVIATED if found.exit_code else verdicts.GREEN
-            self._verdicts.append(Verdict("expect", one.that, code, f"{found.now}, after {found.elapsed_ms / 1000:.1f} s"))
+            self._verdicts.append(_judged("expect", one.that, partial(self._of_expectation, one)))
         tokens = self._tokens()
         self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
         self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, tokens) for goal in self._playbook.goals]
-        self._verdicts += [self._of_history(model) for model in self._playbook.checks]
+        self._verdicts += [_judged("check", model, partial(self._of_history, model)) for model in self._playbook.checks]
+
+    def _of_expectation(self, one: Expectation) -> Verdict:
+        found = waiting.wait(one.that, self._chosen, one.within_ms / 1000)
+        code = verdicts.DEVIATED if found.exit_code else verdicts.GREEN
+        return Verdict("expect", one.that, code, f"{found.now}, after {found.elapsed_ms / 1000:.1f} s")
 
     def _of_history(self, model: str) -> Verdict:
         if not any(event["type"] == "ok" for event in self._loads.events(model)):
@@ -334,6 +360,13 @@ class _Run:
         found = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
         code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found.outcome, verdicts.INCONCLUSIVE)
         return Verdict("check", model, code, f"{found.operations} operations; {found.outcome}: {found.reason}")
+
+    def _of_logs(self) -> list[Verdict]:
+        try:
+            said = self._site.said_since(self._log_ends) if self._log_ends else []
+        except (CoordError, OSError) as error:
+            return [Verdict("log", "", verdicts.INCONCLUSIVE, f"what members logged is not known: {words(error)}")]
+        return [Verdict("log", one.member, verdicts.BROKEN, f"{one.event}: {one.sentence}") for one in said]
 
     def _history(self, model: str) -> Path:
         """In order of time; of two at one time the question comes first."""
@@ -409,3 +442,11 @@ class _Run:
         shutil.copytree(self._folder, target, dirs_exist_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         return target
+
+
+def _judged(kind: str, name: str, judge: Callable[[], Verdict]) -> Verdict:
+    """What cannot be judged takes nothing else with it."""
+    try:
+        return judge()
+    except (CoordError, OSError) as error:
+        return Verdict(kind, name, verdicts.INCONCLUSIVE, f"it cannot be judged: {words(error)}")

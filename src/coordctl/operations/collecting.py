@@ -172,6 +172,7 @@ def name_for(what: str, whose: Whose) -> str:
 
 
 Paged = Callable[[LogsExplained], str]
+Late = Callable[[files.Source], int]
 
 
 def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool, page: Paged | None = None) -> Collected:
@@ -196,25 +197,30 @@ def _collected(
     page: Paged | None,
 ) -> Collected:
     began = time.monotonic()
-    made_ms = time.time_ns() // 1_000_000
-    year = time.gmtime().tm_year
     looked = [(origin, *origin.logs()) for origin in found]
+    made_ms = time.time_ns() // 1_000_000  # behind every line of a clock that is right
     sources = [log.source for _, some, _ in looked for log in some]
-    oldest_ms, newest_ms = files.bounds(sources, year)
+    are_here = all(isinstance(origin, Here) for origin in found)
+    now_ms = None if any(isinstance(origin, Folder) for origin in found) else made_ms
+    known = files.bounds(sources, now_ms)
+    late = partial(_late_ms, known, now_ms)
+    oldest_ms, newest_ms = known.oldest_ms, known.newest_ms
     if not newest_ms and not with_facts:
         raise BadRequest("there is no line with a time to collect")
     if newest_ms and running is not None:
         newest_ms = made_ms  # they are silent when all is well
-    elif all(isinstance(origin, Here) for origin in found):
+    elif are_here:
         newest_ms = logs.with_silence(newest_ms, made_ms)
     cut = times(asked, oldest_ms, newest_ms or made_ms)
     missing = [NotCollected(what=trouble.called, why=trouble.why) for _, _, troubles in looked for trouble in troubles]
+    if not (asked.end or asked.around):
+        missing += _later(sources, cut.to_ms, late)
     with tempfile.TemporaryDirectory(prefix="coordctl-bundle-") as scratch, ThreadPoolExecutor(AT_ONCE_MAX) as pool:
         jobs: list[Callable[[], Iterator[Part | NotCollected]]] = []
         # With what it is compared with: whoever looks into it elsewhere comes to the same verdict.
         start_ms = min(cut.from_ms, cut.baseline_from_ms)
         for origin, some, _ in looked:
-            jobs.append(partial(_log_parts, some, start_ms, cut.to_ms, year))
+            jobs.append(partial(_log_parts, some, start_ms, cut.to_ms, late))
             if with_facts:
                 jobs.append(partial(origin.facts, cut.from_ms, cut.to_ms))
         if with_facts and is_here:
@@ -240,14 +246,32 @@ def _collected(
     return msgspec.structs.replace(result, bytes=size, elapsed_ms=round((time.monotonic() - began) * 1_000))
 
 
-def _log_parts(logs: Sequence[Log], from_ms: int, to_ms: int, year: int) -> Iterator[Part | NotCollected]:
+def _later(sources: Sequence[files.Source], to_ms: int, late: Late) -> Iterator[NotCollected]:
+    """Whose last lines are behind a window that nobody asked to end there."""
+    for source in sources:
+        ends = files.ends_of(source)
+        if ends is not None and ends.last_ms >= to_ms + max(0, late(source)):
+            why = f"its last line is {(ends.last_ms - to_ms) / 3_600_000:.1f} h later than the members' logs, and with it"
+            yield NotCollected(what=source.called, why=f"{why} whatever it has from then on is left out: --from and --to take it")
+
+
+def _late_ms(known: files.Bounds, now_ms: int | None, source: files.Source) -> int:
+    """How much later than the others, or earlier, or ahead of the clock here, its last line is: so much further it is read."""
+    ends = files.ends_of(source)
+    if now_ms is not None and ends is not None and ends.last_ms >= now_ms:
+        return ends.last_ms + 1 - now_ms
+    return known.astray_ms.get(source.label, 0)
+
+
+def _log_parts(logs: Sequence[Log], from_ms: int, to_ms: int, late: Late) -> Iterator[Part | NotCollected]:
     taken: set[str] = set()
     for log in logs:
         where = f"{log.where}/{os.path.basename(log.source.path).removesuffix('.gz')}"
         while where in taken:
             where += "+"
         taken.add(where)
-        told = chain(files.head_of(log.source, from_ms, year), files.told_in(log.source, from_ms, to_ms, year))
+        low_ms, high_ms = files.reach(from_ms, to_ms, late(log.source))
+        told = chain(files.head_of(log.source, low_ms), files.told_in(log.source, low_ms, high_ms))
         lines = ((one.at_ms, raw) for one in told for raw in one.raw.split(b"\n"))
         yield Part(where, log.came_from, lines, log.hidden)
 

@@ -138,7 +138,7 @@ class Configuring:
         scripts = {
             name: Script("settings", f"cat {quote(facts.base)}/{CONFIG} 2>/dev/null || :\n") for name, facts in self.fleet.facts.items()
         }
-        return {name: ran.stdout for name, ran in self.fleet.run(scripts, WORK_SECONDS).items()}
+        return {name: ran.stdout for name, ran in self.fleet.look(scripts, WORK_SECONDS).items()}
 
     def _drifts(self, name: str, files: dict[str, tuple[File, ...]], texts: dict[str, str]) -> list[SettingDrift]:
         if name not in files or name not in texts:
@@ -263,7 +263,7 @@ class Configuring:
         return self._result(outcome, 0, ("nothing to change: " if outcome == "unchanged" else "") + outcomes.well(endpoints))
 
     def _failed(self) -> Worked:
-        return self._result(*outcomes.failure(self.fleet, begun=bool(self.done)))
+        return self._result(*outcomes.failure(self.fleet))
 
     def _result(self, outcome: Outcome, code: int, sentence: str) -> Worked:
         elapsed_ms = int((time.monotonic() - self._began) * 1000)

@@ -12,7 +12,7 @@ from coordctl.facts.preflight import REMARK, STOPS
 from coordctl.inventory.model import Host, Inventory
 from coordctl.operations import identities, looking, outcomes
 from coordctl.operations.changing import Asked, Changing
-from coordctl.operations.fleet import Fleet
+from coordctl.operations.fleet import Fleet, OtherOperator
 from coordctl.operations.hosting import Hosting, Plan, Say
 from coordctl.operations.identities import Ids
 from coordctl.results.deploy import Deployed, Noted, Outcome
@@ -43,25 +43,12 @@ class Deployment:
             self._note(looking.at_hosts(fleet))
             if fleet.failed or any(one.level == STOPS for one in self.noted):
                 return self._ended_early()
-            ids = self._identify(keep=not dry_run)
-            plans = self._hosting.plans(members, ids, is_dry=dry_run) | self._hosting.spare_plans(spares, is_dry=dry_run)
-            self._note(_keeping(self._hosting))
-            changing = {name: plan for name, plan in plans.items() if plan.says()}
             if dry_run:
-                self._hosting.done = {name: plan.says() for name, plan in plans.items()}
-                self._hosting.done |= {host.name: ["take it in as a learner"] for host in learners}
-                hosts = len(changing) + len(learners)
-                words = f"{hosts} hosts would change" if hosts else "nothing to change"
-                return self._result("would change" if hosts else "unchanged", 1 if hosts else 0, words)
-            if any(steps.Run(plan.wish).needed(fleet.facts[name]) for name, plan in changing.items()):
-                self._note(looking.at_ways(fleet, members))
-                if fleet.failed or any(one.level == STOPS for one in self.noted):
-                    return self._ended_early()
-            if changing:
-                with fleet.locked():
-                    done = self._carry_out(ids, changing)
-            else:
-                done = self._finish(ids, "unchanged")
+                return self._planned(members, spares, learners)
+            with fleet.locked(is_decided=False):
+                if tuple(self._members()) != tuple(members):
+                    raise OtherOperator("nothing was changed: somebody else has changed who the members are: run it again")
+                done = self._ended_early() if fleet.failed else self._worked(members, spares)
             return done if done.exit_code or not learners else self._taken_in(learners)
         finally:
             fleet.close()
@@ -77,6 +64,19 @@ class Deployment:
     def _identify(self, *, keep: bool) -> Ids:
         return identities.found(self.inventory, self.fleet.facts, keep=keep)
 
+    def _plans(self, members: Sequence[Host], spares: Sequence[Host], ids: Ids, *, is_dry: bool) -> dict[str, Plan]:
+        plans = self._hosting.plans(members, ids, is_dry=is_dry) | self._hosting.spare_plans(spares, is_dry=is_dry)
+        self._note(_keeping(self._hosting))
+        return plans
+
+    def _planned(self, members: Sequence[Host], spares: Sequence[Host], learners: Sequence[Host]) -> Deployed:
+        plans = self._plans(members, spares, self._identify(keep=False), is_dry=True)
+        self._hosting.done = {name: plan.says() for name, plan in plans.items()}
+        self._hosting.done |= {host.name: ["take it in as a learner"] for host in learners}
+        hosts = sum(bool(plan.says()) for plan in plans.values()) + len(learners)
+        words = f"{hosts} hosts would change" if hosts else "nothing to change"
+        return self._result("would change" if hosts else "unchanged", 1 if hosts else 0, words)
+
     def _note(self, found: Sequence[preflight.Found]) -> None:
         for one in found:
             noted = Noted(host=one.host, level=one.level, sentence=one.sentence, remedy=one.remedy)  # type: ignore[arg-type]
@@ -84,6 +84,20 @@ class Deployment:
                 self.noted.append(noted)
 
     # --- the work --------------------------------------------------------------------------------------------------
+
+    def _worked(self, members: Sequence[Host], spares: Sequence[Host]) -> Deployed:
+        """Decided only now that nobody else changes anything: who the members are, what they are given, and by which authority."""
+        fleet = self.fleet
+        ids = self._identify(keep=True)
+        plans = self._plans(members, spares, ids, is_dry=False)
+        changing = {name: plan for name, plan in plans.items() if plan.says()}
+        if not changing:
+            return self._finish(ids, "unchanged")
+        if any(steps.Run(plan.wish).needed(fleet.facts[name]) for name, plan in changing.items()):
+            self._note(looking.at_ways(fleet, members))
+            if fleet.failed or any(one.level == STOPS for one in self.noted):
+                return self._ended_early()
+        return self._carry_out(ids, changing)
 
     def _carry_out(self, ids: Ids, changing: dict[str, Plan]) -> Deployed:
         fleet, hosting = self.fleet, self._hosting
@@ -128,7 +142,7 @@ class Deployment:
 
     def _ended_early(self) -> Deployed:
         if self.fleet.failed:
-            return self._result(*outcomes.failure(self.fleet, begun=bool(self._hosting.done)))
+            return self._result(*outcomes.failure(self.fleet))
         first = next(one for one in self.noted if one.level == STOPS)
         return self._result("refused", 76, f"nothing was changed: {first.host}: {first.sentence}")
 

@@ -8,14 +8,14 @@ from coordctl.logs import comparing, files, remedies
 from coordctl.logs.evidence import CAUSES, Evidence, Hypothesis
 from coordctl.logs.explain import Explained, explain
 from coordctl.operations import logs
-from coordctl.operations.logs import Gathered, Progress, Whose, no_progress
+from coordctl.operations.logs import Gathered, Whose
 from coordctl.operations.windows import Asked, Times
 from coordctl.results.logs import EvidenceLine, LogHypothesis, LogsExplained, LogWindow
 
 UNEXPLAINED_MAX = 5
 
 
-def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: Progress = no_progress) -> LogsExplained:
+def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: files.Progress = files.no_progress) -> LogsExplained:
     with logs.gathered(places, whose, asked) as found:
         return _explained(found, asked, progress)
 
@@ -23,16 +23,16 @@ def explained(places: Sequence[str], whose: Whose, asked: Asked, progress: Progr
 def of_folder(folder: str, cut: Times, running: Mapping[str, bool] | None) -> LogsExplained:
     """What a bundle that is being made will tell."""
     found = files.find([folder], called=lambda path: os.path.relpath(path, folder))
-    return _explained(Gathered(found, [], (cut.from_ms, cut.to_ms), running=running), Asked(), no_progress)
+    return _explained(Gathered(found, [], (cut.from_ms, cut.to_ms), running=running), Asked(), files.no_progress)
 
 
-def _explained(found: Gathered, asked: Asked, progress: Progress) -> LogsExplained:
+def _explained(found: Gathered, asked: Asked, progress: files.Progress) -> LogsExplained:
     began = time.monotonic()
     read = logs.read(found, asked, progress)
     compared = comparing.compare(read.side, read.baseline)
     evidence = Evidence(read.side, read.baseline, compared)
     verdict = explain(evidence)
-    code = _code(verdict, is_told=logs.is_told(found, read))
+    code = _code(verdict, is_told=logs.is_told(found, read), is_whole=read.is_whole)
     outcome = "unknown" if code == 3 else "normal" if verdict.normal else "planned" if code == 0 else "explained"
     window = read.side.window
     baseline = read.baseline
@@ -53,9 +53,11 @@ def _explained(found: Gathered, asked: Asked, progress: Progress) -> LogsExplain
     )
 
 
-def _code(verdict: Explained, *, is_told: bool) -> int:
-    """Unknown only where nothing else is there to be told."""
-    if not is_told or (verdict.unknown and not verdict.hypotheses):
+def _code(verdict: Explained, *, is_told: bool, is_whole: bool) -> int:
+    """Unknown only where no fault is there to be told: what was planned is no answer to what began beside it."""
+    if not is_told or (verdict.normal and not is_whole):
+        return 3
+    if verdict.unknown and all(one.is_planned for one in verdict.hypotheses):
         return 3
     return max((CAUSES[one.cause].gravity for one in verdict.hypotheses), default=0)
 

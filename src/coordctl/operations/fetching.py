@@ -53,6 +53,11 @@ class Fetched:
     missing_facts: list[tuple[str, str]] = field(default_factory=list)
     runs: bool | None = None  # of another engine's member, which is silent when all is well; None: of ours, or not known
 
+    @property
+    def has_answered(self) -> bool:
+        """Though perhaps no line of it is what was wanted."""
+        return bool(self.folders) or not self.missing_logs
+
     def called(self, path: str) -> str:
         """What is here, by its name there."""
         return self.sources.get(path, self.name)

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from coordctl.local import processes
 from coordctl.local.clusters import state_folder
 from coordctl.steps.member import ACCOUNT, CONFIG, TLS_FILES, service_of, unit_path
 from coordctl.transport.audit import Audit, Audited
-from coordctl.transport.base import HostFailed, Ran, Script, Transport, must_run
+from coordctl.transport.base import HostFailed, Ran, Script, Transport
 from coordctl.transport.pool import on_all
 from coordctl.transport.ssh import SshTransport
 from coordctl.transport.ssh_config import targets
@@ -27,6 +28,8 @@ from coordnode.errors import Unreachable, WritesStopped
 CONNECT_SECONDS = 15.0
 ASK_SECONDS = 30.0
 LOCK_SECONDS = 900
+BEAT_SECONDS = 60.0  # so often a command that works says so at its lock
+assert 5 * BEAT_SECONDS <= LOCK_SECONDS
 LOCKED_CODE = 9
 
 R = TypeVar("R")
@@ -47,6 +50,8 @@ class Fleet:
         self._audit = Audit(os.path.join(state_folder(), "audit"), inventory.name, verb, reason)
         self._transports: dict[str, Transport] = {}
         self.mine = ""  # what our lock on a host says; "": we have none
+        self._taken: list[str] = []  # hosts that have our lock
+        self.has_begun = False  # something may have been changed
         self.takes_over = False  # also from another operator, of whom it is known that nothing runs any more
         self.has_taken_over = False
 
@@ -109,7 +114,22 @@ class Fleet:
         self.failed[name] = HostFailed(name, "failed", sentence)
 
     def run(self, scripts: Mapping[str, Script], seconds: float) -> dict[str, Ran]:
-        return self.at_each(list(scripts), lambda transport: must_run(transport, scripts[transport.host], seconds), seconds)
+        """Work. Where we have the lock it is done as long as we have it. Raises OtherOperator."""
+        self.has_begun = self.has_begun or bool(scripts)
+        held = {
+            name: script._replace(text=self.held_script(name) + script.text) if name in self._taken else script
+            for name, script in scripts.items()
+        }
+        return self.look(held, seconds)
+
+    def look(self, scripts: Mapping[str, Script], seconds: float) -> dict[str, Ran]:
+        """What is said by scripts that change nothing, where they end well; the other hosts are out from then on."""
+        found = self.at_each(list(scripts), lambda transport: transport.run(scripts[transport.host], seconds), seconds)
+        for name, ran in found.items():
+            self._must_be_ours(name, ran)
+            if ran.code:
+                self.fail(name, f"{scripts[name].name} ended with code {ran.code}: {ran.last_words()}")
+        return {name: ran for name, ran in found.items() if not ran.code}
 
     # --- what they are like ----------------------------------------------------------------------------------------
 
@@ -148,8 +168,9 @@ class Fleet:
     # --- one operator at a time ------------------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """On every host that is reached, so that it holds without a quorum. Raises OtherOperator."""
+    def locked(self, *, is_decided: bool = True) -> Iterator[None]:
+        """On every host that is reached, so that it holds without a quorum, for as long as this takes. Hosts are asked once more: another
+        operator may just have ended. `is_decided`: what is to be done was decided by what they said before. Raises OtherOperator."""
         me = {
             "who": getpass.getuser(),
             "host": socket.gethostname(),
@@ -159,20 +180,61 @@ class Fleet:
             "reason": self._reason,
             "since_unix_s": int(time.time()),
         }
-        taken: list[str] = []
         self.mine = json.dumps(me)
+        ended = threading.Event()
+        beating = threading.Thread(target=self._beat, args=(ended,), name="operator's lock", daemon=True)
         try:
             found = self.at_each(self.names(), lambda transport: self._lock(transport, self.mine), ASK_SECONDS)
-            taken += [name for name, ran in found.items() if not ran.code]
+            self._taken = [name for name, ran in found.items() if not ran.code]
             for name, ran in found.items():
                 if ran.code == LOCKED_CODE:
                     raise OtherOperator(told(name, ran.stdout))
                 if ran.code:
                     self.fail(name, f"it cannot be locked for us: {ran.last_words()}")
+            beating.start()
+            before = dict(self.facts)
+            self.ask()
+            if is_decided:
+                self._must_be_as(before)
             yield
         finally:
-            scripts = {name: Script("unlock", _unlock_script(self.facts[name].base, self.mine)) for name in taken}
-            self.at_each(taken, lambda transport: transport.run(scripts[transport.host], ASK_SECONDS), ASK_SECONDS)
+            ended.set()
+            if beating.is_alive():
+                beating.join()
+            scripts = {name: Script("unlock", _unlock_script(self.facts[name].base, self.mine)) for name in self._taken}
+            self.at_each(self._taken, lambda transport: transport.run(scripts[transport.host], ASK_SECONDS), ASK_SECONDS)
+            self._taken = []
+
+    def _must_be_as(self, before: Mapping[str, HostFacts]) -> None:
+        for name in self.names():
+            was, now = before.get(name), self.facts[name]
+            if was is not None and was.marker != now.marker:
+                raise OtherOperator(f"nothing was changed: somebody else was at work on {name} until just now: run it again")
+
+    def _beat(self, ended: threading.Event) -> None:
+        """Whoever lost the lock finds out with the next script, whatever that is."""
+        while not ended.wait(BEAT_SECONDS):
+            reached = [(name, self._transports[name]) for name in self._taken if name not in self.failed]
+            on_all(reached, lambda transport: transport.run(Script("lock", self.held_script(transport.host)), ASK_SECONDS), ASK_SECONDS)
+
+    def stay(self) -> None:
+        """Raises OtherOperator where somebody has our lock by now."""
+        scripts = {name: Script("lock", self.held_script(name)) for name in self._taken if name in self.names()}
+        found = self.at_each(list(scripts), lambda transport: transport.run(scripts[transport.host], ASK_SECONDS), ASK_SECONDS)
+        for name, ran in found.items():
+            self._must_be_ours(name, ran)
+
+    def _must_be_ours(self, name: str, ran: Ran) -> None:
+        """By what a script said that begins as a held one does."""
+        if name in self._taken and ran.code == LOCKED_CODE:
+            raise OtherOperator(told(name, ran.stdout))
+
+    def held_script(self, host: str) -> str:
+        """What begins a script that changes anything: whoever lost the lock to somebody else must not go on."""
+        lock = quote(f"{self.facts[host].base}/operator.lock")
+        return (
+            f'set -eu\nif [ "$(cat {lock} 2>/dev/null)" != {quote(self.mine)} ]; then cat {lock}; exit {LOCKED_CODE}; fi\ntouch -c {lock}\n'
+        )
 
     def _lock(self, transport: Transport, me: str) -> Ran:
         base = self.facts[transport.host].base
@@ -225,7 +287,7 @@ def told(name: str, text: str) -> str:
         why = f' "{found["reason"]}"' if found["reason"] else ""
         return (
             f"{found['who']}@{found['host']} (pid {found['pid']}) is at work on this cluster: {found['verb']}{why}, for {seconds} s; "
-            f"wait until that is done; its lock on {name} ends {LOCK_SECONDS // 60} min after it was taken"
+            f"wait until that is done; its lock on {name} ends {LOCK_SECONDS // 60} min after its last sign of life"
         )
     except (ValueError, KeyError, TypeError):
         return f"somebody is at work on this cluster: {name} has a lock that cannot be read"

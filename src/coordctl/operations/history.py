@@ -4,11 +4,11 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from coordctl.local.clusters import COORDNODE
 from coordctl.logs import comparing, lives
 from coordctl.logs.evidence import SURGE, Evidence
-from coordctl.logs.foreign import ENGINE
 from coordctl.logs.mining import Act
 from coordctl.operations import logs
 from coordctl.operations.folders import Folder, folders_of
@@ -20,6 +20,7 @@ from coordnode.errors import BadRequest, CoordError
 from coordnode.storage.reader import open_reader
 
 HOUR_SECONDS = 3_600.0
+SETTINGS = {"build": "version", "config_hash": "settings"}  # facts that somebody changed; others change by themselves
 NAMED = frozenset({"lock", "election", "shard", "task", "operator"})
 ALARMS = (
     "quota_full",
@@ -83,7 +84,12 @@ def _retold(folders: Sequence[Folder]) -> Iterator[Happened]:
     yield from retell(open_reader(best[2]))
 
 
-def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> list[TimelineLine]:
+class Timeline(NamedTuple):
+    lines: list[TimelineLine]
+    left_out: list[str]  # what could not be had, and why
+
+
+def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> Timeline:
     """From logs; and, of a cluster whose members' folders can be had, what operators did through it."""
     if asked == Asked():
         asked = Asked(since_seconds=HOUR_SECONDS)
@@ -98,7 +104,11 @@ def timeline(places: Sequence[str], whose: Whose, asked: Asked) -> list[Timeline
             there = [folder for folder in all_of_them if os.path.isdir(folder.path)]
             lines += [_operator(one) for one in (_retold(there) if there else ()) if one.service == OPERATOR]
             to_ms = max(to_ms, time.time_ns() // 1_000_000) if there else to_ms
-    return sorted((line for line in lines if window.from_ms <= line.at_ms < to_ms), key=lambda line: line.at_ms)
+    troubles = [f"{one.source}: {one.what}" for one in logs.troubles_of(read.mined)]
+    return Timeline(
+        sorted((line for line in lines if window.from_ms <= line.at_ms < to_ms), key=lambda line: line.at_ms),
+        [*troubles, *(f"{member}: no line of it is there" for member in read.missing)],
+    )
 
 
 def _operator(one: Happened) -> TimelineLine:
@@ -153,11 +163,11 @@ def _words(evidence: Evidence, act: Act) -> str:
 
 def _settings(evidence: Evidence) -> Iterator[TimelineLine]:
     for (member, what), changes in evidence.summary.facts.items():
-        if what in ("role", ENGINE):
+        if what not in SETTINGS:
             continue
         shift = evidence.side.offset(member).ms
         for (_, before), (at_ms, after) in pairwise(changes):
-            words = f"{'version' if what == 'build' else 'settings'} {before} became {after}"
+            words = f"{SETTINGS[what]} {before} became {after}"
             yield TimelineLine(at_ms=at_ms - shift, sort="settings", member=member, what=words, who="", why="")
 
 

@@ -33,6 +33,7 @@ class Ids(NamedTuple):
     replaces: list[int]  # clusters whose place it took by a restore
     archive: str  # the backup whose state its founders begin with; "": none
     digest: int  # of that state
+    recovering: str = ""  # the backup that a recover chose, until the cluster that begins with it serves
 
     def changed(self, members: Mapping[str, int]) -> "Ids":
         """The next edition; whoever is in it no more is a former one."""
@@ -42,6 +43,10 @@ class Ids(NamedTuple):
 
     def is_made(self) -> bool:
         return set(self.made) >= set(self.members)
+
+    def is_recovery(self) -> bool:
+        """This is the cluster that a recover makes: hosts have nothing of the one before any more, and what they have counts."""
+        return self.recovering != "" and self.recovering == self.archive
 
     def names(self) -> dict[int, str]:
         return {int(number): name for number, name in self.former.items()} | {number: name for name, number in self.members.items()}
@@ -66,7 +71,7 @@ def known(inventory: Inventory, all_facts: Mapping[str, HostFacts]) -> Ids | Non
             )
         if newest is None or told.edition > newest.edition:
             here = newest or told
-            newest = told._replace(made=here.made, archive=here.archive, digest=here.digest)
+            newest = told._replace(made=here.made, archive=here.archive, digest=here.digest, recovering=here.recovering)
     if newest is None:
         return None
     for name, facts in all_facts.items():
@@ -98,6 +103,8 @@ def hosts_of(inventory: Inventory, ids: Ids | None) -> tuple[Host, ...]:
 
 
 def _check(inventory: Inventory, all_facts: Mapping[str, HostFacts], ids: Ids) -> None:
+    if ids.recovering and not ids.is_recovery():
+        raise Refused(f"a recover of {inventory.name} was cut short: go on with `coordctl recover -c {inventory.name} --accept data-loss`")
     # A version is switched to only once every member was made: where one is, whoever has no member had one.
     was_made = any(facts.current and facts.marker for facts in all_facts.values())
     for name in ids.members:
@@ -140,6 +147,7 @@ def written(inventory: Inventory) -> Ids | None:
             found.get("replaces", []),
             found.get("archive", ""),
             found.get("digest", 0),
+            found.get("recovering", ""),
         )
         return Ids(found["cluster"], found["created"], found["members"], found["contacts"], found["made"], *more)
     except FileNotFoundError:
@@ -179,7 +187,9 @@ def names(inventory: Inventory | None) -> dict[int, str]:
 
 
 def make_known(inventory: Inventory, ids: Ids) -> None:
-    """To every other command on this machine, under the cluster's name."""
+    """To every other command on this machine, under the cluster's name: it serves, and is no recovery any more."""
+    if ids.recovering:
+        write(inventory, ids._replace(recovering=""))
     folder = clusters.folder_of(inventory.name)
     known = clusters.read(folder)
     if known is not None and not known.inventory:

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,13 +29,6 @@ SILENCE_SHOWN_MS = 10_000
 TOLD_MAX = 3  # of what could not be used, where nothing could
 AROUND_MS = 60_000  # more than asked for is read: clocks differ
 
-Progress = Callable[[int, int], None]
-
-
-def no_progress(done: int, whole: int) -> None:
-    pass
-
-
 Whose = LocalCluster | Inventory | None  # a cluster on this machine, one on hosts, or whatever is named
 
 
@@ -49,13 +42,20 @@ class Gathered(NamedTuple):
     running: Mapping[str, bool] | None = (
         None  # of another engine's members here, which are silent when all is well: whether their processes are
     )
+    clocks: Mapping[str, align.Offset] = align.NOTHING_ASKED  # as far as more is known of them than what their lines tell
+
+    @property
+    def is_of_hosts(self) -> bool:
+        """Cut, and perhaps filtered, where they are: what is not among them need not be missing there."""
+        return bool(self.names) and not self.is_here
 
 
 class Read(NamedTuple):
     side: Side
     baseline: Side | None
     mined: files.Mined
-    missing: list[str]
+    missing: list[str]  # members of which no line is in the window
+    is_whole: bool  # no member is missing, and the logs of all of them end at about the same time
 
 
 def places_of(cluster: LocalCluster) -> list[str]:
@@ -108,7 +108,8 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
         if made is not None:
             yield Gathered(found, names, (made.window.from_ms, made.window.to_ms), running=made.running)
         else:
-            yield Gathered(found, names, is_here=bool(names), running=running(whose) if names else None)
+            of_here = running(whose) if names else None
+            yield Gathered(found, names, is_here=bool(names), running=of_here, clocks=align.of_one_clock(names))
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -120,9 +121,18 @@ def running(cluster: Whose) -> dict[str, bool] | None:
     return {member.name: processes.is_running(member.pid, member.started) for member in cluster.members}
 
 
+def left_out(logs: Gathered) -> list[str]:
+    """What whoever is shown lines does not see: files that could not be had, and members without any; hosts say so themselves."""
+    labels = {source.label for source in logs.found.sources}
+    labels |= {files.label_of(one.called) for one in logs.found.troubles}
+    silent = [] if logs.is_of_hosts else [name for name in logs.names if name not in labels]
+    return [*(f"{one.called}: {one.why}" for one in logs.found.troubles), *(f"{name}: no log of it is there" for name in silent)]
+
+
 def is_told(logs: Gathered, read: Read) -> bool:
-    """Something is known of the window: by a line, or because whoever would have spoken is there."""
-    return any(read.side.seconds_of(member) for member in read.side.summary.spans) or any((logs.running or {}).values())
+    """Something is known of the window: by a member's line, or because whoever would have spoken is there."""
+    members = (member for member in read.side.summary.spans if not is_host(member))
+    return any(map(read.side.seconds_of, members)) or any((logs.running or {}).values())
 
 
 def _called(unpacked: Mapping[str, str], path: str) -> str:
@@ -157,11 +167,17 @@ def _fetched(inventory: Inventory, asked: Asked, filtered: dict[str, Any]) -> It
     with fetching.fetched(inventory, fetching.Wanted(from_ms=start, to_ms=end, **filtered)) as hosts:
         troubles = [files.Troubled(what, why) for host in hosts for what, why in host.missing_logs]
         folders = [folder for host in hosts for folder in host.folders]
-        if not folders:
-            raise Unreachable(f"no logs of {inventory.name} could be had: {'; '.join(why for _, why in troubles) or 'there are none'}")
+        if not folders and not (filtered and any(host.has_answered for host in hosts)):
+            raise no_logs(inventory, troubles)
         called = {path: host.called(path) for host in hosts for path in (*host.folders, *host.sources)}
         runs = {host.name: host.runs for host in hosts if host.runs is not None}
-        yield Gathered(files.find(folders, troubles, called.__getitem__), [host.name for host in hosts], running=runs or None)
+        found = files.find(folders, troubles, called.__getitem__) if folders else files.Found([], troubles)
+        clocks = align.of_hosts({host.name: host.offset_ms for host in hosts if host.folders})
+        yield Gathered(found, [host.name for host in hosts], running=runs or None, clocks=clocks)
+
+
+def no_logs(inventory: Inventory, troubles: Iterable[tuple[str, str]]) -> Unreachable:
+    return Unreachable(f"no logs of {inventory.name} could be had: {'; '.join(why for _, why in troubles) or 'there are none'}")
 
 
 def span(asked: Asked) -> tuple[int, int]:
@@ -186,13 +202,11 @@ def with_silence(newest_ms: int, now_ms: int) -> int:
     return min(now_ms, newest_ms + SILENCE_SHOWN_MS) if newest_ms else 0
 
 
-def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read:
+def read(logs: Gathered, asked: Asked, progress: files.Progress = files.no_progress) -> Read:
     """Mined, with names for members, clocks compared, cut into window and baseline."""
-    year = time.gmtime().tm_year
-    oldest_ms, newest_ms = files.bounds(logs.found.sources, year)
     now_ms = time.time_ns() // 1_000_000
-    if logs.names:  # of a cluster that is there: a member whose clock is ahead does not say how late it is
-        newest_ms = min(newest_ms, now_ms)
+    known = files.bounds(logs.found.sources, now_ms if logs.names else None)
+    oldest_ms, newest_ms = known.oldest_ms, known.newest_ms
     is_asked = bool(logs.names) and logs.running is not None  # just now
     if is_asked and newest_ms:
         newest_ms = now_ms
@@ -209,20 +223,44 @@ def read(logs: Gathered, asked: Asked, progress: Progress = no_progress) -> Read
         cut = times(asked, oldest_ms, newest_ms)
         looked_ms = newest_ms if logs.is_here or is_asked else 0
     low, high = min(cut.from_ms, cut.baseline_from_ms), max(cut.to_ms, cut.baseline_to_ms)
-    spread_ms = max(AROUND_MS, files.spread(logs.found.sources, year))
-    mined = files.mine(logs.found, low - spread_ms, high + spread_ms, progress)
+    spread_ms = max(AROUND_MS, known.spread_ms)
+    mined = files.mine(logs.found, low - spread_ms, high + spread_ms, known.astray_ms, progress)
     summary = mining.by_name(mined.summary)
     seen_ms = newest_ms if logs.window is None else logs.window[1] - 1  # when somebody looked; of an earlier window that says nothing
     summary.acts += [_gone(name, seen_ms) for name, runs in (logs.running or {}).items() if not runs]
-    offsets = align.offsets(summary.anchors)
+    offsets = align.offsets(summary.anchors, logs.clocks)
     side = Side(summary, Window(cut.from_ms, cut.to_ms), offsets, looked_ms)
     baseline = Side(summary, Window(cut.baseline_from_ms, cut.baseline_to_ms), offsets)
-    missing = [name for name in logs.names if name not in summary.spans]
-    voters = {str(voter) for act in summary.acts if act.kind == "config" for voter in act.fields.get("voters", ())}
-    missing += [
-        f"member {voter}" for voter in sorted(voters) if summary.names.get(voter, "") not in summary.spans and voter not in summary.spans
-    ]
-    return Read(side, baseline if _has_any(baseline) else None, mined._replace(summary=summary), missing)
+    belonging = mining.belonging(summary)
+    missing = _missing(side, logs.names, known, belonging)
+    astray_ms = {label: ms for label, ms in known.astray_ms.items() if ms > 0 or not belonging.is_out(known.members[label])}
+    mined = mined._replace(summary=summary, troubles=[*mined.troubles, *_astray(astray_ms)])
+    return Read(side, baseline if _has_any(baseline) else None, mined, missing, is_whole=not missing and not astray_ms)
+
+
+def _missing(side: Side, names: Sequence[str], known: files.Bounds, belonging: mining.Belonging) -> list[str]:
+    """Those that should be there, and those that say something each second: whoever has no line in the window, and did not leave."""
+    summary = side.summary
+    members = {label for labels in summary.labels.values() for label in labels}
+    absent = [name for name in names if name not in summary.spans]
+    quiet = sorted(label for label, begun_ms in known.begun_ms.items() if label not in members and begun_ms < side.window.to_ms)
+    absent += [label for label in quiet if not belonging.is_out(known.members[label])]
+    ids = {name: identity for identity, name in summary.names.items()}
+    pulsing = {member for member, kind in summary.cells if kind == "pulse" and not belonging.is_out(ids.get(member, member))}
+    absent += sorted(member for member in pulsing if not side.seconds_of(member) and summary.spans[member][0] < side.window.to_ms)
+    known_ids = {*summary.spans, *(identity for identity, name in summary.names.items() if name in summary.spans)}
+    unknown_ids = sorted(belonging.ids - known_ids)
+    if len(unknown_ids) > len(absent):  # else they are who is absent by name
+        absent += [f"member {identity}" for identity in unknown_ids]
+    return list(dict.fromkeys(absent))
+
+
+def _astray(astray_ms: Mapping[str, int]) -> list[files.Troubled]:
+    found = []
+    for label, ms in sorted(astray_ms.items()):
+        how = f"{abs(ms) / 3_600_000:.1f} h {'after' if ms > 0 else 'before'} the others' logs"
+        found.append(files.Troubled(label, f"ends {how}: its clock is off, or it was gone, or they were"))
+    return found
 
 
 def _gone(name: str, at_ms: int) -> mining.Act:
@@ -233,7 +271,13 @@ def _has_any(side: Side) -> bool:
     return any(side.seconds_of(member) >= comparing.STEADY_SECONDS_MIN / 2 for member in side.summary.spans)
 
 
-def diff(places: Sequence[str], whose: Whose, asked: Asked, against: Sequence[str] = (), progress: Progress = no_progress) -> LogsDiff:
+def diff(
+    places: Sequence[str],
+    whose: Whose,
+    asked: Asked,
+    against: Sequence[str] = (),
+    progress: files.Progress = files.no_progress,
+) -> LogsDiff:
     """Against a baseline in the same logs, or against another run, which is taken whole."""
     began = time.monotonic()
     with gathered(places, whose, EVERYTHING if against and asked == Asked() else asked) as logs:

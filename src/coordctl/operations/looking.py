@@ -30,7 +30,7 @@ def at_ways(fleet: Fleet, hosts: Sequence[Host], newcomer: str = "") -> list[Fou
         others = {other.name: [other.address, other.port] for other in wanted}
         said = {"name": host.name, "address": host.address, "port": host.port, "others": others, "seconds": REACH_SECONDS}
         scripts[host.name] = Script("ways", reach_text(said))
-    trouble = {name: _trouble_in(ran.stdout) for name, ran in fleet.run(scripts, REACH_SECONDS + 15).items()}
+    trouble = {name: _trouble_in(ran.stdout) for name, ran in fleet.look(scripts, REACH_SECONDS + 15).items()}
     return preflight.of_ways(trouble, {host.name: host.endpoint for host in hosts})
 
 

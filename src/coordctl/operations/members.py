@@ -118,11 +118,12 @@ class Council:
         return membership.view_of(facts, names, zones)
 
     def member(self, view: View, name: str) -> int:
-        """Its id. Of several: one that is in the cluster, and of these the one that is being replaced."""
+        """Its id. Of several: one that is in the cluster, and of these the one that is being replaced; else the one that it was to be."""
         ids = [number for number, known in view.names.items() if known == name]
         if not ids:
             raise BadRequest(f"{name} is no member; there are: {', '.join(sorted(map(view.name, (*view.voters, *view.learners))))}")
-        return min(ids, key=lambda number: (number not in (*view.voters, *view.learners), number not in self._former))
+        there = (*view.voters, *view.learners)
+        return min(ids, key=lambda number: (number not in there, (number in self._former) != (number in there)))
 
     def change(self, change: membership.Change, contacts: dict[int, str], check: Callable[[View], None]) -> None:
         """Until a leader says that it is committed. `check` is asked right before each attempt, and raises when it must not be.

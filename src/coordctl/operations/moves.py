@@ -14,7 +14,7 @@ class Move(NamedTuple):
     revision: int
     kind: str  # assigned, revoking, freed, configured, deleted
     shard: int
-    member: str
+    member: bytes
     session: int
     token: int
 
@@ -37,8 +37,7 @@ class Moves:
             if left is not None and left <= 0:
                 return
             for move in self._watch.take(left):
-                member = move.member.decode(errors="replace")
-                yield Move(move.revision, move.kind, move.shard, member, move.session, move.token)
+                yield Move(move.revision, move.kind, move.shard, move.member, move.session, move.token)
 
     def __enter__(self) -> Self:
         return self

@@ -53,11 +53,11 @@ def well(endpoints: Sequence[Endpoint]) -> str:
     return f"{len(endpoints)} members healthy, {facts.leader_name} leads, can lose {facts.can_lose()}"
 
 
-def failure(fleet: Fleet, *, begun: bool) -> tuple[Outcome, Literal[1, 69], str]:
+def failure(fleet: Fleet) -> tuple[Outcome, Literal[1, 69], str]:
     failed = fleet.failed
-    unreachable = all(one.kind in NOT_THERE for one in failed.values()) and not begun
+    unreachable = all(one.kind in NOT_THERE for one in failed.values()) and not fleet.has_begun
     words = f"{len(failed)} of {len(fleet.hosts)} hosts failed: {next(iter(failed.values())).sentence}"
-    rest = "; what was done is listed, and running it again goes on from there" if begun else "; nothing was changed"
+    rest = "; what was done is listed, and running it again goes on from there" if fleet.has_begun else "; nothing was changed"
     return ("unreachable", 69, words + rest) if unreachable else ("failed", 1, words + rest)
 
 

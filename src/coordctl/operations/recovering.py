@@ -6,7 +6,7 @@ aside and none is removed, and a new cluster begins with the archive's state.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -37,23 +37,35 @@ class NotNeeded(LevelMissing):
 
 
 class Assessed(NamedTuple):
-    survivors: dict[str, Survivor]
+    survivors: Mapping[str, Survivor]
     ranked: Ranked
+    unasked: Mapping[str, str]  # members of which nobody knows what is left, and why
 
 
-def assess(survivors: dict[str, Survivor], everybody: dict[str, int], start: str) -> Assessed:
+NOT_AGAIN = Assessed({}, Ranked([], has_quorum=False, lost=[], risks=[]), {})  # by a run that goes on with what one before it chose
+
+
+def assess(survivors: Mapping[str, Survivor], everybody: Mapping[str, int], start: str, unasked: Mapping[str, str] = {}) -> Assessed:
     if not survivors:
-        raise Unreachable("no member's state is left that could be read: restore from a backup, with `coordctl restore`")
-    ranked = surviving.rank(survivors, everybody)
+        silent = "".join(f"; {name} was not asked: {why}" for name, why in unasked.items())
+        raise Unreachable(f"no member's state is left that could be read{silent}: restore from a backup, with `coordctl restore`")
+    ranked = surviving.rank(survivors, everybody, unasked)
     if ranked.has_quorum:
         raise NotNeeded(f"a majority of the voters is whole ({', '.join(ranked.names)}): start them, and nothing is lost: {start}")
-    return Assessed(survivors, ranked)
+    return Assessed(survivors, ranked, unasked)
+
+
+def restore_goes_on(name: str, how: str) -> NotNeeded:
+    """Its backup is there, and whatever members have is of it."""
+    return NotNeeded(f"nothing was touched: a restore of {name} ended before its cluster served, and nothing of it is lost: go on: {how}")
 
 
 # --- on this machine -----------------------------------------------------------------------------------------------
 
 
 def look_here(cluster: LocalCluster) -> Assessed:
+    if cluster.archive:
+        raise restore_goes_on(cluster.name, f"coordctl up -c {cluster.name}")
     survivors = {}
     for member in cluster.members:
         try:
@@ -64,35 +76,55 @@ def look_here(cluster: LocalCluster) -> Assessed:
     return assess(survivors, everybody, f"coordctl up -c {cluster.name}")
 
 
+def refused_here(cluster: LocalCluster) -> Recovered:
+    return goes_on(cluster.name, cluster.archive) if cluster.is_recovery else refused(look_here(cluster), cluster.name)
+
+
 def recover_here(cluster: LocalCluster, reason: str, *, timeout_seconds: float, say: Say) -> Recovered:
     began = time.monotonic()
     until = began + timeout_seconds
     with fleet.locked(cluster.folder, until):
-        look_here(cluster)  # before anything is stopped
+        cluster = clusters.read(cluster.folder) or cluster  # as it is now that nobody else works on it
+        assessed = NOT_AGAIN if cluster.is_recovery else look_here(cluster)  # before anything is stopped
         Audit(os.path.join(state_folder(), "audit"), cluster.name, "recover", reason).note("here", "recover", accepted=RISK)
         _, left = fleet.end(cluster, until)
         if left:
             raise FolderRefused(f"{', '.join(one.name for one in left)} did not end: nothing was touched")
-        assessed = look_here(cluster)
-        best = assessed.ranked.names[0]
-        path = sealed(cluster, best, assessed.survivors[best], say)
-        members = [member._replace(member=fleet.new_id(), pid=0, started="") for member in cluster.members]
-        drawn = cluster._replace(cluster=fleet.new_id(), created=int(time.time()), is_made=False, members=tuple(members))
-        say(f"rehearsing with {os.path.basename(path)}")
-        rehearsed = rehearse(path, os.path.dirname(cluster.folder), drawn.cluster, drawn.created)
-        aside = f"before-recover-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-        for member in cluster.members:
-            folder = fleet.data_folder(cluster, member)
-            if os.path.exists(folder):
-                os.rename(folder, f"{folder}.{aside}")
-        planned = drawn._replace(archive=path, replaces=(*cluster.replaces, cluster.cluster))
-        clusters.write(planned)
+        planned = cluster
+        if not cluster.is_recovery:
+            assessed = look_here(cluster)
+            best = assessed.ranked.names[0]
+            path = sealed(cluster, best, assessed.survivors[best], say)
+            members = [member._replace(member=fleet.new_id(), pid=0, started="") for member in cluster.members]
+            drawn = cluster._replace(cluster=fleet.new_id(), created=int(time.time()), is_made=False, members=tuple(members))
+            planned = drawn._replace(archive=path, replaces=(*cluster.replaces, cluster.cluster), is_recovery=True)
+        say(f"rehearsing with {os.path.basename(planned.archive)}")
+        rehearsed = rehearse(planned.archive, os.path.dirname(cluster.folder), planned.cluster, planned.created)
+        clusters.write(planned)  # before anything is put aside: whoever goes on begins with the same state
+        _put_aside(planned)
         fleet.make(planned, digest=rehearsed.digest)
-    local.up(cluster.folder, len(members), timeout_seconds)
+    local.up(cluster.folder, len(planned.members), timeout_seconds)
     note_loss(planned.endpoints(), reason)
     steps = ["put aside what it had", "make its state from the backup", "start it"]
-    hosts = [HostDone(name=one.name, outcome="done", steps=steps, trouble="") for one in members]
-    return recovered(assessed, cluster.name, path, told(rehearsed, planned.cluster), state_of(rehearsed, planned.cluster), hosts, began)
+    hosts = [HostDone(name=one.name, outcome="done", steps=steps, trouble="") for one in planned.members]
+    state = state_of(rehearsed, planned.cluster)
+    return recovered(assessed, cluster.name, planned.archive, told(rehearsed, planned.cluster), state, hosts, began)
+
+
+def _put_aside(planned: LocalCluster) -> None:
+    """Every folder but those that were made for the new cluster already."""
+    aside = f"before-recover-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for member in planned.members:
+        folder = fleet.data_folder(planned, member)
+        if os.path.exists(folder) and not _is_of(folder, planned.cluster):
+            os.rename(folder, f"{folder}.{aside}")
+
+
+def _is_of(folder: str, cluster: int) -> bool:
+    try:
+        return open_reader(folder).identity().identity.cluster == cluster
+    except (CoordError, OSError):
+        return False
 
 
 def note_loss(endpoints: Sequence[Endpoint], reason: str) -> None:
@@ -132,6 +164,16 @@ def refused(assessed: Assessed, name: str) -> Recovered:
     """Nothing was touched; what would be done, and what it may cost."""
     best = assessed.ranked.names[0]
     sentence = f"nothing was touched: {best} has most, and a new cluster would begin with what it has; accept that with --accept {RISK}"
+    return _untouched(assessed, name, sentence, "")
+
+
+def goes_on(name: str, path: str) -> Recovered:
+    """Also untouched; but what was decided on stands."""
+    sentence = f"an earlier recover ended before its new cluster was made: go on with what it chose, {path}, with --accept {RISK}"
+    return _untouched(NOT_AGAIN, name, sentence, path)
+
+
+def _untouched(assessed: Assessed, name: str, sentence: str, path: str) -> Recovered:
     return Recovered(
         outcome="refused",
         exit_code=76,
@@ -142,30 +184,33 @@ def refused(assessed: Assessed, name: str) -> Recovered:
         elapsed_ms=0,
         survivors=shown(assessed),
         lost=assessed.ranked.lost,
-        backup="",
+        unasked=dict(assessed.unasked),
+        backup=path,
         state=None,
     )
 
 
 def _risks(assessed: Assessed) -> list[Noted]:
     remedy = "if a member's disk can still be read, bring that member back first"
-    best = assessed.ranked.names[0]
+    best = next(iter(assessed.ranked.names), "")
     return [Noted(host=best, level="remark", sentence=sentence, remedy=remedy) for sentence in assessed.ranked.risks]
 
 
 def recovered(
-    assessed: Assessed, name: str, path: str, sentence: str, state: RestoredState, hosts: list[HostDone], began: float
+    assessed: Assessed, name: str, path: str, sentence: str, state: RestoredState | None, hosts: list[HostDone], began: float
 ) -> Recovered:
+    begins_with = f"what {assessed.ranked.names[0]} had" if assessed.ranked.names else f"what an earlier run chose, {path}"
     return Recovered(
         outcome="done",
         exit_code=0,
         cluster=name,
-        sentence=f"goes on with what {assessed.ranked.names[0]} had: {sentence}",
+        sentence=f"goes on with {begins_with}: {sentence}",
         hosts=hosts,
         noted=_risks(assessed),
         elapsed_ms=int((time.monotonic() - began) * 1000),
         survivors=shown(assessed),
         lost=assessed.ranked.lost,
+        unasked=dict(assessed.unasked),
         backup=path,
         state=state,
     )

@@ -19,6 +19,7 @@ from coordnode.archives.format import About, Seal, read_about, read_seal
 from coordnode.errors import BadRequest, LevelMissing, RecordError
 
 REHEARSAL_SECONDS = 900.0
+UNTOUCHED = "nothing was touched: "  # of a restore; who did something before it says what
 
 Say = Callable[[str], None]
 
@@ -40,9 +41,7 @@ class Rehearsed(NamedTuple):
 
 def rehearse(path: str, scratch: str, cluster: int, created_unix_s: int) -> Rehearsed:
     """Makes a member and throws it away. Raises RecordError and others when anything is not as the seal says."""
-    found = read_seal(path)
-    if found is None:
-        raise RecordError(f"{path} has no seal: it was never verified, or is cut off; see `coordctl backup ls`")
+    seal = sealed_as(path)
     os.makedirs(scratch, mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".rehearsal-") as folder:
         command = [sys.executable, "-P", "-m", "coordnode", "init", "--make", f"1={folder}/data", "--contact", "1=127.0.0.1:1"]
@@ -50,9 +49,19 @@ def rehearse(path: str, scratch: str, cluster: int, created_unix_s: int) -> Rehe
         done = subprocess.run(command, capture_output=True, text=True, timeout=REHEARSAL_SECONDS, check=False)
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RecordError(f"nothing was touched: {words.removeprefix('coordnode: ')}")
+        raise RecordError(f"{UNTOUCHED}{words.removeprefix('coordnode: ')}")
     made = json.loads(done.stdout)
-    return Rehearsed(read_about(path), found[0], made["digest"], made["index"], made["revision"], made["token"])
+    return Rehearsed(read_about(path), seal, made["digest"], made["index"], made["revision"], made["token"])
+
+
+def sealed_as(path: str) -> Seal:
+    try:
+        found = read_seal(path)
+    except OSError as error:
+        raise BadRequest(f"{path}, with which the cluster is to begin, cannot be read: {error.strerror}: put it back") from None
+    if found is None:
+        raise RecordError(f"{path} has no seal: it was never verified, or is cut off; see `coordctl backup ls`")
+    return found[0]
 
 
 def restore_here(path: str, folder: str, nodes: int, *, dry_run: bool, timeout_seconds: float, say: Say) -> Restored:
@@ -63,7 +72,7 @@ def restore_here(path: str, folder: str, nodes: int, *, dry_run: bool, timeout_s
     known = clusters.read(folder)
     if known is not None:
         raise InTheWay(
-            f"nothing was touched: there is a cluster {known.name} in {folder}; restore under another name with -c, or remove that one "
+            f"{UNTOUCHED}there is a cluster {known.name} in {folder}; restore under another name with -c, or remove that one "
             f"first: coordctl {'destroy' if known.inventory else 'down'} --purge -c {known.name}"
         )
     drawn = fleet.drawn(folder, local.name_of(folder), nodes)

@@ -4,36 +4,33 @@ from coordctl.authority.files import SETTLED
 from coordctl.inventory.model import Inventory
 from coordctl.operations import certificates
 from coordctl.operations.configuring import Configuring, Say
+from coordctl.operations.running import Worked
 from coordctl.results.ca import CaRotated
 
 LEFT = "copy {folder} to where clients use it, then run this again"
 
 
 def rotate(inventory: Inventory, reason: str, through: bool, say: Say) -> CaRotated:
-    """What was brought to some members only is brought to the others by the next run, before anything else."""
+    """A stage is begun once the one before is complete, and brought to everybody: by whichever run does what is left of it."""
     authority = certificates.authority_of(inventory)
     goes_through = through or certificates.is_alone(authority)
-    while True:
-        failed = _push(inventory, reason, say, authority.stage())
-        if failed is not None:
-            return failed
-        stage = certificates.next_stage(inventory)
-        say(f"authority: {stage}")
-        failed = _push(inventory, reason, say, stage)
-        if failed is not None:
-            return failed
-        if stage == SETTLED:
-            return _said(inventory, "done", 0, stage, "the authority and every certificate are new; the old one is believed nowhere")
-        if not goes_through:
+    is_fresh = certificates.complete_stage(inventory)
+    stage = authority.stage()
+    done = _push(inventory, reason, say)
+    while done.exit_code == 0:
+        if stage != SETTLED and not goes_through and (is_fresh or done.outcome != "unchanged"):
             return _said(inventory, "begun", 0, stage, f"{stage}: {LEFT.format(folder=authority.folder + '/clients')}")
-
-
-def _push(inventory: Inventory, reason: str, say: Say, stage: str) -> CaRotated | None:
-    certificates.become_operator(inventory)
-    done = Configuring(inventory, "ca rotate", reason, say).push(is_dry=False)
-    if done.exit_code == 0:
-        return None
+        stage, is_fresh = certificates.next_stage(inventory), True
+        say(f"authority: {stage}")
+        done = _push(inventory, reason, say)
+        if stage == SETTLED and done.exit_code == 0:
+            return _said(inventory, "done", 0, stage, "the authority and every certificate are new; the old one is believed nowhere")
     return _said(inventory, "refused" if done.exit_code == 76 else "failed", done.exit_code, stage, f"{stage}; then: {done.sentence}")
+
+
+def _push(inventory: Inventory, reason: str, say: Say) -> Worked:
+    certificates.become_operator(inventory)
+    return Configuring(inventory, "ca rotate", reason, say).push(is_dry=False)
 
 
 def _said(inventory: Inventory, outcome: str, code: int, stage: str, sentence: str) -> CaRotated:

@@ -165,7 +165,7 @@ class Running:
         return self._failed()
 
     def _failed(self) -> Worked:
-        return self._result(*outcomes.failure(self.fleet, begun=bool(self.done)))
+        return self._result(*outcomes.failure(self.fleet))
 
     def _result(self, outcome: Outcome, code: int, sentence: str) -> Worked:
         elapsed_ms = int((time.monotonic() - self._began) * 1000)

@@ -18,6 +18,7 @@ from coordnode.client.identity import bearer
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 STATUS, METRICS = "/status", "/metrics"
+NOBODY_LISTENS = "connection refused"
 NOT_PERMITTED = "is there, but shows itself only to who may read `admin`: see COORD_AUTH_TOKEN_FILE"
 
 
@@ -124,8 +125,21 @@ def _foreign(cluster: LocalCluster, one: Look, learning: Collection[str]) -> Mem
     config = {"voters": voters, "outgoing": [], "learners": learners, "contacts": {}, "voters_known": one.voters or len(voters)}
     log = {"first_index": 1, "last_index": one.applied, "applied": one.applied, "commit": one.applied}
     about = {"name": member.name, "member": member.member, "role": one.role, "term": one.term, "cluster": 0, "cluster_name": cluster.name}
+    about |= {"leader": 0} if looking.NO_LEADER in one.alarms else {}
     status = {**about, **log, "config": config, "ready": not one.alarms, "reasons": list(one.alarms), "version": one.version}
     return MemberFacts(one.address, status, "", member.name, member.member)
+
+
+def is_leaderless(facts: ClusterFacts, voters: Collection[int]) -> bool:
+    """Most voters say that they know no leader, or have no process any more. One that is silent may lead all the same."""
+    without = [found.member for found in facts.members if found.member in voters and _knows_no_leader(found)]
+    return not facts.leader_name and 2 * len(without) > len(voters)
+
+
+def _knows_no_leader(found: MemberFacts) -> bool:
+    if found.status is not None:
+        return found.status.get("leader") == 0
+    return NOBODY_LISTENS in found.trouble.lower() or found.trouble == looking.SERVES_NOBODY
 
 
 def _wait(questions: Sequence[_Question], until: float) -> None:

@@ -52,7 +52,8 @@ class JournalKeeper:
     def _everywhere(self, name: str, make: Callable[[str], str]) -> dict[str, str]:
         """`make`: the script of a host with this base."""
         fleet = self._fleet
-        scripts = {host: Script(name, _held(fleet, fleet.facts[host].base) + make(fleet.facts[host].base)) for host in fleet.names()}
+        bases = {host: fleet.facts[host].base for host in fleet.names()}
+        scripts = {host: Script(name, fleet.held_script(host) + make(base)) for host, base in bases.items()}
         found = fleet.at_each(list(scripts), lambda transport: transport.run(scripts[transport.host], WRITE_SECONDS), WRITE_SECONDS)
         for host, ran in found.items():
             if ran.code == LOCKED_CODE:
@@ -91,16 +92,6 @@ def wish(fleet: Fleet, wished: Wish) -> None:
     text = msgspec.json.encode(wished).decode()
     scripts = {host: Script("wish", f"set -eu\n{_put(fleet.facts[host].base, WISH, text)}") for host in fleet.names()}
     fleet.run(scripts, WRITE_SECONDS)
-
-
-def held_script(fleet: Fleet, host: str) -> str:
-    """What begins a script that changes anything: whoever lost the lock to somebody else must not go on."""
-    return _held(fleet, fleet.facts[host].base)
-
-
-def _held(fleet: Fleet, base: str) -> str:
-    lock = quote(f"{base}/operator.lock")
-    return f'set -eu\nif [ "$(cat {lock} 2>/dev/null)" != {quote(fleet.mine)} ]; then cat {lock}; exit {LOCKED_CODE}; fi\ntouch {lock}\n'
 
 
 def _put(base: str, name: str, text: str) -> str:

@@ -12,9 +12,9 @@ from coordctl.local.clusters import COORDNODE, Chosen, Endpoint
 from coordctl.operations import outcomes
 from coordctl.operations.building import Build
 from coordctl.operations.canary import Canary
-from coordctl.operations.fleet import LOCKED_CODE, Fleet, OtherOperator, told
+from coordctl.operations.fleet import Fleet
 from coordctl.operations.noting import Notes
-from coordctl.operations.upgrade_journal import FILE, JournalKeeper, held_script
+from coordctl.operations.upgrade_journal import FILE, JournalKeeper
 from coordctl.operations.upgrade_probes import probe
 from coordctl.rolling import gates, journal
 from coordctl.rolling.course import Outcome, Seen, Step
@@ -75,7 +75,7 @@ class Carrying:
         outcome = self._steps[step.what](at, step.host)
         if outcome.is_well or not step.host:
             return outcome
-        return outcome._replace(may_return=gates.may_return(self._facts(), at.plan.host(step.host).member))
+        return outcome._replace(may_return=outcome.may_return and gates.may_return(self._facts(), at.plan.host(step.host).member))
 
     # --- forward ---------------------------------------------------------------------------------------------------
 
@@ -91,8 +91,9 @@ class Carrying:
             wishes[name] = _wish(self._fleet, name, version)._replace(archive=place, archive_sha256=build.sha256)
         builds = {name: self._builds[fleet.facts[name].target] for name in wishes}
         fleet.at_each(list(wishes), lambda one: one.put(builds[one.host].archive, wishes[one.host].archive, SEND_SECONDS), SEND_SECONDS)
-        scripts = {name: held_script(fleet, name) + steps.Unpack(wish).script(fleet.facts[name]) for name, wish in wishes.items()}
-        self._run({name: scripts[name] for name in scripts if name not in fleet.failed}, "upgrade unpack", UNPACK_SECONDS)
+        sent = {name: wish for name, wish in wishes.items() if name not in fleet.failed}
+        scripts = {name: Script("upgrade unpack", steps.Unpack(wish).script(fleet.facts[name])) for name, wish in sent.items()}
+        fleet.run(scripts, UNPACK_SECONDS)
         failed = next((fleet.failed[name].sentence for name in wishes if name in fleet.failed), "")
         for name in wishes:
             if name not in fleet.failed:
@@ -116,7 +117,11 @@ class Carrying:
         return f"{host} still leads"
 
     def _switch(self, at: Journal, host: str) -> Outcome:
-        return self._switched(host, at.plan.host(host).after)
+        """However long ago it was settled: whoever goes on may find others than there were."""
+        version, seen = at.plan.host(host).after, self.sight.get(host)
+        is_switched = seen is not None and (seen.current, seen.running) == (version, version)
+        needed = "" if is_switched or gates.OUTAGE in at.plan.accepted else self._needed(self._facts(), at, host)
+        return Outcome(False, needed, may_return=False) if needed else self._switched(host, version)
 
     def _switched(self, host: str, version: str) -> Outcome:
         fleet, seen = self._fleet, self.sight.get(host)
@@ -130,7 +135,7 @@ class Carrying:
         switch = steps.Switch(_wish(fleet, host, version))
         script = switch.script(facts) if seen.current != version else ""
         script += steps.stop_script(facts, name, facts.base) + steps.start_script(facts, name, facts.base)
-        self._run({host: held_script(fleet, host) + script}, "upgrade switch", SWITCH_SECONDS)
+        fleet.run({host: Script("upgrade switch", script)}, SWITCH_SECONDS)
         if host in fleet.failed:
             return Outcome(False, fleet.failed[host].sentence)
         self.sight[host] = seen._replace(current=version, running=version)
@@ -248,19 +253,16 @@ class Carrying:
 
     def _yield(self, at: Journal, host: str) -> Outcome:
         """Where nobody is served anyway, nothing is taken away."""
-        member = at.plan.host(host).member
-
-        def trouble(facts: ClusterFacts) -> str:
-            if not gates.may_return(facts, member):
-                return f"{host} is well, and without it there is no quorum"
-            return ""
-
-        found = self._await(trouble)
+        found = self._await(lambda facts: self._needed(facts, at, host))
         facts = self._facts()
         until = time.monotonic() + LEAD_SECONDS
         while found.is_well and facts.can_lose() >= 0 and self._moved_away(facts, at, host) and time.monotonic() < until:
             facts = self._facts()
         return found
+
+    def _needed(self, facts: ClusterFacts, at: Journal, host: str) -> str:
+        """Why it may not be stopped; "": it may."""
+        return "" if gates.may_return(facts, at.plan.host(host).member) else f"{host} is well, and without it there is no quorum"
 
     def _return(self, at: Journal, host: str) -> Outcome:
         return self._switched(host, at.plan.host(host).before)
@@ -322,16 +324,6 @@ class Carrying:
         member = next(one.member for one in self._endpoints if one.name == host)
         with suppress(CoordError):  # whether it leads is looked at, whatever was answered
             self._cluster.members.lead(member, timeout=LEAD_SECONDS)
-
-    def _run(self, scripts: Mapping[str, str], name: str, seconds: float) -> None:
-        """A host on which it failed is out."""
-        fleet = self._fleet
-        found = fleet.at_each(list(scripts), lambda one: one.run(Script(name, scripts[one.host]), seconds), seconds)
-        for host, ran in found.items():
-            if ran.code == LOCKED_CODE:
-                raise OtherOperator(told(host, ran.stdout))
-            if ran.code:
-                fleet.fail(host, f"{name} ended with code {ran.code}: {ran.last_words()}")
 
     def _last_words(self, host: str) -> str:
         """Of the member, or of what keeps it."""

@@ -8,8 +8,8 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
 from coordctl.facts import pairs
@@ -92,7 +92,7 @@ class Upgrading:
                 return self._result(kind, "unchanged", 0, f"nothing to change: all run {plan.after}", Journal(plan=plan))
             if dry_run:
                 return self._result(kind, "would change", 1, _counted(plan), Journal(plan=plan))
-            return self._driven(kind, Journal(plan=plan), builds)
+            return self._driven(kind, self._journal, Journal(plan=plan), builds)
         finally:
             self._close()
 
@@ -105,7 +105,7 @@ class Upgrading:
             builds = {build.target: build for build in map(building.opened, to)} if to else self._own_builds()
             if not journal.goes_back:
                 self._check_builds(journal, builds)
-            return self._driven(kind, course.resumed(journal, self._note()), builds)
+            return self._driven(kind, journal, course.resumed(journal, self._note()), builds)
         finally:
             self._close()
 
@@ -114,7 +114,7 @@ class Upgrading:
         try:
             journal = self._still(self._found())
             why = f"aborted by {_me()}" + (f": {self._reason}" if self._reason else "")
-            return self._driven(kind, course.aborted(journal, why, self._note()), {})
+            return self._driven(kind, journal, course.aborted(journal, why, self._note()), {})
         finally:
             self._close()
 
@@ -122,8 +122,8 @@ class Upgrading:
         try:
             journal = self._still(self._found())
             if journal.state == "running":  # nobody was at it
-                journal = course.paused(journal, self._paused_by(), self._note())
-                with self.fleet.locked():
+                with self._alone(journal):
+                    journal = course.paused(journal, self._paused_by(), self._note())
                     self._keeper().write(journal)
             return self._result(kind, "paused", 0, f"it stands still; {course.how_far(journal)}", journal)
         finally:
@@ -262,10 +262,19 @@ class Upgrading:
 
     # --- driving ---------------------------------------------------------------------------------------------------
 
-    def _driven(self, kind: type[R], journal: Journal, builds: Mapping[str, Build]) -> R:
+    @contextmanager
+    def _alone(self, seen: Journal | None) -> Iterator[None]:
+        """`seen`: the journal by which it was decided what is to be done."""
+        with self.fleet.locked():
+            newest = upgrade_journal.read(self.fleet.facts, self._cluster)
+            if newest is not None and (seen is None or newest.plan.id != seen.plan.id or newest.number > seen.number):
+                raise OtherOperator(f"nothing was changed: somebody else drove until just now ({course.says(newest)}): run it again")
+            yield
+
+    def _driven(self, kind: type[R], seen: Journal | None, journal: Journal, builds: Mapping[str, Build]) -> R:
         fleet = self.fleet
         assert self._cluster is not None
-        with fleet.locked():
+        with self._alone(seen):
             self._note_risks()
             keeper = self._keeper()
             carrying = Carrying(fleet, self._cluster, self._endpoints, keeper, builds)

@@ -12,6 +12,7 @@ from coordnode.client.sync import connect
 from coordnode.errors import BadRequest, CoordError
 
 ASK_SECONDS_MAX = 2.0
+LOOK_SECONDS_MIN = 0.5  # the last look, too, is worth its answer
 PAUSE_SECONDS = 0.05
 
 Look = Callable[[float], tuple[bool, str]]  # within so many seconds: whether it is so, and how it is now
@@ -22,7 +23,7 @@ def wait(condition: str, chosen: Chosen, timeout_seconds: float) -> Waited:
     began = time.monotonic()
     while True:
         left = timeout_seconds - (time.monotonic() - began)
-        is_reached, now = look(max(0.05, min(left, ASK_SECONDS_MAX)))
+        is_reached, now = look(max(LOOK_SECONDS_MIN, min(left, ASK_SECONDS_MAX)))
         if is_reached or left <= PAUSE_SECONDS:
             return Waited(
                 outcome="reached" if is_reached else "not reached",

@@ -6,6 +6,7 @@ from coordctl.report import exits
 from coordnode import streams
 from coordnode.errors import CoordError
 
+UTF_8 = ("utf-8", "utf8")
 EXTRAS = {"paramiko": "ssh", "cryptography": "ssh"}  # package -> what it comes with
 
 
@@ -28,7 +29,20 @@ def flush() -> None:
 def json_line(value: dict[str, object]) -> None:
     import json  # for those only who print it
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    json_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def json_text(content: str) -> None:
+    """It is JSON for whoever reads it, in whatever encoding we print: what is no text is shown as U+FFFD, what the encoding may lack is
+    escaped as JSON has it."""
+    if not content.isascii():
+        import json
+        import re
+
+        content = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", content)
+        if sys.stdout.encoding.lower() not in UTF_8:
+            content = re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], content)
+    sys.stdout.write(content)
 
 
 def note(sentence: str) -> None:

@@ -9,6 +9,8 @@ from typing import TextIO
 
 import msgspec
 
+from coordctl.report import plain
+
 COLUMNS_MIN = 80
 
 BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
@@ -91,7 +93,10 @@ def progress_end() -> None:
 
 
 def json_line(value: msgspec.Struct) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    try:
+        plain.json_text(msgspec.json.encode(value).decode() + "\n")
+    except UnicodeEncodeError:  # a path, say, with bytes that are no text
+        plain.json_line(msgspec.to_builtins(value))
 
 
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
@@ -163,4 +168,4 @@ class Progress:
 
 
 def json_schema(kind: type[msgspec.Struct]) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2).decode() + "\n")
+    plain.json_text(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2).decode() + "\n")

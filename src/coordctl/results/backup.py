@@ -84,5 +84,6 @@ class Recovered(FleetDone, frozen=True, kw_only=True):
     schema: Literal["coordctl.recover/1"] = "coordctl.recover/1"
     survivors: list[Surviving]  # the one that has most first
     lost: list[str]  # voters that nothing is left of
+    unasked: dict[str, str] = {}  # members of which nobody knows what is left, and why
     backup: str  # the best survivor's state; "": nothing was taken
     state: RestoredState | None

@@ -10,12 +10,14 @@ class BarrierEntered(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["open", "not open"]
     exit_code: Literal[0, 75]
     name: str
+    name_base64: str
     count: int
     session: int  # that stays inside; 0: none does
 
 
 class BarrierFound(msgspec.Struct, frozen=True, kw_only=True):
     name: str
+    name_base64: str
     count: int
     inside: int
     round: int  # its number: no other round of any barrier has it

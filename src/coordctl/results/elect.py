@@ -34,6 +34,7 @@ class ElectionListed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     leader: ElectionLeader
     candidates: int  # who stand
 
@@ -43,6 +44,7 @@ class ElectionShown(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["led", "vacant"]
     exit_code: Literal[0, 1]
     name: str
+    name_base64: str
     leader: ElectionLeader | None
     candidates: list[ElectionCandidate]  # in the order in which they follow
 
@@ -63,6 +65,7 @@ class ElectionObserved(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["led", "vacant"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     revision: int
     leader: ElectionObservedLeader | None  # null: nobody leads now
     reason: str  # why nobody does, where that was seen to happen
@@ -73,6 +76,7 @@ class ElectionProclaimed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["proclaimed"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     token: int
     revision: int
 
@@ -81,6 +85,7 @@ class ElectionEnded(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["ended"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     token: int  # of the leadership that is over
     told_ms: int | None  # until its holder had been told; null: it could not be observed
     leader: ElectionLeader | None  # who leads now, as read afterwards

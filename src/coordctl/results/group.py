@@ -7,6 +7,7 @@ import msgspec
 
 class GroupMember(msgspec.Struct, frozen=True, kw_only=True):
     member: str
+    member_base64: str
     session: int
     data: str | None
     data_base64: str
@@ -22,6 +23,7 @@ class GroupListed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found"]
     exit_code: Literal[0]
     group: str
+    group_base64: str
     view: int | None
     members: int | None
     member: GroupMember | None
@@ -32,6 +34,7 @@ class GroupShown(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found", "absent"]
     exit_code: Literal[0, 1]
     group: str
+    group_base64: str
     view: int  # never goes back; 0: it has no members
     members: list[GroupMember]
 
@@ -43,6 +46,7 @@ class GroupViewed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["changed"]
     exit_code: Literal[0]
     group: str
+    group_base64: str
     view: int
     members: list[GroupMember]
     joined: list[str]  # since the line before
@@ -54,7 +58,9 @@ class GroupChanged(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     exit_code: Literal[0]
     group: str
+    group_base64: str
     member: str
+    member_base64: str
     session: int
     view: int  # that this made
 

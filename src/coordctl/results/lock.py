@@ -31,6 +31,7 @@ class LockWaiter(msgspec.Struct, frozen=True, kw_only=True):
 
 class LockDescribed(msgspec.Struct, frozen=True, kw_only=True):
     name: str
+    name_base64: str
     kind: Literal["exclusive", "shared", "semaphore"]
     limit: int  # of a semaphore; else 0
     permits: int  # in use
@@ -52,6 +53,7 @@ class LockShown(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found", "absent"]
     exit_code: Literal[0, 1]
     name: str
+    name_base64: str
     lock: LockDescribed | None
     holders: list[LockHolder]
     waiters: list[LockWaiter]  # in the order in which they are served
@@ -62,6 +64,7 @@ class LockChecked(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["held", "lost", "cannot tell"]
     exit_code: Literal[0, 1, 74]
     name: str
+    name_base64: str
     token: int
     holder: LockHolder | None
 
@@ -71,6 +74,7 @@ class LockAcquired(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["acquired"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     token: int
     session: int
     ttl_ms: int
@@ -82,6 +86,7 @@ class LockRenewed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["renewed"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     token: int
     ttl_ms: int
 
@@ -91,6 +96,7 @@ class LockReleased(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["released"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     token: int
 
 
@@ -99,5 +105,6 @@ class LockBroken(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["broken"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     tokens: list[int]
     told_ms: int | None  # until the leader had told the holder; null: it could not be observed

@@ -73,7 +73,7 @@ class LogsDiff(msgspec.Struct, frozen=True, kw_only=True):
     findings_left_out: int
     oddities: list[LogOddity]
     troubles: list[LogTrouble]
-    missing: list[str]  # members that others speak of, and of which there is no log
+    missing: list[str]  # members that are, or that others speak of, and of which no line is in the window
     comparisons: int
     lines: int
     bytes: int

@@ -12,7 +12,9 @@ class ShardListed(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     group: str
+    group_base64: str
     shards: int
     owned: int
     revoking: int  # of those
@@ -21,6 +23,7 @@ class ShardListed(msgspec.Struct, frozen=True, kw_only=True):
 class ShardOwned(msgspec.Struct, frozen=True, kw_only=True):
     shard: int
     member: str
+    member_base64: str
     session: int
     token: int
     revoke_left_ms: int | None  # to be released within this time
@@ -31,7 +34,9 @@ class ShardShown(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["found"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     group: str
+    group_base64: str
     shards: int
     revoke_ms: int
     owned: list[ShardOwned]
@@ -45,10 +50,12 @@ class ShardMoved(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["moved"]
     exit_code: Literal[0]
     name: str
+    name_base64: str
     revision: int
     kind: Literal["assigned", "revoking", "freed", "configured", "deleted"]
     shard: int  # -1: the assignment itself
     member: str
+    member_base64: str
     session: int
     token: int
 
@@ -57,6 +64,7 @@ class ShardChanged(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     exit_code: Literal[0]
     name: str
+    name_base64: str
     request_id: str
 
 

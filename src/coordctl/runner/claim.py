@@ -74,6 +74,7 @@ class Claim:
         self._seen_ms = 0
         self._look_at_ms = now_ms
         self._expired: list[bytes] = []  # records of older runs
+        self._has_asked_once = False  # since it is ours: nobody else can have run meanwhile
         self._closes_by_ms = 0
         self._told: list[Told] = []
         self._calls: dict[int, Callable[[Answered, int], None]] = {}
@@ -138,6 +139,8 @@ class Claim:
 
     def _open(self) -> None:
         self.phase = Phase.OPENING
+        self.token = self._ticket = 0
+        self._has_asked_once = False
         terms = self._terms
         first = terms.wish.operation() if terms.wish.comes_with_opening else None
         number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, first, terms.parent)
@@ -177,6 +180,8 @@ class Claim:
             self._open()
         elif answered.error is not None:
             self._refuse(answered.error)
+            if self.phase == Phase.CLOSING:
+                self._on_nothing_left()
         elif self.phase == Phase.CLOSING:
             self._close(now_ms)
         elif first is None:
@@ -245,6 +250,10 @@ class Claim:
             self._told.append(News(f"{self._name} is {wish.who(seen)}"))
 
     def _refuse_busy(self, now_ms: int) -> None:
+        if not self._talk.heard_ms:
+            why = self._troubles() or "no answer"
+            self._end(Refused(outcome.NOT_ACQUIRED, f"{self._name} could not be asked for in time ({why}): see `coordctl status`"))
+            return
         is_now = self._wish.who(self._had, now_ms - self._seen_ms) if self._had is not None else "not free"
         if self._terms.wish.waits:
             first, remedy = f"{self._name} is still {is_now}", "wait longer with --wait"
@@ -305,7 +314,7 @@ class Claim:
         if now_ms >= lease.until_ms - lease.ttl_ms // 2:
             self._talk.renew_soon(now_ms)
             return
-        if self._terms.once:
+        if self._terms.once and not self._has_asked_once:
             self.phase = Phase.ASKING_ONCE
             start = self._once_folder()
             self._calls[self._talk.read([RANGE_TAG, start, start[:-1] + b"0", 0, False])] = self._on_once
@@ -335,6 +344,8 @@ class Claim:
         return encoded(f"{ONCE_PREFIX}{self._name}/")
 
     def _on_once(self, answered: Answered, now_ms: int) -> None:
+        if self.phase != Phase.ASKING_ONCE:
+            return
         if answered.error is not None:
             self._refuse(answered.error)
             return
@@ -342,6 +353,7 @@ class Claim:
 
         frames.expect(answered.result, frames.PAGE)
         wall_ms = now_ms + self._terms.wall_offset_ms
+        self._expired.clear()
         for key, value, *_ in answered.result[2]:
             record = once.read(value)
             if record.get("until_unix_ms", 0) <= wall_ms:
@@ -349,7 +361,9 @@ class Claim:
             elif key == self._once_folder() + encoded(self._terms.once):
                 self._end(Refused(outcome.DONE_BEFORE, once.done(self._terms.once, record)))
                 return
-        self._on_confirmed()
+        self._has_asked_once = True
+        self.phase = Phase.CONFIRMING
+        self._confirm(now_ms)  # the answer may have taken long
 
     def _record(self, now_ms: int) -> list[object]:
         from coordctl.runner import once
@@ -379,8 +393,11 @@ class Claim:
         elif self._talk.was_sent():
             self.phase = Phase.CLOSING  # the session may be open: once its number is known it is closed
         else:
-            self.phase = Phase.CLOSED
-            self._told.append(Closed())
+            self._on_nothing_left()
+
+    def _on_nothing_left(self) -> None:
+        self.phase = Phase.CLOSED
+        self._told.append(Closed())
 
     def _on_closed(self, answered: Answered, _now_ms: int) -> None:
         self.phase = Phase.CLOSED

@@ -50,8 +50,11 @@ class Waiting(NamedTuple):
 
 
 def prepare(argv: Sequence[str], before: Inherited) -> Waiting:
+    """What is sent to it from now on is heard once it is the command."""
     word_read, word_write = os.pipe()
     trouble_read, trouble_write = os.pipe()
+    os.set_blocking(trouble_read, False)
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, *JOB_CONTROL))
     pid = os.fork()
     if pid == 0:
         try:
@@ -60,6 +63,7 @@ def prepare(argv: Sequence[str], before: Inherited) -> Waiting:
             _become(argv, before, word_read, trouble_write)
         finally:
             os._exit(NOT_EXECUTABLE)
+    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     os.close(word_read)
     os.close(trouble_write)
     with suppress(OSError):
@@ -74,16 +78,17 @@ def release(waiting: Waiting, go: Go) -> None:
 
 
 def abandon(waiting: Waiting) -> None:
-    """Nobody will say the word: it ends."""
-    os.close(waiting.word)
+    """Nobody will say the word: it ends, even if somebody has stopped it."""
+    os.kill(waiting.pid, signal.SIGKILL)
     os.waitpid(waiting.pid, 0)
 
 
-def trouble(waiting: Waiting) -> int:
-    """Waits for exec: 0, or the errno."""
-    said = b""
-    while part := os.read(waiting.trouble, 64):
-        said += part
+def trouble(waiting: Waiting) -> int | None:
+    """Of exec: 0, or the errno; None: it has not come to that yet."""
+    try:
+        said = os.read(waiting.trouble, 64)
+    except BlockingIOError:
+        return None
     os.close(waiting.trouble)
     return int(said or b"0")
 

@@ -11,6 +11,7 @@ ORPHANED = "orphaned"  # its runner died
 HOLD_MAX = "hold-max"
 REVOKED = "revoked"  # somebody else waits for what it holds
 LEFT = "left"  # the command has ended, and what it left behind shall end, too
+NO_TERMINAL = "no terminal"  # it stopped for want of it, and nobody could ever continue it
 LOSSES = (LOST, BROKEN)
 
 # How to treat a loss.
@@ -42,6 +43,7 @@ class Ending:
         self._policy = policy
         self._deadline_ms = 0  # 0: none yet
         self._begun_ms = 0
+        self._has_ignored = False  # a loss
         self._asked = False
         self._killing = False
 
@@ -53,6 +55,7 @@ class Ending:
         """Whether it had not begun yet. A job whose lock is lost may be ended for yet another reason if the loss was ignored."""
         if self.reason and not (self._how() == IGNORE and reason not in LOSSES):
             return False
+        self._has_ignored = bool(self.reason)
         self.reason = reason
         self._begun_ms = now_ms
         self._asked = self._killing = False
@@ -74,6 +77,13 @@ class Ending:
             steps.append(KILL)
         return steps
 
+    def is_over(self, now_ms: int) -> bool:
+        """What is held may be somebody else's by now."""
+        return bool(self._deadline_ms) and now_ms >= self._deadline_ms
+
+    def is_under_way(self) -> bool:
+        return bool(self.reason) and self._how() != IGNORE
+
     def is_killing(self) -> bool:
         return self._killing
 
@@ -92,10 +102,14 @@ class Ending:
         return self._deadline_ms - self._policy.margin_ms
 
     def _begin_at_ms(self) -> int:
+        if self._policy.on_lost == IGNORE:
+            return self._deadline_ms
         return self._limit_ms() - (0 if self._policy.on_lost == KILL else self._policy.grace_ms)
 
     def _kill_at_ms(self) -> int:
         if self._how() == KILL:
             return self._begun_ms
         at_ms = self._begun_ms + self._policy.grace_ms
-        return min(at_ms, max(self._begun_ms, self._limit_ms())) if self._deadline_ms else at_ms
+        if not self._deadline_ms or (self._has_ignored and self.reason != ORPHANED):
+            return at_ms
+        return min(at_ms, max(self._begun_ms, self._limit_ms()))

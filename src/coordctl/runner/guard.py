@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from _thread import allocate_lock, start_new_thread
 
 from coordctl.hot.bare import signal
 from coordctl.runner import cgroup, command, ending, words
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "coordctl-guard"
 STANDARD_ERROR = 2
 GATHER_MS = 50
+SAY_SECONDS = 0.1
 
 
 def run(
@@ -37,45 +39,44 @@ def run(
     waiting = command.prepare(argv, before)
     timer = BootTimer()
     _let_go_of_others((channel.fileno(), timer.descriptor, woken, wakes, waiting.word, waiting.trouble))
-    warden = Warden(Family(waiting.pid, cgroup.Cgroup("")), policy, channel.tell)
-    _Guard(channel, warden, waiting, timer, woken, say, makes_group=policy.leftover != "release").serve()
+    _Guard(channel, policy, waiting, timer, woken, say).serve()
 
 
 class _Guard:
     def __init__(
         self,
         channel: Channel,
-        warden: Warden,
+        policy: ending.Policy,
         waiting: command.Waiting,
         timer: BootTimer,
         woken: int,
         say: Callable[[str], None],
-        *,
-        makes_group: bool,
     ) -> None:
         self._channel = channel
-        self._warden = warden
+        self._warden = Warden(Family(waiting.pid, cgroup.Cgroup("")), policy, self._tell)
         self._waiting = waiting
         self._timer = timer
         self._woken = woken
         self._say = say
+        self._poll = select.poll()
         self._is_started = False
+        self._is_becoming = False  # what waited the command: until exec
         self._is_alone = False
-        self._makes_group = makes_group
+        self._saying = allocate_lock()  # while a thread does
+        self._makes_group = policy.leftover != "release"
         self._gather_at_ms = 0  # 0: not at all, or done
 
     def serve(self) -> None:
-        poll = select.poll()
         for descriptor in (self._channel.fileno(), self._woken, self._timer.descriptor):
             if descriptor >= 0:
-                poll.register(descriptor, select.POLLIN)
+                self._poll.register(descriptor, select.POLLIN)
         self._channel.tell(words.READY, self._waiting.pid, "")
         while not self._warden.is_gone:
             times = (self._warden.wake_at_ms(), self._gather_at_ms or None)
             wake_at_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
             self._timer.set(wake_at_ms or 0)
             patience_ms = None if wake_at_ms is None else max(0, wake_at_ms - now_ms())
-            ready = [descriptor for descriptor, _ in poll.poll(patience_ms)]
+            ready = [descriptor for descriptor, _ in self._poll.poll(patience_ms)]
             if self._timer.descriptor in ready:
                 self._timer.clear()
             if self._woken in ready:
@@ -83,17 +84,39 @@ class _Guard:
             if self._channel.fileno() in ready:
                 self._listen()
                 if self._channel.is_closed and not self._is_alone:
-                    poll.unregister(self._channel.fileno())
+                    self._poll.unregister(self._channel.fileno())
                     if not self._is_started:
                         command.abandon(self._waiting)
                         return
                     self._is_alone = True
-                    self._say("coordctl: the runner was killed; the command it ran is ended")
                     self._warden.begin(ending.ORPHANED, now_ms())
+                    self._say_aside("coordctl: the runner was killed; the command it ran is ended")
             if self._is_started:
+                self._look_at_exec()
                 self._warden.on_children(now_ms())
                 self._warden.on_time(now_ms())
                 self._gather(now_ms())
+        self._saying.acquire(timeout=SAY_SECONDS)
+
+    def _say_aside(self, sentence: str) -> None:
+        """Standard error may be a pipe that nobody reads: whoever waits for that keeps no deadline."""
+
+        def say() -> None:
+            try:
+                self._say(sentence)
+            finally:
+                self._saying.release()
+
+        self._saying.acquire()
+        try:
+            start_new_thread(say, ())
+        except RuntimeError:  # none can be had: the job is ended all the same
+            self._saying.release()
+
+    def _tell(self, kind: str, *details: object) -> None:
+        if kind == words.EXITED:
+            self._look_at_exec()  # it may have come and gone since: first how it began
+        self._channel.tell(kind, *details)
 
     def _gather(self, now: int) -> None:
         """To move the first process into a new group takes the kernel some milliseconds: not worth it for a short job."""
@@ -117,9 +140,20 @@ class _Guard:
 
     def _start(self, go: Go) -> None:
         self._warden.environment = go.environment
-        command.release(self._waiting, go)
-        trouble = command.trouble(self._waiting)
         self._is_started = True
+        if self._warden.ending.is_over(now_ms()):  # we stood still, or the machine slept
+            self._warden.family.kill()
+            return
+        command.release(self._waiting, go)
+        self._is_becoming = True
+        self._poll.register(self._waiting.trouble, select.POLLIN)
+
+    def _look_at_exec(self) -> None:
+        """Nobody waits for it: somebody may have stopped what is to become the command."""
+        if not self._is_becoming or (trouble := command.trouble(self._waiting)) is None:
+            return
+        self._is_becoming = False
+        self._poll.unregister(self._waiting.trouble)
         self._gather_at_ms = now_ms() + GATHER_MS if self._makes_group else 0
         self._channel.tell(*((words.FAILED, trouble) if trouble else (words.STARTED, self._waiting.pid)))
 

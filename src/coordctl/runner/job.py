@@ -105,6 +105,11 @@ class Job:
         self._told.append([GUARD_DIED])
         if not self._is_started:
             return
+        if not self._command:  # it ended before it had anything to be adopted
+            self._told.append([words.GONE, now_ms])
+            return
+        with suppress(ChildProcessError):  # its connection is closed a moment before its orphans are ours
+            os.waitid(os.P_PID, self.guard, os.WEXITED | os.WNOWAIT)
         family = Family(self._command, Cgroup(self._folder))
         try:
             os.waitid(os.P_PID, self._command, os.WEXITED | os.WNOHANG | os.WNOWAIT)

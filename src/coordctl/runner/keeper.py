@@ -11,10 +11,16 @@ from coordctl.runner.held import HeldClaim
 from coordctl.runner.source import Closed, Granted, Lost, News, Refused, heard
 from coordnode.client.clock import now_ms
 from coordnode.errors import BadRequest
-from coordnode.light import TYPE_CHECKING, suppress
+from coordnode.light import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+ENDS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+class Interrupted(NamedTuple):
+    number: int  # of the signal
 
 
 class Watched:
@@ -30,22 +36,49 @@ class Watched:
         return bool(_ready({self.descriptor: select.POLLIN}, 0))
 
 
-def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | None:
-    """None: the process ended first."""
+def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | Interrupted | None:
+    """None: the process ended first. A signal does not end us here: whoever called lets go first."""
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = {number: signal.getsignal(number) for number in ENDS}
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    for number in ENDS:
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+    try:
+        return _wait(held, watched, woken, say)
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number in ENDS:
+            signal.signal(number, before[number])
+        os.close(woken)
+        os.close(wakes)
+
+
+def _wait(held: HeldClaim, watched: Watched | None, woken: int, say: Callable[[str], None]) -> Granted | Refused | Interrupted | None:
+    others = {woken: select.POLLIN, **({} if watched is None else {watched.descriptor: select.POLLIN})}
     while True:
+        granted: Granted | Refused | None = None
         for told in heard(held, now_ms()):
             if isinstance(told, Granted | Refused):
-                return told
-            if isinstance(told, News):
+                granted = told
+            elif isinstance(told, News):
                 say(f"coordctl: {told.sentence}")
+        with suppress(BlockingIOError):
+            return Interrupted(os.read(woken, 1)[0])
+        if granted is not None:
+            return granted
         if watched is not None and watched.has_ended():
             return None
-        _turn(held, {} if watched is None else {watched.descriptor: select.POLLIN})
+        _turn(held, others)
 
 
-def let_go(held: HeldClaim) -> None:
+def let_go(held: HeldClaim) -> str:
+    """What is left, in words; "": nothing."""
     held.close(now_ms(), succeeded=False)
-    while not any(isinstance(told, Closed) for told in heard(held, now_ms())):
+    while True:
+        for told in heard(held, now_ms()):
+            if isinstance(told, Closed):
+                return told.sentence
         _turn(held, {})
 
 

@@ -208,8 +208,8 @@ class Owning:
         self._runners[shard] = _Runner(pid, ours)
 
     def _run_one(self, channel: Channel, shard: int, token: int, deadline_ms: int) -> int:
-        """In a process of its own, and a group of its own: Ctrl-C reaches its command through the owner, once."""
-        os.setpgid(0, 0)
+        """In a session of its own: Ctrl-C reaches its command through the owner, once, and no terminal is there that could suspend it."""
+        os.setsid()
         signal.set_wakeup_fd(-1)
         for other in self._runners.values():  # nor would they
             other.channel.close()
@@ -221,5 +221,5 @@ class Owning:
         os.close(nowhere)
         about = {"COORD_ASSIGNMENT": self._name, "COORD_SHARD": str(shard), "COORD_TOKEN": str(token)}
         environment = {**self._environment, **about, "COORD_DEADLINE_MS": str(deadline_ms)}
-        settings = self._settings._replace(name=f"shard {shard} of {self._name}")
+        settings = self._settings._replace(name=f"shard {shard} of {self._name}", not_acquired_code=outcome.LOST_CODE)  # it was ours
         return run(HeldShard(channel, Granted(token, deadline_ms, environment)), self._argv, settings, self._say).exit_code

@@ -21,7 +21,7 @@ class Settings(NamedTuple):
     policy: ending.Policy
     not_acquired_code: int = outcome.NOT_ACQUIRED_CODE
     hold_max_ms: int = 0  # 0: as long as the command runs
-    stop_signals: tuple[int, ...] = (TSTP, TTIN, TTOU)
+    records: bool = False  # that the command succeeded, in the cluster, before it is let go of
 
 
 class Start(NamedTuple):
@@ -46,7 +46,10 @@ class Suspend(NamedTuple):
 
 
 class Lend(NamedTuple):
-    """The terminal to the command's group; `else_suspend`: it stopped for want of it."""
+    """The terminal to the command's group, which is continued, in the background if need be. `else_suspend`: it stopped for want of it.
+
+    Continued once: a second time would undo a Ctrl-Z that came in between.
+    """
 
     else_suspend: int = 0
 
@@ -83,8 +86,10 @@ class Rules:
         self._deadline_ms = 0
         self._status: int | None = None  # what the command returned
         self._trouble = 0  # errno of exec
+        self._is_told_to_stop = False  # and has not stopped yet
         self._lost: source.Lost | None = None
         self._over_hold_max = False
+        self._is_ending = False  # the job, by us
         self._outcome: Outcome | None = None
 
     # --- of what is held -------------------------------------------------------------------------------------------
@@ -111,6 +116,9 @@ class Rules:
     def _on_granted(self, granted: source.Granted, now_ms: int) -> list[Action]:
         if self.phase != WAITING:
             return []
+        if now_ms >= granted.deadline_ms:
+            why = f"{self._settings.name} was granted, but its lease ran out before the command was started: try again"
+            return self._on_refused(source.Refused(outcome.NOT_ACQUIRED, why), now_ms)
         self.phase = RUNNING
         self._granted_ms = now_ms
         self._token = granted.token
@@ -120,9 +128,14 @@ class Rules:
     def _on_lost(self, lost: source.Lost) -> list[Action]:
         if self.phase != RUNNING or self._lost is not None:
             return []
+        return [*self._notice(lost), End(lost.reason)]
+
+    def _notice(self, lost: source.Lost) -> list[Action]:
+        """The first loss counts. One that ends the command is said when that is over."""
+        if self._lost is not None:
+            return []
         self._lost = lost
-        said = [Say(f"{self._lost.sentence}; the command goes on (--on-lost ignore)")] if self._is_ignored() else []
-        return [*said, End(lost.reason)]
+        return [Say(f"{lost.sentence}; the command goes on (--on-lost ignore)")] if self._is_ignored() else []
 
     def _on_refused(self, refused: source.Refused, now_ms: int) -> list[Action]:
         if self.phase != WAITING:
@@ -144,7 +157,8 @@ class Rules:
 
     # --- of the job ------------------------------------------------------------------------------------------------
 
-    def on_word(self, word: words.Word, now_ms: int) -> list[Action]:
+    def on_word(self, word: words.Word, now_ms: int, *, is_lent: bool = False) -> list[Action]:
+        """`is_lent`: the terminal is the command's."""
         kind, *details = word
         if self.phase == WAITING and kind == "guard died":
             refused = source.Refused(outcome.NOT_ACQUIRED, "the guard was killed before the command was started: try again")
@@ -154,44 +168,46 @@ class Rules:
         if kind == words.FAILED:
             self._trouble = details[0]
         elif kind == words.STOPPED:
-            return self._on_stopped(details[0])
+            return self._on_stopped(details[0], is_lent)
         elif kind == words.EXITED:
             self._status = details[0]
         elif kind == words.LEFT:
             return [TakeBack(False), Say(self._about_left(details[0]))]
-        elif kind == words.ENDING and details[0] == ending.LOST:
-            return self._on_lost_in_time()
+        elif kind == words.ENDING:
+            self._is_ending = not (self._is_ignored() and details[0] in ending.LOSSES)
+            late = source.Lost(ending.LOST, f"{self._settings.name} is lost: its lease was not renewed in time")
+            return self._notice(late) if details[0] == ending.LOST else []
         elif kind == "guard died":
             why = f"{self._settings.name} counts as lost: the guard of its command was killed"
-            self._lost = self._lost or source.Lost(ending.LOST, why)
+            return self._notice(source.Lost(ending.LOST, why))
         elif kind == words.GONE:
             return self._on_gone(details[0], now_ms)
         return []
 
-    def _on_lost_in_time(self) -> list[Action]:
-        if self._lost is not None:
+    def _on_stopped(self, number: int, is_lent: bool) -> list[Action]:
+        if number in (TTIN, TTOU):
+            return [Lend(number)]
+        was_told_to_stop, self._is_told_to_stop = self._is_told_to_stop, False
+        # Some stop themselves with STOP at a Ctrl-Z, as su does. Any other STOP means the command alone, unless nobody could type then.
+        if number == STOP and not (is_lent or was_told_to_stop):
             return []
-        self._lost = source.Lost(ending.LOST, f"{self._settings.name} is lost: its lease was not renewed in time")
-        return [Say(f"{self._lost.sentence}; the command goes on (--on-lost ignore)")] if self._is_ignored() else []
-
-    def _on_stopped(self, number: int) -> list[Action]:
-        if number not in self._settings.stop_signals:
-            return []
-        return [Lend(number)] if number in (TTIN, TTOU) else [Suspend(number)]
+        return [Suspend(TSTP)]
 
     def _on_gone(self, gone_ms: int, now_ms: int) -> list[Action]:
-        if self._lost is None and gone_ms >= self._deadline_ms:
+        is_news = self._lost is None and gone_ms >= self._deadline_ms
+        if is_news:
             self._lost = source.Lost(ending.LOST, f"{self._settings.name} is lost: its lease ran out before the command ended")
         status = self._status if self._status is not None else -KILLED
         said: list[Action] = []
-        if self._lost is not None:
-            kind = self._lost.reason
-            if not self._is_ignored():
-                said.append(Say(f"{self._lost.sentence}; {self._how_ended(status)}"))
+        if self._lost is not None and (is_news or not self._is_ignored()):
+            said.append(Say(f"{self._lost.sentence}; {self._how_ended(status)}"))
         elif self._over_hold_max:
-            kind = outcome.HOLD_MAX
             held = f"{self._settings.name} was held for {_seconds(self._settings.hold_max_ms)} (--hold-max)"
             said.append(Say(f"{held}; {self._how_ended(status)}"))
+        if self._lost is not None:
+            kind = self._lost.reason
+        elif self._over_hold_max:
+            kind = outcome.HOLD_MAX
         elif self._trouble:
             kind = outcome.NOT_STARTED
         else:
@@ -219,7 +235,8 @@ class Rules:
             "kill": "they are ended, too (--leftover kill)",
             "release": f"{self._settings.name} is released all the same (--leftover release)",
         }
-        return f"the command has ended and left {count} behind: {shown}; {then[self._settings.policy.leftover]}"
+        fate = "they are ended, too" if self._is_ending else then[self._settings.policy.leftover]
+        return f"the command has ended and left {count} behind: {shown}; {fate}"
 
     # --- of signals and time ---------------------------------------------------------------------------------------
 
@@ -227,6 +244,9 @@ class Rules:
         if self.phase == RUNNING:
             if self._status is not None and number in ENDS:  # only what the command left is still there
                 return [End(ending.LEFT)]
+            if self._status is not None and number == TSTP:  # nobody will tell that what is left has stopped
+                return [Forward(number), Suspend(number)]
+            self._is_told_to_stop = self._is_told_to_stop or number == TSTP
             return [Forward(number)]
         if number == TSTP:
             return [Suspend(number)]
@@ -235,16 +255,32 @@ class Rules:
         if number in ENDS and self.phase == CLOSING and now_ms >= self._closing_ms + CLOSING_MS:
             assert self._outcome is not None
             self.phase = OVER
-            return [Say(f"{self._settings.name} could not be released yet: its lease ends by itself"), Exit(self._outcome)]
+            result, why = self._outcome, f"{self._settings.name} could not be released yet: its lease ends by itself"
+            if self._settings.records and _is_success(result):
+                result = result._replace(outcome=outcome.UNREACHABLE, exit_code=outcome.UNREACHABLE_CODE)
+                why = f"the command succeeded, but whether that was recorded is not known; {why}"
+            return [Say(why), Exit(result)]
         return []
 
-    def on_resumed(self, now_ms: int) -> list[Action]:
-        """After a suspension, however long it was."""
+    def on_resumed(self, now_ms: int, *, was_lent: bool) -> list[Action]:
+        """After a suspension, however long it was. To whom no terminal was lent, none is: it may be one of a pipeline."""
         if self.phase != RUNNING:
             return []
-        if self._lost is None and now_ms >= self._deadline_ms:
-            return [End(ending.LOST)]
-        return [Lend(), Forward(CONT)] if self._lost is None else []
+        is_late = self._lost is None and now_ms >= self._deadline_ms
+        ended: list[Action] = [End(ending.LOST)] if is_late else []
+        if (is_late or self._lost) and not self._is_ignored():
+            return ended
+        return [*ended, Lend() if was_lent and self._status is None else Forward(CONT)]
+
+    def on_unable_to_stop(self) -> list[Action]:
+        """The command stopped for want of the terminal, and the kernel does not let us follow: nobody could bring us to the foreground.
+
+        Continued, it would only stop again, and left alone it would keep what it holds for ever.
+        """
+        if self.phase != RUNNING:
+            return []
+        why = "the command stopped for want of the terminal, and no shell is there that could bring it to the foreground: it is ended"
+        return [Say(f"{why}; start it with setsid if it can do without"), End(ending.NO_TERMINAL)]
 
     def on_time(self, now_ms: int) -> list[Action]:
         wake_at_ms = self.wake_at_ms()
@@ -262,7 +298,11 @@ class Rules:
         self.phase = CLOSING
         self._closing_ms = now_ms
         self._outcome = result
-        return [Close(result.outcome == outcome.ENDED and result.exit_code == 0)]
+        return [Close(_is_success(result))]
+
+
+def _is_success(result: Outcome) -> bool:
+    return result.outcome == outcome.ENDED and result.exit_code == 0
 
 
 def _seconds(milliseconds: int) -> str:

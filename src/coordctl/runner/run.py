@@ -32,6 +32,7 @@ class _Running:
         self._outcome: Outcome | None = None
         self._rules = Rules(settings, now_ms())
         self._terminal = Terminal()
+        self._was_continued = False
         before = inherited()
         self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listen_to_signals(before)
@@ -65,7 +66,7 @@ class _Running:
         for word in self._job.receive(now):
             if word[0] == "started":
                 self._group = word[1]
-            self._do(self._rules.on_word(word, now), now)
+            self._do(self._rules.on_word(word, now, is_lent=self._terminal.is_lent), now)
         self._hear_source(now)
         self._do(self._rules.on_time(now), now)
 
@@ -92,10 +93,10 @@ class _Running:
                 case rules.Suspend(number):
                     self._suspend(number)
                 case rules.Lend(else_suspend):
-                    if self._terminal.lend(self._group):
-                        self._job.signal(signal.SIGCONT)
-                    elif else_suspend:
+                    if not self._terminal.lend(self._group) and else_suspend:
                         self._suspend(else_suspend)
+                    else:
+                        self._job.signal(signal.SIGCONT)
                 case rules.TakeBack(with_modes):
                     self._terminal.take_back(with_modes=with_modes)
                 case rules.Close(succeeded):
@@ -107,22 +108,31 @@ class _Running:
                     self._outcome = outcome
 
     def _suspend(self, number: int) -> None:
-        """Stops here until somebody continues us; a process without job control around it goes on at once."""
+        """Stops here until somebody continues us. Where nobody could, without job control around us, the kernel does not stop us."""
         was_lent = self._terminal.is_lent
         self._terminal.take_back(with_modes=False)
+        self._was_continued = False
         before = signal.signal(number, signal.SIG_DFL)
         # Whoever runs us, a script perhaps, did not hear of a Ctrl-Z that went to the command's group only.
         os.kill(0 if was_lent else os.getpid(), number)
         signal.signal(number, before)
+        can_resume = self._was_continued or was_lent or number == signal.SIGTSTP
         now = now_ms()
         self._hear(now)
-        self._do(self._rules.on_resumed(now), now)
+        self._do(self._rules.on_resumed(now, was_lent=was_lent) if can_resume else self._rules.on_unable_to_stop(), now)
 
     def _listen_to_signals(self, before: Inherited) -> None:
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         for number in (*FORWARDED, signal.SIGTSTP, signal.SIGCHLD):
             if number not in before.ignored:
                 signal.signal(number, lambda _number, _frame: None)
+        signal.signal(signal.SIGCONT, lambda _number, _frame: self._on_continued())
+
+    def _on_continued(self) -> None:
+        """At once, before anything else is done about the terminal."""
+        self._was_continued = True
+        if self._group:
+            self._terminal.on_continued(self._group)
 
 
 def _wait(watched: dict[int, int], patience_ms: int | None) -> list[int]:
@@ -137,7 +147,7 @@ def _read_signals(descriptor: int) -> list[int]:
     with suppress(BlockingIOError):
         while part := os.read(descriptor, 512):
             numbers += part
-    return [number for number in numbers if number != signal.SIGCHLD]
+    return [number for number in numbers if number not in (signal.SIGCHLD, signal.SIGCONT)]
 
 
 def _let_go_of_standard_streams() -> None:

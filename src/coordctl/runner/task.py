@@ -11,13 +11,13 @@ import select
 from _queue import Empty, SimpleQueue  # queue and threading, around these, are loaded in 4 ms
 from _thread import start_new_thread
 
-from coordctl.hot import queues
+from coordctl.hot import frames, queues
 from coordctl.hot.asking import Asking
 from coordctl.runner import ending, outcome
 from coordctl.runner.source import Closed, Granted, Lost, Renewed, Told
 from coordnode.client.clock import now_ms
 from coordnode.client.renewal import believed_ms
-from coordnode.errors import CoordError, NotHeld
+from coordnode.errors import ClusterReplaced, CoordError, NotHeld
 from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class HeldTask:
         sent_ms = now_ms()
         try:
             lease_ms = queues.extend(self._ask(max(100, self._lease_ms // 3)), self._queue, self._token, self._lease_ms, "")
-        except NotHeld as error:
+        except (NotHeld, ClusterReplaced) as error:
             self._is_lost = True
             self._tell(Lost(ending.LOST, error.sentence))
         except CoordError:
@@ -102,7 +102,7 @@ class HeldTask:
             self._tell(Renewed(sent_ms + believed_ms(lease_ms)))
 
     def _finished(self, succeeded: bool) -> Closed:
-        asking, request_id = self._ask(FINISH_MS), f"coordctl-{os.urandom(12).hex()}"
+        asking, request_id = self._ask(FINISH_MS), frames.new_request_id()
         try:
             if succeeded:
                 queues.ack(asking, self._queue, self._token, request_id)

@@ -61,16 +61,24 @@ class Terminal:
 
             self._quietly(lambda: termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._modes))
 
+    def on_continued(self, group: int) -> None:
+        """While we were stopped, a shell may have taken what we lent to `group`: then it is not ours to take back any more."""
+        self._is_lent = self._is_lent and self._foreground() in (group, os.getpgrp())
+
     def close(self) -> None:
         if self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = -1
 
     def _is_ours(self) -> bool:
+        return self._foreground() == os.getpgrp()
+
+    def _foreground(self) -> int:
+        """-1: there is none."""
         try:
-            return self._terminal >= 0 and os.tcgetpgrp(self._terminal) == os.getpgrp()
+            return os.tcgetpgrp(self._terminal)
         except OSError:
-            return False
+            return -1
 
     def _remember(self) -> None:
         if not self._modes:

@@ -73,7 +73,7 @@ class Warden:
         left = self.family.members()
         if left:
             self._tell(words.LEFT, [tuple(relative) for relative in left])
-        if self._policy.leftover == "release":
+        if self._policy.leftover == "release" and not self.ending.is_under_way():
             self._on_gone(now_ms)
         elif self._policy.leftover == "kill":
             self.begin(ending.LEFT, now_ms)

@@ -29,7 +29,8 @@ class Audit:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, json.dumps(line, ensure_ascii=False).encode() + b"\n")  # one write: lines of threads do not mix
+                said = json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace")  # what is no text: as JSON escapes it
+                os.write(descriptor, said + b"\n")  # one write: lines of threads do not mix
             finally:
                 os.close(descriptor)
         except OSError as error:

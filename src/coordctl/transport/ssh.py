@@ -71,8 +71,7 @@ class SshTransport:
             try:
                 channel.settimeout(seconds)
                 channel.exec_command(command)
-                channel.sendall(stdin)
-                channel.shutdown_write()
+                self._tell(channel, stdin)
                 return self._listen(channel, name, until, into)
             finally:
                 channel.close()
@@ -81,6 +80,16 @@ class SshTransport:
         except (OSError, EOFError, paramiko.SSHException) as error:
             what = str(error) or "it closed the connection"
             raise HostFailed(self.host, "unreachable", f"the connection broke during {name}: {what}") from None
+
+    @staticmethod
+    def _tell(channel: paramiko.Channel, stdin: bytes) -> None:
+        """As much as it wants to hear: a command that ended before has said why."""
+        try:
+            channel.sendall(stdin)
+            channel.shutdown_write()
+        except OSError:
+            if not (channel.closed or channel.exit_status_ready()):
+                raise
 
     def _listen(self, channel: paramiko.Channel, name: str, until: float, into: BinaryIO | None) -> Ran:
         out, err = bytearray(), bytearray()

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from coordnode.errors import FolderRefused
-from coordnode.ids import Index, Revision, Term
-from coordnode.raft.entry import BATCH, CONFIG, decode_config
+from coordnode.ids import Revision
+from coordnode.raft.entry import BATCH, CONFIG, Entry, decode_config
 from coordnode.services.commands import (
     LEADS,
     LOCKS,
@@ -39,7 +39,7 @@ from coordnode.services.commands import (
 )
 from coordnode.services.commands.events import ELECTIONS, Event
 from coordnode.services.machine import Machine
-from coordnode.storage.reader import LogRecord, Reader
+from coordnode.storage.reader import Reader
 
 LOCK_WORDS = ("granted", "queued", "released", "left the line", "lost: its session ended", "broken", "free again: the lock-delay is over")
 SHARD_WORDS = ("assigned", "asked to let go", "freed")
@@ -71,34 +71,35 @@ def retell(reader: Reader) -> Iterator[Happened]:
     meta, slices = state
     machine = Machine.restore(slices)
     wall_ms = 0
-    for record in reader.standing(meta.index):
-        if record.entry_kind == BATCH:
-            batch = decode_batch(record.data)
+    for entry in reader.standing(meta).entries:
+        if entry.kind == BATCH:
+            batch = decode_batch(entry.data)
             wall_ms = batch.wall_ms
-            yield from _batch(machine, record, batch)
+            yield from _batch(machine, entry, batch)
         else:
-            machine.skip(Index(record.index))
-            yield _unusual(record, wall_ms)
+            machine.skip(entry.index)
+            yield _unusual(entry, wall_ms)
 
 
-def _unusual(record: LogRecord, wall_ms: int) -> Happened:
-    if record.entry_kind == CONFIG:
-        config = decode_config(record.data)
+def _unusual(entry: Entry, wall_ms: int) -> Happened:
+    if entry.kind == CONFIG:
+        config = decode_config(entry.data)
         joint = f", leaving {', '.join(map(str, config.outgoing))}" if config.outgoing else ""
         words = f"voters {', '.join(map(str, config.voters))}{joint}; learners {', '.join(map(str, config.learners)) or 'none'}"
-        return Happened(wall_ms, record.index, "membership", "", words, "", 0, 0, "")
-    return Happened(wall_ms, record.index, "leader", "", f"term {record.term} begins", "", 0, 0, "")
+        return Happened(wall_ms, entry.index, "membership", "", words, "", 0, 0, "")
+    return Happened(wall_ms, entry.index, "leader", "", f"term {entry.term} begins", "", 0, 0, "")
 
 
-def _batch(machine: Machine, record: LogRecord, batch: Batch) -> Iterator[Happened]:
+def _batch(machine: Machine, entry: Entry, batch: Batch) -> Iterator[Happened]:
     before = machine.revision
-    outcomes = machine.apply(Index(record.index), Term(record.term), batch)
+    outcomes = machine.apply(entry.index, entry.term, batch)
     machine.take_blobs()
     for command, outcome in zip(batch.commands, outcomes, strict=True):
-        yield from _command(batch.wall_ms, record.index, command, outcome)
-    for change in machine.changes(Revision(before), machine.revision):
+        yield from _command(batch.wall_ms, entry.index, command, outcome)
+    kept_after = machine.history_floor - 1  # a command may change more than the history holds
+    for change in machine.changes(Revision(max(before, kept_after)), machine.revision):
         for event in change.events:
-            yield from _event(batch.wall_ms, record.index, event)
+            yield from _event(batch.wall_ms, entry.index, event)
 
 
 def _command(wall_ms: int, index: int, command: Command, outcome: Outcome) -> Iterator[Happened]:

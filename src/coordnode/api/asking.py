@@ -8,9 +8,10 @@ import msgspec
 
 from coordnode.api.route import JSON_TYPE, RAW_TYPE, Asked, Query, Route
 from coordnode.api.table import unescaped
-from coordnode.errors import BadRequest
+from coordnode.api.values import whole_number
+from coordnode.errors import BadRequest, NotPermitted
 from coordnode.ids import NO_SESSION, Sequence, SessionId
-from coordnode.limits import REQUEST_ID_BYTES_MAX, TOKEN_MAX
+from coordnode.limits import REQUEST_ID_BYTES_MAX
 
 IDEMPOTENCY_KEY = "idempotency-key"
 SESSION, SEQUENCE, LOWEST_OPEN = "coord-session", "coord-sequence", "coord-lowest-open"
@@ -20,6 +21,10 @@ NO_ENVELOPE_HEADERS = "a session and an Idempotency-Key both make a write happen
 
 class WrongType(BadRequest):
     """The body is of a content type that is not taken here."""
+
+
+class ForeignPage(NotPermitted):
+    """A browser asks because a page that is not this member's told it to."""
 
 
 class Envelope(NamedTuple):
@@ -49,10 +54,10 @@ def _request_id(text: str) -> str:
 
 
 def _number(headers: Mapping[str, str], name: str) -> int:
-    text = headers.get(name, "0")
-    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > TOKEN_MAX:
+    number = whole_number(headers.get(name, "0"))
+    if number is None:
         raise BadRequest(f"the header {name} is not a whole number below 2**53")
-    return int(text)
+    return number
 
 
 def parse_query(text: str) -> dict[str, str]:
@@ -70,7 +75,9 @@ def parse_query(text: str) -> dict[str, str]:
 
 
 def ask(route: Route, path: Mapping[str, bytes], query: str, headers: Mapping[str, str], body: bytes, fresh: bytes) -> Asked[Query, Any]:
-    """`fresh`: random bytes that name this attempt. Raises BadRequest."""
+    """`fresh`: random bytes that name this attempt. Raises BadRequest, ForeignPage."""
+    if route.method != "GET":
+        _check_page(headers)
     key = _request_id(headers.get(IDEMPOTENCY_KEY, ""))
     nonce = hashlib.blake2b(key.encode(), digest_size=32, person=b"idempotency-key").digest() if key else fresh
     try:
@@ -80,6 +87,15 @@ def ask(route: Route, path: Mapping[str, bytes], query: str, headers: Mapping[st
     wants_raw = route.gives_raw and RAW_TYPE in headers.get("accept", "")
     session = SessionId(_number(headers, SESSION)) if route.is_write or route.takes_session else NO_SESSION
     return Asked(path, asked_query, _body(route, headers, body), nonce, wants_raw, session)
+
+
+def _check_page(headers: Mapping[str, str]) -> None:
+    """Routes that take bytes take what any page may send without being asked, and whoever opens one may be near enough to reach us.
+    Browsers say where a request comes from; others say nothing of it."""
+    origin, site = headers.get("origin", ""), headers.get("sec-fetch-site", "")
+    is_foreign = site not in ("same-origin", "none") if site else origin and origin.partition("://")[2] != headers.get("host")
+    if is_foreign:
+        raise ForeignPage(f"a page from {origin[:80] or 'elsewhere'!r} may change nothing here; ask from somewhere else than a browser")
 
 
 def _body(route: Route, headers: Mapping[str, str], body: bytes) -> Any:
@@ -98,4 +114,4 @@ def _body(route: Route, headers: Mapping[str, str], body: bytes) -> Any:
 
 
 def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return str(error).encode(errors="backslashreplace").decode() or type(error).__name__

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from coordnode.api.answers import expect
 from coordnode.api.route import Asked, ListQuery, Query, Read, ReadQuery, Route, Work, Write
-from coordnode.api.values import Base64, in_query, text_of
+from coordnode.api.values import Base64, in_query, in_text, text_of
 from coordnode.errors import BadRequest
 from coordnode.services.commands import (
     HAS,
@@ -171,7 +171,7 @@ def _show_list(asked: Asked[ListQuery, None], result: Result) -> msgspec.Struct:
 
 def _find(asked: Asked[FindQuery, None]) -> Work:
     query = asked.query
-    requires = [_require(part) for part in query.where.split(",") if part]
+    requires = [_require(part) for part in in_text(query.where).split(",") if part]
     return Read(FindMembers(in_query(query.prefix), requires, in_query(query.after), in_query(query.after_member), query.limit))
 
 

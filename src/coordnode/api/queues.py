@@ -1,7 +1,7 @@
 """Routes of queues: tasks put, taken under a token, extended, acknowledged, returned, redriven. Pure."""
 
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -128,8 +128,8 @@ class PurgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TasksQuery(ReadQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    state: Annotated[str, Meta(pattern="^(ready|delayed|taken|dead)$")] = "ready"
-    after: Annotated[str, Meta(pattern="^([0-9a-f]{2}){0,16}$", description="`next` of the page before")] = ""
+    state: Literal["ready", "delayed", "taken", "dead"] = "ready"
+    after: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){0,16}$(?!\n)", description="`next` of the page before")] = ""
     limit: Number = 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from coordnode.api.route import NUMBER_MAX
 from coordnode.errors import BadRequest
 from coordnode.services.commands import Item
 
@@ -34,6 +35,22 @@ def one_of(text: str | None, encoded: bytes | None, name: str) -> bytes:
 def in_query(text: str) -> bytes:
     """What was percent-encoded comes back as the very same bytes, also where they are no text."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def in_text(text: str) -> str:
+    """What a query says in words: refused where what was percent-encoded is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRequest("a parameter that says something in words is not UTF-8; percent-encode the bytes of that") from None
+    return text
+
+
+def whole_number(text: str) -> int | None:
+    """Of a header; None: it is none that JSON carries unharmed."""
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(NUMBER_MAX)) or int(text) > NUMBER_MAX:
+        return None
+    return int(text)
 
 
 class ShownItem(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from msgspec import Meta
 from coordnode.api.answers import encode
 from coordnode.api.kv import Listed, bounds_of
 from coordnode.api.route import NUMBER_MAX, TIMEOUT_MS_MAX, Asked, Query, Route, Watch, Work, answers_itself
-from coordnode.api.values import in_query, text_of
+from coordnode.api.values import in_query, text_of, whole_number
 from coordnode.errors import BadRequest
 from coordnode.services.commands import KV, PUT_EVENT, Change
 
@@ -70,9 +70,10 @@ class Progress(msgspec.Struct, frozen=True):
 def last_event(headers: Mapping[str, str]) -> int:
     """The id of the last event that a stream's client has seen; 0: none."""
     text = headers.get("last-event-id", "0")
-    if not text.isascii() or not text.isdigit() or int(text[:17]) > NUMBER_MAX:
-        raise BadRequest("the Last-Event-ID is not the id of an event")
-    return int(text)
+    revision = whole_number(text)
+    if revision is None:
+        raise BadRequest("the Last-Event-ID is not the id of an event: give the last `id` of the stream, or leave the header out")
+    return revision
 
 
 def _watch(asked: Asked[WatchQuery, None]) -> Work:

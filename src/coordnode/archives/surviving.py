@@ -28,10 +28,10 @@ def look(reader: Reader) -> Survivor:
         raise FolderRefused("no whole snapshot is here")
     meta = state[0]
     term, index, config = meta.term, meta.index, meta.config
-    for record in reader.standing(meta.index):
-        term, index = record.term, record.index  # type: ignore[assignment]
-        if record.entry_kind == CONFIG:
-            config = decode_config(record.data)
+    for entry in reader.standing(meta).entries:
+        term, index = entry.term, entry.index
+        if entry.kind == CONFIG:
+            config = decode_config(entry.data)
     copies = [found.copy for found in reader.hard_state() if found.copy is not None]
     troubles = [f"{damage.path}: {damage.reason}" for damage in reader.verify().damages]
     if not copies:

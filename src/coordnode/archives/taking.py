@@ -42,15 +42,15 @@ def _take(reader: Reader, path: str, through: int | None, cluster_name: str) -> 
         reaching = "" if through is None else f" up to index {through}"
         raise NotThere(f"no whole snapshot{reaching} is in the folder: take it from another member")
     meta, slices = state
-    records = reader.standing(meta.index)
+    entries, chains = reader.standing(meta)
     if through is not None:
-        records = [record for record in records if record.index <= through]
+        entries = [entry for entry in entries if entry.index <= through]
     index, term, chain = meta.index, meta.term, meta.chain
-    for record in records:
-        chain = link_chain(chain, record.term, record.index, record.entry_kind, crc32(record.data))
-        if chain != record.chain:
-            raise NotThere(f"the log does not continue the snapshot at entry {record.index}")
-        index, term = record.index, record.term  # type: ignore[assignment]
+    for entry, chain_there in zip(entries, chains[1:], strict=False):
+        chain = link_chain(chain, entry.term, entry.index, entry.kind, crc32(entry.data))
+        if chain != chain_there:
+            raise NotThere(f"the log does not continue the snapshot at entry {entry.index}")
+        index, term = entry.index, entry.term
     if through is not None and index < through:
         raise NotThere(f"the log ends at entry {index}, and {through} is wanted")
     about = About(
@@ -72,8 +72,8 @@ def _take(reader: Reader, path: str, through: int | None, cluster_name: str) -> 
         for blob in [blob for data in slices if is_list(data) for blob in decode_list(data)[0]]:
             for number, piece in enumerate(reader.pieces(blob)):
                 writer.add(PIECE, PIECE_HEAD.pack(blob.id, number * BLOB_PIECE_BYTES) + piece)
-        for record in records:
-            writer.add(ENTRY, ENTRY_HEAD.pack(record.term, record.index, record.entry_kind) + record.data)
+        for entry in entries:
+            writer.add(ENTRY, ENTRY_HEAD.pack(entry.term, entry.index, entry.kind) + entry.data)
         writer.end()
     except BaseException:
         writer.abandon()

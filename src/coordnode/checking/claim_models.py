@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from coordnode.checking.history import OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, is_token, shown
 from coordnode.errors import BadRequest
 
 NOBODY_KNOWS: Final = 0  # the token of a claim whose outcome was not told; where it may be learnt, minus the highest one before it
@@ -72,9 +72,9 @@ class _Claimed(OneObject):
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
         argument, result, told = operation.argument, operation.result, operation.kind == OK
-        if operation.function == self.claiming and told and not _is_token(result):
+        if operation.function == self.claiming and told and not is_token(result):
             raise BadRequest(f"model {self.name}: {self.claiming} gives a token above 0, not {shown(result)}")
-        if operation.function in (self.ending, "lost") and not _is_token(argument) and argument is not None:
+        if operation.function in (self.ending, "lost") and not is_token(argument) and argument is not None:
             raise BadRequest(f"model {self.name}: {operation.function} names a token, or nothing when none was told, not {shown(argument)}")
         if operation.function == self.ending and told and not isinstance(result, bool):
             raise BadRequest(f"model {self.name}: {self.ending} is answered with true or false, not {shown(result)}")
@@ -111,10 +111,6 @@ class _Foresight(Foresight):
 def ended(claims: Iterable[tuple[int, Hashable]]) -> list[Hashable]:
     """The need that one of them is."""
     return [("end", token if token > NOBODY_KNOWS else None) for token, _ in claims]
-
-
-def _is_token(value: Value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _without(claims: Claims, token: Value) -> Claims:
@@ -158,7 +154,7 @@ class FencedLock(_Claimed):
         super().check_shape(operation)
         if operation.function == "write":
             assert isinstance(operation.argument, tuple)
-            if not _is_token(operation.argument[0]):
+            if not is_token(operation.argument[0]):
                 raise BadRequest(f"model lock: write needs (token, value), not {shown(operation.argument)}")
 
 
@@ -203,7 +199,7 @@ class Semaphore(_Claimed):
         super().check_shape(operation)
         if operation.function == "acquire":
             assert isinstance(operation.argument, tuple)
-            if not all([_is_token(number) for number in operation.argument]):
+            if not all([is_token(number) for number in operation.argument]):
                 raise BadRequest(f"model semaphore: acquire needs (permits, limit), not {shown(operation.argument)}")
 
 
@@ -236,7 +232,7 @@ class Leadership(_Claimed):
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable] | None:
         assert isinstance(state, tuple)
         if goal.function == "observe":
-            return *ended(state[0]), *([] if goal.result is None else [("is", goal.result)])
+            return *ended(state[0]), ("is", goal.result)
         return ended(state[0]) if goal.result is False else ()
 
 
@@ -276,5 +272,5 @@ class ShardOwners(_Claimed):
         result = operation.result
         if operation.function != "owners" or operation.kind != OK:
             return
-        if not isinstance(result, tuple) or not all([is_pair(one) and _is_token(one[1]) for one in result]):
+        if not isinstance(result, tuple) or not all([is_pair(one) and is_token(one[1]) for one in result]):
             raise BadRequest(f"model shards: owners gives pairs of shard and token, not {shown(result)}")

@@ -55,8 +55,9 @@ class _Level:
             self.forms.append(form)
 
 
-def read_forms(text: str) -> Iterator[tuple[int, Value]]:
-    """Each top-level form, and the line on which it ends; its own maps, and those of a collection at the top, are a Map."""
+def read_forms(text: str, *, are_values: bool = False) -> Iterator[tuple[int, Value]]:
+    """Each top-level form, and the line on which it ends; its own maps, and those of a collection at the top, are a Map, unless the forms
+    are values themselves."""
     levels = [_Level("", 1)]
     at = 0
     line = 1
@@ -76,7 +77,7 @@ def read_forms(text: str) -> Iterator[tuple[int, Value]]:
                 raise HistoryError(f"line {line}: {match['close']!r} closes nothing that is open")
             levels.pop()
             at_top = len(levels) == 1 or (len(levels) == 2 and levels[1].opener in "[(")
-            levels[-1].add(_closed(level, at_top))
+            levels[-1].add(_closed(level, at_top and not are_values))
         elif kind == "discard":
             level.discards += 1
         elif kind not in (None, "tag"):

@@ -46,6 +46,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 class History(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]  # in order of invocation
     model: str = ""  # as the file named it; "" when it did not say
+    keyed_line: int = 0  # of the file: the first whose event names a key beside its value; 0: none does
 
 
 class Recorder:

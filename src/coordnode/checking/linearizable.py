@@ -8,13 +8,14 @@ of the unknown outcomes that were used, only the smallest sets are kept, for who
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
 import msgspec
 
-from coordnode.checking.history import FAILED, OK, Operation
-from coordnode.checking.models import ILLEGAL, Model, shown
+from coordnode.checking.history import FAILED, FOREVER, OK, Operation
+from coordnode.checking.models import ILLEGAL, Foresight, Model, shown
 from coordnode.checking.unseen import Placeable, Run, Smallest, Unseen
 from coordnode.checking.verdict import BY_SEARCH, PASS, UNKNOWN, VIOLATION, Evidence, Verdict
 
@@ -37,7 +38,7 @@ class Budget(msgspec.Struct, frozen=True):
         return "undecided when the time was up" if self.out_of_time() else ""
 
 
-Span = tuple[int, int, Operation]  # an operation, and the times between which it must be placed
+Span = tuple[int, int, Operation]  # an operation, and the times between which it must be placed; until FOREVER: or never
 
 _Candidate = tuple[
     int, int, Hashable, Run
@@ -64,45 +65,62 @@ class Search:
         self.order: list[Operation] = []  # of a pass
         self.stuck = -1  # the furthest return that any order reached
         self._stuck_state: Hashable = None  # to what one of these came
+        self._laid_out = 0  # events so far: as many as are needed for the furthest return, so that what is open is kept of no more
         self._returning: list[Placeable] = []
         self._open: list[tuple[Placeable, ...]] = []  # at each return: the known outcomes that are under way
-        events = self._events()
-        known = [spans[number][2] for _, returns, number in events if returns]
-        self._foresight = model.foresight(known, [span[2] for span in spans if span[2].kind != OK])
-        self._unseen = Unseen(model, self._foresight)
-        self._lay_out(events)
+        self._under_way: dict[int, Placeable] = {}  # number of the span → it, after those events
+        self._bits_free: list[int] = []
 
+    @cached_property
     def _events(self) -> list[tuple[int, int, int]]:
         """(time, whether it returns, number of the span)"""
         events: list[tuple[int, int, int]] = []
         for number, (earliest, latest, operation) in enumerate(self._spans):
-            if operation.kind == OK:
+            if latest < FOREVER:
                 events.append((earliest, 0, number))
                 events.append((latest, 1, number))
             elif operation.function not in self._model.reads:
                 events.append((earliest, 0, number))
         return sorted(events)
 
-    def _lay_out(self, events: Sequence[tuple[int, int, int]]) -> None:
-        under_way: dict[int, Placeable] = {}
-        bits_free: list[int] = []
-        for _, returns, number in events:
-            operation = self._spans[number][2]
+    @cached_property
+    def _known(self) -> list[Operation]:
+        """In the order of their return."""
+        return [self._spans[number][2] for _, returns, number in self._events if returns]
+
+    @cached_property
+    def _foresight(self) -> Foresight:
+        return self._model.foresight(self._known, [operation for _, latest, operation in self._spans if latest == FOREVER])
+
+    @cached_property
+    def _unseen(self) -> Unseen:
+        return Unseen(self._model, self._foresight)
+
+    def _lay_out_next(self) -> None:
+        """Up to one more return."""
+        returns = 0
+        while not returns:
+            _, returns, number = self._events[self._laid_out]
+            self._laid_out += 1
             if returns:
-                self._returning.append(under_way[number])
-                self._open.append(tuple(under_way.values()))
-                bits_free.append(under_way.pop(number).bit)
-                continue
-            argument = self._foresight.argument(operation)
-            if operation.kind == OK:
-                bit = bits_free.pop() if bits_free else 1 << len(under_way)
-                learns = operation.function in self._model.learns
-                is_refused = operation.result is False and operation.function in self._model.refuses
-                looks = is_refused or (operation.function in self._model.reads and not learns)
-                under_way[number] = Placeable(operation, argument, bit, looks, learns)
-                under_way[number].turn = self._foresight.turn(operation)
+                self._returning.append(self._under_way[number])
+                self._open.append(tuple(self._under_way.values()))
+                self._bits_free.append(self._under_way.pop(number).bit)
             else:
-                self._unseen.add(operation, argument, returns_before=len(self._returning))
+                self._invoke(number)
+
+    def _invoke(self, number: int) -> None:
+        _, latest, operation = self._spans[number]
+        argument = self._foresight.argument(operation)
+        if latest == FOREVER:
+            self._unseen.add(operation, argument, returns_before=len(self._returning))
+            return
+        bit = self._bits_free.pop() if self._bits_free else 1 << len(self._under_way)
+        learns = operation.function in self._model.learns
+        is_refused = operation.result is False and operation.function in self._model.refuses
+        looks = is_refused or (operation.function in self._model.reads and not learns)
+        self._under_way[number] = Placeable(operation, argument, bit, looks, learns)
+        self._under_way[number].turn = self._foresight.turn(operation)
 
     @property
     def steps(self) -> int:
@@ -114,19 +132,30 @@ class Search:
         """Configurations remembered."""
         return self._remembered.count
 
+    @property
+    def _work(self) -> int:
+        return self.steps + self._remembered.compared
+
     def run(self) -> Iterator[None]:
         step = self._model.step
-        returning = self._returning
+        returning, count = self._returning, len(self._known)
         stack: list[_Frame] = []
         order: list[Placeable] = []
         bits = used = at = 0
         state = self._model.initial
         work_next = SLICE_WORK
         while True:
-            while at < len(returning) and bits & returning[at].bit:
+            while at < count:
+                if at == len(returning):
+                    self._lay_out_next()
+                if not bits & returning[at].bit:
+                    break
                 bits ^= returning[at].bit
                 at += 1
-            if at == len(returning):
+            if self._work >= work_next:
+                work_next = self._work + SLICE_WORK
+                yield
+            if at == count:
                 self.outcome = PASS
                 self.order = [placed.operation for placed in order]
                 return
@@ -159,8 +188,8 @@ class Search:
                     return
                 at, bits, placed_count, left = stack[-1]
                 candidate = next(left, _NO_MORE)
-                if self.steps + self._remembered.compared >= work_next:
-                    work_next = self.steps + self._remembered.compared + SLICE_WORK
+                if self._work >= work_next:
+                    work_next = self._work + SLICE_WORK
                     yield
                 if isinstance(candidate, _NoMore):
                     stack.pop()

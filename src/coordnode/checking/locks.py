@@ -233,15 +233,14 @@ class LockTruth:
         for name in list(self.locks):
             lock = self.locks[name]
             for grant in list(lock.grants):
-                if grant.session == session:
-                    changed = True
-                    if is_clean or not grant.delay_ms:
-                        lock.grants.remove(grant)
-                    else:
-                        grant.session, grant.due_ms, grant.count = 0, now_ms + grant.delay_ms, {}
-                elif grant.session and grant.count.pop(session, 0) and not grant.count:
-                    changed = True
+                was_inside = grant.session and grant.count.pop(session, 0)
+                if grant.session != session and (not was_inside or grant.count):
+                    continue
+                changed = True
+                if is_clean or not grant.delay_ms:
                     lock.grants.remove(grant)
+                else:
+                    grant.session, grant.due_ms, grant.count = 0, now_ms + grant.delay_ms, {}
         for name in list(self.locks):
             self._move_on(name)
         return changed

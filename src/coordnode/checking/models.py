@@ -135,6 +135,10 @@ def is_pair(value: Value) -> bool:
     return isinstance(value, tuple) and len(value) == 2
 
 
+def is_token(value: Value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def shown(value: Value, characters_max: int = 80) -> str:
     """For sentences: never longer than a line, whatever the value."""
     if isinstance(value, int) and value.bit_length() > 256:
@@ -231,6 +235,7 @@ class KeyValue(OneObject):
 
     def __init__(self, initial: Hashable = "") -> None:
         self.initial = initial
+        self._absent: Hashable = None if initial is None else ""  # what a get gives of a key that was deleted
 
     def partition(self, operation: Operation) -> Hashable:
         assert isinstance(operation.argument, tuple)
@@ -250,7 +255,7 @@ class KeyValue(OneObject):
         if function == "append":
             return (state or "") + str(argument[1]) if isinstance(state, str | None) else ILLEGAL
         if function == "delete":
-            return self.initial
+            return self._absent
         return _compare_and_set(state, argument[1][0], argument[1][1], result)
 
     def check_shape(self, operation: Operation) -> None:
@@ -260,5 +265,9 @@ class KeyValue(OneObject):
             raise BadRequest(f"model kv: cas needs (key, (expected, next)), not {shown(operation.argument)}")
         if operation.function == "append" and not isinstance(operation.argument[1], str):
             raise BadRequest(f"model kv: append needs a text, not {shown(operation.argument)}")
-        if operation.function == "get" and operation.kind == OK and not is_pair(operation.result):
-            raise BadRequest(f"model kv: a get gives (key, value), not {shown(operation.result)}")
+        if operation.function == "get" and operation.kind == OK:
+            if not is_pair(operation.result):
+                raise BadRequest(f"model kv: a get gives (key, value), not {shown(operation.result)}")
+            asked, answered = operation.argument[0], operation.result[0]  # type: ignore[index]  # pairs
+            if asked != answered:
+                raise BadRequest(f"model kv: a get of {shown(asked)} cannot give a value of {shown(answered)}")

@@ -60,6 +60,10 @@ class ExactlyOnce:
             sentence = f"{identity!r} took effect at {known[:2]}; its copy at {place} {what}, at {outcome}"
             raise PromiseBroken(self.name, sentence, (identity, known, place, outcome, result))
 
+    def forgotten(self, identity: Hashable) -> None:
+        """So much was answered since that a copy of it may take effect once more."""
+        self._outcomes.pop(identity, None)
+
     def answered(self, identity: Hashable, outcome: tuple[int, int], result: Hashable) -> None:
         """A client was told so; what was applied was told to `applied` before."""
         known = self._outcomes.get(identity)

@@ -1,9 +1,11 @@
 """The queue as clients see it: at least once, in the order of priorities and puts. Pure."""
 
+from bisect import insort
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
-from coordnode.checking.history import FOREVER, OK, UNSEEN, Operation, Value
-from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, shown
+from coordnode.checking.history import FAILED, FOREVER, OK, UNSEEN, Operation, Value
+from coordnode.checking.models import ILLEGAL, Foresight, OneObject, is_pair, is_token, shown
 from coordnode.errors import BadRequest
 
 
@@ -25,12 +27,14 @@ class WorkQueue(OneObject):
         if function == "put":
             assert isinstance(argument, tuple)
             value, priority = argument
-            return tuple(sorted([*ready, (-priority, count, value)])), away, count + 1, newest
+            following = list(ready)
+            insort(following, (-priority, count, value))
+            return tuple(following), away, count + 1, newest
         if function == "take":
             return self._take(state, result)
         if function == "read":
             there = [task[2] for task in ready] + [task[2] for task, _ in away]
-            return state if result is UNSEEN or (isinstance(result, tuple) and sorted(result) == sorted(there)) else ILLEGAL
+            return state if result is UNSEEN or (isinstance(result, tuple) and Counter(result) == Counter(there)) else ILLEGAL
         held = [task for task, token in away if token == argument]
         if result == "stale" or (result is UNSEEN and not held):
             return ready, _without(away, argument), count, newest  # its lease may have ended; from now on it surely has
@@ -63,18 +67,31 @@ class WorkQueue(OneObject):
     def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
         return _Foresight(known)
 
+    def relevant(self, operations: Sequence[Operation]) -> list[Operation]:
+        """All of them, once it is known that each value names one task."""
+        checked = super().relevant(operations)
+        puts: dict[Hashable, None] = {}
+        for operation in checked:
+            if operation.function != "put" or operation.kind == FAILED:
+                continue
+            value, _ = _task(operation)
+            if value in puts:
+                raise BadRequest(f"model queue: {shown(value)} is put twice; put each value once, so that who takes it names its task")
+            puts[value] = None
+        return checked
+
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)
         argument, result = operation.argument, operation.result
         if operation.function == "put" and not (is_pair(argument) and isinstance(argument[1], int)):  # type: ignore[index]
             raise BadRequest(f"model queue: put needs (value, priority), not {shown(argument)}")
-        if operation.kind == OK and operation.function == "take" and result is not None and not is_pair(result):
+        if operation.kind == OK and operation.function == "take" and result is not None and not (is_pair(result) and is_token(result[1])):  # type: ignore[index]
             raise BadRequest(f"model queue: a take gives (value, token) or nothing, not {shown(result)}")
         if operation.kind == OK and operation.function == "read" and not isinstance(result, tuple):
             raise BadRequest(f"model queue: a read gives a collection, not {shown(result)}")
         if operation.kind == OK and operation.function in ("ack", "nack") and result not in (True, "stale"):
             raise BadRequest(f'model queue: {operation.function} gives true or "stale", not {shown(result)}')
-        if operation.function in ("ack", "nack") and not isinstance(argument, int):
+        if operation.function in ("ack", "nack") and not is_token(argument):
             raise BadRequest(f"model queue: {operation.function} needs a token, not {shown(argument)}")
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from coordnode.checking.edn import DEPTH_MAX, Map, read_forms
 from coordnode.checking.history import FAILED, FOREVER, NO_PLACE, OK, UNKNOWN, UNSEEN, History, Operation, Value
-from coordnode.checking.models import shown
+from coordnode.checking.models import KeyValue, shown
 from coordnode.errors import HistoryError
 
 VERSION: Final = 1  # of this project's own format
@@ -21,6 +21,8 @@ NUMBER_MAX: Final = 1 << 62  # process, index and position
 _LOG_LINE: Final = re.compile(r"[^\"]{0,200}?\bINFO\b.{0,200}?\bjepsen[.\w]{0,60}(?:\s+-|:)\s+(\S+)\s+:(\S+)\s+:(\S+)\s*(.*)")
 _HEAD_LINES: Final = 50  # one of so many is an event, if they are a log of Jepsen's
 _COMPLETIONS: Final = {"ok": OK, "fail": FAILED, "info": UNKNOWN}
+_TYPES: Final = ("invoke", *_COMPLETIONS)
+_NEMESIS: Final = ("nemesis", ":nemesis")  # whoever breaks things: no client, and not judged
 _CONTAINERS: Final = (list, dict)
 _json_decoder: Final = msgspec.json.Decoder()
 _array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -34,6 +36,7 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
     value: Value
     index: int = NO_PLACE
     position: int = 0
+    has_key: bool = False
 
 
 def parse_history(data: bytes) -> History:
@@ -54,11 +57,11 @@ def parse_history(data: bytes) -> History:
 
 def parse_jepsen_log(text: str) -> History:
     """Lines `INFO  jepsen.util - PROCESS :TYPE :FUNCTION VALUE`; other lines are remarks."""
-    return History(_paired(_log_events(text)))
+    return _paired(_log_events(text))
 
 
 def parse_edn(text: str) -> History:
-    return History(_paired(_edn_events(text)))
+    return _paired(_edn_events(text))
 
 
 parse_kv = parse_edn  # one EDN map a line, with a :key of its own
@@ -67,22 +70,25 @@ parse_kv = parse_edn  # one EDN map a line, with a :key of its own
 def parse_json(text: str) -> History:
     """An array of events, or one event on a line, with or without this project's own heading."""
     head: dict[str, str] = {}
-    operations = _paired(_json_events(text, head))
-    return History(operations, head.get("model", ""))
+    history = _paired(_json_events(text, head))
+    return msgspec.structs.replace(history, model=head.get("model", ""))
 
 
 def _log_events(text: str) -> Iterator[_Event]:
     for number, line in enumerate(text.splitlines(), start=1):
         match = _LOG_LINE.match(line)
-        if match is None or not match[1].isdigit():
+        if match is None or match[2] not in _TYPES:
+            continue
+        process = int(match[1][:20]) if match[1].isascii() and match[1].isdecimal() else match[1].removeprefix(":")
+        if not _is_client(process, number):
             continue
         try:
-            values = [value for _, value in read_forms(match[4])]
+            values = [value for _, value in read_forms(match[4], are_values=True)]
         except HistoryError as error:
             raise HistoryError(f"line {number}: the value {match[4][:40]!r} cannot be read ({error.sentence})") from None
         if len(values) > 1 and match[2] == "invoke":
             raise HistoryError(f"line {number}: one value is needed, there are {len(values)}")
-        yield _event(number, {"process": int(match[1][:20]), "type": match[2], "f": match[3], "value": values[0] if values else None})
+        yield _event(number, {"process": process, "type": match[2], "f": match[3], "value": values[0] if values else None})
 
 
 def _edn_events(text: str) -> Iterator[_Event]:
@@ -90,7 +96,7 @@ def _edn_events(text: str) -> Iterator[_Event]:
         for event in form if isinstance(form, tuple) else (form,):
             if not isinstance(event, Map):
                 raise HistoryError(f"line {line}: a history is made of maps, not of {shown(event)}")
-            if isinstance(event.get("process"), int):
+            if _is_client(event.get("process"), event.line):
                 yield _event(event.line, event)
 
 
@@ -102,10 +108,12 @@ def _json_events(text: str, head: dict[str, str]) -> Iterator[_Event]:
             if fields["history"] != VERSION:
                 raise HistoryError(f"line {number}: version {shown(fields['history'])} of the history format; this build reads {VERSION}")
             head["model"] = str(fields.get("model", ""))
-        elif isinstance(fields.get("process"), int):
+        elif _is_client(fields.get("process"), number):
             value = fields.get("value")
             if isinstance(value, list | dict):
                 fields["value"] = _frozen(value, number)
+            if "key" in fields:
+                fields["key"] = _frozen(fields["key"], number)
             yield _event(number, fields)
 
 
@@ -162,16 +170,26 @@ def _frozen(value: object, line: int, depth: int = 0) -> Value:
 
 def _event(line: int, fields: "dict[str, Value] | Map") -> _Event:
     kind, function = [name.removeprefix(":") if isinstance(name, str) else name for name in (fields.get("type"), fields.get("f"))]
-    if kind not in ("invoke", "ok", "fail", "info"):
+    if kind not in _TYPES:
         raise HistoryError(f"line {line}: type is {shown(kind)}; it must be invoke, ok, fail or info")
     if not isinstance(function, str):
         raise HistoryError(f"line {line}: f is {shown(function)}; it must name a function")
     value = fields.get("value")
-    if "key" in fields:
+    has_key = "key" in fields
+    if has_key and not (value is False and function in KeyValue.refuses):  # a refusal is no value of the key
         value = (fields["key"], value)
     # A witness is a pair; an index alone is the number that Jepsen gives its events.
     index, position = (_number(line, fields, "index"), _number(line, fields, "position")) if "position" in fields else (NO_PLACE, 0)
-    return _Event(line, _number(line, fields, "process"), kind, function, value, index, position)
+    return _Event(line, _number(line, fields, "process"), kind, function, value, index, position, has_key)
+
+
+def _is_client(process: object, line: int) -> bool:
+    """Refuses what would else be left out unseen."""
+    if isinstance(process, int):
+        return True  # which number it may be, `_event` says
+    if process in _NEMESIS:
+        return False
+    raise HistoryError(f"line {line}: process is {shown(process)}; it must be a whole number, or nemesis for who breaks things")
 
 
 def _number(line: int, fields: "dict[str, Value] | Map", name: str) -> int:
@@ -181,12 +199,15 @@ def _number(line: int, fields: "dict[str, Value] | Map", name: str) -> int:
     raise HistoryError(f"line {line}: {name} is {shown(number)}; it must be a whole number from 0 to 2^62")
 
 
-def _paired(events: Iterable[_Event]) -> tuple[Operation, ...]:
+def _paired(events: Iterable[_Event]) -> History:
     """The order of the events is what real time means here: their number is the time."""
+    keyed_line = 0
     invoked: list[tuple[int, _Event]] = []
     operations: list[Operation | None] = []
     under_way: dict[int, int] = {}  # process → its operation
     for time, event in enumerate(events):
+        if event.has_key and not keyed_line:
+            keyed_line = event.line
         if event.kind == "invoke":
             if event.process in under_way:
                 raise HistoryError(f"line {event.line}: process {event.process} invokes while its last operation is under way")
@@ -215,4 +236,4 @@ def _paired(events: Iterable[_Event]) -> tuple[Operation, ...]:
     for number in under_way.values():
         asked_at, asked = invoked[number]
         operations[number] = Operation(asked.process, asked.function, asked.value, UNSEEN, asked_at, FOREVER, UNKNOWN)
-    return tuple(operation for operation in operations if operation is not None)
+    return History(tuple(operation for operation in operations if operation is not None), keyed_line=keyed_line)

@@ -122,6 +122,8 @@ class _Replay:
             expected, changes = self._store.answer(operation)
             if operation.kind != OK or expected == operation.result or expected is UNSEEN:
                 if not self._choices or not self._is_contradicted_later(changes):
+                    if changes and operation.function == "close-session" and operation.kind == OK:
+                        self._doubt_close(rank, operation, changes)
                     self._commit(operation, changes)
                     rank += 1
                     continue
@@ -138,6 +140,20 @@ class _Replay:
         method = BY_WITNESS_SEARCH if self._choices else BY_WITNESS
         reason = "the order of the log explains every operation"
         return Verdict(PASS, reason, NAME, method, count, steps=self._steps, certificate=(tuple(self._certificate),))
+
+    def _doubt_close(self, rank: int, close: Operation, changes: Changes) -> None:
+        """A reply to a close names a revision, and does not say that it made it: the session's keys may have been its own no more, since
+        something of unknown outcome had taken them out at that very revision. That the close made it is tried first."""
+        if self._hidden:
+            instead = [hidden for hidden in self._candidates(rank) if self._takes_out(hidden, close.argument, changes)]
+            if instead:
+                self._choices.append(_Choice(rank, len(self._certificate), instead))
+
+    def _takes_out(self, hidden: _Hidden, session: Any, keys: Changes) -> bool:
+        """All of these keys of the session."""
+        number, operation = hidden
+        _, changes = self._store.answer(operation)
+        return number != _NOBODY and all([key in changes and (changes[key] is None or changes[key][5] != session) for key in keys])
 
     def _is_contradicted_later(self, changes: Changes) -> bool:
         """Whether what a known outcome leaves behind is not what was seen of it: found here, a wrong guess costs little."""

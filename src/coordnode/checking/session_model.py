@@ -134,18 +134,19 @@ class _Foresight(Foresight):
         return function, self.argument(unseen)
 
     def needs(self, state: Hashable, goal: Operation) -> Sequence[Hashable]:
-        """A key that is there: whatever writes it so. One that is gone: what deletes it, or binds it to a session that may end. A session
-        that is over: what ends it, and what binds keys to it, for these go with it."""
+        """A value that is read: whatever writes it so. Nothing that is read: what writes nothing, deletes the key, or binds it to a session
+        that may end. A session that is over: what ends it, and what binds keys to it, for these go with it."""
         assert isinstance(state, tuple)
         _, living, keys = state
         session, key, _ = _concerned(goal)
         if goal.function in ("get", "delete"):
-            if goal.function == "get" and goal.result is not None:
-                return (("is", key, goal.result),)
+            written: tuple[Hashable, ...] = (("is", key, goal.result),) if goal.function == "get" else ()
+            if written and goal.result is not None:
+                return written
             bits = [bit for one, _, bit in keys if one == key]
             if goal.result is True:
                 return () if bits else (("there", key),)
-            return (("gone", key), ("ends", bits[0]), ("binds", bits[0])) if bits else ()
+            return (*written, ("gone", key), ("ends", bits[0]), ("binds", bits[0])) if bits else ()
         bit = 0 if goal.function in ("open", "put") else self._model.bit(session)
         if not living & bit:
             return ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-from coordnode.checking.history import OK, UNKNOWN, UNSEEN, Operation, Value
+from coordnode.checking.history import NO_PLACE, OK, UNKNOWN, UNSEEN, Operation, Value
 from coordnode.checking.models import ILLEGAL, OneObject, shown
 from coordnode.errors import BadRequest
 
@@ -44,13 +44,13 @@ class SetFull(OneObject):
         return shown(self.elements(state))
 
     def relevant(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Without unknown outcomes that no read shows: those happened never, or when nobody looked any more."""
+        """Without unknown outcomes that have no place and that no read shows: those happened never, or when nobody looked any more."""
         checked = super().relevant(operations)
         shown_once: dict[Hashable, None] = {}
         for operation in checked:
             if operation.function == "read" and isinstance(operation.result, tuple):
                 shown_once.update(dict.fromkeys(operation.result))
-        return [operation for operation in checked if operation.kind != UNKNOWN or operation.argument in shown_once]
+        return [one for one in checked if one.kind != UNKNOWN or one.index != NO_PLACE or one.argument in shown_once]
 
     def check_shape(self, operation: Operation) -> None:
         super().check_shape(operation)

@@ -34,6 +34,10 @@ def _nothing(value: Any) -> bool:
     return value is None
 
 
+def _never(value: Any) -> bool:
+    return False
+
+
 def _row(*shapes: Shape) -> Shape:
     def fits(value: Any) -> bool:
         if type(value) is not tuple or len(value) != len(shapes):
@@ -101,12 +105,12 @@ _SHAPES: Final[dict[str, tuple[Shape, Shape]]] = {
     "transaction": (_TRANSACTION, _TRANSACTION_RESULT),
     "open-session": (
         _either(_nothing, _FIRST),
-        _row(_number, _number, _either(_nothing, _number, _CHANGED, _TRANSACTION_RESULT)),
+        _row(_number, _number, _anything),  # the answer to the first command: see _answered_first
     ),
     "close-session": (_number, _CHANGED),
-    "end-sessions": (_many(_number), _anything),
-    "barrier": (_anything, _anything),
-    "begin": (_row(_number, _many(_ITEM)), _anything),
+    "end-sessions": (_many(_number), _never),
+    "barrier": (_anything, _nothing),
+    "begin": (_row(_number, _many(_ITEM)), _nothing),
 }
 
 
@@ -119,13 +123,20 @@ def relevant(operations: Sequence[Operation]) -> list[Operation]:
             raise BadRequest(f"model coordnode does not know the function {operation.function!r}; it knows {', '.join(_SHAPES)}")
         if not shapes[0](operation.argument):
             raise BadRequest(f"model coordnode: {operation.function} cannot be asked for {shown(operation.argument)}")
-        if operation.kind == OK and operation.result is not UNSEEN and not shapes[1](operation.result):
-            raise BadRequest(f"model coordnode: {operation.function} cannot answer {shown(operation.result)}")
+        if operation.kind == OK and operation.result is not UNSEEN:
+            fits = shapes[1](operation.result)
+            if not fits or (operation.function == "open-session" and not _answered_first(operation.argument, operation.result)):
+                raise BadRequest(f"model coordnode: {operation.function} cannot answer {shown(operation.result)}")
         for key in _keys(operation.function, operation.argument):
             key_types[type(key)] = None
     if len(key_types) > 1:
         raise BadRequest("model coordnode: keys are all text or all bytes; this history mixes them")
     return list(operations)
+
+
+def _answered_first(argument: Any, result: Any) -> bool:
+    """Whether the answer to an opening fits its first command."""
+    return bool(_nothing(result[2]) if argument is None else _SHAPES[argument[0]][1](result[2]))
 
 
 def _keys(function: str, argument: Any) -> Sequence[Any]:

@@ -335,7 +335,7 @@ def keys_deleted(operation: Operation) -> Sequence[Key]:
 
 
 def items_seen(operation: Operation) -> Sequence[Item]:
-    """The items that the reply showed."""
+    """The items that the reply showed, as others could have seen them."""
     result: Any = operation.result
     if operation.kind != OK:
         return ()
@@ -346,6 +346,15 @@ def items_seen(operation: Operation) -> Sequence[Item]:
             argument: Any = operation.argument
             return () if argument[3] else result[1]
         case "transaction":
-            return [got for got in result[2] if isinstance(got, tuple)]
+            return _seen_by_transaction(operation.argument, result)
         case _:
             return ()
+
+
+def _seen_by_transaction(argument: Any, result: Any) -> Sequence[Item]:
+    """Without what it wrote itself and then changed again: nobody else can have seen that."""
+    revision, succeeded, results = result
+    changed_last = {step[1]: place for place, step in enumerate(argument[1 if succeeded else 2]) if step[0] != "get"}
+    return [
+        got for place, got in enumerate(results) if isinstance(got, tuple) and (got[3] != revision or place > changed_last.get(got[0], -1))
+    ]

@@ -4,6 +4,7 @@ An unknown outcome may have happened at any later time, or never. So, where an o
 stands as late as it can: right before a known outcome that needs it, together with others that it needs as well. Only such orders are made.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
@@ -91,8 +92,7 @@ class Unseen:
             self._serving.setdefault(need, {})[effect] = alike
         one.turn = self._foresight.turn(operation)
         if one.turn is not None:
-            self._turns.setdefault(one.turn[0], []).append((one.turn[1], returns_before, one))
-            self._turns[one.turn[0]].sort(key=lambda each: each[0])
+            insort(self._turns.setdefault(one.turn[0], []), (one.turn[1], returns_before, one), key=lambda each: each[0])
 
     def bits(self, effects: Sequence[Hashable]) -> int:
         found = 0
@@ -132,8 +132,10 @@ class Unseen:
                     yield used_here | one.bit, after, longer
 
     def _unused(self, needs: Sequence[Hashable] | None, used: int, at: int) -> Iterator[Placeable]:
-        """Of outcomes that differ only in their invocation, the earliest unused one stands for all."""
-        for alike in self._alike.values() if needs is None else [one for need in needs for one in self._serving.get(need, {}).values()]:
+        """Of outcomes that differ only in their invocation, the earliest unused one stands for all. Those that are added meanwhile were
+        invoked too late."""
+        serving = [self._alike] if needs is None else [self._serving.get(need, {}) for need in needs]
+        for alike in [one for each in serving for one in each.values()]:
             for returns_before, one in alike:
                 if returns_before > at:
                     break

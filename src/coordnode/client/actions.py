@@ -65,7 +65,7 @@ class WatchGapSeen(msgspec.Struct, frozen=True, gc=False):
 
 
 class WatchFailed(msgspec.Struct, frozen=True):
-    """The cluster refuses this watch for good; it is over."""
+    """The cluster refuses this watch; it is over, unless it is a lasting one."""
 
     watch: int
     error: CoordError

@@ -1,4 +1,4 @@
-"""Where members are reached: `host:port` as people write it, and which member was met at which of them. Pure.
+"""Where members are reached, and which member was met at which of these addresses. Pure.
 
 The core knows members by place: 1, 2, 3 … in the order in which their addresses became known. Members name each other by
 their ids; the hello of each connection says which id is at which place, and what other addresses there are.
@@ -6,47 +6,17 @@ their ids; the hello of each connection says which id is at which place, and wha
 
 from __future__ import annotations
 
-from coordnode.errors import BadRequest
+from coordnode.address import Address, parse_address
+from coordnode.errors import BadRequest, NotPermitted, UnknownVersion, WrongCluster
 from coordnode.ids import NOBODY, MemberId
-from coordnode.light import TYPE_CHECKING, NamedTuple
+from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PORT_MAX = 65_535
-LABEL_CHARACTERS_MAX = 63  # of a name, between two dots
+    from coordnode.errors import CoordError
 
-
-class Address(NamedTuple):
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    host, colon, port = text.strip().rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise BadRequest(f"the endpoint {text!r} is ambiguous: write an IPv6 address in brackets, as in [::1]:7001")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= PORT_MAX:
-        raise BadRequest(f"the endpoint {text!r} is not host:port; give for example 127.0.0.1:7001")
-    if not _can_be_looked_up(host):
-        raise BadRequest(f"the endpoint {text!r} names no host: each part between two dots has 1 to {LABEL_CHARACTERS_MAX} characters")
-    return Address(host, int(port))
-
-
-def _can_be_looked_up(host: str) -> bool:
-    """What is no name at all would be an error of the encoding, not of the search."""
-    if host.isascii():
-        return all(0 < len(label) <= LABEL_CHARACTERS_MAX for label in host.removesuffix(".").split("."))
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        return False
-    return True
+FOR_GOOD = (NotPermitted, UnknownVersion, WrongCluster)  # asking the same place again does not change it; others may let us in
 
 
 def parse_addresses(endpoints: str | Sequence[str]) -> list[Address]:
@@ -77,6 +47,8 @@ class Places:
         self._addresses = list(given)  # place p is at [p - 1]; grows, so that a place never changes its meaning
         self._place_of: dict[MemberId, MemberId] = {}  # a member's id -> its place
         self._current = [MemberId(number) for number in range(1, len(given) + 1)]
+        self._members: set[MemberId] = set()  # the places of those whom the cluster named last
+        self._tried: dict[MemberId, CoordError | None] = {}  # in vain, since anybody let us in; None: no connection could be made
 
     def current(self) -> list[MemberId]:
         """The places worth trying: those given, and those that the cluster named last."""
@@ -93,12 +65,36 @@ class Places:
         """A member is here, and says where the others are. What cannot be read as an address is left out."""
         self._place_of = {known: where for known, where in self._place_of.items() if where != place}
         self._place_of[member] = place
+        self._members = {place}
+        self._tried.clear()
         self._current = [MemberId(number) for number in range(1, len(self._given) + 1)]
         for other, text in contacts:
             if other != member:
                 self._learn(other, text)
         if place not in self._current:
             self._current.append(place)
+
+    def on_refused(self, place: MemberId, error: CoordError) -> None:
+        """In place of a hello."""
+        if isinstance(error, FOR_GOOD):
+            self._tried[place] = error
+
+    def on_unreached(self, place: MemberId) -> None:
+        """No connection could be made."""
+        self._tried.setdefault(place, None)
+
+    def shut_out(self) -> CoordError | None:
+        """Why nobody lets us in, once every place was tried in vain; then all are to be tried anew before that is said again.
+
+        One that the cluster does not name may be a stranger's by now: what it says counts for nothing where others were met.
+        """
+        if not all(place in self._tried for place in self._current):
+            return None
+        believed = self._members or set(self._current)
+        why = next((error for place, error in self._tried.items() if error is not None and place in believed), None)
+        if why is not None:
+            self._tried.clear()
+        return why
 
     def _learn(self, member: MemberId, text: str) -> None:
         try:
@@ -111,5 +107,6 @@ class Places:
         met = self._place_of.get(member)
         if met is None or met not in self._current:
             self._place_of[member] = place
+        self._members.add(self._place_of[member])
         if self._place_of[member] not in self._current:
             self._current.append(self._place_of[member])

@@ -33,16 +33,14 @@ class Agenda:
     def is_full(self) -> bool:
         return len(self._calls) >= CLIENT_CALLS_MAX
 
-    def add(self, number: int, now_ms: int, deadline_ms: int) -> Call:
+    def add(self, call: Call) -> None:
         if self.is_full():
             raise Overloaded(f"{CLIENT_CALLS_MAX} calls of this client are not finished yet")
-        call = Call(number, deadline_ms)
-        self._calls[number] = call
-        heappush(self._deadlines, (max(deadline_ms, now_ms), number))
+        self._calls[call.id] = call
+        heappush(self._deadlines, (call.deadline_ms, call.id))
         if len(self._deadlines) > 2 * len(self._calls) + 64:
             self._deadlines = [entry for entry in self._deadlines if entry[1] in self._calls]
             heapify(self._deadlines)
-        return call
 
     def remove(self, call: Call) -> None:
         del self._calls[call.id]

@@ -4,21 +4,52 @@ from typing import cast
 
 import msgspec
 
-from coordnode.errors import BY_CODE, CoordError, NoSpace, NotLeader, NotReady, Overloaded, SessionExpired, TooOld, Unknown, Unreachable
-from coordnode.ids import Revision, Sequence, SessionId
-from coordnode.services.commands import ClientCommand, ClientOperation, ReadOperation, encode
+from coordnode.errors import (
+    BY_CODE,
+    BadRequest,
+    CoordError,
+    NoSpace,
+    NotLeader,
+    NotReady,
+    Overloaded,
+    SessionExpired,
+    TooLarge,
+    TooOld,
+    Unknown,
+    Unreachable,
+)
+from coordnode.ids import NO_SESSION, Revision, Sequence, SessionId
+from coordnode.services.commands import ClientCommand, ClientOperation, encode
 from coordnode.services.dialogue import Ask, ConfigAsk, ErrorReply, KeepAliveAsk, LevelAsk, ReadAsk, TransferAsk, WriteAsk
+from coordnode.wire.bodies import ASK_BYTES_MAX
 
 AdministrativeAsk = TransferAsk | ConfigAsk | LevelAsk | KeepAliveAsk
 
 RETRIED = (NotLeader, NotReady, Overloaded, NoSpace)  # the refusals that may be over a moment later
 NOT_FROM_THE_WINDOW = (SessionExpired, TooOld)  # says nothing about what became of an earlier attempt
 
+BODY_LENGTH_BYTES = 3  # that the length of a large body takes more than that of none
+
 
 def error_of(code: int, sentence: str, retry_after_ms: int = 0) -> CoordError:
     error = BY_CODE.get(code, Unknown)(sentence)
     error.retry_after_ms = retry_after_ms
     return error
+
+
+def encoded(asked: object) -> bytes:
+    """Raises BadRequest: what was given is no number of 64 bits, say, or no text."""
+    try:
+        return encode(asked)
+    except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"this cannot be sent to a member ({error}): give numbers of at most 64 bits, and text that is UTF-8") from None
+
+
+def check(ask: Ask, more_bytes: int = 0) -> None:
+    """Raises BadRequest or TooLarge for what no frame can carry: on its way it would take along whatever travels with it."""
+    size = len(encoded(ask)) + more_bytes
+    if size > ASK_BYTES_MAX:
+        raise TooLarge(f"a request of {size} bytes was not sent: {ASK_BYTES_MAX} fit into one; divide it")
 
 
 class Call:
@@ -29,16 +60,15 @@ class Call:
         "attempts",
         "body",
         "closes",
-        "command",
         "deadline_ms",
         "doubt",
         "first_sent_ms",
         "here",
         "id",
         "internal",
+        "is_command",
         "is_write",
         "min_revision",
-        "operation",
         "refusal",
         "request",
         "request_id",
@@ -52,14 +82,13 @@ class Call:
     def __init__(self, call: int, deadline_ms: int) -> None:
         self.id = call
         self.deadline_ms = deadline_ms
-        self.operation: ClientOperation | ReadOperation = None
-        self.command: ClientCommand | None = None  # instead of an operation: somebody else keeps its session and sequence
         self.session = 0  # our number of the session it belongs to; 0: none
         self.sequence = 0  # given when first sent, then never changed
         self.request_id = ""
         self.closes = 0  # our number of the session that it ends
         self.administrative: AdministrativeAsk | None = None
-        self.body = b""  # of a read
+        self.body = b""  # the operation
+        self.is_command = False  # the body is a whole command: somebody else keeps its session and sequence
         self.stale = False
         self.here = False  # a read that any member may answer
         self.min_revision = Revision(0)
@@ -73,16 +102,23 @@ class Call:
         self.refusal: CoordError | None = None  # the last definite one
         self.doubt: CoordError | None = None  # set once an attempt may have taken effect, and then for good
 
+    def check(self) -> None:
+        """As `check`. Its body is encoded already, and only measured."""
+        check(self._ask_around(b"", 0, NO_SESSION, 0), len(self.body) + BODY_LENGTH_BYTES)
+
     def ask(self, request: int, session: SessionId, lowest_open: int) -> Ask:
+        return self._ask_around(self.body, request, session, lowest_open)
+
+    def _ask_around(self, body: bytes, request: int, session: SessionId, lowest_open: int) -> Ask:
         if self.administrative is not None:
             return msgspec.structs.replace(self.administrative, request=request)
         if not self.is_write:
-            return ReadAsk(request, self.body, self.stale, self.min_revision, self.here)
-        if self.command is not None:
-            return WriteAsk(request, encode(self.command))
-        operation = cast(ClientOperation, self.operation)  # what is only ever a read was asked for above
+            return ReadAsk(request, body, self.stale, self.min_revision, self.here)
+        if self.is_command:
+            return WriteAsk(request, body)
+        operation = cast(ClientOperation, msgspec.Raw(body))
         sequence = Sequence(self.sequence)
-        return WriteAsk(request, encode(ClientCommand(session, sequence, Sequence(lowest_open), self.request_id, operation)))
+        return WriteAsk(request, encoded(ClientCommand(session, sequence, Sequence(lowest_open), self.request_id, operation)))
 
     def on_sent(self, request: int, now_ms: int) -> None:
         if self.attempts == 0:

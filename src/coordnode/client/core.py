@@ -16,7 +16,7 @@ from typing import get_args
 from coordnode.client import calls
 from coordnode.client.actions import Action, Connect, Disconnect, Finished, Send, SessionChanged
 from coordnode.client.agenda import Agenda
-from coordnode.client.calls import AdministrativeAsk, Call
+from coordnode.client.calls import AdministrativeAsk, Call, check, encoded
 from coordnode.client.connection import DOWN, UP, Connection
 from coordnode.client.lease import SessionState
 from coordnode.client.route import Route, jittered_ms
@@ -24,7 +24,7 @@ from coordnode.client.sessions import NEVER, Session, Sessions
 from coordnode.client.subscriptions import Subscriptions
 from coordnode.errors import CoordError, Disconnected, NotLeader, SessionExpired, TimedOut, Unknown
 from coordnode.ids import NO_SESSION, MemberId, Revision, SessionId
-from coordnode.limits import CLIENT_OUTSTANDING_MAX
+from coordnode.limits import CLIENT_KEEP_ALIVE_SESSIONS_MAX, CLIENT_OUTSTANDING_MAX
 from coordnode.services.commands import (
     KV,
     ClientCommand,
@@ -36,7 +36,6 @@ from coordnode.services.commands import (
     ReadOperation,
     SessionOpened,
     decode_result,
-    encode,
 )
 from coordnode.services.dialogue import (
     Answer,
@@ -46,6 +45,7 @@ from coordnode.services.dialogue import (
     KeepAliveReply,
     Reply,
     UnwatchAsk,
+    WatchAsk,
     WatchProgress,
 )
 
@@ -91,13 +91,15 @@ class ClientCore:
         stale: bool = False,
         min_revision: int = 0,
     ) -> int:
-        """A read (None: only the barrier) or a write. Its number comes back in exactly one Finished."""
+        """A read (None: only the barrier) or a write. Its number comes back in exactly one Finished.
+
+        Raises BadRequest or TooLarge for what cannot be sent, Overloaded when too many are not finished; so does all that asks.
+        """
         assert not isinstance(operation, OpenSession | CloseSession), "open_session and close_session do this"
         call = self._new_call(now_ms, deadline_ms)
-        call.operation = operation
+        call.body = encoded(operation)
         if type(operation) in READS:
             call.retry_safe = True
-            call.body = encode(operation)
             call.stale = stale
             call.here = self._reads_anywhere
             call.min_revision = Revision(min_revision)
@@ -113,7 +115,8 @@ class ClientCore:
         """A write whose session and sequence are somebody else's to keep: it is sent as it is. `is_safe_twice`: for another
         reason than its sequence or request id."""
         call = self._new_call(now_ms, deadline_ms)
-        call.command = command
+        call.body = encoded(command)
+        call.is_command = True
         call.is_write = True
         call.retry_safe = is_safe_twice or bool(command.sequence or command.request_id)
         self._enqueue(call)
@@ -146,11 +149,11 @@ class ClientCore:
     ) -> int:
         """The session's number, for `call(session=…)`, at once; also the number of the call whose Finished has SessionOpened."""
         call = self._new_call(now_ms, deadline_ms)
-        call.operation = OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first, parent)
+        call.body = encoded(OpenSession(self._rng.randbytes(16), ttl_ms, owner or self.identity, first, parent))
         call.is_write = True
         call.retry_safe = True
-        self._sessions.add(call.id, ttl_ms, 1 if first is None else 2)
         self._enqueue(call)
+        self._sessions.add(call.id, ttl_ms, 1 if first is None else 2)
         return call.id
 
     def close_session(self, session: int, now_ms: int, *, deadline_ms: int) -> int:
@@ -158,11 +161,12 @@ class ClientCore:
         call = self._new_call(now_ms, deadline_ms)
         found = self._sessions.get(session)
         if found is None or found.lease.id == NO_SESSION:
+            self._calls.add(call)
             self._finish(call, SessionExpired("the session is not open"))
             return call.id
-        found.lease.closing = True
         call.closes = session
         self._close(call, found.lease.id)
+        found.lease.closing = True
         return call.id
 
     def give_up(self, call: int) -> None:
@@ -171,9 +175,11 @@ class ClientCore:
         if found is not None:
             self._end(found, TimedOut("given up"))
 
-    def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = KV) -> int:
+    def watch(self, start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = KV, is_lasting: bool = False) -> int:
+        """`is_lasting`: a refusal does not end it. Each is told by WatchFailed, and it is asked for again."""
+        check(WatchAsk(0, start, end, Revision(start_revision), space))
         number = self._number()
-        self._watches.add(number, space, start, end, Revision(start_revision), now_ms)
+        self._watches.add(number, space, start, end, Revision(start_revision), now_ms, is_lasting=is_lasting)
         return number
 
     def unwatch(self, watch: int) -> None:
@@ -281,9 +287,11 @@ class ClientCore:
         return self._last_number
 
     def _new_call(self, now_ms: int, deadline_ms: int) -> Call:
-        return self._calls.add(self._number(), now_ms, deadline_ms)
+        return Call(self._number(), max(deadline_ms, now_ms))
 
     def _enqueue(self, call: Call) -> None:
+        call.check()
+        self._calls.add(call)
         if call.session:
             session = self._sessions.get(call.session)
             if session is None or session.lease.closing:
@@ -407,7 +415,7 @@ class ClientCore:
     # --- sessions --------------------------------------------------------------------------------------------------
 
     def _close(self, call: Call, session_id: SessionId) -> None:
-        call.operation = CloseSession(session_id)
+        call.body = encoded(CloseSession(session_id))
         call.is_write = True
         call.retry_safe = True
         self._enqueue(call)
@@ -436,11 +444,11 @@ class ClientCore:
 
     def _renew_sessions(self, now_ms: int) -> None:
         sessions = self._sessions.due(now_ms)
-        if sessions:
+        for start in range(0, len(sessions), CLIENT_KEEP_ALIVE_SESSIONS_MAX):
             request = self._number()
             self._connection.renewals[request] = now_ms
             self._connection.on_asked(now_ms)
-            self._send(KeepAliveAsk(request, sessions))
+            self._send(KeepAliveAsk(request, sessions[start : start + CLIENT_KEEP_ALIVE_SESSIONS_MAX]))
 
     def _lose(self, number: int, reason: str) -> None:
         session = self._sessions.remove(number)
@@ -474,11 +482,13 @@ class ClientCore:
             self._actions.append(Connect(self._route.member))
 
     def _probe(self, now_ms: int) -> None:
+        self._connection.on_probed(now_ms)
+        if self._calls.is_full():
+            return
         call = self._new_call(now_ms, now_ms + 2 * self._request_timeout_ms)
         call.internal = True
         call.retry_safe = True
-        call.body = encode(None)
-        self._connection.on_probed(now_ms)
+        call.body = encoded(None)
         self._enqueue(call)
 
     def _on_connection_over(self, why: str, now_ms: int) -> None:

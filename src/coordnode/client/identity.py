@@ -29,7 +29,7 @@ def bearer() -> dict[str, str]:
 
 
 def who() -> str:
-    return f"{_user()}@{_host()}, pid {os.getpid()}"
+    return f"{_user()}@{_host()}, pid {os.getpid()}".encode(errors="replace").decode()  # the environment may be any bytes
 
 
 def _host() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from coordnode import __version__
+from coordnode.address import Address
 from coordnode.client.actions import (
     Connect,
     Disconnect,
@@ -19,23 +20,14 @@ from coordnode.client.actions import (
     WatchFailed,
     WatchGapSeen,
 )
-from coordnode.client.addresses import Address, Places
+from coordnode.client.addresses import Places
 from coordnode.client.core import ClientCore
-from coordnode.errors import (
-    ClusterReplaced,
-    CoordError,
-    NotPermitted,
-    UnknownVersion,
-    Unreachable,
-    WrongCluster,
-)
+from coordnode.errors import ClusterReplaced, CoordError, Unreachable, WrongCluster
 from coordnode.ids import NOBODY, ClusterId, MemberId
-from coordnode.services.dialogue import Answer, Ask, ErrorReply
+from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk
 from coordnode.wire.bodies import decode_answers, encode_asks
 from coordnode.wire.frames import BODY_BYTES_MAX, HELLO, MSGPACK, REFUSAL, FrameReader
 from coordnode.wire.hello import ANY_CLUSTER, HELLO_BYTES_MAX, Hello, decode_hello, decode_refusal, encode_hello
-
-FOR_GOOD = (ClusterReplaced, WrongCluster, NotPermitted, UnknownVersion)  # refusals that trying again does not change
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -76,6 +68,7 @@ class Link:
         self.cluster = cluster  # ANY_CLUSTER until the first member said hello
         self._hello = Hello(ANY_CLUSTER, NOBODY, NOBODY, 0, identity, __version__, token=token, behalf=behalf, follows=True)
         self._place: MemberId = NOBODY  # of the present connection
+        self._dialled = False
         self._greeted = False
         self._reader = FrameReader(HELLO_BYTES_MAX)
         self._steps: list[Step] = []
@@ -89,18 +82,22 @@ class Link:
         asks: list[Ask] = []
         for action in self.core.poll(now_ms):
             if isinstance(action, Send):
-                asks.append(action.ask)
+                if type(action.ask) is KeepAliveAsk:
+                    self._transmit([action.ask], now_ms)  # alone in its frame it waits for nothing else that a member is asked
+                else:
+                    asks.append(action.ask)
                 continue
             self._transmit(asks, now_ms)
             asks = []
             if isinstance(action, Connect):
                 self._place = action.member
-                self._greeted = False
+                self._dialled = self._greeted = False
                 self._reader = FrameReader(HELLO_BYTES_MAX)
                 self._steps.append(Dial(self._places.address(action.member)))
             elif isinstance(action, Disconnect):
-                self._place = NOBODY
+                place, self._place = self._place, NOBODY
                 self._steps.append(HangUp())
+                self._on_left(place, now_ms)
             elif isinstance(action, Finished):
                 self._steps.append(self._explained(action))
             else:
@@ -125,6 +122,7 @@ class Link:
     # --- what happened to the connection ---------------------------------------------------------------------------
 
     def on_dialled(self) -> None:
+        self._dialled = True
         hello = msgspec.structs.replace(self._hello, cluster=self.cluster)
         self._steps.append(Transmit(encode_hello(hello, MSGPACK)))
 
@@ -134,6 +132,13 @@ class Link:
         if place != NOBODY:
             self._troubles.setdefault(self._places.address(place), why)
             self.core.on_disconnected(place, now_ms)
+            self._on_left(place, now_ms)
+
+    def _on_left(self, place: MemberId, now_ms: int) -> None:
+        if place != NOBODY and not self._dialled:
+            self._places.on_unreached(place)
+        if why := self._places.shut_out():
+            self.core.end_all(why, now_ms)
 
     def on_bytes(self, data: bytes, now_ms: int) -> None:
         if self._place == NOBODY:
@@ -170,9 +175,10 @@ class Link:
     def _on_refused(self, error: CoordError, now_ms: int) -> None:
         if self._place == NOBODY:
             return
+        self._places.on_refused(self._place, error)
         self._steps.append(HangUp())
         self.on_hung_up(f"refused: {error.sentence}", now_ms)
-        if isinstance(error, FOR_GOOD):
+        if isinstance(error, ClusterReplaced):
             self.core.end_all(error, now_ms)
 
     def _in_places(self, answer: Answer) -> Answer:

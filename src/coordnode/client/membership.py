@@ -29,7 +29,8 @@ class Members:
     def change(
         self, voters: Collection[int], learners: Collection[int], contacts: Mapping[int, str], *, timeout: Seconds | None = None
     ) -> None:
-        """To exactly these members, in one step of joint consensus. `contacts`: where each can be reached."""
+        """To exactly these members, in one step of joint consensus. `contacts`: where each can be reached. BadRequest: a majority of these
+        voters does not belong to the cluster yet; take newcomers in as learners first, and make voters of them in a second step."""
         self._pump.administer(change_ask(voters, learners, contacts), self._limit(timeout))
 
     def lead(self, member: int, *, timeout: Seconds | None = None) -> None:

@@ -1,9 +1,9 @@
-"""What one session is told: one subscription for all services, which goes on over lost connections. Pure.
+"""What one session is told: one subscription for all services, which goes on for as long as the session. Pure.
 
 A sink sees every notice, those of other services, too, in order; it only takes note, as it is called in the middle of things.
 Whoever attaches it does so before it asks for what the notices will be about. When some notices were missed for good (they are
-older than the history), `gaps` grows: then read what became of what you hold and await. A read made after that is enough:
-what is told from there on arrives here.
+older than the history), or nobody lets us listen for now, `gaps` grows: then read what became of what you hold and await. A read
+made after that is enough: what is told from there on arrives here, or is another gap.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from struct import Struct
 from coordnode.client.actions import WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.core import ClientCore
 from coordnode.client.inboxes import Receiver
-from coordnode.errors import CoordError
 from coordnode.ids import Revision, SessionId
 from coordnode.services.commands import NOTICES, Notice, decode_notice
 
@@ -30,7 +29,6 @@ class Notices:
         self._number = 0  # of the subscription; 0: none is wanted yet
         self._is_over = False
         self.gaps = 0
-        self.error: CoordError | None = None  # the cluster refuses to tell anything; what is held is to be read
 
     def attach(self, sink: Sink) -> None:
         self._sinks.append(sink)
@@ -56,10 +54,7 @@ class Notices:
             self.gaps += 1
             self._subscribe(event.floor, 0)
         elif isinstance(event, WatchFailed):
-            self._receivers.pop(self._number, None)
-            self._number = 0
             self.gaps += 1
-            self.error = event.error
         else:
             for change in event.changes:
                 for told in change.events:
@@ -68,5 +63,5 @@ class Notices:
                         sink(notice)
 
     def _subscribe(self, from_revision: Revision, now_ms: int) -> None:
-        self._number = self._core.watch(self._key, self._key + b"\0", from_revision, now_ms, space=NOTICES)
+        self._number = self._core.watch(self._key, self._key + b"\0", from_revision, now_ms, space=NOTICES, is_lasting=True)
         self._receivers[self._number] = self

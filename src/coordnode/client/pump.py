@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from coordnode.address import Address
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
-from coordnode.client.addresses import Address
 from coordnode.client.calls import AdministrativeAsk
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Receiver, Scope
@@ -23,11 +23,12 @@ from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
 from coordnode.client.stream import Stream
 from coordnode.client.tls import Credentials
-from coordnode.errors import BadRequest, CoordError
+from coordnode.errors import BadRequest
 from coordnode.ids import NO_SESSION, Revision, SessionId
 from coordnode.services.commands import Change, FirstOperation, SessionOpened
 
 T = TypeVar("T")
+AFTER_ERROR_SECONDS = 0.2  # an error that comes again and again is not said without a pause
 SLEEP_MS_MAX = 1_000  # poll's time stands still while the machine sleeps; leases do not
 
 
@@ -281,9 +282,16 @@ class Pump:
             self._keeper.start()
 
     def _keep_sessions(self) -> None:
+        def is_over() -> bool:
+            return self._is_closed or not self.link.core.has_sessions()
+
         with self._changed:
-            try:
-                self._pump_until(lambda: self._is_closed or not self.link.core.has_sessions(), None)
-            except CoordError:
-                assert self._is_closed
+            while not is_over():
+                try:
+                    self._pump_until(is_over, None)
+                except Exception as error:
+                    # Leases depend on this thread alone: it is said as if it had ended it, and a new connection is asked anew.
+                    threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self._keeper)))
+                    self._stream.cut("left after an error of our own")
+                    self._changed.wait(AFTER_ERROR_SECONDS)
             self._keeper = None

@@ -135,7 +135,7 @@ class Sessions:
         return asks[0][0] if asks else NEVER
 
     def due(self, now_ms: int) -> list[SessionId]:
-        """Whom one keep-alive should name now: those that are due, and those that soon will be."""
+        """Whom keep-alives should name now: those that are due, and those that soon will be."""
         if self.ask_at_ms() > now_ms:
             return []
         asks = self._asks
@@ -144,7 +144,9 @@ class Sessions:
         while asks and asks[0][0] <= soon_ms:
             entry = heappop(asks)
             if self._is_valid(entry):
-                asked.append(self._sessions[entry[1]])
+                session = self._sessions[entry[1]]
+                session.ask_at_ms = NEVER  # its entry is gone, also where it next wants to be renewed at the very time that stood there
+                asked.append(session)
         for session in asked:
             session.lease.on_asked(now_ms)
             self._want_renewal(session)

@@ -6,14 +6,17 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from coordnode.client.addresses import Address
+from coordnode.address import Address
 from coordnode.client.clock import now_ms
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.lookups import Lookups
 from coordnode.client.tls import Secured
 from coordnode.limits import MIB
 
 if TYPE_CHECKING:
     import ssl
+
+    from coordnode.client.lookups import Place
 
 READ_BYTES = 256 * 1024
 UNSENT_BYTES_MAX = 64 * MIB
@@ -26,15 +29,18 @@ class Stream:
         self.socket: socket.socket | Secured | None = None
         self._context = context
         self._on_event = on_event
-        self._candidates: list[tuple[int, tuple[object, ...]]] = []  # (family, address) not tried yet for this dial
+        self._lookups = Lookups()
+        self._is_looking_up = False  # the socket is no connection: it wakes us when it is known where to dial
+        self._candidates: list[Place] = []  # not tried yet for this dial
         self._is_dialling = False
         self._dialled = Address("", 0)
-        self._left: dict[Address, int] = {}  # how often a dial was given up there: the next begins at another of its places
         self._unsent = bytearray()
         self._broken = ""  # sending failed, why; told once the steps under way are done, which may speak of the next connection
 
     def wanted(self) -> int:
         """What to poll the socket for."""
+        if self._is_looking_up:
+            return select.POLLIN
         if self._is_dialling:
             return select.POLLOUT
         has_unsent = self._unsent or (isinstance(self.socket, Secured) and self.socket.wants_to_write())
@@ -49,13 +55,17 @@ class Stream:
                 self._step(step)
                 is_told = is_told or not isinstance(step, Transmit)
             if self._broken:
-                self._cut(self._broken)
+                self.cut(self._broken)
                 is_told = True
 
     def on_ready(self, event: int) -> None:
         """What the poll found; then `carry_out`."""
         connection = self.socket
         assert connection is not None
+        if self._is_looking_up:
+            self._close()
+            self._dial(self._dialled)
+            return
         if self._is_dialling:
             trouble = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if trouble:
@@ -70,14 +80,19 @@ class Stream:
 
     def hang_up(self) -> None:
         if self._is_dialling:
-            self._left[self._dialled] = self._left.get(self._dialled, 0) + 1
+            self._lookups.on_given_up(self._dialled)
         self._candidates = []
         self._close()
+
+    def cut(self, why: str) -> None:
+        """As if the other side had; then `carry_out`."""
+        self.hang_up()
+        self.link.on_hung_up(why, now_ms())
 
     def _close(self) -> None:
         self._unsent.clear()
         self._broken = ""
-        self._is_dialling = False
+        self._is_looking_up = self._is_dialling = False
         if self.socket is not None:
             self.socket.close()
             self.socket = None
@@ -93,14 +108,18 @@ class Stream:
             self._on_event(step)
 
     def _dial(self, address: Address) -> None:
+        self._dialled = address
         try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            places = self._lookups.places(address)
         except OSError as error:
             self.link.on_hung_up(f"cannot be resolved: {error.strerror}", now_ms())
             return
-        first = self._left.get(address, 0) % len(found)
-        self._dialled = address
-        self._candidates = [(family, name) for family, _, _, _, name in found[first:] + found[:first]]
+        if places is None:
+            self.socket, other_end = socket.socketpair()
+            self._is_looking_up = True
+            self._lookups.tell(address, other_end.close)
+            return
+        self._candidates = places
         self._dial_next("no address")
 
     def _dial_next(self, trouble: str) -> None:
@@ -132,13 +151,9 @@ class Stream:
             try:
                 self.socket = Secured(self.socket, context)
             except OSError as error:
-                self._cut((error.strerror or str(error)).lower())
+                self.cut((error.strerror or str(error)).lower())
                 return
         self.link.on_dialled()
-
-    def _cut(self, why: str) -> None:
-        self.hang_up()
-        self.link.on_hung_up(why, now_ms())
 
     def _send(self, data: bytes | bytearray) -> None:
         if self.socket is None:
@@ -166,9 +181,9 @@ class Stream:
         except BlockingIOError:
             return
         except OSError as error:
-            self._cut((error.strerror or str(error)).lower())
+            self.cut((error.strerror or str(error)).lower())
             return
         if data:
             self.link.on_bytes(data, now_ms())
         else:
-            self._cut("hung up")
+            self.cut("hung up")

@@ -11,14 +11,17 @@ from coordnode.errors import CoordError, NotLeader, Unknown
 from coordnode.ids import Revision
 from coordnode.services.dialogue import Answer, ErrorReply, WatchAsk, WatchGap, WatchPush
 
+REFUSED_MS = 1_000  # between two tries of a lasting watch that is refused; whoever wants it reads meanwhile, once for each
+
 
 class _Watch:
-    __slots__ = ("end", "in_force", "next_revision", "request", "space", "start", "try_at_ms", "was_in_force")
+    __slots__ = ("end", "in_force", "is_lasting", "next_revision", "request", "space", "start", "try_at_ms", "was_in_force")
 
-    def __init__(self, space: int, start: bytes, end: bytes, start_revision: Revision) -> None:
+    def __init__(self, space: int, start: bytes, end: bytes, start_revision: Revision, is_lasting: bool) -> None:
         self.space = space
         self.start = start
         self.end = end
+        self.is_lasting = is_lasting
         self.next_revision = start_revision  # everything below it was delivered; 0: from now on
         self.request = 0  # of the subscription on this connection
         self.in_force = False  # it was answered there
@@ -37,8 +40,8 @@ class Subscriptions:
     def __bool__(self) -> bool:
         return bool(self._watches)
 
-    def add(self, number: int, space: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int) -> None:
-        self._watches[number] = _Watch(space, start, end, start_revision)
+    def add(self, number: int, space: int, start: bytes, end: bytes, start_revision: Revision, now_ms: int, *, is_lasting: bool) -> None:
+        self._watches[number] = _Watch(space, start, end, start_revision, is_lasting)
         self._to_ask[number] = None
         self._due_by(now_ms)
 
@@ -53,11 +56,12 @@ class Subscriptions:
         return watch.request
 
     def end_all(self, error: CoordError) -> list[Action]:
-        ended: list[Action] = [WatchFailed(number, error) for number in self._watches]
-        self._watches.clear()
-        self._by_request.clear()
-        self._to_ask.clear()
-        return ended
+        """But those that last: without a connection they wait for the next."""
+        failed: list[Action] = [WatchFailed(number, error) for number in self._watches]
+        self._watches = {number: watch for number, watch in self._watches.items() if watch.is_lasting}
+        self._to_ask = {number: None for number in self._to_ask if number in self._watches}
+        self._by_request = {request: number for request, number in self._by_request.items() if number in self._watches}
+        return failed
 
     def has_request(self, request: int) -> bool:
         return request in self._by_request
@@ -102,15 +106,17 @@ class Subscriptions:
             del self._watches[number]
             return [WatchGapSeen(number, answer.floor)]
         error = error_of(answer.code, answer.sentence) if isinstance(answer, ErrorReply) else Unknown("not a watch's answer")
-        if error.definite and not isinstance(error, RETRIED):
+        is_refused = error.definite and not isinstance(error, RETRIED)
+        failed: list[Action] = [WatchFailed(number, error)] if is_refused else []
+        if is_refused and not watch.is_lasting:
             del self._watches[number]
-            return [WatchFailed(number, error)]
+            return failed
         if not isinstance(error, NotLeader):  # else the next connection asks at once
             retry_after_ms = answer.retry_after_ms if isinstance(answer, ErrorReply) else 0
-            watch.try_at_ms = now_ms + max(retry_after_ms, jittered_ms(self._rng, 1))
+            watch.try_at_ms = now_ms + max(retry_after_ms, REFUSED_MS if is_refused else jittered_ms(self._rng, 1))
             self._due_by(watch.try_at_ms)
         self._to_ask[number] = None
-        return []
+        return failed
 
     def on_progress(self, up_to: Revision) -> list[Action]:
         """Every watch that was answered on this connection has been told of everything up to here."""

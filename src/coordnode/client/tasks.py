@@ -1,27 +1,35 @@
 """Moves the bytes of one client inside an asyncio loop: a transport, one timer, and a future for each call. Not for other threads."""
 
 import asyncio
+import errno
 import os
 import random
+import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from coordnode.address import Address
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
-from coordnode.client.addresses import Address
 from coordnode.client.calls import AdministrativeAsk
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import WAITING_BYTES_MAX, Inbox, Receiver, Scope
 from coordnode.client.lease import SessionState
 from coordnode.client.link import Dial, Event, HangUp, Link, Step, Transmit
+from coordnode.client.lookups import Lookups
 from coordnode.client.notices import Notices, Sink
 from coordnode.client.requests import Request, expect, revision_of
+from coordnode.client.tls import HungUpUnheard
 from coordnode.errors import BadRequest
 from coordnode.ids import NO_SESSION, ClusterId, Revision, SessionId
 from coordnode.limits import MIB
 from coordnode.services.commands import Change, ClientCommand, FirstOperation, Result, SessionOpened
 from coordnode.wire.hello import ANY_CLUSTER
+
+if TYPE_CHECKING:
+    from coordnode.client.lookups import Place
 
 T = TypeVar("T")
 SLEEP_MS_MAX = 1_000  # the loop's time stands still while the machine sleeps; leases do not
@@ -46,6 +54,7 @@ class Tasks:
         self.revision = Revision(0)  # the newest that any answer spoke of
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self.lookups = Lookups()
         self._connection: _Connection | None = None
         self._outcomes: dict[int, asyncio.Future[Finished]] = {}
         self._waiters: dict[Receiver | None, set[asyncio.Future[None]]] = {}  # of those who wait for what is told there; None: for anything
@@ -314,13 +323,36 @@ class _Connection(asyncio.Protocol):
     def __init__(self, owner: Tasks, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self._dialling = loop.create_task(self._dial(loop, address))
+        self._is_heard = False
+        self._address = address
+        self._is_dialling = False
+        self._dial_task = loop.create_task(self._dial(loop))
 
-    async def _dial(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
+    async def _dial(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            await loop.create_connection(lambda: self, address.host, address.port, ssl=self._owner.tls())
+            context = self._owner.tls()
+            places = await self._places(loop)
+            self._is_dialling = True
+            dialled = await _dialled(loop, places)
+            self._is_dialling = False
+            host = self._address.host if context is not None else None
+            await loop.create_connection(lambda: self, sock=dialled, ssl=context, server_hostname=host)
         except OSError as error:
+            self._is_dialling = False
             self._owner.on_gone(self, _reason(error))
+
+    async def _places(self, loop: asyncio.AbstractEventLoop) -> "list[Place]":
+        lookups = self._owner.lookups
+        while (places := lookups.places(self._address)) is None:
+            known = asyncio.Event()
+
+            def tell(known: asyncio.Event = known) -> None:
+                with suppress(RuntimeError):  # the loop is over
+                    loop.call_soon_threadsafe(known.set)
+
+            lookups.tell(self._address, tell)
+            await known.wait()
+        return places
 
     def send(self, data: bytes | bytearray) -> None:
         if self._transport is not None:
@@ -329,7 +361,9 @@ class _Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def close(self) -> None:
-        self._dialling.cancel()
+        if self._is_dialling:
+            self._owner.lookups.on_given_up(self._address)
+        self._dial_task.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -338,13 +372,40 @@ class _Connection(asyncio.Protocol):
         self._owner.on_dialled(self)
 
     def data_received(self, data: bytes) -> None:
+        self._is_heard = True
         self._owner.on_data(self, data)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if (
+            error is None
+            and not self._is_heard
+            and self._transport is not None
+            and self._transport.get_extra_info("ssl_object") is not None
+        ):
+            error = HungUpUnheard(is_greeted=True)
         self._owner.on_gone(self, "hung up" if error is None else _reason(error))
 
 
+async def _dialled(loop: asyncio.AbstractEventLoop, places: "list[Place]") -> socket.socket:
+    """The first of them where somebody is. Raises OSError."""
+    trouble = OSError(errno.EADDRNOTAVAIL, "no address")
+    for family, name in places:
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(connection, name)
+            return connection
+        except OSError as error:
+            connection.close()
+            trouble = error
+        except BaseException:
+            connection.close()
+            raise
+    raise trouble
+
+
 def _reason(error: Exception) -> str:
-    """What the system calls it, without asyncio's words around it."""
-    number = error.errno if isinstance(error, OSError) else None
+    """What the system calls it, without asyncio's words around it. (Errors of TLS have numbers of their own.)"""
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
     return os.strerror(number).lower() if number is not None and number > 0 else str(error).lower()

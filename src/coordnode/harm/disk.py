@@ -140,6 +140,9 @@ class HarmedDisk:
     def free_bytes(self) -> int:
         return 0 if self.orders.of(DISK_FULL) is not None else self._disk.free_bytes()
 
+    def free_files(self) -> int:
+        return self._disk.free_files()
+
     def fingerprint(self, path: str) -> int:
         return self._disk.fingerprint(path)
 

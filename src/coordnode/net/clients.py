@@ -21,6 +21,7 @@ from coordnode.net.limits import (
     OUTSTANDING_MAX,
     PARTIAL_BYTES_ALL_MAX,
     PARTIAL_SECONDS_MAX,
+    RENEWAL_BYTES,
     UNREAD_BYTES_ALL_MAX,
     UNREAD_BYTES_MAX,
     UNREAD_BYTES_PAUSE,
@@ -28,12 +29,23 @@ from coordnode.net.limits import (
 )
 from coordnode.raft.entry import encode_config
 from coordnode.services.callers import Caller
-from coordnode.services.dialogue import Answer, Ask, ConfigAsk, ErrorReply, UnwatchAsk, WatchAsk, WatchGap, WatchProgress, WatchPush
+from coordnode.services.dialogue import (
+    Answer,
+    Ask,
+    ConfigAsk,
+    ErrorReply,
+    KeepAliveAsk,
+    UnwatchAsk,
+    WatchAsk,
+    WatchGap,
+    WatchProgress,
+    WatchPush,
+)
 from coordnode.wire.bodies import decode_asks, encode_answers
 from coordnode.wire.frames import ASKS, Frame, FrameReader
 from coordnode.wire.hello import encode_refusal
 
-UNUSUAL = (WatchAsk, UnwatchAsk, ConfigAsk)
+UNUSUAL = (KeepAliveAsk, WatchAsk, UnwatchAsk, ConfigAsk)
 WATCHES_RETRY_MS = 1_000
 
 
@@ -113,6 +125,11 @@ class Clients:
         if link is not None:
             link.answer(answers)
 
+    def charge(self, connection: int, looked_bytes: int) -> None:
+        link = self.links.get(connection)
+        if link is not None:
+            link.charge(looked_bytes)
+
     def close(self, connection: int) -> None:
         link = self.links.get(connection)
         if link is not None:
@@ -170,12 +187,12 @@ class ClientLink(asyncio.Protocol):
         self.caller = caller
         self.guest = clients.guests.enter(caller)
         self.outstanding = 0  # asks that will be answered once
-        self.pending_bytes = 0  # theirs
-        self.sent_bytes = 0  # only grows
+        self.pending_bytes = 0  # theirs, and what the sessions that they renew count as
+        self.charged_bytes = 0  # answered, and looked at for it; only grows
         self.watches: set[int] = set()
         self._is_eager = False
         self._calm_sweeps = 0
-        self._calm_bytes = EAGER_SENT_BYTES  # who was sent more by the next look was answered much
+        self._calm_bytes = EAGER_SENT_BYTES  # who was charged more by the next look was answered much
         self._has_watched = False  # answers may be pushes
         self._clients = clients
         self._traffic = clients.traffic
@@ -241,9 +258,13 @@ class ClientLink(asyncio.Protocol):
         if not asks:
             return
         outstanding, refused = self.outstanding, None
+        size = len(frame.body)
         for ask in asks:
             if type(ask) in UNUSUAL:
-                if not self._on_unusual(ask):
+                if type(ask) is KeepAliveAsk:
+                    self.outstanding += 1
+                    size += RENEWAL_BYTES * len(ask.sessions)
+                elif not self._on_unusual(ask):
                     refused = [*(refused or ()), ask]
             else:
                 self.outstanding += 1
@@ -252,7 +273,6 @@ class ClientLink(asyncio.Protocol):
         self._traffic.asks += len(asks)
         guest.outstanding += self.outstanding - outstanding
         if self.outstanding:
-            size = len(frame.body)
             self.pending_bytes += size
             guest.pending_bytes += size
             guests.pending_bytes += size
@@ -278,15 +298,24 @@ class ClientLink(asyncio.Protocol):
         self._calm_sweeps = 0
         self._clients.eager[self.connection] = self
 
+    def _maybe_become_eager(self) -> None:
+        if self.charged_bytes > self._calm_bytes and not self._is_eager:
+            self._become_eager()
+
+    def charge(self, looked_bytes: int) -> None:
+        """For what its reads looked at."""
+        self.charged_bytes += looked_bytes
+        self._maybe_become_eager()
+
     def maybe_calm(self) -> None:
         """Looked at once a tick."""
-        was_sent_much = self.sent_bytes > self._calm_bytes
-        self._calm_bytes = self.sent_bytes + EAGER_SENT_BYTES // 2
-        is_calm = self.outstanding <= EAGER_ASKS // 2 and self.pending_bytes <= EAGER_BYTES // 2 and not was_sent_much
+        was_charged_much = self.charged_bytes > self._calm_bytes
+        self._calm_bytes = self.charged_bytes + EAGER_SENT_BYTES // 2
+        is_calm = self.outstanding <= EAGER_ASKS // 2 and self.pending_bytes <= EAGER_BYTES // 2 and not was_charged_much
         self._calm_sweeps = self._calm_sweeps + 1 if is_calm and self.guest.outstanding <= GUEST_EAGER_ASKS // 2 else 0
         if self._calm_sweeps >= CALM_SWEEPS_MIN:
             self._is_eager = False
-            self._calm_bytes = self.sent_bytes + EAGER_SENT_BYTES
+            self._calm_bytes = self.charged_bytes + EAGER_SENT_BYTES
             del self._clients.eager[self.connection]
 
     def _without(self, asks: list[Ask], refused: list[Ask]) -> list[Ask]:
@@ -344,10 +373,9 @@ class ClientLink(asyncio.Protocol):
         for frame in frames:
             size = len(frame)
             traffic.bytes_out += size
-            self.sent_bytes += size
+            self.charged_bytes += size
             write(frame)
-        if self.sent_bytes > self._calm_bytes and not self._is_eager:
-            self._become_eager()
+        self._maybe_become_eager()
         if self._unread and self.unread_bytes() > UNREAD_BYTES_MAX:
             self.cut_off(Overloaded("answers were not read"))
 

@@ -11,13 +11,14 @@ from typing import Protocol
 
 from coordnode.errors import Overloaded
 from coordnode.net.guests import Guest
+from coordnode.net.limits import RENEWAL_BYTES
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, ReadAsk, UnwatchAsk, WriteAsk
 
 QUANTUM = 16  # puts' worth that a line may take before the next one's turn
 UNIT_BYTES = 2_048  # asked or answered, cost as much as a put
+SESSIONS_PER_UNIT = UNIT_BYTES // RENEWAL_BYTES  # renewed together, likewise
 UNITS_BESIDE_OTHERS = 64  # of all lines together in one turn of a member that others ask for little
 UNDER_WAY_BESIDE_OTHERS = 128  # of one line, taken and not answered
-SESSIONS_PER_UNIT = 16  # renewed together
 USUAL_UNITS = 8  # of an ask of a line that nothing is known about yet
 WAITED_MS_MAX = 1_000  # a line whose first ask waits longer has more than can be carried out: what comes is refused
 SHED_EVERY_MS = 100  # one frame of a line in so long: who does not listen is not answered the faster for it, but waits, and is not read
@@ -29,7 +30,7 @@ class Asking(Protocol):
     connection: int
     guest: Guest
     outstanding: int
-    sent_bytes: int
+    charged_bytes: int
 
 
 class Line:
@@ -39,7 +40,7 @@ class Line:
         self.link = link
         self.asks: deque[tuple[Ask, int, int]] = deque()  # (ask, deadline, since when)
         self.credit = 0
-        self.seen_bytes = link.sent_bytes  # charged so far
+        self.seen_bytes = link.charged_bytes  # charged so far
         self.shed_ms = 0  # when asks of it were last refused
         self.taken = 0
         self.answered = 0  # of these
@@ -48,7 +49,7 @@ class Line:
     def charge(self) -> None:
         """For what it was answered since."""
         link = self.link
-        units = (link.sent_bytes - self.seen_bytes) // UNIT_BYTES
+        units = (link.charged_bytes - self.seen_bytes) // UNIT_BYTES
         self.seen_bytes += units * UNIT_BYTES
         self.credit -= units
         answered = self.taken - self.under_way()
@@ -65,7 +66,7 @@ class Line:
         return max(0, self.link.outstanding - len(self.asks))
 
 
-def _units_of(ask: Ask) -> int:
+def units_of(ask: Ask) -> int:
     if isinstance(ask, WriteAsk | ReadAsk):
         return 1 + len(ask.body) // UNIT_BYTES
     return 1 + len(ask.sessions) // SESSIONS_PER_UNIT if isinstance(ask, KeepAliveAsk) else 1
@@ -161,6 +162,6 @@ class Lines:
             if 0 < deadline_ms < now_ms:
                 too_late.append((connection, ask))
                 continue
-            line.credit -= _units_of(ask)
+            line.credit -= units_of(ask)
             asks.append((connection, ask))
         return QUANTUM if waiting else QUANTUM - line.credit

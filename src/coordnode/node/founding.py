@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from coordnode.client.addresses import parse_address
+from coordnode.address import parse_address
 from coordnode.errors import BadRequest, CoordError, FolderRefused, RecordError, Rotten
 from coordnode.ids import ClusterId, MemberId
 from coordnode.limits import TOKEN_MAX

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from coordnode import __version__
+from coordnode.address import Address
 from coordnode.api import openapi
 from coordnode.api.answers import shown, shown_error
 from coordnode.api.asking import Envelope, WrongType, ask, envelope_of
 from coordnode.api.route import Asked, Plain, Read, ReadQuery, Renew, Route, Wait, Watch, Work, Write
 from coordnode.api.table import ROUTES, TABLE, NoSuchMethod, NoSuchPath
 from coordnode.api.watches import STREAM_TYPE, Gap, Progress, last_event, stream_event
-from coordnode.client.addresses import Address
 from coordnode.client.clock import now_ms
 from coordnode.client.inboxes import Inbox, Scope
 from coordnode.client.requests import Request as Question
@@ -126,6 +126,8 @@ class Gateway:
                 self._begin(link, request)
         except CoordError as error:
             self._say(link, _refused(error))
+        except Exception as error:
+            self._say(link, self._bug(error))
 
     def on_writable(self, link: HttpLink) -> None:
         writable = self._watchers.get(link)

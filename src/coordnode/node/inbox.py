@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from coordnode.errors import Overloaded
 from coordnode.ids import MemberId
-from coordnode.node.eager import UNITS_BESIDE_OTHERS, Asking, Lines
+from coordnode.node.eager import UNITS_BESIDE_OTHERS, Asking, Lines, units_of
 from coordnode.raft.messages import Message
 from coordnode.replica.events import (
     BlobsWritten,
@@ -40,10 +40,11 @@ class Inbox:
     def __init__(self, answer: Callable[[int, list[Answer]], None], jitter: Callable[[int], int]) -> None:
         self._answer = answer
         self._events = Events()
+        self._keep_alives: deque[tuple[int, KeepAliveAsk]] = deque()  # those that are urgent
         self._frames: deque[Waiting] = deque()
         self.asks_waiting = 0  # in these frames
         self.lines = Lines(answer, jitter)
-        self._renewing: set[int] = set()  # of who asks for much, whose keep-alive the next turn takes
+        self._renewing: set[int] = set()  # of who asks for much, whose keep-alive is among these
         self._others_ms = -OTHERS_MS  # when others were last seen
         self._is_beside_others = False  # as of the last turn
         self._gone: set[int] = set()  # connections that ended while asks of theirs waited here
@@ -52,7 +53,9 @@ class Inbox:
 
     def has_more(self) -> bool:
         """That the next turn could take."""
-        return bool(self._frames) or (self.lines.waiting > 0 and self.lines.can_go_on(beside_others=self._is_beside_others))
+        if self._keep_alives or self._frames:
+            return True
+        return self.lines.waiting > 0 and self.lines.can_go_on(beside_others=self._is_beside_others)
 
     def is_full(self) -> bool:
         """So much waits that a turn should not wait for more."""
@@ -61,7 +64,7 @@ class Inbox:
         return self.lines.waiting >= FULL_ASKS
 
     def is_empty(self) -> bool:
-        return not self._frames and not self.lines.waiting
+        return not self._keep_alives and not self._frames and not self.lines.waiting
 
     # --- clients ---------------------------------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ class Inbox:
 
     def on_asks(self, connection: int, asks: list[Ask], deadline_ms: int) -> None:
         if len(asks) == 1 and type(asks[0]) is KeepAliveAsk:
-            self._events.asks.append((connection, asks[0]))
+            self._keep_alives.append((connection, asks[0]))
         elif self.lines.waiting and self.lines.has(connection):
             self.lines.follow(connection, asks, deadline_ms)
         else:
@@ -78,17 +81,17 @@ class Inbox:
             self.asks_waiting += len(asks)
 
     def on_eager_asks(self, link: Asking, asks: list[Ask], patience_ms: int, now_ms: int) -> None:
-        """One keep-alive in a turn is as urgent as anybody's; who sends more waits with them, too."""
+        """One keep-alive at a time is as urgent as anybody's; who sends more waits with them, too."""
         if len(asks) == 1 and type(asks[0]) is KeepAliveAsk and link.connection not in self._renewing:
             self._renewing.add(link.connection)
-            self._events.asks.append((link.connection, asks[0]))
+            self._keep_alives.append((link.connection, asks[0]))
         else:
             self.lines.add(link, asks, now_ms + patience_ms if patience_ms else 0, now_ms)
 
     def on_closed(self, connection: int) -> None:
         self._events.closed.append(connection)
         self.lines.on_closed(connection)
-        if self._frames:
+        if self._keep_alives or self._frames:
             self._gone.add(connection)
 
     # --- members and storage ---------------------------------------------------------------------------------------
@@ -144,12 +147,12 @@ class Inbox:
     def take(self, now_ms: int, *, with_asks: bool = True) -> Events:
         """`with_asks` False: client requests stay here for a later turn."""
         events, self._events = self._events, Events()
+        asks = events.asks
+        if self._keep_alives:
+            self._take_keep_alives(asks)
         if not with_asks:
             return events
         frames = self._frames
-        asks = events.asks
-        if self._renewing:
-            self._renewing.clear()
         if frames:
             self._others_ms = now_ms
         while frames and len(asks) < ASKS_PER_TURN:
@@ -162,11 +165,21 @@ class Inbox:
                 continue
             for ask in waiting:
                 asks.append((connection, ask))
-        if self._gone and not frames:
+        if self._gone and not frames and not self._keep_alives:
             self._gone.clear()
         if self.lines.waiting:
             self._take_from_lines(asks, now_ms)
         return events
+
+    def _take_keep_alives(self, asks: list[tuple[int, Ask]]) -> None:
+        """As many as are no more work than a turn's puts: a hundred thousand sessions may want to be renewed at once."""
+        units = ASKS_PER_TURN
+        while self._keep_alives and units > 0:
+            connection, ask = self._keep_alives.popleft()
+            self._renewing.discard(connection)
+            if connection not in self._gone:
+                units -= units_of(ask)
+                asks.append((connection, ask))
 
     def _take_from_lines(self, asks: list[tuple[int, Ask]], now_ms: int) -> None:
         beside_others = self._is_beside_others = now_ms - self._others_ms < OTHERS_MS

@@ -35,7 +35,8 @@ FULL_RETRY_S = 0.05
 QUICK_NS_MAX = 2_500_000  # what is expected to be durable so soon may hold a turn up
 SLOWER_SHARE, QUICKER_SHARE = 8, 32  # a single sync of 20 ms ends that at once; a few dozens of quick ones bring it back
 SLICES_PER_TURN = 2
-PACE_S_MAX = 0.02  # after a slice the disk is left to the log for as long as the slice took, up to this
+# After a slice the disk is left to the log for as long as the slice took, and the loop, which encodes the next one, to whoever asks.
+PACE_S_MIN, PACE_S_MAX = 0.01, 0.02
 
 
 class Committed(NamedTuple):
@@ -199,10 +200,7 @@ class LogLane(_Lane):
                 work = queue.get()
             if writes and not self._commit(writes, submitted_ns, chores):
                 return
-            for chore in chores:
-                with suppress(DiskFull):  # tried again when it is due again; what matters is told next
-                    chore()
-                self._tell_space()
+            self._do(chores)
             self._carried_out = self._taken
 
     def _commit(self, writes: list[Write], submitted_ns: int, chores: list[Work]) -> bool:
@@ -217,12 +215,20 @@ class LogLane(_Lane):
                 if self._stopping.wait(FULL_RETRY_S):
                     return False
                 self._take_more(writes, chores)
+                self._do(chores)  # one may make the room that is missing
         self._tell(self._owner.on_committed, Committed(writes, submitted_ns, began_ns, time.monotonic_ns()))
         if self._wal.wants_spare and self._queue.empty():
             chores.append(self._look_at_space)
         elif not self._space_ok:
             self._tell_space()
         return True
+
+    def _do(self, chores: list[Work]) -> None:
+        for chore in chores:
+            with suppress(DiskFull):  # tried again when it is due again; what matters is told next
+                chore()
+            self._tell_space()
+        chores.clear()
 
     def _take_more(self, writes: list[Write], chores: list[Work]) -> None:
         """What came meanwhile joins the group, behind what it holds already."""
@@ -308,7 +314,7 @@ class SnapshotLane(_Lane):
         except (DiskFull, Superseded):
             self._tell(self._owner.on_stored, SnapshotFailed(work.meta))
             return
-        self._stopping.wait(min(time.monotonic() - began, PACE_S_MAX))
+        self._stopping.wait(min(max(time.monotonic() - began, PACE_S_MIN), PACE_S_MAX))
         self._tell(self._owner.on_stored, SliceStored(work.number) if stored is None else SnapshotStored(stored))
 
     def _store_chunk(self, work: StoreChunk) -> None:

@@ -16,8 +16,9 @@ from functools import partial
 from typing import Any
 
 from coordnode import __version__
-from coordnode.client.addresses import Address as DialAddress
-from coordnode.client.addresses import parse_address, reached_at
+from coordnode.address import Address as DialAddress
+from coordnode.address import parse_address
+from coordnode.client.addresses import reached_at
 from coordnode.config import Listen, NodeConfig, told_settings
 from coordnode.driver import Driver
 from coordnode.errors import BadRequest, Disconnected
@@ -83,7 +84,7 @@ class Member:
         self.address = ""  # where it listens, once it does
         self.http_address = ""
         self.advertise = ""
-        self._disk = opened.disk
+        self.disk = opened.disk
         self._loop = loop
         self.clock = clock
         self.orders = opened.orders
@@ -99,6 +100,7 @@ class Member:
         self._tick_handle: asyncio.Handle | None = None
         self._restored = False
         self._snapshot_began_ms = 0
+        self.snapshots_installed = 0  # of the leader's, since this process began
         self._asked_ns = 0  # when the first ask that no turn has taken yet arrived
         self._hold_handle: asyncio.Handle | None = None
         self._contacts: tuple[tuple[MemberId, str], ...] = ()
@@ -226,7 +228,7 @@ class Member:
         self.clients.abort_all()
         loop.run_until_complete(asyncio.sleep(0))  # what was closed is let go of in a turn of the loop
         self.lanes.stop(LANES_SECONDS_MAX, self.replica.known())
-        self._disk.unlock()
+        self.disk.unlock()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         if left:
@@ -255,6 +257,8 @@ class Member:
             events.now_ms = now_ms
             events.wall_ms = self.clock.wall_ms()
             effects = self._driver.turn(events)
+            for connection, looked_bytes in effects.looked_bytes.items():
+                self.clients.charge(connection, looked_bytes)
             self.observer.turned(events, effects, asked_ns, began_ns, time.monotonic_ns())
             if events.snapshot_loaded is not None:
                 self._on_loaded(events.snapshot_loaded)
@@ -344,7 +348,8 @@ class Member:
             self._fail(error)
 
     def on_space(self, space_ok: bool) -> None:
-        self.telemetry.emit("space_back" if space_ok else "space_low", free_bytes=self.free_bytes())
+        free = {"free_bytes": self.disk.free_bytes(), "free_files": self.disk.free_files()}
+        self.telemetry.emit("space_back" if space_ok else "space_low", **free)
         self.inbox.on_space(space_ok)
         self._next.soon()
 
@@ -370,6 +375,7 @@ class Member:
             inbox.on_read(event)
         else:
             if event.complete:
+                self.snapshots_installed += 1
                 self.telemetry.emit("installed", of_index=event.meta.index)
             inbox.on_chunk_stored(event)
         self._next.soon()
@@ -489,9 +495,6 @@ class Member:
 
     def uptime_ms(self) -> int:
         return self.clock.now_ms() - self._started_ms
-
-    def free_bytes(self) -> int:
-        return self._disk.free_bytes()
 
 
 def _address_of(server: asyncio.Server, listen: Listen) -> str:

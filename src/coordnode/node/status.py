@@ -115,6 +115,7 @@ def status(member: Member) -> dict[str, Any]:
         "persisted": raft.persisted,
         "first_index": raft.log.base_index + 1,
         "snapshot_index": raft.snapshot.index if raft.snapshot is not None else None,
+        "snapshots_installed": member.snapshots_installed,
         "revision": machine.revision if machine is not None else None,
         "state_bytes": machine.state_bytes if machine is not None else None,
         "digest_index": checkpoint[0],  # where members compare
@@ -139,7 +140,8 @@ def status(member: Member) -> dict[str, Any]:
         "busiest": [_guest(guest) for guest in member.clients.guests.busiest(BUSIEST_MAX)],
         "disk": {
             "folder": member.config.folder,
-            "free_bytes": member.free_bytes(),
+            "free_bytes": member.disk.free_bytes(),
+            "free_files": member.disk.free_files(),
             "wal_bytes": recovered.wal.bytes_used,
             "snapshot_bytes": recovered.snapshots.bytes_used,
             "space_ok": raft.space_ok,
@@ -256,7 +258,8 @@ def metrics(member: Member) -> bytes:
     text.counter("coordnode_peer_sent_bytes_total", "bytes to other members", peers.bytes)
     text.counter("coordnode_peer_messages_dropped_total", "raft messages that found no connection", peers.dropped)
     text.gauge("coordnode_peers_connected", "members that we are connected to", sum(link.is_up() for link in member.peers.links.values()))
-    text.gauge("coordnode_disk_free_bytes", "free on the folder's disk", member.free_bytes())
+    text.gauge("coordnode_disk_free_bytes", "free on the folder's disk", member.disk.free_bytes())
+    text.gauge("coordnode_disk_free_files", "that can still be made on the folder's disk", member.disk.free_files())
     text.gauge("coordnode_disk_space_ok", "0 while writes that add data are refused here", int(raft.space_ok))
     text.gauge("coordnode_wal_bytes", "the log's files", member.recovered.wal.bytes_used)
     text.gauge("coordnode_snapshot_bytes", "the snapshots' files", member.recovered.snapshots.bytes_used)

@@ -102,8 +102,12 @@ CATALOGUE: dict[str, Kind] = {
     "peer_silent": Kind(WARNING, ("peer",), "a member does not answer the leader's heartbeats, whether or not a connection stands"),
     "peer_heard": Kind(INFO, ("peer", "silent_ms"), "it answers again"),
     # storage
-    "space_low": Kind(ERROR, ("free_bytes",), "little disk is free: writes that add data are refused until there is more"),
-    "space_back": Kind(INFO, ("free_bytes",), "there is room again"),
+    "space_low": Kind(
+        ERROR,
+        ("free_bytes", "free_files"),
+        "little disk is free, or hardly any file can be made: writes that add data are refused until there is more",
+    ),
+    "space_back": Kind(INFO, ("free_bytes", "free_files"), "there is room again"),
     "snapshot": Kind(INFO, ("of_index", "took_ms"), "a snapshot of our own is in place"),
     "snapshot_failed": Kind(WARNING, ("of_index",), "a snapshot could not be made or received, most likely because the disk is full"),
     "installed": Kind(INFO, ("of_index",), "the leader's snapshot replaced our state"),

@@ -65,6 +65,10 @@ class Raft(State):
             reads.send_heartbeats(self)
         snapshots.on_tick(self)
 
+    def has_just_checked_quorum(self) -> bool:
+        """Right after a tick: this one found a quorum that was heard of since the check before."""
+        return self.role == LEADER and self.quorum_elapsed == 0
+
     # --- what the replica asks -------------------------------------------------------------------------------------
 
     def propose(self, data: bytes) -> Index:
@@ -89,14 +93,13 @@ class Raft(State):
         reads.ask(self, read)
 
     def compact(self, snapshot: SnapshotMeta, keep_from: Index) -> None:
-        """`snapshot` is whole and durable here; entries below `keep_from` are not needed for peers any more."""
+        """`snapshot` is whole and durable here; entries below `keep_from` are not needed for peers any more: they go within some turns."""
         if self.snapshot is None or snapshot.index < self.snapshot.index:
             return
         assert snapshot.index <= self.persisted
         self.snapshot = snapshot
         floor = Index(min(snapshot.index, keep_from - 1))
-        if floor > self.log.base_index:
-            self.log.compact(floor)
+        self.log.compact(floor)
         while len(self.configs) > 1 and self.configs[1][0] <= floor:
             self.configs.pop(0)
 
@@ -167,6 +170,7 @@ class Raft(State):
 
     def ready(self) -> Ready:
         """Once per turn, after everything that came in."""
+        self.log.forget_some()
         if self.role == LEADER:
             reads.maybe_begin_round(self)
             if self.replicate_due:

@@ -27,6 +27,7 @@ class Progress:
         "round",
         "space_ok",
         "state",
+        "was_active",
     )
 
     def __init__(self, next_index: Index) -> None:
@@ -38,12 +39,17 @@ class Progress:
         self.inflight_bytes = 0
         self.match_at_heartbeat = Index(-1)
         self.active = True  # heard of since the last quorum check; one that is new is given until the next
+        self.was_active = False  # and between that check and the one before
         self.round = 0  # newest read round it confirmed
         self.space_ok = True
         self.level_max = 0  # 0: not heard of yet
         self.chunk_meta: SnapshotMeta | None = None
         self.chunk_number = 0
         self.chunk_ticks = 0  # since the slice under way was asked for
+
+    def is_ready(self) -> bool:
+        """Heard of lately, and as far as we are, but for what is under way."""
+        return self.state == REPLICATE and (self.active or self.was_active)
 
     def become_probe(self, next_index: Index) -> None:
         self.state = PROBE

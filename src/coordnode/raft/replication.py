@@ -158,7 +158,7 @@ def has_active_quorum(raft: State) -> bool:
 
     enough = has_quorum(raft.config, active)
     for peer in raft.progress.values():
-        peer.active = False
+        peer.was_active, peer.active = peer.active, False
     return enough
 
 

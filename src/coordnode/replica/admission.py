@@ -6,7 +6,6 @@ from coordnode.errors import BadRequest, LevelMissing, NoSpace, WritesStopped
 from coordnode.ids import MemberId
 from coordnode.raft.core import Raft
 from coordnode.raft.quorum import has_quorum
-from coordnode.raft.state import LEADER
 from coordnode.services.auth.permits import Permit
 from coordnode.services.commands import ClientCommand, OpenSession, Transaction
 from coordnode.services.machine import Machine
@@ -39,15 +38,6 @@ def has_space_quorum(raft: Raft) -> bool:
         return peer is None or peer.space_ok
 
     return has_quorum(raft.config, has_space)
-
-
-def local_age_ms(raft: Raft, since_current_ms: int, tick_ms: int) -> int:
-    """How old local state may be, at most, apart from what the leader's last word spent under way."""
-    if raft.role != LEADER:
-        return since_current_ms
-    if len(raft.config.voters) == 1 and not raft.config.outgoing:
-        return 0
-    return (raft.timing.election_ticks_min + raft.quorum_elapsed) * tick_ms
 
 
 def check_level(raft: Raft, present: int, level: int) -> None:

@@ -5,6 +5,7 @@ from coordnode.ids import Index, MemberId
 AGREE = 0
 WE_DIFFER = 1
 NOBODY_KNOWS = 2
+ALL_AGREE = 3  # every voter said so
 
 KEPT = 64  # checkpoints remembered; a member that lags further is compared later
 
@@ -14,6 +15,7 @@ class Agreement:
         self._own: dict[Index, int] = {}
         self._reports: dict[Index, dict[MemberId, int]] = {}
         self.newest = Index(0)
+        self._agreed = Index(0)  # by all; a word that comes late, of what was before, stops nobody any more
 
     def checkpoint(self, index: Index, digest: int) -> None:
         """Our own digest right after applying `index`."""
@@ -41,8 +43,12 @@ class Agreement:
         if digest is None or not reports:
             return AGREE, []
         said = {**reports, us: digest}
+        heard_all = all(voter in said for voter in voters)
         if all(other == digest for other in reports.values()):
-            return AGREE, []
+            if not heard_all:
+                return AGREE, []
+            self._agreed = max(self._agreed, index)
+            return ALL_AGREE, []
         supporters: dict[int, int] = {}
         for voter in voters:
             if voter in said:
@@ -52,5 +58,4 @@ class Agreement:
             if count >= needed:
                 wrong = [(member, said[member]) for member in sorted(said) if said[member] != candidate]
                 return (WE_DIFFER if digest != candidate else AGREE), wrong
-        heard_all = all(voter in said for voter in voters)
-        return (NOBODY_KNOWS if heard_all else AGREE), []
+        return (NOBODY_KNOWS if heard_all and index > self._agreed else AGREE), []

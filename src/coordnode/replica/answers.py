@@ -14,10 +14,19 @@ NO_ASKER: Asker = (0, 0)  # the leader's own commands: nobody waits for the answ
 class Answers:
     def __init__(self) -> None:
         self._by_connection: dict[int, list[Answer]] = {}
+        self._looked_bytes: dict[int, int] = {}
 
     def take(self) -> dict[int, list[Answer]]:
         taken, self._by_connection = self._by_connection, {}
         return taken
+
+    def take_looked_bytes(self) -> dict[int, int]:
+        taken, self._looked_bytes = self._looked_bytes, {}
+        return taken
+
+    def charge(self, connection: int, looked_bytes: int) -> None:
+        """For what had to be looked at, and is in no answer."""
+        self._looked_bytes[connection] = self._looked_bytes.get(connection, 0) + looked_bytes
 
     def give(self, connection: int, answer: Answer) -> None:
         answers = self._by_connection.get(connection)

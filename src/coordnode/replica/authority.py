@@ -21,10 +21,13 @@ from coordnode.services.commands import (
     RemoveRole,
     RemoveToken,
     RemoveUser,
+    SessionOpened,
     SetRole,
     SetUser,
+    decode_result,
     encode,
 )
+from coordnode.services.levels import MENDED
 from coordnode.services.machine import Machine
 
 DENIALS_KEPT_MAX = 16  # that nobody has taken yet; all are counted
@@ -108,6 +111,9 @@ class Authority:
             self.openings.check(self.identity(machine, connection))
             if permit.user and machine.level >= LEVEL:
                 operation = msgspec.structs.replace(operation, user=permit.user)
+            if permit.is_scoped and _is_to_scope(machine, permit.user, operation.nonce, request_id):
+                operation = msgspec.structs.replace(operation, nonce=scoped_nonce(permit.user, operation.nonce))
+            request_id = ""  # below MENDED, a nonce with two request ids would open two sessions
         elif type(operation) in SIGNED:
             place = self._callers.get(connection, NOBODY_KNOWN).place
             operation = msgspec.structs.replace(operation, by=permit.by, place=place)
@@ -119,6 +125,26 @@ class Authority:
         return encode(command), command
 
 
+def _is_to_scope(machine: Machine, user: str, nonce: bytes, request_id: str) -> bool:
+    """Not where an earlier attempt, whose answer was lost, stands in the log with the nonce as it was: from before the level was raised,
+    or by a leader of an older build, which wrote the request id beside it."""
+    if not request_id and machine.level < MENDED:
+        return False  # older builds lead yet, and would not find it
+    opened = machine.find_opened(nonce)
+    if opened is None:
+        return True
+    if request_id and machine.find_answered(scoped(user, request_id)) == opened:
+        return False
+    result = decode_result(opened.result)
+    assert isinstance(result, SessionOpened)
+    return machine.auth.owner_of(result.session) != user
+
+
 def scoped(user: str, request_id: str) -> str:
     """Nobody finds what another user's request was answered with."""
     return sha256(f"{user}\0{request_id}".encode()).hexdigest()
+
+
+def scoped_nonce(user: str, nonce: bytes) -> bytes:
+    """Likewise: over HTTP a nonce is made of an Idempotency-Key, which is no secret."""
+    return sha256(user.encode() + b"\0" + nonce).digest()

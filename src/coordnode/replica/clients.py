@@ -21,7 +21,7 @@ from coordnode.raft.core import Raft
 from coordnode.raft.entry import Config
 from coordnode.raft.state import LEADER
 from coordnode.replica.admission import admit_write, authorise, check_level, has_space_quorum
-from coordnode.replica.answers import Answers, Asker
+from coordnode.replica.answers import NO_ASKER, Answers, Asker
 from coordnode.replica.authority import Authority
 from coordnode.replica.clock import Clock
 from coordnode.replica.config import ReplicaConfig
@@ -84,7 +84,6 @@ class Clients:
         self._push_bytes_per_turn = config.push_bytes_per_turn
         self._missed = Missed()
         self.authority = Authority(config.client_sessions_max)
-        self._gone: set[int] = set()  # connections that ended while something of theirs may wait: it is not answered
         self.reading = Reading(raft, clock, config.tick_ms, self.answers, self._pending, self.authority)
         self.fetching = self.reading.fetching
         self._has_space: bool | None = None  # have the members with room on disk a quorum? None: nothing was to be written in this turn
@@ -94,11 +93,11 @@ class Clients:
     def on_opened(self, connection: int, caller: Caller) -> None:
         self.authority.on_opened(connection, caller)
 
-    def on_closed(self, connection: int) -> None:
-        self.authority.on_closed(connection)
-        self._watching.end_connection(connection)
-        if self._pending.is_waiting():
-            self._gone.add(connection)
+    def on_closed(self, connections: Sequence[int]) -> None:
+        for connection in connections:
+            self.authority.on_closed(connection)
+            self._watching.end_connection(connection)
+        self._pending.drop_connections({*connections})
 
     # --- what they ask ---------------------------------------------------------------------------------------------
 
@@ -119,7 +118,7 @@ class Clients:
             if type(ask) is ReadAsk and ask.stale:
                 asked = operation = decode_read(ask.body)
                 permit = self._permit(connection)
-                result, age_ms = self.read_stale(operation, ask.min_revision, permit)
+                result, age_ms = self.read_stale(operation, ask.min_revision, permit, connection)
                 self.answers.give(connection, Reply(ask.request, self._applied(), 0, result, age_ms))
                 return
             if type(ask) is ReadAsk and ask.here and self._raft.role != LEADER:
@@ -204,13 +203,13 @@ class Clients:
         """As the leader counts it now."""
         return self._proposing.cluster_ms()
 
-    def _on_keep_alive(self, asker: Asker, sessions: list[SessionId], permit: Permit) -> None:
+    def _on_keep_alive(self, asker: Asker, named: list[SessionId], permit: Permit) -> None:
         """Answered after a round that begins now; sessions with a checkpoint first withdraw it through the log."""
         leases = self._leases
+        sessions: list[SessionId] = []
         hidden: list[SessionId] = []  # others': to this caller they are over
-        if not permit.may_all:
-            hidden = [session for session in sessions if not permit.owns(session)]
-            sessions = [session for session in sessions if session not in hidden] if hidden else sessions
+        for session in named:
+            (sessions if permit.owns(session) else hidden).append(session)
         withdraw = [session for session in sessions if leases.is_checkpointed(session)]
         for some in parts(withdraw, self._sessions_named()):
             index = self._propose_own(Withdraw(some))
@@ -240,9 +239,11 @@ class Clients:
             raise
         return permit
 
-    def read_stale(self, operation: ReadOperation, min_revision: Revision, permit: Permit) -> tuple[bytes, int]:
+    def read_stale(
+        self, operation: ReadOperation, min_revision: Revision, permit: Permit, connection: int = NO_ASKER[0]
+    ) -> tuple[bytes, int]:
         """The encoded Result from local state, and how old that may be in milliseconds."""
-        return self.reading.stale(self._present(), operation, min_revision, permit)
+        return self.reading.stale(self._present(), operation, min_revision, permit, connection)
 
     # --- administration --------------------------------------------------------------------------------------------
 
@@ -290,6 +291,7 @@ class Clients:
         machine = self.machine
         assert machine is not None
         self.serving = True
+        self.reading.on_serving()
         self._proposing.continue_cluster_clock(machine.cluster_ms)
         self._leases = Leases(self.sessions)
         self._leases.grant_all(machine.leases(), self._clock.lease_ms)
@@ -298,6 +300,7 @@ class Clients:
         raft = self._raft
         self.stopped_at = Index(0)
         if raft.role == LEADER:
+            self.reading.on_leading()
             return
         # We do not lead: nothing that waits here can be answered with knowledge.
         self.serving = False
@@ -351,9 +354,9 @@ class Clients:
         self._pending.confirm(read, index)
 
     def on_read_lost(self, read: int) -> None:
-        waiting = self._pending.unconfirmed.pop(read, None)
-        if waiting is not None:
-            self.answers.refuse(waiting.asker, self._not_leader())
+        asker = self._pending.lose(read)
+        if asker is not None:
+            self.answers.refuse(asker, self._not_leader())
 
     # --- answering what was committed --------------------------------------------------------------------------------
 
@@ -396,7 +399,6 @@ class Clients:
             self._pending.has_confirmed()
             or self._watching.has_due()
             or self._watching.is_behind(machine.scalars.revision)
-            or bool(self._gone)
             or (bool(self._watching) and self.authority.is_to_review(machine))
         )
 
@@ -410,8 +412,6 @@ class Clients:
             self._review_watches(machine)
         for waiting in pending.take_served(applied):
             connection, request = waiting.asker
-            if connection in self._gone:
-                continue
             if isinstance(waiting, KeepAlive):
                 self.answers.give(connection, self._renew(machine, request, waiting))
             else:
@@ -424,10 +424,7 @@ class Clients:
         room = READ_BYTES_PER_TURN
         now_ms = self.cluster_ms() if self.serving else 0  # who does not lead knows none but that of its state
         while room > 0 and (read := pending.next_read(applied)) is not None:
-            if read.asker[0] not in self._gone:
-                room -= self._answer_read(machine, read, now_ms)
-        if self._gone and not pending.is_waiting():
-            self._gone.clear()
+            room -= self._answer_read(machine, read, now_ms)
 
     def has_more_to_serve(self) -> bool:
         """What is due waits for the next turn, so that this one holds no more answers than the bounds say."""
@@ -482,5 +479,11 @@ class Clients:
         return True
 
     def _show_watches(self, machine: Machine) -> None:
-        if self._watching.is_behind(machine.revision):
-            self._watching.see(machine.changes(self._watching.seen(), machine.revision), machine.revision)
+        watching = self._watching
+        if not watching.is_behind(machine.revision):
+            return
+        if machine.history_floor <= watching.seen() + 1:
+            watching.see(machine.changes(watching.seen(), machine.revision), machine.revision)
+            return
+        for connection, request in watching.end_all():  # what was applied since the last turn is more than the history holds
+            self.answers.give(connection, WatchGap(request, machine.history_floor))

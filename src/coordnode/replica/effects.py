@@ -44,6 +44,7 @@ class RecordsWanted(msgspec.Struct, frozen=True):
 
 
 EMPTY: Mapping[int, Sequence[Answer]] = MappingProxyType({})
+NONE_LOOKED: Mapping[int, int] = MappingProxyType({})
 
 
 class Effects(msgspec.Struct):
@@ -51,6 +52,7 @@ class Effects(msgspec.Struct):
     write: Write | None = None  # its send_after leaves only once it is durable: the driver has them, the replica does not
     send_applied: Sequence[Message] = ()  # what members tell each other of their states
     to_clients: Mapping[int, Sequence[Answer]] = EMPTY  # by connection: one write to each socket per turn
+    looked_bytes: Mapping[int, int] = NONE_LOOKED  # by connection: what its reads looked at, to be counted like what they were answered
     close: Sequence[int] = ()  # connections to cut off
     store_blobs: Sequence[BlobWrite] = ()  # what apply wants to have written beside the state; before a slice of a snapshot of it
     read_records: Sequence[RecordsWanted] = ()  # from what was written, this turn's writes included

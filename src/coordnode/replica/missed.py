@@ -22,11 +22,14 @@ class Missed:
         self._is_used = False  # since the last tick
 
     def of(self, machine: Machine, ask: WatchAsk) -> list[Change]:
-        """Every change from ask.start_revision up to now that may concern this watch, in order; others may be among them."""
+        """Every change from ask.start_revision, which history still has, up to now that may concern this watch, in order; others may
+        be among them."""
         after = Revision(ask.start_revision - 1)
         if after >= machine.revision:
             return []
         self._is_used = True
+        if machine.history_floor > self._up_to + 1:
+            self.forget()  # what follows upon it cannot be had any more
         if not self._changes:
             self._after = self._up_to = after
         if self._up_to < machine.revision:

@@ -59,6 +59,7 @@ class Pending:
         # indexes only grow.
         self._reads: deque[tuple[Index, Read]] = deque()
         self._next_read = 0
+        self._waiting: dict[int, int] = {}  # connection -> how many of all these are its own
         self.configs: list[tuple[Index, Asker]] = []  # membership changes under way
         self.transfers: list[tuple[Asker, int, int]] = []  # (asker, target, ticks waited)
 
@@ -66,7 +67,26 @@ class Pending:
         read = self._next_read
         self._next_read += 1
         self.unconfirmed[read] = waiting
+        connection = waiting.asker[0]
+        self._waiting[connection] = self._waiting.get(connection, 0) + 1
         return read
+
+    def _taken(self, waiting: Waiting) -> None:
+        """It waits here no more."""
+        connection = waiting.asker[0]
+        left = self._waiting[connection] - 1
+        if left:
+            self._waiting[connection] = left
+        else:
+            del self._waiting[connection]
+
+    def lose(self, read: int) -> Asker | None:
+        """Its round can be confirmed no more. None: nobody waits for it."""
+        waiting = self.unconfirmed.pop(read, None)
+        if waiting is None:
+            return None
+        self._taken(waiting)
+        return waiting.asker
 
     def confirm(self, read: int, index: Index) -> None:
         waiting = self.unconfirmed.pop(read, None)
@@ -83,18 +103,20 @@ class Pending:
     def has_confirmed(self) -> bool:
         return bool(self._confirmed or self._reads)
 
-    def is_waiting(self) -> bool:
-        return bool(self.unconfirmed or self._confirmed or self._reads)
-
     def take_served(self, applied: Index) -> list[Waiting]:
         """All but the reads."""
-        served = []
+        served: list[Waiting] = []
         while self._confirmed and self._confirmed[0][0] <= applied:
             served.append(heapq.heappop(self._confirmed)[2])
+            self._taken(served[-1])
         return served
 
     def next_read(self, applied: Index) -> Read | None:
-        return self._reads.popleft()[1] if self.has_read(applied) else None
+        if not self.has_read(applied):
+            return None
+        read = self._reads.popleft()[1]
+        self._taken(read)
+        return read
 
     def has_read(self, applied: Index) -> bool:
         return bool(self._reads) and self._reads[0][0] <= applied
@@ -107,6 +129,17 @@ class Pending:
         self.configs.clear()
         return askers
 
+    def drop_connections(self, gone: set[int]) -> None:
+        """Reads of theirs: nobody is left to be answered. Most have none, and cost no look at everything that waits."""
+        if gone.isdisjoint(self._waiting):
+            return
+        self._waiting = {connection: count for connection, count in self._waiting.items() if connection not in gone}
+        for read in [read for read, waiting in self.unconfirmed.items() if waiting.asker[0] in gone]:
+            del self.unconfirmed[read]
+        self._confirmed = [confirmed for confirmed in self._confirmed if confirmed[2].asker[0] not in gone]
+        heapq.heapify(self._confirmed)
+        self._reads = deque((index, read) for index, read in self._reads if read.asker[0] not in gone)
+
     def drop_reads(self) -> list[Asker]:
         askers = [waiting.asker for waiting in self.unconfirmed.values()]
         askers.extend(waiting.asker for _, _, waiting in self._confirmed)
@@ -114,4 +147,5 @@ class Pending:
         self.unconfirmed.clear()
         self._confirmed.clear()
         self._reads.clear()
+        self._waiting.clear()
         return askers

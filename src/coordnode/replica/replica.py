@@ -20,7 +20,7 @@ from coordnode.raft.progress import REPLICATE
 from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Ready
 from coordnode.raft.state import LEADER
-from coordnode.replica.agreement import AGREE, WE_DIFFER, Agreement
+from coordnode.replica.agreement import AGREE, NOBODY_KNOWS, WE_DIFFER, Agreement
 from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
 from coordnode.replica.config import ReplicaConfig
@@ -74,7 +74,6 @@ class Replica:
         self._load_due = snapshot is not None
         self._to_apply: deque[Entry] = deque()
         self._maker = SnapshotMaker()
-        self._kept_bytes = 0  # of the log: what stays behind the newest snapshot for members that lag
         self._agreement = Agreement()
         self._reported = Index(0)
         self._report_ticks = 0  # since we reported it
@@ -108,6 +107,8 @@ class Replica:
         if events.ticked:
             self._ticked = True
             raft.tick()
+            if raft.has_just_checked_quorum():
+                clients.reading.on_quorum(serves=clients.serving)
             if clients.serving and raft.role == LEADER:
                 clients.tick()
         if events.has_snapshot_news():
@@ -120,8 +121,8 @@ class Replica:
         for connection, caller in events.opened:
             clients.on_opened(connection, caller)
         clients.on_asks(events.asks)
-        for connection in events.closed:
-            clients.on_closed(connection)
+        if events.closed:
+            clients.on_closed(events.closed)
         clients.flush()
         self._carry(raft.ready())
         return effects
@@ -145,6 +146,7 @@ class Replica:
         if clients.fetching.wanted:
             effects.read_records, clients.fetching.wanted = clients.fetching.wanted, []
         effects.to_clients = clients.answers.take()
+        effects.looked_bytes = clients.answers.take_looked_bytes()
 
     def _carry(self, ready: Ready) -> None:
         """Hands on what raft wants done."""
@@ -253,7 +255,7 @@ class Replica:
         """The leader's own word that everything committed is here."""
         raft = self.raft
         if message.source == raft.leader and message.term == raft.term:
-            self.clients.reading.current_ms = self._clock.now_ms
+            self.clients.reading.on_current()
 
     def _on_digest_report(self, message: DigestReport) -> None:
         raft = self.raft
@@ -298,8 +300,10 @@ class Replica:
         elif verdict == AGREE:
             for member, digest in wrong:
                 self._send(Heal(self.member, member, raft.boot, raft.term, index, digest))
-        else:
-            self.clients.stopped_at = index
+        elif verdict == NOBODY_KNOWS:
+            self.clients.stopped_at = max(self.clients.stopped_at, index)
+        elif index > self.clients.stopped_at:
+            self.clients.stopped_at = Index(0)
 
     # --- rot in what the state stands on ---------------------------------------------------------------------------
 
@@ -339,9 +343,9 @@ class Replica:
             meta = events.snapshot_stored.meta
             maker.abandon()
             keep_from = raft.log.first_within(self.config.snapshot_log_bytes // 2, meta.index)
-            raft.compact(meta, max(keep_from, Index(meta.index - self.config.keep_entries + 1)))
-            self._kept_bytes = raft.log.bytes - raft.log.bytes_after(meta.index)
-            self._effects.release_before = Index(raft.log.base_index + 1)
+            keep_from = max(keep_from, Index(meta.index - self.config.keep_entries + 1))
+            raft.compact(meta, keep_from)
+            self._effects.release_before = keep_from
         for chunk in events.chunks_read:
             if chunk.rotten:
                 self._on_rot(chunk.rotten)
@@ -374,8 +378,8 @@ class Replica:
 
     def _snapshot_is_due(self) -> bool:
         raft, config, maker = self.raft, self.config, self._maker
-        newest = raft.snapshot.index if raft.snapshot is not None else 0
-        entries, log_bytes = self.applied - newest, raft.log.bytes - self._kept_bytes
+        newest = raft.snapshot.index if raft.snapshot is not None else Index(0)
+        entries, log_bytes = self.applied - newest, raft.log.bytes_after(newest)
         if not maker.due and 2 * entries < config.snapshot_entries and 2 * log_bytes <= config.snapshot_log_bytes:
             return False  # as in most turns
         if entries < 0 or self._clock.now_ms < maker.not_before_ms:
@@ -393,7 +397,6 @@ class Replica:
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         self._set_machine(None)
-        self._kept_bytes = 0
         self.applied = Index(0)
         self._to_apply.clear()
         self._maker.abandon()

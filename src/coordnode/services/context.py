@@ -58,6 +58,7 @@ class Context:
         "owner_of",
         "position",
         "root_of",
+        "rows_looked_at",
         "scalars",
         "session",
         "settings",
@@ -78,6 +79,7 @@ class Context:
         self.cluster_ms = scalars.cluster_ms
         self.shown_ms = scalars.cluster_ms  # cluster time as answers tell it: of a read, as the leader counts it now
         self.wall_ms = 0  # to be stored and shown; no rule reads it
+        self.rows_looked_at = 0  # by reads, beside what they answer; only grows, and no rule reads it
         self.session = NO_SESSION
         self.changes: list[ChangeRow] = []  # of this batch; history takes them at its end
         self.blobs: list[BlobWrite] = []  # what is to be written outside of the state; whoever drives the machine takes it

@@ -4,9 +4,13 @@
 commands.ClientCommand, commands.ReadOperation and commands.Result: spliced through, never re-encoded.
 """
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from coordnode.ids import MemberId, Revision, SessionId
+from coordnode.limits import KEEP_ALIVE_NAMED_MAX
 from coordnode.raft.entry import Config
 from coordnode.services.commands import KV, Change
 
@@ -31,7 +35,7 @@ class ReadAsk(_Ask, frozen=True, array_like=True, gc=False, tag=2):
 class KeepAliveAsk(_Ask, frozen=True, array_like=True, tag=3):
     """One frame for many sessions."""
 
-    sessions: list[SessionId]
+    sessions: Annotated[list[SessionId], Meta(max_length=KEEP_ALIVE_NAMED_MAX)]
 
 
 class WatchAsk(_Ask, frozen=True, array_like=True, gc=False, tag=4):

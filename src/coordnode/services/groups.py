@@ -49,7 +49,6 @@ MEMBERS_ID = 41
 GROUP_CHARGE_BYTES = 200
 MEMBER_CHARGE_BYTES = 500
 OWNER_BYTES_MAX = 200  # of a member that is called after its session's owner: with the session's id behind it, it is still a name
-SCANNED_MAX = 16  # times the items of a page: so many members one search looks at
 
 SEPARATOR = b"\0"
 
@@ -262,6 +261,8 @@ class Groups(Service):
         return GroupPage(self.context.scalars.revision, [GroupInfo(name, group.view, group.members) for name, group in rows], more)
 
     def find(self, operation: FindMembers, items_max: int, bytes_max: int) -> Result:
+        """Looks at as many members as a page may hold: who asks for the next page asks for the next look, too."""
+        context = self.context
         count = min(operation.limit or items_max, items_max)
         start = operation.prefix
         if operation.after_group:
@@ -272,14 +273,15 @@ class Groups(Service):
         for scanned, (key, joined) in enumerate(self._members.scan(start)):
             if not key.startswith(operation.prefix):
                 break
-            if len(members) == count or size >= bytes_max or scanned == SCANNED_MAX * items_max:
-                return MemberPage(self.context.scalars.revision, members, True, *at)
+            if len(members) == count or size >= bytes_max or scanned == items_max:
+                return MemberPage(context.scalars.revision, members, True, *at)
+            context.rows_looked_at += 1
             group, _, name = key.partition(SEPARATOR)
             at = (group, name)
             if _meets(joined.labels, operation.requires):
                 members.append(FoundMember(group, _member(name, joined)))
                 size += _charge(key, joined)
-        return MemberPage(self.context.scalars.revision, members, False, *at)
+        return MemberPage(context.scalars.revision, members, False, *at)
 
     # --- what handlers share -------------------------------------------------------------------------------------------
 

@@ -42,9 +42,9 @@ class Keys(Table[Stored]):
         for put in puts:
             key, value = put.key, put.value
             bucket = buckets[bisect_right(bounds, key) - 1]
-            if bucket.epoch != epoch:
-                bucket = self._copy_bucket(key)
             place = bucket.places.get(key)
+            if bucket.epoch != epoch:
+                bucket = self._unfreeze(bucket, key, place)
             if place is None:
                 version = 1
                 grown += len(key) + len(value) + KEY_CHARGE_BYTES

@@ -37,6 +37,7 @@ from coordnode.services.context import Containers, Context, Handler, Located, Lo
 from coordnode.services.history import History
 from coordnode.services.holdings import Live
 from coordnode.services.kv import Kv
+from coordnode.services.levels import MENDED
 from coordnode.services.registry import OTHER_SERVICES, SUPPORTED_LEVEL
 from coordnode.services.requests import Requests
 from coordnode.services.sessions import Session, Sessions, session_over
@@ -147,7 +148,7 @@ class Machine:
             return kept
         self.work += work_of(command.operation)
         outcome = Outcome(context.index, position, encode(self._execute(command.operation)))
-        if command.request_id:
+        if self._goes_by_request_id(command):
             self._requests.keep(command.request_id, outcome)
         elif command.sequence and (window := windows.windows.get(session)) is not None:  # the command may have closed it
             windows.keep(window, session, command.sequence, command.lowest_open, outcome)
@@ -170,9 +171,16 @@ class Machine:
             window = self._sessions.windows.windows.get(command.session)
             assert window is not None, f"session {command.session} is over, and something of it is carried out"
             return window.replies.get(command.sequence)
-        if command.request_id:
-            return self._requests.find(command.request_id)
-        return self._sessions.find_opened(operation.nonce) if type(operation) is OpenSession else None
+        if self._goes_by_request_id(command):
+            return self.find_answered(command.request_id)
+        return self.find_opened(operation.nonce) if type(operation) is OpenSession else None
+
+    def _goes_by_request_id(self, command: Command) -> bool:
+        """An opening goes by its nonce: under a request id besides, one nonce opened two sessions, and one of two replies was never
+        forgotten."""
+        if not command.request_id:
+            return False
+        return type(command.operation) is not OpenSession or self.scalars.level < MENDED
 
     def _maybe_settle(self) -> None:
         """Each table sees to it that not too much of it waits to be hashed. What is no put changes many of them: so that all together
@@ -212,6 +220,8 @@ class Machine:
             )
         raised = operation.level > self.scalars.level
         if raised:
+            if self.scalars.level < MENDED <= operation.level:
+                self._requests.mend()
             self.scalars.level = operation.level
         return Done(self.scalars.revision, int(raised))
 
@@ -235,6 +245,11 @@ class Machine:
             return encode(failure(error))
         self._context.shown_ms = max(self.scalars.cluster_ms, now_ms)
         return encode(self._reads[type(operation)](operation, items_max, bytes_max))
+
+    @property
+    def rows_looked_at(self) -> int:
+        """By all reads so far, beside what they answered."""
+        return self._context.rows_looked_at
 
     def needs_bytes(self, operation: ReadOperation) -> bool:
         """Its answer needs bytes that are not in the state: `locate` says which."""
@@ -264,6 +279,14 @@ class Machine:
 
     def has_session(self, session: SessionId) -> bool:
         return session in self._sessions.windows.windows
+
+    def find_opened(self, nonce: bytes) -> Outcome | None:
+        """What the opening with this nonce was answered with; None: there was none, or it is forgotten."""
+        return self._sessions.find_opened(nonce)
+
+    def find_answered(self, request_id: str) -> Outcome | None:
+        """What was answered under it; None: nothing, or it is forgotten."""
+        return self._requests.find(request_id)
 
     def sessions(self) -> Iterator[tuple[SessionId, Session]]:
         """In the order of their ids."""

@@ -50,6 +50,7 @@ from coordnode.services.commands import (
     TaskView,
 )
 from coordnode.services.context import Check, Context, Service, failure
+from coordnode.services.levels import MENDED
 from coordnode.services.names import page_of
 from coordnode.services.queue_tasks import (
     EXPIRED_KEYS_PER_PUT,
@@ -153,7 +154,10 @@ class Queues(Service):
         if queue is not None:
             if key and (number := tasks.find_key(queue, key)) is not None:
                 return TaskPut(context.publish(), number, False)
-            if (full := _is_full(queue, operation)) is not None:
+            is_mended = context.scalars.level >= MENDED
+            if is_mended:
+                self._forget_expired(queue)
+            if (full := _is_full(queue, len(operation.payload), key if is_mended else operation.key)) is not None:
                 return failure(full)
         now_ms = context.cluster_ms
         state = DELAYED if operation.delay_ms else READY
@@ -166,7 +170,8 @@ class Queues(Service):
         if queue is None:
             queue = tasks.make(operation.queue, QueueSettings())
         number = tasks.add(queue, task, operation.payload)
-        tasks.forget_keys(queue, EXPIRED_KEYS_PER_PUT, now_ms)
+        if context.scalars.level < MENDED:
+            tasks.forget_keys(queue, EXPIRED_KEYS_PER_PUT, now_ms)
         if key:
             tasks.keep_key(queue, key, number)
         tasks.save(queue)
@@ -399,6 +404,14 @@ class Queues(Service):
             )
         return queue, *found
 
+    def _forget_expired(self, queue: Queue) -> None:
+        """Before a put is refused for what is remembered. That is time's doing: it stays done where the put is refused nevertheless."""
+        keys, settings = queue.keys, self.context.settings
+        excess = keys - queue.settings.tasks_max + 1
+        self._tasks.forget_keys(queue, min(max(EXPIRED_KEYS_PER_PUT, excess), settings.wake_items_max), self.context.cluster_ms)
+        if queue.keys < keys:
+            self._tasks.save(queue)
+
     def _tell_other(self, queue: Queue, number: int, task: Task) -> None:
         if task.session != self.context.session:
             self._tasks.tell_lost(queue, number, task)
@@ -407,14 +420,14 @@ class Queues(Service):
         return StateFull(f"{what} would pass {self.context.settings.state_bytes_max} bytes in all; delete something first")
 
 
-def _is_full(queue: Queue, operation: PutTask) -> Full | None:
+def _is_full(queue: Queue, size: int, key: bytes) -> Full | None:
+    """For a task of that size, under a key that is to be remembered."""
     settings = queue.settings
     if queue.live() >= settings.tasks_max:
         return Full(f"{_named(queue)} has {queue.live()} tasks, as many as it may; put again once some are done")
-    if queue.bytes + len(operation.payload) > settings.bytes_max:
-        grown = queue.bytes + len(operation.payload)
+    if (grown := queue.bytes + size) > settings.bytes_max:
         return Full(f"{_named(queue)} would hold {grown} bytes, at most {settings.bytes_max}; put again once some tasks are done")
-    if operation.key and queue.keys >= settings.tasks_max:
+    if key and queue.keys >= settings.tasks_max:
         return Full(f"{_named(queue)} remembers {queue.keys} deduplication keys, as many as it may; put again later, or without one")
     return None
 

@@ -3,6 +3,7 @@
 from struct import Struct
 
 from coordnode.services.commands import Outcome
+from coordnode.services.levels import MENDED
 from coordnode.services.state import Scalars, Settings
 from coordnode.services.tables import Table
 
@@ -22,7 +23,7 @@ class Requests:
         self._settings = settings
         self._scalars = scalars
         self._replies: Table[Outcome] = Table(REPLIES_ID, Outcome)  # name (a request id, or OPENING and a nonce) -> reply
-        self._order: Table[bytes] = Table(ORDER_ID, bytes)  # (index, position) -> name
+        self._order: Table[bytes] = Table(ORDER_ID, bytes)  # (index, position) of a reply -> its name; from MENDED on one row for each
         self.containers = (self._replies, self._order)
 
     def find(self, request_id: str) -> Outcome | None:
@@ -39,26 +40,52 @@ class Requests:
         self._keep(OPENING + nonce, outcome)
 
     def _keep(self, name: bytes, outcome: Outcome) -> None:
+        place = _place(outcome)
+        if self._scalars.level >= MENDED:
+            self._clear(name, place)
         self._replies.set(name, outcome)
-        self._order.set(_pack_place(outcome.index, outcome.position), name)
+        self._order.set(place, name)
         self._count_bytes(_charge(name, outcome))
         settings, scalars = self._settings, self._scalars
         while self._replies.count > settings.request_ids_max or scalars.request_ids_bytes > settings.request_ids_bytes_max:
-            self._forget_oldest()
+            oldest = self._order.first()
+            assert oldest is not None
+            self._forget(*oldest)
 
-    def _forget_oldest(self) -> None:
-        oldest = self._order.first()
-        assert oldest is not None
-        place, name = oldest
-        outcome = self._replies.get(name)
-        assert outcome is not None
-        self._replies.delete(name)
+    def _clear(self, name: bytes, place: bytes) -> None:
+        """Builds below may have opened the session with a request id, whose reply has this place, or another with this nonce."""
+        if (earlier := self._replies.get(name)) is not None:
+            self._forget(_place(earlier), name)
+        if (other := self._order.get(place)) is not None:
+            self._forget(place, other)
+
+    def _forget(self, place: bytes, name: bytes) -> None:
         self._order.delete(place)
-        self._count_bytes(-_charge(name, outcome))
+        outcome = self._replies.get(name)
+        if outcome is not None:  # builds below gave two places to one reply, and may have done so in the log that is applied here
+            self._replies.delete(name)
+            self._count_bytes(-_charge(name, outcome))
+
+    def mend(self) -> None:
+        """Of what builds below left behind: replies that no place leads to, places that lead to no reply, and bytes that nothing has."""
+        replies, order = self._replies, self._order
+        for name, outcome in list(replies.items()):
+            if order.get(_place(outcome)) != name:
+                replies.delete(name)
+        for place, name in list(order.items()):
+            kept = replies.get(name)
+            if kept is None or _place(kept) != place:
+                order.delete(place)
+        assert replies.count == order.count
+        self._count_bytes(sum([_charge(name, outcome) for name, outcome in replies.items()]) - self._scalars.request_ids_bytes)
 
     def _count_bytes(self, grown: int) -> None:
         self._scalars.request_ids_bytes += grown
         self._scalars.state_bytes += grown
+
+
+def _place(outcome: Outcome) -> bytes:
+    return _pack_place(outcome.index, outcome.position)
 
 
 def _charge(name: bytes, outcome: Outcome) -> int:

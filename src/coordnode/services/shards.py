@@ -298,6 +298,7 @@ class Shards(Service):
         found: list[AssignmentInfo] = []
         for name, assignment in rows:
             owned = [row.due_ms for _, row in self._owned.scan(name + SEPARATOR, name + b"\1")]
+            self.context.rows_looked_at += len(owned) // COUNTED_AT_ONCE
             found.append(AssignmentInfo(name, assignment.group, assignment.shards, len(owned), len(owned) - owned.count(0)))
         return AssignmentPage(self.context.scalars.revision, found, more)
 
@@ -387,6 +388,7 @@ class _Moves:
 
 
 LISTED_MAX = 16  # assignments of one page: all their shards are counted for it
+COUNTED_AT_ONCE = 4  # shards, in the time in which one row is looked at
 
 
 def token_name(name: bytes, shard: int) -> bytes:

@@ -1,7 +1,7 @@
 """The container of replicated state: ordered keys with frozen leaves, its digest, and copy-on-write under a running snapshot. Pure.
 
     Container   what snapshot and digest need of any container: rows, a digest kept up to date, freezing
-    Table       ordered buckets of at most BUCKET_ITEMS_MAX items: the unit of range, split and copy-on-write
+    Table       ordered buckets of at most BUCKET_ITEMS_MAX items: the unit of range, split and of what a snapshot reads at once
 
 A row is the encoded (key, leaf). The same bytes are hashed for the digest and written to the snapshot:
 whatever is in one is in the other.
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from operator import lt
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -100,11 +101,20 @@ class Container(Generic[Key, Leaf]):
             yield row(key, leaf)
 
 
-class _Bucket:
-    """An item keeps its place, so that replacing its leaf touches nothing else: not what says where items are, which is shared with
-    the bucket that this one was copied from, until items come or go."""
+class _Reader:
+    """Of a frozen table: alive as long as somebody holds its rows."""
 
-    __slots__ = ("epoch", "free", "hashes", "is_shared", "keys", "leaves", "places", "unhashed")
+    __slots__ = ("__weakref__", "epoch")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+class _Bucket:
+    """An item keeps its place, so that replacing its leaf touches nothing else. While a snapshot has still to read the bucket, the leaf
+    that it shall find there is kept beside: most buckets change in a few places meanwhile, and a copy has a thousand items."""
+
+    __slots__ = ("epoch", "free", "hashes", "kept", "kept_epoch", "keys", "leaves", "places", "unhashed")
 
     def __init__(self, epoch: int, keys: list[bytes], leaves: list[Any], hashes: "array[int]") -> None:
         self.epoch = epoch
@@ -113,15 +123,24 @@ class _Bucket:
         self.leaves = leaves  # by place, like `hashes`
         self.hashes = hashes  # of the rows, as the digest has them; 0: not in it yet
         self.free: list[int] = []  # places whose items are gone
-        self.is_shared = False  # keys, places and free are a frozen bucket's, too
         self.unhashed: dict[bytes, int] = {}  # keys whose leaves are newer than their hashes, and their places
+        self.kept: dict[int, Any] = {}  # by place: leaves as whoever froze the table up to `kept_epoch` shall find them
+        self.kept_epoch = 0
 
     def copy(self, epoch: int) -> "_Bucket":
         copied = _Bucket(epoch, [], self.leaves.copy(), self.hashes[:])
-        copied.keys, copied.places, copied.free = self.keys, self.places, self.free
-        copied.is_shared = True
-        assert not self.unhashed
+        copied.keys, copied.places, copied.free = self.keys.copy(), self.places.copy(), self.free.copy()
+        copied.unhashed, self.unhashed = self.unhashed, {}
         return copied
+
+    def items_at(self, epoch: int) -> list[tuple[bytes, Any]]:
+        """In order, as whoever froze the table in that epoch shall find them."""
+        leaves = self.leaves
+        if self.kept and epoch <= self.kept_epoch:
+            leaves = leaves.copy()
+            for place, leaf in self.kept.items():
+                leaves[place] = leaf
+        return list(zip(self.keys, map(leaves.__getitem__, map(self.places.__getitem__, self.keys)), strict=True))
 
     def part(self, epoch: int, start: int, stop: int) -> "_Bucket":
         keys = self.keys[start:stop]
@@ -129,13 +148,7 @@ class _Bucket:
         leaves, hashes = self.leaves, self.hashes
         return _Bucket(epoch, keys, [leaves[place] for place in places], array("Q", [hashes[place] for place in places]))
 
-    def _own(self) -> None:
-        self.keys, self.places, self.free = self.keys.copy(), self.places.copy(), self.free.copy()
-        self.is_shared = False
-
     def insert(self, at: int, key: bytes, leaf: Any, hashed: int) -> int:
-        if self.is_shared:
-            self._own()
         self.keys.insert(at, key)
         if self.free:
             place = self.free.pop()
@@ -149,7 +162,7 @@ class _Bucket:
         return place
 
     def extend(self, keys: list[bytes], leaves: list[Any], hashes: list[int]) -> None:
-        """These follow all others. Only of a table that is still being read back, so nothing is free or shared."""
+        """These follow all others. Only of a table that is still being read back, so nothing is free."""
         self.places.update(zip(keys, _PLACES[len(self.leaves) :], strict=False))
         self.keys += keys
         self.leaves += leaves
@@ -157,8 +170,6 @@ class _Bucket:
 
     def remove(self, key: bytes) -> int:
         """What the digest has of it."""
-        if self.is_shared:
-            self._own()
         place = self.places.pop(key)
         self.unhashed.pop(key, None)
         del self.keys[bisect_left(self.keys, key)]
@@ -190,7 +201,7 @@ class Table(Container[bytes, Leaf]):
     latest when there are UNHASHED_MAX of them, or when they lie in more than UNSETTLED_BUCKETS_MAX buckets.
     """
 
-    __slots__ = ("_bounds", "_buckets", "_decoder", "_found", "_found_key", "_place", "_unhashed", "_unsettled", "count")
+    __slots__ = ("_bounds", "_buckets", "_decoder", "_found", "_found_key", "_place", "_readers", "_unhashed", "_unsettled", "count")
 
     def __init__(self, id: int, leaf: Any) -> None:
         super().__init__(id)
@@ -200,6 +211,7 @@ class Table(Container[bytes, Leaf]):
         self._decoder: msgspec.msgpack.Decoder[list[tuple[bytes, Leaf]]] = msgspec.msgpack.Decoder(list[tuple[bytes, leaf]])
         self._unsettled: dict[_Bucket, None] = {}  # those with `unhashed` keys, and perhaps some that are gone
         self._unhashed = 0  # rows that are newer than their hashes, at most; one that was changed twice may count twice
+        self._readers: WeakSet[_Reader] = WeakSet()  # of what was frozen
         # Where the last `get` found its key, for the `set` that mostly follows; None once anything changed.
         self._found_key: bytes | None = None
         self._found = self._buckets[0]
@@ -218,10 +230,9 @@ class Table(Container[bytes, Leaf]):
         if key is not self._found_key:
             self.get(key)
         self._found_key = None
-        bucket = self._found
+        bucket, place = self._found, self._place
         if bucket.epoch != self._epoch:
-            bucket = self._copy_bucket(key)
-        place = self._place
+            bucket = self._unfreeze(bucket, key, place)
         if place is None:
             self._insert(bucket, key, leaf)
         else:
@@ -247,7 +258,7 @@ class Table(Container[bytes, Leaf]):
         if key not in bucket.places:
             return False
         if bucket.epoch != self._epoch:
-            bucket = self._copy_bucket(key)
+            bucket = self._unfreeze(bucket, key, None)
         self._hashed -= bucket.remove(key)
         self.count -= 1
         if not bucket.keys and len(self._buckets) > 1:
@@ -287,7 +298,39 @@ class Table(Container[bytes, Leaf]):
 
     def freeze(self) -> Iterator[bytes]:
         self.settle()
-        return super().freeze()
+        self._epoch += 1
+        reader = _Reader(self._epoch)
+        self._readers.add(reader)
+        return self._rows_at(reader, self.parts())
+
+    def _rows_at(self, reader: _Reader, parts: list[Any]) -> Iterator[bytes]:
+        parts.reverse()
+        while parts:
+            bucket = parts.pop()
+            items = bucket.items_at(reader.epoch)
+            if len(self._readers) == 1:
+                bucket.kept = {}
+                bucket.epoch = self._epoch
+            del bucket  # the table may have another in its place
+            yield from map(encode_row, items)  # `row` for a whole bucket: a third of the time
+
+    def _unfreeze(self, bucket: _Bucket, key: bytes, place: int | None) -> _Bucket:
+        """Before a change to a bucket that somebody may still have to read as it is: the bucket that may be changed. `place`: of the item
+        whose leaf alone will be replaced."""
+        if not self._readers:
+            bucket.kept = {}
+            bucket.epoch = self._epoch
+            return bucket
+        if place is not None:
+            if not bucket.kept:
+                bucket.kept_epoch = self._epoch
+            if bucket.kept_epoch == self._epoch:
+                bucket.kept.setdefault(place, bucket.leaves[place])
+                return bucket
+        copied = self._buckets[bisect_right(self._bounds, key) - 1] = bucket.copy(self._epoch)
+        if copied.unhashed:
+            self._unsettled[copied] = None
+        return copied
 
     def first(self) -> tuple[bytes, Leaf] | None:
         """The item with the lowest key."""
@@ -341,12 +384,6 @@ class Table(Container[bytes, Leaf]):
             bucket = parts.pop()
             yield from zip(bucket.keys, bucket.ordered(), strict=True)
 
-    def _rows(self, parts: list[Any]) -> Iterator[bytes]:
-        parts.reverse()
-        while parts:
-            bucket = parts.pop()
-            yield from map(encode_row, zip(bucket.keys, bucket.ordered(), strict=True))  # `row` for a whole bucket: a third of the time
-
     def load(self, rows: msgspec.Raw) -> int:
         loaded = self._decoder.decode(rows)
         last = self._buckets[-1].keys[-1:]
@@ -367,12 +404,6 @@ class Table(Container[bytes, Leaf]):
             bucket.extend(keys[at:stop], [leaf for _, leaf in loaded[at:stop]], hashes[at:stop])
             at = stop
         return len(loaded)
-
-    def _copy_bucket(self, key: bytes) -> _Bucket:
-        """The bucket of this key may belong to a snapshot: from here on the table has its own."""
-        bucket_at = bisect_right(self._bounds, key) - 1
-        bucket = self._buckets[bucket_at] = self._buckets[bucket_at].copy(self._epoch)
-        return bucket
 
     def _split(self, key: bytes, at: int) -> None:
         """The bucket that this key came into, at this position."""

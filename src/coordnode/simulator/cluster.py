@@ -8,6 +8,7 @@ from coordnode.checking.promises import SessionLife, WatchOrder
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.calls import AdministrativeAsk
 from coordnode.errors import PromiseBroken
+from coordnode.formats import LEVEL_MAX
 from coordnode.ids import ClusterId, Index, MemberId, SessionId, Term
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.messages import Message
@@ -50,8 +51,9 @@ SPARE_HOSTS = 4  # members that may join in the course of a seed
 GIVEN_UP_AFTER_NS = 5 * SECOND  # a removed member goes on for a while: it must not disturb
 OPERATOR_LOOKS_NS = 250 * MILLISECOND
 OPERATOR_DEADLINE_MS = 4_000
-LEVELS = (1, 4)
+LEVELS = (1, LEVEL_MAX)
 NEWEST_LEVEL_SHARE = 0.75  # of seeds have the newest one from the beginning: services of it are met in time
+REQUEST_IDS_MAX = (16_384, 300)  # of the second many are forgotten; yet of no client's that may still be sent again
 DISK_FACTORS = (1.0, 8.0, 60.0)
 UNEQUAL_DISKS_SHARE = 0.35  # of seeds have disks of different speed: a peer's may be done before the leader's own
 SNAPSHOT_PACES_NS = (MILLISECOND // 10, MILLISECOND // 10, 40 * MILLISECOND)  # slow: much is applied between two slices
@@ -85,7 +87,8 @@ class Cluster:
         segment_bytes = SEGMENT_BYTES[int(chance.random() * len(SEGMENT_BYTES))]
         self.wal_settings = WalSettings(segment_bytes=segment_bytes, spares_max=3, free_bytes_min=128 * KIB)
         self.snapshot_pace_ns = SNAPSHOT_PACES_NS[int(world.stream("pace").random() * len(SNAPSHOT_PACES_NS))]
-        settings = _draw_machine_settings(chance.random)
+        request_ids_max = REQUEST_IDS_MAX[int(world.stream("request ids").random() * len(REQUEST_IDS_MAX))]
+        settings = msgspec.structs.replace(_draw_machine_settings(chance.random), request_ids_max=request_ids_max)
         level = LEVELS[-1] if world.stream("level").random() < NEWEST_LEVEL_SHARE else LEVELS[0]
         machine = Machine.genesis(settings, cluster=CLUSTER, created_unix_s=CREATED_UNIX_S, level=level)
         voters = tuple([MemberId(number) for number in range(1, members + 1)])

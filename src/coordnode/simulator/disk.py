@@ -9,7 +9,7 @@ import errno
 from random import Random
 
 from coordnode.errors import CoordError, DiskFailed, DiskFull, FolderRefused
-from coordnode.storage.disk import SECTOR_BYTES, DiskFile
+from coordnode.storage.disk import SECTOR_BYTES, UNCOUNTED_FILES, DiskFile
 
 WRITE_NS = 50_000
 SYNC_NS_MIN = 200_000
@@ -80,7 +80,7 @@ class _SimFile:
         disk = self._disk
         disk.begin_operation(syncs=True)
         disk.cost_ns += SYNC_NS_MIN + int(disk.rng.random() * SYNC_NS_SPREAD)
-        if disk.sync_failures:
+        if disk.sync_failures and self.path.startswith(disk.failing_folder):
             raise disk.fail_sync(self._node, self.path)
         disk.synced.append((disk.operations, self._node))
 
@@ -101,11 +101,14 @@ class SimDisk:
     def __init__(self, rng: Random, *, capacity: int | None = None) -> None:
         self.rng = rng  # for costs alone; crash and power_loss are given their own
         self.capacity = capacity
+        self.files_max: int | None = None
         self.operations = 0  # how many were begun
         self.cost_ns = 0
         self.slow_factor = 1.0
         self.synced: list[tuple[int, _Node]] = []  # datasyncs in flight
         self.sync_failures = 0
+        self.syncs_are_full = False  # those that fail say that the disk is full
+        self.failing_folder = ""  # of the files whose syncs fail
         self.write_errors: list[int] = []
         self._cut_at = 0
         self._cut_in_sync_from = 0
@@ -150,6 +153,8 @@ class SimDisk:
         folder = path.rpartition("/")[0]
         if folder not in self._folders:
             raise DiskFailed(f"cannot create {path}: there is no folder {folder}")
+        if path not in self._names and not self.free_files():
+            raise DiskFull(f"no space left to create {path}")
         self._forget_room(path)
         self._nodes += 1
         node = _Node(self._nodes)
@@ -184,13 +189,16 @@ class SimDisk:
     def sync_folder(self, folder: str) -> None:
         self.begin_operation(syncs=True)
         self.cost_ns += SYNC_NS_MIN + int(self.rng.random() * SYNC_NS_SPREAD)
-        if self.sync_failures:
+        if self.sync_failures and not self.syncs_are_full:  # names need no room that would be found only now
             self.sync_failures -= 1
             raise DiskFailed(f"cannot sync {folder or 'the folder'}: told to fail")
         self._folder_syncs.append((self.operations, folder))
 
     def free_bytes(self) -> int:
         return ROOM_WITHOUT_CAPACITY if self.capacity is None else max(0, self.capacity - self._used)
+
+    def free_files(self) -> int:
+        return UNCOUNTED_FILES if self.files_max is None else max(0, self.files_max - len(self._names))
 
     def fingerprint(self, path: str) -> int:
         return self._node(path).number
@@ -231,6 +239,8 @@ class SimDisk:
         for _, offset, data in kept:
             _patch(node.durable, offset, data)
         node.pending.clear()
+        if self.syncs_are_full:
+            return DiskFull(f"no space left to sync {path}")
         return DiskFailed(f"cannot sync {path}: told to fail")
 
     def _node(self, path: str) -> _Node:
@@ -406,8 +416,11 @@ class SimDisk:
 
     # --- faults ----------------------------------------------------------------------------------------------------
 
-    def fail_next_sync(self, count: int = 1) -> None:
+    def fail_next_sync(self, count: int = 1, *, full: bool = False, folder: str = "") -> None:
+        """`full`: for want of room, as file systems say that put off where to write. `folder`: only of files in there."""
         self.sync_failures = count
+        self.syncs_are_full = full
+        self.failing_folder = folder
 
     def fail_next_write(self, code: int) -> None:
         self.write_errors.append(code)

@@ -37,6 +37,7 @@ STATE_FLIPPED = "state of one member changed by itself"
 FSYNC_FAILS = "failing fsync"
 SLOW_DISK = "slow disk"
 FULL_DISK = "full disk"
+SYNC_FULL = "sync that finds no room, and forgets what it was to write"
 # Clocks.
 CLOCK_RATE = "clock rate"
 WALL_JUMP = "wall clock jump"
@@ -120,6 +121,7 @@ KINDS: dict[str, _Kind] = {
     STALLED_ANSWERS: _Kind(0.4, 8, (100, 2_500), (0, 1_000_000)),
     ROT_JOURNAL: _Kind(0.4, 8, (0, 0), (0, 1_000_000_000), 1.0),
     SLOW_ELECTED: _Kind(0.5, 10, (300, 2_500), (20, 600)),  # milliseconds for each sync
+    SYNC_FULL: _Kind(0.4, 20, (0, 0), (0, 5), 0.3),  # so many syncs and one, halved; if odd, of journals alone
 }
 """Swarm: each seed draws which of these it has at all, so that a bug which one fault would hide is met without that fault."""
 

@@ -45,6 +45,10 @@ class Victim(Protocol):
 
     def fail_fsync(self, down_ns: int) -> None: ...
 
+    def refuse_syncs(self, count: int, *, of_journals: bool) -> None:
+        """For want of room."""
+        ...
+
     def slow_disk(self, sync_ms: int) -> None: ...
 
     def fill_disk(self, *, full: bool) -> None: ...
@@ -355,6 +359,11 @@ class Injector:
             victim.fail_fsync(fault.lasting_ms * MILLISECOND)
         return victim.is_up()
 
+    def _sync_full(self, fault: Fault, victim: Victim) -> bool:
+        if victim.is_up():
+            victim.refuse_syncs(1 + fault.amount // 2, of_journals=fault.amount % 2 == 1)
+        return victim.is_up()
+
     def _slow_disk(self, fault: Fault, victim: Victim) -> bool:
         victim.slow_disk(fault.amount)
         return self._until_over(fault, lambda: victim.slow_disk(0))
@@ -449,4 +458,5 @@ BEGIN: dict[str, Callable[[Injector, Fault, Victim], bool]] = {
     faults.STALLED_ANSWERS: Injector._stall,
     faults.ROT_JOURNAL: Injector._rot_journal,
     faults.SLOW_ELECTED: Injector._strike,
+    faults.SYNC_FULL: Injector._sync_full,
 }

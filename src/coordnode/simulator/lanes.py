@@ -109,7 +109,8 @@ class Lanes:
             return
         self._idle_ticks += 1
         if self._idle_ticks == 1:
-            self._wal.idle(known)
+            with suppress(DiskFull):  # as in the real lane
+                self._wal.idle(known)
         if self._wal.wants_spare or self._was_full or self._unlooked_ticks >= LOOK_TICKS or self._idle_ticks == 1:
             self._unlooked_ticks = 0
             self._wal.poll_space()
@@ -127,7 +128,7 @@ class Lanes:
         except DiskFull:
             self._refused = len(batch)
             self._tell_space()
-            self._host.after(self._disk.take_cost_ns() + FULL_RETRY_NS, self._commit)
+            self._host.after(self._disk.take_cost_ns() + FULL_RETRY_NS, self._commit_again)
             return
         self._queue = []
         self._refused = 0
@@ -137,6 +138,11 @@ class Lanes:
             self._committed(batch, in_turn=True)
         else:
             self._host.after(cost_ns, self._committed, batch)
+
+    def _commit_again(self) -> None:
+        if self._release_before:
+            self._release_segments()  # as in the real lane: this may make the room that is missing
+        self._commit()
 
     def _committed(self, batch: list[Write], *, in_turn: bool = False) -> None:
         self._disk.settle()
@@ -157,12 +163,15 @@ class Lanes:
             self._release()
 
     def _release(self) -> None:
+        self._release_segments()
+        self._occupy()
+
+    def _release_segments(self) -> None:
         index, self._release_before = self._release_before, Index(0)
         try:
             self._wal.release_before(index)
         except DiskFull:
             self._tell_space()
-        self._occupy()
 
     def _occupy(self) -> None:
         """Until what was just done would have taken its time."""

@@ -14,6 +14,7 @@ FULL_DISK_RECOVERED = "full disk refused writes, then recovered"
 PAUSED_LEADER_DEPOSED = "leader paused and deposed"
 POWER_LOST_WITH_DATA = "power loss of all with data"
 RETRY_DEDUPLICATED = "retry deduplicated"
+KEY_OPENED_ANEW = "session opened anew under a key of which nothing was kept any more"
 SESSION_EXPIRED = "session expired"
 SESSION_SURVIVED = "session survived a leader change"
 CHECKPOINT_WITHDRAWN = "checkpoint withdrawn"
@@ -65,6 +66,7 @@ MARKS = (
     PAUSED_LEADER_DEPOSED,
     POWER_LOST_WITH_DATA,
     RETRY_DEDUPLICATED,
+    KEY_OPENED_ANEW,
     SESSION_EXPIRED,
     SESSION_SURVIVED,
     CHECKPOINT_WITHDRAWN,

@@ -28,6 +28,7 @@ from coordnode.simulator.marks import Marks
 from coordnode.simulator.network import PeerNetwork
 from coordnode.simulator.world import MILLISECOND, World
 from coordnode.storage.block import Identity
+from coordnode.storage.journals import JOURNAL_FOLDER
 from coordnode.storage.recovery import Recovered, open_folder
 from coordnode.storage.wal import Settings
 
@@ -419,6 +420,10 @@ class SimMember:
     def fail_fsync(self, down_ns: int) -> None:
         self.disk.fail_next_sync()
         self._cut_down_ns = down_ns
+
+    def refuse_syncs(self, count: int, *, of_journals: bool) -> None:
+        if not self.disk.sync_failures:
+            self.disk.fail_next_sync(count, full=True, folder=JOURNAL_FOLDER if of_journals else "")
 
     def slow_disk(self, sync_ms: int) -> None:
         """0: at its own speed again."""

@@ -79,6 +79,7 @@ class Recording:
         self._acknowledged = AcknowledgedWrites()
         self._monotonic = RevisionMonotonic()
         self._open: dict[tuple[int, int], _Open] = {}  # by client and its core's number of the call
+        self._again: dict[tuple[int, int], Identity] = {}  # likewise: openings under keys that others use, too
         self._doubtful: list[_Open] = []  # nobody was told what became of them
         self._operations: list[Operation] = []
         self._claimed: dict[Identity, None] = {}  # all that clients asked through us
@@ -123,6 +124,10 @@ class Recording:
         self._sequences[client.number, call] = 1 if first is None else 2
         self._begin(client, call, OpenSession(b"", 0, owner, first), SessionId(0), ("owner", owner))
 
+    def opening_again(self, client: SimClient, call: int, owner: str) -> None:
+        """Under a key that others may have asked with, too, and before: it changes no key, and only what is answered is looked at."""
+        self._again[client.number, call] = ("owner", owner)
+
     def closing(self, client: SimClient, call: int, session: int) -> None:
         session_id = client.sessions[session]
         self._begin(client, call, CloseSession(session_id), SessionId(0), ("close", int(session_id)))
@@ -141,6 +146,11 @@ class Recording:
 
     def finished(self, client: SimClient, finished: Finished) -> None:
         self.completed += 1
+        again = self._again.pop((client.number, finished.call), None)
+        if again is not None:
+            if finished.error is None:
+                self._check_place("open-session", again, finished)
+            return
         opened = self._open.pop((client.number, finished.call))
         if finished.error is not None:
             if isinstance(finished.error, UNDESERVED) and not _deserves_refusal(opened.operation):
@@ -167,7 +177,7 @@ class Recording:
             self._closed(opened)
             return
         if opened.identity is not None:
-            self._check_place(opened, finished)
+            self._check_place(opened.function, opened.identity, finished)
         elif not opened.stale and opened.leaders < self._checks.leaders:
             self._marks.reach(marks.READ_AFTER_CHANGE)
         revision = getattr(result, "revision", None)
@@ -209,19 +219,18 @@ class Recording:
         if effect is not None:
             self._operations.append(_placed(opened, effect, self._world.now_ns))
 
-    def _check_place(self, opened: _Open, finished: Finished) -> None:
+    def _check_place(self, function: str, identity: Identity, finished: Finished) -> None:
         """Against the committed log, at once: the answer came from a leader that had applied it."""
-        identity = opened.identity
         place = (finished.index, finished.position)
         told = self._reference.result_at(place)
         if told is None or told[0] != identity:
             raise PromiseBroken(
                 AcknowledgedWrites.name,
-                f"{opened.function} was acknowledged at {place}, and the committed log holds something else there",
-                (opened.function, opened.argument, place, told),
+                f"{function} was acknowledged at {place}, and the committed log holds something else there",
+                (function, identity, place, told),
             )
         if told[1] != finished.result:
-            sentence = f"{opened.function} at {place} was answered with another result than it had"
+            sentence = f"{function} at {place} was answered with another result than it had"
             raise PromiseBroken("exactly-once", sentence, (identity, told[1], finished.result))
 
     def _check_refusal(self, opened: _Open, finished: Finished) -> None:

@@ -3,6 +3,7 @@
 Members are compared with it at every index; what it says itself is judged by checking/, which knows nothing of its code.
 """
 
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
@@ -30,7 +31,10 @@ from coordnode.services.commands import (
     decode_batch,
     decode_result,
 )
+from coordnode.services.levels import MENDED
 from coordnode.services.machine import Machine
+from coordnode.services.requests import ORDER_ID, REPLIES_ID
+from coordnode.services.tables import Table
 from coordnode.simulator import marks
 from coordnode.simulator.marks import Marks
 
@@ -53,10 +57,10 @@ def identity_of(command: Command) -> Identity | None:
     operation = command.operation
     if command.session:
         return "session", int(command.session), int(command.sequence)
+    if isinstance(operation, OpenSession):
+        return "owner", operation.owner  # each has a nonce of its own, whatever request ids it comes with
     if command.request_id:
         return "request", command.request_id
-    if isinstance(operation, OpenSession):
-        return "owner", operation.owner
     if isinstance(operation, CloseSession):
         return "close", int(operation.session)
     if isinstance(operation, Put):
@@ -86,6 +90,29 @@ class _Window:
             self.floor = lowest + 1
 
 
+class _Kept:
+    """What must be kept beside the windows, likewise: replies to request ids, and to the openings of sessions that are over."""
+
+    __slots__ = ("_count_max", "_opened", "_places")
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._places: list[tuple[tuple[int, int], Identity]] = []  # of what is kept, the oldest first
+        self._opened: dict[int, tuple[tuple[int, int], Identity]] = {}  # by session that is open
+
+    def opened(self, session: int, place: tuple[int, int], identity: Identity) -> None:
+        self._opened[session] = place, identity
+
+    def ended(self, session: int) -> Identity | None:
+        """Whose reply makes way."""
+        opened = self._opened.pop(session, None)
+        return self.keep(*opened) if opened is not None else None
+
+    def keep(self, place: tuple[int, int], identity: Identity) -> Identity | None:
+        insort(self._places, (place, identity))
+        return self._places.pop(0)[1] if len(self._places) > self._count_max else None
+
+
 class Reference:
     def __init__(self, genesis: Sequence[bytes], level: int, marks_: Marks, session_life: SessionLife, watch_order: WatchOrder) -> None:
         self.machine = Machine.restore(genesis, level)
@@ -107,6 +134,7 @@ class Reference:
         self.session_ttls_ms: dict[int, int] = {}
         self._session_terms: dict[int, int] = {}  # in which it was opened
         self._windows: dict[int, _Window] = {}  # by session
+        self._kept = _Kept(self.machine.settings.request_ids_max)
         self.changes: dict[int, Sequence[EventRow]] = {}  # by revision, as watches are told of them
 
     @property
@@ -136,6 +164,7 @@ class Reference:
             revision = self._note_command(entry, position, command, outcome, revision, now_ns)
         if self._left_ms:
             self._check_leases(entry)
+        self._check_kept(entry)
 
     def _write_blobs(self, writes: Sequence[BlobWrite]) -> None:
         for write in writes:
@@ -153,6 +182,19 @@ class Reference:
                 sentence = f"entry {entry.index} leaves session {session} {expected} ms, and the state says {remaining_ms}"
                 raise PromiseBroken("checkpoint-kept", sentence, (entry.index, session, ttl_ms, expected, remaining_ms))
         self._left_ms.clear()
+
+    def _check_kept(self, entry: Entry) -> None:
+        machine = self.machine
+        replies, order = machine.containers[REPLIES_ID], machine.containers[ORDER_ID]
+        assert isinstance(replies, Table)
+        assert isinstance(order, Table)
+        if machine.level >= MENDED and replies.count != order.count:
+            sentence = f"entry {entry.index} leaves {replies.count} replies and {order.count} places at which to forget them"
+            raise PromiseBroken("replies-kept", sentence, (entry.index, replies.count, order.count))
+
+    def _forget(self, identity: Identity | None) -> None:
+        if identity is not None:
+            self._exactly_once.forgotten(identity)
 
     def _note_changes(self, before: Revision) -> None:
         for change in self.machine.changes(before, self.machine.revision):
@@ -177,6 +219,8 @@ class Reference:
             self._marks.reach(marks.RETRY_DEDUPLICATED)
             return revision
         self._results[place] = (identity, result)
+        if identity is not None and identity[0] == "request":
+            self._forget(self._kept.keep(place, identity))
         self.on_effect(place, int(self.machine.cluster_ms), command, result)
         if isinstance(result, Failure):
             return revision
@@ -203,6 +247,10 @@ class Reference:
             assert isinstance(operation, OpenSession)
             self.session_ttls_ms[int(result.session)] = operation.ttl_ms
             self._session_terms[int(result.session)] = int(entry.term)
+            assert identity is not None
+            if self._effects[identity] != place:
+                self._marks.reach(marks.KEY_OPENED_ANEW)
+            self._kept.opened(int(result.session), place, identity)
             self._session_life.renewal_sent(int(result.session), now_ns, operation.ttl_ms * 1_000_000)
             window = self._windows[int(result.session)] = _Window()
             if result.first is not None:
@@ -244,6 +292,7 @@ class Reference:
         return int(result.revision)
 
     def _end(self, place: tuple[int, int], identity: Identity | None, session: int, number: int) -> None:
+        self._forget(self._kept.ended(session))
         index, position = place
         operation = Operation(0, "end-sessions", (session,), UNSEEN, 0, FOREVER, UNKNOWN, index, position * POSITIONS + number)
         self._endings.append((identity, operation))

@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence as SequenceOf
 from typing import cast
 
 from coordnode.checking.history import FOREVER, UNKNOWN, UNSEEN, Operation
@@ -10,10 +10,11 @@ from coordnode.checking.presence import Presence
 from coordnode.client.actions import Finished, SessionChanged, WatchEvents, WatchFailed, WatchGapSeen
 from coordnode.client.core import READS
 from coordnode.client.lease import SessionState
-from coordnode.ids import NO_SESSION, MemberId, SessionId
+from coordnode.ids import NO_SESSION, MemberId, Sequence, SessionId
 from coordnode.services.callers import Caller
 from coordnode.services.commands import (
     SHARDS,
+    ClientCommand,
     ClientOperation,
     CloseSession,
     Command,
@@ -56,7 +57,7 @@ BARRIER_WEIGHT = 1
 READ_AGAIN_MAX = 8  # of what others read
 
 
-Changes = Sequence[tuple[int, Sequence[EventRow]]]
+Changes = SequenceOf[tuple[int, SequenceOf[EventRow]]]
 
 
 class _Session:
@@ -242,6 +243,22 @@ class Workload:
         self.recording.begun(client, call, operation, session=session, request_id=request_id, stale=stale, min_revision=min_revision)
         return call
 
+    def open_again(self, client: SimClient, nonce: bytes, request_id: str, ttl_ms: int) -> int:
+        owner = nonce.decode()
+        call = self._submit(client, OpenSession(nonce, ttl_ms, owner), request_id)
+        self.recording.opening_again(client, call, owner)
+        return call
+
+    def close_other(self, client: SimClient, opening: int) -> None:
+        self.recording.closing(client, self._submit(client, CloseSession(client.sessions[opening])), opening)
+
+    def _submit(self, client: SimClient, operation: ClientOperation, request_id: str = "") -> int:
+        """What is done twice as it is done once."""
+        now_ms = client.clock.own_ms()
+        command = ClientCommand(NO_SESSION, Sequence(0), Sequence(0), request_id, operation)
+        self._under_way[client.number] += 1
+        return client.core.submit(command, now_ms, deadline_ms=now_ms + DEADLINE_MS, is_safe_twice=True)
+
     # --- what services draw from ------------------------------------------------------------------------------------
 
     def stream(self, name: str) -> random.Random:
@@ -346,7 +363,7 @@ class Workload:
                 session for session in self._sessions[client.number] if session.opening != changed.session or not session.usable
             ]
 
-    def on_renewing(self, client: SimClient, sessions: Sequence[SessionId]) -> None:
+    def on_renewing(self, client: SimClient, sessions: SequenceOf[SessionId]) -> None:
         self.recording.renewing(sessions)
 
     def on_belief(self, client: SimClient, session: SessionId, until_ms: int) -> None:
@@ -377,7 +394,7 @@ class Workload:
         if isinstance(operation, Wake):
             self.recording.others.append(_unseen(OTHER, None, place))
 
-    def _on_ended(self, sessions: Sequence[SessionId], cluster_ms: int, changes: Changes) -> None:
+    def _on_ended(self, sessions: SequenceOf[SessionId], cluster_ms: int, changes: Changes) -> None:
         for session in sessions:
             self.presence.ended(int(session))
         told = [int(session) for session in sessions if any([service.on_session_end(session, cluster_ms) for service in self._services])]

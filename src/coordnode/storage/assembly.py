@@ -7,10 +7,17 @@ segment begins another. Only a run that connects with the snapshot counts, and r
 from typing import NamedTuple
 
 from coordnode.ids import Index, Term
-from coordnode.raft.entry import Entry
+from coordnode.raft.entry import Entry, SnapshotMeta
 from coordnode.storage.record import BATCH, ENTRY, RESET, TRUNCATE, Record
 from coordnode.storage.scan import Began, Ended, Found, Rot, Sight
 from coordnode.storage.segment import RECORDS_FROM, Header
+
+
+class Standing(NamedTuple):
+    """What the log holds behind a snapshot."""
+
+    entries: list[Entry]
+    chains: list[int]  # at the snapshot's index, and of each entry
 
 
 class Run:
@@ -33,6 +40,13 @@ class Run:
 
     def has(self, index: int, chain: int) -> bool:
         return self.start - 1 <= index <= self.last_index() and self.chain_at(index) == chain
+
+    def behind(self, snapshot: SnapshotMeta | None) -> Standing | None:
+        """None: the snapshot was put in place and the crash came before the log was told: it reaches further, or its past is another."""
+        base, term = (snapshot.index, snapshot.term) if snapshot is not None else (0, 0)
+        if self.last_index() < base or self.term_at(base) not in (None, term):
+            return None
+        return Standing(self.entries[base + 1 - self.start :], [self.chain_at(base), *self.chains[base + 1 - self.start :]])
 
     def truncate_to(self, index: int, chain: int) -> None:
         if index < self.start - 1:
@@ -92,6 +106,11 @@ class Assembly:
         else:
             assert isinstance(sight, Ended)
             self.torn = sight.torn
+
+    def run_behind(self, snapshot: SnapshotMeta | None) -> Run | None:
+        """The latest that connects with it: this one knows of every later truncation."""
+        base = snapshot.index if snapshot is not None else 0
+        return next((run for run in reversed(self.runs) if run.start <= base + 1), None)
 
     def is_live(self, number: int, up_to: int) -> bool:
         return number in self._live and number <= up_to

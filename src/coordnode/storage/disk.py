@@ -15,6 +15,7 @@ from coordnode.errors import CoordError, DiskFailed, DiskFull, FolderRefused
 from coordnode.storage.freeing import FREED_BYTES_MAX, Freeing, sync_directory
 
 SECTOR_BYTES = 512
+UNCOUNTED_FILES = 1 << 40
 BLOCK_BYTES = 4096  # what is written at different times lies in different blocks where one must survive the other
 HOLDER_BYTES = 32  # of the lock: a process id
 PIECE_BYTES = 1024 * 1024  # zeros are written, and synced, in pieces: a longer backlog would stall the log's datasync
@@ -69,6 +70,9 @@ class Disk(Protocol):
         """Names created, renamed and removed in it so far are durable."""
 
     def free_bytes(self) -> int: ...
+
+    def free_files(self) -> int:
+        """So many more can be made; UNCOUNTED_FILES where the file system makes them as they are needed."""
 
     def fingerprint(self, path: str) -> int:
         """A number that this very file keeps for life, renamed or not, and that a copy of it does not have."""
@@ -127,6 +131,7 @@ REMEDIES = {
     errno.ENFILE: "the whole machine has too many open files: raise fs.file-max, or find who holds them",
     errno.EROFS: "the file system was made read-only: the kernel log says why; once it is writable, start the member again",
     errno.EACCES: "the folder must belong to the user that the member runs as",
+    errno.ENOTDIR: "a file is where a folder should be: name another folder, or move the file away",
     errno.EPERM: "the folder must belong to the user that the member runs as",
 }
 
@@ -340,11 +345,18 @@ class RealDisk:
             _fail(error, self._path(folder), "sync")
 
     def free_bytes(self) -> int:
+        found = self._statvfs()
+        return found.f_bavail * found.f_frsize
+
+    def free_files(self) -> int:
+        found = self._statvfs()
+        return found.f_favail if found.f_files else UNCOUNTED_FILES
+
+    def _statvfs(self) -> os.statvfs_result:
         try:
-            found = os.statvfs(self._root)
+            return os.statvfs(self._root)
         except OSError as error:
             _fail(error, self._root, "look at")
-        return found.f_bavail * found.f_frsize
 
     def fingerprint(self, path: str) -> int:
         # The device's number may change with a reboot; the inode's does not.

@@ -47,7 +47,7 @@ def read_identity(disk: Disk) -> IdentityFound:
 def check_folder(disk: Disk, expected: Identity, *, adopt: bool) -> list[str]:
     """Refuses what is not this member's own folder; `adopt` says that it was moved here and that no original runs elsewhere."""
     if not disk.exists(IDENTITY_FILE):
-        raise FolderRefused(_sentence_without_identity(disk))
+        raise FolderRefused(": ".join(explain_missing(disk)))
     try:
         found = read_identity(disk)
     except RecordError as error:
@@ -70,17 +70,20 @@ def check_folder(disk: Disk, expected: Identity, *, adopt: bool) -> list[str]:
     return [f"{IDENTITY_FILE}: the folder was moved and is adopted"]
 
 
-def _sentence_without_identity(disk: Disk) -> str:
+def explain_missing(disk: Disk) -> tuple[str, str]:
+    """What is wrong with a folder that has no identity, and what to do."""
     if disk.exists(FORMATTING_FILE):
-        return f"the file {FORMATTING_FILE} is there: making this folder was interrupted; make it again"
+        return f"the file {FORMATTING_FILE} is there", "making this folder was interrupted; make it again"
     if _names(disk):
         return (
-            f"the file {IDENTITY_FILE} is missing but others are there: the folder was wiped or damaged; this is not that voter any more, "
-            "remove the member from the cluster and add it under a new id, with an empty folder"
+            f"the file {IDENTITY_FILE} is missing but others are there",
+            "the folder was wiped or damaged; this is not that voter any more, "
+            "remove the member from the cluster and add it under a new id, with an empty folder",
         )
     return (
-        "the folder is empty: a new member's folder must be made first; if it held a member once, that voter is gone: "
-        "remove it from the cluster and add it under a new id"
+        "the folder is empty",
+        "a new member's folder must be made first; if it held a member once, that voter is gone: "
+        "remove it from the cluster and add it under a new id",
     )
 
 

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from zlib import crc32
 
-from coordnode.errors import DiskFailed, RecordError, Rotten, UnknownFormat
+from coordnode.errors import DiskFailed, DiskFull, RecordError, Rotten, UnknownFormat
 from coordnode.limits import RECORDS_READ_BYTES_MAX, SNAPSHOT_UNSYNCED_BYTES_MAX
 from coordnode.raft.blobs import Blob, BlobWrite, begun_at
 from coordnode.services.commands.records import FRAME_HEAD_BYTES, check_frame, decode_head
 from coordnode.storage.disk import Disk, DiskFile
 
 JOURNAL_FOLDER = "journals"
-OPEN_MAX = 64  # files kept open
+UNSYNCED_MAX = 64  # files written and not synced: so many journals are appended to in turn at no sync
+OPEN_MAX = UNSYNCED_MAX + 1  # files kept open: for whatever else is read there is always one to close
 INDEX_BYTES = 65_536  # the place of a frame is remembered about so often
 READ_AHEAD_BYTES = 65_536
 VERIFY_BYTES = 1_048_576  # read at a time
@@ -87,8 +88,9 @@ class JournalFiles:
         self._places: dict[int, _Places] = {}
         self._waiting: deque[BlobWrite] = deque()  # not written yet: the disk was full
         self.written_bytes = 0  # of what was to be stored, since the start
-        self._dirty: dict[int, None] = {}  # written and not synced: they are open
-        self._dirty_bytes = 0
+        self._unsynced: dict[int, list[tuple[int, bytes]]] = {}  # by blob, whose file is open: written and not synced, and where
+        self._unsynced_bytes = 0
+        self._is_forgotten = False  # a sync had no room for these: the kernel takes them for synced, and would say so the next time
         self._names_due = True  # files that an earlier life made, too
 
     def make_folder(self) -> None:
@@ -106,9 +108,10 @@ class JournalFiles:
 
     def is_behind(self) -> bool:
         """Something could not be written yet."""
-        return bool(self._waiting)
+        return bool(self._waiting) or self._is_forgotten
 
     def _write_waiting(self) -> None:
+        self._write_forgotten()
         waiting = self._waiting
         while waiting:
             first = waiting[0]
@@ -128,15 +131,26 @@ class JournalFiles:
         places.note(decode_head(write.parts[0]).offset, write.position)
 
     def _write(self, blob: int, position: int, data: bytes) -> None:
-        file = self._open(blob, create=True)
-        assert file is not None
         for start in range(0, len(data), SNAPSHOT_UNSYNCED_BYTES_MAX):
             part = data[start : start + SNAPSHOT_UNSYNCED_BYTES_MAX]
-            if self._dirty_bytes + len(part) > SNAPSHOT_UNSYNCED_BYTES_MAX:
+            is_one_more = blob not in self._unsynced and len(self._unsynced) >= UNSYNCED_MAX
+            if is_one_more or self._unsynced_bytes + len(part) > SNAPSHOT_UNSYNCED_BYTES_MAX:
                 self._sync_files()
-            file.write(position + start, part)
-            self._dirty[blob] = None
-            self._dirty_bytes += len(part)
+            self._put_down(blob, position + start, part)
+            self._unsynced.setdefault(blob, []).append((position + start, part))
+            self._unsynced_bytes += len(part)
+
+    def _put_down(self, blob: int, position: int, data: bytes) -> None:
+        file = self._open(blob, create=True)
+        assert file is not None
+        file.write(position, data)
+
+    def _write_forgotten(self) -> None:
+        if self._is_forgotten:
+            for blob, written in self._unsynced.items():
+                for position, data in written:
+                    self._put_down(blob, position, data)
+            self._is_forgotten = False
 
     def sync(self) -> None:
         """All that was stored is durable when this returns. Raises DiskFull, DiskFailed."""
@@ -147,10 +161,15 @@ class JournalFiles:
             self._names_due = False
 
     def _sync_files(self) -> None:
-        for blob in list(self._dirty):
-            self._files[blob].datasync()
-            del self._dirty[blob]
-        self._dirty_bytes = 0
+        self._write_forgotten()
+        try:
+            for blob in self._unsynced:
+                self._files[blob].datasync()
+        except DiskFull:
+            self._is_forgotten = True
+            raise
+        self._unsynced.clear()
+        self._unsynced_bytes = 0
 
     def _open(self, blob: int, *, create: bool = False) -> DiskFile | None:
         file = self._files.pop(blob, None)
@@ -165,10 +184,7 @@ class JournalFiles:
                 return None
         self._files[blob] = file
         if len(self._files) > OPEN_MAX:
-            oldest = next(iter(self._files))
-            if oldest in self._dirty:
-                self._files[oldest].datasync()
-                del self._dirty[oldest]
+            oldest = next(other for other in self._files if other not in self._unsynced and other != blob)
             self._files.pop(oldest).close()
         return file
 
@@ -267,7 +283,7 @@ class JournalFiles:
             if file is not None:
                 file.close()
             self._places.pop(blob, None)
-            self._dirty.pop(blob, None)
+            self._unsynced.pop(blob, None)
             self._disk.discard(blob_path(blob))
         self._disk.sync_folder(JOURNAL_FOLDER)
 

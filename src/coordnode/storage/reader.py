@@ -10,10 +10,11 @@ from coordnode.errors import Damaged, DiskFailed, RecordError
 from coordnode.limits import BLOB_PIECE_BYTES
 from coordnode.raft.blobs import Blob
 from coordnode.raft.entry import SnapshotMeta
+from coordnode.storage.assembly import Assembly, Standing
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk, RealDisk
 from coordnode.storage.hard_state import HARD_STATE_FILES, Copy, read_copies
-from coordnode.storage.identity import IDENTITY_FILE, IdentityFound, read_identity
+from coordnode.storage.identity import IDENTITY_FILE, IdentityFound, explain_missing, read_identity
 from coordnode.storage.journals import blob_path, matches, problem_at_first_sight
 from coordnode.storage.mark import Mark, read_mark
 from coordnode.storage.record import KIND_NAMES
@@ -165,21 +166,15 @@ class Reader:
                 verdict = TORN_TAIL if sight.torn else OK
                 yield LogRecord(sight.segment.number, sight.segment.path, sight.offset, "end", verdict, "")
 
-    def standing(self, after: int) -> list[LogRecord]:
-        """The entries behind that index that stand: what was truncated is gone, and what is missing ends it."""
-        found: dict[int, LogRecord] = {}
-        for record in self.records():
-            if record.kind == "entry":
-                found[record.index] = record
-            elif record.kind == "truncate":
-                for index in range(record.index, max(found, default=0) + 1):
-                    found.pop(index, None)
-        standing = []
-        index = after + 1
-        while index in found:
-            standing.append(found[index])
-            index += 1
-        return standing
+    def standing(self, snapshot: SnapshotMeta) -> Standing:
+        """The entries behind it that a start would find: what was truncated, or left behind by a snapshot of another member, is gone, and
+        what is missing ends it."""
+        assembly = Assembly()
+        for sight in self._walk():
+            assembly.see(sight)
+        run = assembly.run_behind(snapshot)
+        standing = run.behind(snapshot) if run is not None else None
+        return standing or Standing([], [snapshot.chain])
 
     def pieces(self, blob: Blob) -> Iterator[bytes]:
         """The bytes of a journal's segment, as far as it is listed. Raises FileNotFoundError when it is gone, RecordError when these are
@@ -251,9 +246,11 @@ class Reader:
                 damages.append(Damage(snapshot.path, snapshot.size, snapshot.problem, REMEDY_SNAPSHOT))
         try:
             self.identity()
-        except (RecordError, FileNotFoundError) as error:
+        except RecordError as error:
             remedy = "if this surely is the member's own folder, start it once with `adopt`"
-            damages.append(Damage(IDENTITY_FILE, 0, str(error), remedy))
+            damages.append(Damage(IDENTITY_FILE, 0, error.sentence, remedy))
+        except FileNotFoundError:
+            damages.append(Damage(IDENTITY_FILE, 0, *explain_missing(self._disk)))
         return damages
 
     def _journal_damages(self) -> list[Damage]:

@@ -18,7 +18,7 @@ from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.replica.effects import StoreSlice
 from coordnode.replica.known import NOTHING as NOTHING_KNOWN
 from coordnode.replica.known import Known
-from coordnode.storage.assembly import Assembly, Run
+from coordnode.storage.assembly import Assembly
 from coordnode.storage.block import Identity
 from coordnode.storage.disk import Disk
 from coordnode.storage.hard_state import HardStateFiles, newest_copy
@@ -235,38 +235,28 @@ def _judge(
 ) -> _Verdict:
     """Which snapshot, and which run of the log continues it."""
     snapshot = metas[0] if metas else None
-    run = _connecting_run(assembly.runs, snapshot)
+    run = assembly.run_behind(snapshot)
     # A start that set a rotten snapshot aside may have been cut short: then only the entries tell that there was a state.
     held_state = bool(rotten) or any(found.entries for found in assembly.runs)
     if (held_state and snapshot is None) or (rotten and run is None):
         report.append("no whole snapshot connects with the log: this member begins without state and is rebuilt by the others")
         return NOTHING
-    base, term, chain = (snapshot.index, snapshot.term, snapshot.chain) if snapshot is not None else (0, 0, 0)
+    base, chain = (snapshot.index, snapshot.chain) if snapshot is not None else (0, 0)
     if run is None:
         report.append(f"the log does not connect with what it stands on, index {base}: the entries behind it are lost here")
         return _Verdict(snapshot, [], [chain], True, assembly.proven_end(marked), base + 1, chain, [], [])
     lost = run is not assembly.runs[-1] or assembly.broken
     previous = run.end if lost else assembly.proven_end(marked)
-    if run.last_index() < base or run.term_at(base) not in (None, term):
-        # The snapshot was put in place and the crash came before the log was told: it reaches further, or its past is another.
+    standing = run.behind(snapshot)
+    if standing is None:
         return _Verdict(snapshot, [], [chain], lost, previous, base + 1, chain, [], [])
-    entries = run.entries[base + 1 - run.start :]
-    chains = [run.chain_at(base), *run.chains[base + 1 - run.start :]]
+    entries, chains = standing
     if snapshot is not None and chains[0] != chain:
         report.append(f"the chain at {base} is {chains[0]:08x} in the log and {chain:08x} in the snapshot")
     if lost:
         return _Verdict(snapshot, entries, chains, True, previous, run.last_index() + 1, run.chain_at(run.last_index()), [], [])
     point = assembly.carry_on_from(marked, settings.segment_bytes // 4)
     return _Verdict(snapshot, entries, chains, False, point.previous, point.next_index, point.chain, point.records, point.superseded)
-
-
-def _connecting_run(runs: list[Run], snapshot: SnapshotMeta | None) -> Run | None:
-    """The latest: it knows of every later truncation."""
-    base = snapshot.index if snapshot is not None else 0
-    for run in reversed(runs):
-        if run.start <= base + 1:
-            return run
-    return None
 
 
 def _check_hard_state(hard_state: HardState, verdict: _Verdict, assembly: Assembly) -> None:

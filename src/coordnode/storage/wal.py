@@ -10,6 +10,7 @@ from zlib import crc32
 
 from coordnode.errors import CoordError, DiskFailed, DiskFull, Superseded
 from coordnode.ids import Index
+from coordnode.limits import FREE_FILES_MIN
 from coordnode.raft.entry import Entry, HardState, SnapshotMeta
 from coordnode.raft.ready import Write
 from coordnode.replica.known import NOTHING, Known
@@ -410,7 +411,7 @@ class Wal:
 
     def _poll_space(self) -> None:
         free = self._disk.free_bytes()
-        enough = free >= self._settings.free_bytes_min
+        enough = free >= self._settings.free_bytes_min and self._disk.free_files() >= FREE_FILES_MIN
         if self.wants_spare and free < self._settings.segment_bytes:
             enough = False  # trying would only fill what little is left
         elif self.wants_spare:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from coordnode.errors import FrameError, TooLarge
 from coordnode.ids import Revision
-from coordnode.limits import COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, MIB
+from coordnode.limits import COMMAND_BYTES_MAX, FRAME_HEADER_BYTES, MIB
 from coordnode.raft.messages import Message
 from coordnode.services import commands
 from coordnode.services.dialogue import (
@@ -39,6 +39,7 @@ ITEMS_MAX = 4096  # messages, asks or answers of one frame
 CLIENT_BODY_BYTES_MAX = 4 * MIB  # of a frame from a client
 assert 4 * COMMAND_BYTES_MAX // 3 < CLIENT_BODY_BYTES_MAX, "the largest command fits, in base64 too"
 assert CLIENT_BODY_BYTES_MAX < BODY_BYTES_MAX
+ASK_BYTES_MAX = CLIENT_BODY_BYTES_MAX - 64  # of one ask, in msgpack; what stands around it is less than that
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 S = TypeVar("S")
@@ -100,8 +101,10 @@ def encode_messages(messages: Sequence[Message]) -> list[bytearray]:
 
 def encode_asks(asks: Sequence[Ask], body_format: int, patience_ms: int = 0) -> list[bytearray]:
     if body_format == JSON:
-        return _encode_split(ASKS, JSON, [_ask_to_json(ask) for ask in asks], lambda part: JsonAsks(list(part), patience_ms))
-    return _encode_split(ASKS, MSGPACK, asks, lambda part: Asks(list(part), patience_ms))
+        return _encode_split(
+            ASKS, JSON, [_ask_to_json(ask) for ask in asks], lambda part: JsonAsks(list(part), patience_ms), CLIENT_BODY_BYTES_MAX
+        )
+    return _encode_split(ASKS, MSGPACK, asks, lambda part: Asks(list(part), patience_ms), CLIENT_BODY_BYTES_MAX)
 
 
 def encode_answers(answers: Sequence[Answer], body_format: int) -> Sequence[bytes | bytearray]:
@@ -114,7 +117,9 @@ def encode_answers(answers: Sequence[Answer], body_format: int) -> Sequence[byte
     return _encode_split(ANSWERS, MSGPACK, answers, list)
 
 
-def _encode_split(kind: int, body_format: int, items: Sequence[T], wrap: Callable[[Sequence[T]], object]) -> list[bytearray]:
+def _encode_split(
+    kind: int, body_format: int, items: Sequence[T], wrap: Callable[[Sequence[T]], object], body_bytes_max: int = BODY_BYTES_MAX
+) -> list[bytearray]:
     """Halves what is too large for one frame; raises TooLarge for a single item that is."""
     encoder = _json_encoder if body_format == JSON else _encoder
     frames: list[bytearray] = []
@@ -124,14 +129,14 @@ def _encode_split(kind: int, body_format: int, items: Sequence[T], wrap: Callabl
         if len(part) <= ITEMS_MAX:
             buffer = bytearray(FRAME_HEADER_BYTES)
             encoder.encode_into(wrap(part), buffer, FRAME_HEADER_BYTES)
-            if len(buffer) <= FRAME_BYTES_MAX:
+            if len(buffer) <= FRAME_HEADER_BYTES + body_bytes_max:
                 with memoryview(buffer) as view:
                     start = header(kind, body_format, view[FRAME_HEADER_BYTES:], len(buffer) - FRAME_HEADER_BYTES)
                 buffer[:FRAME_HEADER_BYTES] = start
                 frames.append(buffer)
                 continue
         if len(part) == 1:
-            raise TooLarge(f"one item of a frame of kind {kind} is larger than {FRAME_BYTES_MAX} bytes")
+            raise TooLarge(f"one item of a frame of kind {kind} is larger than {body_bytes_max} bytes")
         middle = len(part) // 2
         parts.append(part[middle:])
         parts.append(part[:middle])

@@ -32,6 +32,9 @@ REQUESTS = [
     b'{"compares": [{"key": "a", "field": "version", "number": 9}], "then": [{"op": "put", "key": "b", "value": ""}]}',
     b"POST /v1/sessions/12/keep-alive?timeout_ms=500 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     b"GET /v1/watch?prefix=fuzz&from_revision=1&wait_ms=1 HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 3\r\n\r\n",
+    b"GET /v1/members?prefix=fuzz&where=zone%3Deu,rack!%3D%C3%A4,up&limit=3 HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET /v1/queues/fuzz/tasks?state=delayed&after=0a1b&limit=2 HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+    b"POST /v1/queues/fuzz/tasks HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx",
     b"GET /status HTTP/1.1\r\nHost: h\r\n\r\nGET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     b"HEAD /v1/openapi.json HTTP/1.0\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
 ]

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from coordnode.ids import ClusterId, Index, MemberId, Term
+from coordnode.ids import ClusterId, MemberId
 from coordnode.raft.entry import BATCH
 from coordnode.services.commands import ClientCommand, decode_batch, encode
 from coordnode.services.dialogue import ErrorReply, Reply, WriteAsk
@@ -217,14 +217,14 @@ class Life:
         assert state is not None
         meta, slices = state
         machine = Machine.restore(slices)
-        for record in reader.standing(meta.index):
-            if record.index > status["applied"]:
+        for entry in reader.standing(meta).entries:
+            if entry.index > status["applied"]:
                 break
-            if record.entry_kind == BATCH:
-                machine.apply(Index(record.index), Term(record.term), decode_batch(record.data))
+            if entry.kind == BATCH:
+                machine.apply(entry.index, entry.term, decode_batch(entry.data))
                 machine.take_blobs()
             else:
-                machine.skip(Index(record.index))
+                machine.skip(entry.index)
         hold(
             machine.digest == status["applied_digest"],
             f"applied once more, the log leads to {machine.digest}, not to {status['applied_digest']}",

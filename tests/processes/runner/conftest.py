@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from coordctl.local import foreign
+from tests.door import IS_LONG
 from tests.processes.conftest import OTHERS, is_here
 from tests.processes.local import Home
 
-IS_LONG = bool(os.environ.get("COORD_LONG"))
 FILES = ("test_lock_run", "test_lock_run_loss", "test_lock_run_signals", "test_lock_verbs")
 
 

@@ -1,6 +1,7 @@
 """The other verbs of `lock`: what they print, what they mean, and which codes they end with."""
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -64,16 +65,31 @@ def test_acquire_renew_and_release(shared: Home) -> None:
     until(lambda: shared.run("lock", "show", "kept").returncode == 1, "unrenewed, it ends with its lease")
 
 
+def test_who_is_interrupted_while_waiting_leaves_the_line(shared: Home) -> None:
+    token = shared.ctl("lock", "acquire", "crowded", "--ttl", "60s").strip()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with started(shared, "crowded", "-v", "--ttl", "60s", verb=("lock", "acquire")) as waiter:
+            assert waiter.stderr is not None
+            assert b"crowded is held" in waiter.stderr.readline()
+            waiter.send_signal(number)
+            code, said = ended(waiter)
+        assert shared.json("lock", "show", "crowded")["waiters"] == []
+        assert code == 128 + number
+        assert "Traceback" not in said
+    shared.ctl("lock", "release", "crowded", token)
+
+
+@pytest.mark.each_engine
 def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     note = uuid.uuid4().hex
     with subprocess.Popen(["sleep", "60"]) as script:
         try:
-            token = shared.ctl("lock", "acquire", "scripted", "--ttl", "1s", "--note", note, "--pid", str(script.pid)).strip()
+            token = shared.ctl("lock", "acquire", "scripted", "--ttl", "3s", "--note", note, "--pid", str(script.pid)).strip()
             (keeper,) = marked(note)
             view = valid(shared.ctl("lock", "show", "scripted", "-o", "json"))
             assert view["holders"][0]["owner"] == f"ops@{os.uname().nodename}, pid {script.pid}"  # type: ignore[index]
-            waited = shared.run("lock", "run", "scripted", "--wait", "1500ms", "--", "true")
-            assert waited.returncode == 75, "longer than its lease: it is renewed"
+            waited = shared.run("lock", "run", "scripted", "--wait", "5s", "--", "true")
+            assert waited.returncode == 75, "longer than its lease, which etcd ends late: it is renewed"
             shared.ctl("lock", "check", "scripted", token)
         finally:
             script.kill()

@@ -43,13 +43,13 @@ def test_what_fails_goes_back_with_the_commands_own_code(shared: Home, queue: st
 
 def test_it_is_extended_for_as_long_as_the_command_runs(shared: Home, queue: str) -> None:
     shared.ctl("queue", "put", queue, "slow")
-    assert shared.run("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(3)")).returncode == 0
+    assert shared.run("queue", "run", queue, "--lease", "5s", *python("import time; time.sleep(6)")).returncode == 0
     assert shared.json("queue", "show", queue)["ready"] == 0
 
 
 def test_who_loses_its_task_is_ended_and_exits_with_79(shared: Home, queue: str) -> None:
     shared.ctl("queue", "put", queue, "work")
-    running = shared.start("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(60)"))
+    running = shared.start("queue", "run", queue, "--lease", "5s", *python("import time; time.sleep(60)"))
     taken = until(lambda: json.loads(shared.ctl("queue", "tasks", queue, "--state", "taken", "-o", "json", code=None) or "null"))
     shared.ctl("queue", "nack", queue, str(taken["token"]), "--delay", "1h")
     _, said = running.communicate(timeout=30)

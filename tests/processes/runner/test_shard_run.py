@@ -113,7 +113,7 @@ while True:
 
 def test_signals_go_to_all_commands_once_and_it_cannot_be_suspended(shared: Home, name: str) -> None:
     made(shared, name, 2)
-    with started(shared, name, "--ttl", "2s", "--", sys.executable, "-c", HEARS, verb=RUN) as owner:
+    with started(shared, name, "--", sys.executable, "-c", HEARS, verb=RUN) as owner:
         assert begun(owner, 2) == {0: 0, 1: 0}
         owner.send_signal(signal.SIGTSTP)
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):  # had one come twice, it would stand before the next
@@ -126,7 +126,7 @@ def test_signals_go_to_all_commands_once_and_it_cannot_be_suspended(shared: Home
 
 def test_killing_the_runner_of_one_shard_ends_the_run_with_79(shared: Home, name: str) -> None:
     environment = made(shared, name, 2)
-    with started(shared, name, "--ttl", "2s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
+    with started(shared, name, "--ttl", "4s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
         begun(owner, 2)
         until(lambda: len(marked(environment["MARK"])) == 4)
         os.kill(children(owner.pid)[0], signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_killing_the_runner_of_one_shard_ends_the_run_with_79(shared: Home, name
 
 def test_losing_the_session_ends_all_commands_with_79(shared: Home, name: str) -> None:
     environment = made(shared, name, 2)
-    with started(shared, name, "--ttl", "2s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
+    with started(shared, name, "--ttl", "5s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
         begun(owner, 2)
         rows = valid(shared.ctl("shard", "show", name, "-o", "json"))["owned"]
         shared.ctl("session", "close", str(rows[0]["session"]))  # type: ignore[index]

@@ -83,7 +83,7 @@ def test_control_z_suspends_command_and_runner_and_fg_goes_on(shell: Shell, shar
     command = start(shell, shared, "tty/d", mark, "--ttl", "60s")
     shell.press("Z")
     assert "Stopped" in shell.prompt()
-    (runner,) = [pid for pid in marked(mark) if groups(pid)[0] == pid and pid != command and named([pid], "coordctl-guard") == []]
+    runner = runner_of(command, mark)
     assert state(command) == state(runner) == "T"
     shell.type("fg")
     shell.type("again")
@@ -99,6 +99,53 @@ def test_control_z_suspends_command_and_runner_and_fg_goes_on(shell: Shell, shar
     shell.prompt()
     shell.type("echo code $?")
     shell.expect("code 7\n")
+
+
+def test_control_z_suspends_what_the_command_left(shell: Shell, shared: Home) -> None:
+    shell.type("coordctl lock run tty/l -- sh -c 'sleep 600 & echo left $!'")
+    left = int(shell.expect(r"left (\d+)\n")[1])
+    shell.expect("held until they end")
+    shell.press("Z")
+    assert "Stopped" in shell.prompt()
+    until(lambda: state(left) == "T")
+    shell.type("fg")
+    until(lambda: state(left) == "S")
+    shell.press("C")
+    shell.prompt()
+
+
+def test_a_command_that_stops_itself_gives_the_terminal_back(shell: Shell, shared: Home) -> None:
+    shell.type("coordctl lock run tty/m -- sh -c 'echo on; kill -STOP $$; echo again'")
+    shell.expect("on\n")
+    assert "Stopped" in shell.prompt(), "su does that at each Ctrl-Z"
+    shell.type("fg")
+    shell.expect("again\n")
+    shell.prompt()
+
+
+def test_a_runner_that_was_stopped_from_outside_leaves_the_terminal_to_the_shell(shell: Shell, shared: Home, mark: str) -> None:
+    shell.type(f"touch {mark}; coordctl lock run tty/n --note {mark} -- sh -c 'echo pid $$; while test -e {mark}; do sleep 0.1; done'")
+    runner = runner_of(int(shell.expect(r"pid (\d+)\n")[1]), mark)
+    os.kill(runner, signal.SIGSTOP)
+    assert "Stopped" in shell.prompt()
+    shell.type("bg")
+    shell.prompt()
+    (shared.folder / mark).unlink()
+    until(lambda: not is_alive(runner))
+    assert shell.foreground() == shell.process.pid, "bash logs out when somebody takes it"
+
+
+def test_a_command_that_wants_the_terminal_where_nobody_could_bring_it_to_the_foreground_is_ended(
+    shell: Shell, shared: Home, mark: str
+) -> None:
+    shell.type(f"(coordctl lock run tty/o --note {mark} -- sh -c 'read x </dev/tty' &)")
+    shell.expect("the command stopped for want of the terminal")
+    until(lambda: marked(mark) == [])
+
+
+def runner_of(command: int, mark: str) -> int:
+    (runner,) = [pid for pid in marked(mark) if groups(pid)[0] == pid and pid != command and named([pid], "coordctl-guard") == []]
+    return runner
 
 
 def state(pid: int) -> str:
@@ -123,14 +170,45 @@ def test_the_guard_keeps_the_deadline_of_what_is_suspended_and_fg_says_that_it_i
     assert shell.foreground() == shell.process.pid
 
 
+def test_fg_continues_what_goes_on_although_its_lock_was_lost_meanwhile(shell: Shell, shared: Home, mark: str) -> None:
+    command = start(shell, shared, "tty/k", mark, "--ttl", "4s", "--on-lost", "ignore")
+    shell.press("Z")
+    shell.prompt()
+    until(lambda: shared.run("lock", "run", "tty/k", "--try", "--", "true").returncode == 0, "it is somebody else's by then")
+    shell.type("fg")
+    shell.type("still")
+    assert "the command goes on (--on-lost ignore)" in shell.expect(r"(?s)(.*?)read still\n")[1]
+    assert shell.foreground() == command
+    shell.type("end")
+    assert "tty/k is lost" not in shell.prompt(), "it was said"
+
+
+# No `sh` here, either: while it forks, Ctrl-Z does not stop it.
+HEARS_ALSO = (
+    "import os, signal; signal.signal(signal.SIGINT, lambda *_: os.write(2, b'also\\n'));"
+    " print('there', flush=True); [signal.pause() for _ in range(9)]"
+)
+
+
 def test_in_a_pipeline_no_foreground_is_moved_and_control_c_reaches_all_once(shell: Shell, shared: Home, mark: str) -> None:
-    ahead = "sh -c 'trap \"echo also >&2\" INT; while :; do sleep 0.1; done' | "
-    command = start(shell, shared, "tty/f", mark, ahead=ahead, behind=" | sh -c 'trap \"\" INT; cat'")
+    command = start(shell, shared, "tty/f", mark, ahead=f'"$PYTHON" -c "{HEARS_ALSO}" | ', behind=" | sh -c 'trap \"\" INT; cat'")
+    shell.expect("read there\n")
     job = shell.foreground()
     assert job != groups(command)[0] == command
-    shell.press("C")
-    heard = shell.expect(r"(?s)(also|heard 2)\n.*?(also|heard 2)\n")
-    assert {heard[1], heard[2]} == {"also", "heard 2"}
+
+    def assert_all_hear_it() -> None:
+        shell.press("C")
+        heard = shell.expect(r"(?s)(also|heard 2)\n.*?(also|heard 2)\n")
+        assert {heard[1], heard[2]} == {"also", "heard 2"}
+
+    assert_all_hear_it()
+    shell.press("Z")
+    assert "Stopped" in shell.prompt()
+    until(lambda: sum(state(pid) == "T" for pid in marked(mark)) == 2, "for these the shell does not wait: `coordctl` is a function")
+    shell.type("fg")
+    until(lambda: state(command) == "S")
+    assert shell.foreground() == job
+    assert_all_hear_it()
     shell.press("\\")
     assert "heard" not in shell.prompt()
 
@@ -199,4 +277,11 @@ def test_control_c_reaches_each_command_of_a_run_of_shards_exactly_once(shell: S
     shell.prompt()
     shell.type("echo code $?")
     shell.expect("code 143\n")
+    shared.ctl("shard", "delete", mark, "--yes")
+
+
+def test_the_command_of_a_shard_has_no_terminal_to_stop_for(shell: Shell, shared: Home, mark: str) -> None:
+    shared.ctl("shard", "create", mark, f"{mark}-workers", "1")
+    shell.type(f"coordctl shard run {mark} -- sh -c 'read x </dev/tty'")
+    assert "/dev/tty" in shell.prompt(), "it says that it cannot read there, and ends"
     shared.ctl("shard", "delete", mark, "--yes")

@@ -2,9 +2,11 @@
 
 import pytest
 
-from coordnode.api.asking import Envelope, WrongType, ask, envelope_of, parse_query
+from coordnode.api.answers import shown_error
+from coordnode.api.asking import Envelope, ForeignPage, WrongType, ask, envelope_of, parse_query
 from coordnode.api.route import Asked, Read, Renew, Wait, Watch, Work, Write
 from coordnode.api.table import TABLE
+from coordnode.api.watches import last_event
 from coordnode.errors import BadRequest
 from coordnode.ids import SessionId
 from coordnode.services import commands as c
@@ -106,6 +108,13 @@ def test_a_body_that_is_not_json_is_the_value() -> None:
         ("GET", "/v1/kv/a?timeout_ms=60001", b""),
         ("GET", "/v1/kv?prefix=a&start=b", b""),
         ("GET", "/v1/kv?" + "&".join(f"a{number}=1" for number in range(100)), b""),
+        ("GET", "/v1/kv/a?%ff=1", b""),
+        ("GET", "/v1/members?where=%ff=1", b""),
+        ("GET", "/v1/members?where=%ff", b""),
+        ("GET", "/v1/members?where=a=%ff", b""),
+        ("GET", "/v1/queues/q/tasks?state=ready%0A", b""),
+        ("GET", "/v1/queues/q/tasks?state=%ff", b""),
+        ("GET", "/v1/queues/q/tasks?after=ab%0A", b""),
         ("GET", "/v1/watch?key=", b""),
         ("GET", "/v1/watch?key=a&prefix=b", b""),
         ("DELETE", "/v1/kv", b""),
@@ -131,12 +140,54 @@ def test_what_is_wrong_is_refused_by_name(method: str, target: str, body: bytes)
     with pytest.raises(BadRequest) as refused:
         build(method, target, body, JSON)
     assert len(refused.value.sentence) < 300
+    assert shown_error(refused.value).status == 400
 
 
 def test_a_form_that_a_browser_sends_by_itself_is_no_json() -> None:
     for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         with pytest.raises(WrongType):
             build("POST", "/v1/sessions", b'{"ttl_ms": 5000}', {"content-type": kind})
+
+
+OF_PAGES = [
+    ({"origin": "http://evil.example"}, True),
+    ({"origin": "http://evil.example", "sec-fetch-site": "cross-site"}, True),
+    ({"sec-fetch-site": "cross-site"}, True),
+    ({"origin": "http://else.member.example", "sec-fetch-site": "same-site"}, True),
+    ({"origin": "http://member.example:7002"}, True),
+    ({"origin": "null"}, True),
+    ({"origin": "http://" + "x" * 9_000}, True),
+    ({"origin": "http://member.example:7001"}, False),
+    ({"origin": "https://console.example", "sec-fetch-site": "same-origin"}, False),  # through a proxy that names us otherwise
+    ({"sec-fetch-site": "none"}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("headers", "is_foreign"), OF_PAGES)
+@pytest.mark.parametrize("target", ["/v1/queues/q/tasks", "/v1/journals/j/records", "/v1/sessions/1/keep-alive"])
+def test_a_page_from_elsewhere_changes_nothing(target: str, headers: dict[str, str], is_foreign: bool) -> None:
+    headers = {"host": "member.example:7001", "content-type": "text/plain", **headers}
+    if is_foreign:
+        with pytest.raises(ForeignPage) as refused:
+            build("POST", target, b"x", headers)
+        assert len(refused.value.sentence) < 300
+        assert shown_error(refused.value).status == 403
+    else:
+        build("POST", target, b"x", headers)
+    build("GET", "/v1/kv/a", b"", headers)
+
+
+@pytest.mark.parametrize("text", ["9" * 17, "0" * 17, "0" * 99 + "9", "1" * 5_000, "9007199254740992", "-1", "1.5", "²", "", " 1"])
+def test_what_is_no_event_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest):
+        last_event({"last-event-id": text})
+
+
+def test_the_last_event_is_a_number_that_fits() -> None:
+    assert last_event({}) == 0
+    assert last_event({"last-event-id": "0009"}) == 9
+    assert last_event({"last-event-id": "9007199254740991"}) == 2**53 - 1
 
 
 def test_only_routes_that_have_raw_values_give_them() -> None:

@@ -2,16 +2,19 @@
 
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
 from coordnode.checking.catalogue import MODELS
 from coordnode.checking.certificate import verify
-from coordnode.checking.history import OK, UNKNOWN, Operation
+from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, History, Operation
+from coordnode.checking.judge import judge
 from coordnode.checking.linearizable import Budget, search
+from coordnode.checking.models import ILLEGAL
 from coordnode.checking.verdict import PASS, VIOLATION
 from coordnode.checking.witness import check_witness
-from tests.unit.checking.brute_force import QUESTIONS, explains, random_history, spoilt
+from tests.unit.checking.brute_force import QUESTIONS, explains, random_history, spoilt, with_fields
 
 HISTORIES = 2000  # for each model; two thirds of them spoilt
 
@@ -72,9 +75,10 @@ def opened(operation: Operation, end: int) -> Operation:
 
 
 def pinned_explains(model, operations) -> bool:  # type: ignore[no-untyped-def]
-    """Brute force that keeps the claimed order: each placed operation at a moment of its own, if real time lets it."""
+    """Brute force that keeps the claimed order: each placed operation at a moment of its own, if real time lets it. An unknown outcome
+    that has a place happened there, or changed nothing where it was impossible."""
     placed = sorted(
-        (operation for operation in operations if operation.kind == OK),
+        (operation for operation in operations if operation.index >= 0),
         key=lambda operation: (operation.index, operation.function in model.reads, operation.invoked),
     )
     for earlier, later in pairwise(placed):
@@ -87,8 +91,63 @@ def pinned_explains(model, operations) -> bool:  # type: ignore[no-untyped-def]
     for rank, operation in enumerate(placed):
         moments.append(Operation(0, operation.function, operation.argument, operation.result, 2 * rank + 1, 2 * rank + 1))
     for operation in operations:
-        if operation.kind == UNKNOWN:
+        if operation.kind == UNKNOWN and operation.index < 0:
             after = [rank for rank, other in enumerate(placed) if other.returned < operation.invoked]
             first = 2 * max(after) + 2 if after else 0
             moments.append(Operation(0, operation.function, operation.argument, operation.result, first, 1 << 62, UNKNOWN))
-    return explains(model, moments)
+    return explains(Forced(model), moments)
+
+
+class Forced:
+    """What nobody was told of changes nothing where it is impossible."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def step(self, state: Any, function: str, argument: Any, result: Any) -> Any:
+        following = self._model.step(state, function, argument, result)
+        return state if following is ILLEGAL and result is UNSEEN else following
+
+
+@pytest.mark.parametrize("name", sorted(QUESTIONS))
+def test_unknown_outcomes_with_a_place_happen_there_whatever_else_is_unknown(name: str) -> None:
+    model = MODELS[name]()
+    random = Random(f"placed unknown outcomes {name}")
+    seen = {PASS: 0, VIOLATION: 0}
+    for number in range(HISTORIES // 4):
+        operations = random_history(model, random, random.randrange(4, 10))
+        for _ in range(number % 3):
+            operations = spoilt(model, operations, random)
+        free = [place for place in range(1, 12) if all(operation.index != place for operation in operations)]
+        operations = [
+            with_fields(one, index=random.choice(free))
+            if one.kind == UNKNOWN and one.function not in model.reads and random.random() < 0.5
+            else one
+            for one in operations
+        ]
+        found = check_witness(model, operations, Budget())
+        assert found.outcome == (PASS if pinned_explains(model, operations) else VIOLATION), (number, operations, found)
+        if found.outcome == PASS:
+            assert verify(model, operations, found.certificate) == ""
+        seen[found.outcome] += 1
+    assert min(seen.values()) > 20, seen
+
+
+def test_an_outcome_that_has_a_place_is_forced_beside_one_that_has_none() -> None:
+    placed = Operation(0, "write", 1, UNSEEN, 0, FOREVER, UNKNOWN, 1)
+    read = Operation(1, "read", None, None, 10, 20, OK, 2)
+    elsewhere = Operation(2, "write", 5, UNSEEN, 0, FOREVER, UNKNOWN)
+    for operations in ([placed, read], [placed, read, elsewhere]):
+        assert check_witness(MODELS["register"](), operations, Budget()).outcome == VIOLATION
+        assert check_witness(MODELS["register"](), [placed, with_fields(read, result=1), *operations[2:]], Budget()).outcome == PASS
+
+
+def test_an_addition_that_has_a_place_is_missed_by_later_reads() -> None:
+    added = Operation(0, "add", 1, UNSEEN, 0, FOREVER, UNKNOWN, 1)
+    for elements, outcome in (((), VIOLATION), ((1,), PASS)):
+        read = Operation(1, "read", None, elements, 10, 20, OK, 2)
+        for model in ("set", "set-full"):
+            assert judge(History((added, read)), model, Budget()).outcome == outcome

@@ -90,6 +90,36 @@ def test_what_it_began_with_can_be_said(history: Path, capsys: pytest.CaptureFix
     assert "cannot begin with 'x'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "sentence"),
+    [
+        ("coordnode", ["--initial", "7"], "model coordnode cannot begin with 7; docs/checking.md says"),
+        ("watch", ["--initial", "7"], "model watch cannot begin with 7; docs/checking.md says"),
+        ("queue", ["--initial", "7"], "model queue cannot begin with 7; docs/checking.md says"),
+        ("watch", ["--complete"], "only histories of model coordnode can be complete; leave that out for model watch"),
+        ("register", ["--complete"], "only histories of model coordnode can be complete; leave that out for model register"),
+    ],
+)
+def test_options_that_a_model_does_not_take_are_refused(
+    history: Path, capsys: pytest.CaptureFixture[str], model: str, options: list[str], sentence: str
+) -> None:
+    history.write_text("[]")
+    assert main([str(history), "--model", model, *options]) == 64
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("initial", "absent"), [(None, ""), ('"boo"', ""), ('""', ""), ("null", None)])
+def test_what_is_deleted_is_not_what_a_key_began_with(history: Path, initial: str | None, absent: object) -> None:
+    options = ["--model", "kv", *([] if initial is None else ["--initial", initial])]
+    for value, code in ((absent, 0), ("boo", 2)):
+        asked = (("delete", ["k", None], None), ("get", ["k", None], ["k", value]))
+        lines = [
+            {"process": 0, "type": kind, "f": f, "value": v} for f, *both in asked for kind, v in zip(("invoke", "ok"), both, strict=True)
+        ]
+        history.write_text("\n".join(json.dumps(line) for line in lines))
+        assert main([str(history), *options]) == code
+
+
 def test_a_file_that_says_another_model_is_pointed_out(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     history.write_text('{"history":1,"model":"kv"}\n' + GOOD)
     assert main([str(history), "--model", "register"]) == 0

@@ -95,6 +95,18 @@ def forgets_the_delay() -> None:
     locks.told([(X, 13, 2)], [(2, X, 11, 13)], [])
 
 
+def forgets_the_delay_when_one_below_was_inside_last() -> None:
+    locks = truth(2)
+    locks.opened(3, 1)
+    acquire(locks, 1, "granted", 10, 1, delay_ms=500)
+    acquire(locks, 2, "queued", 11, 0)
+    locks.told([(X, 10, 1)], [], [])
+    locks.acquired(3, (X, 0, 1, 0, True, True, 0), 0, ("granted", 10, 2))
+    locks.released(1, X, 10, ("released", 2, 10, 1))
+    locks.session_ended(3, False, 0)
+    locks.told([(X, 13, 2)], [(2, X, 11, 13)], [])
+
+
 def forgets_the_next() -> None:
     locks = held_and_awaited()
     locks.released(1, X, 10, ("released", 0, 10, 0))
@@ -152,6 +164,7 @@ BROKEN: list[tuple[Callable[[], None], str]] = [
     (shows_nobody_a_grant, "lock-told"),
     (grants_to_who_is_gone, "lock-sessions"),
     (forgets_the_delay, "lock-delay"),
+    (forgets_the_delay_when_one_below_was_inside_last, "lock-delay"),
     (forgets_the_next, "lock-told"),
     (tells_nobody, "lock-told"),
     (does_not_tell_the_broken, "lock-told"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, History, Operation, Value
+from coordnode.checking.history import FAILED, FOREVER, OK, UNKNOWN, UNSEEN, History, Operation, Value
 from coordnode.checking.judge import NOT_GIVEN, judge, model_named
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.verdict import PASS, VIOLATION
@@ -73,3 +73,11 @@ def test_it_begins_empty() -> None:
     assert model_named("queue", NOT_GIVEN).initial == ((), (), 0, 0)
     with pytest.raises(BadRequest, match="cannot begin with"):
         model_named("queue", ())
+
+
+def test_a_value_that_names_two_tasks_is_refused() -> None:
+    with pytest.raises(BadRequest, match="model queue: 'v' is put twice; put each value once"):
+        outcome(("put", ("v", 0), None), ("put", ("v", 1), UNSEEN), ("read", None, ("v", "v")))
+    failed = Operation(0, "put", ("v", 0), UNSEEN, 0, 1, FAILED)
+    again = Operation(0, "put", ("v", 0), None, 2, 3)
+    assert judge(History((failed, again)), "queue", Budget()).outcome == PASS

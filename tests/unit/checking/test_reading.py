@@ -1,17 +1,20 @@
 """Histories in every format, and what is said of those that cannot be read."""
 
+import json
 from random import Random
 
 import pytest
 
+from coordnode.checking.catalogue import MODELS
 from coordnode.checking.edn import read_forms
 from coordnode.checking.history import FAILED, FOREVER, NO_PLACE, OK, UNKNOWN, UNSEEN, History, Operation, Recorder
-from coordnode.checking.judge import judge
+from coordnode.checking.judge import MODEL_NAMES, judge
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.models import shown
 from coordnode.checking.reading import parse_history
 from coordnode.checking.writing import history_lines
 from coordnode.errors import BadRequest, HistoryError
+from tests.unit.checking.brute_force import QUESTIONS, question
 
 LOG = b"""INFO  jepsen.core - something else
 INFO  jepsen.util - 0\t:invoke\t:write\t3
@@ -75,6 +78,45 @@ def test_keys_stand_beside_values() -> None:
     assert [(one.argument, one.result) for one in history.operations] == [(("a", None), ("a", "b"))]
 
 
+def keyed(*events: tuple[str, str, object], key: object = "x") -> bytes:
+    lines = [{"process": 0, "type": kind, "f": function, "key": key, "value": value} for kind, function, value in events]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+PUT = (("invoke", "put", "a"), ("ok", "put", None))
+
+
+@pytest.mark.parametrize(
+    ("expected", "read", "outcome"),
+    [("b", "a", "pass"), ("b", "c", "violation"), ("a", "c", "violation"), ("a", "a", "violation")],
+)
+def test_a_comparison_that_found_another_value_is_a_refusal_also_where_a_key_is_named(expected: str, read: str, outcome: str) -> None:
+    cas = ("invoke", "cas", [expected, "c"]), ("ok", "cas", False)
+    history = parse_history(keyed(*PUT, *cas, ("invoke", "get", None), ("ok", "get", read)))
+    assert judge(history, "kv", Budget()).outcome == outcome
+
+
+def test_false_and_nothing_are_values_of_a_key() -> None:
+    for value in (False, None):
+        history = parse_history(keyed(("invoke", "put", value), ("ok", "put", None), ("invoke", "get", None), ("ok", "get", value)))
+        assert judge(history, "kv", Budget()).outcome == "pass"
+
+
+def test_a_key_is_any_value_and_the_same_in_question_and_answer() -> None:
+    get = ("invoke", "get", None), ("ok", "get", "a")
+    assert judge(parse_history(keyed(*PUT, *get, key=["x", {"y": 1}])), "kv", Budget()).outcome == "pass"
+    other = keyed(get[0]) + keyed(get[1], key="y")
+    with pytest.raises(BadRequest, match="a get of 'x' cannot give a value of 'y'"):
+        judge(parse_history(other), "kv", Budget())
+
+
+@pytest.mark.parametrize("model", [name for name in MODEL_NAMES if name != "kv"])
+def test_models_that_take_no_key_refuse_it_by_line(model: str) -> None:
+    asked = b'{"process":0,"type":"invoke","f":"read"}\n'
+    with pytest.raises(BadRequest, match=f"line 2: only model kv takes a key; write it where model {model} has it, in the value"):
+        judge(parse_history(asked + keyed(("ok", "read", 1))), model, Budget())
+
+
 def test_what_is_written_is_read_again() -> None:
     recorder = Recorder()
     first = recorder.invoke(0, "put", (b"k\xff", b"v", 0), 10)
@@ -110,6 +152,13 @@ BAD = [
     (b"[1 2]", "line 1: a history is made of maps"),
     (b"{:process 0, :type :begin, :f :read}", "line 1: type is 'begin'"),
     (b"{:process 0, :type :invoke, :f 7}", "line 1: f is 7"),
+    (b"{:process :a, :type :invoke, :f :read}", "line 1: process is 'a'; it must be a whole number, or nemesis"),
+    (b"{:type :invoke, :f :read}", "line 1: process is None; it must be a whole number"),
+    (b'{"process":0,"type":"invoke","f":"read"}\n{"process":"c1","type":"ok","f":"read"}', "line 2: process is 'c1'"),
+    (b'{"process":1.0,"type":"invoke","f":"read"}', "line 1: process is 1.0"),
+    (b'{"process":[1],"type":"invoke","f":"read"}', "line 1: process is "),
+    (b"INFO  jepsen.util - c1\t:invoke\t:read\tnil", "line 1: process is 'c1'"),
+    ("INFO  jepsen.util - \u00b2\t:invoke\t:read\tnil".encode(), "line 1: process is '\u00b2'"),
     (b"{:process -1, :type :invoke, :f :read}", "line 1: process is -1"),
     (b"{:process 0, :type :ok, :f :read}", "line 1: process 0 completes what it never invoked"),
     (b"{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}", "line 2: process 0 invokes while"),
@@ -138,6 +187,34 @@ def test_what_cannot_be_read_is_refused_by_line_and_reason(data: bytes, sentence
     assert len(refused.value.sentence) < 300
 
 
+@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("kind", [None, "info"])
+def test_no_known_outcome_is_nothing_to_judge(model: str, kind: str | None) -> None:
+    function, argument = FIRST[model]
+    events = [("invoke", argument), *([(kind, None)] if kind else [])]
+    lines = [json.dumps({"process": 0, "type": kind, "f": function, "value": value}) for kind, value in events]
+    for data in (b"[]", "\n".join(lines).encode()):
+        found = judge(parse_history(data), model, Budget())
+        assert found.outcome == "unknown"
+        assert "there is nothing to judge" in found.reason
+
+
+FIRST: dict[str, tuple[str, object]] = {
+    **dict.fromkeys(["register", "cas-register", "counter", "set", "set-full", "lock", "queue"], ("read", None)),
+    "mutex": ("acquire", None),
+    **dict.fromkeys(["barrier", "group"], ("leave", ["a", "m"])),
+    "kv": ("get", ["a", None]),
+    "rwlock": ("acquire", "read"),
+    "semaphore": ("acquire", [1, 1]),
+    "election": ("observe", None),
+    "session": ("open", None),
+    "shards": ("owners", None),
+    "journal": ("read", ["j", 0]),
+    "watch": ("put", ["a", 1]),
+    "coordnode": ("get", "a"),
+}
+
+
 def test_mutilated_histories_are_read_or_refused_by_name() -> None:
     random = Random("mutilated")
     sources = [LOG, EDN, JSON_ARRAY, b'{"history":1,"model":"kv"}\n' + JSON_ARRAY[1:-1].replace(b"\n", b"").replace(b"}, {", b"}\n{")]
@@ -162,6 +239,94 @@ def test_mutilated_histories_are_read_or_refused_by_name() -> None:
     assert 500 < refused < 4000
 
 
+ODD = (None, True, False, 0, 1, 7, -1, 1.5, "", "a", "k", "stale", "open", [], ["a"], ["a", 1], [None, 1], [[1, "a"]], {}, {"a": 1})
+ASKED: dict[str, tuple[tuple[str, object, object], ...]] = {
+    "coordnode": (
+        ("put", ["k", "v", 0], 1),
+        ("delete", "k", [1, 1]),
+        ("delete-range", ["a", "z", 5], [1, 1, False]),
+        ("get", "k", [1, ["k", "v", 1, 1, 1, 0]]),
+        ("range", ["a", "z", 0, False], [1, [["k", "v", 1, 1, 1, 0]], False]),
+        ("transaction", [[["k", 1, 0, 1, None]], [["put", "k", "v", 0], ["get", "k"]], [["delete", "k"]]], [1, True, [1, None]]),
+        ("open-session", ["put", ["k", "v", -1]], [1, 5, 1]),
+        ("open-session", ["delete", "k"], [0, 5, [0, 0]]),
+        ("open-session", ["transaction", [[], [["get", "k"]], []]], [0, 5, [0, True, [None]]]),
+        ("open-session", None, [0, 5, None]),
+        ("close-session", 5, [2, 1]),
+        ("end-sessions", [5], None),
+        ("barrier", None, None),
+        ("begin", [1, [["k", "v", 1, 1, 1, 5]]], None),
+    ),
+    "watch": (
+        ("put", ["k", "v"], 1),
+        ("open", [1, 1], None),
+        ("told", 1, [1, [["k", "v"]]]),
+        ("gap", 1, 2),
+        ("whole", 1, 1),
+        ("awaits", 1, 1),
+    ),
+}
+
+
+def plausible(model: str, random: Random) -> tuple[str, object, object]:
+    """What it may be asked and answered."""
+    if model in ASKED:
+        return random.choice(ASKED[model])
+    kind = MODELS[model]()
+    function, argument = question(kind, random) if model in QUESTIONS else ("add", random.randrange(3))
+    answers = [1, 2, True, False, None, "stale", ["a", 1], [1, ["x"]], [1, 1, False], [["a", 1]], [1, [["m", 0]]]]
+    return function, argument, random.choice(answers)
+
+
+def odd(value: object, random: Random) -> object:
+    """With something else in a place of it."""
+    if isinstance(value, list | tuple) and value and random.random() < 0.7:
+        found = list(value)
+        at = random.randrange(len(found))
+        found[at] = odd(found[at], random)
+        if random.random() < 0.1:
+            found.append(random.choice(ODD))
+        return found
+    return random.choice(ODD)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_odd_values_are_judged_or_refused_by_name(model: str) -> None:
+    random = Random(f"odd {model}")
+    judged = 0
+    for _ in range(600):
+        events: list[dict[str, object]] = []
+        is_placed = random.random() < 0.3
+        for number in range(random.randrange(1, 7)):
+            function, argument, result = plausible(model, random)
+            if random.random() < 0.15:
+                argument = odd(argument, random)
+            if random.random() < 0.3:
+                result = odd(result, random)
+            events.append({"process": number, "type": "invoke", "f": function, "value": argument})
+            ended = {"process": number, "type": random.choice(["ok", "ok", "ok", "ok", "info"]), "f": function, "value": result}
+            events.append({**ended, "index": number, "position": 0} if is_placed else ended)
+        if random.random() < 0.5:
+            random.shuffle(events)
+            events.sort(key=lambda event: event["type"] != "invoke")
+        text = "\n".join(json.dumps(event) for event in events)
+        try:
+            verdict = judge(parse_history(text.encode()), model, Budget(steps_max=5_000))
+            assert len(verdict.reason) < 1000
+            judged += 1
+        except (HistoryError, BadRequest) as error:
+            assert len(error.sentence) < 400
+    assert judged > 5
+
+
+@pytest.mark.parametrize("value", ["{:a 1}", "{:a {:b #{1}}}", "[{:a 1}]"])
+def test_a_map_is_a_value_in_a_log_as_elsewhere(value: str) -> None:
+    log = f"INFO  jepsen.util - 0\t:invoke\t:write\t{value}\nINFO  jepsen.util - 0\t:ok\t:write\t{value}\n"
+    edn = f"{{:process 0 :type :invoke :f :write :value {value}}} {{:process 0 :type :ok :f :write :value {value}}}"
+    assert parse_history(log.encode()) == parse_history(edn.encode())
+    assert judge(parse_history(log.encode()), "register", Budget()).outcome == "pass"
+
+
 MALFORMED = [
     ("put", b"k", 1),
     ("put", (1, 2, 3), 1),
@@ -172,6 +337,12 @@ MALFORMED = [
     ("transaction", ((), (("burn", b"k"),), ()), (0, True, ())),
     ("transaction", (((b"k", 9, 0, 0, None),), (), ()), (0, True, ())),
     ("fly", None, None),
+    ("open-session", ("delete", "k"), (0, 7, 5)),
+    ("open-session", ("put", ("k", "v", -1)), (1, 7, (1, 1))),
+    ("open-session", None, (1, 7, 1)),
+    ("begin", (1, ()), "x"),
+    ("end-sessions", (1,), 5),
+    ("barrier", None, "x"),
 ]
 
 

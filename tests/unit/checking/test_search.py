@@ -1,12 +1,14 @@
 """How the search spends its budget, and what it says when it stops."""
 
+from collections.abc import Sequence
 from random import Random
 
 from coordnode.checking.catalogue import MODELS
 from coordnode.checking.certificate import verify
 from coordnode.checking.history import FOREVER, OK, UNKNOWN, UNSEEN, History, Operation, Recorder
 from coordnode.checking.judge import judge
-from coordnode.checking.linearizable import Budget, search
+from coordnode.checking.linearizable import Budget, Search, search
+from coordnode.checking.models import Foresight, KeyValue
 from coordnode.checking.set_models import LastReadSet
 from coordnode.checking.verdict import PASS, VIOLATION
 from coordnode.checking.verdict import UNKNOWN as UNDECIDED
@@ -49,6 +51,51 @@ def test_each_budget_ends_in_unknown_with_its_reason() -> None:
     late = search(model, [*hopeless("x"), *hopeless("y")], Budget(out_of_time=lambda: next(looks) > 5))
     assert (late.outcome, late.reason) == (UNDECIDED, "undecided when the time was up; 2 of 2 partitions are open")
     assert late.certificate == ()
+
+
+def placed(count: int) -> list[Operation]:
+    return [Operation(0, "put", (number, number % 3), None, 2 * number, 2 * number + 1, OK, number) for number in range(count)]
+
+
+def test_a_replay_looks_at_its_budget() -> None:
+    operations = placed(10_000)
+    late = judge(History(tuple(operations)), "queue", Budget(out_of_time=lambda: True))
+    assert (late.outcome, late.method) == (UNDECIDED, "witness")
+    assert late.reason.startswith("undecided when the time was up; ")
+    assert late.steps < 2000
+    large = judge(History(tuple(operations)), "queue", Budget(out_of_memory=lambda: True))
+    assert (large.outcome, "the memory was used up" in large.reason) == (UNDECIDED, True)
+    assert judge(History(tuple(operations[:3000])), "queue", Budget()).outcome == PASS
+
+
+def test_what_is_open_at_a_return_is_laid_out_when_the_search_comes_there() -> None:
+    """Of 2,000 writes at once nearly all are open at each return: two millions, if nobody looked before."""
+    operations = [Operation(n, "write", n, None, n, 10_000 + n) for n in range(2000)]
+    one = Search(MODELS["register"](), [(operation.invoked, operation.returned, operation) for operation in operations])
+    next(one.run())
+    assert len(one._open) < 10
+    verdict = search(MODELS["register"](), operations, Budget(out_of_memory=lambda: True))
+    assert (verdict.outcome, verdict.steps < 10_000) == (UNDECIDED, True)
+
+
+def test_keys_are_laid_out_when_their_turn_comes() -> None:
+    asked: list[object] = []
+
+    class Asked(KeyValue):
+        def foresight(self, known: Sequence[Operation], unseen: Sequence[Operation]) -> Foresight:
+            asked.append(known[0].argument)
+            return super().foresight(known, unseen)
+
+    operations = [Operation(n, "put", (str(n), "v"), None, n, n + 1) for n in range(1000)]
+    assert search(Asked(), operations, Budget(out_of_time=lambda: True)).outcome == UNDECIDED
+    assert len(asked) < 10
+    assert search(Asked(), operations, Budget()).outcome == PASS
+
+
+def test_reads_alone_are_looked_at_in_slices() -> None:
+    operations = [Operation(0, "read", None, None, 2 * n, 2 * n + 1) for n in range(10_000)]
+    verdict = search(MODELS["register"](), operations, Budget(out_of_time=lambda: True))
+    assert (verdict.outcome, verdict.steps < 2000) == (UNDECIDED, True)
 
 
 def test_outcomes_that_differ_only_in_time_cost_nothing() -> None:

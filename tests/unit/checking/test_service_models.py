@@ -56,6 +56,13 @@ RIGHT: dict[str, tuple[str, list[Asked]]] = {
         ],
     ),
     "put unseen, and deleted": ("session", [("put", ("k", 1), UNSEEN), ("put", ("k", 2), UNSEEN), ("delete", "k", True), ("get", "k", 1)]),
+    "nothing, written unseen": ("session", [("put", ("k", "x"), None), ("put", ("k", None), UNSEEN), ("get", "k", None)]),
+    "nothing, bound unseen": ("session", [*BOUND, ("bind", (7, ("k", None)), UNSEEN), ("get", "k", None), ("close", 7, True)]),
+    "nothing, proclaimed unseen": ("election", [("campaign", "x", 1), ("proclaim", (1, None), UNSEEN), ("observe", None, None)]),
+    "nothing, campaigned for unseen": (
+        "election",
+        [("campaign", "x", 1), ("resign", 1, True), ("campaign", None, UNSEEN), ("observe", None, None)],
+    ),
     "done unseen, before it was too late": ("queue", [*TAKEN, ("ack", 3, UNSEEN), ("nack", 3, "stale"), ("read", None, ())]),
     "somebody came and went unseen": (
         "group",

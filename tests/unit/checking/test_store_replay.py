@@ -18,7 +18,7 @@ KEYS = (b"a", b"b")
 def question(random: Random, number: int, values: int, session: int) -> tuple[str, object]:
     key = random.choice(KEYS)
     value = b"v%d" % (number % values)
-    match random.randrange(8):
+    match random.randrange(11):
         case 0 | 1:
             return "put", (key, value, random.choice([0, 0, session]))
         case 2:
@@ -30,8 +30,23 @@ def question(random: Random, number: int, values: int, session: int) -> tuple[st
         case 6:
             compare = (key, random.randrange(1, 4), random.randrange(4), random.randrange(3), b"")
             return "transaction", ((compare,), (("put", key, value, 0), ("get", key)), (("delete", key),))
+        case 7:
+            return "close-session", session
+        case 8 | 9:
+            return "transaction", ((), steps(random, value), ())
         case _:
             return "delete-range", (b"a", b"c", 2)
+
+
+def steps(random: Random, value: bytes) -> tuple[tuple[object, ...], ...]:
+    """Several, often on one key."""
+    found: list[tuple[object, ...]] = []
+    for number in range(random.randrange(2, 5)):
+        key = random.choice(KEYS) if random.random() < 0.3 else KEYS[0]
+        found.append(
+            random.choice([("put", key, value + b"%d" % number, 0), ("put", key, value, 0), ("delete", key), ("get", key), ("get", key)])
+        )
+    return tuple(found)
 
 
 def random_history(random: Random, count: int, values: int) -> list[Operation]:
@@ -53,6 +68,8 @@ def random_history(random: Random, count: int, values: int) -> list[Operation]:
             operations.append(with_fields(asked, kind=FAILED, returned=returned))
             continue
         expected, changes = store.answer(asked)
+        if function == "close-session":
+            session += 1  # nobody uses one that may be over
         if function == "range":
             whole = [store._items[key] for key in store._keys]
             expected = (store.revision, tuple(whole), False)
@@ -175,6 +192,38 @@ def test_without_places_the_end_of_a_session_is_where_its_keys_ended() -> None:
     too_late = with_fields(operations[2], invoked=41)
     # The session may have ended by itself before: then its closing would have been refused, and it was not.
     assert check_store(relevant([operations[0], operations[1], too_late]), Budget()).outcome == PASS
+
+
+def test_a_session_may_be_closed_when_its_keys_are_its_own_no_more() -> None:
+    """A close does not say whether anything ended with it: what took its key out may have made its revision."""
+    opened = Operation(0, "open-session", ("put", (b"b", b"y", OPENED)), (1, 101, 1), 0, 5)
+    closed = Operation(0, "close-session", 101, (2, 0), 20, 30)
+    seen = Operation(0, "get", b"b", (2, (b"b", b"w", 1, 2, 2, 0)), 40, 45)
+    gone = Operation(0, "get", b"b", (2, None), 40, 45)
+    rebound = Operation(1, "put", (b"b", b"w", 0), UNSEEN, 10, FOREVER, UNKNOWN)
+    elsewhere = Operation(1, "put", (b"c", b"w", 0), UNSEEN, 10, FOREVER, UNKNOWN)
+    too_late = with_fields(rebound, invoked=35)
+    for unknown, answer, outcome in [
+        (rebound, seen, PASS),
+        (rebound, gone, PASS),
+        (elsewhere, gone, PASS),
+        (elsewhere, seen, VIOLATION),
+        (too_late, seen, VIOLATION),
+    ]:
+        operations = relevant([opened, unknown, closed, answer])
+        verdict = check_store(operations, Budget())
+        assert verdict.outcome == outcome, (unknown, answer, verdict.reason)
+        if outcome == PASS:
+            assert verify(None, operations, verdict.certificate) == ""
+
+
+def test_what_a_transaction_saw_of_itself_and_changed_again_is_no_sighting() -> None:
+    before = Operation(0, "put", (b"x", b"1", 0), UNSEEN, 0, FOREVER, UNKNOWN)
+    seen = (b"k", b"a", 2, 2, 1, 0)
+    for last in (("put", b"k", b"b", 0), ("delete", b"k")):
+        argument = ((), (("put", b"k", b"a", 0), ("get", b"k"), last), ())
+        written = Operation(1, "transaction", argument, (2, True, (1, seen, 1)), 10, 15)
+        assert check_store(relevant([before, written]), Budget()).outcome == PASS
 
 
 def test_doubt_elsewhere_does_not_blur_a_violation() -> None:

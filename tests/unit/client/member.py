@@ -32,7 +32,7 @@ from coordnode.services.commands import (
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, KeepAliveAsk, KeepAliveReply, ReadAsk, Reply, WatchAsk, WatchPush, WriteAsk
 from coordnode.wire.bodies import decode_asks, encode_answers
 from coordnode.wire.frames import FrameReader
-from coordnode.wire.hello import Hello, decode_hello, encode_hello, encode_refusal
+from coordnode.wire.hello import Hello, check_hello, decode_hello, encode_hello, encode_refusal
 
 CLUSTER = ClusterId(77)
 Handler = Callable[[Ask], "Sequence[Answer] | None"]  # None: carry on as a leader does
@@ -97,16 +97,22 @@ class FakeMember:
                 for frame in reader.feed(data):
                     if body_format is None:
                         body_format = frame.format
-                        decode_hello(frame)
                         self.hellos += 1
-                        if self.refusal is not None:
-                            connection.sendall(encode_refusal(self.refusal, body_format))
+                        if (refusal := self.refusal or self._refused(decode_hello(frame))) is not None:
+                            connection.sendall(encode_refusal(refusal, body_format))
                             return
                         hello = Hello(self.cluster, self.id, MemberId(0), 1, "", "fake", self.contacts)
                         connection.sendall(encode_hello(hello, body_format))
                         continue
                     for ask in decode_asks(frame)[0]:
                         self._on_ask(connection, body_format, ask)
+
+    def _refused(self, hello: Hello) -> CoordError | None:
+        try:
+            check_hello(hello, self.cluster, self.id)
+        except CoordError as error:
+            return error
+        return None
 
     def _on_ask(self, connection: socket.socket, body_format: int, ask: Ask) -> None:
         self.asks.append(ask)

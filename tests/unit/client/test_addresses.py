@@ -2,7 +2,8 @@
 
 import pytest
 
-from coordnode.client.addresses import Address, Places, parse_address, parse_addresses
+from coordnode.address import Address, parse_address
+from coordnode.client.addresses import Places, parse_addresses
 from coordnode.errors import BadRequest
 from coordnode.ids import NOBODY, MemberId
 

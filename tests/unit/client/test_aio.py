@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from coordnode.client import aio, sync
+from coordnode.client.addresses import parse_address
 from coordnode.client.lease import SessionState
-from coordnode.errors import Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable
+from coordnode.errors import BadRequest, Disconnected, HistoryGone, SessionExpired, TimedOut, Unreachable
 from coordnode.ids import MemberId, Revision
 from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveReply, ReadAsk, WatchAsk, WatchGap
 from tests.unit.client.member import FakeMember, not_leader
+from tests.unit.client.naming import PATIENCE_S, Names, Stuck, deaf
 
 Story = Callable[[FakeMember, aio.Cluster], Awaitable[None]]
 
@@ -109,6 +111,32 @@ def test_the_leader_is_followed_from_one_endpoint() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_name_whose_first_place_takes_no_connection_is_reached_at_the_next(names: Names, loop: str) -> None:
+    module = pytest.importorskip(loop, reason=f"{loop} is not installed on this system")
+
+    async def story(member: FakeMember, _cluster: aio.Cluster) -> None:
+        names.of["two.test"] = lambda: [swallowing, parse_address(member.address)]
+        async with await aio.connect("two.test:7001", timeout=PATIENCE_S) as cluster:
+            assert await cluster.kv.get("a") is None
+
+    with deaf() as swallowing:
+        run(story, module.new_event_loop)
+
+
+def test_an_answer_that_comes_late_is_for_the_next_dial(names: Names) -> None:
+    async def story(member: FakeMember, _cluster: aio.Cluster) -> None:
+        resolver = names.of["slow.test"] = Stuck(parse_address(member.address))
+        async with await aio.connect("slow.test:7001", timeout=PATIENCE_S) as cluster:
+            with pytest.raises(Unreachable):
+                await cluster.kv.get("a", timeout=1)  # longer than a dial is waited for
+            resolver.may_answer.set()
+            assert await cluster.kv.get("a") is None
+        assert names.asked == ["slow.test"]
+
+    run(story)
+
+
 def test_outcomes_that_are_not_known() -> None:
     async def story(member: FakeMember, cluster: aio.Cluster) -> None:
         def hang_up(_ask: Ask) -> Sequence[Answer] | None:
@@ -126,6 +154,23 @@ def test_outcomes_that_are_not_known() -> None:
         async with await aio.connect(gone.address) as nobody:
             with pytest.raises(Unreachable, match="connection refused"):
                 await nobody.kv.put("a", "1", timeout=0.2)
+
+    run(story)
+
+
+def test_what_cannot_be_sent_tears_down_nothing() -> None:
+    async def story(member: FakeMember, cluster: aio.Cluster) -> None:
+        asked = asyncio.create_task(cluster.kv.get("a"))  # it waits for the connection, as what follows does
+        await asyncio.sleep(0)
+        for wrong in (
+            cluster.counters.add("x", 2**70),
+            cluster.kv.get("a", min_revision=2**70),
+            cluster.session(owner=b"\xff".decode(errors="surrogateescape")),
+        ):
+            with pytest.raises(BadRequest, match="this cannot be sent"):
+                await wrong
+        assert await asked is None
+        assert member.hellos == 1
 
     run(story)
 

@@ -5,14 +5,16 @@ import random
 import pytest
 
 from coordnode import errors
+from coordnode.client import calls
 from coordnode.client.actions import Connect, Disconnect, Finished
 from coordnode.client.connection import HUNG_UP_AVOID_MS
 from coordnode.client.lease import SessionState
-from coordnode.ids import MemberId, Revision, SessionId
+from coordnode.ids import NO_SESSION, MemberId, Revision, Sequence, SessionId
 from coordnode.limits import CLIENT_CALLS_MAX, CLIENT_OUTSTANDING_MAX, CLIENT_SESSION_WINDOW
 from coordnode.raft.entry import Config
-from coordnode.services.commands import Done, Failure, Get, Got, Put, SessionOpened, decode_client_command, encode
+from coordnode.services.commands import ClientCommand, Done, Failure, Get, Got, Put, SessionOpened, decode_client_command, encode
 from coordnode.services.dialogue import ConfigAsk, ErrorReply, Reply
+from coordnode.wire.bodies import ASK_BYTES_MAX
 from tests.unit.client.scripted import A, B, C, Conversation, ReadAsk, WriteAsk
 
 PUT = Put(b"k", b"v")
@@ -112,6 +114,31 @@ def test_what_may_be_over_soon_is_tried_again_after_the_pause_asked_for(code: in
     talk.later(1)
     talk.done(talk.one_ask(WriteAsk))
     assert talk.finished().error is None
+
+
+def test_a_large_operation_is_encoded_once_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def measured(asked: object) -> bytes:
+        made = encode(asked)
+        sizes.append(len(made))
+        return made
+
+    monkeypatch.setattr(calls, "encode", measured)
+    core = Conversation().core
+    core.call(Put(b"a", bytes(1_000_000)), 0, deadline_ms=9, request_id="mine")
+    assert sum(size >= 1_000_000 for size in sizes) == 1
+
+
+def test_what_just_fits_is_sent_and_one_byte_more_is_not() -> None:
+    def command(size: int) -> ClientCommand:
+        return ClientCommand(NO_SESSION, Sequence(0), Sequence(0), "", Put(b"a", bytes(size)))
+
+    around = len(encode(WriteAsk(0, encode(command(100_000))))) - 100_000
+    core = Conversation().core
+    core.submit(command(ASK_BYTES_MAX - around), 0, deadline_ms=9)
+    with pytest.raises(errors.TooLarge, match=f"of {ASK_BYTES_MAX + 1} bytes"):
+        core.submit(command(ASK_BYTES_MAX - around + 1), 0, deadline_ms=9)
 
 
 @pytest.mark.parametrize("code", [errors.BadRequest.code, errors.TooLarge.code, errors.NotPermitted.code, errors.StateFull.code])

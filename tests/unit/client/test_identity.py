@@ -17,3 +17,8 @@ def test_a_name_even_where_the_environment_has_none(monkeypatch: pytest.MonkeyPa
     assert who().startswith(pwd.getpwuid(os.getuid()).pw_name + "@")
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
     assert who().startswith(f"{2**31 - 7}@")
+
+
+def test_a_user_whose_name_is_no_text_introduces_itself_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "j\udcfcrgen")
+    assert who().startswith("j?rgen@")

@@ -20,9 +20,10 @@ class Told:
         core = ClientCore([MemberId(1)], random.Random(1))
         watch = core.watch
 
-        def note(start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = 0) -> int:
+        def note(start: bytes, end: bytes, start_revision: int, now_ms: int, *, space: int = 0, is_lasting: bool = False) -> int:
+            assert is_lasting, "it goes on for as long as the session"
             self.asked.append((start, end, start_revision, space))
-            return watch(start, end, start_revision, now_ms, space=space)
+            return watch(start, end, start_revision, now_ms, space=space, is_lasting=is_lasting)
 
         core.watch = note  # type: ignore[method-assign]
         self.receivers: dict[int, Receiver] = {}
@@ -64,13 +65,14 @@ def test_after_a_gap_it_goes_on_from_the_floor_and_says_so() -> None:
     assert told.seen == [GIVEN]
 
 
-def test_what_is_refused_is_a_gap_and_an_error() -> None:
+def test_a_refusal_is_a_gap_and_what_comes_after_it_is_heard() -> None:
     told = Told()
     told.notices.start(7, 0)
     (number,) = told.receivers
     told.notices.on_event(WatchFailed(number, BadRequest("no")))
-    assert (told.notices.gaps, told.receivers) == (1, {})
-    assert isinstance(told.notices.error, BadRequest)
+    assert told.notices.gaps == 1
+    told.notices.on_event(told.events(8, GIVEN))
+    assert told.seen == [GIVEN]
 
 
 def test_after_its_end_nothing_begins_anew() -> None:

@@ -10,7 +10,7 @@ from coordnode.client.actions import Finished, SessionChanged
 from coordnode.client.lease import Lease, SessionState
 from coordnode.client.renewal import believed_ms
 from coordnode.ids import Revision, SessionId
-from coordnode.limits import CLOCK_RATE_ERROR_PPM, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN
+from coordnode.limits import CLIENT_KEEP_ALIVE_SESSIONS_MAX, CLOCK_RATE_ERROR_PPM, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN
 from coordnode.services.commands import CloseSession, Done, Failure, OpenSession, Put, SessionOpened, decode_client_command
 from coordnode.services.dialogue import KeepAliveReply
 from tests.unit.client.scripted import TTL_MS, Conversation, KeepAliveAsk, WriteAsk
@@ -138,6 +138,46 @@ def test_one_frame_for_many_sessions() -> None:
         talk.later(50)
     talk.later(TTL_MS // 3 - 100)
     assert talk.one_ask(KeepAliveAsk).sessions == [77, 78, 79]
+
+
+def test_more_sessions_than_one_keep_alive_may_name_are_all_asked_for_at_once() -> None:
+    talk = Conversation()
+    opened = [1_000 + number for number in range(CLIENT_KEEP_ALIVE_SESSIONS_MAX + 1)]
+    for session_id in opened:
+        talk.open_session(session_id)
+    talk.later(TTL_MS // 3)
+    asks = talk.asks(KeepAliveAsk)
+    assert [len(ask.sessions) for ask in asks] == [CLIENT_KEEP_ALIVE_SESSIONS_MAX, 1]
+    assert sorted(session for ask in asks for session in ask.sessions) == opened
+    for ask in asks:
+        alive(talk, ask, *ask.sessions)
+    talk.later(TTL_MS // 12)
+    assert talk.asks(KeepAliveAsk) == []
+
+
+def test_those_that_an_answer_left_out_are_asked_for_again_alone() -> None:
+    """As of a member that still withdraws a checkpoint of theirs."""
+    talk = Conversation()
+    for session_id in (77, 78, 79):
+        talk.open_session(session_id)
+    talk.later(TTL_MS // 3)
+    alive(talk, talk.one_ask(KeepAliveAsk), 77)
+    talk.later(TTL_MS // 12)
+    assert talk.one_ask(KeepAliveAsk).sessions == [78, 79]
+
+
+def test_who_is_asked_for_early_and_left_out_of_the_answer_is_asked_for_again() -> None:
+    """It wanted to be renewed a twelfth later, and so it does again once it was asked for."""
+    talk = Conversation()
+    talk.open_session(77)
+    talk.later(TTL_MS // 12)
+    talk.open_session(78)
+    talk.later(TTL_MS // 3 - TTL_MS // 12)
+    ask = talk.one_ask(KeepAliveAsk)
+    assert ask.sessions == [77, 78]
+    alive(talk, ask, 77)
+    talk.later(TTL_MS // 12)
+    assert talk.one_ask(KeepAliveAsk).sessions == [78]
 
 
 def test_the_cluster_ends_it() -> None:

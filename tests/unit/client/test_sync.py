@@ -1,5 +1,6 @@
 """The blocking client on real sockets: what callers see of leaders that move, members that hang up, and clusters that refuse."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +12,23 @@ import pytest
 from msgspec import structs
 
 from coordnode.client import requests
+from coordnode.client.addresses import parse_address
 from coordnode.client.lease import SessionState
+from coordnode.client.link import Step
 from coordnode.client.sync import Cluster, connect
-from coordnode.errors import BadRequest, Disconnected, HistoryGone, MembershipBusy, SessionExpired, TimedOut, Unreachable, WrongCluster
+from coordnode.errors import (
+    BadRequest,
+    Disconnected,
+    HistoryGone,
+    MembershipBusy,
+    SessionExpired,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+    WrongCluster,
+)
 from coordnode.ids import MemberId, Revision
+from coordnode.limits import MIB
 from coordnode.raft.entry import Config
 from coordnode.services.commands import CloseSession, Get, OpenSession, Put, decode_client_command
 from coordnode.services.dialogue import (
@@ -33,6 +47,7 @@ from coordnode.services.dialogue import (
     WriteAsk,
 )
 from tests.unit.client.member import FakeMember, not_leader
+from tests.unit.client.naming import PATIENCE_S, Names, Stuck, deaf
 
 
 @pytest.fixture
@@ -178,9 +193,15 @@ def test_a_deadline_ends_everything(member: FakeMember, cluster: Cluster) -> Non
 def test_nobody_there_says_why() -> None:
     with FakeMember() as gone:
         pass
-    with connect([gone.address]) as cluster, pytest.raises(Unreachable, match="connection refused") as refused:
-        cluster.kv.put("a", "1", timeout=0.1)
-    assert refused.value.definite
+    with connect([gone.address]) as cluster:
+
+        def said(timeout: float) -> str:
+            with pytest.raises(Unreachable) as refused:
+                cluster.kv.put("a", "1", timeout=timeout)
+            assert refused.value.definite
+            return str(refused.value)
+
+        assert any("connection refused" in said(timeout) for timeout in (0.1, 5)), "so short a time may not be enough to be refused in"
     for wrong in ("", "host", "host:0", "::1:7"):
         with pytest.raises(BadRequest):
             connect(wrong)
@@ -195,23 +216,94 @@ def test_a_cluster_that_refuses_us_is_not_asked_again() -> None:
         assert stranger.hellos == 1
 
 
+def test_one_place_that_refuses_us_for_good_ends_nothing_while_others_let_us_in(member: FakeMember) -> None:
+    with (
+        FakeMember(refusal=WrongCluster("this is another cluster")) as stranger,
+        connect(f"{member.address},{stranger.address}", timeout=5) as cluster,
+    ):
+        watch = cluster.kv.watch("a")
+        watch.wait_ready()
+        for number in range(1, 6):
+            seen = stranger.hellos
+            while stranger.hellos == seen:
+                member.cut()
+                cluster.kv.get("a")
+            member.write(Put(b"a", b"%d" % number))
+            change = watch.take(timeout=5)
+            assert change is not None
+            assert change.events[0].value == b"%d" % number
+
+
+def place_of(member: FakeMember) -> tuple[str, int]:
+    return parse_address(member.address)
+
+
+def test_a_deadline_waits_for_no_resolver(member: FakeMember, names: Names) -> None:
+    resolver = names.of["slow.test"] = Stuck(place_of(member))
+    with connect("slow.test:7001") as cluster, pytest.raises(Unreachable):
+        cluster.kv.get("a", timeout=0.3)
+    assert not resolver.has_answered
+    resolver.may_answer.set()
+
+
+def test_a_lease_ends_in_time_whatever_the_resolver_does(member: FakeMember, names: Names) -> None:
+    names.of["slow.test"] = lambda: [place_of(member)]
+    with connect("slow.test:7001") as cluster:
+        session = cluster.session(ttl=1)
+        resolver = names.of["slow.test"] = Stuck(place_of(member))
+        member.cut()
+        assert session.wait_lost(timeout=PATIENCE_S)
+        assert not resolver.has_answered
+        resolver.may_answer.set()
+
+
+def test_an_answer_that_comes_late_is_for_the_next_dial(member: FakeMember, names: Names) -> None:
+    resolver = names.of["slow.test"] = Stuck(place_of(member))
+    with connect("slow.test:7001", timeout=PATIENCE_S) as cluster:
+        with pytest.raises(Unreachable):
+            cluster.kv.get("a", timeout=1)  # longer than a dial is waited for
+        resolver.may_answer.set()
+        assert cluster.kv.get("a") is None
+    assert names.asked == ["slow.test"]
+
+
+def test_a_name_whose_first_place_takes_no_connection_is_reached_at_the_next(member: FakeMember, names: Names) -> None:
+    with deaf() as swallowing, connect("two.test:7001", timeout=PATIENCE_S) as cluster:
+        names.of["two.test"] = lambda: [swallowing, place_of(member)]
+        assert cluster.kv.get("a") is None
+
+
+def test_a_name_that_nobody_knows_is_said(names: Names) -> None:
+    def unknown() -> list[tuple[str, int]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    names.of["no.test"] = unknown
+    with connect("no.test:7001") as cluster, pytest.raises(Unreachable, match=r"no\.test:7001 cannot be resolved: Name or service"):
+        cluster.kv.get("a", timeout=0.5)
+
+
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
 def test_a_session_is_renewed_in_the_background_and_closed_at_the_end(member: FakeMember, cluster: Cluster) -> None:
-    renewed = threading.Event()
+    renewed, alone = threading.Event(), []
 
     def watch_renewals(ask: Ask) -> Sequence[Answer] | None:
         if isinstance(ask, KeepAliveAsk):
-            assert len(ask.sessions) == 2
+            if len(ask.sessions) < 2:
+                alone.append(ask)
+                return []  # it is asked for again, until the other one is due as well
             renewed.set()
         return None
 
     member.handler = watch_renewals
-    with cluster.session(ttl=1) as first, cluster.session(ttl=1) as second:
+    began = time.monotonic()
+    with cluster.session(ttl=3) as first, cluster.session(ttl=3) as second:
+        are_due_together = time.monotonic() - began < 0.2  # a machine that is busy with other things may open them far apart
         assert first.state is SessionState.HELD
-        assert 0 < first.remaining_ms < 1000
+        assert 0 < first.remaining_ms < 3000
         assert renewed.wait(5), "one frame renews both"
+        assert not (alone and are_due_together)
         second.check()
     assert first.state is second.state is SessionState.LOST
     assert [operation for operation in writes(member) if isinstance(operation, CloseSession)] == [CloseSession(2), CloseSession(1)]
@@ -235,7 +327,7 @@ def test_losing_a_session_inside_its_block_cannot_be_missed(member: FakeMember, 
 
 
 def test_a_session_that_nobody_renews_is_lost_by_our_own_clock(member: FakeMember, cluster: Cluster) -> None:
-    session = cluster.session(ttl=1)
+    session = cluster.session(ttl=2)
     member.handler = lambda _ask: []
     states = []
     assert not session.wait_lost(timeout=0.05)
@@ -289,6 +381,56 @@ def test_many_threads_share_one_connection(member: FakeMember, cluster: Cluster)
         thread.join(30)
     assert len(member.kv) == 160
     assert member.hellos == 1
+
+
+def test_what_cannot_be_sent_is_refused_before_it_travels_with_the_asks_of_others(member: FakeMember, cluster: Cluster) -> None:
+    surrogate = b"\xff".decode(errors="surrogateescape")
+    with cluster.session(ttl=3) as session:
+        member.cut()  # whoever finds the way back carries what all have asked
+        for wrong in (
+            lambda: cluster.counters.add("x", 2**70),
+            lambda: session.counters.add("x", 2**70),
+            lambda: cluster.kv.get("a", min_revision=2**70),
+            lambda: cluster.kv.put("a", "1", request_id=surrogate),
+            lambda: cluster.kv.watch("a", from_revision=2**70),
+            lambda: cluster.session(owner=surrogate),
+            lambda: cluster.members.lead(2**70),
+        ):
+            with pytest.raises(BadRequest, match="this cannot be sent"):
+                wrong()
+        with pytest.raises(TooLarge, match="was not sent"):
+            session.kv.put("a", bytes(5 * MIB))
+        with pytest.raises(TooLarge, match="was not sent"):
+            cluster.kv.watch(bytes(5 * MIB))
+        assert session.kv.put("a", "1") == 1
+        assert not cluster._pump.link.core._calls, "what is not sent is not kept"
+    assert session.state is SessionState.LOST
+
+
+def test_sessions_are_renewed_whatever_goes_wrong_in_the_thread_that_does_it(
+    member: FakeMember, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: said.append(f"{args.thread.name}: {args.exc_value}"))
+    poll = cluster._pump.link.poll
+
+    def failing_once(now_ms: int) -> list[Step]:
+        if not said and threading.current_thread() is cluster._pump._keeper:
+            raise ZeroDivisionError("a mistake")
+        return poll(now_ms)
+
+    renewed = threading.Event()
+
+    def note_renewals(ask: Ask) -> None:
+        if said and isinstance(ask, KeepAliveAsk):
+            renewed.set()
+
+    member.handler = note_renewals
+    with cluster.session(ttl=3) as session:
+        monkeypatch.setattr(cluster._pump.link, "poll", failing_once)
+        assert renewed.wait(5)
+        assert said == ["coordnode sessions: a mistake"]
+        assert session.state is SessionState.HELD
 
 
 def test_closing_tells_those_who_wait(member: FakeMember, cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ import random
 
 from coordnode import errors
 from coordnode.client.actions import Disconnect, WatchEvents, WatchFailed, WatchGapSeen
+from coordnode.client.subscriptions import REFUSED_MS
 from coordnode.ids import Revision
 from coordnode.services.commands import PUT_EVENT, Change, Event
 from coordnode.services.dialogue import UnwatchAsk, WatchGap, WatchPush
@@ -104,6 +105,34 @@ def test_refusals_that_pass_are_waited_out_and_others_end_it() -> None:
     (failed,) = talk.take(WatchFailed)
     assert failed.watch == watch
     assert isinstance(failed.error, errors.NotPermitted)
+
+
+def test_a_lasting_one_goes_on_after_refusals_and_tells_each() -> None:
+    talk = Conversation()
+    watch = talk.core.watch(b"a", b"z", 3, talk.now_ms, is_lasting=True)
+    talk.connect()
+    push(talk, talk.one_ask(WatchAsk), [3], 8)
+    talk.cut()
+    for _ in range(3):
+        talk.connect()
+        talk.refuse(talk.one_ask(WatchAsk), errors.NotPermitted.code)
+        (failed,) = talk.take(WatchFailed)
+        assert (failed.watch, type(failed.error)) == (watch, errors.NotPermitted)
+        talk.later(REFUSED_MS - 1)
+        assert talk.asks(WatchAsk) == []
+        talk.later(1)
+        (again,) = talk.asks(WatchAsk)
+        assert (again.start, again.end, again.start_revision) == (b"a", b"z", 9)
+        talk.cut()
+    talk.core.end_all(errors.WrongCluster("who are you?"), talk.now_ms)
+    talk.poll()
+    assert [failed.watch for failed in talk.take(WatchFailed)] == [watch]
+    talk.connect()
+    push(talk, talk.one_ask(WatchAsk), [9], 9)
+    assert seen(talk) == [3, 9]
+    talk.core.unwatch(watch)
+    talk.poll()
+    assert len(talk.asks(UnwatchAsk)) == 1
 
 
 def test_a_member_that_does_not_lead_is_left() -> None:

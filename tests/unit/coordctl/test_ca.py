@@ -1,9 +1,16 @@
 """A cluster's authority: what it makes, where, and what it never does twice or shows."""
 
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from coordctl.authority import files, making
 from coordctl.authority.files import Authority
 from coordctl.inventory.model import Inventory
 from coordctl.inventory.reading import read
@@ -66,3 +73,57 @@ def test_no_key_can_be_read_by_others_not_even_for_a_moment(inventory: Inventory
     assert len(keys) == 3
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
     assert Path(authority.folder).stat().st_mode & 0o777 == 0o700
+
+
+# --- killed, or without room, in the midst of it --------------------------------------------------------------------
+
+
+VERBS: dict[str, Callable[[Inventory], object]] = {
+    "deploy": lambda inventory: certificates.authority_of(inventory).member("n1", 1, 10),
+    "issue": lambda inventory: certificates.issue(inventory, "ci", None),
+    "renew": lambda inventory: certificates.renew(inventory, []),
+    "revoke": lambda inventory: certificates.revoke(inventory, "ci", "lost"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_wherever_a_verb_ends_the_next_makes_whole_pairs_of_what_it_left(
+    inventory: Inventory, monkeypatch: pytest.MonkeyPatch, verb: str, is_there: bool
+) -> None:
+    for ends_at in range(8):
+        shutil.rmtree(inventory.beside("ca"), ignore_errors=True)
+        certificates.init(inventory)
+        authority = certificates.authority_of(inventory)
+        if is_there or verb in ("renew", "revoke"):
+            authority.member("n1", 1, 10)
+            authority.client("ci", 10)
+        with monkeypatch.context() as ending:
+            end_at(ending, ends_at)
+            with suppress(OSError):
+                VERBS[verb](inventory)
+        member = authority.member("n1", 1, 10)
+        assert making.fits(member)
+        issued = certificates.issue(inventory, "ci", None)
+        folder = Path(issued.folder)
+        assert making.fits(making.Pair((folder / "certificate.pem").read_bytes(), (folder / "key.pem").read_bytes()))
+        assert issued.certificate.fingerprint not in authority.revoked().decode()
+        VERBS[verb](inventory)
+        certificates.issue(inventory, "ci", None)
+
+
+def end_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The change to files with this number finds no room."""
+    left = [number]
+
+    def change(real: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments: object) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(*arguments)
+
+        return changed
+
+    monkeypatch.setattr(files, "_write", change(files._write))
+    monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "unlink": change(os.unlink)}))

@@ -1,5 +1,8 @@
 """An authority is replaced in three stages, each of which can be begun again; what was revoked is on a list."""
 
+import os
+from collections.abc import Callable
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +11,9 @@ from typing import cast
 import pytest
 from cryptography import x509
 
-from coordctl.authority import making
+from coordctl.authority import files, making
 from coordctl.authority.files import BOTH, SETTLED, SIGNS, Authority
+from coordctl.authority.making import Pair
 from coordctl.inventory.model import Inventory
 from coordctl.operations import certificates, rotating
 from coordctl.operations.running import Worked
@@ -64,7 +68,7 @@ def test_what_was_issued_anew_is_not_issued_again(authority: Authority) -> None:
     authority.believe_next("test")
     authority.sign_with_next(10)
     before = certificate(authority)
-    authority.issue_all(10)
+    assert not authority.complete(10)
     assert certificate(authority) == before
 
 
@@ -117,6 +121,7 @@ class Brought:
         self.authority = authority
         self.stages: list[str] = []
         self.fails_at = -1
+        self._there = b""
 
     def push(self, *, is_dry: bool) -> Worked:
         assert not is_dry
@@ -124,12 +129,15 @@ class Brought:
             self.fails_at = -1
             return Worked("failed", 69, "n2 cannot be reached", [], 1)
         self.stages.append(self.authority.stage())
-        return Worked("done", 0, "well", [], 1)
+        there, self._there = self._there, self.authority.certificate() + certificate(self.authority)
+        return Worked("unchanged" if there == self._there else "done", 0, "well", [], 1)
 
 
 @pytest.fixture
 def brought(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Brought:
     made = Brought(authority)
+    made.push(is_dry=False)  # as it was deployed
+    made.stages.clear()
     monkeypatch.setattr(rotating, "Configuring", lambda *_arguments: made)
     monkeypatch.setattr(certificates, "authority_of", lambda _inventory: authority)
     monkeypatch.setattr(certificates, "become_operator", lambda _inventory: None)
@@ -163,3 +171,112 @@ def test_a_stage_that_did_not_reach_everybody_is_brought_again_before_the_next(b
     assert rotated(through=True) == ("done", 0, SETTLED)
     assert brought.stages[0] == BOTH
     assert [stage for stage, _ in groupby(brought.stages)] == [BOTH, SIGNS, SETTLED]
+
+
+def test_with_clients_of_their_own_it_waits_for_these_also_after_a_stage_that_an_earlier_run_began(brought: Brought) -> None:
+    brought.fails_at = 1
+    assert rotated() == ("failed", 69, BOTH)
+    assert [rotated(), rotated(), rotated()] == [("begun", 0, BOTH), ("begun", 0, SIGNS), ("done", 0, SETTLED)]
+
+
+# --- killed anywhere ------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    pass
+
+
+fits, is_issued_by, split = cache(making.fits), cache(making.is_issued_by), cache(making.split)  # asked the same a thousand times
+
+
+class Fleet:
+    """Members that have what they were brought last. Whoever is brought anything must be met, before and after, by all others."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.has: dict[str, tuple[bytes, Pair]] = {}
+        self.push(is_dry=False)
+
+    def push(self, *, is_dry: bool) -> Worked:
+        assert not is_dry
+        for number, name in enumerate(("n1", "n2", "n3"), 1):
+            wanted = self.authority.certificate(), self.authority.member(name, number, 10)
+            if self.has.get(name) != wanted:
+                self.must_meet()
+                self.has[name] = wanted
+        self.must_meet()
+        return Worked("done", 0, "well", [], 1)
+
+    def must_meet(self) -> None:
+        operator = Path(self.authority.client(certificates.OPERATOR, 10))
+        pair = Pair((operator / "certificate.pem").read_bytes(), (operator / "key.pem").read_bytes())
+        everybody = [*self.has.values(), ((operator / "ca.pem").read_bytes(), pair)]
+        for believed, _ in everybody:
+            for _, shown in everybody:
+                assert fits(shown)
+                assert any(is_issued_by(shown.certificate, one) for one in split(believed))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, kills_at: int) -> list[int]:
+    """Of changes to files: the one with this number is not made."""
+    seen: list[int] = []
+
+    def change(real: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments: object) -> None:
+            seen.append(len(seen))
+            if seen[-1] == kills_at:
+                raise Killed
+            real(*arguments)
+
+        return changed
+
+    monkeypatch.setattr(files, "_write", change(files._write))
+    monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "replace": change(os.replace), "unlink": change(os.unlink)}))
+    return seen
+
+
+def test_wherever_it_is_killed_the_next_run_ends_it_and_everybody_meets_everybody_at_any_moment(tmp_path: Path) -> None:
+    kills_at, was_killed = 0, True
+    while was_killed:
+        authority = Authority(str(tmp_path / f"{kills_at}.ca"))
+        authority.init("test")
+        fleet = Fleet(authority)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(rotating, "Configuring", lambda *_arguments, fleet=fleet: fleet)
+            patched.setattr(certificates, "authority_of", lambda _inventory, authority=authority: authority)
+            patched.setattr(certificates, "become_operator", lambda _inventory: None)
+            with pytest.MonkeyPatch.context() as killing:
+                counted(killing, kills_at)
+                try:
+                    rotated(through=True)
+                    was_killed = False
+                except Killed:
+                    pass
+            fleet.must_meet()
+            if was_killed:
+                assert rotated(through=True) == ("done", 0, SETTLED)
+        believed = {ca for ca, _ in fleet.has.values()}
+        assert believed == {authority.certificate()}
+        assert len(making.split(authority.certificate())) == 1
+        kills_at += 1
+    assert kills_at > 30  # changes to files that a rotation makes
+
+
+@pytest.mark.parametrize("removed", [0, 1])
+def test_whoever_was_revoked_gets_no_other_unasked_also_where_that_was_stopped(
+    brought: Brought, authority: Authority, monkeypatch: pytest.MonkeyPatch, removed: int
+) -> None:
+    authority.client("ci", 10)
+    with monkeypatch.context() as killing:
+        counted(killing, 2 + removed)  # behind the list, which is two changes
+        with pytest.raises(Killed):
+            authority.revoke("client", "ops", "laptop stolen")
+    before = certificate(authority, "clients", "ops")
+    assert [one.name for one in certificates.renew(INVENTORY, []).certificates] == ["n1", "ci"]
+    with pytest.raises(BadRequest, match="no certificate was made for ops; there are: n1, ci"):
+        certificates.renew(INVENTORY, ["ops"])
+    assert rotated(through=True) == ("done", 0, SETTLED)
+    assert making.is_issued_by(certificate(authority, "clients", "ci"), authority.certificate())
+    assert certificate(authority, "clients", "ops") == before
+    authority.revoke("client", "ops", "laptop stolen")
+    assert not (folder(authority, "clients", "ops") / "certificate.pem").exists()

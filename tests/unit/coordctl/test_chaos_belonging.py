@@ -1,14 +1,19 @@
 """Changes of members as differences: each ends as if it had been alone, in whatever order they end."""
 
 import itertools
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from coordctl.chaos.belonging import Belonging, Undo, broken, whole
+from coordctl.chaos import belonging
+from coordctl.chaos.belonging import Belonging, Undo, broken, next_step, whole
 from coordctl.chaos.faults import ADD, BELONGING, DEMOTE, REMOVE, REPLACE
 from coordctl.chaos.ledger import Ledger
 from coordctl.chaos.newcomers import Newcomer
+from coordctl.chaos.undo import heal
+from coordctl.local import clusters
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.operations import chaos_proxy
 from coordnode.errors import Busy
@@ -42,6 +47,15 @@ def test_a_newcomer_that_is_a_learner_yet_becomes_a_voter_and_is_let_go_from_the
     assert whole(ADD, undo(ADD, 2), learning).learners == {4}
 
 
+def test_who_comes_back_is_a_learner_first() -> None:
+    """A cluster takes no voters that would leave it without a majority: half of two, and the other is not there yet."""
+    pair = Belonging(frozenset({1, 2}), frozenset(), {1: "a:1", 2: "a:2"})
+    alone = broken(REMOVE, undo(REMOVE, 2), pair)
+    learning = next_step(alone, whole(REMOVE, undo(REMOVE, 2), alone))
+    assert (learning.voters, learning.learners) == ({1}, {2})
+    assert next_step(learning, whole(REMOVE, undo(REMOVE, 2), learning)).voters == {1, 2}
+
+
 @pytest.mark.parametrize("faults", list(itertools.product(BELONGING, BELONGING)))
 def test_two_that_last_beside_each_other_end_in_any_order(faults: tuple[str, str]) -> None:
     first, second = undo(faults[0], 1, 8), undo(faults[1], 2, 9)
@@ -49,6 +63,31 @@ def test_two_that_last_beside_each_other_end_in_any_order(faults: tuple[str, str
     for one, other in (((faults[0], first), (faults[1], second)), ((faults[1], second), (faults[0], first))):
         ended = whole(*other, whole(*one, both))
         assert (ended.voters, ended.learners) == (AT_FIRST.voters, AT_FIRST.learners)
+
+
+def test_two_that_end_at_once_do_not_undo_each_other_s_undoing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks for a whole membership: for that which it found, and its own difference."""
+    in_force = broken(DEMOTE, undo(DEMOTE, 2), broken(DEMOTE, undo(DEMOTE, 1), AT_FIRST))
+    takes = iter((0.05, 0.15, *[0.0] * 9))
+
+    def change(_: LocalCluster, wanted: Belonging) -> None:
+        nonlocal in_force
+        time.sleep(next(takes))
+        in_force = wanted
+
+    monkeypatch.setattr(clusters, "read", lambda _: LocalCluster(str(tmp_path), "local", 7, 0, True, ()))
+    monkeypatch.setattr(belonging, "_in_force", lambda _: in_force)
+    monkeypatch.setattr(belonging, "_ask_for", change)
+    ledger = Ledger(str(tmp_path))
+    ledger.make()
+    both = [
+        msgspec.structs.replace(entry(f"aa{member}", fault=DEMOTE), undo=msgspec.json.encode(undo(DEMOTE, member)).decode())
+        for member in (1, 2)
+    ]
+    for one in both:
+        ledger.add(one)
+    assert [trouble for _, trouble in heal(ledger, both)] == ["", ""]
+    assert in_force.voters == AT_FIRST.voters
 
 
 def test_no_proxies_are_led_into_links_of_a_member_that_will_be_gone(tmp_path: Path) -> None:

@@ -1,18 +1,27 @@
 """What a fleet's hosts are asked: each for its part of a fault, and links where they end."""
 
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
 
 from coordctl.chaos.arriving import Ending
 from coordctl.chaos.packets import rules
-from coordctl.chaos.site import Wanted
+from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.engines import looking
 from coordctl.engines.looking import Look
 from coordctl.facts.members import ClusterFacts
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.operations import statuses
 from coordctl.operations.chaos_faults import must_name_all
-from coordctl.operations.chaos_fleet import split
+from coordctl.operations.chaos_fleet import FleetSite, split
+from coordctl.operations.fleet import Fleet, OtherOperator
+from coordctl.transport.base import Ran, Script
 from coordnode.errors import Busy
 from tests.unit.coordctl.test_chaos_ledger import entry
 
@@ -80,3 +89,28 @@ def test_voters_that_an_inventory_does_not_name_are_missed_and_learners_are_none
     looks[:] = [one._replace(voters=3) for one in looks]
     with pytest.raises(Busy, match="n1 knows 3 voters, and 2 are named: name all, so that it is known what may be hit"):
         must_name_all(cluster, ClusterFacts(statuses.of_members(cluster, 1.0)))
+
+
+class Here:
+    """A host that is this machine."""
+
+    host = "h1"
+
+    def run(self, script: Script, seconds: float) -> Ran:
+        done = subprocess.run(["sh", "-s"], input=script.text, capture_output=True, text=True, timeout=seconds, check=False)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def test_the_lock_of_a_long_run_counts_anew_and_is_missed_when_somebody_else_has_it(tmp_path: Path) -> None:
+    fleet: Any = Fleet(SimpleNamespace(name="staging"), "chaos run", "")  # type: ignore[arg-type]
+    fleet._transports, fleet.facts = {"h1": Here()}, {"h1": SimpleNamespace(base=str(tmp_path), marker=None, upgrade=None)}
+    fleet.ask = lambda: None
+    lock = tmp_path / "operator.lock"
+    with fleet.locked():
+        os.utime(lock, (1, 1))
+        FleetSite(fleet, LocalSite(LocalCluster(str(tmp_path), "staging", 0, 0, True, ()))).stay()
+        assert time.time() - lock.stat().st_mtime < 60
+        lock.write_text('{"who": "ann", "host": "web1", "pid": 3, "verb": "upgrade", "reason": "", "since_unix_s": 1}')
+        with pytest.raises(OtherOperator, match="ann@web1 .pid 3. is at work on this cluster: upgrade"):
+            fleet.stay()
+    assert lock.exists()  # theirs

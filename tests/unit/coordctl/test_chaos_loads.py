@@ -1,24 +1,135 @@
-"""What a load that was killed cannot write down itself."""
+"""What loads write down of what they lost, and what one that was killed cannot write down itself."""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from coordctl.chaos.loads import watches
+from coordctl.chaos.loads.clients import Paper
+from coordctl.chaos.loads.holding import GroupClient
 from coordctl.operations.chaos_loads import Loads
+from coordnode.checking.judge import judge
+from coordnode.checking.linearizable import Budget
+from coordnode.checking.reading import parse_history
+from coordnode.errors import SessionExpired
 
 
-def noted(folder: Path, *events: tuple[int, str, str, int | None]) -> list[object]:
-    """The token that is noted as lost when client 2 is killed, if any."""
-    lines = [{"process": process, "f": what, "type": kind, "value": value} for process, what, kind, value in events]
+def noted(folder: Path, *events: tuple[int, str, str, int | None]) -> list[dict[str, Any]]:
+    """What is noted as lost when client 2 is killed, if anything."""
+    lines = [
+        {"process": process, "f": what, "type": kind, "value": value, "time": number}
+        for number, (process, what, kind, value) in enumerate(events)
+    ]
     (folder / "lock.events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     loads = Loads(str(folder), [], "", 1)
     has_held = loads.note_killed(2)
     found = [json.loads(line) for line in (folder / "lock.events.jsonl").read_text().splitlines()][len(lines) :]
     assert bool(found) == has_held
     assert loads.holder() is None
-    return [event["value"] for event in found]
+    return found
 
 
 def test_who_was_granted_the_lock_anew_since_it_was_seen_loses_the_last_grant(tmp_path: Path) -> None:
     first = ((2, "acquire", "ok", 5), (2, "release", "invoke", 5), (2, "release", "ok", None))
-    assert noted(tmp_path, *first, (2, "acquire", "invoke", None), (2, "acquire", "ok", 9)) == [9, None]
+    lost, unknown = noted(tmp_path, *first, (2, "acquire", "invoke", None), (2, "acquire", "ok", 9))
+    assert (lost["value"], lost["time"]) == (9, len(first)), "ever since it asked for it"
+    assert (unknown["type"], unknown["value"]) == ("info", None)
     assert noted(tmp_path, *first, (3, "acquire", "ok", 9)) == [], "it had given it back"
+
+
+# --- from when on something may be lost ----------------------------------------------------------------------------------
+
+
+class Fake:
+    """A session of a group, and the cluster it is of."""
+
+    id = 7
+    is_over = False
+
+    def session(self, seconds: float) -> "Fake":
+        return self
+
+    def group(self, name: str) -> "Fake":
+        return self
+
+    def join(self, name: str, data: str) -> "Fake":
+        return self
+
+    view = 5
+
+    def leave(self) -> None:
+        raise SessionExpired("it is over")
+
+    def close(self) -> None:
+        pass
+
+
+class Leaver(GroupClient):
+    def _connect(self, seconds: float) -> Any:
+        return Fake()
+
+
+def test_what_could_not_be_left_may_be_lost_ever_since_the_session_surely_lived(tmp_path: Path) -> None:
+    """It was over before anybody asked to leave, and others saw that."""
+    paper = Paper(str(tmp_path / "events.jsonl"))
+    client = Leaver(1, [], "p/", str(tmp_path), paper, 1, "")
+    client.session, client.lived_ns = client.open(), 1_000
+    client._join(client.session, "m1", "1-1")
+    with pytest.raises(SessionExpired):
+        client._leave("m1")
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    (lost,) = [one for one in events if (one["f"], one["type"]) == ("lost", "invoke")]
+    assert lost["time"] == 1_000
+
+
+# --- watches ---------------------------------------------------------------------------------------------------------------
+
+
+class FakeKeys:
+    """Keys of a cluster that answers each put, and a watch of them, which tells what it is let."""
+
+    def __init__(self, *, is_silent: bool) -> None:
+        self.puts: list[tuple[str, str]] = []
+        self._is_silent = is_silent
+        self._next = 0
+
+    def put(self, key: str, value: str, request_id: str) -> int:
+        self.puts.append((key, value))
+        return len(self.puts)
+
+    def watch(self, prefix: str, from_revision: int) -> "FakeKeys":
+        self._next = from_revision
+        return self
+
+    def take(self, seconds: float) -> Any:
+        if self._is_silent or self._next > len(self.puts):
+            return None
+        key, value = self.puts[self._next - 1]
+        self._next += 1
+        return SimpleNamespace(revision=self._next - 1, events=[SimpleNamespace(key=key.encode(), value=value.encode())])
+
+
+class Watcher(watches.WatchClient):
+    def _connect(self, seconds: float) -> Any:
+        return SimpleNamespace(kv=FakeKeys(is_silent=self.number == 2))
+
+    def come_again(self) -> None:
+        """To the same cluster."""
+
+
+@pytest.mark.parametrize(("number", "outcome"), [(1, "pass"), (2, "unknown")])
+def test_a_watch_that_is_told_nothing_in_the_end_is_no_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, outcome: str
+) -> None:
+    monkeypatch.setattr(watches, "FINISH_SECONDS", 1.0 if outcome == "pass" else 0.0)
+    path = tmp_path / "watch.jsonl"
+    client = Watcher(number, [], "p/", str(tmp_path), Paper(str(path)), 1, "")
+    for turn in range(20):
+        client.turn(turn)
+    client.leave()
+    found = judge(parse_history(path.read_bytes()), "watch", Budget())
+    assert found.outcome == outcome, found.reason
+    assert ("though it waited" in found.reason) is (outcome == "unknown")

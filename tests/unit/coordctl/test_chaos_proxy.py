@@ -134,7 +134,12 @@ def test_toxiproxy_python_works_unchanged(proxied: Proxied, upstream: Upstream) 
         made.destroy()
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"x" * 40_000])
+UNCHUNKED = b"POST /proxies HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"x" * 40_000, UNCHUNKED]
+)
 def test_what_is_no_request_is_hung_up_on_and_the_next_is_served(proxied: Proxied, data: bytes) -> None:
     host, port = proxied.address.split(":")
     with connect((host, int(port))) as connection:
@@ -161,6 +166,9 @@ def test_without_toxics_all_bytes_pass_both_ways_and_ends_are_passed_on(place: t
 def test_a_dead_upstream_is_an_end_and_no_refusal(proxied: Proxied) -> None:
     with connect(proxied.make("127.0.0.1:1")) as connection:
         assert read_all(connection) == b""
+    for number, nowhere in enumerate(("nowhere", "127.0.0.1:port", "127.0.0.1:70000", "127.0.0.1:" + "1" * 5_000)):
+        with connect(proxied.make(nowhere, f"p{number}")) as connection:
+            assert read_all(connection) == b"", nowhere
 
 
 def test_latency_keeps_the_order_and_what_is_under_way_goes_on_at_once_when_it_is_removed(place: tuple[str, int], proxied: Proxied) -> None:
@@ -304,6 +312,13 @@ def test_a_toxic_with_a_lifetime_goes_by_itself(place: tuple[str, int], proxied:
     assert proxied.ask("POST", "/proxies/p/toxics", toxic)["lifetime_ms"] == 300
     with connect(place) as connection:
         echoed(connection, b"x")
+    assert proxied.ask("GET", "/proxies/p/toxics") == []
+
+
+def test_a_lifetime_that_cannot_be_kept_is_refused_and_leaves_no_toxic(place: tuple[str, int], proxied: Proxied) -> None:
+    for milliseconds in ("1" * 400, str(2**63), "1e300", "-1"):
+        status, _, _ = proxied.raw("POST", "/proxies/p/toxics", '{"type":"latency","lifetime_ms":' + milliseconds + "}")
+        assert status == 400, milliseconds
     assert proxied.ask("GET", "/proxies/p/toxics") == []
 
 

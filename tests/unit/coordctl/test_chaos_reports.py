@@ -103,7 +103,7 @@ def test_the_page_shows_who_led_what_was_done_each_verdict_and_how_to_do_it_agai
     for words_there in (
         "n1 leads",
         "n2 leads",
-        "nobody",
+        "no leader answers from",
         "process gone",
         "a read of &lt;old&gt;",
         "2: cut leader",

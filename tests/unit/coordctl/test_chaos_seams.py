@@ -8,6 +8,9 @@ import pytest
 from coordctl.chaos import lives, seams
 from coordctl.chaos.ledger import Ledger
 from coordctl.local.clusters import LocalMember
+from coordnode.client.clock import now_ms
+from coordnode.harm import orders
+from coordnode.harm.orders import ORDERS_FILE, Order, Orders, boot_mark, encode
 from tests.unit.coordctl.test_chaos_ledger import entry
 
 DAMAGE = "rot in wal/1.seg at offset 7"
@@ -28,6 +31,21 @@ def test_rot_is_over_once_the_member_tells_of_none(
     monkeypatch.setattr(lives, "is_back", lambda *_: True)
     monkeypatch.setattr(lives, "status", lambda _: status)
     assert seams.is_cured(Ledger(str(tmp_path)), entry(fault="rot")) == is_cured
+
+
+@pytest.mark.parametrize("fault", ["eio", "power-loss"])
+def test_a_member_that_ends_by_what_it_has_read_last_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """It looks at its orders only now and then."""
+    monkeypatch.setattr(orders, "LOOK_NS", 4 * orders.LOOK_NS)  # however long it takes to withdraw them
+    folder = tmp_path / "n1"
+    folder.mkdir()
+    (folder / ORDERS_FILE).write_bytes(encode([Order(id="aa", fault=fault, boot=boot_mark(), deadline_ms=now_ms() + 60_000)]))
+    obeying = Orders(str(folder))
+    started = []
+    monkeypatch.setattr(lives, "start", lambda *_: started.append(obeying.of(fault)))
+    assert obeying.of(fault) is not None
+    seams.cure(Ledger(str(tmp_path)), entry(fault=fault))
+    assert started == [None], "it was looked at while it still did as it had been told"
 
 
 def test_of_a_member_that_is_no_more_nothing_is_asked(tmp_path: Path) -> None:

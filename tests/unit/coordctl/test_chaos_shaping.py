@@ -246,5 +246,5 @@ def test_what_is_wrong_with_a_link_is_told_and_nothing_is_measured(tmp_path: Pat
     one = msgspec.structs.replace(entry("c0ffee11", "delay"), member="", links=[("n1", "n2")], by="200ms")
     monkeypatch.setattr(arriving, "of", lambda ledger, asked: [Ending("ip", "10.0.0.2", (7002,), (7001,))])
     monkeypatch.setattr(nfqueue, "is_listened_on", lambda number: True)
-    (trouble,) = shaping.strike(Ledger(str(tmp_path)), [one], 1_000)
+    (trouble,) = shaping.strike(Ledger(str(tmp_path)), [one])
     assert trouble.startswith(f"queue {nfqueue.number_of(one.id)} of the kernel is another program's: run it again")

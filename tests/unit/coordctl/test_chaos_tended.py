@@ -103,6 +103,35 @@ def test_what_the_inventory_says_is_kept_and_a_file_of_another_kind_is_named(tmp
         premises.of(str(folder))
 
 
+def test_a_pid_that_was_written_before_its_process_began_is_another_s_by_now(tmp_path: Path, sleeper: int) -> None:
+    """As after a reboot, or where it is gone and its pid was given again."""
+    a_day_ago = time.time() - 86_400
+    os.utime(tmp_path / "pid", (a_day_ago, a_day_ago))
+    site = place(tmp_path)
+    assert site.cluster().members[0].pid == 0
+    assert site.lacks("pause").startswith(f"no process of n1 is seen, and {tmp_path / 'pid'} names none that ran when it was written")
+
+
+def test_a_pid_file_that_names_another_than_who_listens_is_not_believed(tmp_path: Path, sleeper: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        members = (Neighbour("n1", f"127.0.0.1:{listening.getsockname()[1]}", ()),)
+        tended.tell(str(tmp_path), msgspec.structs.replace(told(tmp_path), members=members))
+        cluster = premises.of(str(tmp_path)).cluster()
+        assert cluster is not None
+        assert cluster.members[0].pid == 0
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        os.utime(tmp_path / "pid", (0, 0))
+        cluster = premises.of(str(tmp_path)).cluster()
+        assert cluster is not None
+        assert cluster.members[0].pid == os.getpid(), "who listens there is the member, whatever clocks were set since"
+
+
+@pytest.mark.parametrize("content", ["", "what", "-1", "0"])
+def test_a_pid_file_that_names_nobody_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "pid").write_text(content)
+    assert place(tmp_path).cluster().members[0].pid == 0
+
+
 @pytest.mark.parametrize(
     ("said", "fault", "why"),
     [

@@ -1,6 +1,7 @@
 """What a run has shown: each verdict can come out either way, and the worst one decides."""
 
 import itertools
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from coordctl.chaos.verdicts import (
     INCONCLUSIVE,
     NOT_REVERTED,
     Done,
+    Installs,
     Seen,
     Try,
     Verdict,
@@ -20,6 +22,8 @@ from coordctl.chaos.verdicts import (
     of_probe,
     worst,
 )
+from coordctl.facts.members import ClusterFacts, MemberFacts
+from coordctl.operations.statuses import is_leaderless
 from coordctl.report.junit import junit
 
 PROBE = Probe("throughout", "ask", ("write",), 200, 1_000, 90.0)
@@ -65,8 +69,11 @@ def test_a_probe_is_held_against_its_tolerance(kinds: list[str], code: int, word
         (Goal("leader-changed", 1), [Seen(4_900, "n1", 1), Seen(5_500, "n2", 2)], False),
         (Goal("voters-changed", 1), [Seen(900, "n1", 1, (), (1, 2)), Seen(1_500, "n1", 1, (), (1, 2, 3))], True),
         (Goal("voters-changed", 1), [Seen(900, "n1", 1, (), (1, 2)), Seen(1_500, "", 0, (), ()), Seen(1_600, "n1", 1, (), (1, 2))], False),
-        (Goal("leaderless", 2), [Seen(5_500, "", 2)], True),
-        (Goal("leaderless", 2), [Seen(1_500, "", 2)], False),
+        (Goal("leaderless", 2), [Seen(5_500, "", 2, is_leaderless=True)], True),
+        (Goal("leaderless", 2), [Seen(1_500, "", 2, is_leaderless=True)], False),
+        (Goal("leaderless", 2), [Seen(5_500, "", 2)], False),  # nobody says that he leads: he may all the same
+        (Goal("snapshot-installed", 2), [Seen(5_500, "n1", 2, ("n2",))], True),
+        (Goal("snapshot-installed", 2), [Seen(5_500, "n1", 2)], False),
     ],
 )
 def test_a_goal_is_hit_only_where_it_was_seen(goal: Goal, seen: list[Seen], is_hit: bool) -> None:
@@ -79,7 +86,53 @@ def test_a_lock_moves_when_two_grants_fall_into_the_row() -> None:
 
 
 def test_a_goal_of_a_row_that_was_never_done_is_missed() -> None:
-    assert of_goal(Goal("leaderless", 2), ROWS[:1], [Seen(5_500, "", 2)], []).code == INCONCLUSIVE
+    assert of_goal(Goal("leaderless", 2), ROWS[:1], [Seen(5_500, "", 2, is_leaderless=True)], []).code == INCONCLUSIVE
+
+
+def test_a_snapshot_is_given_to_whom_it_was_counted_by_not_to_who_made_his_own() -> None:
+    installs = Installs()
+    before = {"boot": 5, "snapshots_installed": 1, "first_index": 1, "last_index": 100}
+    assert not installs.since_last({"n1": before, "n2": before, "n3": {"first_index": 1, "last_index": 100}})  # of before the run
+    own = {"boot": 5, "snapshots_installed": 1, "first_index": 121, "last_index": 130}
+    assert not installs.since_last({"n1": own, "n3": {"first_index": 121, "last_index": 130}})
+    assert not installs.since_last({"n2": {"boot": 9, "snapshots_installed": 0}})  # started anew, and given none yet
+    assert installs.since_last({"n1": own | {"snapshots_installed": 2}, "n2": {"boot": 9, "snapshots_installed": 1}}) == ("n1", "n2")
+    assert installs.since_last({"n1": {"boot": 11, "snapshots_installed": 1}}) == ("n1",)  # before it was seen again
+    assert not installs.since_last({"n1": {"boot": 11, "snapshots_installed": 1}, "n4": {"boot": 1, "snapshots_installed": 1}})
+
+
+def test_a_snapshot_may_be_given_between_two_rows_to_a_member_that_comes_back() -> None:
+    def outcome(at_ms: int, during: int) -> int:
+        return of_goal(Goal("snapshot-installed", during), ROWS, [Seen(at_ms, "n1", 1, ("n2",))], ()).code
+
+    between = (ROWS[0].ended_ms + ROWS[1].began_ms) // 2
+    assert (outcome(between, 0), outcome(between, 1)) == (GREEN, INCONCLUSIVE)
+    assert outcome(ROWS[0].began_ms - 1, 0) == INCONCLUSIVE, "nothing was broken yet"
+
+
+LED = {"name": "n1", "role": "follower", "term": 1, "leader": 3, "applied": 1}
+
+
+@pytest.mark.parametrize(
+    ("found", "is_it"),
+    [
+        ([LED, LED, "fell silent"], False),  # as when the leader can open no more files
+        (["fell silent"] * 3, False),
+        ([LED | {"leader": 0}, LED | {"leader": 0}, "fell silent"], True),
+        ([LED | {"leader": 0}, LED, "fell silent"], False),
+        (["connection refused"] * 3, True),  # all were killed
+        ([LED | {"leader": 0}, "Connection refused", "fell silent"], True),
+        ([LED | {"leader": 0}, LED | {"leader": 0}, LED | {"leader": 3, "role": "leader"}], False),
+        ([LED, "it serves nobody now", "it serves nobody now"], True),  # ZooKeeper
+    ],
+)
+def test_without_a_leader_is_what_most_know_of_no_leader_not_what_none_answers(found: list[Any], is_it: bool) -> None:
+    members = [
+        MemberFacts("", None if isinstance(one, str) else one, one if isinstance(one, str) else "", member=number)
+        for number, one in enumerate(found, 1)
+    ]
+    assert is_leaderless(ClusterFacts(members), (1, 2, 3)) == is_it
+    assert not is_leaderless(ClusterFacts([]), ())
 
 
 def test_junit_tells_failures_from_what_could_not_be_said() -> None:

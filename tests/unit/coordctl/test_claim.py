@@ -7,8 +7,9 @@ from coordctl.hot import elections, groups
 from coordctl.hot.locks import Wish
 from coordctl.hot.talk import Send, Talk
 from coordctl.runner import ending, outcome
-from coordctl.runner.claim import Claim, Terms
+from coordctl.runner.claim import Claim, Phase, Terms
 from coordctl.runner.source import Closed, Granted, Lost, Refused
+from coordnode.errors import ClusterReplaced, NotPermitted, NotReady
 from coordnode.services.commands import LeadershipGiven, LeadershipTaken, LockGiven, LockTaken, encode
 from tests.unit.coordctl.test_talk import FIRST, NoChance
 
@@ -80,6 +81,71 @@ def test_a_grant_on_the_rest_of_a_lease_waits_for_a_renewal() -> None:
     assert told.deadline_ms > 16_000
 
 
+def test_a_session_that_begins_anew_has_nothing_of_the_old_one() -> None:
+    """Granted while asleep: the renewal says that the session is over, and the grant of the next one is found by looking, not by notice."""
+    world = World()
+    world.open([31, 11, TICKET, 0, LOCK])
+    assert world.notice(encode(LockGiven(b"x", TICKET, TOKEN)), 8_900) == []
+    renewal = next(ask for ask in world.asked if ask[0] == 3)
+    world.asked.clear()
+    world.talk.on_answer([3, renewal[1], [], [SESSION]], 9_300)
+    assert world.turn(9_300) == []
+    assert world.answer([5, SESSION + 1, 9_000, 50, [31, 50, TICKET + 7, 1, LOCK]], 9_310) == []
+    watch = next(ask for ask in world.asked if ask[0] == 4)
+    world.talk.on_answer([5, watch[1], 90], 9_400)
+    world.turn(9_400)
+    (told,) = world.answer([36, 95, [[NAME, TOKEN + 50, TICKET + 7]], False], 9_500)
+    assert isinstance(told, Granted)
+    assert told.token == TOKEN + 50
+
+
+def test_whose_cluster_was_replaced_has_lost_it_at_once_and_who_waited_waits_again() -> None:
+    world = granted()
+    world.talk.on_refused(ClusterReplaced("it was replaced by 2"), 20)
+    (lost,) = world.turn(20)
+    assert isinstance(lost, Lost)
+    world = World()
+    world.open([31, 11, TICKET, 0, LOCK])
+    world.asked.clear()
+    world.talk.on_refused(ClusterReplaced("it was replaced by 2"), 20)
+    assert world.turn(20) == []
+    assert world.claim.phase == Phase.OPENING
+    world.turn(500)
+    world.talk.on_connected(500)
+    world.turn(500)
+    (told,) = world.answer([5, 3, 9_000, 2, [30, 2, TOKEN, 1]], 510)
+    assert isinstance(told, Granted)
+
+
+def test_nothing_is_left_of_what_nobody_let_in() -> None:
+    def asked_again() -> World:
+        world = World()
+        world.talk.on_disconnected("connection refused", 1)
+        world.turn(500)
+        world.talk.on_connected(500)
+        world.turn(500)
+        return world
+
+    world = asked_again()
+    world.claim.close(505, succeeded=False)
+    assert world.turn(505) == [], "it may have been read"
+    world.talk.on_refused(NotPermitted("who are you?"), 520)
+    assert world.turn(520) == [Closed()]
+    world = asked_again()
+    world.talk.on_refused(NotReady("not yet"), 520)
+    world.claim.close(525, succeeded=False)
+    assert world.turn(525) == [Closed()]
+
+
+def test_who_waited_in_vain_and_heard_nobody_says_what_members_did() -> None:
+    world = World(wait_ms=1_000)
+    world.talk.on_disconnected("fell silent", 20)
+    world.turn(1_000)
+    (told,) = world.turn(2_000)
+    assert told.outcome == outcome.NOT_ACQUIRED
+    assert f"{FIRST}: fell silent" in told.sentence
+
+
 def test_busy_names_the_holder() -> None:
     world = World()
     (told,) = world.open([32, 11, LOCK])
@@ -140,6 +206,28 @@ def test_once() -> None:
     assert world.open([30, 11, TOKEN, 1]) == []
     (told,) = world.answer([3, 11, [item("coordctl/once/x/k", record(5_000))], False], 20)
     assert told == Refused(outcome.DONE_BEFORE, "k was done by ops@web1, at 1970-01-01 00:00:00Z")
+
+
+def test_an_answer_about_once_that_took_long_grants_no_lease_that_is_over() -> None:
+    world = World(once="k", keep_ms=1_000)
+    world.open([30, 11, TOKEN, 1])
+    late_ms = world.talk.lease.until_ms + 500
+    assert world.answer([3, 11, [], False], late_ms) == []
+    renewal = next(ask for ask in world.asked if ask[0] == 3)
+    world.talk.on_answer([3, renewal[1], [[SESSION, 9_000]], []], late_ms + 10)
+    (told,) = world.turn(late_ms + 10)
+    assert isinstance(told, Granted)
+    assert told.deadline_ms > late_ms + 8_000
+    assert [ask for ask in world.asked if ask[0] == 2] == [], "it was asked before, and nobody else can have run since"
+
+
+def test_an_answer_about_once_after_the_end_grants_nothing() -> None:
+    world = World(once="k", keep_ms=1_000)
+    world.open([30, 11, TOKEN, 1])
+    world.claim.close(100, succeeded=False)
+    assert world.answer([3, 11, [], False], 110) == []
+    (told,) = world.turn(20_000)
+    assert isinstance(told, Closed)
 
 
 def test_a_success_is_recorded_before_the_release_and_only_while_it_is_held() -> None:

@@ -59,6 +59,8 @@ def test_ways_to_treat_a_loss() -> None:
     assert killed.due(DEADLINE_MS - POLICY.margin_ms - 1) == []
     assert killed.due(DEADLINE_MS - POLICY.margin_ms) == [KILL]
     ignored = made(IGNORE)
+    assert ignored.wake_at_ms() == DEADLINE_MS, "nothing need be over by then: until then it is not lost"
+    assert (ignored.due(DEADLINE_MS - 1), ignored.reason) == ([], "")
     assert ignored.due(DEADLINE_MS) == []
     assert (ignored.reason, ignored.wake_at_ms()) == (LOST, None)
     told = made("notify me")
@@ -71,6 +73,16 @@ def test_a_loss_that_is_ignored_keeps_nobody_from_being_ended_for_another_reason
     job.due(DEADLINE_MS)
     assert job.begin(ORPHANED, DEADLINE_MS + 1_000)
     assert job.due(DEADLINE_MS + 1_000) == [TERM, KILL]
+
+
+@pytest.mark.parametrize("reason", [HOLD_MAX, LEFT])
+def test_after_a_loss_that_is_ignored_there_is_a_grace_and_no_deadline(reason: str) -> None:
+    job = made(IGNORE)
+    job.due(DEADLINE_MS)
+    assert job.begin(reason, DEADLINE_MS + 1_000)
+    assert job.due(DEADLINE_MS + 1_000) == [TERM]
+    assert job.wake_at_ms() == DEADLINE_MS + 1_000 + POLICY.grace_ms
+    assert job.due(DEADLINE_MS + 1_000 + POLICY.grace_ms) == [KILL]
 
 
 @pytest.mark.parametrize("ttl_ms", [1_000, 3_000, 10_000, 60_000, 86_400_000])

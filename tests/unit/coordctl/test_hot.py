@@ -7,9 +7,10 @@ from msgspec import structs
 
 from coordctl.hot import frames, kv, session
 from coordctl.hot.asking import Asking
+from coordctl.hot.overhearing import told_after_ms
 from coordctl.local.clusters import Endpoint
 from coordnode.errors import FrameError, NoSpace, NotPermitted, Overloaded, SessionExpired, TimedOut, Unknown, Unreachable
-from coordnode.ids import MemberId, Revision, SessionId
+from coordnode.ids import ClusterId, MemberId, Revision, SessionId
 from coordnode.services.commands import Get, Put, SessionInfo, SessionPage, decode_client_command, encode
 from coordnode.services.dialogue import Answer, Ask, ErrorReply, ReadAsk, Reply, WriteAsk
 from coordnode.wire import hello as wire_hello
@@ -35,9 +36,9 @@ def test_frames_are_those_of_the_wire_room() -> None:
     follower = structs.replace(hello, build="1", token="t", follows=True)
     assert frames.hello_of_follower("me", "1", "t") == wire_hello.encode_hello(follower, MSGPACK)
     for token in ("", "secret"):
-        (received,) = FrameReader().feed(frames.hello("me", "9.9", token))
+        (received,) = FrameReader().feed(frames.hello("me", "9.9", token, 7))
         said = wire_hello.decode_hello(received)
-        assert (said.identity, said.build, said.token) == ("me", "9.9", token)
+        assert (said.cluster, said.identity, said.build, said.token) == (7, "me", "9.9", token)
     (theirs,) = encode_asks([ReadAsk(1, encode(Get(b"\x00key")))], MSGPACK, 250)
     ask = [frames.READ, 1, [kv.GET_TAG, b"\x00key"], False, 0, False]
     assert frames.asks([ask], 250) == theirs
@@ -80,6 +81,44 @@ def test_where_the_leader_was_is_asked_first_and_where_it_is_now_is_told_once(me
             kv.get(Asking(endpoints, 5_000, led=leader.address, on_led=told.append), b"k", stale=True, min_revision=0)
         assert len(member.asks) > 1, "what may be stale is asked of anybody"
         assert told == [leader.address]
+
+
+def test_what_is_in_doubt_is_sent_to_no_other_cluster(member: FakeMember) -> None:
+    """The place of a member that is gone may be another's by now."""
+    with FakeMember(1, cluster=ClusterId(78)) as stranger:
+        seen = 0
+        member.contacts = ((member.id, member.address), (MemberId(2), stranger.address))
+
+        def hang_up_at_first(_ask: Ask) -> Sequence[Answer] | None:
+            if stranger.hellos > seen:
+                return None
+            member.cut()
+            return []
+
+        member.handler = hang_up_at_first
+        for turn in range(1, 4):
+            seen = stranger.hellos
+            assert kv.put(asking(member), b"k", b"v", f"id-{turn}") == turn
+        assert stranger.asks == []
+
+
+def test_what_was_taken_away_is_so_even_if_nobody_hears_its_holder_being_told(member: FakeMember) -> None:
+    """The connection on which we listen ends with what is done."""
+    is_cut = False
+
+    def cut_at_first(ask: Ask) -> Sequence[Answer] | None:
+        nonlocal is_cut
+        if isinstance(ask, WriteAsk) and not is_cut:
+            is_cut = True
+            member.cut()
+            return []
+        return None
+
+    asked = asking(member)
+    kv.get(asked, b"k", stale=False, min_revision=0)
+    member.handler = cut_at_first
+    assert told_after_ms(asked, [kv.PUT_TAG, b"k", b"v"], [5]) is None
+    assert member.kv[b"k"].value == b"v"
 
 
 def test_a_large_value_waits_for_the_hello(member: FakeMember) -> None:

@@ -11,6 +11,7 @@ from coordctl.facts.judgement import CRITICAL, OK, UNKNOWN, WARNING
 from coordctl.facts.members import ClusterFacts, MemberFacts
 from coordctl.facts.metrics import parse_metrics
 from coordctl.operations import backups
+from coordnode.limits import FREE_FILES_MIN
 
 
 def said(member: int, role: str = "follower", **changes: Any) -> MemberFacts:
@@ -49,6 +50,11 @@ def lost(member: int) -> MemberFacts:
 WELL = [said(1, "leader"), said(2), said(3)]
 
 
+def test_files_lack_where_a_member_says_so() -> None:
+    """Else a disk without room would be called one without files, or the other way round."""
+    assert judgement.FEW_FILES == FREE_FILES_MIN
+
+
 @pytest.mark.parametrize(
     ("members", "level", "can_lose", "words"),
     [
@@ -63,6 +69,12 @@ WELL = [said(1, "leader"), said(2), said(3)]
         ([said(1, "leader", writes_stopped_at=44), said(2), said(3)], CRITICAL, 1, "writes are stopped"),
         ([said(1, "leader", commit=5_000, applied=5_000), said(2, applied=5_000), said(3)], WARNING, 0, "n3 is 4950 entries behind"),
         ([said(1, "leader"), said(2), said(3, disk={"folder": "/data", "space_ok": False})], WARNING, 1, "too little free disk"),
+        (
+            [said(1, "leader"), said(2), said(3, disk={"folder": "/data", "space_ok": False, "free_files": 3})],
+            WARNING,
+            1,
+            "takes no more files",
+        ),
         ([said(1, "leader"), said(2), said(3, storage={"rot": ["wal/1+5"]})], WARNING, 1, "damaged bytes: wal/1+5"),
     ],
 )

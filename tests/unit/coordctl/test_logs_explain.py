@@ -9,7 +9,7 @@ import pytest
 
 from coordctl.commands import logs as verb
 from coordctl.local.clusters import LocalCluster, LocalMember
-from coordctl.logs import files
+from coordctl.logs import align, files
 from coordctl.onhost import gather
 from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
@@ -77,6 +77,18 @@ def starved(scene: Scene) -> tuple[str, str]:
     return "cpu taken by others", "n2"
 
 
+def squeezed(scene: Scene) -> tuple[str, str]:
+    press(scene, "n1", "n2", "n3")
+    return "cpu taken by others", "n1 n2 n3"
+
+
+def press(scene: Scene, *members: str) -> None:
+    """Whoever shares the CPU fairly loses no second."""
+    for member in members:
+        scene.set(member, "waited_ms", 95, 110, 60)
+        scene.set(member, "pressure", 95, 110, [55.0, 0, 0])
+
+
 def interrupted(scene: Scene) -> tuple[str, str]:
     scene.set("n2", "late_worst_ms", 95, 105, 800)
     for second in range(95, 105):
@@ -136,7 +148,7 @@ def test_of_a_cluster_that_is_here_silence_after_the_last_line_is_one(tmp_path: 
         scene.silent(member, 50, 1e9)
     found = files.find([str(scene.write(tmp_path))])
     for is_here, causes in ((False, []), (True, ["member killed"] * 3)):
-        told = explaining._explained(logs.Gathered(found, list(scene.members), is_here=is_here), Asked(), logs.no_progress)
+        told = explaining._explained(logs.Gathered(found, list(scene.members), is_here=is_here), Asked(), files.no_progress)
         assert [one.cause for one in told.hypotheses] == causes
 
 
@@ -208,7 +220,7 @@ def far(scene: Scene) -> tuple[str, str]:
 
 
 CAUSES = [
-    *(killed, killed_and_back, paused, failed, slow, full, starved, interrupted, cut, rotten, other_settings, surge, differs),
+    *(killed, killed_and_back, paused, failed, slow, full, starved, squeezed, interrupted, cut, rotten, other_settings, surge, differs),
     *(expired, nameless, misled, another_certificate, without_memory, older, held_for_ever, too_fast, flooded, crowded, far),
 ]
 
@@ -463,6 +475,32 @@ def test_on_a_host_that_is_always_busy_a_disk_that_is_a_little_slower_is_not_slo
         assert [one.cause for one in explained(scene.write(tmp_path / str(ms))).hypotheses] == causes, ms
 
 
+def test_who_waits_longer_for_the_cpu_is_pressed_upon_only_where_its_host_is_and_it_has_no_more_to_do(tmp_path: Path) -> None:
+    def told(name: str, scene: Scene) -> list[tuple[str, list[str]]]:
+        return [(one.cause, one.members) for one in explained(scene.write(tmp_path / name)).hypotheses]
+
+    def pressed(*members: str) -> Scene:
+        scene = Scene(3)
+        press(scene, *members)
+        return scene
+
+    assert told("one", pressed("n2")) == [("cpu taken by others", ["n2"])]
+    busy, as_ever, short, slow = pressed("n2"), pressed("n2"), Scene(3), pressed("n1", "n2", "n3")
+    busy.set("n2", "cpu_ms", 95, 110, 150)
+    assert told("busy", busy) == []
+    as_ever.set("n2", "pressure", 0, 95, [45.0, 0, 0])
+    assert told("as-ever", as_ever) == []
+    short.set("n2", "waited_ms", 95, 98, 60)
+    short.set("n2", "pressure", 95, 110, [55.0, 0, 0])
+    assert told("short", short) == []
+    for member in slow.members:
+        slow.set(member, "syncs", 0, 120, 6)
+    slow.slow_disk("n3", 95, 110, 12)
+    assert [cause for cause, _ in told("little", slow)] == ["cpu taken by others"], "an fsync waits for the CPU, too"
+    slow.slow_disk("n3", 95, 110, 95)
+    assert told("slow", slow)[0] == ("slow disk", ["n3"])
+
+
 def test_of_a_cluster_that_is_here_the_kernel_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(3)
     scene.kill("n2", 110)
@@ -575,6 +613,14 @@ def test_what_a_full_disk_took_from_the_recorder_is_in_the_log_and_its_hole_is_n
     found = explained(place)
     assert sorted((one.cause, one.members) for one in found.hypotheses) == [("disk full", [member]) for member in scene.members]
     assert all(len(one.evidence) == 2 for one in found.hypotheses)  # both lines, each once
+
+
+@pytest.mark.parametrize(("files", "words"), [(3, "took no more files"), (1_000, "became full")])
+def test_a_disk_that_takes_no_more_files_is_told_as_that(tmp_path: Path, files: int, words: str) -> None:
+    scene = Scene(3)
+    scene.tell(100, "n2", "space_low", "error", free_bytes=60_000_000, free_files=files)
+    [found] = explained(scene.write(tmp_path)).hypotheses
+    assert found.sentence == f"n2's disk {words}{', whatever room it had' if files < 16 else ''}"
 
 
 def test_a_recorder_that_lost_ten_seconds_of_a_member_that_ran_is_no_pause(tmp_path: Path) -> None:
@@ -722,3 +768,270 @@ def test_a_silence_in_which_a_member_waited_for_the_cpu_is_no_pause(waited_ms: i
     scene.silent("n2", 100, 106)
     scene.set("n2", "waited_ms", 106, 107, waited_ms)
     assert [one.cause for one in explained(scene.write(tmp_path)).hypotheses] == [cause]
+
+
+# --- planned work, and what is none of it --------------------------------------------------------------------------------
+
+LONG = Asked(since_seconds=120)  # of 320 s
+
+
+def back(scene: Scene, member: str, second: float, after: float = 6) -> None:
+    """Restarted in order; its clients, and what it led, went to others meanwhile."""
+    scene.tell(second, member, "leaving", "info", reason="SIGTERM")
+    scene.tell(second + 0.1, member, "stopped", "info", uptime_s=second)
+    scene.kill(member, second + 0.2, second + after)
+    for other in scene.members:
+        if other != member:
+            scene.tell(second + after + 0.2, other, "peer_up", "info", peer=IDS[member], build="0.1.0")
+            scene.tell(second + after + 0.2, member, "peer_up", "info", peer=IDS[other], build="0.1.0")
+
+
+def silent_ways(scene: Scene, one: str, other: str, *seconds: float) -> None:
+    for second in seconds:
+        scene.tell(second, one, "peer_silent", peer=IDS[other])
+        scene.tell(second + 0.1, other, "peer_silent", peer=IDS[one])
+
+
+def work_and_a_lost_quorum(scene: Scene) -> tuple[str, str]:
+    scene.tell(200, "n2", "leaving", "info", reason="SIGTERM")
+    scene.tell(200.1, "n2", "stopped", "info", uptime_s=200)
+    scene.kill("n2", 200.2)
+    silent_ways(scene, "n1", "n3", *range(215, 290, 5))
+    return "cut link", "n1 n3"
+
+
+def work_and_a_cut_elsewhere(scene: Scene) -> tuple[str, str]:
+    scene.members += ["n4", "n5"]
+    scene.gone |= {"n4": [], "n5": []}
+    back(scene, "n4", 200)
+    silent_ways(scene, "n1", "n3", *range(222, 273, 10))
+    return "cut link", "n1 n3"
+
+
+def work_and_a_link_that_flaps(scene: Scene) -> tuple[str, str]:
+    back(scene, "n1", 200)
+    silent_ways(scene, "n2", "n3", 222, 232, 242)
+    return "cut link", "n2 n3"
+
+
+def work_and_its_own_slow_disk(scene: Scene) -> tuple[str, str]:
+    back(scene, "n2", 200)
+    scene.slow_disk("n2", 220, 320, 600)
+    return "slow disk", "n2"
+
+
+def work_and_its_own_lack_of_cpu(scene: Scene) -> tuple[str, str]:
+    back(scene, "n2", 200)
+    scene.set("n2", "waited_ms", 220, 320, 800)
+    scene.set("n2", "pressure", 220, 320, [90.0, 0, 0])
+    return "cpu taken by others", "n2"
+
+
+def work_and_a_slow_link_elsewhere(scene: Scene) -> tuple[str, str]:
+    back(scene, "n1", 200)
+    scene.set("n2", "round_trip_ms", 0, 220, {str(IDS["n3"]): 0.5})
+    scene.set("n2", "round_trip_ms", 220, 320, {str(IDS["n3"]): 300.0})
+    return "slow link", "n3"
+
+
+def a_rolling_upgrade_and_a_slow_disk(scene: Scene) -> tuple[str, str]:
+    for number, member in enumerate(("n2", "n3", "n1")):
+        back(scene, member, 200 + 20 * number)
+    scene.slow_disk("n2", 215, 320, 600)
+    return "slow disk", "n2"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(work_and_a_lost_quorum, work_and_a_cut_elsewhere, work_and_a_link_that_flaps, work_and_its_own_slow_disk),
+        *(work_and_its_own_lack_of_cpu, work_and_a_slow_link_elsewhere, a_rolling_upgrade_and_a_slow_disk),
+    ],
+    ids=lambda fault: fault.__name__,
+)
+def test_what_was_planned_hides_no_fault_that_it_does_not_bring(fault, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for seed in range(3):
+        scene = Scene(3, 320, seed=seed)
+        cause, members = fault(scene)
+        found = explained(scene.write(tmp_path / str(seed)), LONG)
+        assert (found.outcome, found.exit_code) == ("explained", 1), found.hypotheses
+        assert (found.hypotheses[0].cause, " ".join(found.hypotheses[0].members)) == (cause, members), found.hypotheses
+
+
+def test_a_cut_elsewhere_is_told_beside_a_member_that_was_killed(tmp_path: Path) -> None:
+    scene = Scene(3, 320)
+    scene.kill("n2", 200)
+    silent_ways(scene, "n1", "n3", *range(222, 273, 10))
+    scene.tell(203, "n1", "peer_silent", peer=IDS["n2"])
+    found = explained(scene.write(tmp_path), LONG)
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("member killed", ["n2"]), ("cut link", ["n1", "n3"])]
+
+
+def test_a_clock_that_is_off_is_told_beside_a_cut_of_another_member(tmp_path: Path) -> None:
+    """Though it lies on one of the ways that are cut."""
+    scene = Scene(3, 320)
+    silent_ways(scene, "n1", "n3", *range(222, 273, 10))
+    silent_ways(scene, "n1", "n2", *range(222, 273, 10))
+    for second in range(230, 250):
+        scene.set("n3", "uptime_ms", second, second + 1, 230_000 + 850 * (second - 230))  # by a sixth too fast
+    found = explained(scene.write(tmp_path), LONG)
+    assert sorted((one.cause, one.members) for one in found.hypotheses) == [("clock", ["n3"]), ("cut link", ["n1"])]
+
+
+def test_a_member_that_was_taken_in_and_starts_only_then_is_not_cut_off(tmp_path: Path) -> None:
+    scene = Scene(4, 320)
+    scene.silent("n4", 0, 208)
+    scene.tell(204, "n1", "peer_silent", peer=IDS["n4"])
+    scene.started("n4", 208, boot=1)
+    folder = scene.write(tmp_path)
+    lines = (folder / "n4.log").read_text().splitlines(keepends=True)
+    (folder / "n4.log").write_text("".join(lines[1:]))  # the first one is of a start at the very beginning
+    assert explained(folder, LONG).hypotheses == []
+
+
+def test_a_member_that_was_cut_off_and_then_lost_its_folder_was_cut_off(tmp_path: Path) -> None:
+    scene = Scene(3, 320)
+    for second in range(222, 273, 10):
+        scene.tell(second, "n1", "peer_silent", peer=IDS["n3"])
+    scene.started("n3", 300, boot=1)
+    found = explained(scene.write(tmp_path), LONG)
+    assert ("cut link", ["n1", "n3"]) in [(one.cause, one.members) for one in found.hypotheses]
+
+
+def test_what_planned_work_brings_is_no_fault(tmp_path: Path) -> None:
+    """A start takes the CPU and the disk for a while, clients come to the others and stay there, and sessions end."""
+    for seed in range(3):
+        scene = Scene(3, 320, seed=seed)
+        for number, member in enumerate(("n2", "n3", "n1")):
+            second = 200 + 20 * number
+            back(scene, member, second)
+            scene.set("n1", "expired", second + 5, second + 8, 150)
+        scene.set("n2", "connections", 222, 320, 400)
+        scene.set("n3", "waited_ms", 226, 232, 500)
+        scene.slow_disk("n1", 246, 260, 200)
+        found = explained(scene.write(tmp_path / str(seed)), LONG)
+        assert (found.outcome, found.exit_code) == ("planned", 0), found
+
+
+def test_what_begins_at_one_member_is_not_covered_by_work_on_another(tmp_path: Path) -> None:
+    scene = Scene(3, 320)
+    back(scene, "n2", 200)
+    for second in range(240, 250):
+        scene.tell(second, "n3", "bug", "error", error="KeyError: 7", trace="")
+    found = explained(scene.write(tmp_path), LONG)
+    assert [(one.member, one.kind) for one in found.unexplained] == [("n3", "bug")]
+    assert (found.outcome, found.exit_code) == ("unknown", 3)
+
+
+# --- members whose logs are not here -------------------------------------------------------------------------------------
+
+
+def test_a_member_whose_log_is_not_here_is_named_by_what_the_others_say_of_it(tmp_path: Path) -> None:
+    scene = Scene(3, 900)
+    scene.kill("n2", 700)
+    place = scene.write(tmp_path)
+    (place / "n2.log").unlink()
+    found = explained(place, Asked())
+    assert found.missing == ["member 102"]
+    assert [(one.cause, one.members, one.confidence) for one in found.hypotheses] == [("member killed", ["member 102"], "medium")]
+
+
+def test_a_member_whose_log_is_not_here_and_that_came_back_is_only_missing(tmp_path: Path) -> None:
+    scene = Scene(3, 900)
+    back(scene, "n2", 700)
+    place = scene.write(tmp_path)
+    (place / "n2.log").unlink()
+    found = explained(place, Asked())
+    assert (found.missing, found.hypotheses, found.exit_code) == (["member 102"], [], 3)
+
+
+def test_who_left_the_membership_is_not_missing(tmp_path: Path) -> None:
+    scene = Scene(3, 900)
+    for member in ("n1", "n3"):
+        scene.tell(400, member, "config", "info", voters=[101, 102, 103], outgoing=[], learners=[])
+        scene.tell(500, member, "config", "info", voters=[101, 103], outgoing=[], learners=[])
+        scene.tell(500.5, member, "peer_lost", peer=IDS["n2"], reason="the other side closed it")
+    scene.set("n1", "round_trip_ms", 0, 500, {str(IDS["n2"]): 0.5, str(IDS["n3"]): 0.5})
+    scene.set("n1", "round_trip_ms", 500, 900, {str(IDS["n3"]): 0.5})
+    place = scene.write(tmp_path)
+    (place / "n2.log").unlink()
+    assert (explained(place, Asked(since_seconds=120)).outcome, explained(place, Asked(since_seconds=420)).hypotheses) == ("normal", [])
+    assert explained(place, Asked(since_seconds=420)).missing == []
+
+
+def without_the_fourth(second: float) -> Scene:
+    """A learner, or a voter after all the others, was taken out: the membership that is left is the only one that is told."""
+    scene = Scene(4, 900)
+    for member in ("n1", "n2", "n3"):
+        scene.tell(second, member, "config", "info", voters=[101, 102, 103], outgoing=[], learners=[])
+        scene.tell(second + 0.4, member, "peer_lost", peer=IDS["n4"], reason="the other side closed it")
+    scene.tell(second + 0.3, "n4", "leaving", "info", reason="it was taken out")
+    scene.tell(second + 0.35, "n4", "stopped", "info")
+    scene.silent("n4", second + 0.4, 1e9)
+    known = {str(IDS[member]): 0.5 for member in ("n2", "n3", "n4")}
+    scene.set("n1", "round_trip_ms", 0, second + 1, known)
+    scene.set("n1", "round_trip_ms", second + 1, 900, {str(IDS[member]): 0.5 for member in ("n2", "n3")})
+    return scene
+
+
+def test_whose_log_went_with_it_when_it_was_taken_out_is_neither_missing_nor_killed(tmp_path: Path) -> None:
+    place = without_the_fourth(700).write(tmp_path)
+    (place / "n4.log").unlink()
+    after, around = explained(place, Asked(since_seconds=120)), explained(place, Asked(since_seconds=420))
+    assert (after.missing, after.outcome, after.exit_code) == ([], "normal", 0)
+    assert (around.missing, around.hypotheses) == ([], [])
+
+
+def test_who_was_taken_out_and_whose_log_is_still_here_is_not_missing(tmp_path: Path) -> None:
+    found = explained(without_the_fourth(600).write(tmp_path), Asked(since_seconds=120))
+    assert (found.missing, found.outcome, found.exit_code) == ([], "normal", 0)
+
+
+def test_who_was_taken_out_hours_ago_makes_no_verdict_unknown(tmp_path: Path) -> None:
+    scene = without_the_fourth(300)
+    scene.seconds = 4_200
+    scene.set("n1", "round_trip_ms", 900, 4_200, {str(IDS[member]): 0.5 for member in ("n2", "n3")})
+    found = explained(scene.write(tmp_path), Asked(since_seconds=1_200))
+    assert (found.missing, found.troubles, found.outcome, found.exit_code) == ([], [], "normal", 0)
+
+
+def test_who_is_named_after_the_membership_that_is_told_belongs(tmp_path: Path) -> None:
+    scene = Scene(3, 900)
+    scene.tell(100, "n1", "config", "info", voters=[101, 102], outgoing=[], learners=[])
+    scene.set("n1", "round_trip_ms", 300, 900, {str(IDS["n3"]): 0.5})
+    place = scene.write(tmp_path)
+    (place / "n3.log").unlink()
+    assert explained(place, Asked(since_seconds=420)).missing == ["member 103"]
+
+
+# --- clocks that nothing moves with --------------------------------------------------------------------------------------
+
+
+def idle(**skew_ms: int) -> Scene:
+    scene = Scene(3, 900, **skew_ms)
+    scene.index_per_second = 0
+    return scene
+
+
+@pytest.mark.parametrize("seconds", [-180, 180])
+def test_in_an_idle_cluster_whose_clock_is_minutes_off_was_not_killed(tmp_path: Path, seconds: int) -> None:
+    found = explained(idle(n2=seconds * 1_000).write(tmp_path), Asked())
+    assert [(one.cause, one.members, one.confidence) for one in found.hypotheses] == [("clock", ["n2"], "low")]
+    assert f" s {'before' if seconds < 0 else 'after'} the others', and nobody misses anybody" in found.hypotheses[0].sentence
+    assert found.unexplained == []
+
+
+def test_in_an_idle_cluster_whoever_is_missed_was_killed_though_nothing_tells_its_clock(tmp_path: Path) -> None:
+    scene = idle()
+    scene.kill("n2", 700)
+    assert [(one.cause, one.members) for one in explained(scene.write(tmp_path), Asked()).hypotheses] == [("member killed", ["n2"])]
+
+
+def test_a_host_whose_clock_was_asked_is_read_by_it(tmp_path: Path) -> None:
+    scene = idle(n2=-180_000)
+    scene.slow_disk("n3", 700, 900, 300)
+    clocks = align.of_hosts({"n1": 90_300, "n2": -89_400, "n3": 90_900})
+    gathered = logs.Gathered(files.find([str(scene.write(tmp_path))]), list(scene.members), clocks=clocks)
+    found = explaining._explained(gathered, Asked(), files.no_progress)
+    assert [(one.cause, one.members) for one in found.hypotheses] == [("slow disk", ["n3"]), ("clock", ["n2"])]
+    assert "-179.7 s off" in found.hypotheses[1].sentence

@@ -61,10 +61,11 @@ def test_a_loss_is_79_whatever_the_command_returned() -> None:
 
 
 def test_what_ended_after_the_deadline_was_lost_though_nobody_noticed() -> None:
-    rule = running()
-    said = gone(rule, 0, 10_000)
-    assert Say("demo is lost: its lease ran out before the command ended; command ended (TERM)") in said
-    assert end(rule).exit_code == 79
+    for on_lost in ("term", "ignore"):
+        rule = running(policy=ending.policy(10_000, on_lost))
+        said = gone(rule, 0, 10_000)
+        assert Say("demo is lost: its lease ran out before the command ended; command ended (TERM)") in said
+        assert end(rule).exit_code == 79
 
 
 def test_an_ignored_loss_is_said_at_once_and_still_79() -> None:
@@ -73,6 +74,16 @@ def test_an_ignored_loss_is_said_at_once_and_still_79() -> None:
     assert isinstance(said, Say)
     assert said.sentence.endswith("the command goes on (--on-lost ignore)")
     assert gone(rule, 0, 20_000) == [TakeBack(True), Close(False)]
+    assert end(rule).exit_code == 79
+
+
+def test_whatever_loss_is_ignored_is_said_at_once_and_what_ends_the_command_then_is_said_too() -> None:
+    rule = running(policy=ending.policy(10_000, "ignore"), hold_max_ms=20_000)
+    (said,) = rule.on_word(["guard died"], 200)
+    assert said == Say("demo counts as lost: the guard of its command was killed; the command goes on (--on-lost ignore)")
+    assert rule.on_word([words.ENDING, ending.LOST], 200) == []
+    assert rule.on_time(20_100) == [End(ending.HOLD_MAX)]
+    assert Say("demo was held for 20 s (--hold-max); command ended (TERM)") in gone(rule, -15, 20_200)
     assert end(rule).exit_code == 79
 
 
@@ -104,6 +115,14 @@ def test_what_was_refused() -> None:
         assert end(rule) == outcome.Outcome(kind, code, None, 50)
 
 
+def test_nothing_is_started_on_a_lease_that_is_over() -> None:
+    rule = made(not_acquired_code=42)
+    said, closes = rule.on_told(GRANTED, GRANTED.deadline_ms)
+    assert said == Say("demo was granted, but its lease ran out before the command was started: try again")
+    assert closes == Close(False)
+    assert end(rule, 11_000).exit_code == 42
+
+
 def test_a_grant_that_comes_after_the_signal_starts_nothing() -> None:
     rule = made()
     assert rule.on_signal(2, 50) == [Close(False)]
@@ -127,17 +146,57 @@ def test_what_is_left_is_named_and_a_signal_ends_it() -> None:
     assert "left 2 processes behind: 41 sleep, 42 cat; demo is held until they end" in said.sentence
     assert rule.on_signal(2, 300) == [End(ending.LEFT)]
     assert rule.on_signal(10, 300) == [Forward(10)]
+    assert rule.on_signal(rules.TSTP, 300) == [Forward(rules.TSTP), Suspend(rules.TSTP)]
+    assert rule.on_resumed(400, was_lent=True) == [Forward(rules.CONT)], "Ctrl-C is for us, even if the command ended while suspended"
+
+
+def test_of_what_is_left_by_a_job_that_is_ended_nothing_is_released() -> None:
+    for on_lost, fate in (("term", "they are ended, too"), ("ignore", "released all the same (--leftover release)")):
+        rule = running(policy=ending.policy(10_000, on_lost, "release"))
+        rule.on_word([words.ENDING, ending.LOST], 9_000)
+        _, said = rule.on_word([words.LEFT, [[41, "sleep"]]], 9_000)
+        assert isinstance(said, Say)
+        assert said.sentence.endswith(fate)
 
 
 def test_suspension() -> None:
     rule = running()
     assert rule.on_word([words.STOPPED, rules.TSTP], 200) == [Suspend(rules.TSTP)]
-    assert rule.on_resumed(300) == [Lend(), Forward(rules.CONT)]
+    assert rule.on_resumed(300, was_lent=True) == [Lend()], "which continues it, once: another would undo a Ctrl-Z that came in between"
+    assert rule.on_resumed(300, was_lent=False) == [Forward(rules.CONT)], "others of a pipeline want to hear Ctrl-C, too"
     assert rule.on_word([words.STOPPED, rules.TTIN], 300) == [Lend(rules.TTIN)]
     assert rule.on_word([words.STOPPED, rules.STOP], 300) == [], "whoever stops it with STOP means the command alone"
     assert rule.on_signal(rules.TSTP, 300) == [Forward(rules.TSTP)]
-    assert rule.on_resumed(10_000) == [End(ending.LOST)], "the deadline passed while it slept"
+    assert rule.on_resumed(10_000, was_lent=True) == [End(ending.LOST)], "the deadline passed while it slept"
     assert made().on_signal(rules.TSTP, 50) == [Suspend(rules.TSTP)], "who waits can be suspended, too"
+
+
+def test_what_stopped_for_the_terminal_and_could_never_be_continued_is_ended() -> None:
+    rule = running()
+    assert rule.on_word([words.STOPPED, rules.TTIN], 200) == [Lend(rules.TTIN)]
+    said, ends = rule.on_unable_to_stop()
+    assert (isinstance(said, Say), ends) == (True, End(ending.NO_TERMINAL))
+    assert gone(rule, -15) == [TakeBack(True), Close(False)]
+    assert end(rule).exit_code == 143
+    assert rule.on_unable_to_stop() == []
+
+
+def test_who_stops_itself_with_stop_is_suspended_when_somebody_waits_for_the_terminal() -> None:
+    rule = running()
+    assert rule.on_word([words.STOPPED, rules.STOP], 200, is_lent=True) == [Suspend(rules.TSTP)]
+    assert rule.on_signal(rules.TSTP, 300) == [Forward(rules.TSTP)]
+    assert rule.on_word([words.STOPPED, rules.STOP], 300) == [Suspend(rules.TSTP)], "it was told to stop, and does so in its own way"
+    assert rule.on_word([words.STOPPED, rules.STOP], 400) == [], "the next time is not about that Ctrl-Z"
+
+
+def test_what_goes_on_although_it_is_lost_is_continued() -> None:
+    policy = ending.policy(10_000, on_lost=ending.IGNORE)
+    late, told = running(policy=policy), running(policy=policy)
+    assert late.on_resumed(10_000, was_lent=True) == [End(ending.LOST), Lend()]
+    assert told.on_word([words.ENDING, ending.LOST], 9_000) == [
+        Say("demo is lost: its lease was not renewed in time; the command goes on (--on-lost ignore)")
+    ]
+    assert told.on_resumed(11_000, was_lent=True) == [Lend()]
 
 
 def test_a_command_that_could_not_be_started() -> None:
@@ -155,3 +214,14 @@ def test_a_second_signal_does_not_wait_for_ever() -> None:
     assert rule.on_signal(2, 500) == []
     said, exits = rule.on_signal(2, 400 + rules.CLOSING_MS)
     assert (isinstance(said, Say), isinstance(exits, Exit)) == (True, True)
+
+
+def test_a_success_that_may_not_have_been_recorded_is_no_success() -> None:
+    for status, code in ((0, 69), (3, 3)):
+        rule = running(records=True)
+        gone(rule, status)
+        said, exits = rule.on_signal(15, 400 + rules.CLOSING_MS)
+        assert isinstance(said, Say)
+        assert ("whether that was recorded is not known" in said.sentence) == (status == 0)
+        assert isinstance(exits, Exit)
+        assert exits.outcome.exit_code == code

@@ -5,7 +5,7 @@ from typing import Any
 
 from coordctl.hot.talk import Answered, Connect, Disconnect, Expired, Missed, Noticed, Renewed, Send, Talk
 from coordnode.client.renewal import believed_ms
-from coordnode.errors import NotPermitted
+from coordnode.errors import ClusterReplaced, NotPermitted, UnknownVersion, WrongCluster
 
 FIRST, SECOND = "127.0.0.1:1", "127.0.0.1:2"
 DONE = [1, 5, 1, False]
@@ -40,7 +40,7 @@ def test_opening_follows_the_leader_with_the_same_nonce() -> None:
     talk = Talk([FIRST, SECOND], NoChance())
     talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     (first,) = connected(talk)
-    talk.on_hello([1, 11, 0, 0, "", "", [[12, SECOND]]])
+    talk.on_hello([1, 11, 0, 0, "", "", [[12, SECOND]]], 5)
     talk.on_answer([2, first[1], 10, "not me", True, 0, 12], 5)
     disconnect, connect = talk.poll(5)
     assert (disconnect, connect) == (Disconnect(), Connect(SECOND))
@@ -56,7 +56,7 @@ def test_where_the_leader_was_is_asked_first_and_where_it_is_now_is_known_then()
     assert talk.poll(0) == [Connect(SECOND)]
     talk.on_connected(0)
     (first,) = asks(talk.poll(0))
-    talk.on_hello([1, 12, 0, 0, "", "", [[11, FIRST]]])
+    talk.on_hello([1, 12, 0, 0, "", "", [[11, FIRST]]], 5)
     talk.on_answer([2, first[1], 10, "not me", True, 0, 11], 5)
     assert Connect(FIRST) in talk.poll(5)
     talk.on_connected(6)
@@ -134,10 +134,107 @@ def test_a_refusal_that_all_would_give_is_the_answer() -> None:
     talk = Talk([FIRST, SECOND], NoChance())
     call = talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
     connected(talk)
-    talk.on_refused(NotPermitted("not you"), 5)
+    talk.on_refused(ClusterReplaced("it is gone"), 5)
+    (answered,) = talk.told()
+    assert isinstance(answered, Answered)
+    assert (answered.call, type(answered.error)) == (call, ClusterReplaced)
+
+
+def test_what_another_cluster_says_is_not_about_this_session() -> None:
+    talk = opened()
+    talk.on_hello([1, 11, 0, 0, "", "", [[12, SECOND]]], 1)
+    talk.poll(1)
+    talk.on_disconnected("hung up", 2)
+    connected(talk, talk.wake_at_ms() or 0)
+    assert talk.address() == SECOND
+    talk.on_hello([2, 11, 0, 0, "", "", [[12, "127.0.0.1:3"]]], 60)
+    for request in range(1, 100):
+        talk.on_answer([3, request, [], [44]], 61)
+        talk.on_answer([5, request, 100], 61)
+    talk.on_answer([6, 0, 10_000], 61)
+    assert talk.poll(61) == [Disconnect()]
+    assert talk.told() == []
+    assert talk.troubles[SECOND] == "this is cluster 2, not 1: check the endpoints"
+    (watch,) = connected(talk, talk.wake_at_ms() or 0)
+    assert (talk.address(), watch[0], watch[4]) == (FIRST, 4, 12)
+
+
+def test_a_cluster_that_is_no_more_has_ended_the_session_and_the_next_one_is_of_whichever_cluster_is_there() -> None:
+    for refusal in (ClusterReplaced("it was replaced by 2"), WrongCluster("this is cluster 2, not 1")):
+        talk = opened()
+        talk.on_hello([1, 11, 0, 0, "", "", []], 1)
+        talk.poll(1)
+        talk.on_disconnected("hung up", 2)
+        talk.poll(100)
+        talk.on_disconnected("connection refused", 101)
+        connected(talk, 300)
+        talk.on_refused(refusal, 301)
+        assert talk.told() == [Expired()]
+        assert talk.cluster == 1, "nothing of the session is for any other cluster"
+        talk.open(b"m" * 16, 9_000, "me", [30, b"x"])
+        assert talk.cluster == 0
+        connected(talk, 900)
+        talk.on_hello([2, 11, 0, 0, "", "", []], 901)
+        assert talk.cluster == 2
+
+
+def test_a_session_of_a_cluster_that_is_no_more_is_closed() -> None:
+    talk = opened()
+    talk.on_hello([1, 11, 0, 0, "", "", []], 1)
+    call = talk.close()
+    talk.on_refused(ClusterReplaced("it was replaced by 2"), 5)
+    assert talk.told() == [Answered(call, None, None)]
+
+
+def test_a_stranger_ends_nothing_while_no_member_can_be_reached() -> None:
+    talk = opened()
+    talk.on_hello([1, 11, 0, 0, "", "", []], 1)
+    call = talk.read([1])
+    talk.poll(1)
+    talk.on_disconnected("hung up", 2)
+    now_ms = 2
+    for _ in range(4):
+        now_ms += 1_500
+        talk.poll(now_ms)
+        if talk.address() == SECOND:
+            talk.on_connected(now_ms)
+            talk.on_refused(WrongCluster("this is cluster 3, not 1"), now_ms)
+        else:
+            talk.on_disconnected("connection refused", now_ms)
+    assert set(talk.troubles.values()) == {"connection refused", "this is cluster 3, not 1"}
+    assert talk.told() == [], f"call {call} may be answered yet"
+
+
+def test_who_cannot_be_reached_lets_nobody_in() -> None:
+    talk = Talk([FIRST, SECOND], NoChance())
+    call = talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
+    connected(talk)
+    talk.on_refused(NotPermitted("who are you?"), 5)
+    assert talk.told() == []
+    talk.poll(100)
+    talk.on_disconnected("connection refused", 101)
     (answered,) = talk.told()
     assert isinstance(answered, Answered)
     assert (answered.call, type(answered.error)) == (call, NotPermitted)
+
+
+def test_all_that_refuse_for_good_are_the_answer_and_fewer_are_none() -> None:
+    talk = Talk([FIRST, SECOND], NoChance())
+    call = talk.open(b"n" * 16, 9_000, "me", [30, b"x"])
+    connected(talk)
+    talk.on_refused(UnknownVersion("too new"), 5)
+    assert talk.told() == []
+    connected(talk, 100)
+    talk.on_hello([1, 12, 0, 0, "", "", []], 100)
+    talk.on_disconnected("hung up", 100)
+    connected(talk, 200)
+    talk.on_refused(UnknownVersion("too new"), 205)
+    assert talk.told() == [], "one that let us in may do so again"
+    connected(talk, 1_500)
+    talk.on_refused(UnknownVersion("too new"), 1_505)
+    (answered,) = talk.told()
+    assert isinstance(answered, Answered)
+    assert (answered.call, type(answered.error)) == (call, UnknownVersion)
 
 
 def test_closing_is_done_when_the_session_is_over() -> None:

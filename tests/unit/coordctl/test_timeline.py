@@ -27,7 +27,7 @@ def busy_scene() -> Scene:
 
 
 def test_one_stream_of_all_that_changed(tmp_path: Path) -> None:
-    lines = timeline([str(busy_scene().write(tmp_path))], None, Asked(since_seconds=110))
+    lines = timeline([str(busy_scene().write(tmp_path))], None, Asked(since_seconds=110)).lines
     assert [line.at_ms for line in lines] == sorted(line.at_ms for line in lines)
     told = [(line.sort, line.member, line.what) for line in lines]
     for expected in (
@@ -40,6 +40,7 @@ def test_one_stream_of_all_that_changed(tmp_path: Path) -> None:
         ("restart", "n1", "says nothing any more"),
     ):
         assert told.count(expected) == 1, (expected, told)
+    assert [what for sort, _, what in told if sort == "settings"] == ["settings 0badcafe became deadbeef"]  # no process id is one
     assert ("clients", "n1") in {(sort, member) for sort, member, _ in told}
 
 

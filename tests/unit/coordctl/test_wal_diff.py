@@ -88,6 +88,17 @@ def test_without_a_majority_nobody_is_right() -> None:
     assert [verdict.is_right for verdict in found.verdicts] == [False, False]
 
 
+def test_what_two_leaders_in_turn_could_not_commit_is_legal_though_no_majority_has_either() -> None:
+    """And n3 has heard of neither."""
+    one, other = log("n1", *SAME[:100], (3, 1), snapshot=90), log("n2", *SAME[:100], (4, 1), snapshot=90)
+    behind = log("n3", *SAME[:100], snapshot=90)
+    assert told(one, other, behind) == (101, ["uncommitted tail", "uncommitted tail", "behind"])
+    other.snapshot_index = 101
+    assert told(one, other, behind) == (101, ["uncommitted tail", "diverged", "behind"])
+    same_term = log("n2", *SAME[:100], (3, 2), snapshot=90)
+    assert told(one, same_term, behind) == (101, ["corruption", "corruption", "behind"])
+
+
 # --- real folders ----------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +147,7 @@ def test_what_was_undone_is_no_difference(tmp_path: Path, capsys: pytest.Capture
     found = diffed(capsys, 0, one, other)
     assert (found.first_difference, [side.last_index for side in found.sides]) == (None, [3, 3])
     tail = folder(tmp_path / "n3", 3, entries("a", "b", "lost", "lost too"))
+    assert diffed(capsys, 1, one, tail).has_majority is False
     found = diffed(capsys, 1, one, other, tail)
     assert (found.first_difference, found.sides[2].verdict) == (3, "uncommitted tail")
 

@@ -21,6 +21,7 @@ from tests.unit.coordctl.proxied import PATIENCE_S, Proxied
 
 RECORDED = Path(__file__).with_name("toxiproxy.jsonl")
 API = "API_PORT"  # in what is asked: where the server itself listens, which is a port that is surely taken
+FREE = "FREE_PORT"  # and one that nobody has
 WITHOUT_COUNTERPART = re.compile(
     r',"Logger":\{\}|"version": "[^"]*"|(?<=Go struct field )\w+'
 )  # a fault of the original; who it is; its types
@@ -32,6 +33,7 @@ class Question(NamedTuple):
     path: str
     body: object = None  # text is sent as it is
     headers: dict[str, str] = {}
+    is_chunked: bool = False
 
 
 class Answer(NamedTuple):
@@ -120,15 +122,52 @@ QUESTIONS = [
     Question("DELETE", "/proxies/p1"),
     Question("HEAD", "/proxies"),
     Question("OPTIONS", "/proxies"),
+    Question("POST", "/proxies", _proxy("named", listen=f"localhost:{FREE}")),
+    Question("POST", "/proxies/named/toxics", {"type": "latency"}),
+    Question("POST", "/populate", [_proxy("named", listen=f"localhost:{FREE}")]),
+    Question("PATCH", "/proxies/named", {"listen": f"localhost:{FREE}"}),
+    Question("POST", "/populate", [_proxy("named", listen=f"127.0.0.1:{FREE}")]),
+    Question("POST", "/populate", [_proxy("named", listen=f"localhost:{FREE}", upstream="127.0.0.1:2")]),
+    Question("POST", "/proxies", _proxy("chunked"), is_chunked=True),
+    Question("POST", "/proxies/chunked/toxics", "{", is_chunked=True),
+    Question("GET", "/version", headers={"Transfer-Encoding": "gzip"}),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","toxicity":NaN}'),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","toxicity":-Infinity}'),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","toxicity":1e39}'),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","toxicity":' + "1" * 5_000 + "}"),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","attributes":{"latency":1e3}}'),
+    Question("POST", "/proxies/a/toxics", '{"type":"latency","attributes":{"latency":-' + "1" * 5_000 + "}}"),
+    _toxic("latency", attributes={"latency": 2**63}),
+    _toxic("latency", attributes={"latency": 2**63 - 1, "jitter": -(2**63)}),
+    Question("PATCH", "/proxies/a/toxics/latency_downstream", {"Toxicity": 0.5, "ATTRIBUTES": {"Jitter": 3, "latency": None}}),
+    Question("PATCH", "/proxies/a/toxics/latency_downstream", {"toxicity": None, "attributes": None}),
+    Question("POST", "/proxies", "[" * 100_000),
+    Question("POST", "/proxies", '{"name":' * 100_000),
+    Question("POST", "/proxies", {"name": 1.5, "upstream": "127.0.0.1:1"}),
+    Question("POST", "/proxies", {"Name": "Cased", "LISTEN": "127.0.0.1:0", "upStream": "127.0.0.1:1", "Enabled": False}),
+    Question("POST", "/proxies", '{"name":"x","Name":"last","name":null,"upstream":"127.0.0.1:1","listen":"127.0.0.1:0"} and more'),
+    Question("POST", "/proxies", "{'name'"),
+    Question("POST", "/proxies", '"cut short'),
+    Question("POST", "/proxies", _proxy("far", listen="127.0.0.1:" + "1" * 5_000)),
+    Question("POST", "/proxies", "null"),
+    Question("POST", "/populate", "null"),
+    Question("POST", "/populate", "{}"),
+    Question("POST", "/populate", [7]),
+    Question("POST", "/populate", [_proxy("never"), [7]]),
+    Question("POST", "/populate", [None]),
+    Question("POST", "/populate", "[] and more"),
+    Question("GET", "/proxies"),
 ]
 
 
-def ask(address: str, question: Question) -> Answer:
+def ask(address: str, question: Question, free_port: int) -> Answer:
     host, port = address.split(":")
-    sent = question.body if question.body is None or isinstance(question.body, str) else json.dumps(question.body)
+    body = question.body if question.body is None or isinstance(question.body, str) else json.dumps(question.body)
+    sent = body and body.replace(API, port).replace(FREE, str(free_port)).encode()
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
     try:
-        connection.request(question.method, question.path, sent and sent.replace(API, port), question.headers)
+        pieces = iter([sent[:7], sent[7:]]) if sent and question.is_chunked else sent
+        connection.request(question.method, question.path, pieces, question.headers)
         answer = connection.getresponse()
         body = answer.read().decode().replace(f":{port}", f":{API}")
         return Answer(answer.status, answer.getheader("Content-Type", ""), normal(body))
@@ -142,7 +181,14 @@ def normal(body: str) -> str:
 
 
 def answers(address: str) -> list[Answer]:
-    return [ask(address, question) for question in QUESTIONS]
+    free_port = unused_port()
+    return [ask(address, question, free_port) for question in QUESTIONS]
+
+
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def recorded() -> list[Answer]:
@@ -150,9 +196,7 @@ def recorded() -> list[Answer]:
 
 
 def real(path: str) -> list[Answer]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     process = subprocess.Popen([path, "-host", "127.0.0.1", "-port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + PATIENCE_S

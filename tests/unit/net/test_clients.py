@@ -6,17 +6,19 @@ from typing import cast
 import pytest
 
 from coordnode.errors import Disconnected
-from coordnode.ids import Revision
+from coordnode.ids import Revision, SessionId
 from coordnode.net.clients import ClientLink, Clients
 from coordnode.net.limits import (
     CALM_SWEEPS_MIN,
     EAGER_ASKS,
+    EAGER_BYTES,
     EAGER_SENT_BYTES,
     GUEST_EAGER_ASKS,
     LINK_PENDING_BYTES_MAX,
     OUTSTANDING_MAX,
     PARTIAL_BYTES_ALL_MAX,
     PARTIAL_SECONDS_MAX,
+    RENEWAL_BYTES,
     UNREAD_BYTES_ALL_MAX,
     UNREAD_BYTES_MAX,
     Limits,
@@ -28,6 +30,8 @@ from coordnode.services.dialogue import (
     Ask,
     ConfigAsk,
     ErrorReply,
+    KeepAliveAsk,
+    KeepAliveReply,
     ReadAsk,
     Reply,
     UnwatchAsk,
@@ -381,3 +385,37 @@ def test_so_is_who_is_answered_much_and_who_asks_on_many_connections(clients: Cl
     assert len(sink.eager) == 1
     Side(clients, caller=other(1)).say(ReadAsk(1, b"x"))
     assert len(sink.eager) == 2
+
+
+def test_so_is_who_has_much_looked_at_however_little_it_is_answered(clients: Clients, sink: FakeSink) -> None:
+    side = Side(clients)
+    side.say(ReadAsk(1, b"x"))
+    clients.answer(side.link.connection, [reply(1)])
+    clients.charge(side.link.connection, EAGER_SENT_BYTES)
+    side.say(ReadAsk(2, b"x"))
+    assert [ask.request for _, ask in sink.eager] == [2]
+    side.link.connection_lost(None)
+    clients.charge(side.link.connection, 1)  # gone: it owes nothing
+    assert not clients.eager
+
+
+def test_sessions_that_are_renewed_count_like_the_bytes_of_as_much_work(clients: Clients, sink: FakeSink) -> None:
+    side = Side(clients)
+    named = [SessionId(1)] * (EAGER_BYTES // RENEWAL_BYTES // 2)
+    side.say(KeepAliveAsk(1, named))
+    assert not clients.eager
+    side.say(KeepAliveAsk(2, named))
+    assert list(clients.eager) == [side.link.connection]
+    assert clients.guests.pending_bytes == side.link.pending_bytes > EAGER_BYTES
+    clients.answer(side.link.connection, [KeepAliveReply(request, [], []) for request in (1, 2)])
+    assert (side.link.outstanding, clients.guests.pending_bytes) == (0, 0)
+
+
+def test_who_has_too_many_sessions_to_be_renewed_is_not_read_until_half_of_them_are(clients: Clients) -> None:
+    side = Side(clients)
+    side.say(*[KeepAliveAsk(request, [SessionId(1)] * (LINK_PENDING_BYTES_MAX // RENEWAL_BYTES // 2)) for request in (1, 2)])
+    assert not side.transport.reading
+    clients.answer(side.link.connection, [KeepAliveReply(1, [], [])])
+    assert not side.transport.reading
+    clients.answer(side.link.connection, [KeepAliveReply(2, [], [])])
+    assert side.transport.reading

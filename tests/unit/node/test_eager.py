@@ -7,6 +7,7 @@ from coordnode.ids import SessionId
 from coordnode.net.guests import Guest
 from coordnode.node.eager import (
     QUANTUM,
+    SESSIONS_PER_UNIT,
     SHED_EVERY_MS,
     UNDER_WAY_BESIDE_OTHERS,
     UNIT_BYTES,
@@ -25,7 +26,7 @@ class Asking:
         self.connection = connection
         self.guest = guest
         self.outstanding = 0
-        self.sent_bytes = 0
+        self.charged_bytes = 0
 
 
 class House:
@@ -49,7 +50,7 @@ class House:
         for connection, _ in asks:
             if connection in self.links:
                 self.links[connection].outstanding -= 1
-                self.links[connection].sent_bytes += size
+                self.links[connection].charged_bytes += size
 
 
 def counts(asks: list[tuple[int, Ask]]) -> dict[int, int]:
@@ -197,6 +198,18 @@ def test_one_keep_alive_in_a_turn_does_not_wait_in_the_line() -> None:
     assert sum(isinstance(ask, KeepAliveAsk) for _, ask in asks) == 1
     house.say(hog, [KeepAliveAsk(8_003, [SessionId(1)])])
     assert house.turn()[0] == (1, KeepAliveAsk(8_003, [SessionId(1)]))
+
+
+def test_a_keep_alive_of_who_asks_for_much_is_not_followed_by_another_while_it_waits() -> None:
+    house = House()
+    named = [SessionId(1)] * SESSIONS_PER_UNIT * ASKS_PER_TURN
+    for connection in (1, 2):
+        house.inbox.on_asks(connection, [KeepAliveAsk(1, named)], 0)
+    hog = house.link(3, Guest("hog"))
+    for request in range(3):
+        house.say(hog, [KeepAliveAsk(request, [SessionId(1)])])
+        assert house.inbox.lines.waiting == request
+        house.inbox.take(house.now_ms, with_asks=False)
 
 
 def test_a_line_whose_connection_is_gone_is_forgotten() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from coordnode.ids import Index, MemberId, SessionId, Term
+from coordnode.node.eager import SESSIONS_PER_UNIT
 from coordnode.node.inbox import ASKS_PER_TURN, MESSAGES_WAITING_MAX, Inbox
 from coordnode.raft.entry import Config, SnapshotMeta
 from coordnode.raft.messages import TakeOver
@@ -103,3 +104,17 @@ def test_slices_that_were_read_back_gather_in_order() -> None:
     inbox.on_snapshot_loaded(SnapshotLoaded(meta, [b"a"], False))
     inbox.on_snapshot_loaded(SnapshotLoaded(meta, [b"b"], True))
     assert inbox.take(0).snapshot_loaded == SnapshotLoaded(meta, [b"a", b"b"], True)
+
+
+def test_keep_alives_of_many_sessions_are_no_more_work_in_a_turn_than_puts_and_the_rest_comes_first_in_the_next() -> None:
+    inbox = Inbox(Told(), Random(1).randrange)
+    large = [KeepAliveAsk(request, [SessionId(1)] * (SESSIONS_PER_UNIT * ASKS_PER_TURN // 2)) for request in range(5)]
+    for ask in large:
+        inbox.on_asks(1, [ask], 0)
+    inbox.on_asks(2, writes(1), 0)
+    assert inbox.take(0, with_asks=False).asks == [(1, ask) for ask in large[:2]]
+    assert inbox.take(0).asks == [*((1, ask) for ask in large[2:4]), (2, WriteAsk(0, b""))]
+    assert inbox.has_more()
+    inbox.on_closed(1)
+    assert inbox.take(0).asks == []
+    assert inbox.is_empty()

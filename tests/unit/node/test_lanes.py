@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any, cast
@@ -32,6 +33,7 @@ from coordnode.simulator.disk import SimDisk
 from coordnode.storage.journals import JOURNAL_FOLDER, JournalFiles
 from coordnode.storage.snapshots import SnapshotStore
 from coordnode.storage.wal import LOOK_TICKS, Wal
+from tests.unit.storage.lives import entry, meta_at, new_disk, reopen
 
 WAIT_S = 20.0
 META = SnapshotMeta(Index(5), Term(1), MemberId(1), 0, Config(), Index(0))
@@ -214,12 +216,34 @@ def test_a_full_disk_is_tried_again_with_what_came_meanwhile(stage: Stage) -> No
     assert stage.owner.space == [False, True]
 
 
+def test_a_full_disk_is_left_what_a_snapshot_made_needless() -> None:
+    disk = new_disk()
+    found = reopen(disk)
+    disk.capacity = 150_000
+    write = Write(WriteId(1), entries=[entry(1, 0, 1000)])
+    with suppress(DiskFull):
+        while True:
+            found.wal.commit([write])
+            write = Write(WriteId(write.write_id + 1), entries=[entry(write.write_id + 1, 0, 1000)])
+    index = write.write_id
+    owner = Owner()
+    lanes = Lanes(found.wal, found.snapshots, owner.post, owner)
+    lanes.start()
+    lanes.submit(write)
+    owner.step()
+    assert owner.space == [False]
+    found.snapshots.store_slice(StoreSlice(meta_at(index - 1, 0), 0, True, b"s"))
+    lanes.release_before(Index(index - 1))
+    owner.step()
+    assert owner.committed == [[index]]
+    assert lanes.stop(WAIT_S, NOTHING)
+
+
 def test_a_member_that_stops_while_the_disk_is_full_claims_nothing(stage: Stage) -> None:
     stage.wal.full = 1_000_000
     stage.submit(1)
     stage.wal.gate.release()
     stage.owner.step()
-    stage.lanes.release_before(Index(7))
     for _ in range(100):
         stage.wal.gate.release()
     assert stage.lanes.stop(WAIT_S, NOTHING)

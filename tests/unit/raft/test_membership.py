@@ -3,7 +3,8 @@
 import pytest
 
 from coordnode.errors import BadRequest, MembershipBusy
-from coordnode.ids import Index, Term
+from coordnode.ids import NOBODY, Index, MemberId, Term
+from coordnode.limits import CLUSTER_MEMBERS_MAX
 from coordnode.raft.entry import CONFIG, Config, Entry, encode_config
 from coordnode.raft.messages import ConfirmAsk, ConfirmReply, Heartbeat, TakeOver, VoteAsk, VoteReply
 from coordnode.raft.state import FOLLOWER, LEADER, PRE_CANDIDATE
@@ -114,9 +115,20 @@ def test_changes_that_make_no_sense_or_come_too_early_are_refused() -> None:
         Config(voters=(ONE,), learners=(ONE,)),
         Config(voters=(ONE,), outgoing=(TWO,)),
         Config(voters=(ONE,), learners_next=(TWO,)),
+        Config(voters=(NOBODY,)),
+        Config(voters=(MemberId(-5),)),
+        Config(voters=(ONE, TWO, THREE), learners=(MemberId(2**53),)),
+        Config(voters=(MemberId(9),)),
+        Config(voters=(ONE, TWO, MemberId(7), MemberId(8), MemberId(9))),
+        Config(voters=(ONE, TWO, THREE), learners=tuple(MemberId(number) for number in range(4, CLUSTER_MEMBERS_MAX + 2))),
+        Config(voters=(ONE, TWO, THREE), contacts=((MemberId(77), "a:1"),)),
+        Config(voters=(ONE, TWO, THREE), contacts=((ONE, "a:1"), (ONE, "a:2"))),
+        *(Config(voters=(ONE, TWO, THREE), contacts=((ONE, contact),)) for contact in ("xxxx", "", "a:0", "::1:7", "a." * 200 + "b:1")),
     ):
         with pytest.raises(BadRequest):
             raft.propose_config(wrong)
+    with pytest.raises(MembershipBusy, match="not heard of lately, or still behind: 3"):
+        raft.propose_config(Config(voters=(ONE, THREE)))
     raft.propose_config(Config(voters=(ONE, TWO)))
     with pytest.raises(MembershipBusy):
         raft.propose_config(Config(voters=(ONE,)))
@@ -142,6 +154,7 @@ def test_a_leader_on_its_way_to_learner_hands_over_when_the_joint_state_is_left(
     raft = core(snapshot_of(ONE, TWO, THREE))
     elect(raft)
     acknowledge(raft, TWO)
+    acknowledge(raft, THREE)
     raft.propose_config(Config(voters=(TWO, THREE), learners=(ONE,)))
     turn(raft)
     assert raft.config.outgoing == (ONE, TWO, THREE)
@@ -168,16 +181,37 @@ def test_a_vote_of_another_branch_is_weighed_by_term_before_length() -> None:
 
 
 def test_a_voter_that_is_new_is_given_until_the_next_quorum_check() -> None:
-    """The check may come right after the change: nobody can have heard of the new voter by then. Silent for a whole window, it counts."""
+    """The check may come right after the change. Silent for a whole window, it counts."""
     raft = core(snapshot_of(ONE))
     stand(raft)
     for _ in range(3):
         turn(raft)
+    with pytest.raises(BadRequest, match="take in as learners first: 2"):
+        raft.propose_config(Config(voters=(ONE, TWO)))
+    raft.propose_config(Config(voters=(ONE,), learners=(TWO,)))
+    turn(raft)
+    with pytest.raises(MembershipBusy):
+        raft.propose_config(Config(voters=(ONE, TWO)))
     while raft.quorum_elapsed < raft.timing.election_ticks_min - 1:
         raft.tick()
+    acknowledge(raft, TWO)
     raft.propose_config(Config(voters=(ONE, TWO)))
     raft.tick()
     assert raft.role == LEADER
     for _ in range(raft.timing.election_ticks_min):
         raft.tick()
     assert raft.role == FOLLOWER
+
+
+def test_a_silent_voter_does_not_count_for_the_majority_that_a_change_needs() -> None:
+    raft = core(snapshot_of(ONE, TWO, THREE))
+    elect(raft)
+    for other in (TWO, THREE):
+        acknowledge(raft, other)
+    for _ in range(2 * raft.timing.election_ticks_min):
+        acknowledge(raft, TWO)
+        raft.tick()
+    with pytest.raises(MembershipBusy, match="not heard of lately, or still behind: 3"):
+        raft.propose_config(Config(voters=(ONE, THREE)))
+    acknowledge(raft, THREE)
+    raft.propose_config(Config(voters=(ONE, THREE)))

@@ -2,7 +2,7 @@
 
 from coordnode.ids import Index, MemberId
 from coordnode.raft.messages import Heal
-from coordnode.replica.agreement import AGREE, NOBODY_KNOWS, WE_DIFFER, Agreement
+from coordnode.replica.agreement import AGREE, ALL_AGREE, NOBODY_KNOWS, WE_DIFFER, Agreement
 from coordnode.replica.events import Events
 from coordnode.services.commands import Put
 from tests.unit.replica.trio import MEMBERS, Trio, whole_turn
@@ -19,7 +19,7 @@ def judged(own: int, two: int, three: int) -> tuple[int, list[tuple[MemberId, in
 
 
 def test_the_majority_is_right() -> None:
-    assert judged(5, 5, 5) == (AGREE, [])
+    assert judged(5, 5, 5) == (ALL_AGREE, [])
     assert judged(5, 5, 6) == (AGREE, [(THREE, 6)])
     assert judged(6, 5, 5) == (WE_DIFFER, [(ONE, 6)])
     assert judged(5, 6, 7) == (NOBODY_KNOWS, [])

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from coordnode.errors import BadRequest, NotPermitted, SessionExpired
-from coordnode.ids import MemberId, Revision, SessionId
+from coordnode.ids import MemberId, Revision, Sequence, SessionId
 from coordnode.raft.entry import Config
 from coordnode.replica.admission import HIDING, authorise, resolved
+from coordnode.replica.authority import scoped
 from coordnode.services import commands as c
 from coordnode.services.auth.permits import NEEDED, SPACES, Permit
 from coordnode.services.callers import MEMBER, Caller
@@ -29,6 +30,7 @@ from coordnode.services.dialogue import (
     WatchPush,
     WriteAsk,
 )
+from coordnode.services.levels import MENDED
 from coordnode.services.rights import ADMIN, AREAS, KV, LEVELS, MANAGE, READ, USE
 from tests.unit.replica.trio import MEMBERS, Trio
 from tests.unit.services.driven import Driven, alone, opening
@@ -314,6 +316,10 @@ def write(operation: c.ClientOperation, session: int = 0, sequence: int = 0, req
     return lambda request: WriteAsk(request, body)
 
 
+def mend(request: int) -> Ask:
+    return LevelAsk(request, MENDED)
+
+
 ASKS: dict[str, Callable[[int], Ask]] = {
     "write": write(c.Put(b"a", b"1")),
     "in a session": write(c.Put(b"a", b"1"), 1, 1),
@@ -333,8 +339,8 @@ ASKS: dict[str, Callable[[int], Ask]] = {
 class Guarded(Trio):
     """With one role: ann, by a token, may use keys below app/, and is an administrator, so that it stays that way."""
 
-    def __init__(self) -> None:
-        super().__init__(level=4)
+    def __init__(self, level: int = 4, supported_level: int = 4) -> None:
+        super().__init__(level=level, supported_level=supported_level)
         self.at = self.leader()
         self.open(9, Caller(user="operator"))
         for operation in (
@@ -391,6 +397,33 @@ def test_who_has_the_right_comes_in_and_its_session_is_its_own() -> None:
     assert [session for session, _ in kept.alive] == [result.session]
 
 
+class Counted(SessionId):
+    """A session's id that knows how often one of them was compared."""
+
+    compared = 0
+    __hash__ = SessionId.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return int(self) == other
+
+
+def test_a_keep_alive_for_others_sessions_looks_at_each_of_them_a_few_times_only() -> None:
+    trio = Guarded()
+    trio.open(1, ANN)
+    trio.open(2, EVE)
+    trio.done(write(c.SetUser("eve", ("app",))), 9)
+    opened = [trio.done(write(c.OpenSession(b"%d" % number, 60_000)), 1) for number in range(100)]
+    results = [c.decode_result(reply.result) for reply in opened if isinstance(reply, Reply)]
+    named = [Counted(result.session) for result in results if isinstance(result, c.SessionOpened)]
+    assert len(named) == len(opened)
+    Counted.compared = 0
+    kept = trio.done(lambda request: KeepAliveAsk(request, named), 2)
+    assert Counted.compared <= 4 * len(named)
+    assert isinstance(kept, KeepAliveReply)
+    assert (kept.alive, len(kept.expired)) == ([], len(named))
+
+
 def test_a_token_that_is_removed_lets_nobody_in_from_then_on_and_ends_what_it_watches() -> None:
     trio = Guarded()
     trio.open(1, ANN)
@@ -418,6 +451,60 @@ def test_nobody_finds_what_another_users_request_was_answered_with() -> None:
     assert isinstance(first, Reply) and isinstance(again, Reply) and isinstance(other, Reply)
     assert (again.index, again.position) == (first.index, first.position)
     assert other.index > first.index
+
+
+@pytest.mark.parametrize(("level", "request_id"), [(4, "worker-1"), (5, "worker-1"), (5, "")])
+def test_nobody_finds_the_session_that_another_user_opened_with_the_same_nonce(level: int, request_id: str) -> None:
+    """Over HTTP it is made of an Idempotency-Key, which others may choose, too."""
+    trio = Guarded(level)
+    trio.open(1, ANN)
+    trio.open(2, EVE)
+    trio.done(write(c.SetUser("eve", ("app",))), 9)
+    opening = write(c.OpenSession(b"n" * 32, 5_000), request_id=request_id)
+    first, again, other = (trio.done(opening, connection) for connection in (1, 1, 2))
+    assert isinstance(first, Reply) and isinstance(again, Reply) and isinstance(other, Reply)
+    assert (again.index, again.position) == (first.index, first.position)
+    assert c.decode_result(other.result) == c.SessionOpened(SessionId(2), 5_000, Revision(0))
+
+
+@pytest.mark.parametrize("request_id", ["", "worker-1"])
+def test_an_opening_that_is_asked_again_after_the_raise_happened_once(request_id: str) -> None:
+    """And with it what is carried out in the session."""
+    trio = Guarded(level=4, supported_level=MENDED)
+    trio.open(1, ANN)
+    opening = write(c.OpenSession(b"n" * 16, 5_000, "", c.Put(b"app/a", b"1")), request_id=request_id)
+    first = trio.done(opening, 1)
+    assert isinstance(trio.done(mend, 9), Reply)
+    again = trio.done(opening, 1)
+    assert isinstance(first, Reply) and isinstance(again, Reply)
+    assert (again.index, again.position) == (first.index, first.position)
+
+
+@pytest.mark.parametrize("user", ["ann", ""], ids=["as of level 4", "as of level 3"])
+@pytest.mark.parametrize("then", [None, write(c.CloseSession(SessionId(1))), mend], ids=["", "over", "raised"])
+def test_an_opening_that_a_leader_of_an_earlier_build_put_into_the_log_is_found(user: str, then: Callable[[int], Ask] | None) -> None:
+    """By who asked for it, and by nobody else. They wrote its nonce as it was, and its request id beside it."""
+    trio = Guarded(level=4, supported_level=MENDED)
+    trio.open(1, ANN)
+    trio.open(2, EVE)
+    trio.done(write(c.SetUser("eve", ("app",))), 9)
+    clients = trio.replicas[trio.at].clients
+    operation = c.OpenSession(b"n" * 32, 5_000, user=user)
+    command = c.ClientCommand(SessionId(0), Sequence(0), Sequence(0), scoped("ann", "worker-1"), operation)
+    clients._proposing.collect(c.encode(command), command, (1, 0))
+    trio.settle()
+    if then is not None:
+        assert isinstance(trio.done(then, 9), Reply)
+    opening = write(c.OpenSession(b"n" * 32, 5_000), request_id="worker-1")
+    sessions = [c.decode_result(reply.result) for reply in (trio.done(opening, 1), trio.done(opening, 2)) if isinstance(reply, Reply)]
+    assert [one.session for one in sessions if isinstance(one, c.SessionOpened)] == [1, 2]
+
+
+def test_no_opening_stands_in_the_log_with_a_request_id() -> None:
+    """Members of older builds would open two sessions with one nonce, and end where the second of two kept replies is forgotten."""
+    trio = Trio(level=4)
+    opened = [trio.result(c.OpenSession(b"n", 5_000), request_id=request_id) for request_id in ("r1", "r2", "")]
+    assert opened == [c.SessionOpened(SessionId(1), 5_000, Revision(0))] * 3
 
 
 def test_who_asked_is_written_by_the_leader_whatever_the_client_says() -> None:

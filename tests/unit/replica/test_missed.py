@@ -23,12 +23,18 @@ class History:
     def revision(self) -> Revision:
         return Revision(len(self._changes))
 
+    history_floor = Revision(1)
+
+    def trim(self) -> None:
+        self.history_floor = Revision(max(self.history_floor, self.revision - self._chance.randrange(5)))
+
     def grow(self) -> None:
         for _ in range(self._chance.randrange(4)):
             events = [Event(0, key, b"", 0, NO_SESSION, space) for key in KEYS for space in (KV, COUNTERS) if self._chance.random() < 0.3]
             self._changes.append(Change(Revision(len(self._changes) + 1), events))
 
     def changes(self, after: Revision, up_to: Revision) -> list[Change]:
+        assert after + 1 >= self.history_floor
         self.read += up_to - after
         return self._changes[after:up_to]
 
@@ -45,9 +51,12 @@ def test_each_watch_is_told_what_the_history_says() -> None:
             history.grow()
             if chance.random() < 0.1:
                 missed.tick()
+            if chance.random() < 0.1:
+                history.trim()
             key = chance.choice(KEYS)
             end = chance.choice([key + b"\0", b"", b"c"])
-            ask = WatchAsk(number, key, end, Revision(1 + chance.randrange(history.revision + 2)), chance.choice([KV, COUNTERS]))
+            start = Revision(chance.randrange(history.history_floor, history.revision + 3))
+            ask = WatchAsk(number, key, end, start, chance.choice([KV, COUNTERS]))
             found = missed.of(history, ask)  # type: ignore[arg-type]
             whole = history.changes(Revision(ask.start_revision - 1), history.revision)
             assert told(ask, found, history.revision) == told(ask, whole, history.revision)

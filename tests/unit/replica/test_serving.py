@@ -1,11 +1,15 @@
 """What a member answers, and when it must not."""
 
+from collections.abc import Sized
+
 import msgspec
 import pytest
 
+from coordnode.client.sessions import Sessions
 from coordnode.errors import BadRequest, LeadershipLost, LevelMissing, NoSpace, NotLeader, NotReady, WritesStopped
 from coordnode.ids import MemberId, Revision, SessionId
-from coordnode.raft.entry import Config
+from coordnode.limits import KEEP_ALIVE_NAMED_MAX
+from coordnode.raft.entry import NOOP, Config
 from coordnode.raft.messages import DigestReport, Heal, Message
 from coordnode.raft.state import LEADER
 from coordnode.replica.config import ReplicaConfig
@@ -126,6 +130,62 @@ def test_a_stale_read_is_answered_by_a_follower_with_its_age(trio: Trio) -> None
     assert ahead.code == NotReady.code
 
 
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_member_that_stood_still_says_how_old_its_state_may_be(trio: Trio, leads: bool) -> None:
+    """It missed the ticks, and finds what it was told before it stood still only afterwards."""
+    trio.write(Put(b"k", b"v"))
+    trio.tick(40)
+    leader = trio.leader()
+    paused = leader if leads else next(member for member in MEMBERS if member != leader)
+    fresh = trio.answer(trio.ask(paused, ReadAsk, encode(Get(b"k")), True))
+    assert isinstance(fresh, Reply)
+    assert fresh.age_ms <= 2 * trio.replicas[leader].raft.timing.election_ticks_min * TICK_MS
+    trio.turn(leader, ticked=True)
+    trio.turn(leader, ticked=True)
+    assert trio.inbox[paused].messages or leads
+    trio.cut = [paused]
+    paused_ms = 60_000
+    trio.now_ms += paused_ms
+    old = trio.answer(trio.ask(paused, ReadAsk, encode(Get(b"k")), True))
+    assert isinstance(old, Reply)
+    assert old.age_ms >= paused_ms
+    trio.turn(paused, ticked=True)
+    old = trio.answer(trio.ask(paused, ReadAsk, encode(Get(b"k")), True))
+    assert isinstance(old, Reply)
+    assert old.age_ms >= paused_ms
+    trio.cut = []
+    trio.tick(40)
+    fresh = trio.answer(trio.ask(paused, ReadAsk, encode(Get(b"k")), True))
+    assert isinstance(fresh, Reply)
+    assert fresh.age_ms <= 2 * trio.replicas[leader].raft.timing.election_ticks_min * TICK_MS
+
+
+def test_a_leader_that_always_has_something_waiting_forgets_who_is_gone(trio: Trio) -> None:
+    """And answers nothing of theirs."""
+    leader = trio.leader()
+    clients = trio.replicas[leader].clients
+    body = encode(Get(b"k"))
+
+    def kept() -> int:
+        return sum(len(value) for owner in (clients, clients._pending) for value in vars(owner).values() if isinstance(value, Sized))
+
+    before = kept()
+    reads = 300
+    for number in range(reads):
+        passing = 1_000 + number
+        trio.inbox[leader].opened.append((passing, Caller()))
+        trio.turn(leader, asks=[(1, ReadAsk(number, body)), (passing, ReadAsk(number, body)), (passing, WatchAsk(reads, b"k", b"", 0))])
+        assert clients._pending.unconfirmed
+        trio.inbox[leader].closed.append(passing)
+        trio.turn(leader, asks=[(1, ReadAsk(reads + number, body))])
+        for member in MEMBERS:
+            trio.turn(member)
+    assert kept() < before + 10
+    trio.settle()
+    assert {connection for connection, _ in trio.answers} == {1}
+    assert len(trio.answers) == 2 * reads
+
+
 def test_garbage_is_refused_and_the_rest_of_the_batch_is_not_hurt(trio: Trio) -> None:
     leader = trio.leader()
     trio.turn(leader, asks=[(1, WriteAsk(900, b"\xc1garbage")), (1, WriteAsk(901, put(b"k", b"v")))])
@@ -151,6 +211,20 @@ def test_data_is_refused_while_members_with_space_are_no_quorum(trio: Trio) -> N
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_keep_alive_of_as_many_sessions_as_it_may_name_is_answered_about_each() -> None:
+    """Earlier clients name all of theirs at once, and do not ask again in time for what an answer leaves out."""
+    trio = Trio()
+    sessions = Sessions()
+    for number in range(KEEP_ALIVE_NAMED_MAX):
+        sessions.add(number, 9_000, 1)
+        sessions.on_opened(number, SessionOpened(SessionId(10**6 + number), 9_000, Revision(1)), 0, 0)
+    request = trio.ask(trio.leader(), KeepAliveAsk, sessions.due(3_000))
+    trio.settle()
+    answer = trio.answer(request)
+    assert isinstance(answer, KeepAliveReply)
+    assert len(sessions.on_renewed(answer, 3_000)) == KEEP_ALIVE_NAMED_MAX
 
 
 def keep_alive(trio: Trio, session: int) -> KeepAliveReply:
@@ -286,6 +360,45 @@ def test_a_watch_from_before_the_history_gets_a_gap(trio: Trio) -> None:
     request = trio.ask(trio.leader(), WatchAsk, b"", b"", Revision(1))
     trio.settle()
     assert trio.answer(request) == WatchGap(request, Revision(2))
+
+
+def puts(trio: Trio, count: int) -> None:
+    """In one turn of the leader, so that all are applied in one."""
+    trio.request += count
+    asks = [(9, WriteAsk(trio.request - number, put(b"k", b"%d" % number))) for number in range(count)]
+    trio.turn(trio.leader(), asks=asks)  # type: ignore[arg-type]
+    trio.settle()
+
+
+def test_watches_that_one_turn_leaves_behind_the_history_get_a_gap_and_begin_anew() -> None:
+    trio = Trio(history_count_max=4, history_group_count_max=2)
+    puts(trio, 2)
+    some = [trio.ask(trio.leader(), WatchAsk, b"k", b"k\0", Revision(0), connection=connection) for connection in (1, 1, 2)]
+    trio.settle()
+    puts(trio, 10)
+    for connection, request in zip((1, 1, 2), some, strict=True):
+        assert trio.answers[connection, request][1:] == [WatchGap(request, Revision(9))]
+    again = trio.ask(trio.leader(), WatchAsk, b"k", b"k\0", Revision(9))
+    trio.settle()
+    puts(trio, 1)
+    told = trio.answers[1, again]
+    assert all(isinstance(push, WatchPush) for push in told)
+    assert [change.revision for push in told for change in push.changes] == [9, 10, 11, 12, 13]  # type: ignore[union-attr]
+    assert [len(trio.answers[connection, request]) for connection, request in zip((1, 1, 2), some, strict=True)] == [2, 2, 2]
+
+
+def test_what_watches_missed_is_read_anew_once_the_history_has_gone_on() -> None:
+    trio = Trio(history_count_max=4, history_group_count_max=2)
+    puts(trio, 2)
+    first = trio.ask(trio.leader(), WatchAsk, b"k", b"k\0", Revision(1))
+    trio.settle()
+    trio.turn(trio.leader(), asks=[(1, UnwatchAsk(first))])
+    puts(trio, 10)
+    second = trio.ask(trio.leader(), WatchAsk, b"k", b"k\0", Revision(11))
+    trio.settle()
+    (told,) = trio.answers[1, second]
+    assert isinstance(told, WatchPush)
+    assert [change.revision for change in told.changes] == [11, 12]
 
 
 def test_a_deposed_leader_ends_its_watches(trio: Trio) -> None:
@@ -439,6 +552,26 @@ def test_writes_stop_when_nobody_has_a_majority(trio: Trio) -> None:
     assert (answer.code, answer.definite) == (WritesStopped.code, True)
     assert "index" in answer.sentence
     assert not trio.failed
+
+
+def test_writes_go_on_when_all_members_agree_again(trio: Trio) -> None:
+    trio.write(Put(b"k", b"right"))
+    trio.tick(3)
+    for member, value in zip(MEMBERS, (b"one", b"two", b"right"), strict=True):
+        corrupt(trio, member, value)
+    for number in range(6):
+        trio.write(Put(b"n", b"%d" % number))
+        trio.tick(3)
+    leader = trio.replicas[trio.leader()]
+    assert leader.clients.stopped_at
+    for member in MEMBERS:
+        corrupt(trio, member, b"right")
+    while leader.checkpoint()[0] <= leader.clients.stopped_at or leader.checkpoint()[1] is None:
+        leader.raft.append_own(NOOP, b"")  # checkpoints come with any entry, also while no writes are let in
+        trio.tick(2)
+    trio.tick(2)
+    assert not leader.clients.stopped_at
+    assert isinstance(trio.write(Put(b"n", b"more")), Reply)
 
 
 def test_an_event_turn_without_anything_costs_no_effects(trio: Trio) -> None:

@@ -26,8 +26,8 @@ def whole_turn(replica: Replica, events: Events) -> Effects:
 
 
 class Trio:
-    def __init__(self, *, level: int = 2, digest_every: int = 4) -> None:
-        machine = Machine.genesis(Settings(digest_every=digest_every), cluster=ClusterId(7), created_unix_s=10**9, level=level)
+    def __init__(self, *, level: int = 2, supported_level: int = 2, digest_every: int = 4, **settings: int) -> None:
+        machine = Machine.genesis(Settings(digest_every=digest_every, **settings), cluster=ClusterId(7), created_unix_s=10**9, level=level)
         self.genesis = list(machine.snapshot())
         meta = SnapshotMeta(Index(0), Term(0), MemberId(0), 0, Config(voters=MEMBERS), Index(0))
         self.replicas = {
@@ -39,7 +39,7 @@ class Trio:
                 entries=[],
                 commit_hint=Index(0),
                 rng=random.Random(member),
-                supported_level=max(level, 2),
+                supported_level=max(level, supported_level),
             )
             for member in MEMBERS
         }

@@ -53,11 +53,12 @@ class Naive:
         self.place += 1
         if command.session:
             return self.apply_in_session(command)
-        if command.request_id in self.requests:
-            return self.requests[command.request_id][1]
+        request_id = "" if isinstance(command.operation, OpenSession) else command.request_id
+        if request_id in self.requests:
+            return self.requests[request_id][1]
         result = self.execute(command.operation, 0)
-        if command.request_id:
-            self.keep(command.request_id, self.place, result)
+        if request_id:
+            self.keep(request_id, self.place, result)
         return result
 
     def keep(self, name: str | bytes, place: int, result: Result | None) -> None:

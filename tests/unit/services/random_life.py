@@ -84,6 +84,9 @@ class Life:
     def key(self) -> bytes:
         return b"key-%d" % self.chance.randrange(self.keys)
 
+    def request_id(self) -> str:
+        return self.chance.choice(["", f"request {self.chance.randrange(60)}"])
+
     def put(self) -> Put:
         return Put(self.key(), self.chance.randbytes(self.chance.randrange(30)), self.chance.random() < 0.2)
 
@@ -124,15 +127,17 @@ class Life:
             parent = SessionId(chance.choice([0, 0, chance.randrange(self.opened)]) if self.others else 0)
             self.sequences[self.opened] = 1
             user = chance.choice(["", "ann"]) if self.others else ""
-            return alone(OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first, parent, user))
+            opening = OpenSession(b"nonce-%d" % self.opened, chance.randrange(1000, 9000), f"owner {self.opened}", first, parent, user)
+            return alone(opening, self.request_id())
         if dice < 0.2 and self.sent:
-            return chance.choice(self.sent[-40:])  # a retry, be it old
+            again = chance.choice(self.sent[-40:])  # a retry, be it old
+            return alone(again.operation, self.request_id()) if isinstance(again.operation, OpenSession) else again
         if dice < 0.25:
             return alone(self.leaders())
         if dice < 0.28 and self.opened:
             return alone(CloseSession(SessionId(chance.randrange(1, self.opened + 1))))
         if dice < 0.35 or not self.sequences:
-            return alone(self.operation(), chance.choice(["", f"request {chance.randrange(60)}"]))
+            return alone(self.operation(), self.request_id())
         session = chance.choice(list(self.sequences)[-6:])
         self.sequences[session] += chance.choice([1, 1, 1, 2])
         sequence = self.sequences[session]

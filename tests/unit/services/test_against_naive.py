@@ -29,6 +29,7 @@ def test_a_random_life(seed: int) -> None:
         if driven.machine.applied % 40 == 0:
             driven.machine = driven.restored()
     machine = driven.machine
+    assert machine._requests._order.count == machine._requests._replies.count == len(naive.requests)
     page = decode_result(machine.read(Range(b"", b"")))
     assert page.items == [naive.items[key] for key in sorted(naive.items)]
     assert machine.revision == naive.revision

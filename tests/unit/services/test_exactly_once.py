@@ -3,19 +3,25 @@
 import random
 
 import msgspec
+import pytest
 
 from coordnode.errors import BadRequest, SessionExpired, TooOld
 from coordnode.services.commands import (
+    AddCounter,
     CloseSession,
+    Command,
+    CounterValue,
     Done,
     Failure,
     Get,
     OpenSession,
     Outcome,
     Put,
+    RaiseLevel,
     SessionOpened,
     Transaction,
 )
+from coordnode.services.requests import _charge, _pack_place
 
 from .driven import Driven, alone, in_session, opening
 
@@ -168,6 +174,74 @@ def test_opening_is_deduplicated_by_nonce_also_when_the_session_is_over() -> Non
     assert driven.one(opening(1)) == SessionOpened(1, 10_000, 0), "a late retry finds the session that is over, and opens no other"
     assert not driven.machine.has_session(1)
     assert driven.one(opening(2)) == SessionOpened(2, 10_000, 0)
+
+
+def opening_with(request_id: str, number: int) -> Command:
+    """As HTTP asks for it under an Idempotency-Key."""
+    return msgspec.structs.replace(opening(number), request_id=request_id)
+
+
+def check_what_is_kept(driven: Driven) -> None:
+    """Each reply has one place in the order in which they are forgotten, and is counted."""
+    requests = driven.machine._requests
+    replies, order = requests._replies, requests._order
+    assert dict(order.items()) == {_pack_place(kept.index, kept.position): name for name, kept in replies.items()}
+    assert driven.machine.scalars.request_ids_bytes == sum([_charge(name, kept) for name, kept in replies.items()])
+
+
+def test_a_nonce_opens_one_session_under_however_many_request_ids() -> None:
+    driven = Driven(request_ids_max=3)
+    opened = driven.one(opening_with("r1", 1))
+    assert driven.apply(opening_with("r2", 1), opening(1), opening_with("r1", 1)) == [opened] * 3
+    driven.apply(alone(CloseSession(1)))
+    assert driven.one(opening_with("r3", 1)) == opened, "a late retry finds the session that is over"
+    driven.apply(*[alone(Put(b"a", b""), f"r{number}") for number in range(4, 10)])
+    check_what_is_kept(driven)
+    assert driven.one(opening_with("r1", 1)) == SessionOpened(2, 10_000, 6), "what is forgotten is asked anew"
+
+
+@pytest.mark.parametrize("level", [4, 5])
+def test_openings_with_request_ids_leave_room_for_the_replies_to_others(level: int) -> None:
+    driven = Driven(level=level, request_ids_max=20)
+    for number in range(1, 31):
+        driven.apply(opening_with(f"r{number}", number), alone(CloseSession(number)))
+    driven.apply(alone(RaiseLevel(5)))  # what fills the room at the old level for ever is gone then
+    check_what_is_kept(driven)
+    assert driven.apply(alone(AddCounter(b"pay", 1), "pay-1"), alone(AddCounter(b"pay", 1), "pay-1")) == [CounterValue(1, 1)] * 2
+
+
+def opened_twice() -> Driven:
+    """Two sessions of one nonce, which builds of level 4 opened for two request ids."""
+    driven = Driven(level=4, request_ids_max=4)
+    driven.apply(opening_with("r1", 1), opening_with("r2", 1))
+    return driven
+
+
+def test_a_log_in_which_one_nonce_opened_two_sessions_is_applied_on() -> None:
+    """Members that began to keep two replies in place of one go on, at the level that they have."""
+    driven = opened_twice()
+    driven.apply(alone(CloseSession(1)), alone(CloseSession(2)))
+    for number in range(9):
+        driven.apply(alone(Put(b"a", b""), f"other {number}"))
+    assert [name for _, name in driven.machine._requests._order.items()][-1] == b"other 8"
+
+
+@pytest.mark.parametrize("closed", ["before", "after", "in between"])
+def test_what_older_levels_left_behind_is_mended_when_the_level_is_raised(closed: str) -> None:
+    driven = opened_twice()
+    closings = [alone(CloseSession(1)), alone(CloseSession(2))]
+    before = {"before": 2, "after": 0, "in between": 1}[closed]
+    driven.apply(*closings[:before])
+    state_bytes = driven.machine.state_bytes - driven.machine.scalars.request_ids_bytes
+    driven.apply(alone(RaiseLevel(5)))
+    check_what_is_kept(driven)
+    assert driven.machine.state_bytes - driven.machine.scalars.request_ids_bytes == state_bytes
+    for closing in closings[before:]:
+        driven.apply(closing)
+        check_what_is_kept(driven)
+    driven.apply(*[alone(Put(b"a", b""), f"other {number}") for number in range(9)])
+    check_what_is_kept(driven)
+    assert driven.machine.scalars.state_bytes >= driven.machine.scalars.request_ids_bytes > 0
 
 
 def test_the_first_command_is_sequence_one_of_the_new_session() -> None:

@@ -167,8 +167,10 @@ def test_one_search_looks_at_so_many_members_only() -> None:
     driven = with_two()
     for number in range(2, 50):
         driven.apply(in_session(1, number, JoinGroup(b"g%02d" % number, b"m")))
-    page = read(driven, FindMembers(b"", [Require("zone")], b"", b""), 1)
+    before = driven.machine.rows_looked_at
+    page = read(driven, FindMembers(b"", [Require("zone")], b"", b""), 16)
     assert page == MemberPage(49, [], True, b"g17", b"m")  # type: ignore[arg-type]
+    assert driven.machine.rows_looked_at == before + 16, "whoever carries it out can tell how much that was"
     page = read(driven, FindMembers(b"", [Require("zone")], b"v", b""), 1)
     assert page == MemberPage(49, [FoundMember(b"web", Member(b"a", 1, b"here", (("zone", "eu"),), 2, 1))], False, b"web", b"a")  # type: ignore[arg-type]
 

@@ -22,6 +22,7 @@ from coordnode.services.commands import (
     HeldLock,
     HeldLocks,
     ListLocks,
+    LockBusy,
     LockGiven,
     LockGranted,
     LockPage,
@@ -66,6 +67,41 @@ def test_lines_holders_and_what_one_session_has_are_bounded() -> None:
     refused(scene.acquire(3, b"b", SHARED), errors.Full, "has 2 holders")
     scene.take(1, b"c")
     refused(scene.acquire(1, b"d"), errors.Full, "session 1 holds or awaits 3 locks")
+
+
+def delay_passed(level: int = 5, **settings: int) -> Scene:
+    """Lock a was lost, and its lock-delay has run out; nobody was woken by it yet. Session 2 holds lock b."""
+    scene = Scene(2, level=level, session_locks_max=1, **settings)
+    scene.take(1, delay_ms=1_000)
+    scene.take(2, b"b")
+    scene.expire(1)
+    scene.at(1_000)
+    return scene
+
+
+def test_bounds_hold_also_where_a_delay_has_run_out_and_nobody_woke_the_lock_yet() -> None:
+    for how in ({}, {"kind": SEMAPHORE, "limit": 3}):
+        scene = delay_passed()
+        before = scene.state()
+        refused(scene.acquire(2, wait=False, **how), errors.Full, "session 2 holds or awaits 1 locks")  # type: ignore[arg-type]
+        assert scene.state() == before
+        scene.release(2, scene.view(b"b").holders[0].token, b"b")
+        scene.take(2, wait=False)
+    scene = delay_passed(state_bytes_max=5_000)
+    scene.release(2, scene.view(b"b").holders[0].token, b"b")
+    scene.driven.machine.scalars.state_bytes += 5_000 - scene.machine.state_bytes
+    refused(scene.acquire(2, wait=False), errors.StateFull, "release or delete something first")
+
+
+def test_who_does_not_wait_is_told_that_the_lock_is_held_whatever_else_it_has() -> None:
+    scene = delay_passed()
+    scene.wake()
+    scene.take(scene.open())
+    assert isinstance(scene.acquire(2, wait=False), LockBusy)
+
+
+def test_below_the_level_such_a_lock_is_granted_as_by_members_that_do_not_know_it() -> None:
+    assert isinstance(delay_passed(level=4).acquire(2, wait=False), LockGranted)
 
 
 def test_a_full_state_refuses_locks_and_releases_none_the_less() -> None:

@@ -1,5 +1,7 @@
 """Locks: who has it is decided once, in order; what ends it, and who is told."""
 
+import pytest
+
 from coordnode import errors
 from coordnode.ids import SessionId, Token
 from coordnode.services.commands import (
@@ -416,6 +418,48 @@ def test_a_session_below_enters_what_the_one_above_holds_a_sibling_does_not() ->
     scene.expire(grandchild)
     assert scene.holders() == [1]
     assert scene.release(child, token).what == RELEASED
+
+
+def entered_by_one_below(level: int) -> Scene:
+    """Session 1 gave back what it held itself; session 3, below it, is inside still, and session 2 waits."""
+    scene = Scene(2, level=level)
+    token = scene.take(1, delay_ms=60_000)
+    child = scene.open(parent=1)
+    assert scene.take(child, reentrant=True) == token
+    assert scene.release(1, token).what == STILL_HELD
+    scene.queue(2)
+    return scene
+
+
+@pytest.mark.parametrize(("level", "holders"), [(4, [2]), (5, [0])])
+def test_the_last_one_inside_leaves_it_closed_for_the_delay_also_where_it_is_one_below(level: int, holders: list[int]) -> None:
+    scene = entered_by_one_below(level)
+    scene.at(1_000)
+    scene.expire(3)
+    assert scene.holders() == holders
+    if holders == [0]:
+        assert scene.machine.due() == 61_000
+        scene.at(61_000)
+        scene.wake()
+    assert scene.holders() == [2]
+    scene.close(1)
+    assert scene.holders() == [2]
+
+
+def test_it_is_free_at_once_when_the_last_one_inside_ends_cleanly() -> None:
+    scene = entered_by_one_below(5)
+    scene.close(3)
+    assert scene.holders() == [2]
+
+
+def test_one_above_that_is_inside_still_keeps_it_however_one_below_ends() -> None:
+    scene = Scene(2)
+    token = scene.take(1, delay_ms=60_000)
+    child = scene.open(parent=1)
+    scene.take(child, reentrant=True)
+    scene.expire(child)
+    assert scene.holders() == [1]
+    assert scene.release(1, token).what == RELEASED
 
 
 def test_those_below_lose_it_with_the_one_above() -> None:

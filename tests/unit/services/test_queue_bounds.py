@@ -23,6 +23,7 @@ from coordnode.services.commands import (
     PutTask,
     QueuePage,
     QueueSettings,
+    RaiseLevel,
     ReadOperation,
     RedriveTasks,
     StopTaking,
@@ -49,6 +50,55 @@ def test_queues_are_bounded_and_say_so() -> None:
         scene.told(Done, AckTask(b"q", task.token))
     scene.put("1", key=b"b")
     assert "remembers 2 deduplication keys" in scene.refused(Full, PutTask(b"q", b"", key=b"c"))
+
+
+def full_of_keys(count: int, **settings: int) -> Scene:
+    """No task is left, and so many keys are remembered, as many as may be, until 1000."""
+    scene = Scene(**settings)
+    scene.told(Done, ConfigureQueue(b"q", QueueSettings(tasks_max=count, dedupe_ms=1_000)))
+    for number in range(count):
+        scene.put(key=b"%d" % number)
+    for task in scene.take(count):
+        scene.told(Done, AckTask(b"q", task.token))
+    assert f"remembers {count} deduplication keys" in scene.refused(Full, PutTask(b"q", b"", key=b"another"))
+    return scene
+
+
+def test_keys_that_have_expired_stand_in_nobodys_way() -> None:
+    scene = full_of_keys(4)
+    scene.cluster_ms = 1_001
+    for number in range(9):
+        scene.put(key=b"new %d" % number)
+        scene.told(Done, AckTask(b"q", scene.take()[0].token))
+        scene.cluster_ms += 400
+    assert scene.machine.containers[55].count == scene.machine.containers[56].count <= 4  # type: ignore[attr-defined]
+
+
+def test_of_a_queue_whose_bound_was_lowered_expired_keys_are_forgotten_in_slices() -> None:
+    scene = full_of_keys(8, wake_items_max=3)
+    scene.told(Done, ConfigureQueue(b"q", QueueSettings(tasks_max=2, dedupe_ms=1_000)))
+    scene.cluster_ms = 1_001
+    put = PutTask(b"q", b"", key=b"another")
+    for left in (5, 2):
+        scene.told(Failure, put)
+        assert scene.machine.containers[55].count == left  # type: ignore[attr-defined]
+    scene.told(TaskPut, put)
+    assert scene.machine.containers[55].count == 1  # type: ignore[attr-defined]
+
+
+def test_a_queue_that_remembers_no_keys_any_more_takes_tasks_with_keys() -> None:
+    scene = full_of_keys(2)
+    scene.told(Done, ConfigureQueue(b"q", QueueSettings(tasks_max=2, dedupe_ms=0)))
+    assert scene.put(key=b"another") < scene.put(key=b"another")
+    assert "has 2 tasks" in scene.refused(Full, PutTask(b"q", b"", key=b"another"))
+
+
+def test_below_the_level_members_refuse_as_those_do_that_do_not_know_it() -> None:
+    scene = full_of_keys(2, level=4)
+    scene.cluster_ms = 1_001
+    assert "remembers 2 deduplication keys" in scene.refused(Full, PutTask(b"q", b"", key=b"another"))
+    scene.told(Done, RaiseLevel(5))
+    scene.put(key=b"another")
 
 
 def test_the_state_is_bounded_and_an_emptied_queue_leaves_nothing() -> None:

@@ -329,7 +329,9 @@ def test_lists() -> None:
     driven = with_four_shards()
     joined(driven, 2)
     driven.apply(alone(CreateAssignment(b"jobs/2", b"db", 7)), alone(CreateAssignment(b"other", b"web", 1)))
+    before = driven.machine.rows_looked_at
     page = read(driven, ListAssignments(b"jobs"))
+    assert driven.machine.rows_looked_at > before, "shards are counted one by one"
     revision = driven.machine.revision
     assert page == AssignmentPage(revision, [AssignmentInfo(b"jobs", b"web", 4, 4, 2), AssignmentInfo(b"jobs/2", b"db", 7, 0, 0)], False)
     assert getattr(read(driven, ListAssignments(b"jobs", b"", -1)), "code", None) == BadRequest.code

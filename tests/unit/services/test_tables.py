@@ -1,8 +1,8 @@
 """The ordered container: against a plain dict, under running snapshots, and its digest."""
 
-import gc
 import random
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 import pytest
@@ -112,44 +112,77 @@ def test_changes_all_over_a_large_table_do_not_wait_to_be_hashed_together() -> N
     assert sum(len(bucket.unhashed) for bucket in few.parts()) == 100, "what is replaced again and again is hashed once"
 
 
-def buckets_alive() -> int:
-    return sum(type(one).__name__ == "_Bucket" for one in gc.get_objects())
+def kept(table: Table[int]) -> int:
+    """Leaves that are there only for snapshots."""
+    return sum(len(bucket.kept) for bucket in table.parts())
 
 
-@pytest.mark.parametrize("as_rows", [True, False])
-def test_what_a_snapshot_has_read_is_let_go_of_piece_by_piece(as_rows: bool) -> None:
+def test_what_a_snapshot_has_read_is_let_go_of_piece_by_piece() -> None:
     """All at once, at its end, a million replaced items would take a hundred turns' time."""
     count = 8 * BUCKET_ITEMS_MAX
     table = filled({b"%08d" % key: key for key in range(count)})
-    table.digest()  # now nothing waits to be hashed, not even in a bucket that was split meanwhile
-    before = buckets_alive()
-    frozen: Iterator[object] = table.freeze() if as_rows else table.items()
-    table.freeze()
+    frozen = table.freeze()
     for key in range(count):
         table.set(b"%08d" % key, -key)
-    replaced = buckets_alive() - before
-    assert replaced >= 7
+    assert kept(table) == count
     for _ in range(count // 2):
         next(frozen)
-    assert buckets_alive() - before <= replaced - 3
+    assert 0 < kept(table) <= count - count // 2
+    table.set(b"%08d" % 0, 1)
+    assert kept(table) <= count - count // 2, "nobody reads it again"
     assert sum(1 for _ in frozen) == count - count // 2
-    assert buckets_alive() == before
+    assert kept(table) == 0
 
 
-def test_a_snapshot_sees_nothing_of_items_that_come_and_go_in_buckets_that_share_with_it() -> None:
+def test_nothing_is_kept_for_a_snapshot_that_nobody_holds_any_more() -> None:
+    table = filled({b"%08d" % key: key for key in range(3 * BUCKET_ITEMS_MAX)})
+    abandoned = table.freeze()
+    next(abandoned)
+    table.set(b"%08d" % (2 * BUCKET_ITEMS_MAX), 5)
+    assert kept(table) == 1
+    del abandoned
+    table.set(b"%08d" % (2 * BUCKET_ITEMS_MAX), 6)
+    assert kept(table) == 0
+
+
+def test_while_a_snapshot_is_made_a_change_of_one_item_touches_no_other() -> None:
+    table = filled({b"%08d" % key: key for key in range(3 * BUCKET_ITEMS_MAX)})
+    table.digest()
+    parts = table.parts()
+    frozen = table.freeze()
+    for key in range(0, 3 * BUCKET_ITEMS_MAX, BUCKET_ITEMS_MAX):
+        table.set(b"%08d" % key, -1)
+    assert all(now is before for now, before in zip(table.parts(), parts, strict=True))
+    assert (kept(table), sum(1 for _ in frozen)) == (3, 3 * BUCKET_ITEMS_MAX)
+
+
+def test_snapshots_that_are_read_bit_by_bit_while_items_change_come_and_go() -> None:
     chance = random.Random(8)
-    table = filled({b"%04d" % key: key for key in range(0, 3000, 2)})
-    for step in range(30):
-        expected = list(table.items())
-        frozen = [table.freeze(), table.freeze()]
-        for _ in range(40):
-            key = b"%04d" % chance.randrange(3000)
-            if chance.random() < 0.5:
-                table.set(key, step)
-            else:
-                table.delete(key)
-        for rows in frozen:
-            assert [msgspec.msgpack.decode(row, type=tuple[bytes, int]) for row in rows] == expected
+    table = filled({b"%05d" % key: key for key in range(0, 12_000, 2)})
+    reading: list[tuple[Iterator[bytes], list[tuple[bytes, int]]]] = []  # and what is still to come
+    whole = 0
+    for step in range(6_000):
+        table.set(b"%05d" % (11_998 - 2 * chance.randrange(30)), -step)  # again and again, before it is read
+        key = b"%05d" % chance.randrange(12_000)
+        act = chance.random()
+        if act < 0.75:
+            table.set(key, step)
+        elif act < 0.85:
+            table.delete(key)
+        elif act < 0.86 and len(reading) < 3:
+            reading.append((table.freeze(), list(table.items())))
+        elif act < 0.861 and reading:
+            del reading[chance.randrange(len(reading))]
+        for rows, expected in reading:
+            for row in islice(rows, chance.randrange(100)):
+                assert msgspec.msgpack.decode(row, type=tuple[bytes, int]) == expected.pop(0)
+        assert all(next(rows, None) is None for rows, expected in reading if not expected)
+        whole += sum(not expected for _, expected in reading)
+        reading = [one for one in reading if one[1]]
+    assert whole > 20
+    assert table.digest() == table.recompute_digest()
+    reading.clear()
+    assert list(table.freeze()) == [msgspec.msgpack.encode(item) for item in table.items()]
 
 
 def test_the_digest_is_right_whenever_it_is_asked_for() -> None:

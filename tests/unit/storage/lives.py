@@ -9,6 +9,7 @@ from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.simulator.disk import SimDisk
 from coordnode.storage.block import Identity
+from coordnode.storage.reader import Reader
 from coordnode.storage.recovery import Genesis, Recovered, create_folder, open_folder
 from coordnode.storage.wal import Settings
 
@@ -40,6 +41,14 @@ def reopen(disk: SimDisk) -> Recovered:
     found = open_folder(disk, IDENTITY, SMALL)
     disk.settle()
     return found
+
+
+def what_stands(disk: SimDisk) -> tuple[SnapshotMeta, list[Entry]]:
+    """For who only reads the folder."""
+    reader = Reader(disk)
+    state = reader.newest_state()
+    assert state is not None
+    return state[0], reader.standing(state[0]).entries
 
 
 def commit(disk: SimDisk, found: Recovered, write_id: int, entries: list[Entry], truncate_from: int = 0) -> None:
@@ -198,6 +207,9 @@ class Life:
     def _receive_snapshot(self, found: Recovered) -> None:
         """From a leader whose log is another: in place first, then the log is told."""
         index, term = self.durable.last_index() + self.rng.randint(1, 5), self.durable.term
+        never_committed = [found.index for found in self.durable.behind_base() if found.term != term]
+        if never_committed:
+            index = self.rng.choice(never_committed)
         meta = meta_at(index, term, author=8, chain=index * 7)
         placed = self.durable.copy()
         placed.base, placed.base_term = index, term

@@ -12,7 +12,7 @@ import pytest
 
 from coordnode.simulator.disk import PowerLost, SimDisk
 from coordnode.storage.recovery import create_folder
-from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, Life, check_recovered, new_disk, reopen
+from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, Life, check_recovered, new_disk, reopen, what_stands
 
 OUTCOMES = int(os.environ.get("CRASH_OUTCOMES", "1"))
 LIVES = int(os.environ.get("CRASH_LIVES", "1"))
@@ -44,10 +44,12 @@ def test_every_point_of_a_life(seed: int, figure: Callable[[str], None]) -> None
 
 def _check_outcome(disk: SimDisk, life: Life, seed: int) -> bool:
     rng = Random(seed)
+    only_read = None
     if rng.random() < 0.25:
         disk.crash(rng)
     else:
         disk.power_loss(rng)
+        only_read = what_stands(disk)  # of what is durable: the power may go again
     # The power goes again while the folder is opened.
     disk.cut_at(disk.operations + rng.randint(1, 30))
     try:
@@ -57,6 +59,7 @@ def _check_outcome(disk: SimDisk, life: Life, seed: int) -> bool:
         found = reopen(disk)
     torn = any(line.startswith("torn tail") for line in found.report)
     check_recovered(life, found)
+    assert only_read in (None, (found.snapshot, found.entries))
     # What was found is durable.
     disk.settle()
     disk.power_loss(rng)

@@ -7,6 +7,7 @@ import pytest
 
 from coordnode.errors import DiskFailed, DiskFull
 from coordnode.ids import Index, WriteId
+from coordnode.limits import FREE_FILES_MIN
 from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreSlice
 from coordnode.simulator.disk import SimDisk
@@ -89,6 +90,24 @@ def test_releasing_makes_room() -> None:
     assert found.wal.space_ok
     disk.power_loss(Random(1))
     assert [one.index for one in reopen(disk).entries] == [index]
+
+
+def test_the_alarm_comes_before_the_last_file_is_made() -> None:
+    disk = new_disk()
+    found = reopen(disk)
+    found.wal.poll_space()
+    assert found.wal.space_ok
+    disk.files_max = 1 << 20
+    disk.files_max += FREE_FILES_MIN - 1 - disk.free_files()
+    found.wal.poll_space()
+    assert not found.wal.space_ok
+    found.snapshots.store_slice(StoreSlice(meta_at(0, 0), 0, True, b"s"))
+    disk.files_max += FREE_FILES_MIN
+    found.wal.poll_space()
+    assert found.wal.space_ok
+    disk.files_max -= disk.free_files()
+    with pytest.raises(DiskFull, match="no space left to create more"):
+        disk.create("more")
 
 
 def test_the_alarm_comes_before_the_disk_is_full() -> None:

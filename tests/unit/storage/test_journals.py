@@ -20,7 +20,7 @@ from coordnode.raft.ready import Write
 from coordnode.replica.effects import RecordsWanted, StoreChunk, StoreSlice
 from coordnode.services.commands.records import encode_head, pack_sizes, records_in
 from coordnode.simulator.disk import PowerLost, SimDisk
-from coordnode.storage.journals import INDEX_BYTES, JOURNAL_FOLDER, JournalFiles, blob_path
+from coordnode.storage.journals import INDEX_BYTES, JOURNAL_FOLDER, OPEN_MAX, UNSYNCED_MAX, JournalFiles, blob_path
 from coordnode.storage.reader import REMEDY_JOURNAL, Reader
 from coordnode.storage.recovery import Recovered
 from coordnode.storage.snapshots import SnapshotStore
@@ -100,6 +100,60 @@ def test_every_byte_is_checked_when_it_is_read() -> None:
         read(JournalFiles(disk), blob.named(), 0)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_sync_had_no_room_for_is_written_again(seed: int) -> None:
+    """The kernel forgets that it is not on the device: the next sync says that all is well."""
+    disk, files, blob = filled(1)
+    disk.rng = Random(seed)
+    others = [Filled(blob_id(Index(4), number)) for number in range(OPEN_MAX + 2)]
+    for other in others:
+        files.store([other.write(records(0, 3))])
+    disk.fail_next_sync(full=True)
+    with pytest.raises(DiskFull):
+        files.sync()
+    assert files.is_behind()
+    if seed % 2:
+        files.store([])
+        assert not files.is_behind()
+    later = blob.write(records(10, 10))
+    files.store([later])
+    assert read(files, blob.named(), 0) == records(0, 20)
+    files.sync()
+    disk.settle()
+    disk.power_loss(Random(seed))
+    found = JournalFiles(disk)
+    assert all(found.is_whole(one.named()) for one in (blob, *others))
+
+
+def test_a_snapshot_whose_journals_a_sync_had_no_room_for_is_not_in_place() -> None:
+    disk = new_disk()
+    found = reopen(disk)
+    blob = Filled(blob_id(Index(1), 0))
+    found.wal.commit([Write(WriteId(1), entries=[entry(1, 0)])])
+    found.snapshots.store_blobs([blob.write(records(0, 100))])
+    found.snapshots.store_slice(StoreSlice(meta_at(1, 0), 0, False, ROWS))
+    disk.settle()
+    listed = StoreSlice(meta_at(1, 0), 1, True, next(encode_lists([blob.named()])))
+    original = found.snapshots.journals.sync
+
+    def finds_no_room() -> None:
+        disk.fail_next_sync(full=True)
+        original()
+
+    found.snapshots.journals.sync = finds_no_room  # type: ignore[method-assign]
+    with pytest.raises(DiskFull):
+        found.snapshots.store_slice(listed)
+    found.snapshots.journals.sync = original  # type: ignore[method-assign]
+    found.snapshots.store_slice(StoreSlice(meta_at(1, 0), 0, False, ROWS))
+    assert found.snapshots.store_slice(listed) is not None
+    disk.settle()
+    disk.power_loss(Random(1))
+    again = reopen(disk)
+    assert again.snapshot is not None
+    assert again.snapshot.index == 1
+    assert again.snapshots.journals.is_whole(blob.named())
+
+
 def test_a_full_disk_keeps_what_it_could_not_write_and_writes_it_later() -> None:
     disk, files, blob = filled(1)
     before = blob.named()
@@ -127,6 +181,31 @@ def test_never_more_than_the_bound_is_unsynced() -> None:
         unsynced = 400_000 if len(disk.synced) > before else unsynced + 400_000
         assert unsynced <= SNAPSHOT_UNSYNCED_BYTES_MAX
     assert disk.synced
+
+
+def test_as_many_journals_as_are_kept_open_are_written_in_turn_without_a_sync() -> None:
+    disk = new_disk()
+    files = JournalFiles(disk)
+    blobs = [Filled(blob_id(Index(5), number)) for number in range(OPEN_MAX - 1)]
+    for _ in range(20):
+        for blob in blobs:
+            files.store([blob.write([bytes(100)])])
+    assert not disk.synced
+    one_more = Filled(blob_id(Index(6), 0))
+    files.store([one_more.write([bytes(100)])])
+    assert len(disk.synced) == len(blobs)
+
+
+def test_while_as_many_as_may_be_are_not_synced_another_is_read() -> None:
+    disk, files, other = filled(1)
+    files.sync()
+    before = len(disk.synced)
+    blobs = [Filled(blob_id(Index(5), number)) for number in range(UNSYNCED_MAX)]
+    for blob in blobs:
+        files.store([blob.write(records(0, 10))])
+    for blob in (other, *blobs, other):
+        assert read(files, blob.named(), 0) == records(0, 10)
+    assert len(disk.synced) == before
 
 
 def test_many_files_are_written_and_few_kept_open() -> None:

@@ -5,16 +5,18 @@ from random import Random
 
 import pytest
 
-from coordnode.ids import Index, WriteId
+from coordnode.errors import FolderRefused
+from coordnode.ids import Index, MemberId, WriteId
 from coordnode.raft.ready import Write
 from coordnode.replica.effects import StoreChunk, StoreSlice
 from coordnode.simulator import rot
 from coordnode.simulator.disk import SimDisk
 from coordnode.storage.disk import DiskFile, RealDisk
+from coordnode.storage.identity import IDENTITY_FILE
 from coordnode.storage.reader import OK, ROT, TORN_TAIL, Reader, open_reader
 from coordnode.storage.recovery import Recovered, create_folder, open_folder
 from coordnode.storage.snapshots import SNAPSHOT_FOLDER
-from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, entry, meta_at, new_disk, reopen
+from tests.unit.storage.lives import GENESIS, IDENTITY, SMALL, entry, filled, meta_at, new_disk, reopen, what_stands
 
 
 def running(count: int = 30) -> tuple[SimDisk, Recovered, Reader]:
@@ -56,6 +58,18 @@ def test_truncations_and_resets_are_shown() -> None:
     assert reader.verify().last_index == 20
 
 
+def test_what_a_snapshot_of_another_member_left_behind_does_not_stand() -> None:
+    disk, found, _ = filled(5)
+    found.wal.commit([Write(WriteId(10), entries=[entry(index, 1) for index in range(6, 21)])])
+    meta = meta_at(12, 2, author=8, chain=3)
+    found.snapshots.store_chunk(StoreChunk(MemberId(8), meta, 0, True, b"x"))
+    disk.settle()
+    assert what_stands(disk) == (meta, []), "a crash comes before the log is told"
+    found.wal.commit([Write(WriteId(11), reset_to=meta, entries=[entry(13, 2)])])
+    disk.settle()
+    assert what_stands(disk) == (meta, [entry(13, 2)])
+
+
 def test_a_torn_tail_is_no_damage() -> None:
     disk, found, reader = running(3)
     found.wal.commit([Write(WriteId(9), entries=[entry(4, 0), entry(5, 0, 3000)])])
@@ -94,6 +108,20 @@ def test_damage_elsewhere_is_named_too() -> None:
     assert paths[0].startswith("hard_state.")
     assert paths[1:] == ["mark", paths[2], "identity"]
     assert paths[2].startswith(SNAPSHOT_FOLDER)
+    assert "adopt" in report.damages[3].remedy
+
+
+def test_a_folder_without_its_identity_is_told_what_a_start_would_say_of_it() -> None:
+    disk, _, reader = running()
+    disk.unlink(IDENTITY_FILE)
+    [damage] = reader.verify().damages
+    assert damage.path == IDENTITY_FILE
+    assert "adopt" not in damage.remedy
+    assert "Errno" not in damage.reason
+    disk.unlock()
+    with pytest.raises(FolderRefused) as refused:
+        open_folder(disk, IDENTITY, SMALL, adopt=True)
+    assert refused.value.sentence == f"{damage.reason}: {damage.remedy}"
 
 
 def test_a_folder_of_this_machine_while_its_member_holds_the_lock(tmp_path: Path) -> None:

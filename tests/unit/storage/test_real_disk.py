@@ -37,6 +37,7 @@ def disk(tmp_path: Path) -> RealDisk:
         ("stat", lambda disk: disk.size("a")),
         ("stat", lambda disk: disk.fingerprint("a")),
         ("statvfs", lambda disk: disk.free_bytes()),
+        ("statvfs", lambda disk: disk.free_files()),
         ("fstat", lambda disk: disk.open("a").size()),
         ("pread", lambda disk: disk.open("a").read(0, 3)),
         ("pwrite", lambda disk: disk.open("a").write(0, b"x")),

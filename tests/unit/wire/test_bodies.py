@@ -6,12 +6,12 @@ from typing import get_args
 import pytest
 
 from coordnode.errors import FrameError, TooLarge
-from coordnode.ids import Index, Revision, Term
-from coordnode.limits import FRAME_BYTES_MAX, MIB
+from coordnode.ids import Index, Revision, SessionId, Term
+from coordnode.limits import FRAME_BYTES_MAX, KEEP_ALIVE_NAMED_MAX, MIB
 from coordnode.raft.entry import BATCH, Entry
 from coordnode.raft.messages import Append, Message
 from coordnode.services import commands
-from coordnode.services.dialogue import Answer, Ask, Reply, UnwatchAsk, WatchPush
+from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, Reply, UnwatchAsk, WatchPush, WriteAsk
 from coordnode.wire import bodies
 from coordnode.wire.frames import ANSWERS, ASKS, JSON, MSGPACK, PEER, Frame, FrameReader
 from tests.unit.wire import samples
@@ -69,6 +69,14 @@ def test_many_small_items_take_more_frames_too() -> None:
     assert [ask for one in received for ask in bodies.decode_asks(one)[0]] == asks
 
 
+def test_no_frame_of_asks_is_larger_than_a_member_takes_from_a_client() -> None:
+    asks: list[Ask] = [WriteAsk(number, bytes(MIB)) for number in range(1, 10)]
+    asks.append(WriteAsk(10, bytes(bodies.ASK_BYTES_MAX - 16)))
+    received = frames(bodies.encode_asks(asks, MSGPACK, 2**62))
+    assert max(len(one.body) for one in received) <= bodies.CLIENT_BODY_BYTES_MAX
+    assert [ask for one in received for ask in bodies.decode_asks(one)[0]] == asks
+
+
 def test_one_item_beyond_the_bound_is_refused_by_name() -> None:
     event = commands.Event(0, b"k", bytes(FRAME_BYTES_MAX), 1)
     with pytest.raises(TooLarge):
@@ -119,3 +127,13 @@ def test_an_empty_result_stays_empty_in_json() -> None:
     (one,) = frames(bodies.encode_answers([Reply(1, 2, 3, b"", 4)], JSON))
     assert one.body == b"[[1,1,2,3,null,4]]"
     assert bodies.decode_answers(Frame(ANSWERS, JSON, one.body)) == [Reply(1, 2, 3, b"", 4)]
+
+
+@pytest.mark.parametrize("body_format", [MSGPACK, JSON])
+def test_a_keep_alive_that_names_too_many_sessions_is_refused_by_what_it_is(body_format: int) -> None:
+    (most,) = frames(bodies.encode_asks([KeepAliveAsk(1, [SessionId(7)] * KEEP_ALIVE_NAMED_MAX)], body_format))
+    (ask,) = bodies.decode_asks(most)[0]
+    assert isinstance(ask, KeepAliveAsk)
+    (too_many,) = frames(bodies.encode_asks([KeepAliveAsk(1, [SessionId(7)] * (KEEP_ALIVE_NAMED_MAX + 1))], body_format))
+    with pytest.raises(FrameError, match=f"of length <= {KEEP_ALIVE_NAMED_MAX}"):
+        bodies.decode_asks(too_many)

@@ -33,15 +33,15 @@ class _LockClient(Client, ABC):
 
     def turn(self, turn: int) -> None:
         wanted, lock = self.claim()
+        asked_ns = time.monotonic_ns()  # the answer may have come when it was lost already
         token = int(self.ask("acquire", wanted, lambda: int(lock.acquire().token)))
-        had_ns = time.monotonic_ns()
         try:
             self.do(token)
             is_long = self.chance.random() < HOLDS_LONG_SHARE
             time.sleep(HOLDS_LONG_SECONDS if is_long else self.chance.uniform(0, HOLDS_SECONDS_MAX))
             self.ask("release", token, lambda: self._release(lock))
         except CoordError:
-            self.lost(token, had_ns)
+            self.lost(token, asked_ns)
             raise
 
     def _release(self, lock: Lock) -> bool:
@@ -119,18 +119,17 @@ class ElectionClient(Client):
         except CoordError:
             self.lost(None, asked_ns)  # if it won, it led for a moment
             raise
-        had_ns = time.monotonic_ns()
         try:
             for part in range(self.chance.randrange(3)):
                 self.ask("proclaim", [token, f"{value}.{part}"], lambda part=part: self._proclaim(leadership, f"{value}.{part}"))  # type: ignore[misc]
                 time.sleep(self.chance.uniform(0, HOLDS_SECONDS_MAX))
             if self.chance.random() < DESERTS_SHARE:
                 self.come_again()
-                self.lost(token, had_ns)
+                self.lost(token, asked_ns)
                 return
             self.ask("resign", token, lambda: self._resign(leadership))
         except CoordError:
-            self.lost(token, had_ns)
+            self.lost(token, asked_ns)
             raise
 
     def _proclaim(self, leadership: Leadership, value: str) -> bool:

@@ -104,7 +104,7 @@ class SessionClient(Client, ABC):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.session: Session | None = None
-        self._lived_ns = 0  # when it surely did
+        self.lived_ns = 0  # when it surely did: what is lost with it may have been so ever since
 
     @abstractmethod
     def use(self, session: Session, turn: int) -> bool:
@@ -118,7 +118,7 @@ class SessionClient(Client, ABC):
         if self.session is None:
             began_ns = time.monotonic_ns()
             self.session = self.open()
-            self._lived_ns = began_ns
+            self.lived_ns = began_ns
         elif self.chance.random() < self.ends_share:
             self._end(self.session)
         else:
@@ -128,7 +128,7 @@ class SessionClient(Client, ABC):
         began_ns = time.monotonic_ns()
         try:
             if self.use(session, turn):
-                self._lived_ns = began_ns
+                self.lived_ns = began_ns
         except SessionExpired:
             self._may_be_over(session)
             raise
@@ -143,9 +143,9 @@ class SessionClient(Client, ABC):
     def close(self, session: Session) -> None:
         session.close()
 
-    def closed(self, session: Session, began_ns: int) -> None:
+    def closed(self, session: Session) -> None:
         for one in self.held(session):
-            self.lost(one, began_ns, surely=True)
+            self.lost(one, self.lived_ns, surely=True)
 
     def _end(self, session: Session) -> None:
         if self.chance.random() < 0.5:
@@ -155,16 +155,15 @@ class SessionClient(Client, ABC):
             self._close(session)
 
     def _close(self, session: Session) -> None:
-        began_ns = time.monotonic_ns()
         try:
             self.close(session)
         except CoordError:
             self._may_be_over(session)
             raise
         self.session = None
-        self.closed(session, began_ns)
+        self.closed(session)
 
     def _may_be_over(self, session: Session) -> None:
         self.session = None
         for one in self.held(session):
-            self.lost(one, self._lived_ns)
+            self.lost(one, self.lived_ns)

@@ -36,7 +36,7 @@ class BoundKeysClient(SessionClient):
     def close(self, session: Session) -> None:
         self.ask("close", int(session.id), lambda: _true(session.close))
 
-    def closed(self, session: Session, began_ns: int) -> None:
+    def closed(self, session: Session) -> None:
         pass  # the close itself says it
 
     def use(self, session: Session, turn: int) -> bool:
@@ -122,11 +122,10 @@ class GroupClient(SessionClient):
             member.leave()
             return int(member.view)
 
-        began_ns = time.monotonic_ns()
         try:
             self.ask("leave", [self._group, name], act)
         except CoordError:
-            self.lost([self._group, name], began_ns)
+            self.lost([self._group, name], self.lived_ns)
             raise
 
     def _view(self, cluster: Cluster) -> None:

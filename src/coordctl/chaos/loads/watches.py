@@ -31,7 +31,7 @@ class WatchClient(Client):
         self._listen()
 
     def leave(self) -> None:
-        """Everybody is told of what it writes last: then it has everything up to there."""
+        """Everybody is told of what it writes last: then it has everything up to there, or it says for what it waited."""
         if not self._next:
             return
         last = self._put(f"{self.number}-last")
@@ -39,8 +39,7 @@ class WatchClient(Client):
         while self._next <= last and time.monotonic() < until:
             with suppress(CoordError):
                 self._listen()
-        if self._next > last:
-            self.ask("whole", self.number, lambda: last)
+        self.ask("whole" if self._next > last else "awaits", self.number, lambda: last)
 
     def _put(self, value: str) -> int:
         key = f"{self.prefix}k{self.chance.randrange(KEYS)}"

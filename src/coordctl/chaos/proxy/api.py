@@ -1,10 +1,12 @@
 """Requests of toxiproxy's HTTP API, as 2.12 answers them; where it is at fault, docs/chaos.md says what we do instead."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from coordctl.chaos.proxy.decoding import decoded, shaped
 from coordctl.chaos.proxy.registry import Proxy, Registry
 from coordctl.chaos.proxy.toxics import ApiError, merge, parse_toxic, typed
 
@@ -12,7 +14,8 @@ VERSION = "2.12.0"
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 NO_SNIFF = {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"}
 NOT_FOUND = "404 page not found\n"
-POPULATE_TYPE = r'[]struct { toxiproxy.Proxy; Enabled *bool "json:\"enabled\"" }'
+PROXY_TYPE, TOXIC_TYPE = "toxiproxy.Proxy", "toxics.ToxicWrapper"
+POPULATED_TYPE = r'struct { toxiproxy.Proxy; Enabled *bool "json:\"enabled\"" }'
 
 
 class Request(NamedTuple):
@@ -40,34 +43,10 @@ def _refusal(error: ApiError) -> Answer:
     return Answer(error.status, NO_SNIFF, shown.encode() + b"\n")
 
 
-def _decoded(body: bytes) -> Any:
-    """In the words of the original when it is no JSON."""
-    text = body.decode(errors="replace")
-    if not text.strip():
-        raise ApiError(400, "bad request body: EOF")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()):
-            raise ApiError(400, "bad request body: unexpected EOF") from None
-        place = "object key string" if "property name" in error.msg else "value"
-        where = f"looking for beginning of {place}" if "Expecting" in error.msg and "delimiter" not in error.msg else "after value"
-        raise ApiError(400, f"bad request body: invalid character {text[error.pos]!r} {where}") from None
-
-
-def _object(body: bytes, kind: str) -> dict[str, Any]:
-    found = _decoded(body)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        words = {str: "string", bool: "bool", list: "array"}.get(type(found), "number")
-        raise ApiError(400, f"bad request body: json: cannot unmarshal {words} into Go value of type {kind}")
-    return found
-
-
 class Api:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._turn = asyncio.Lock()  # one request at a time: some wait, for a name's address, and go on from what they found before
 
     async def answer(self, request: Request) -> Answer:
         if request.agent.startswith("Mozilla/"):
@@ -79,7 +58,8 @@ class Api:
         if request.method not in methods:
             return Answer(405, {})
         try:
-            return await methods[request.method](request.body)
+            async with self._turn:
+                return await methods[request.method](request.body)
         except ApiError as error:
             return _refusal(error)
 
@@ -123,24 +103,19 @@ class Api:
         """All that can be made, up to the first that cannot: what was made is in the answer, also of a refusal."""
         made: list[Proxy] = []
         try:
-            found = _decoded(body)
-            if not isinstance(found, list):
-                kind = {dict: "object", str: "string", bool: "bool"}.get(type(found), "number")
-                raise ApiError(400, f"bad request body: json: cannot unmarshal {kind} into Go value of type " + POPULATE_TYPE)
-            for number, one in enumerate(found, 1):
-                _wanted(one if isinstance(one, dict) else {}, f" at proxy {number}")
-            for one in found:
-                made.append(await self._put(one))
+            found = [shaped(one, dict, POPULATED_TYPE) for one in decoded(body, list, f"[]{POPULATED_TYPE}")]
+            wanted = [_wanted(one, f" at proxy {number}") for number, one in enumerate(found, 1)]
+            for one in wanted:
+                made.append(await self._put(*one))
         except ApiError as error:
             shown = [proxy.shown() for proxy in made] or None
             return _json(error.status, {"error": error.sentence, "status": error.status, "proxies": shown})
         return _json(201, {"proxies": [proxy.shown() for proxy in made] or None})
 
-    async def _put(self, found: dict[str, Any]) -> Proxy:
-        name, listen, upstream, is_enabled = _wanted(found)
+    async def _put(self, name: str, listen: str, upstream: str, is_enabled: bool) -> Proxy:
         existing = self._registry.proxies.get(name)
         if existing is not None:
-            if (existing.listen, existing.upstream) == (listen, upstream):
+            if listen and await existing.stands_at(listen) and existing.upstream == upstream:
                 await self._registry.change(existing, listen, upstream, is_enabled=is_enabled)
                 return existing
             await self._registry.remove(existing)
@@ -152,7 +127,7 @@ class Api:
         return _json(200, {name: self._registry.proxies[name].shown() for name in sorted(self._registry.proxies)})
 
     async def _create(self, parts: list[str], body: bytes) -> Answer:
-        name, listen, upstream, is_enabled = _wanted(_object(body, "toxiproxy.Proxy"))
+        name, listen, upstream, is_enabled = _wanted(decoded(body, dict, PROXY_TYPE))
         return _json(201, (await self._registry.add(name, listen, upstream, is_enabled=is_enabled)).shown())
 
     async def _show(self, parts: list[str], body: bytes) -> Answer:
@@ -160,7 +135,7 @@ class Api:
 
     async def _change(self, parts: list[str], body: bytes) -> Answer:
         proxy = self._registry.find(parts[1])
-        found = _object(body, "toxiproxy.Proxy")
+        found = decoded(body, dict, PROXY_TYPE)
         listen, upstream = (typed(found, name, str, "Proxy") or "" for name in ("listen", "upstream"))
         enabled = typed(found, "enabled", bool, "Proxy")
         await self._registry.change(proxy, listen, upstream, is_enabled=proxy.is_enabled if enabled is None else enabled)
@@ -182,7 +157,7 @@ class Api:
 
     async def _add_toxic(self, parts: list[str], body: bytes) -> Answer:
         proxy = self._registry.find(parts[1])
-        toxic = parse_toxic(_object(body, "toxics.ToxicWrapper"))
+        toxic = parse_toxic(decoded(body, dict, TOXIC_TYPE))
         proxy.add(toxic)
         return _json(200, toxic.shown())
 
@@ -193,7 +168,7 @@ class Api:
         """Only its attributes and its chance."""
         proxy = self._registry.find(parts[1])
         toxic = proxy.find(parts[3])
-        found = _object(body, "toxics.ToxicWrapper")
+        found = decoded(body, dict, TOXIC_TYPE)
         attributes = dict(toxic.attributes)
         merge(toxic.kind, attributes, found)
         fresh = parse_toxic({"type": toxic.kind, "toxicity": found.get("toxicity", toxic.toxicity)})

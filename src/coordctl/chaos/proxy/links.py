@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Protocol, cast
 
 from coordctl.chaos.proxy.stages import STAGES, Stage
-from coordctl.chaos.proxy.toxics import DOWNSTREAM, UPSTREAM, Toxic
+from coordctl.chaos.proxy.toxics import DOWNSTREAM, UPSTREAM, ApiError, Toxic
 
 HELD_BYTES_MAX = 1 << 20  # of one direction; then its sender has to wait
 DIAL_SECONDS_MAX = 10.0
@@ -173,11 +173,11 @@ class Link:
         inward.on_sink(transport)
 
     async def _dial(self) -> None:
-        host, port = self._proxy.upstream_place()
         try:
+            host, port = self._proxy.upstream_place()
             async with asyncio.timeout(DIAL_SECONDS_MAX):
                 await self._loop.create_connection(lambda: Server(self), host, port)
-        except (OSError, TimeoutError, ValueError):
+        except (OSError, TimeoutError, ValueError, ApiError):
             self.close()  # as the original: the client was connected, and now sees the end
 
     def on_connected(self, server: asyncio.Transport) -> None:

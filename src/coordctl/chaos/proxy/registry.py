@@ -16,7 +16,7 @@ def split_place(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ApiError(500, f"address {text}: missing port in address")
-    if not (port.isascii() and port.isdigit() and int(port) < 65_536):
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65_536):
         raise ApiError(500, f"listen tcp: address {port}: invalid port")
     return host.strip("[]"), int(port)
 
@@ -24,6 +24,19 @@ def split_place(text: str) -> tuple[str, int]:
 def shown_place(name: tuple[Any, ...]) -> str:
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _resolved(text: str, loop: asyncio.AbstractEventLoop) -> tuple[str, int]:
+    """Of a name that has several addresses, as the original, an IPv4 one."""
+    host, port = split_place(text)
+    if not host:
+        return host, port
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise ApiError(500, f"lookup {host}: {_why(error)}") from None
+    address, number, *_ = min(found, key=lambda one: one[0] != socket.AF_INET)[4]
+    return str(address), int(number)
 
 
 class Proxy:
@@ -43,8 +56,7 @@ class Proxy:
         return self._server is not None
 
     def upstream_place(self) -> tuple[str, int]:
-        host, _, port = self.upstream.rpartition(":")
-        return host.strip("[]"), int(port)
+        return split_place(self.upstream)
 
     def shown(self) -> dict[str, Any]:
         return {
@@ -72,12 +84,15 @@ class Proxy:
     async def start(self) -> None:
         if self._server is not None:
             return
-        host, port = split_place(self.listen)
+        host, port = await _resolved(self.listen, self._loop)
         try:
             self._server = await self._loop.create_server(lambda: Client(self, self._loop), host or None, port, reuse_address=True)
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             raise ApiError(500, f"listen tcp {self.listen}: {_why(error)}") from None
         self.listen = shown_place(self._server.sockets[0].getsockname())
+
+    async def stands_at(self, listen: str) -> bool:
+        return self.listen == listen or self.listen == shown_place(await _resolved(listen, self._loop))
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -161,8 +176,7 @@ class Registry:
     async def change(self, proxy: Proxy, listen: str, upstream: str, *, is_enabled: bool) -> None:
         """A place that is changed takes effect at once: the proxy is stopped for it."""
         listen, upstream = listen or proxy.listen, upstream or proxy.upstream
-        split_place(listen)
-        if (listen, upstream) != (proxy.listen, proxy.upstream):
+        if not await proxy.stands_at(listen) or upstream != proxy.upstream:
             await proxy.stop()
             proxy.listen, proxy.upstream = listen, upstream
         if is_enabled:

@@ -1,5 +1,6 @@
 """The kinds of toxics, their attributes, and a toxic as the API shows it. Pure."""
 
+import sys
 from typing import Any, NamedTuple
 
 UPSTREAM, DOWNSTREAM = "upstream", "downstream"
@@ -19,6 +20,8 @@ KINDS: dict[str, dict[str, Number]] = {
     "loss": {"rate": 0.0, "retransmit": 200},  # ours: percent of pieces that come so many milliseconds late
 }
 FRACTIONS = ("rate of loss",)
+INT64_MAX = 2**63 - 1
+FLOAT_MAX = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
 
 
 class ApiError(Exception):
@@ -26,6 +29,16 @@ class ApiError(Exception):
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+
+
+class Written(float):
+    """What is no whole number of 64 bits: refusals show it as it was written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Toxic:
@@ -87,7 +100,7 @@ def merge(kind: str, attributes: dict[str, Number], found: dict[str, Any]) -> No
     if given is None:
         return
     if not isinstance(given, dict):
-        raise ApiError(400, f"bad request body: json: cannot unmarshal {_go(given)} into Go struct field .attributes")
+        raise ApiError(400, f"bad request body: json: cannot unmarshal {go_name(given)} into Go struct field .attributes")
     for name in attributes:
         if given.get(name) is not None:
             is_fraction = f"{name} of {kind}" in FRACTIONS
@@ -95,25 +108,26 @@ def merge(kind: str, attributes: dict[str, Number], found: dict[str, Any]) -> No
 
 
 def _number(value: Any, field: str, kind: str) -> Number:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if is_whole or (isinstance(value, float) and kind != "int64"):
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-    raise ApiError(400, f"bad request body: json: cannot unmarshal {_go(value)} into Go struct field {field} of type {kind}")
+    """int64 takes none with a fraction or an exponent, though it be whole."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _mistyped(go_name(value), field, kind)
+    if not (isinstance(value, int) and -INT64_MAX - 1 <= value <= INT64_MAX if kind == "int64" else abs(value) <= FLOAT_MAX[kind]):
+        raise _mistyped(f"number {value}", field, kind)
+    return int(value) if isinstance(value, int) or value.is_integer() else float(value)
 
 
 def typed(found: dict[str, Any], name: str, kind: type, owner: str) -> Any:
     value = found.get(name)
     if value is None or isinstance(value, kind):
         return value
-    words = {str: "string", bool: "bool"}
-    raise ApiError(400, f"bad request body: json: cannot unmarshal {_go(value)} into Go struct field {owner}.{name} of type {words[kind]}")
+    raise _mistyped(go_name(value), f"{owner}.{name}", go_name(kind()))
 
 
-def _go(value: Any) -> str:
-    """What the original calls it."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number" if isinstance(value, int) else f"number {value}"
-    words = {"str": "string", "list": "array", "dict": "object"}
-    return words.get(type(value).__name__, "null")
+def _mistyped(value: str, field: str, kind: str) -> ApiError:
+    return ApiError(400, f"bad request body: json: cannot unmarshal {value} into Go struct field {field} of type {kind}")
+
+
+def go_name(value: Any) -> str:
+    """What the original calls its kind."""
+    words = {"str": "string", "bool": "bool", "list": "array", "dict": "object"}
+    return words.get(type(value).__name__, "number")

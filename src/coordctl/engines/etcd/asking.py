@@ -39,6 +39,11 @@ class Asking(asking.Asking):
     def why(self, space: bytes, name: bytes, token: int) -> words.Asks:
         return words.unread(space, name, token)
 
+    def look(self, start: bytes, end: bytes, since: int) -> tuple[int, int, bool]:
+        """(revision, how many keys are in a range, whether one of them is known to have changed at revision `since` or later)"""
+        found: tuple[int, int, bool] = self._try(lambda: words.look(start, end, since), is_write=False)
+        return found
+
     def changes(self, asked: Ask) -> bool:
         return asked.path not in HARMLESS
 

@@ -1,7 +1,8 @@
 """Following what changes on etcd, for as long as somebody reads it: in order, each once, none left out.
 
 etcd promises that of a watch which goes on where it was cut off, at whichever member, and says so where its history does not reach back.
-A member that is silent is asked for something that only the log can answer: it may stand still, or be cut off from the others.
+A member that is silent is asked for something that only the log can answer: it may stand still, or be cut off from the others. And whether
+the silence is right: a stream that died without a word, behind something that forgets connections, would never show it otherwise.
 """
 
 import time
@@ -21,8 +22,10 @@ from coordnode.errors import BadRequest, CoordError, Disconnected, HistoryGone, 
 READY_MS_MAX = 10_000  # for what is asked first
 ATTEMPT_MS = 2_000
 SILENT_SECONDS = 2.0  # then a member is asked whether it is there
+SILENT_SECONDS_MAX = 60.0  # of one that has told nothing each time before: a long history takes it long to look through
 PAUSE_SECONDS = 0.1
 FOREVER_SECONDS = 10.0**9
+FOREVER_REVISIONS = 2**62
 PUT, DELETE = "put", "delete"
 
 
@@ -49,8 +52,12 @@ class Following:
         self._range = (start or b"\0", end or b"\0")
         self._until = time.monotonic() + (FOREVER_SECONDS if timeout_ms is None else timeout_ms / 1000)
         self._stream: _Stream | None = None
-        revision = self._revision(self._addresses, min(READY_MS_MAX, timeout_ms or READY_MS_MAX))
-        self.begins_at = self._next = from_revision or revision + 1
+        self._patience_seconds = SILENT_SECONDS
+        asking = Asking(self._addresses, min(READY_MS_MAX, timeout_ms or READY_MS_MAX))
+        self._counted_at, self._count, _ = asking.look(*self._range, FOREVER_REVISIONS)  # keys, then and as far as was told since
+        self.begins_at = self._next = from_revision or self._counted_at + 1
+        self._right_at = 0  # up to there nothing was left out
+        self._is_doubted = False
 
     def changes(self) -> Iterator[Change]:
         """Until the time is over. Raises HistoryGone where changes are missing."""
@@ -58,10 +65,10 @@ class Following:
             try:
                 if self._stream is None:
                     self._stream = _Stream(self._addresses[0], self._asked())
-                for answer in self._stream.receive(min(left, SILENT_SECONDS)):
+                for answer in self._stream.receive(min(left, self._patience_seconds)):
                     yield from self._changes_in(answer)
             except TimeoutError:
-                self._ask_whether_it_is_there()
+                self._doubt_silence()
             except (HistoryGone, NotPermitted):
                 raise
             except (CoordError, Gone, There, OSError):
@@ -86,20 +93,39 @@ class Following:
             raise NotPermitted(f"etcd permits it not: {reason}") if "permission" in reason else Disconnected(reason)
         for revision, events in groupby(found.get("events", ()), lambda event: int(event["kv"]["mod_revision"])):
             self._next = revision + 1
-            yield Change(revision, [_event(event) for event in events])
+            self._patience_seconds, self._is_doubted = SILENT_SECONDS, False
+            change = Change(revision, [_event(event) for event in events])
+            if revision > self._counted_at:
+                self._count += sum(_growth(event) for event in change.events)
+            yield change
 
-    def _revision(self, addresses: list[str], timeout_ms: int) -> int:
-        return kv.get(Asking(addresses, timeout_ms), self._range[0], stale=False, min_revision=0).revision
-
-    def _ask_whether_it_is_there(self) -> None:
+    def _doubt_silence(self) -> None:
+        """Right it is where the member knows of nothing that was not told: of no key that changed, and of as many as we do. What is only
+        under way has come by the time that it is doubted again."""
+        since = max(self._next, self._right_at + 1)
         try:
-            self._revision(self._addresses[:1], ATTEMPT_MS)
+            revision, count, has_changed = Asking(self._addresses[:1], ATTEMPT_MS).look(*self._range, since)
         except CoordError:
+            self._turn_away()
+            return
+        if self._stream is None or not self._stream.is_heard:
+            self._turn_away()
+        elif revision < self.begins_at:  # there is nothing to tell yet
+            self._counted_at, self._count, self._is_doubted = revision, count, False
+        elif not has_changed and count == self._count:
+            self._right_at, self._is_doubted = revision, False
+        elif not self._is_doubted:
+            self._is_doubted = True
+        else:
+            if self._counted_at < self.begins_at - 1:  # what changed in between is never told
+                self._counted_at, self._count = revision, count
+            self._patience_seconds = min(2 * self._patience_seconds, SILENT_SECONDS_MAX)
             self._turn_away()
 
     def _turn_away(self) -> None:
         """From the member that came first."""
         self.close()
+        self._is_doubted = False
         self._addresses = [*self._addresses[1:], self._addresses[0]]
         time.sleep(max(0.0, min(PAUSE_SECONDS, self._until - time.monotonic())))
 
@@ -107,6 +133,7 @@ class Following:
 class _Stream:
     def __init__(self, address: str, asked: Ask) -> None:
         """Raises CoordError and OSError."""
+        self.is_heard = False
         self._asking = Asking([address], ATTEMPT_MS)
         self._asking.meet(address)
         self._reader = Reader(streams=True)
@@ -115,7 +142,9 @@ class _Stream:
 
     def receive(self, seconds: float) -> list[Answer]:
         """Raises TimeoutError, other OSErrors, and FrameError."""
-        return self._reader.feed(self._asking.receive(time.monotonic() + seconds))
+        answers = self._reader.feed(self._asking.receive(time.monotonic() + seconds))
+        self.is_heard |= bool(answers)
+        return answers
 
     def close(self) -> None:
         self._asking.break_off()
@@ -188,3 +217,8 @@ def _event(event: Any) -> Event:
     kind = DELETE if event.get("type") == "DELETE" else PUT
     numbers = (int(about.get(name, 0)) for name in ("version", "lease", "create_revision"))
     return Event(kind, plain(about["key"]), plain(about.get("value")), *numbers)
+
+
+def _growth(event: Event) -> int:
+    """Of the number of keys."""
+    return -1 if event.kind == DELETE else int(event.version == 1)

@@ -21,6 +21,7 @@ ACCEPT = "Accept: application/json\r\n"  # without it etcd takes whoever asks fo
 NAMED = "CommonName of client"
 NOT_ENABLED = "authentication is not enabled"
 TOKEN_IS_OVER = ("invalid auth token", "revision of auth store is old")  # whoever gets another one is served
+REDIRECTED, FAILED_THERE = 300, 500  # statuses: from the first to the second nothing was done
 INVALID, NOT_FOUND, EXISTS, NO_RIGHT, EXHAUSTED, FAILED_BEFORE, OUT_OF_RANGE, UNAUTHENTICATED = 3, 5, 6, 7, 8, 9, 11, 16
 
 
@@ -75,7 +76,7 @@ def result(answer: Answer) -> Any:
         body = body["result"]
     if answer.status == 200 and isinstance(body, dict) and "error" not in body:
         return body
-    raise refusal(body)
+    raise refusal(answer.status, body)
 
 
 def is_of_no_token(answer: Answer) -> bool:
@@ -83,13 +84,15 @@ def is_of_no_token(answer: Answer) -> bool:
     return answer.status != 200 and any(part in str(answer.body) for part in TOKEN_IS_OVER)
 
 
-def refusal(body: Any) -> Exception:
+def refusal(status: int, body: Any) -> Exception:
     if isinstance(body, dict) and isinstance(body.get("error"), dict):  # in a stream
         body = body["error"]
     if not isinstance(body, dict):
         if str(body).startswith(NAMED):
             return NotPermitted("etcd's gateway lets in no certificate with a common name once there are users: get one without")
-        return FrameError("what answers there is not etcd's JSON gateway: is it etcd 3.4 or later, and is --enable-grpc-gateway on?")
+        if REDIRECTED <= status < FAILED_THERE:
+            return FrameError("what answers there is not etcd's JSON gateway: is it etcd 3.4 or later, and is --enable-grpc-gateway on?")
+        return NotReady(f"something between us and etcd answers with HTTP status {status}")  # which may have passed on what was asked
     code = body.get("code", body.get("grpc_code", 0))
     sentence = str(body.get("message") or body.get("error") or "etcd refused it").removeprefix("etcdserver: ")
     if "lease not found" in sentence:

@@ -67,6 +67,10 @@ class Answers:
     def close(self) -> None:
         if self._wire.is_open:
             self._watched.unregister(self.descriptor())
+        self.leave()
+
+    def leave(self) -> None:
+        """Still watched, if a process that was forked has it, too."""
         self._wire.close()
 
     def _flush(self) -> None:
@@ -116,7 +120,9 @@ class Line:
                 self._on_asking(now_ms)
 
     def close(self) -> None:
-        self._hang_up()
+        """A keeper that was forked goes on with the same epoll: nothing is taken out of it."""
+        self._asking.leave()
+        self._watching.leave()
         self._watched.close()
 
     def _hang_up(self) -> None:

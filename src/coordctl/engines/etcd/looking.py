@@ -4,7 +4,7 @@ from typing import Any
 
 from coordctl.engines.etcd.asking import Asking
 from coordctl.engines.etcd.gateway import Ask
-from coordctl.engines.looking import LEADER, LEARNER, VOTER, Look
+from coordctl.engines.looking import LEADER, LEARNER, NO_LEADER, VOTER, Look
 from coordctl.local.clusters import Endpoint
 from coordnode.errors import CoordError
 
@@ -22,7 +22,7 @@ def look(endpoint: Endpoint, seconds: float) -> Look:
     role = LEARNER if status.get("isLearner") else LEADER if int(status.get("leader", 0)) == own else VOTER
     alarms = tuple(status.get("errors", ()))
     if not int(status.get("leader", 0)):
-        alarms = (*alarms, "it knows no leader")
+        alarms = (*alarms, NO_LEADER)
     return Look(
         endpoint.address,
         name,

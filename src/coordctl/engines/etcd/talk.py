@@ -81,14 +81,16 @@ class Talk(Speaking):
         return [frames.OPENED, session, 1000 * ttl, revision, first_result]
 
     def _renew(self) -> words.Asks:
-        """Who waits needs no proof yet: it is asked for with the grant."""
+        """Who waits needs no proof yet: it is asked for with the grant. But it looks at the line, whatever the watch does not say."""
+        assert self._mine is not None
         sent_ms = self._now_ms
         if not self._is_held:
             alive = yield Ask("lease/keepalive", {"ID": self.lease.id})
             ttl_ms, is_there = 1000 * int(alive.get("TTL", 0)), True
             self.lease.ask_at_ms = sent_ms + ttl_ms // 3
+            if ttl_ms:
+                yield from self._look_who_left()
         else:
-            assert self._mine is not None
             ttl_ms, is_there = yield from self._confirmed([words.same(self._key(), self._mine.number)])
         if not ttl_ms:
             self._told.append(Expired())
@@ -165,6 +167,20 @@ class Talk(Speaking):
             if event.get("type") == "DELETE":
                 self._on_left(plain(event["kv"]["key"]).rpartition(b"/")[2])
         self._watch_from = max(self._watch_from, words.revision_of(found) + 1)
+
+    def _look_who_left(self) -> words.Asks:
+        """A watch that died without a word, behind something that forgets connections, tells nobody that it did. Nobody comes before us: so
+        who was there and is not has left, and a watch that has not told it by now is begun anew."""
+        mine = self._mine
+        assert mine is not None
+        asked = {**words.everything_below(self._folder), "max_create_revision": mine.number, "keys_only": True}
+        there = [one.key for one in words.places_of((yield Ask("kv/range", asked)))]
+        left = [one.key for one in self._places.values() if one.number <= mine.number and one.key not in there]
+        if left:
+            self._is_watching = False
+        for key in left:
+            self._on_left(key)
+        self._maybe_take()
 
     def on_watch_lost(self) -> None:
         self._is_watching = False

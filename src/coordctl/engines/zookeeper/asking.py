@@ -43,7 +43,7 @@ class Asking(asking.Asking):
         return words.unread(space, name, token)
 
     def changes(self, asked: Ask) -> bool:
-        return asked.kind not in HARMLESS and asked != words.NOTHING
+        return asked.kind not in HARMLESS and asked != words.NOTHING and not words.is_above(asked)
 
     def greet(self) -> None:
         assert self.connection is not None

@@ -1,6 +1,9 @@
 """The words of docs/protocol.md on ZooKeeper: for each a generator, which yields what to ask, is sent what was answered, and returns the
 result. Pure.
 
+Each may be begun again as long as it has changed nothing. Once it has, and goes on asking, it is told Unknown when an answer is lost: it
+ends with what it knows, or by raising that.
+
 A read that is not to be stale begins with an entry of the log that changes nothing: what this member answers after it, in the order of
 its connection, is no older. `sync` would cost less and prove less, since a leader that was deposed answers it as well.
 """
@@ -14,7 +17,7 @@ from coordctl.engines.zookeeper import jute
 from coordctl.engines.zookeeper.jute import Answer, Ask, Reading, Stat
 from coordctl.hot import elections, frames, kv, locks
 from coordctl.local.clusters import ZOOKEEPER
-from coordnode.errors import BadRequest, NotHeld, NotPermitted, SessionExpired, TooLarge
+from coordnode.errors import BadRequest, NotHeld, NotPermitted, SessionExpired, TooLarge, Unknown
 from coordnode.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,6 +68,11 @@ def ensure(path: bytes, *, kind: int = jute.CONTAINER) -> Generator[Ask, Any, No
             yield jute.create(one, CONTAINS if kind == jute.CONTAINER else ABOVE, kind, is_open=one in TOPS)
         except There:
             continue
+
+
+def is_above(asked: Ask) -> bool:
+    """It makes a node for those below it: made again, it is there all the same."""
+    return asked.kind in (jute.CREATE2, jute.CREATE_CONTAINER) and asked.body.endswith((jute.buffer(CONTAINS), jute.buffer(ABOVE)))
 
 
 # --- kv: a key is a path without its first slash ---------------------------------------------------------------------
@@ -171,14 +179,15 @@ def delete(key: bytes) -> Asks:
 
 
 def tidy(path: bytes) -> Generator[Ask, Any, None]:
-    """Those above it that nothing is below any more, and that are no keys."""
+    """Those above it that nothing is below any more, and that are no keys. One that stays harms nobody: whatever becomes of this, the key
+    is deleted."""
     while path := path.rpartition(b"/")[0]:
         try:
             value, stat = said((yield jute.get(path)))
             if value != ABOVE or stat.children:
                 return
             yield jute.delete(path, stat.version)
-        except (Gone, BadRequest, NotPermitted):
+        except (Gone, BadRequest, NotPermitted, Unknown):
             return
 
 

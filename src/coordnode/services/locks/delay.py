@@ -1,5 +1,7 @@
 """Lock-delay: after an unclean end a lock stays closed for a while, so that what its holder still had under way can arrive. Pure."""
 
+from itertools import islice
+
 import msgspec
 
 from coordnode.ids import NO_SESSION
@@ -49,6 +51,11 @@ class Delay:
             else:
                 rows.delays.delete(first[0])
             self.line.move_on(name_of(key))
+
+    def is_due(self, name: bytes) -> bool:
+        """`end` would end something of this lock, or let its line move on."""
+        due = self.rows.delays.scan(b"", pack_number(self.context.cluster_ms + 1))
+        return any([name_of(key[8:]) == name for key, _ in islice(due, self.context.settings.wake_items_max)])
 
     def is_all(self, name: bytes, lock: Lock) -> bool:
         """Nothing is left of the lock but a delay that has passed."""

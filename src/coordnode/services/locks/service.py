@@ -29,6 +29,7 @@ from coordnode.services.commands import (
     Result,
 )
 from coordnode.services.context import Check, Context, Service, Wait, failure
+from coordnode.services.levels import MENDED
 from coordnode.services.locks.checks import CHECKS
 from coordnode.services.locks.circles import Circles
 from coordnode.services.locks.delay import Delay
@@ -115,9 +116,9 @@ class Locks(Service):
         if lock is not None and is_now_free and lock.holders >= settings.lock_holders_max:
             return Full(f"lock {show(name)} has {lock.holders} holders, the most there may be; wait until one releases it")
         if lock is not None and not is_now_free:
-            if not operation.wait:
+            if not operation.wait and not self._may_fall_free(name):
                 return None
-            if lock.waiters >= settings.lock_waiters_max:
+            if operation.wait and lock.waiters >= settings.lock_waiters_max:
                 return Full(f"{lock.waiters} wait for lock {show(name)}, the most there may be; try again later")
         if len(context.holdings.claims(context.session, LOCKS)) >= settings.session_locks_max:
             return Full(
@@ -126,7 +127,11 @@ class Locks(Service):
         grown = charge(name, operation.note) + len(name) + LOCK_CHARGE_BYTES
         if (error := self.rows.no_room(grown)) is not None:
             return error
-        return None if is_now_free else self._circles.find(operation)
+        return None if is_now_free or not operation.wait else self._circles.find(operation)
+
+    def _may_fall_free(self, name: bytes) -> bool:
+        """By what has fallen due, before it is decided whether who asks has it: so it is looked at what that would pass."""
+        return self.context.scalars.level >= MENDED and self._delay.is_due(name)
 
     # --- release, break ------------------------------------------------------------------------------------------------
 
@@ -202,19 +207,16 @@ class Locks(Service):
 
     def _let_go(self, key: bytes, held: Held, session: SessionId, is_clean: bool) -> None:
         """Of one grant that the session holds, or has entered."""
-        if held.session == session:
-            if is_clean or not held.delay_ms:
-                self._line.end_grant(key, held, LOCK_LOST)
-            else:
-                self._delay.begin(key, held)
-            return
-        times = self._reentry.times(key, session)
+        is_below = held.session != session
+        times = self._reentry.times(key, session) if is_below else held.count
         if not times:
             return  # the grant, with all that entered it, was let go of just now
-        if held.count == times:
+        if held.count != times:
+            self.rows.held.set(key, self._reentry.leave(key, held, session, times))
+        elif is_clean or not held.delay_ms or (is_below and self.context.scalars.level < MENDED):
             self._line.end_grant(key, held, LOCK_LOST)
         else:
-            self.rows.held.set(key, self._reentry.leave(key, held, session, times))
+            self._delay.begin(key, held)
 
     def longest_wait(self, now_ms: int) -> Wait | None:
         """Of those in line for the first few locks: whoever looks once a second must not hold up a turn."""

@@ -42,6 +42,14 @@ class Stage(Protocol):
         """Asks, and records that it was asked. The number that on_finished names."""
         ...
 
+    def open_again(self, client: SimClient, nonce: bytes, request_id: str, ttl_ms: int) -> int:
+        """As HTTP opens a session under a key: whoever asks with the same nonce is answered with the same session. Nobody keeps it."""
+        ...
+
+    def close_other(self, client: SimClient, opening: int) -> None:
+        """Such a session, opened by that call of the client's; no other call closes it."""
+        ...
+
     def write(self, client: SimClient, operation: ClientOperation) -> int:
         """Deduplicated by a session where the client has one, by a request id else."""
         ...

@@ -73,6 +73,9 @@ class World:
     def confirmed(self, now_ms: int, term: int = 2, *, is_there: bool = True) -> list[Any]:
         return self.answer("kv/txn", {"header": head(11, term), **({"succeeded": True} if is_there else {})}, now_ms)
 
+    def looked(self, *rows: dict[str, Any], now_ms: int) -> list[Any]:
+        return self.answer("kv/range", {"header": head(13), "kvs": list(rows)}, now_ms)
+
     def left(self, key: bytes, now_ms: int) -> list[Any]:
         event = {"type": "DELETE", "kv": {"key": text(FOLDER + b"/" + key), "mod_revision": "12"}}
         self.talk.on_watched(Answer(200, {"result": {"header": head(12), "events": [event]}}), now_ms)
@@ -126,6 +129,41 @@ def test_a_waiter_is_given_it_when_those_before_it_have_left() -> None:
     told = world.confirmed(220)
     assert [type(one) for one in told] == [Granted]
     assert 200 + TTL_MS - 100 < told[0].deadline_ms <= 200 + TTL_MS
+
+
+def test_a_waiter_whose_watch_died_in_silence_is_given_it_at_its_next_renewal() -> None:
+    """Behind something that forgets connections: its renewals go on, so nobody else would be given it, either."""
+    world = World()
+    world.enter(row(OTHER, 9, 77), row(b"78", 10, 78), row(MINE, 11, SESSION))
+    world.turn(3_001)
+    world.alive(3_010)
+    assert world.asked[0].body["max_create_revision"] == 11, "who came later is nothing to us"
+    assert world.looked(row(OTHER, 9, 77), row(MINE, 11, SESSION), now_ms=3_020) == []
+    assert len(world.watched) == 2, "it has not told who left, and is begun anew"
+    world.turn(6_002)
+    world.alive(6_010)
+    world.looked(row(MINE, 11, SESSION), now_ms=6_020)
+    world.alive(6_030)
+    told = world.confirmed(6_040)
+    assert [type(one) for one in told] == [Granted]
+
+
+def test_a_waiter_that_finds_the_line_as_it_knows_it_leaves_its_watch_alone() -> None:
+    world = World()
+    world.enter(row(OTHER, 9, 77), row(MINE, 11, SESSION))
+    world.turn(3_001)
+    world.alive(3_010)
+    assert world.looked(row(OTHER, 9, 77), row(MINE, 11, SESSION), now_ms=3_020) == []
+    assert (world.asked, len(world.watched)) == ([], 1)
+
+
+def test_a_waiter_that_finds_its_own_place_gone_begins_anew() -> None:
+    world = World()
+    world.enter(row(OTHER, 9, 77), row(MINE, 11, SESSION))
+    world.turn(3_001)
+    world.alive(3_010)
+    assert world.looked(row(OTHER, 9, 77), now_ms=3_020) == []
+    assert [ask.path for ask in world.asked] == ["kv/deleterange"], "why is looked for"
 
 
 def test_a_waiter_whose_place_is_gone_when_its_turn_comes_begins_anew() -> None:
@@ -208,3 +246,15 @@ def test_what_was_cut_off_and_asked_again_is_known_to_have_been() -> None:
     world.turn(2_000)
     assert world.asked == [first]
     assert world.talk.begun_again == number
+
+
+def test_what_something_else_says_in_place_of_a_member_is_asked_again_elsewhere() -> None:
+    """A proxy whose member has gone: neither what is asked nor what it says is an end of anything."""
+    world = World()
+    (grant,) = world.asked
+    for turn, answer in enumerate([Answer(502, "<html>Bad Gateway</html>"), Answer(404, "404 page not found")], 1):
+        world.asked.clear()
+        world.talk.on_answer(answer, turn * 2_000)
+        assert world.turn(turn * 2_000 + 1_000) == []
+        assert world.asked == [grant]
+    assert world.connected == ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:1"]

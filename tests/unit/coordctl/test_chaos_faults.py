@@ -1,0 +1,129 @@
+"""What may be broken is judged from what is: also when two ask at once, and when members are not all known."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from coordctl.chaos import reapers, undo
+from coordctl.chaos.site import LocalSite, Overtaken, Wanted
+from coordctl.chaos.targets import Target, parse_target
+from coordctl.facts.members import MemberFacts
+from coordctl.local import clusters, processes
+from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.operations import chaos_faults, statuses
+from coordctl.operations.chaos_faults import Asked, BeyondQuorum, Hit, Scene
+from coordnode.errors import Busy, CoordError
+
+
+def cluster_in(folder: Path, count: int = 3) -> LocalCluster:
+    """Members whose process is this one: nothing is done to it."""
+    pid, mark = os.getpid(), processes.started_mark(os.getpid())
+    members = tuple([LocalMember(f"n{number}", number, f"127.0.0.1:{number}", pid, mark) for number in range(1, count + 1)])
+    cluster = LocalCluster(str(folder), "local", 7, 1, True, members)
+    clusters.write(cluster)
+    return cluster
+
+
+def status(number: int, voters: list[int], outgoing: list[int], leader: int) -> MemberFacts:
+    config = {"voters": voters, "outgoing": outgoing, "learners": [4], "contacts": {}}
+    role = "leader" if number == leader else "follower"
+    about = {"name": f"n{number}", "member": number, "role": role, "term": 1, "applied": 1, "commit": 1, "ready": True, "config": config}
+    return MemberFacts(f"127.0.0.1:{number}", about, "", f"n{number}", number)
+
+
+def all_well(voters: list[int], outgoing: list[int] | None = None) -> Callable[[LocalCluster, float], list[MemberFacts]]:
+    """The last one leads."""
+    return lambda cluster, _: [status(one.member, voters, outgoing or [], cluster.members[-1].member) for one in cluster.members]
+
+
+@pytest.fixture
+def nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reapers, "ensure", lambda ledger: None)
+    monkeypatch.setattr(undo, "strike", lambda ledger, entries: [(entry, "") for entry in entries])
+
+
+# --- two at once -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("nothing_is_done")
+@pytest.mark.parametrize(
+    ("fault", "targets", "refusal"), [("kill", ("n1", "n2"), BeyondQuorum), ("fds", ("n1", "n1"), Busy), ("fds", ("n1", "n1", "n1"), Busy)]
+)
+def test_of_several_at_once_each_counts_what_the_others_broke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, targets: tuple[str, ...], refusal: type[CoordError]
+) -> None:
+    cluster = cluster_in(tmp_path)
+    monkeypatch.setattr(statuses, "of_members", all_well([1, 2, 3]))
+    all_have_looked = threading.Barrier(len(targets))
+    looks = threading.local()
+
+    def hit_by(scene: Scene, fault: str, target: Target, chance: Random) -> Hit:
+        if not hasattr(looks, "has_looked"):
+            looks.has_looked = True
+            all_have_looked.wait(10)
+        return Hit((target.text,), ())
+
+    monkeypatch.setattr(Scene, "hit_by", hit_by)
+    refused: list[CoordError] = []
+
+    def ask(target: str) -> None:
+        try:
+            chaos_faults.inject(cluster, Asked(fault, target, "", 8_000, 1, "", ""))
+        except CoordError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=ask, args=(target,)) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [type(error) for error in refused] == [refusal] * (len(targets) - 1)
+    assert len(LocalSite(cluster).look(0).active) == 1
+
+
+@pytest.mark.usefixtures("nothing_is_done")
+def test_nothing_is_done_on_what_was_broken_since_it_was_judged(tmp_path: Path) -> None:
+    site = LocalSite(cluster_in(tmp_path))
+    wanted = Wanted("pause", "n1", "", ("n1",), (), 8_000, "ops", "", known=())
+    (first,) = site.inject(wanted)
+    with pytest.raises(Overtaken, match="pause n1 of ops was begun just now, so nothing was broken: try again"):
+        site.inject(wanted._replace(members=("n2",)))
+    site.inject(wanted._replace(members=("n2",), known=(first.id,)))
+
+
+# --- who votes ---------------------------------------------------------------------------------------------------------
+
+
+def scene_in(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, voters: list[int], outgoing: list[int] | None = None) -> Scene:
+    cluster = cluster_in(folder, count)
+    monkeypatch.setattr(statuses, "of_members", all_well(voters, outgoing))
+    return Scene(cluster, LocalSite(cluster))
+
+
+def test_voters_of_whom_nothing_is_known_here_are_counted_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else made five of three members: of two that he paused only he knows."""
+    with pytest.raises(Busy, match="member 4 votes, and what is known here of local is older"):
+        scene_in(tmp_path, monkeypatch, 3, [1, 2, 3, 4, 5])
+    with pytest.raises(Busy, match="member 4 votes"):
+        scene_in(tmp_path, monkeypatch, 3, [1, 2, 3], [3, 4, 5])
+
+
+def test_while_voters_change_a_quorum_of_the_old_ones_is_needed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_in(tmp_path, monkeypatch, 5, [1, 2, 3, 4], [4, 5])
+    assert not scene.radius("kill", Hit(("n1",), ())).is_beyond
+    found = scene.radius("kill", Hit(("n5",), ()))
+    assert (found.is_beyond, found.voters) == (True, 2)
+
+
+def test_who_does_not_vote_is_hit_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_in(tmp_path, monkeypatch, 4, [1, 2, 3])  # n4 is a learner
+    assert scene.hit_by("pause", parse_target("n4"), Random(1)) == Hit(("n4",), ())
+    assert scene.hit_by("pause", parse_target("all"), Random(1)) == Hit(("n1", "n2", "n3"), ())
+    assert scene.radius("pause", Hit(("n4",), ())).left == 3
+    assert scene.hit_by("cut", parse_target("n4 -> n1"), Random(1)) == Hit((), (("n4", "n1"),))
+    with pytest.raises(ValueError, match="there is no member n9; there are n1, n2, n3, n4"):
+        scene.hit_by("pause", parse_target("n9"), Random(1))

@@ -1,0 +1,90 @@
+"""The proxies of a cluster's links and their process, without the cluster."""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordctl.chaos import links, undo
+from coordctl.chaos.ledger import Entry, Ledger
+from coordctl.chaos.links import Installation, LinkPlace
+from coordctl.chaos.reapers import Reaper
+from coordctl.local import processes
+from coordnode.client.clock import now_ms
+from coordnode.harm.orders import boot_mark
+from tests.unit.coordctl.proxied import PATIENCE_S, Upstream
+from tests.unit.coordctl.toxiproxy import unused_port
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Of a cluster of two, which only echo; its proxies run, and another reaper is there."""
+    members = {"n1": Upstream(), "n2": Upstream()}
+    places = [LinkPlace(one, to, f"127.0.0.1:{unused_port()}", members[to].address) for one, to in (("n1", "n2"), ("n2", "n1"))]
+    installation = Installation(is_used=True, api=f"127.0.0.1:{unused_port()}", links=places, dial={})
+    made = Ledger(str(tmp_path))
+    with made.locked():
+        links.write(made, installation)
+        links.start(made, installation)
+    links.await_served(made, installation)
+    with open(os.path.join(made.folder, "reaper-b.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield made
+    links.stop(made)
+    for member in members.values():
+        member.close()
+    until_gone(made)
+
+
+def until_gone(ledger: Ledger) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while links.is_served(ledger):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def cut(source: str, target: str) -> Entry:
+    return Entry(
+        id="aa",
+        fault="cut",
+        to=f"{source} -> {target}",
+        by="",
+        member="",
+        pid=0,
+        mark="",
+        links=[(source, target)],
+        owner="ops",
+        reason="",
+        began_unix_ms=1,
+        until_unix_ms=2,
+        boot=boot_mark(),
+        deadline_ms=now_ms() + 60_000,
+    )
+
+
+def test_what_is_broken_stays_so_when_the_proxies_are_killed_and_started_again(ledger: Ledger) -> None:
+    installation, one = links.read(ledger), cut("n1", "n2")
+    assert installation is not None
+    ledger.add(one)
+    assert undo.strike(ledger, [one]) == [(one, "")]
+    pid = int(Path(ledger.folder, links.LOCK).read_text())
+    assert processes.send(pid, processes.started_mark(pid), signal.SIGKILL)
+    until_gone(ledger)
+    Reaper(ledger, "a").watch()
+    links.await_served(ledger, installation)
+    received, passed = links._passed(installation, installation.at(("n1", "n2")))
+    assert received
+    assert not passed
+    received, passed = links._passed(installation, installation.at(("n2", "n1")))
+    assert received == passed
+    (toxic,) = links.ask(installation, "GET", "/proxies/n1-n2/toxics")
+    assert 0 < toxic["lifetime_ms"] < 60_000
+    ledger.end_now(one)
+    assert links.broken(ledger) == {}, "what is due would begin anew"
+    assert undo.heal(ledger, [one]) == [(one, "")]
+    received, passed = links._passed(installation, installation.at(("n1", "n2")))
+    assert received == passed

@@ -1,0 +1,160 @@
+"""A run of a playbook, without a cluster: what it says when faults, their end, or what it looks at fail."""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from coordctl.chaos import verdicts
+from coordctl.chaos.ledger import Entry
+from coordctl.chaos.playbook import Expectation, Probe, parse_playbook
+from coordctl.chaos.site import LocalSite, Looked, Wanted
+from coordctl.chaos.words import Word
+from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.local.fleet import Failed
+from coordctl.operations import chaos_run
+from coordctl.operations.chaos_probes import Http
+from coordctl.operations.chaos_run import Asked, _Run
+from coordctl.operations.interrupts import Interrupts
+from coordnode.client.identity import who
+from coordnode.errors import CoordError, UnknownFormat
+from tests.unit.coordctl.test_chaos_ledger import entry
+
+HEAD = "proves: nothing\nversion: 1\nrows:\n  - {at: 0s, for: 1s, do: pause, to: n1}\n"
+WANTED = Wanted("pause", "n1", "", ("n1",), (), 1_000, who(), "")
+
+
+class Broken(LocalSite):
+    """No fault takes, and entries are left of it."""
+
+    def __init__(self, cluster: LocalCluster, left: Sequence[Entry], heal: Callable[[Sequence[Entry]], list[tuple[Entry, str]]]) -> None:
+        super().__init__(cluster)
+        self.left = list(left)
+        self._heal = heal
+
+    def inject(self, wanted: Wanted) -> list[Entry]:
+        raise Failed("pause did not take; and it could not be undone at once")
+
+    def look(self, last: int) -> Looked:
+        return Looked(active=self.left, due=[one.id for one in self.left if one.is_due()])
+
+    def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+        return self._heal(entries)
+
+
+def run_on(folder: Path, site: LocalSite | None = None, text: str = HEAD) -> _Run:
+    cluster = cluster_in(folder)
+    return _Run(cluster, site or LocalSite(cluster), parse_playbook("p", text.encode()), Asked("", "", ""), lambda told: None, Interrupts())
+
+
+def cluster_in(folder: Path) -> LocalCluster:
+    return LocalCluster(str(folder), "local", 7, 1, True, (LocalMember("n1", 1, "127.0.0.1:1"),))
+
+
+def ours() -> Entry:
+    return msgspec.structs.replace(entry(), owner=who())
+
+
+def _inject(run: _Run) -> None:
+    """Its row, of a cluster of which nobody asks more."""
+    run._is_hitting = True
+    run._site.inject(WANTED)
+
+
+# --- what it could not undo --------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_of_a_fault_that_did_not_take_counts_as_not_reverted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Run, "_check_start", _inject)
+    monkeypatch.setattr(chaos_run, "HEAL_SECONDS_MAX", 0.0)
+    site = Broken(cluster_in(tmp_path), [ours(), entry("bb")], lambda entries: [(one, "no") for one in entries])
+    found = run_on(tmp_path, site).go()
+    assert found.exit_code == verdicts.NOT_REVERTED
+    revert = next(one for one in found.verdicts if one.kind == "revert")
+    assert revert.sentence == "pause n1: see `coordctl chaos status`"  # once: what somebody else broke is theirs
+
+
+@pytest.mark.parametrize("error", [UnknownFormat("x is not what chaos writes"), OSError(28, "No space left on device")])
+def test_healing_that_fails_is_a_verdict_and_all_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+        raise error
+
+    monkeypatch.setattr(_Run, "_check_start", _inject)
+    monkeypatch.setattr(chaos_run, "HEAL_SECONDS_MAX", 0.0)
+    found = run_on(tmp_path, Broken(cluster_in(tmp_path), [ours()], fail)).go()
+    assert found.exit_code == verdicts.NOT_REVERTED
+    words = error.sentence if isinstance(error, CoordError) else str(error)
+    assert [one.sentence for one in found.verdicts if one.kind == "revert"] == [f"{words}: see `coordctl chaos status`"]
+
+
+# --- what it judges ----------------------------------------------------------------------------------------------------
+
+
+def test_an_expectation_that_cannot_be_judged_takes_no_other_verdict_with_it(tmp_path: Path) -> None:
+    playbook = parse_playbook("p", (HEAD + "goals: [{see: leaderless}]\nexpect: [{that: healthy}]\n").encode())
+    run = run_on(tmp_path)
+    run._playbook = playbook._replace(expect=(Expectation("heathly", 1_000),))
+    run._judge()
+    assert [(one.kind, one.code) for one in run._verdicts] == [("expect", verdicts.INCONCLUSIVE), ("goal", verdicts.INCONCLUSIVE)]
+    assert "'heathly' is no condition" in run._verdicts[0].sentence
+
+
+def test_logs_that_cannot_be_read_leave_the_verdicts(tmp_path: Path) -> None:
+    class Deaf(LocalSite):
+        def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+            raise Failed("n1 cannot be reached")
+
+    run = run_on(tmp_path, Deaf(cluster_in(tmp_path)))
+    run._log_ends = {"n1": 0}
+    assert run._of_logs() == [verdicts.Verdict("log", "", verdicts.INCONCLUSIVE, "what members logged is not known: n1 cannot be reached")]
+
+
+def test_probes_after_the_last_row_wait_for_rows_that_come_late(tmp_path: Path) -> None:
+    run = run_on(tmp_path, text=HEAD + "probes: [{when: after, ask: read, within: 1s}]\n")
+    probe = run._playbook.probes[0]
+    assert not run._is_time_of(probe, 30_000)
+    run._done.append(verdicts.Done(1, 19_000, 21_000))
+    assert [run._is_time_of(probe, at_ms) for at_ms in (20_999, 21_000)] == [False, True]
+
+
+def test_whatever_a_try_raises_is_a_try_that_failed(tmp_path: Path) -> None:
+    class Bug:
+        def attempt(self) -> str:
+            raise ZeroDivisionError("division by zero")
+
+    assert run_on(tmp_path)._attempt(Bug()) == "ZeroDivisionError: division by zero"  # type: ignore[arg-type]
+
+
+def test_an_answer_that_is_no_http_is_a_try_that_failed() -> None:
+    def answer() -> None:
+        with server.accept()[0] as connection:
+            connection.sendall(b"what?\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=answer)
+        answering.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        found = Http(Probe("throughout", "http", (address,), 100, 5_000, 100.0)).attempt()
+        answering.join()
+    assert found.startswith(f"{address}: ")
+
+
+# --- for long ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_run_says_again_and_again_that_it_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(LocalSite):
+        times = 0
+
+        def stay(self) -> None:
+            self.times += 1
+
+    site = Counting(cluster_in(tmp_path))
+    run = run_on(tmp_path, site)
+    monkeypatch.setattr(chaos_run, "STAY_SECONDS", 0.01)
+    with run._interrupts:
+        run._wait_until(run._ms() + 500)
+    assert site.times >= 3
