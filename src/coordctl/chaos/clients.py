@@ -17,16 +17,17 @@ def seen(entry: Entry) -> str:
 
 
 def strike(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    """Whoever is to be killed is stopped as well: only of one that stands still is it certain that it has the lock yet."""
     with ledger.striking(entries):
         for entry in entries:
-            processes.send(entry.pid, entry.mark, signal.SIGSTOP if entry.fault == PAUSE_HOLDER else signal.SIGKILL)
-    return [lives.wait_until(partial(_has_taken, entry), TAKES_SECONDS_MAX, "it runs still") for entry in entries]
+            processes.send(entry.pid, entry.mark, signal.SIGSTOP)
+    return [lives.wait_until(partial(processes.is_stopped, entry.pid, entry.mark), TAKES_SECONDS_MAX, "it runs still") for entry in entries]
 
 
-def _has_taken(entry: Entry) -> bool:
-    if entry.fault == PAUSE_HOLDER:
-        return processes.is_stopped(entry.pid, entry.mark)
-    return not processes.is_running(entry.pid, entry.mark)
+def kill(entry: Entry) -> str:
+    """What is wrong, or "": it was seen to be gone."""
+    processes.send(entry.pid, entry.mark, signal.SIGKILL)
+    return lives.wait_until(lambda: not processes.is_running(entry.pid, entry.mark), TAKES_SECONDS_MAX, "it runs still")
 
 
 def cure(ledger: Ledger, entry: Entry) -> None:

@@ -132,7 +132,11 @@ FAULTS: dict[str, Fault] = {
         CLIENTS, "the client of a run that holds the lock stands still", "SIGSTOP", "SIGCONT by the reapers", takes_quorum=False
     ),
     "kill-holder": Fault(
-        CLIENTS, "the client of a run that holds the lock is killed", "SIGKILL", "with the run, which has one less", takes_quorum=False
+        CLIENTS,
+        "the client of a run that holds the lock is killed",
+        "SIGSTOP, SIGKILL",
+        "with the run, which has one less",
+        takes_quorum=False,
     ),
     "transfer": Fault(
         CLUSTER, "the leadership is handed on, again and again, so often", _WORKER, _OWN_DEADLINE, values.DURATION, "1s", takes_quorum=False

@@ -100,22 +100,15 @@ class Loads:
                 return Holder(client, held[client], process.pid, processes.started_mark(process.pid))
         return None
 
-    def note_killed(self, client: int) -> bool:
-        """What it cannot write down itself: it may have lost what it holds, ever since it asked for it, and will never say so.
-
-        False: it held nothing when it ended. Since it was seen with the lock it may have given it back, and have been granted it anew.
-        """
-        token = self._held().get(client)
-        self._killed.add(client)
-        if token is None:
-            return False
-        number = LOST * client + LOSSES_OF_OURS
+    def note_killed(self, holder: Holder) -> None:
+        """What it cannot write down itself: it may have lost what it holds, ever since it asked for it, and will never say so."""
+        self._killed.add(holder.client)
+        number = LOST * holder.client + LOSSES_OF_OURS
         with open(os.path.join(self._folder, "lock.events.jsonl"), "a", encoding="utf-8") as file:
-            for kind, value in (("invoke", token), ("info", None)):
-                at_ns = self._asked_ns(client) if kind == "invoke" else time.monotonic_ns()
+            for kind, value in (("invoke", holder.token), ("info", None)):
+                at_ns = self._asked_ns(holder.client) if kind == "invoke" else time.monotonic_ns()
                 line = {"process": number, "type": kind, "f": "lost", "value": value, "time": at_ns}
                 file.write(json.dumps(line) + "\n")
-        return True
 
     def _asked_ns(self, client: int) -> int:
         """For what it was granted last."""

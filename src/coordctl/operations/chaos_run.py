@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from coordctl.chaos import verdicts
+from coordctl.chaos import clients, verdicts
 from coordctl.chaos.clients import KILL_HOLDER
 from coordctl.chaos.faults import HOLDERS
 from coordctl.chaos.ledger import Entry, Ledger
@@ -28,10 +28,11 @@ from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Verdict
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
 from coordctl.local.clusters import COORDNODE, Chosen, LocalCluster, addressed
+from coordctl.local.fleet import Failed
 from coordctl.operations import chaos_faults, engines, statuses, waiting
 from coordctl.operations import chaos_sites as sites
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
-from coordctl.operations.chaos_loads import Loads
+from coordctl.operations.chaos_loads import Holder, Loads
 from coordctl.operations.chaos_probes import Act, act_of
 from coordctl.operations.check import check
 from coordctl.operations.interrupts import Interrupts
@@ -296,18 +297,22 @@ class _Run:
             client = ((name, holder.pid, holder.mark),)
             self._is_hitting = True
             entries = self._site.inject(Wanted(row.do, row.to.text, "", (), (), row.for_ms, self._owner, self._reason(row), client))
-            if row.do == KILL_HOLDER:
-                is_met = self._loads.note_killed(holder.client)
-            else:
-                still = self._loads.holder()
-                is_met = still is not None and still.token == holder.token
-            if is_met:
+            if self._loads.holder() == holder:
+                if row.do == KILL_HOLDER:
+                    self._kill(holder, entries)
                 self._carried.append(Carried(row.number, began_ms, (), ()))
                 self._has_done(row, began_ms, name, entries)
                 return
             self._site.heal(entries)
         sentence = f"nobody was met with the lock in its hands in {HOLDER_SECONDS_MAX:g} s"
         raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))
+
+    def _kill(self, holder: Holder, entries: list[Entry]) -> None:
+        for entry in entries:
+            trouble = clients.kill(entry)
+            if trouble:
+                raise Failed(f"{entry.fault} did not take: client {holder.client}: {trouble}")
+        self._loads.note_killed(holder)
 
     def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry]) -> None:
         # Over SSH it takes its time from asking to the host that begins: its own time ends at the latest so long after it was seen.

@@ -10,34 +10,26 @@ import pytest
 from coordctl.chaos.loads import watches
 from coordctl.chaos.loads.clients import Paper
 from coordctl.chaos.loads.holding import GroupClient
-from coordctl.operations.chaos_loads import Loads
+from coordctl.operations.chaos_loads import Holder, Loads
 from coordnode.checking.judge import judge
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.reading import parse_history
 from coordnode.errors import SessionExpired
 
 
-def noted(folder: Path, *events: tuple[int, str, str, int | None]) -> list[dict[str, Any]]:
-    """What is noted as lost when client 2 is killed, if anything."""
-    lines = [
-        {"process": process, "f": what, "type": kind, "value": value, "time": number}
-        for number, (process, what, kind, value) in enumerate(events)
-    ]
-    (folder / "lock.events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    loads = Loads(str(folder), [], "", 1)
-    has_held = loads.note_killed(2)
-    found = [json.loads(line) for line in (folder / "lock.events.jsonl").read_text().splitlines()][len(lines) :]
-    assert bool(found) == has_held
-    assert loads.holder() is None
-    return found
-
-
-def test_who_was_granted_the_lock_anew_since_it_was_seen_loses_the_last_grant(tmp_path: Path) -> None:
+def test_who_is_killed_loses_what_it_was_granted_last_ever_since_it_asked_for_it(tmp_path: Path) -> None:
     first = ((2, "acquire", "ok", 5), (2, "release", "invoke", 5), (2, "release", "ok", None))
-    lost, unknown = noted(tmp_path, *first, (2, "acquire", "invoke", None), (2, "acquire", "ok", 9))
-    assert (lost["value"], lost["time"]) == (9, len(first)), "ever since it asked for it"
+    events = (*first, (2, "acquire", "invoke", None), (2, "acquire", "ok", 9))
+    names = ("process", "f", "type", "value")
+    lines = [{**dict(zip(names, event, strict=True)), "time": number} for number, event in enumerate(events)]
+    paper = tmp_path / "lock.events.jsonl"
+    paper.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    loads = Loads(str(tmp_path), [], "", 1)
+    loads.note_killed(Holder(2, 9, 1, ""))
+    lost, unknown = [json.loads(line) for line in paper.read_text().splitlines()][len(lines) :]
+    assert (lost["value"], lost["time"]) == (9, len(first))
     assert (unknown["type"], unknown["value"]) == ("info", None)
-    assert noted(tmp_path, *first, (3, "acquire", "ok", 9)) == [], "it had given it back"
+    assert loads.holder() is None
 
 
 # --- from when on something may be lost ----------------------------------------------------------------------------------

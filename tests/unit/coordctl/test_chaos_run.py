@@ -1,6 +1,9 @@
 """A run of a playbook, without a cluster: what it says when faults, their end, or what it looks at fail."""
 
+import json
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +16,11 @@ from coordctl.chaos.ledger import Entry
 from coordctl.chaos.playbook import Expectation, Probe, parse_playbook
 from coordctl.chaos.site import LocalSite, Looked, Wanted
 from coordctl.chaos.words import Word
+from coordctl.local import processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
 from coordctl.operations import chaos_run
+from coordctl.operations.chaos_loads import Holder, Loads
 from coordctl.operations.chaos_probes import Http
 from coordctl.operations.chaos_run import Asked, _Run
 from coordctl.operations.interrupts import Interrupts
@@ -88,6 +93,44 @@ def test_healing_that_fails_is_a_verdict_and_all_else_is_told(tmp_path: Path, mo
     assert found.exit_code == verdicts.NOT_REVERTED
     words = error.sentence if isinstance(error, CoordError) else str(error)
     assert [one.sentence for one in found.verdicts if one.kind == "revert"] == [f"{words}: see `coordctl chaos status`"]
+
+
+# --- whoever holds the lock ---------------------------------------------------------------------------------------------
+
+
+def test_who_gave_the_lock_back_before_it_stood_still_goes_on_and_another_is_killed(tmp_path: Path) -> None:
+    """Seen with the lock, and then stopped: on a busy machine it has given it back meanwhile, nearly always."""
+    text = HEAD.replace("pause, to: n1", "kill-holder, to: lock") + "load: [{do: lock}]\n"
+    with subprocess.Popen(["sleep", "60"]) as quick, subprocess.Popen(["sleep", "60"]) as slow:
+        first, second = (
+            Holder(number, token, one.pid, processes.started_mark(one.pid)) for number, token, one in ((1, 5, quick), (2, 6, slow))
+        )
+
+        class Line(Loads):
+            """Client 1 gives it back while it is being stopped; client 2, who has it then, has it still."""
+
+            seen = 0
+
+            def holder(self) -> Holder | None:
+                self.seen += 1
+                return first if self.seen == 1 else second
+
+        site = LocalSite(cluster_in(tmp_path / "local"))
+        run = run_on(tmp_path, site, text)
+        (tmp_path / "run").mkdir()
+        run._loads = Line(str(tmp_path / "run"), [], "", 1)
+        events = [{"process": 2, "f": "acquire", "type": kind, "value": 6, "time": 1} for kind in ("invoke", "ok")]
+        (tmp_path / "run" / "lock.events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        try:
+            run._hit_holder(run._playbook.rows[0])
+            assert quick.poll() is None
+            assert not processes.is_stopped(first.pid, first.mark)
+            assert slow.wait(30) == -signal.SIGKILL
+            assert [(row.hit, row.verified) for row in run._rows] == [("client 2", "it is gone with the lock in its hands")]
+        finally:
+            site.heal(site.look(0).active)
+            quick.kill()
+            slow.kill()
 
 
 # --- what it judges ----------------------------------------------------------------------------------------------------
