@@ -324,6 +324,24 @@ def prints(root: Path) -> list[str]:
     return wrong
 
 
+DIGITS_OF_BYTES = ("coordctl/operations/fencing.py",)  # which are those of ASCII and no others
+
+
+def digits_that_are_no_number(root: Path) -> list[str]:
+    """ "²".isdigit() is true, and int("²") raises ValueError."""
+    wrong = []
+    for path, module in files(root, "coordctl", "coordnode"):
+        calls = [node for node in ast.walk(module) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        guarded = {node.lineno for node in calls if node.func.attr == "isascii"}  # type: ignore[attr-defined]
+        if path not in DIGITS_OF_BYTES:
+            wrong += [
+                f"{path}:{node.lineno}: isdigit() may be no number: isdecimal()"
+                for node in calls
+                if node.func.attr == "isdigit" and node.lineno not in guarded  # type: ignore[attr-defined]
+            ]
+    return wrong
+
+
 def undocumented(root: Path) -> list[str]:
     """Every file begins with a docstring; every room is a package whose __init__ has one."""
     wrong = [f"{path}: does not say what it owns" for path, module in files(root, "coordnode", "coordctl") if not ast.get_docstring(module)]
@@ -362,6 +380,7 @@ RULES: list[tuple[Callable[[Path], list[str]], dict[str, str], str]] = [
     (floats, {"coordnode/raft/core.py": "x = 1 / 2"}, "makes a float"),
     (prints, {"coordctl/operations/wal.py": "print(1)"}, "prints"),
     (prints, {"coordnode/storage/wal.py": "import sys\nsys.stderr.write('x')"}, "prints"),
+    (digits_that_are_no_number, {"coordctl/flags.py": "def f(a):\n    return int(a) if a.isdigit() else 0"}, "may be no number"),
     (undocumented, {"coordnode/raft/core.py": "x = 1"}, "does not say what it owns"),
     (undocumented, {"coordnode/raft/core.py": '"""Owns x."""'}, "a room without __init__.py"),
 ]
@@ -385,7 +404,9 @@ def test_order_free_uses_of_sets_are_allowed(tmp_path: Path) -> None:
     assert sets_walked(tmp_path) == []
 
 
-@pytest.mark.parametrize("rule", [wrong_imports, impure, sets_walked, floats, prints, undocumented], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule", [wrong_imports, impure, sets_walked, floats, prints, digits_that_are_no_number, undocumented], ids=lambda rule: rule.__name__
+)
 def test_the_source_keeps_the_rules(rule: Callable[[Path], list[str]]) -> None:
     assert rule(SOURCE) == []
 

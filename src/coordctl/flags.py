@@ -34,7 +34,7 @@ class Verb(NamedTuple):
 def duration_ms(text: str) -> int:
     number = text.rstrip("abcdefghijklmnopqrstuvwxyzµ")
     unit = text[len(number) :]
-    if unit not in UNITS_MS or not number.replace(".", "", 1).isdigit():
+    if unit not in UNITS_MS or not number.replace(".", "", 1).isdecimal():
         raise ValueError(f"a number above 0 with its unit is needed ({', '.join(UNITS_MS)}), such as 10s")
     milliseconds = round(float(number) * UNITS_MS[unit])
     if milliseconds < 1:

@@ -63,7 +63,7 @@ def _addresses(host: str) -> list[str]:
 
 def _owner(inodes: set[str]) -> int:
     """The one that was there first, where it shares the socket with whom it started."""
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
         with suppress(OSError):
             for descriptor in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):

@@ -34,7 +34,7 @@ LOADED_MEANWHILE = ("rules", "kernel", "job", "run")  # while the question is on
 
 def days_ms(text: str) -> int:
     """A duration for which days make sense."""
-    if text.endswith("d") and text[:-1].replace(".", "", 1).isdigit():
+    if text.endswith("d") and text[:-1].replace(".", "", 1).isdecimal():
         return round(float(text[:-1]) * 86_400_000)
     return duration_ms(text)
 

@@ -148,7 +148,7 @@ def _disk(patient: Patient) -> list[Finding]:
 def _size(text: str) -> int:
     for unit, factor in SIZE_UNITS.items():
         digits = text.removesuffix(unit)
-        if text != digits and digits.strip().isdigit():
+        if text != digits and digits.strip().isdecimal():
             return int(digits) * factor
     return FREE_BYTES_MIN
 

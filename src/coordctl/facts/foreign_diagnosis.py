@@ -229,7 +229,7 @@ def _files(patient: Patient) -> list[Finding]:
 def _lease(patient: Patient) -> list[Finding]:
     """What a holder may believe of its lease rests on it: docs/engines.md."""
     tick, least = (patient.settings.get(key, "") for key in ("tickTime", "minSessionTimeout"))
-    if not (tick.isdigit() and least.isdigit()) or int(least) >= TICKS_MIN * int(tick):
+    if not (tick.isdecimal() and least.isdecimal()) or int(least) >= TICKS_MIN * int(tick):
         return []
     enough = TICKS_MIN * int(tick)
     sentence = (

@@ -104,7 +104,7 @@ def each_with_words(*words: str) -> Iterator[int]:
                 is_meant = wanted <= set(file.read().split(b"\0"))
         except OSError:
             continue
-        if is_meant and entry.isdigit():
+        if is_meant and entry.isdecimal():
             yield int(entry)
 
 

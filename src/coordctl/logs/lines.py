@@ -223,7 +223,7 @@ def _durations(found: dict[str, Any]) -> dict[str, Any]:
     """`"took":"1.2s"` becomes took_ms."""
     spans = {}
     for key, value in found.items():
-        if isinstance(value, str) and 2 <= len(value) <= 24 and value[0].isdigit() and value[-1] in "smh" and (ms := milliseconds(value)):
+        if isinstance(value, str) and 2 <= len(value) <= 24 and value[0].isdecimal() and value[-1] in "smh" and (ms := milliseconds(value)):
             spans[f"{key}_ms"] = ms
     return spans
 

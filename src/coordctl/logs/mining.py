@@ -503,7 +503,7 @@ def _measured(summary: Summary) -> Iterator[tuple[str, str, int]]:
     """(member, id of whom its numbers are, when the last of them was told)"""
     for (member, name), values in summary.series.items():
         family, _, last = name.rpartition(".")
-        if family in SPEAKING_OF and last.isdigit():
+        if family in SPEAKING_OF and last.isdecimal():
             yield member, last, max(values) * 1_000
 
 

@@ -246,7 +246,7 @@ def _pids(mark: str) -> "list[int]":
     """Processes that run this member."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit():
+        if name.isdecimal():
             try:
                 with open(f"/proc/{name}/cmdline", "rb") as file:
                     words = file.read().split(b"\0")
@@ -285,7 +285,7 @@ def _process(pid: int, service: str) -> "dict[str, object] | None":
 
 def _number(text: str) -> "int | None":
     """None: unlimited."""
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def _group_memory(pid: int) -> "int | None":
@@ -319,7 +319,7 @@ def _holder(port: int, ours: "list[int]") -> str:
         except OSError:
             continue
     for name in os.listdir("/proc") if nodes else ():
-        if not name.isdigit() or int(name) in ours:
+        if not name.isdecimal() or int(name) in ours:
             continue
         try:
             links = [os.readlink(f"/proc/{name}/fd/{one}") for one in os.listdir(f"/proc/{name}/fd")]

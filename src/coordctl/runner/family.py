@@ -50,7 +50,7 @@ class Family:
         """Those that live, parents before their children."""
         children: dict[int, list[Relative]] = {}
         for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-            if entry.isdigit():
+            if entry.isdecimal():
                 with suppress(OSError, ValueError, IndexError):
                     with open(f"/proc/{entry}/stat", "rb") as file:
                         head, _, tail = file.read().rpartition(b")")

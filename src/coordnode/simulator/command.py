@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse_seeds(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
+    if not first.isdecimal() or (dash and not last.isdecimal()):
         raise ValueError(f"--seeds wants A-B, as in 1-300, not {text!r}")
     begin, end = int(first), int(last) if dash else int(first)
     if end < begin:
@@ -99,7 +99,7 @@ def _options(asked: argparse.Namespace) -> Options:
 
 def _parse_cut(text: str) -> tuple[int, int]:
     member, colon, operation = text.partition(":")
-    if not colon or not member.isdigit() or not operation.isdigit():
+    if not colon or not member.isdecimal() or not operation.isdecimal():
         raise ValueError(f"--cut wants member:operation, as in 2:317, not {text!r}")
     return int(member), int(operation)
 

@@ -55,7 +55,7 @@ def digest(endpoint: Endpoint, revision: int, seconds: float) -> tuple[int, int]
 
 def _id(text: str) -> int:
     """As it is logged: in hexadecimal digits by some versions, in decimal ones by others."""
-    return int(text) if text.isdigit() and len(text) > 16 else int(text, 16)
+    return int(text) if text.isdecimal() and len(text) > 16 else int(text, 16)
 
 
 def _known(fields: dict[str, Any]) -> Known:

@@ -24,7 +24,7 @@ def examine(endpoint: Endpoint, seconds: float) -> Examined:
     numbers = dict(line.split("\t", 1) for line in counts.splitlines() if "\t" in line)
 
     def number(name: str) -> int | None:
-        return int(numbers[name]) if numbers.get(name, "").isdigit() else None
+        return int(numbers[name]) if numbers.get(name, "").isdecimal() else None
 
     return Examined(
         found,
