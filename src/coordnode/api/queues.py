@@ -356,7 +356,7 @@ def _show_tasks(asked: Asked[TasksQuery, None], result: Result) -> msgspec.Struc
 
 def _get_task(asked: Asked[ReadQuery, None]) -> Work:
     text = asked.path["task"]
-    if not text.isdecimal() or len(text) > 16:
+    if not text.isdigit() or len(text) > 16:
         raise BadRequest("a task is a whole number, as the put was answered")
     return Read(GetTask(asked.path["queue"], int(text)))
 

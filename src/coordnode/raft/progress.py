@@ -47,9 +47,16 @@ class Progress:
         self.chunk_number = 0
         self.chunk_ticks = 0  # since the slice under way was asked for
 
+    def is_heard(self) -> bool:
+        return self.active or self.was_active
+
     def is_ready(self) -> bool:
         """Heard of lately, and as far as we are, but for what is under way."""
-        return self.state == REPLICATE and (self.active or self.was_active)
+        return self.state == REPLICATE and self.is_heard()
+
+    def needs_from(self) -> Index:
+        """The first entry that it has not, or will not have with the snapshot that it is given."""
+        return Index(max(self.match, self.chunk_meta.index if self.chunk_meta is not None else 0) + 1)
 
     def become_probe(self, next_index: Index) -> None:
         self.state = PROBE

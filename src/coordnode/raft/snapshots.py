@@ -56,6 +56,16 @@ def on_chunk_reply(raft: State, peer: Progress, message: ChunkReply) -> None:
         _want_chunk(raft, message.source, peer)
 
 
+def is_sending(raft: State) -> bool:
+    return raft.role == LEADER and any(peer.state == SNAPSHOT and peer.is_heard() for peer in raft.progress.values())
+
+
+def needed_from(raft: State) -> Index:
+    """The first entry that anybody who is heard of has still to get: it would begin again with a snapshot, and again, if it were gone."""
+    behind = [peer.needs_from() for peer in raft.progress.values() if peer.is_heard()] if raft.role == LEADER else []
+    return min(behind, default=Index(raft.log.last_index() + 1))
+
+
 # --- the receiver's side -------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,9 @@ import msgspec
 
 from coordnode.raft.state import Timing
 
+# A member that is given a snapshot, or catches up behind one, finds the log that it needs for so many times the bounds of a snapshot.
+FOR_SLOW_MEMBERS = 2
+
 
 class ReplicaConfig(msgspec.Struct, frozen=True):
     tick_ms: int = 50

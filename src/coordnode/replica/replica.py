@@ -13,6 +13,7 @@ from contextlib import suppress
 from coordnode.errors import CoordError, RecordError
 from coordnode.ids import NOBODY, Index, MemberId
 from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX
+from coordnode.raft import snapshots
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta, decode_config
 from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
@@ -23,7 +24,7 @@ from coordnode.raft.state import LEADER
 from coordnode.replica.agreement import AGREE, NOBODY_KNOWS, WE_DIFFER, Agreement
 from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
-from coordnode.replica.config import ReplicaConfig
+from coordnode.replica.config import FOR_SLOW_MEMBERS, ReplicaConfig
 from coordnode.replica.effects import Effects, StoreChunk
 from coordnode.replica.events import Events, RecordsFound
 from coordnode.replica.known import NOTHING, Known
@@ -344,6 +345,7 @@ class Replica:
             maker.abandon()
             keep_from = raft.log.first_within(self.config.snapshot_log_bytes // 2, meta.index)
             keep_from = max(keep_from, Index(meta.index - self.config.keep_entries + 1))
+            keep_from = min(keep_from, max(snapshots.needed_from(raft), self._kept_at_most(meta.index)))
             raft.compact(meta, keep_from)
             self._effects.release_before = keep_from
         for chunk in events.chunks_read:
@@ -384,7 +386,16 @@ class Replica:
             return False  # as in most turns
         if entries < 0 or self._clock.now_ms < maker.not_before_ms:
             return False
-        return maker.due or (entries > 0 and self._is_long(entries, log_bytes))
+        if maker.due or entries == 0 or not self._is_long(entries, log_bytes):
+            return maker.due
+        # Whoever is being given the last one needs the log behind it: a third would be made, and the first gone, before it has it whole.
+        is_very_long = entries > FOR_SLOW_MEMBERS * config.snapshot_entries or log_bytes > FOR_SLOW_MEMBERS * config.snapshot_log_bytes
+        return is_very_long or not snapshots.is_sending(raft)
+
+    def _kept_at_most(self, index: Index) -> Index:
+        config = self.config
+        by_bytes = self.raft.log.first_within(FOR_SLOW_MEMBERS * config.snapshot_log_bytes, index)
+        return max(by_bytes, Index(index - FOR_SLOW_MEMBERS * config.snapshot_entries + 1))
 
     def _is_long(self, entries: int, log_bytes: int) -> bool:
         """Members make their snapshots after different shares of the bounds, from more than a half to all: one that is slower for it

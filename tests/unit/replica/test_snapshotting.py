@@ -2,15 +2,19 @@
 
 import random
 
+import pytest
+from msgspec import structs
+
 from coordnode.ids import Index, MemberId, Term
 from coordnode.raft.entry import NOOP, Config, Entry, HardState, SnapshotMeta
 from coordnode.raft.messages import Append
+from coordnode.raft.progress import SNAPSHOT, Progress
 from coordnode.replica.config import ReplicaConfig
 from coordnode.replica.events import Events, Persisted, SliceStored, SnapshotLoaded, SnapshotStored
 from coordnode.replica.replica import Replica
 from coordnode.services.commands import ClientCommand, Put, encode
 from coordnode.services.dialogue import WriteAsk
-from tests.unit.replica.trio import MEMBERS, Trio, whole_turn
+from tests.unit.replica.trio import MEMBERS, TICK_MS, Trio, whole_turn
 
 ONE, TWO, _ = MEMBERS
 LOG_BYTES = 40_000
@@ -85,3 +89,79 @@ def test_members_of_one_cluster_make_their_snapshots_after_different_shares_of_t
         by_bytes = next(size for size in range(6_002) if replica._is_long(0, size))
         due.append((by_entries, by_bytes))
     assert due == [(400, 4_001), (500, 5_001), (600, 6_001)]
+
+
+# --- members that are slow to get one --------------------------------------------------------------------------------------
+
+
+BOUNDS = ReplicaConfig(tick_ms=TICK_MS, snapshot_entries=40, snapshot_log_bytes=1 << 20, keep_entries=2)
+
+
+def leading() -> tuple[Trio, Replica, SnapshotMeta]:
+    """A leader, and the snapshot that it made first."""
+    trio = Trio()
+    leader = trio.leader()
+    replica = trio.replicas[leader]
+    replica.config = BOUNDS
+    return trio, replica, snapshot_of(trio, replica)
+
+
+def snapshot_of(trio: Trio, replica: Replica) -> SnapshotMeta:
+    """The next that becomes due, once it is stored."""
+    for _ in range(1_000):
+        trio.write(Put(b"key", b"value"))
+        maker = replica._maker
+        if not maker.is_idle():
+            assert maker._meta is not None
+            meta = maker._meta
+            trio.inbox[replica.member].snapshot_stored = SnapshotStored(meta)
+            trio.turn(replica.member)
+            trio.tick()
+            return meta
+    raise AssertionError("no snapshot after 1,000 writes")
+
+
+def given(trio: Trio, replica: Replica, meta: SnapshotMeta) -> Progress:
+    """A member that gets it, slowly: it is heard of, and says nothing of slices."""
+    peer = next(peer for member, peer in replica.raft.progress.items() if member != trio.leader())
+    peer.match = Index(0)
+    peer.become_snapshot(meta)
+    return peer
+
+
+def test_no_third_snapshot_is_made_while_a_member_is_given_the_last_one_until_the_log_is_very_long() -> None:
+    trio, replica, first = leading()
+    usual = snapshot_of(trio, replica).index - first.index
+    last = snapshot_of(trio, replica)
+    peer = given(trio, replica, last)
+    longer = snapshot_of(trio, replica).index - last.index
+    assert usual <= BOUNDS.snapshot_entries < 2 * BOUNDS.snapshot_entries < longer
+    assert peer.state == SNAPSHOT
+    assert replica.raft.log.term_at(Index(last.index + 1)) is not None, "what it needs behind that snapshot is gone"
+
+
+@pytest.mark.parametrize(
+    ("written", "is_heard", "kept_behind"),
+    [
+        (70, True, 70),
+        (70, False, BOUNDS.keep_entries),  # gone, or cut off: it may never come back
+        (300, True, 2 * BOUNDS.snapshot_entries),
+    ],
+)
+def test_whoever_catches_up_behind_a_snapshot_finds_the_log_there_when_the_next_is_made(
+    written: int, is_heard: bool, kept_behind: int
+) -> None:
+    trio, replica, first = leading()
+    replica.config = structs.replace(BOUNDS, snapshot_entries=100_000)
+    while replica.applied < first.index + written:
+        trio.write(Put(b"key", b"value"))
+    replica.config = BOUNDS
+    for peer in replica.raft.progress.values():
+        peer.match = replica.applied
+        peer.active = True
+    slow = next(peer for member, peer in replica.raft.progress.items() if member != replica.member)
+    slow.match = first.index
+    slow.active = slow.was_active = is_heard
+    meta = structs.replace(first, index=replica.applied, term=replica.raft.term)
+    replica._on_snapshot_events(Events(snapshot_stored=SnapshotStored(meta)))
+    assert replica.raft.log.base_index == meta.index - kept_behind
