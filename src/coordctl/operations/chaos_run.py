@@ -48,6 +48,7 @@ CHECK_SECONDS, CHECK_BYTES = 120.0, 1 << 30
 STAY_SECONDS = 60.0  # from one time that we say that we are at work to the next
 INTERRUPTED = 130
 SCHEDULE = "schedule.yaml"
+TRIED_SECONDS_MAX = 20.0  # from when a probe is due to its next try
 HOLDER_SECONDS_MAX, HOLDER_LOOK_SECONDS = 20.0, 0.01
 
 
@@ -198,9 +199,9 @@ class _Run:
             self._seen.append(Seen(self._ms(), facts.leader_name, facts.term, installed, tuple(facts.voters()), is_leaderless))
 
     def _is_time_of(self, probe: Probe, at_ms: int) -> bool:
-        """`after`: rows may come late."""
+        """Rows may come late: the first waits for what is tried before it, and what is tried after them waits for the last."""
         if probe.when == "before":
-            return at_ms < self._playbook.rows[0].at_ms
+            return not self._is_hitting
         done = list(self._done)
         return probe.when == "throughout" or (len(done) == len(self._playbook.rows) and at_ms >= max(row.ended_ms for row in done))
 
@@ -228,9 +229,19 @@ class _Run:
         late_ms = 0
         for row in self._playbook.rows:
             self._wait_until(row.at_ms + late_ms)
+            if row is self._playbook.rows[0]:
+                self._await_tries_before()
             self._inject(row)
             late_ms = max(late_ms, self._done[-1].ended_ms - row.end_ms)
         self._wait_until(self._playbook.lasts_ms + late_ms)
+
+    def _await_tries_before(self) -> None:
+        """On a machine that stands still none may have come to its end yet, and afterwards nobody sees any more how it was before."""
+        wanted = [(number, probe.within_ms) for number, probe in enumerate(self._playbook.probes) if probe.when == "before"]
+        until = time.monotonic() + max((within_ms for _, within_ms in wanted), default=0) / 1000 + TRIED_SECONDS_MAX
+        while not all(self._tries[number] for number, _ in wanted) and time.monotonic() < until:
+            if self._interrupts.wait(LOOK_SECONDS):
+                return
 
     def _wait_until(self, at_ms: int) -> None:
         while True:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from coordctl.chaos import verdicts
 from coordctl.chaos.ledger import Entry
-from coordctl.chaos.playbook import Expectation, Probe, parse_playbook
+from coordctl.chaos.playbook import Expectation, Probe, Row, parse_playbook
 from coordctl.chaos.site import LocalSite, Looked, Wanted
 from coordctl.chaos.words import Word
 from coordctl.local import processes
@@ -161,6 +162,39 @@ def test_probes_after_the_last_row_wait_for_rows_that_come_late(tmp_path: Path) 
     assert not run._is_time_of(probe, 30_000)
     run._done.append(verdicts.Done(1, 19_000, 21_000))
     assert [run._is_time_of(probe, at_ms) for at_ms in (20_999, 21_000)] == [False, True]
+
+
+def test_the_first_row_waits_for_what_is_to_be_tried_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still until the row is due leaves no other time for it."""
+    run = run_on(tmp_path, text=HEAD + "lasts: 1s\nprobes: [{when: before, ask: read, within: 1s}]\n")
+    (probe,) = run._playbook.probes
+    seen: list[int] = []
+
+    class Slow:
+        def attempt(self) -> str:
+            time.sleep(0.3)  # it is slow
+            return ""
+
+        def close(self) -> None: ...
+
+    def inject(row: Row) -> None:
+        seen.append(len(run._tries[0]))
+        run._is_hitting = True
+        run._done.append(verdicts.Done(row.number, 0, 0))
+
+    monkeypatch.setattr(chaos_run, "act_of", lambda *_: Slow())
+    monkeypatch.setattr(run, "_inject", inject)
+    assert run._is_time_of(probe, 30_000), "the row may come late"
+    trying = threading.Thread(target=run._probe, args=(0, probe))
+    trying.start()
+    try:
+        with run._interrupts:
+            run._timetable()
+    finally:
+        run._is_over.set()
+        trying.join()
+    assert seen[0] > 0
+    assert not run._is_time_of(probe, 0)
 
 
 def test_whatever_a_try_raises_is_a_try_that_failed(tmp_path: Path) -> None:
