@@ -9,7 +9,7 @@ from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.local import processes
 
 PAUSE_HOLDER, KILL_HOLDER = "pause-holder", "kill-holder"
-TAKES_SECONDS_MAX = 5.0
+TAKES_SECONDS_MAX = 20.0
 
 
 def seen(entry: Entry) -> str:

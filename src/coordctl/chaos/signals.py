@@ -9,7 +9,7 @@ from coordctl.chaos.faults import KEEPS_DOWN
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.local import processes
 
-TAKES_SECONDS_MAX = 5.0  # from a signal to its effect
+TAKES_SECONDS_MAX = 20.0  # from a signal to its effect
 LOOP_LIVES_SECONDS = 1.5  # of a member in a crash loop, at most
 
 KILL, PAUSE, CRASH_LOOP = "kill", "pause", "crash-loop"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coordctl.chaos import links, undo
@@ -88,3 +89,11 @@ def test_what_is_broken_stays_so_when_the_proxies_are_killed_and_started_again(l
     assert undo.heal(ledger, [one]) == [(one, "")]
     received, passed = links._passed(installation, installation.at(("n1", "n2")))
     assert received == passed
+
+
+def test_what_a_machine_that_stood_still_spoilt_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [LinkPlace("n1", "n2", "127.0.0.1:1", "127.0.0.1:2")]
+    heard = iter([("silence", 2.0), ("reset", 0.1)])
+    monkeypatch.setattr(links, "trip", lambda *_, **__: next(heard))
+    fault = msgspec.structs.replace(cut("n1", "n2"), fault="reset")
+    assert links._measured(Installation(is_used=True, api="", links=places, dial={}), ("n1", "n2"), fault) == ""
