@@ -9,8 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coordctl.local import processes
+from coordctl.local.fleet import PORT_MAX, PORT_MIN, PORTS_VARIABLE
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+def own_ports() -> dict[str, str]:
+    """Of whoever else runs tests beside us none gets the port of a member that is down just now, or not yet up."""
+    count = max(1, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % count
+    size = (PORT_MAX + 1 - PORT_MIN) // count
+    return {PORTS_VARIABLE: f"{PORT_MIN + number * size}-{PORT_MIN + (number + 1) * size - 1}"}
 
 
 class Home:
@@ -20,7 +29,7 @@ class Home:
         self.state = folder / "state" / "coordctl"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("COORD", "XDG_", "PYTHON"))}
         home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
-        self.environment = {**kept, **home, "USER": "ops", "PYTHONWARNINGS": "error"}
+        self.environment = {**kept, **home, **own_ports(), "USER": "ops", "PYTHONWARNINGS": "error"}
         self.others: list[subprocess.Popen[bytes]] = []  # ended with the home
         self.closers: list[Callable[[], object]] = []  # called when all of them are
         self.heal: Callable[[], object] = lambda: None  # of what a test did to it

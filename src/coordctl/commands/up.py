@@ -45,6 +45,7 @@ def command(
     """Start a durable cluster on this machine, and return once it is ready.
 
     The first time it is made, later it goes on with its data. What runs already is left alone.
+    Its ports are drawn from 20000 to 31999, or from those that COORD_LOCAL_PORTS names, such as 20000-25999.
     """
     name = cluster or os.environ.get("COORD_CLUSTER") or clusters.DEFAULT_NAME
     where = os.path.abspath(folder) if folder else clusters.folder_of(name)

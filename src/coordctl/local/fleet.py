@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from coordctl.local import foreign, locks, processes, seen
 from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember, forget_led, write
-from coordnode.errors import CoordError, Overloaded
+from coordnode.errors import BadRequest, CoordError, Overloaded
 
 LOCK_FILE = "lock"  # of the cluster's folder, and of a member's own
 LINKS_FILE = "links.json"  # in it: which proxy stands in which link
 CHAOS_FOLDER = "chaos"  # what is broken on purpose, as long as it is
-PORT_MIN, PORT_MAX = 20_000, 32_000  # below the ports that systems hand out to outgoing connections
+PORTS_VARIABLE = "COORD_LOCAL_PORTS"
+PORT_MIN, PORT_MAX = 20_000, 31_999  # below the ports that systems hand out to outgoing connections
 ID_MAX = 2**53 - 1
 MEMBERS_MAX = 9
 HOLDS_SECONDS_MAX = 10.0  # from being started to having its folder
@@ -89,9 +90,19 @@ def new_id() -> int:
     return random.SystemRandom().randint(1, ID_MAX)
 
 
+def port_range() -> range:
+    """Who draws beside others, and wants nobody to get the port of a member that is down just now, gives each a range of its own."""
+    said = os.environ.get(PORTS_VARIABLE, "") or f"{PORT_MIN}-{PORT_MAX}"
+    first, _, last = said.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) < int(last) < 65_536):
+        raise BadRequest(f"{PORTS_VARIABLE}={said}: give the first and the last port, such as {PORT_MIN}-{PORT_MAX}")
+    return range(int(first), int(last) + 1)
+
+
 def free_ports(count: int, chance: random.Random) -> list[int]:
     ports: list[int] = []
-    for port in chance.sample(range(PORT_MIN, PORT_MAX), 1_000):
+    there = port_range()
+    for port in chance.sample(there, min(1_000, len(there))):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -101,7 +112,7 @@ def free_ports(count: int, chance: random.Random) -> list[int]:
         ports.append(port)
         if len(ports) == count:
             return ports
-    raise Failed(f"{count} free ports from {PORT_MIN} to {PORT_MAX} were not found on this machine: stop something that listens there")
+    raise Failed(f"{count} free ports from {there[0]} to {there[-1]} were not found on this machine: stop something that listens there")
 
 
 def make(cluster: LocalCluster, *, digest: int = 0) -> LocalCluster:

@@ -1,12 +1,13 @@
 """Which cluster a command means, in this order: --endpoints, -c, COORD_ENDPOINTS, COORD_CLUSTER, the only local one."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
 
 from coordctl.inventory import places
-from coordctl.local import canaries, clusters, samples, seen
+from coordctl.local import canaries, clusters, fleet, samples, seen
 from coordctl.local.clusters import Endpoint, LocalCluster, LocalMember
 from coordctl.operations import backups
 from coordnode.errors import BadRequest, Unreachable
@@ -178,3 +179,14 @@ def test_what_cannot_be_noted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPa
     canaries._write("one", canaries.Kept(1, 1.0, []))
     assert sorted(path for path in tmp_path.rglob("*.*") if path.name.endswith("tmp")) == []
     assert all(path.is_dir() for path in there)
+
+
+def test_ports_are_drawn_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(fleet.PORTS_VARIABLE, "21000-21009")
+    assert set(fleet.free_ports(5, random.Random(1))) <= {*range(21_000, 21_010)}
+    for wrong in ("21000", "21009-21000", "0-7", "a-b", "21000-70000"):
+        monkeypatch.setenv(fleet.PORTS_VARIABLE, wrong)
+        with pytest.raises(BadRequest, match=f"{fleet.PORTS_VARIABLE}={wrong}: give the first and the last port, such as 20000-31999"):
+            fleet.port_range()
+    monkeypatch.delenv(fleet.PORTS_VARIABLE)
+    assert (fleet.port_range()[0], fleet.port_range()[-1]) == (20_000, 31_999)
