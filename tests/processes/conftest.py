@@ -38,6 +38,15 @@ def single(tmp_path: Path) -> Iterator[Cluster]:
     yield from running(Cluster(tmp_path, count=1))
 
 
+@pytest.fixture(scope="module")
+def one_member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Up, for all tests of a file: what one of them leaves behind is the next one's trouble."""
+    for made in running(Cluster(tmp_path_factory.mktemp("one"), count=1)):
+        made.start()
+        made.wait_ready()
+        yield made
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path)

@@ -13,14 +13,12 @@ from coordnode.errors import Conflict, Full, TimedOut
 from tests.processes.members import Cluster
 
 
-def test_threads_go_on_together_and_leave_together(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def test_threads_go_on_together_and_leave_together(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
     said: list[str] = []
 
     def work(cluster: Client, number: int) -> None:
-        with cluster.session(ttl=10) as session:
+        with cluster.session(ttl=60) as session:
             for turn in range(3):
                 said.append(f"before {turn}")
                 with session.barrier("step", 3, timeout=30):
@@ -36,11 +34,9 @@ def test_threads_go_on_together_and_leave_together(single: Cluster) -> None:
     assert said == [f"{phase} {turn}" for turn in range(3) for phase in ["before"] * 3 + ["inside"] * 3]
 
 
-def test_in_vain_it_is_left_again(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
-    with connect(address) as cluster, cluster.session(ttl=10) as one, cluster.session(ttl=10) as two:
+def test_in_vain_it_is_left_again(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
+    with connect(address) as cluster, cluster.session(ttl=60) as one, cluster.session(ttl=60) as two:
         began = time.monotonic()
         with pytest.raises(TimedOut, match="barrier step did not open in time: 0 of 2 sessions were inside; it was left again"):
             one.barrier("step", 2).enter(timeout=0.2)
@@ -56,10 +52,8 @@ def test_in_vain_it_is_left_again(single: Cluster) -> None:
         barrier.leave()
 
 
-def test_to_await(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def test_to_await(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
 
     async def use() -> None:
         async with await aio.connect(address) as cluster:
@@ -67,7 +61,7 @@ def test_to_await(single: Cluster) -> None:
 
             async def work() -> int:
                 nonlocal inside
-                async with await cluster.session(ttl=10) as session, session.barrier("step", 4, timeout=30):
+                async with await cluster.session(ttl=60) as session, session.barrier("step", 4, timeout=30):
                     inside += 1
                     return inside
 

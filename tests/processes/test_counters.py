@@ -8,16 +8,14 @@ from coordnode.services.commands import CounterInfo
 from tests.processes.members import Cluster
 
 
-def test_blocking(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def test_blocking(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
     with connect(address) as cluster:
         counters = cluster.counters
         assert counters.add("visits", 5) == 5
         assert counters.add("visits", -2, request_id="once") == 3
         assert counters.add("visits", -2, request_id="once") == 3
-        with cluster.session(ttl=5) as session:
+        with cluster.session(ttl=60) as session:
             assert session.counters.add("visits") == 4
         assert counters.get("visits") == 4
         counters.add("other")
@@ -25,12 +23,11 @@ def test_blocking(single: Cluster) -> None:
         assert counters.delete("visits")
         assert not counters.delete("visits")
         assert list(counters.list("v")) == []
+        assert counters.delete("other")
 
 
-def test_to_await(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def test_to_await(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
 
     async def use() -> None:
         async with await aio.connect(address) as cluster:

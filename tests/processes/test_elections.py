@@ -15,10 +15,8 @@ from tests.processes.members import PATIENCE_S, Cluster, wait_until
 
 
 @pytest.fixture
-def client(single: Cluster) -> Iterator[Client]:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def client(one_member: Cluster) -> Iterator[Client]:
+    (address,) = one_member.contacts.values()
     with connect(address) as cluster:
         yield cluster
 
@@ -71,10 +69,8 @@ def test_who_is_deposed_is_told(client: Client) -> None:
         election.depose(reason="again")
 
 
-def test_to_await(single: Cluster) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def test_to_await(one_member: Cluster) -> None:
+    (address,) = one_member.contacts.values()
 
     async def use() -> None:
         async with asyncio.timeout(PATIENCE_S), await aio.connect(address) as cluster:

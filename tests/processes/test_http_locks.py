@@ -8,10 +8,8 @@ from tests.processes.members import PATIENCE_S, Cluster, Process, wait_until
 from tests.processes.test_http import Said, Speaker, Stream
 
 
-def begun(single: Cluster) -> Speaker:
-    single.start()
-    single.wait_ready()
-    return Speaker(single.members[1])
+def begun(one_member: Cluster) -> Speaker:
+    return Speaker(one_member.members[1])
 
 
 def session(one: Speaker, owner: str, ttl_ms: int = 60_000) -> str:
@@ -37,8 +35,8 @@ def meanwhile(member: Process, method: str, target: str, body: dict[str, Any] | 
     return answer
 
 
-def test_a_lock_is_had_awaited_and_released(single: Cluster) -> None:
-    one = begun(single)
+def test_a_lock_is_had_awaited_and_released(one_member: Cluster) -> None:
+    one = begun(one_member)
     ann, bob = session(one, "ann"), session(one, "bob")
     first = one.ask("POST", "/v1/locks/a%2Fb/acquire", {"note": "nightly"}, Coord_Session=ann)
     assert (first.status, first.json()["ticket"]) == (200, 0)
@@ -54,7 +52,7 @@ def test_a_lock_is_had_awaited_and_released(single: Cluster) -> None:
     shown = one.ask("GET", "/v1/locks/a%2Fb").json()
     assert ([(row["owner"], row["token"], row["note"]) for row in shown["holders"]]) == [("ann", token, "nightly")]
     assert [(row["owner"], row["ticket"]) for row in shown["waiters"]] == [("bob", ticket)]
-    waiting = meanwhile(single.members[1], "GET", f"/v1/locks/a%2Fb/waiters/{ticket}?wait_ms=60000", None, bob)
+    waiting = meanwhile(one_member.members[1], "GET", f"/v1/locks/a%2Fb/waiters/{ticket}?wait_ms=60000", None, bob)
     assert one.ask("POST", "/v1/locks/a%2Fb/release", {"token": token}, Coord_Session=bob).status == 409, "it is not bob's"
     left = one.ask("POST", "/v1/locks/a%2Fb/release", {"token": token}, Coord_Session=ann).json()
     assert (left["outcome"], left["token"]) == ("released", token)
@@ -70,14 +68,14 @@ def test_a_lock_is_had_awaited_and_released(single: Cluster) -> None:
     one.close()
 
 
-def test_readers_semaphores_leaving_the_line_and_breaking(single: Cluster) -> None:
-    one = begun(single)
+def test_readers_semaphores_leaving_the_line_and_breaking(one_member: Cluster) -> None:
+    one = begun(one_member)
     ann, bob, eve = (session(one, owner) for owner in ("ann", "bob", "eve"))
     for who in (ann, bob):
         assert one.ask("POST", "/v1/locks/table/acquire", {"kind": "shared"}, Coord_Session=who).status == 200
     ticket = one.ask("POST", "/v1/locks/table/acquire", {"wait_ms": 1}, Coord_Session=eve).json()["ticket"]
     assert one.ask("POST", "/v1/locks/table/release", {"token": ticket}, Coord_Session=eve).json()["outcome"] == "left"
-    waiting = meanwhile(single.members[1], "POST", "/v1/locks/table/acquire", {"wait_ms": 60_000}, eve)
+    waiting = meanwhile(one_member.members[1], "POST", "/v1/locks/table/acquire", {"wait_ms": 60_000}, eve)
     wait_until(lambda: one.ask("GET", "/v1/locks/table").json()["waiters"] or None, "eve stands in line")
     broken = one.ask("POST", "/v1/locks/table/break", {"reason": "host retired", "by": "ops"}).json()
     assert (broken["ended"], broken["more"]) == (2, False)
@@ -93,10 +91,10 @@ def test_readers_semaphores_leaving_the_line_and_breaking(single: Cluster) -> No
     one.close()
 
 
-def test_a_session_that_ends_while_it_waits_is_told(single: Cluster) -> None:
-    one = begun(single)
+def test_a_session_that_ends_while_it_waits_is_told(one_member: Cluster) -> None:
+    one = begun(one_member)
     one.ask("POST", "/v1/locks/x/acquire", {}, Coord_Session=session(one, "ann"))
-    over = one.ask("POST", "/v1/locks/x/acquire", {"wait_ms": 6_000}, Coord_Session=session(one, "bob", ttl_ms=3_000))
+    over = one.ask("POST", "/v1/locks/x/acquire", {"wait_ms": 7_000}, Coord_Session=session(one, "bob", ttl_ms=4_000))
     assert over.status == 404, "nobody kept bob's session alive, so it stands in line no more"
     one.close()
 
@@ -119,11 +117,11 @@ def test_a_wait_goes_on_over_a_new_leader(cluster: Cluster) -> None:
     one.close()
 
 
-def test_an_election_is_led_handed_over_and_observed(single: Cluster) -> None:
-    one = begun(single)
+def test_an_election_is_led_handed_over_and_observed(one_member: Cluster) -> None:
+    one = begun(one_member)
     nobody = one.ask("GET", "/v1/elections/primary/observe").json()
     assert nobody["observed"] == [{"revision": nobody["next_revision"] - 1, "leader": None, "reason": ""}]
-    stream = Stream(single.members[1], "/v1/elections/primary/observe")
+    stream = Stream(one_member.members[1], "/v1/elections/primary/observe")
     assert change(stream)["leader"] is None
     ann, bob, eve = (session(one, owner) for owner in ("ann", "bob", "eve"))
     led = one.ask("POST", "/v1/elections/primary/campaign", {"value": "a:80", "candidate": "a"}, Coord_Session=ann).json()
@@ -135,7 +133,7 @@ def test_an_election_is_led_handed_over_and_observed(single: Cluster) -> None:
     assert one.ask("POST", "/v1/elections/primary/proclaim", {"token": led["token"], "value": "a:81"}, Coord_Session=ann).status == 200
     assert leader(stream) == ("a", "a:81", led["token"])
     assert one.ask("POST", "/v1/elections/primary/proclaim", {"token": 5, "value": "x"}, Coord_Session=ann).status == 409
-    bob_waits = meanwhile(single.members[1], "POST", "/v1/elections/primary/campaign", {"candidate": "b", "wait_ms": 60_000}, bob)
+    bob_waits = meanwhile(one_member.members[1], "POST", "/v1/elections/primary/campaign", {"candidate": "b", "wait_ms": 60_000}, bob)
     wait_until(lambda: one.ask("GET", "/v1/elections/primary").json()["candidates"] or None, "bob stands")
     ticket = one.ask("POST", "/v1/elections/primary/campaign", {"candidate": "e", "wait_ms": 1}, Coord_Session=eve).json()["ticket"]
     shown = one.ask("GET", "/v1/elections/primary").json()

@@ -11,10 +11,8 @@ from coordnode.errors import Busy, Deadlock, NotHeld
 from tests.processes.members import PATIENCE_S, Cluster
 
 
-def run(single: Cluster, work: Callable[[aio.Cluster], Awaitable[None]]) -> None:
-    single.start()
-    single.wait_ready()
-    (address,) = single.contacts.values()
+def run(one_member: Cluster, work: Callable[[aio.Cluster], Awaitable[None]]) -> None:
+    (address,) = one_member.contacts.values()
 
     async def use() -> None:
         async with asyncio.timeout(PATIENCE_S), await aio.connect(address) as cluster:
@@ -28,7 +26,7 @@ async def wait_for_waiters(cluster: aio.Cluster, name: str, count: int) -> None:
         await asyncio.sleep(0.02)
 
 
-def test_one_after_the_other(single: Cluster) -> None:
+def test_one_after_the_other(one_member: Cluster) -> None:
     async def work(cluster: aio.Cluster) -> None:
         seen: list[int] = []
 
@@ -55,10 +53,10 @@ def test_one_after_the_other(single: Cluster) -> None:
             await asyncio.create_task(at_once())
             assert (await cluster.locks.view("x")).waiters == []
 
-    run(single, work)
+    run(one_member, work)
 
 
-def test_the_block_is_cancelled_when_the_lock_is_lost(single: Cluster) -> None:
+def test_the_block_is_cancelled_when_the_lock_is_lost(one_member: Cluster) -> None:
     async def work(cluster: aio.Cluster) -> None:
         reached: list[str] = []
         told: list[str] = []
@@ -78,10 +76,10 @@ def test_the_block_is_cancelled_when_the_lock_is_lost(single: Cluster) -> None:
         assert reached == ["inside"]
         assert told == ["ann ended it: host retired"]
 
-    run(single, work)
+    run(one_member, work)
 
 
-def test_a_cancellation_from_outside_stays_one_and_gives_the_lock_back(single: Cluster) -> None:
+def test_a_cancellation_from_outside_stays_one_and_gives_the_lock_back(one_member: Cluster) -> None:
     async def work(cluster: aio.Cluster) -> None:
         inside = asyncio.Event()
 
@@ -103,4 +101,4 @@ def test_a_cancellation_from_outside_stays_one_and_gives_the_lock_back(single: C
             await task
         assert (await cluster.locks.view("x")).lock is None
 
-    run(single, work)
+    run(one_member, work)

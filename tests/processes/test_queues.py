@@ -11,12 +11,11 @@ from coordnode.client.queue_words import nack_request
 from coordnode.client.queues import Queue, Task
 from coordnode.client.sync import connect
 from coordnode.errors import BadRequest, Busy, NotHeld
-from coordnode.services.commands import DEAD, EQUAL, TOKEN, Compare, Put, QueueSettings
+from coordnode.services.commands import DEAD, EQUAL, TOKEN, Compare, Put, QueueSettings, TaskInfo
 from tests.processes.members import Cluster
 from tests.processes.runner.jobs import until
 
-LEASE_MS = 2_000
-LONG_LEASE_MS = 4_000  # where many tasks are extended at once
+LEASE_MS = 9_000  # extended after a third of it: a machine that stands still meanwhile ends none
 CONCURRENCY = 8
 
 
@@ -24,7 +23,7 @@ def test_blocking(single: Cluster) -> None:
     single.start()
     single.wait_ready()
     (address,) = single.contacts.values()
-    with connect(address) as cluster, cluster.session(ttl=5) as session:
+    with connect(address) as cluster, cluster.session(ttl=60) as session:
         queue = cluster.queue("mail")
         first = queue.put("to: ann", key="invoice 7")
         assert queue.put("to: ann", key="invoice 7").task == first.task
@@ -62,24 +61,29 @@ def test_large_payloads_come_along_all_the_same(single: Cluster) -> None:
     single.wait_ready()
     (address,) = single.contacts.values()
     payload = b"x" * 262_144
-    with connect(address) as cluster, cluster.session(ttl=5) as session:
+    with connect(address) as cluster, cluster.session(ttl=60) as session:
         cluster.queue("q").put(payload)
         cluster.queue("q").put(payload)
         assert [task.payload == payload for task in cluster.queue("q").take(2)] == [True, True]
         waited: list[Task] = []
-        waiter = threading.Thread(target=lambda: waited.extend(session.queue("q").take(wait=10)))
+        waiter = threading.Thread(target=lambda: waited.extend(session.queue("q").take(wait=60)))
         waiter.start()
         while not cluster.queue("q").info().waiting:
             time.sleep(0.01)
         cluster.queue("q").put(payload)
-        waiter.join(10)
+        waiter.join(60)
         assert [task.payload == payload for task in waited] == [True]
 
 
+def ends_ms(task: TaskInfo) -> int:
+    """When its lease ends, counted from when it was put: it is later each time that it is extended, and only then."""
+    return task.age_ms + task.due_ms
+
+
 def until_extended_beyond_its_lease(queue: Queue) -> None:
-    """Works for longer than a task would be ours without anybody who extends it."""
-    began = time.monotonic()
-    until(lambda: [each.due_ms for each in queue.tasks("taken") if time.monotonic() - began > LEASE_MS / 1000], "it was not extended")
+    """Works until a task is ours for longer than it would be without anybody who extends it."""
+    (taken,) = queue.tasks("taken")
+    until(lambda: [each for each in queue.tasks("taken") if ends_ms(each) > ends_ms(taken)], "it was not extended")
 
 
 def test_a_worker_acknowledges_extends_and_puts_back(single: Cluster) -> None:
@@ -154,7 +158,7 @@ def test_to_await(single: Cluster) -> None:
     async def use() -> None:
         async with await aio.connect(address) as cluster:
             queue = cluster.queue("jobs")
-            await queue.configure(QueueSettings(lease_ms=LONG_LEASE_MS, backoff_ms=0, retries_max=0))
+            await queue.configure(QueueSettings(lease_ms=LEASE_MS, backoff_ms=0, retries_max=0))
             for number in range(20):
                 await queue.put(b"%d" % number)
             order = []
@@ -172,7 +176,9 @@ def test_to_await(single: Cluster) -> None:
                 busy += 1
                 most = max(most, busy)
                 if busy == CONCURRENCY and not outlived.is_set():
-                    await asyncio.sleep(LONG_LEASE_MS / 1000 + 0.2)
+                    ends = {each.task: ends_ms(each) async for each in queue.tasks("taken")}
+                    while not all([ends_ms(each) > ends[each.task] async for each in queue.tasks("taken")]):
+                        await asyncio.sleep(0.05)
                     outlived.set()
                 await outlived.wait()  # all of them at once, each for longer than its lease
                 busy -= 1
@@ -196,20 +202,20 @@ def test_to_await(single: Cluster) -> None:
             assert dead.note == "ValueError: unlucky"
             assert await queue.redrive(dead.task) == 1
 
-            async with await cluster.session(ttl=5) as session:
-                (task,) = await session.queue("jobs").take(wait=5)
+            async with await cluster.session(ttl=60) as session:
+                (task,) = await session.queue("jobs").take(wait=60)
                 with pytest.raises(NotHeld, match="is lost"):
                     async with task:
                         (info,) = [each async for each in queue.tasks("taken")]
                         await queue._call(nack_request(b"jobs", info.token, 60_000, "taken away", True), None)
-                        await asyncio.sleep(20)
+                        await asyncio.sleep(60)
                 assert [each.name async for each in cluster.queues.list()] == [b"jobs"]
-                waiting = asyncio.create_task(session.queue("other").take(wait=20))
+                waiting = asyncio.create_task(session.queue("other").take(wait=60))
                 while not [each async for each in cluster.queues.list("other")]:
                     await asyncio.sleep(0.02)
                 await cluster.queue("other").put("at last")
                 assert [each.payload for each in await waiting] == [b"at last"]
-                waiting = asyncio.create_task(session.queue("other").take(wait=20))
+                waiting = asyncio.create_task(session.queue("other").take(wait=60))
                 while not (await cluster.queue("other").info()).waiting:
                     await asyncio.sleep(0.02)
                 waiting.cancel()
