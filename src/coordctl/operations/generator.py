@@ -143,12 +143,20 @@ class Generator:
             if pace is not None:
                 self._keep(pace, in_turn, now_ns)
             self._turn(go.end_ns if pace is None or pace.is_over else pace.next_ns)
+        if pace is not None and not self._is_ending:
+            self._catch_up(pace, in_turn, go)
         self._is_loading = False
         self._is_ending = True
         until_ns = time.monotonic_ns() + plan.timeout_ms * 1_000_000
         while any(one.under_way for one in self._connections) and time.monotonic_ns() < until_ns and not self._is_cut:
             self._turn(until_ns)
         self._count_unanswered(pace, go)
+
+    def _catch_up(self, pace: Pace, in_turn: Iterator[Connection], go: Go) -> None:
+        """What became due while this process itself stood still, to the end: it is late, and no failure of who was never asked."""
+        self._turn(go.end_ns)  # answers that are there already make places
+        while not self._is_full and not pace.is_over:
+            self._keep(pace, in_turn, go.end_ns)
 
     def _keep(self, pace: Pace, in_turn: Iterator[Connection], now_ns: int) -> None:
         """Whatever is due is begun, on the next connection that has a place for it."""
