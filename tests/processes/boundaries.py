@@ -247,8 +247,10 @@ class Found(NamedTuple):
 
 
 class Boundaries:
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, waits: bool = True) -> None:
+        """`waits`: for the deadlines of what a run that was killed had broken; else these are brought forward."""
         self._home = home
+        self._waits = waits
         self._count = home.folder / "count"
         self.slowest_seconds = 0.0
 
@@ -315,12 +317,22 @@ class Boundaries:
             found.there[who], found.struck[who], found.died[who] = len(there), len(chosen), 0
             for one in chosen:
                 self.run(book, one)
+                if who == CTL and not self._waits:
+                    time_is_over(self._home)
                 if Path(f"{self._count}.died").exists():  # of two reapers the other one may have been faster
                     found.died[who] += 1
                     found.kinds.extend([kind] if (kind := [who, one.label, one.during]) not in found.kinds else [])
                 during = f" during {one.during}" if one.during else ""
                 self.settle(before, f"{playbook.name}: {who} was killed{during} before “{one.label}”, time {one.ordinal}")
         return found
+
+
+def time_is_over(home: Home) -> None:
+    """Of all that is broken: as at its deadline, for which nobody has to wait, and before which nothing has to be seen."""
+    ledger = Ledger(str(home.state / "local"))
+    with ledger.locked():
+        for entry in ledger.entries():
+            ledger.end_now(entry)
 
 
 def differences(before: Snapshot | None, now: Snapshot) -> str:

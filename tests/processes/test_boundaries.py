@@ -29,7 +29,7 @@ from tests.processes.test_soak import PAGE
 def test_a_run_and_a_reaper_are_killed_and_all_is_as_before(figure: Callable[[str], None]) -> None:
     (playbook,) = playbooks(["kill-leader"])
     with cluster(3, links=False) as home:
-        found = Boundaries(home).all_of(playbook, [CTL, REAPERS[0]], set(), most=4)
+        found = Boundaries(home, waits=False).all_of(playbook, [CTL, REAPERS[0]], set(), most=4)
     points, killed = sum(found.there.values()), sum(found.died.values())
     assert min(found.there.values()) >= 3
     assert killed >= 4

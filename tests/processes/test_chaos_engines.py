@@ -16,7 +16,7 @@ load:
   - {do: kv, clients: 2}
   - {do: lock, clients: 2}
 rows:
-  - {at: 1s, for: 1s, do: kill, to: n1}
+  - {at: 1s, for: 3s, do: kill, to: n1}
 expect:
   - {that: healthy, within: 60s}
 """

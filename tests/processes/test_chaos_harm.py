@@ -7,11 +7,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from coordctl.chaos.ledger import write_durably
+from coordnode.client.clock import now_ms
+from coordnode.harm import orders
+from tests.processes.boundaries import time_is_over
 from tests.processes.local import SOURCE, Home
 from tests.processes.runner.jobs import until
-from tests.processes.test_chaos import is_whole, marked_both, reaper, reapers, status
+from tests.processes.test_chaos import break_shortly, is_whole, marked_both, reaper, reapers, status
 from tests.processes.test_commands import valid
 
 ENDS_PROCESS = ("eio", "rot", "power-loss")
@@ -105,14 +110,18 @@ def test_changes_of_members_beside_each_other_end_in_any_order_and_all_are_voter
 
 
 def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home) -> None:
-    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "6s")
-    first = reaper(harmed, "a")
-    os.kill(first, signal.SIGSTOP)  # neither heals, nor is it missed
-    os.kill(reaper(harmed, "b"), signal.SIGSTOP)
+    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "60s")
+    for name in ("a", "b"):
+        os.kill(reaper(harmed, name), signal.SIGSTOP)  # neither heals, nor is it missed
+    (path,) = (harmed.state / "local").glob("n*/harm.json")
+    (order,) = orders.read(str(path.parent))
+    assert "harmed" in harmed.ctl("health", code=1)
+    write_durably(str(path), orders.encode([msgspec.structs.replace(order, deadline_ms=now_ms() + 500)]))
     until(lambda: "harmed" not in harmed.ctl("health", code=None), "it goes on")
     assert list((harmed.state / "local").glob("n*/harm.json")), "its order is there still, and means nothing"
     for pid in reapers(harmed):
         os.kill(pid, signal.SIGCONT)
+    time_is_over(harmed)
     until(lambda: is_whole(harmed), "not whole")
 
 
@@ -121,7 +130,7 @@ def test_a_member_may_suffer_from_disk_and_clock_at_once_and_be_killed_but_from_
     harmed.ctl("chaos", "inject", "clock-jump", "n1", "--by", "5s", "--for", "60s")
     twice = harmed.run("chaos", "inject", "slow-fsync", "n1", "--by", "5ms", "--for", "60s")
     assert (twice.returncode, b"broken already, by slow-fsync" in twice.stderr) == (75, True)
-    harmed.ctl("chaos", "inject", "kill", "n1", "--for", "1s")
+    break_shortly(harmed, "kill", "n1", "--for", "1s")
     until(lambda: len(status(harmed)["faults"]) == 2, "it does not come back")  # type: ignore[arg-type]
     until(lambda: harmed.ctl("health", code=None).count("harmed on purpose") == 2, "a new process does not read its orders")
     harmed.ctl("chaos", "revert", "--all")

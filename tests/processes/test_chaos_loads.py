@@ -13,7 +13,7 @@ version: 1
 lasts: 10s
 load: [{loads}]
 rows:
-  - {{at: 2s, for: 1s, do: kill, to: leader}}
+  - {{at: 2s, for: 3s, do: kill, to: leader}}
 expect:
   - {{that: healthy, within: 60s}}
 """
