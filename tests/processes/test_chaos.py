@@ -123,7 +123,7 @@ def test_of_two_that_start_the_same_member_the_one_that_has_its_folder_is_writte
 
 def test_a_killed_leader_is_gone_and_comes_back_by_itself(broken: Home) -> None:
     pids = {str(one["name"]): int(str(one["pid"])) for one in broken.members()}
-    done = valid(broken.ctl("chaos", "inject", "kill", "leader", "--for", "60s", "--reason", "to see", "-o", "json"))
+    done = valid(broken.ctl("chaos", "inject", "kill", "leader", "--for", "300s", "--reason", "to see", "-o", "json"))
     (fault,) = done["faults"]  # type: ignore[misc]
     before = str(done["leader_before"])
     pid = pids[before]
@@ -141,7 +141,7 @@ def test_a_killed_leader_is_gone_and_comes_back_by_itself(broken: Home) -> None:
 
 def test_a_paused_follower_goes_on_whichever_reaper_is_killed(broken: Home) -> None:
     for name in ("a", "b"):
-        done = valid(broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s", "-o", "json"))
+        done = valid(broken.ctl("chaos", "inject", "pause", "follower", "--for", "300s", "-o", "json"))
         (fault,) = done["faults"]  # type: ignore[misc]
         pid = broken.pid(fault["member"])
         assert processes.is_stopped(pid, processes.started_mark(pid))
@@ -152,7 +152,7 @@ def test_a_paused_follower_goes_on_whichever_reaper_is_killed(broken: Home) -> N
 
 
 def test_a_killed_reaper_is_started_again_by_the_other(broken: Home) -> None:
-    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "300s")
     first = reaper(broken, "a")
     os.kill(first, signal.SIGKILL)
     until(lambda: reaper(broken, "a") != first and status(broken)["reapers"] == 2, "it was not started again")
@@ -167,7 +167,7 @@ def test_a_crash_loop_kills_again_and_again_and_then_leaves_it_alone(broken: Hom
         log = (broken.state / "local" / "chaos" / "log.jsonl").read_text().splitlines()
         return [one for one in log if '"killed again"' in one]
 
-    broken.ctl("chaos", "inject", "crash-loop", "follower", "--for", "60s")
+    broken.ctl("chaos", "inject", "crash-loop", "follower", "--for", "300s")
     until(lambda: len(killed()) >= 2, "it is left alone")
     time_is_over(broken)
     until(lambda: is_whole(broken), "it does not come back")
@@ -175,15 +175,15 @@ def test_a_crash_loop_kills_again_and_again_and_then_leaves_it_alone(broken: Hom
 
 
 def test_what_the_cluster_would_not_survive_is_refused_until_it_is_accepted(broken: Home) -> None:
-    refused = broken.run("chaos", "inject", "kill", "all", "--for", "60s")
+    refused = broken.run("chaos", "inject", "kill", "all", "--for", "300s")
     assert (refused.returncode, refused.stdout) == (76, b"")
     assert b"kill n1, n2, n3: 0 voters of 3 would be left, a leader and those that it reaches, and a quorum is 2" in refused.stderr
-    assert b"needs --reason" in broken.run("chaos", "inject", "kill", "all", "--for", "60s", "--accept", "beyond-quorum").stderr
-    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
-    again = broken.run("chaos", "inject", "kill", "leader", "--for", "60s")
+    assert b"needs --reason" in broken.run("chaos", "inject", "kill", "all", "--for", "300s", "--accept", "beyond-quorum").stderr
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "300s")
+    again = broken.run("chaos", "inject", "kill", "leader", "--for", "300s")
     assert (again.returncode, b"broken already: pause n" in again.stderr) == (76, True)
     (fault,) = status(broken)["faults"]  # type: ignore[misc]
-    twice = broken.run("chaos", "inject", "kill", fault["member"], "--for", "60s")
+    twice = broken.run("chaos", "inject", "kill", fault["member"], "--for", "300s")
     assert (twice.returncode, f"coordctl chaos revert {fault['id']}".encode() in twice.stderr) == (75, True)
     broken.ctl("chaos", "revert", fault["id"])
     until(lambda: is_whole(broken), "not whole after a revert")
@@ -241,7 +241,7 @@ def test_coordctl_killed_at_every_boundary_leaves_nothing_broken(broken: Home, t
 
 def test_down_ends_what_stands_still_and_nobody_starts_anything_again(home: Home) -> None:
     home.ctl("up")
-    home.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    home.ctl("chaos", "inject", "pause", "follower", "--for", "300s")
     accepted = ("--accept", "beyond-quorum", "--reason", "the end")
     break_shortly(home, "kill", "leader", "--for", "1s", *accepted)
     home.ctl("down")
@@ -380,7 +380,7 @@ def test_a_run_begins_only_on_a_cluster_that_is_well_and_stops_where_it_would_lo
     (verdict,) = [one for one in beyond["verdicts"] if one["kind"] == "fault"]  # type: ignore[attr-defined]
     assert "a quorum is 2; --accept beyond-quorum" in verdict["sentence"]
     assert beyond["rows"] == []
-    broken.ctl("chaos", "inject", "pause", "follower", "--for", "60s")
+    broken.ctl("chaos", "inject", "pause", "follower", "--for", "300s")
     ill = valid(broken.ctl("chaos", "run", written(broken), "-o", "json", code=3))
     assert "not well to begin with" in str(ill["verdicts"])
     broken.ctl("chaos", "revert", "--all")

@@ -52,7 +52,7 @@ def log(home: Home, member: str) -> str:
 )
 def test_each_is_measured_shown_and_undone(harmed: Home, fault: str, by: str, seen: str) -> None:
     before = {one: len(log(harmed, one)) for one in ("n1", "n2", "n3")}
-    done = valid(harmed.ctl("chaos", "inject", fault, "leader", "--for", "60s", *(["--by", by] if by else []), "-o", "json"))
+    done = valid(harmed.ctl("chaos", "inject", fault, "leader", "--for", "300s", *(["--by", by] if by else []), "-o", "json"))
     (found,) = done["faults"]  # type: ignore[misc]
     assert seen in found["verified"]
     if fault not in ("eio", "power-loss"):
@@ -81,7 +81,7 @@ def test_each_is_measured_shown_and_undone(harmed: Home, fault: str, by: str, se
 )
 def test_what_wears_hosts_members_and_the_cluster_out_is_measured_and_undone(harmed: Home, fault: str, to: str, by: str, seen: str) -> None:
     voters = harmed.json("status")["members"]
-    done = valid(harmed.ctl("chaos", "inject", fault, to, "--for", "60s", *(["--by", by] if by else []), "-o", "json"))
+    done = valid(harmed.ctl("chaos", "inject", fault, to, "--for", "300s", *(["--by", by] if by else []), "-o", "json"))
     assert all(seen in one["verified"] for one in done["faults"])  # type: ignore[attr-defined]
     assert harmed.ctl("kv", "get", "color") == "blue"
     harmed.ctl("chaos", "revert", "--all")
@@ -97,7 +97,7 @@ def test_changes_of_members_beside_each_other_end_in_any_order_and_all_are_voter
     leader = str(harmed.json("status")["leader"])
     first, second = (one for one in ("n1", "n2", "n3") if one != leader)
     for fault, to in (("demote", first), ("add", leader), ("remove", second)):
-        harmed.ctl("chaos", "inject", fault, to, "--for", "60s", *accepted)
+        harmed.ctl("chaos", "inject", fault, to, "--for", "300s", *accepted)
     shown = harmed.json("member", "ls")["members"]
     assert sorted(str(one["role"]) for one in shown) == ["leader", "learner", "none", "voter"]  # type: ignore[attr-defined]
     begun = [str(one["id"]) for one in status(harmed)["faults"]]  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def test_changes_of_members_beside_each_other_end_in_any_order_and_all_are_voter
 
 
 def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home) -> None:
-    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "60s")
+    harmed.ctl("chaos", "inject", "slow-fsync", "follower", "--by", "20ms", "--for", "300s")
     for name in ("a", "b"):
         os.kill(reaper(harmed, name), signal.SIGSTOP)  # neither heals, nor is it missed
     (path,) = (harmed.state / "local").glob("n*/harm.json")
@@ -126,9 +126,9 @@ def test_it_ends_by_itself_though_nobody_is_left_who_would_undo_it(harmed: Home)
 
 
 def test_a_member_may_suffer_from_disk_and_clock_at_once_and_be_killed_but_from_each_only_once(harmed: Home) -> None:
-    harmed.ctl("chaos", "inject", "slow-fsync", "n1", "--by", "50ms", "--for", "60s")
-    harmed.ctl("chaos", "inject", "clock-jump", "n1", "--by", "5s", "--for", "60s")
-    twice = harmed.run("chaos", "inject", "slow-fsync", "n1", "--by", "5ms", "--for", "60s")
+    harmed.ctl("chaos", "inject", "slow-fsync", "n1", "--by", "50ms", "--for", "300s")
+    harmed.ctl("chaos", "inject", "clock-jump", "n1", "--by", "5s", "--for", "300s")
+    twice = harmed.run("chaos", "inject", "slow-fsync", "n1", "--by", "5ms", "--for", "300s")
     assert (twice.returncode, b"broken already, by slow-fsync" in twice.stderr) == (75, True)
     break_shortly(harmed, "kill", "n1", "--for", "1s")
     until(lambda: len(status(harmed)["faults"]) == 2, "it does not come back")  # type: ignore[arg-type]
@@ -139,9 +139,9 @@ def test_a_member_may_suffer_from_disk_and_clock_at_once_and_be_killed_but_from_
 
 
 def test_faults_with_a_majority_at_stake_are_refused(harmed: Home) -> None:
-    refused = harmed.run("chaos", "inject", "disk-full", "majority", "--for", "60s")
+    refused = harmed.run("chaos", "inject", "disk-full", "majority", "--for", "300s")
     assert (refused.returncode, b"a quorum is 2" in refused.stderr) == (76, True)
-    shared_disk = harmed.run("chaos", "inject", "fill-disk", "n1", "--to", "98%", "--for", "60s")
+    shared_disk = harmed.run("chaos", "inject", "fill-disk", "n1", "--to", "98%", "--for", "300s")
     assert (shared_disk.returncode, b"fill-disk n1: 0 voters of 3 would be left" in shared_disk.stderr) == (76, True)
     assert is_whole(harmed)
 
@@ -164,7 +164,7 @@ def test_a_disk_that_is_filled_is_full_and_is_empty_again(tmp_path: Path) -> Non
     lines = [
         'mkdir -p "$STATE/local/n2" && mount -t tmpfs -o size=340m tmpfs "$STATE/local/n2"',
         "coordctl up -q",
-        "coordctl chaos inject fill-disk n2 --to 98% --for 60s",
+        "coordctl chaos inject fill-disk n2 --to 98% --for 300s",
         'df --output=pcent "$STATE/local/n2"; ls "$STATE/local/n2" | grep chaos-filling',
         "for look in $(seq 60); do coordctl health > said || true; ! grep -q 'too little free disk' said || break; done; cat said",
         "coordctl kv put color blue",

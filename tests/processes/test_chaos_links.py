@@ -79,7 +79,7 @@ def test_all_links_lead_through_proxies_and_health_says_so(linked: Home) -> None
 
 
 def test_a_cut_of_one_way_is_just_that_and_ends_by_itself(linked: Home) -> None:
-    done = valid(linked.ctl("chaos", "inject", "cut", "n1 -> n2", "--for", "60s", "-o", "json"))
+    done = valid(linked.ctl("chaos", "inject", "cut", "n1 -> n2", "--for", "300s", "-o", "json"))
     (fault,) = done["faults"]  # type: ignore[misc]
     assert (fault["member"], fault["verified"]) == ("n1 -> n2", "1 link measured, nothing passes")
     until(lambda: blocked(linked) == [("n1", "n2")], "another link does not pass, or that one does")
@@ -89,7 +89,7 @@ def test_a_cut_of_one_way_is_just_that_and_ends_by_itself(linked: Home) -> None:
 
 
 def test_a_leader_that_is_cut_off_is_followed_by_another_and_a_revert_heals_at_once(linked: Home) -> None:
-    before = valid(linked.ctl("chaos", "inject", "cut", "leader <-> others", "--for", "60s", "-o", "json"))["leader_before"]
+    before = valid(linked.ctl("chaos", "inject", "cut", "leader <-> others", "--for", "300s", "-o", "json"))["leader_before"]
     assert len(blocked(linked)) == 4
     other = next(name for name in ("n1", "n2") if name != before)
     refused = linked.run("chaos", "inject", "kill", other, "--for", "1s")
@@ -114,7 +114,7 @@ def test_a_leader_that_is_cut_off_is_followed_by_another_and_a_revert_heals_at_o
 )
 def test_each_fault_of_a_link_is_measured_and_undone(linked: Home, fault: str, by: str, seen: str) -> None:
     arguments = ["--by", by] if by else []
-    done = valid(linked.ctl("chaos", "inject", fault, "n2 -> n3", "--for", "60s", *arguments, "-o", "json"))
+    done = valid(linked.ctl("chaos", "inject", fault, "n2 -> n3", "--for", "300s", *arguments, "-o", "json"))
     assert seen in str(done["faults"])
     linked.ctl("chaos", "revert", "--all")
     assert is_healed(linked)
@@ -136,7 +136,7 @@ def test_what_makes_no_sense_of_a_link_is_refused(linked: Home, arguments: list[
 
 
 def test_proxies_that_are_killed_are_started_again_with_what_is_broken_and_the_cluster_is_well(linked: Home) -> None:
-    linked.ctl("chaos", "inject", "cut", "n1 -> n2", "--for", "60s")
+    linked.ctl("chaos", "inject", "cut", "n1 -> n2", "--for", "300s")
     first = proxy(linked)
     os.kill(first, signal.SIGKILL)
     until(lambda: proxy(linked) not in (0, first), "nobody starts them again")
