@@ -9,15 +9,15 @@ import urllib.request
 import xml.etree.ElementTree as ET
 
 from tests.processes.local import Home
-from tests.processes.members import free_port
+from tests.processes.members import free_port, own_hosts
 from tests.processes.runner.jobs import until
 from tests.processes.test_commands import valid
 
 SUCCEEDED = 'coordctl_canary_last_success_timestamp_seconds{probe="write",member="n2"} '
 
 
-def asked(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+def asked(host: str, port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
 
@@ -39,15 +39,16 @@ def test_what_a_canary_tells_others(home: Home) -> None:
     seen = home.json("canary", "status")
     assert (seen["outcome"], seen["windows"][0]["rounds"], seen["windows"][0]["failed"]) == ("ok", 6, 0)  # type: ignore[index]
 
-    port = free_port("127.0.0.1")
-    with home.start(*quick, "--metrics", f"127.0.0.1:{port}", "-q") as running:
+    (host,) = own_hosts(1)
+    port = free_port(host)
+    with home.start(*quick, "--metrics", f"{host}:{port}", "-q") as running:
 
         def is_there() -> bool:
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0 and SUCCEEDED in asked(port, "/metrics")
+                return probe.connect_ex((host, port)) == 0 and SUCCEEDED in asked(host, port, "/metrics")
 
         until(is_there)
-        text = asked(port, "/metrics")
+        text = asked(host, port, "/metrics")
         running.send_signal(2)
         assert running.wait(60) == 130
     assert SUCCEEDED in text

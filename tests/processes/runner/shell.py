@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 
 from tests.processes.local import Home
+from tests.processes.runner.jobs import PATIENCE_SECONDS
 
 PROMPT = "ready> "
 
@@ -44,7 +45,7 @@ class Shell:
 
     def expect(self, pattern: str) -> "re.Match[str]":
         """Reads until this was printed, and forgets all up to there."""
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + PATIENCE_SECONDS
         while True:
             found = re.search(pattern, self._read)
             if found is not None:

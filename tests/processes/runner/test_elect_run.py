@@ -76,11 +76,11 @@ def test_a_command_may_resign_for_itself(shared: Home, name: str) -> None:
 
 
 def test_killing_the_guard_or_the_runner_of_a_leader_ends_its_command(shared: Home, name: str) -> None:
-    with started(shared, name, "--ttl", "3s", *SHOWS_ITSELF, verb=ELECT) as leader:
+    with started(shared, name, "--ttl", "60s", *SHOWS_ITSELF, verb=ELECT) as leader:
         token = line(leader).split()[1]
         os.kill(guard_of(leader.pid), signal.SIGKILL)
         assert ended(leader)[0] == 79
-    with started(shared, name, "--ttl", "3s", "--", "sh", "-c", f"echo up; setsid sleep 60 {token}; true", verb=ELECT) as leader:
+    with started(shared, name, "--ttl", "60s", "--", "sh", "-c", f"echo up; setsid sleep 60 {token}; true", verb=ELECT) as leader:
         line(leader)
         leader.kill()
         until(lambda: marked(token) == [], "nothing of the job outlives its runner")

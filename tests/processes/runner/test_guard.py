@@ -36,14 +36,14 @@ def test_nobody_who_does_not_read_our_standard_error_prolongs_the_job(mark: str)
 
 
 def test_the_guard_is_heard_where_python_does_not_buffer() -> None:
-    with alone("sh", "-c", "echo on; exec sleep 30", environment={"PYTHONUNBUFFERED": "1"}) as running:
+    with alone("sh", "-c", "echo on; exec sleep 30", ttl_ms=60_000, environment={"PYTHONUNBUFFERED": "1"}) as running:
         assert line(running) == "on"
         running.kill()
         assert ended(running)[1] == "coordctl: the runner was killed; the command it ran is ended\n"
 
 
 def test_a_command_hears_what_came_before_it_was_one(mark: str) -> None:
-    with alone("sh", "-c", f"sleep 30; : {mark}", granted_after_ms=700) as running:
+    with alone("sh", "-c", f"sleep 30; : {mark}", ttl_ms=60_000, granted_after_ms=700) as running:
         guard = guard_of(running.pid)
         (waiting,) = until(lambda: children(guard))
         os.kill(waiting, signal.SIGSTOP)

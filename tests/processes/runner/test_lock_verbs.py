@@ -84,11 +84,11 @@ def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     note = uuid.uuid4().hex
     with subprocess.Popen(["sleep", "60"]) as script:
         try:
-            token = shared.ctl("lock", "acquire", "scripted", "--ttl", "3s", "--note", note, "--pid", str(script.pid)).strip()
+            token = shared.ctl("lock", "acquire", "scripted", "--ttl", "5s", "--note", note, "--pid", str(script.pid)).strip()
             (keeper,) = marked(note)
             view = valid(shared.ctl("lock", "show", "scripted", "-o", "json"))
             assert view["holders"][0]["owner"] == f"ops@{os.uname().nodename}, pid {script.pid}"  # type: ignore[index]
-            waited = shared.run("lock", "run", "scripted", "--wait", "5s", "--", "true")
+            waited = shared.run("lock", "run", "scripted", "--wait", "7s", "--", "true")
             assert waited.returncode == 75, "longer than its lease, which etcd ends late: it is renewed"
             shared.ctl("lock", "check", "scripted", token)
         finally:

@@ -13,7 +13,7 @@ from tests.processes.runner.jobs import ended, line, marked, named, run, started
 KAZOO = """
 import os, sys, time
 from kazoo.client import KazooClient
-client = KazooClient(sys.argv[1], timeout=4)
+client = KazooClient(sys.argv[1], timeout=10)
 client.start(30)
 with client.Lock("/coordctl/locks/line", "kazoo"):
     print("on", flush=True)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.processes.local import Home
-from tests.processes.runner.jobs import until
+from tests.processes.runner.jobs import BUSY_SECONDS, until
 
 
 @pytest.fixture
@@ -41,18 +41,39 @@ def test_what_fails_goes_back_with_the_commands_own_code(shared: Home, queue: st
     assert (dead["attempts"], dead["note"]) == (2, "its command failed, or was ended")
 
 
+def taken(shared: Home, queue: str) -> dict[str, int]:
+    """The one task that somebody has, once somebody has one."""
+
+    def look() -> str:
+        return shared.ctl("queue", "tasks", queue, "--state", "taken", "-o", "json", code=None)
+
+    found: dict[str, int] = json.loads(until(look))
+    return found
+
+
 def test_it_is_extended_for_as_long_as_the_command_runs(shared: Home, queue: str) -> None:
+    """Its lease ends later than it did: counted from when it was put, as the cluster counts."""
     shared.ctl("queue", "put", queue, "slow")
-    assert shared.run("queue", "run", queue, "--lease", "5s", *python("import time; time.sleep(6)")).returncode == 0
+    told = shared.folder / queue
+    running = shared.start("queue", "run", queue, "--lease", "12s", "--", "sh", "-c", f"while ! test -e {told}; do sleep 0.05; done")
+
+    def ends_ms() -> int:
+        found = taken(shared, queue)
+        return found["age_ms"] + found["due_ms"]
+
+    first = ends_ms()
+    until(lambda: ends_ms() > first, "nobody extends it")
+    told.touch()
+    running.communicate(timeout=60)
+    assert running.returncode == 0
     assert shared.json("queue", "show", queue)["ready"] == 0
 
 
 def test_who_loses_its_task_is_ended_and_exits_with_79(shared: Home, queue: str) -> None:
     shared.ctl("queue", "put", queue, "work")
-    running = shared.start("queue", "run", queue, "--lease", "5s", *python("import time; time.sleep(60)"))
-    taken = until(lambda: json.loads(shared.ctl("queue", "tasks", queue, "--state", "taken", "-o", "json", code=None) or "null"))
-    shared.ctl("queue", "nack", queue, str(taken["token"]), "--delay", "1h")
-    _, said = running.communicate(timeout=30)
+    running = shared.start("queue", "run", queue, "--lease", "9s", *python("import time; time.sleep(60)"))
+    shared.ctl("queue", "nack", queue, str(taken(shared, queue)["token"]), "--delay", "1h")
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 79
     assert b"holds no task" in said
     assert b"command ended (TERM)" in said
@@ -62,7 +83,7 @@ def test_waiting_for_a_task(shared: Home, queue: str) -> None:
     waiting = shared.start("queue", "run", queue, "--wait", "30s", "--", "cat")
     until(lambda: queue in shared.ctl("queue", "ls", queue, code=None) and shared.json("queue", "show", queue)["waiting"])
     shared.ctl("queue", "put", queue, "at last")
-    out, _ = waiting.communicate(timeout=30)
+    out, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (0, b"at last")
     assert shared.json("queue", "show", queue)["taken"] == 0
 
@@ -70,13 +91,13 @@ def test_waiting_for_a_task(shared: Home, queue: str) -> None:
 def test_a_runner_that_is_killed_leaves_its_task_to_the_lease(shared: Home, queue: str) -> None:
     shared.ctl("queue", "set", queue, "--backoff", "0s")
     shared.ctl("queue", "put", queue, "work")
-    running = shared.start("queue", "run", queue, "--lease", "1s", *python("import time; time.sleep(60)"))
+    running = shared.start("queue", "run", queue, "--lease", "4s", *python("import time; time.sleep(60)"))
     until(lambda: shared.json("queue", "show", queue)["taken"] == 1)
     running.kill()
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     began = time.monotonic()
-    assert shared.ctl("queue", "run", queue, "--wait", "20s", "--", "cat") == "work"
-    assert time.monotonic() - began < 15
+    assert shared.ctl("queue", "run", queue, "--wait", "60s", "--", "cat") == "work"
+    assert time.monotonic() - began < 4 + BUSY_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def begun(process: "subprocess.Popen[bytes]", count: int) -> dict[int, int]:
 
 def test_shards_move_as_workers_come_go_and_are_killed_and_never_have_two_owners(shared: Home, name: str) -> None:
     environment = made(shared, name, 4)
-    how = ["--ttl", "3s", "--leftover", "kill", "--", "sh", "-c", WORKS]
+    how = ["--ttl", "6s", "--leftover", "kill", "--", "sh", "-c", WORKS]
     with started(shared, name, "a", *how, verb=RUN, environment=environment) as a:
         first = begun(a, 4)
         assert sorted(first) == [0, 1, 2, 3]
@@ -126,7 +126,7 @@ def test_signals_go_to_all_commands_once_and_it_cannot_be_suspended(shared: Home
 
 def test_killing_the_runner_of_one_shard_ends_the_run_with_79(shared: Home, name: str) -> None:
     environment = made(shared, name, 2)
-    with started(shared, name, "--ttl", "4s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
+    with started(shared, name, "--ttl", "60s", "--", "sh", "-c", WORKS, verb=RUN, environment=environment) as owner:
         begun(owner, 2)
         until(lambda: len(marked(environment["MARK"])) == 4)
         os.kill(children(owner.pid)[0], signal.SIGKILL)
