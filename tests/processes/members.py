@@ -55,7 +55,7 @@ def wait_until(look: Callable[[], T | None], what: str, seconds: float = PATIENC
         if found:
             return found
         assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
-        time.sleep(0.005)  # between two looks
+        time.sleep(0.02)  # between two looks: who is waited for wants the processor, too
 
 
 _hosts = itertools.count(1)

@@ -24,7 +24,7 @@ def standing(client: Client, name: str, candidate: str, value: str) -> Iterator[
 
     def follow() -> None:
         try:
-            with client.election(name, ttl=20).campaign(value, candidate=candidate, on_lost=lambda _why: ended.set()):
+            with client.election(name, ttl=60).campaign(value, candidate=candidate, on_lost=lambda _why: ended.set()):
                 ended.wait(PATIENCE_S)
         except NotHeld:
             pass
@@ -48,7 +48,7 @@ def test_who_leads_who_stands_and_how_it_is_handed_over(shared: Home) -> None:
     with connect(addresses(shared)) as client, started(shared, "elect", "observe", "primary", "-o", "json") as watching:
         assert observed(watching) == ("vacant", None, "")
         lost = pytest.raises(NotHeld, match=r"election primary was lost: ops@.* ended it: upgrade")
-        with lost, client.election("primary", ttl=20).campaign("a:80", candidate="a") as first:
+        with lost, client.election("primary", ttl=60).campaign("a:80", candidate="a") as first:
             assert observed(watching) == ("led", "a", "a:80")
             first.proclaim("a:81")
             assert observed(watching) == ("led", "a", "a:81")
@@ -83,7 +83,7 @@ def test_who_leads_who_stands_and_how_it_is_handed_over(shared: Home) -> None:
                 b_ended.set()
                 assert observed(watching) == ("vacant", None, "resigned")
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=60)
     assert watching.returncode == 130
     vacant = shared.run("elect", "show", "primary", "-o", "json")
     assert (vacant.returncode, valid(vacant.stdout.decode())["outcome"]) == (1, "vacant")
@@ -93,10 +93,10 @@ def test_who_leads_who_stands_and_how_it_is_handed_over(shared: Home) -> None:
 def test_what_a_person_sees_of_it(shared: Home) -> None:
     with connect(addresses(shared)) as client, started(shared, "elect", "observe", "seen", "--count", "3") as watching:
         assert line(watching).endswith(" no leader now\n")
-        with client.election("seen", ttl=20).campaign("here", candidate="me") as leadership:
+        with client.election("seen", ttl=60).campaign("here", candidate="me") as leadership:
             assert line(watching).endswith(f" me leads, token {leadership.token}, value here\n")
         assert line(watching).endswith(" no leader now: resigned\n")
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=60)
     assert watching.returncode == 0
 
 

@@ -32,6 +32,13 @@ def wait(what: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
+def next_second() -> str:
+    """It is over when this returns."""
+    found = time.strftime("%H:%M:%S", time.gmtime(time.time() + 1))
+    wait(lambda: time.strftime("%H:%M:%S", time.gmtime()) > found)
+    return found
+
+
 def count(home: Home, pattern: str, *arguments: str) -> int:
     return len(home.ctl("logs", "search", pattern, *arguments, "-o", "json", code=None).splitlines())
 
@@ -53,13 +60,10 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
     home.kill(leader)
     wait(lambda: count(home, '"elected"') >= 2)
     wait(lambda: ("member killed", [leader]) in explained(home, "--from", since))
-    for number in range(5):  # until nothing happens while it is made
-        bundle = home.folder / f"b{number}.tar.gz"
-        live = explained(home, "--from", since)
-        made = json.loads(home.ctl("bundle", "--from", since, "--file", str(bundle), "-o", "json"))
-        if explained(home, "--from", since) == live:
-            break
-    saved = explained(home, str(bundle))
+    span = ("--from", since, "--to", next_second())  # whatever happens while the bundle is made
+    bundle = home.folder / "b.tar.gz"
+    made = json.loads(home.ctl("bundle", "--from", since, "--file", str(bundle), "-o", "json"))
+    live, saved = explained(home, *span), explained(home, str(bundle), *span)
     assert {("member paused", (follower,)), ("member killed", (leader,))} <= {(cause, tuple(members)) for cause, members in live}
     assert saved == live
     with tarfile.open(bundle) as archive:
@@ -69,8 +73,7 @@ def test_what_happened_to_members_is_told_live_and_from_a_bundle(home: Home) -> 
     assert [one["what"] for one in made["missing"] if one["what"].startswith(leader)] == [f"{leader}/status.json", f"{leader}/metrics.txt"]
 
     home.ctl("up")
-    planned = time.strftime("%H:%M:%S", time.gmtime(time.time() + 1))
-    wait(lambda: time.strftime("%H:%M:%S", time.gmtime()) > planned)
+    planned = next_second()
     started = processes.started_mark(home.pid(other))
     assert processes.send(home.pid(other), started, signal.SIGTERM)
     assert processes.wait_gone(home.pid(other), started, WAIT_S)

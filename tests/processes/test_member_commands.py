@@ -32,10 +32,12 @@ def test_the_leadership_goes_where_it_is_told(shared: Home) -> None:
     assert leader(shared) == heir
     assert shared.json("member", "lead", heir)["outcome"] == "unchanged"
     assert b"n9 is no member; there are: n1, n2, n3" in shared.run("member", "lead", "n9").stderr
-    rows = shared.json("member", "ls")["members"]
-    assert [(row["name"], row["state"], row["drained"]) for row in rows] == [  # type: ignore[attr-defined]
-        (name, "ok", "") for name in ("n1", "n2", "n3")
-    ]
+    well = [(name, "ok", "") for name in ("n1", "n2", "n3")]
+
+    def rows() -> list[tuple[object, object, object]]:
+        return [(row["name"], row["state"], row["drained"]) for row in shared.json("member", "ls")["members"]]  # type: ignore[attr-defined]
+
+    wait_until(lambda: rows() == well, "all of them are well")
     listed = shared.ctl("member", "ls").splitlines()
     assert listed[0].split() == ["MEMBER", "ROLE", "STATE", "LAG", "ZONE", "ADDRESS"]
     assert listed[-2:] == ["can lose: 1 more voter", "sources: API 3/3"]

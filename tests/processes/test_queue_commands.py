@@ -1,11 +1,11 @@
 """`coordctl queue` against real members: what it prints, what it means, and which codes it ends with."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.processes.local import Home
+from tests.processes.runner.jobs import until
 from tests.processes.test_commands import valid
 
 
@@ -121,10 +121,9 @@ def test_waiting_ends_with_a_task_or_with_75(shared: Home, queue: str) -> None:
     empty = shared.run("queue", "take", queue, "--wait", "200ms")
     assert empty.returncode == 75
     waiting = shared.start("queue", "take", queue, "--wait", "30s")
-    while shared.json("queue", "show", queue)["waiting"] == 0:
-        time.sleep(0.05)
+    until(lambda: queue in shared.ctl("queue", "ls", queue, code=None) and shared.json("queue", "show", queue)["waiting"])
     shared.ctl("queue", "put", queue, "at last")
-    out, _ = waiting.communicate(timeout=20)
+    out, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
     token, _, payload = out.decode().partition("\n")
     assert payload == "at last"

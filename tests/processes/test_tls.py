@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,9 +97,9 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
 def test_whatever_a_client_does_it_does_with_a_certificate(certified: Certified) -> None:
     with sync.connect(certified.endpoints, tls=certified.client) as cluster:
         large = os.urandom(700_000)
-        cluster.kv.put("large", large)
+        cluster.kv.put("large", large, request_id="large")
         assert cluster.kv.get("large").value == large
-        with cluster.session(ttl=5) as session, cluster.kv.watch("watched") as watch:
+        with cluster.session(ttl=60) as session, cluster.kv.watch("watched") as watch:
             session.kv.put("watched", "1", bound=True)
             assert [event.key for event in next(iter(watch)).events] == [b"watched"]
         with cluster.lock("one"):
@@ -106,7 +107,7 @@ def test_whatever_a_client_does_it_does_with_a_certificate(certified: Certified)
 
     async def story() -> bytes:
         async with await aio.connect(certified.endpoints, tls=certified.client) as cluster:
-            await cluster.kv.put("awaited", large)
+            await cluster.kv.put("awaited", large, request_id="awaited")
             found = await cluster.kv.get("awaited")
             return bytes(found.value)
 
@@ -386,8 +387,12 @@ def test_a_renewed_certificate_is_shown_after_sighup_without_a_restart(certified
     assert "cannot be used" in str(reloaded()["trouble"])
     assert shown() == after
     key.write_bytes(kept)
-    found = json.loads(certified.ctl("status", "-o", "json"))
-    assert [row["state"] for row in found["members"]] == ["ok"] * 3
+
+    def all_well() -> dict[str, Any] | None:
+        found: dict[str, Any] = json.loads(certified.ctl("status", "-o", "json"))
+        return found if [row["state"] for row in found["members"]] == ["ok"] * 3 else None
+
+    found = wait_until(all_well, "all of them are well")
     warned = [finding for finding in found["findings"] if "certificate ends in" in finding["sentence"]]
     assert len(warned) == 3, "they end tomorrow"
 

@@ -151,12 +151,12 @@ def test_the_next_in_line_holds_it_after_a_kill_within_the_lease_and_half_a_seco
 def test_the_leader_is_followed_and_the_lock_survives(home: Home) -> None:
     home.up()
     leader = str(home.json("status")["leader"])
-    with started(home, "survivor", "--ttl", "20s", "--", "sh", "-c", "echo on; cat; exit 3", stdin=subprocess.PIPE) as running:
+    with started(home, "survivor", "--ttl", "12s", "--", "sh", "-c", "echo on; cat; exit 3", stdin=subprocess.PIPE) as running:
         assert line(running) == "on"
         token = home.json("lock", "show", "survivor")["holders"][0]["token"]  # type: ignore[index]
         home.kill(leader)
         assert home.json("lock", "show", "survivor")["holders"][0]["token"] == token  # type: ignore[index]
-        time.sleep(6)  # a renewal with the new leader is due in this time
+        time.sleep(4.5)  # a renewal with the new leader is due in this time
         assert running.poll() is None
         assert running.stdin is not None
         running.stdin.close()
