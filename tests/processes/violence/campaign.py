@@ -93,7 +93,7 @@ class Campaign:
             if client is not watching:
                 _end(client, "")
         self.cluster.wait_ready()
-        wait_until(self._no_session_holds_a_key, "sessions that nobody renews end")
+        wait_until(self._no_session_holds_a_key, "sessions that nobody renews end", 4 * PATIENCE_S)
         last_revision = self._progress()
         _end(watching, f"{last_revision}\n")
         assert self.cluster.wait_equal() == last_revision
@@ -127,7 +127,8 @@ class Campaign:
             done = self._own.ask(Put(LAST_KEY, b"0-%d" % self._own_count), timeout_ms=int(PATIENCE_S * 1_000))
             return int(done.revision) if isinstance(done, Done) else None
 
-        return wait_until(put, f"a write is acknowledged after {self._nemesis.told[-1:]}")
+        # Each try has that patience already: one that was in vain must not have been the only one.
+        return wait_until(put, f"a write is acknowledged after {self._nemesis.told[-1:]}", 4 * PATIENCE_S)
 
     def _client(self, what: str, paper: Path, *flags: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tests.processes.violence.clients", what, self._endpoints, str(paper), *flags]
