@@ -103,10 +103,12 @@ def is_back(ledger: Ledger, entry: Entry) -> bool:
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, otherwise: str, pause: float = PAUSE_SECONDS) -> str:
-    """`otherwise`, or "": it is so."""
+    """`otherwise`, or "": it is so. The last look is one of after that time: a machine that stood still did not let anything become so."""
     until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() >= until:
+    while True:
+        is_last = time.monotonic() >= until
+        if is_so():
+            return ""
+        if is_last:
             return otherwise
         time.sleep(pause)
-    return ""

@@ -172,11 +172,12 @@ def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
 
 
 def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
-    scene = Scene(cluster, site)
+    target = parse_target(asked.to)
+    scene = _scene(cluster, site, target)
     if not scene.facts.answered:
         raise Busy(f"no member of {cluster.name} answers: nothing was broken; start it with `coordctl up -c {cluster.name}`")
     try:
-        hit = scene.hit_by(asked.fault, parse_target(asked.to), Random(asked.seed))
+        hit = scene.hit_by(asked.fault, target, Random(asked.seed))
     except ValueError as error:
         raise Missing(f"{asked.to}: {error}") from None
     scene.refuse_twice(asked.fault, hit)
@@ -202,6 +203,17 @@ def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
         leaderless_ms=took_ms,
         can_lose=max(found.left - found.quorum, -1),
     )
+
+
+def _scene(cluster: LocalCluster, site: Site, target: Target) -> Scene:
+    """With a leader, where the target is meant by who leads: it may be about to be elected."""
+    until = time.monotonic() + LEADER_SECONDS_MAX
+    while True:
+        is_last = time.monotonic() >= until
+        scene = Scene(cluster, site)
+        if is_last or not target.needs_leader or scene.members.leader or not scene.facts.answered:
+            return scene
+        time.sleep(PAUSE_SECONDS)
 
 
 def _new_leader(cluster: LocalCluster, before: str, term: int, began: float) -> tuple[str, int]:

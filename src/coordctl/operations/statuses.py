@@ -18,6 +18,7 @@ from coordnode.client.identity import bearer
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 STATUS, METRICS = "/status", "/metrics"
+TURN_SECONDS = 0.1  # one turn of waiting counts for no more: where this machine stood still, nobody was silent meanwhile
 NOBODY_LISTENS = "connection refused"
 NOT_PERMITTED = "is there, but shows itself only to who may read `admin`: see COORD_AUTH_TOKEN_FILE"
 
@@ -100,7 +101,7 @@ def ask(endpoints: Sequence[Endpoint], timeout_seconds: float, *, with_metrics: 
     """In the order of the endpoints."""
     paths = (STATUS, METRICS) if with_metrics else (STATUS,)
     questions = {path: [_Question(endpoint, path) for endpoint in endpoints] for path in paths}
-    _wait([question for asked in questions.values() for question in asked], time.monotonic() + timeout_seconds)
+    _wait([question for asked in questions.values() for question in asked], timeout_seconds)
     return [
         _facts(status, metrics.body() if metrics is not None else None)
         for status, metrics in zip(questions[STATUS], questions.get(METRICS, [None] * len(endpoints)), strict=True)
@@ -142,7 +143,8 @@ def _knows_no_leader(found: MemberFacts) -> bool:
     return NOBODY_LISTENS in found.trouble.lower() or found.trouble == looking.SERVES_NOBODY
 
 
-def _wait(questions: Sequence[_Question], until: float) -> None:
+def _wait(questions: Sequence[_Question], left: float) -> None:
+    turned = time.monotonic()
     while open_questions := [question for question in questions if not question.is_over]:
         poll = select.poll()
         by_descriptor = {}
@@ -150,13 +152,14 @@ def _wait(questions: Sequence[_Question], until: float) -> None:
             assert question.socket is not None
             poll.register(question.socket, question.wanted())
             by_descriptor[question.socket.fileno()] = question
-        left = until - time.monotonic()
-        ready = poll.poll(max(0, left * 1000)) if left > 0 else []
-        if not ready:
+        ready = poll.poll(max(0.0, min(left, TURN_SECONDS)) * 1000)
+        if not ready and left <= 0:
             for question in open_questions:
                 question.end("fell silent")
         for descriptor, _ in ready:
             by_descriptor[descriptor].on_ready()
+        before, turned = turned, time.monotonic()
+        left -= min(turned - before, TURN_SECONDS)
 
 
 def _facts(question: _Question, metrics: bytes | None) -> MemberFacts:
