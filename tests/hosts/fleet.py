@@ -4,6 +4,7 @@ Each has its own network, hostname, process ids and files: an overlay of this ma
 are masked. All of it has names that tell whose it is; what a killed run left behind is removed by the next one.
 """
 
+import fcntl
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -247,8 +248,22 @@ class Hosts:
 # --- leftovers -----------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def sweeping() -> Iterator[None]:
+    """Of several runs at once one sweeps: what another is just taking away cannot be taken away a second time."""
+    with open(PLACE / "coordctl-hosts.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def sweep() -> None:
     """What runs that are no more left behind."""
+    with sweeping():
+        remove_leftovers()
+
+
+def remove_leftovers() -> None:
+    """For whoever is `sweeping`."""
     for mark in leftovers():
         remove(mark)
 
@@ -341,8 +356,12 @@ def _do(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _wait(is_so: "object", what: str) -> None:
+def _wait(is_so: Callable[[], object], what: str) -> None:
+    """The last look is one of after that time: meanwhile the machine may have stood still."""
     until = time.monotonic() + SECONDS_MAX
-    while not is_so():  # type: ignore[operator]
-        assert time.monotonic() < until, f"waited in vain for {what}"
+    while True:
+        is_last = time.monotonic() >= until
+        if is_so():
+            return
+        assert not is_last, f"waited in vain for {what}"
         time.sleep(0.02)

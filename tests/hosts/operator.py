@@ -1,5 +1,7 @@
 """An operator: a home of its own with an inventory of the hosts, and what was typed there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from coordctl.inventory import places
@@ -10,10 +12,12 @@ from coordctl.transport.ssh_config import Target, targets
 from tests.hosts.fleet import USER, Hosts
 from tests.processes.local import Home
 
-PATIENCE_SECONDS = 5  # with a host that is cut off, which would be waited for as long as the verb may take
+PATIENCE_SECONDS = 2  # with a host that is cut off; the others are waited for as long as the verb may take, also where all stands still
 
 
 class Operator(Home):
+    SECONDS_MAX = 300.0
+
     def __init__(self, folder: Path, hosts: Hosts, name: str = "fleet") -> None:
         super().__init__(folder)
         self.hosts = hosts
@@ -28,7 +32,24 @@ class Operator(Home):
             lines += [f"[hosts.n{number}]", f'address = "{self.hosts.address(number)}"', (host or {}).get(number, "")]
         self.path.write_text("\n".join(lines) + "\n")
         if not (self.folder / "ssh_config").exists():
-            (self.folder / "ssh_config").write_text(f"ConnectTimeout {PATIENCE_SECONDS}\n")
+            (self.folder / "ssh_config").write_text("")
+
+    @contextmanager
+    def without(self, number: int) -> Iterator[None]:
+        """That host is cut off."""
+        self.cut(number)
+        try:
+            yield
+        finally:
+            self.heal(number)
+
+    def cut(self, number: int) -> None:
+        self.hosts.cut(number)
+        (self.folder / "ssh_config").write_text(f"Host {self.hosts.address(number)}\n  ConnectTimeout {PATIENCE_SECONDS}\n")
+
+    def heal(self, number: int) -> None:
+        self.hosts.heal(number)
+        (self.folder / "ssh_config").write_text("")
 
     def trust(self, *arguments: str, code: int = 0) -> str:
         return self.ctl("inventory", "trust", "--yes", *arguments, code=code)

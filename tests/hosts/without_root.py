@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from coordnode.client.sync import connect
 from tests.hosts.neighbours import Neighbours
 from tests.processes.belongings import Belongings
 from tests.processes.members import wait_until
+
+WELL_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +32,24 @@ def endpoints(operator: Neighbours) -> str:
     return ",".join(operator.endpoint(number) for number in (1, 2, 3))
 
 
+def found_by_doctor(operator: Neighbours) -> list[tuple[str, str]]:
+    found: Any = operator.json("doctor", "-c", "fleet", code=None)["findings"]
+    return [(one["host"], one["check"]) for one in found]
+
+
 def test_a_second_run_changes_nothing_and_a_doctor_finds_nothing(operator: Neighbours) -> None:
     before = [operator.members(number) for number in (1, 2, 3)]
     assert [len(pids) for pids in before] == [1, 1, 1]
     again = operator.json("deploy")
     assert [again["outcome"], *[host["steps"] for host in again["hosts"]]] == ["unchanged", [], [], []]  # type: ignore[attr-defined]
     assert [operator.members(number) for number in (1, 2, 3)] == before
-    assert operator.json("doctor", "-c", "fleet")["findings"] == []
+    wait_until(lambda: found_by_doctor(operator) == [], "nothing to be found", WELL_SECONDS)
 
 
 def test_who_is_killed_and_whose_host_was_rebooted_runs_again(operator: Neighbours) -> None:
     (before,) = operator.members(1)
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: operator.members(1) not in ([], [before]), "it is started again")
+    wait_until(lambda: operator.members(1) not in ([], [before]), "it is started again", WELL_SECONDS)
     operator.reboot(2)
     operator.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
 
@@ -50,12 +58,11 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_begun(operator: N
     operator.shut(3)
     try:
         failed = str(operator.json("deploy", code=69)["sentence"])
-        found = operator.json("doctor", "-c", "fleet", code=1)["findings"]
+        wait_until(lambda: found_by_doctor(operator) == [("n3", "ssh")], "that to be found, and nothing else", WELL_SECONDS)
     finally:
         operator.open(3)
     assert failed.startswith("1 of 3 hosts failed: n3: ")
     assert failed.endswith("; nothing was changed")
-    assert [(one["host"], one["check"]) for one in found] == [("n3", "ssh")]  # type: ignore[attr-defined]
     assert operator.json("deploy")["outcome"] == "unchanged"
 
 
@@ -65,7 +72,7 @@ def test_members_change_one_after_the_other(operator: Neighbours) -> None:
     assert not {*map(tuple, before)} & {tuple(operator.members(number)) for number in (1, 2, 3)}
     other = next(name for name in ("n1", "n2") if name != operator.json("member", "ls")["leader"])
     operator.ctl("member", "lead", other)
-    assert operator.json("member", "ls")["leader"] == other
+    assert wait_until(lambda: operator.json("member", "ls")["leader"], "one leads") == other
 
 
 def test_what_was_backed_up_is_there_again_after_everything_was_destroyed(operator: Neighbours, tmp_path: Path) -> None:

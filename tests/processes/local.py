@@ -23,6 +23,8 @@ def own_ports() -> dict[str, str]:
 
 
 class Home:
+    SECONDS_MAX = 90.0  # of one command: whoever takes longer hangs
+
     def __init__(self, folder: Path, engine: str = "coordnode") -> None:
         self.folder = folder
         self.engine = engine
@@ -44,7 +46,13 @@ class Home:
     def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[bytes]":
         command = [sys.executable, "-m", "coordctl", *arguments]
         done = subprocess.run(
-            command, input=stdin, capture_output=True, env={**self.environment, **environment}, cwd=self.folder, timeout=90, check=False
+            command,
+            input=stdin,
+            capture_output=True,
+            env={**self.environment, **environment},
+            cwd=self.folder,
+            timeout=self.SECONDS_MAX,
+            check=False,
         )
         self.note()
         return done

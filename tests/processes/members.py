@@ -48,13 +48,14 @@ T = TypeVar("T")
 
 
 def wait_until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_S) -> T:
-    """The first answer of `look` that is something."""
+    """The first answer of `look` that is something. The last look is one of after that time: meanwhile the machine may have stood still."""
     until = time.monotonic() + seconds
     while True:
+        is_last = time.monotonic() >= until
         found = look()
         if found:
             return found
-        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        assert not is_last, f"not within {seconds:g} s: {what}"
         time.sleep(0.02)  # between two looks: who is waited for wants the processor, too
 
 

@@ -18,8 +18,9 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from typing import Any
 
 from coordctl.facts import pairs
 from coordctl.onhost import start, supervisor
@@ -38,12 +39,21 @@ class NoBuild(CoordError):
     definite = True
 
 
-class Build(NamedTuple):
-    version: str  # names what is in it: another content is another version
-    target: str  # Python and machine: cp311-linux-x86_64
-    archive: bytes
-    sha256: str
-    speaks: dict[str, Any]  # as facts/pairs has it
+class Build:
+    def __init__(self, version: str, target: str, archive: bytes | Callable[[], bytes], speaks: dict[str, Any]) -> None:
+        """`archive`: itself, or what makes it. Most commands only want to know which version it would be."""
+        self.version = version  # names what is in it: another content is another version
+        self.target = target  # Python and machine: cp311-linux-x86_64
+        self.speaks = speaks  # as facts/pairs has it
+        self._archive = archive
+
+    @cached_property
+    def archive(self) -> bytes:
+        return self._archive if isinstance(self._archive, bytes) else self._archive()
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.archive).hexdigest()
 
 
 def target_here() -> str:
@@ -51,7 +61,7 @@ def target_here() -> str:
 
 
 def build(target: str) -> Build:
-    """Made again only when something in it differs from what is in the cache."""
+    """Packed once somebody wants what is in it."""
     if TARGET.fullmatch(target) is None:
         raise BadRequest(f"{target!r} is no target: give Python and machine, such as {target_here()}")
     files = dict(_own_files())
@@ -60,8 +70,7 @@ def build(target: str) -> Build:
     version = f"{__version__}-{hashlib.sha256(json.dumps([target, digests]).encode()).hexdigest()[:10]}"
     speaks = pairs.as_manifest(pairs.OURS)
     manifest = {"format": 1, "version": version, "target": target, "speaks": speaks, "modules": sorted(NEEDED.values()), "files": digests}
-    archive = _packed({**files, "manifest.json": json.dumps(manifest, indent=1).encode()})
-    return Build(version, target, archive, hashlib.sha256(archive).hexdigest(), speaks)
+    return Build(version, target, partial(_packed, {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}), speaks)
 
 
 def opened(path: str) -> Build:
@@ -71,7 +80,7 @@ def opened(path: str) -> Build:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             inner = tar.extractfile("manifest.json")
             manifest = json.load(inner) if inner is not None else {}
-        return Build(str(manifest["version"]), str(manifest["target"]), archive, hashlib.sha256(archive).hexdigest(), manifest["speaks"])
+        return Build(str(manifest["version"]), str(manifest["target"]), archive, manifest["speaks"])
     except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError):
         raise BadRequest(f"{path} is no build: make one with `coordctl build`") from None
 

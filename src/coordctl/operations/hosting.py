@@ -74,7 +74,7 @@ class Hosting:
         for host in hosts:
             one, build = self.fleet.facts[host.name], self._beside(host.name, is_dry=is_dry)
             archive = one.place_of(f"{build.version}.tar.gz")
-            wish = Wish(self.inventory.name, one.base, build.version, archive, build.sha256, (), (), {}, 0)
+            wish = Wish(self.inventory.name, one.base, build.version, archive, _sha256(build, one), (), (), {}, 0)
             plans[host.name] = Plan(wish, build, steps.needed(steps.ready(wish), one), [])
         return plans
 
@@ -143,7 +143,7 @@ class Hosting:
             facts.base,
             version,
             archive,
-            build.sha256,
+            _sha256(build, facts),
             self._files(host, facts, ids, authority),
             tuple(init),
             marker,
@@ -207,6 +207,11 @@ class Hosting:
         scripts = {name: Script(f"deploy {phase}", steps.script_of(listed, facts[name]), is_secret) for name, listed in by_host.items()}
         for name in self.fleet.run(scripts, APPLY_SECONDS):
             self.done.setdefault(name, []).extend(step.says() for step in by_host[name])
+
+
+def _sha256(build: Build, facts: HostFacts) -> str:
+    """Of what is sent; "": it is there."""
+    return "" if build.version in facts.versions else build.sha256
 
 
 def _kept(all_facts: Mapping[str, HostFacts], builds: Mapping[str, Build]) -> dict[str, str]:

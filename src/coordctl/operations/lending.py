@@ -40,7 +40,7 @@ def lender(version: str, target: str, fleet: Fleet) -> str:
 
 def known(version: str, target: str, fleet: Fleet) -> Build:
     """Without what is in it: enough for a plan."""
-    return Build(version, target, b"", "", fleet.facts[lender(version, target, fleet)].speaks.get(version) or {})
+    return Build(version, target, b"", fleet.facts[lender(version, target, fleet)].speaks.get(version) or {})
 
 
 def lent(version: str, target: str, fleet: Fleet) -> Build:

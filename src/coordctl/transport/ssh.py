@@ -75,9 +75,9 @@ class SshTransport:
                 return self._listen(channel, name, until, into)
             finally:
                 channel.close()
-        except TimeoutError:
-            raise HostFailed(self.host, "late", f"{name} did not end in {seconds:g} s: it may still be at work there") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
+            if isinstance(error, TimeoutError) or time.monotonic() >= until:  # that it was too late paramiko says in one way or the other
+                raise HostFailed(self.host, "late", f"{name} did not end in {seconds:g} s: it may still be at work there") from None
             what = str(error) or "it closed the connection"
             raise HostFailed(self.host, "unreachable", f"the connection broke during {name}: {what}") from None
 

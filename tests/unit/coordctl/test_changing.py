@@ -33,7 +33,7 @@ class Scene:
         monkeypatch.setattr(changing, "Fleet", self.stage.fleet)
         monkeypatch.setattr(members.statuses, "of_cluster", lambda *_: facts())
         monkeypatch.setattr(looking, "at_ways", lambda *_: [])
-        monkeypatch.setattr(building, "build", lambda target: Build("1", target, b"", "00", {}))
+        monkeypatch.setattr(building, "build", lambda target: Build("1", target, b"", {}))
 
     @property
     def inventory(self) -> Inventory:

@@ -102,7 +102,7 @@ def deploys(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(deploying.looking, "at_ways", lambda *_: [])
     monkeypatch.setattr(deploying.outcomes, "await_healthy", lambda *_: None)
     monkeypatch.setattr(deploying.outcomes, "in_turn", lambda names, _endpoints: names)
-    monkeypatch.setattr(building, "build", lambda target: Build("1-a", target, b"", "00", {}))
+    monkeypatch.setattr(building, "build", lambda target: Build("1-a", target, b"", {}))
     return stage
 
 

@@ -102,7 +102,7 @@ class Scene:
         monkeypatch.setattr(deploying.outcomes, "await_healthy", lambda *_: None)
         monkeypatch.setattr(deploying.outcomes, "in_turn", lambda names, _endpoints: names)
         monkeypatch.setattr(deploying.outcomes, "well", lambda _endpoints: "all healthy")
-        monkeypatch.setattr(hosting.building, "build", lambda target: Build("1", target, b"", "", {}))
+        monkeypatch.setattr(hosting.building, "build", lambda target: Build("1", target, b"", {}))
         monkeypatch.setattr(restoring_fleet, "rehearse", self.rehearse)
 
     def rehearse(self, path: str, *_: object) -> Rehearsed:

@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import paramiko
 import pytest
 
 from coordctl.chaos import lives, reapers, undo
@@ -15,6 +18,8 @@ from coordctl.facts.members import MemberFacts
 from coordctl.local.clusters import Endpoint, LocalCluster
 from coordctl.operations import chaos_faults, statuses
 from coordctl.operations.chaos_faults import Asked
+from coordctl.transport.base import HostFailed, Script
+from coordctl.transport.ssh import SshTransport
 from coordnode.errors import Missing
 from tests.unit.coordctl.test_chaos_faults import all_well, cluster_in
 
@@ -84,6 +89,19 @@ def test_what_became_so_while_the_machine_stood_still_is_seen(machine: Machine) 
 
     assert lives.wait_until(look, 5.0, "in vain") == ""
     assert lives.wait_until(lambda: False, 0.0, "in vain") == "in vain"
+
+
+def test_a_host_that_has_no_time_left_to_begin_is_late_and_its_connection_is_not_broken(machine: Machine) -> None:
+    def open_session(timeout: float) -> None:
+        machine.stand_still()
+        raise paramiko.SSHException("Timeout opening channel.")
+
+    transport: Any = SshTransport.__new__(SshTransport)
+    transport._target = SimpleNamespace(name="n1", sudo=False, user="root")
+    transport._clients = [SimpleNamespace(get_transport=lambda: SimpleNamespace(open_session=open_session))]
+    with pytest.raises(HostFailed, match="n1: slow did not end in 2 s: it may still be at work there") as caught:
+        transport.run(Script("slow", "sleep 60"), 2)
+    assert caught.value.kind == "late"
 
 
 def test_a_leader_that_is_about_to_be_elected_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
