@@ -18,7 +18,6 @@ from coordctl.chaos.newcomers import Newcomer
 from coordctl.local import clusters
 from coordctl.local.clusters import LocalCluster
 from coordctl.local.fleet import Failed
-from coordnode.client.sync import connect
 from coordnode.errors import CoordError
 
 ASK_SECONDS = 5.0
@@ -96,6 +95,8 @@ def next_step(found: Belonging, wanted: Belonging) -> Belonging:
 
 def _ask_for(cluster: LocalCluster, wanted: Belonging) -> None:
     """Whether it came so is looked at afterwards."""
+    from coordnode.client.sync import connect  # none of those who only look, or heal something else, wants a client
+
     with suppress(CoordError), connect([one.address for one in cluster.members], identity="chaos", timeout=ASK_SECONDS) as asked:
         asked.members.change(wanted.voters, wanted.learners, wanted.contacts)
 

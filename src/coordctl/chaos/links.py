@@ -4,7 +4,6 @@ Each of the n·(n-1) links has a proxy of its own. A member sends on its own con
 a's link to b, and what b's link to a brings back is its downstream.
 """
 
-import http.client
 import json
 import os
 import random
@@ -12,7 +11,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -152,6 +150,8 @@ def stop(ledger: Ledger) -> None:
 
 
 def ask(installation: Installation, method: str, path: str, body: object = None) -> Any:
+    import http.client  # as in lives
+
     host, port = host_and_port(installation.api)
     connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
     try:
@@ -228,6 +228,8 @@ def _strike(ledger: Ledger, installation: Installation, entry: Entry) -> str:
     with ledger.striking([entry]):
         for name, toxic in _toxics(installation, entry):
             ask(installation, "POST", f"/proxies/{name}/toxics", toxic)
+    from concurrent.futures import ThreadPoolExecutor  # as in lives
+
     with ThreadPoolExecutor(max_workers=len(entry.links)) as pool:
         troubles = list(pool.map(lambda pair: _measured(installation, pair, entry), entry.links))
     return "; ".join(trouble for trouble in troubles if trouble)

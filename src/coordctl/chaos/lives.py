@@ -1,6 +1,5 @@
 """A member's process, as chaos sees it: what it says of itself, whether it serves, and how it is started again."""
 
-import http.client
 import json
 import socket
 import time
@@ -10,7 +9,6 @@ from typing import Any
 
 from coordctl.chaos import premises
 from coordctl.chaos.ledger import Entry, Ledger
-from coordctl.engines import looking
 from coordctl.facts.metrics import Metrics, parse_metrics
 from coordctl.local import clusters, processes
 from coordctl.local.clusters import COORDNODE, ETCD, ZOOKEEPER, LocalCluster, LocalMember, host_and_port
@@ -37,6 +35,8 @@ def is_running(member: LocalMember | None) -> bool:
 
 def ask(address: str, method: str, path: str, seconds: float = ASK_SECONDS) -> tuple[int, bytes]:
     """(0, b""): it gave no answer."""
+    import http.client  # email, too: longer than many a look at a host takes
+
     host, port = host_and_port(address)
     context = tls.context_here()
     connection = (
@@ -97,6 +97,8 @@ def is_back(ledger: Ledger, entry: Entry) -> bool:
     if cluster is None or member is None:
         return True
     if cluster.engine != COORDNODE and not place.links_end_here:  # there are no certificates of it on its host
+        from coordctl.engines import looking  # pools of threads, and with them logging
+
         endpoint = clusters.Endpoint(member.address, member.member, member.name)
         return is_running(member) and not looking.look(cluster.engine, [endpoint], ASK_SECONDS)[0].trouble
     return (is_running(member) and serves(cluster, member)) or place.is_stopped(entry.member)

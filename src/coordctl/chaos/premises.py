@@ -19,7 +19,6 @@ from coordctl.chaos.tended import Tended
 from coordctl.local import clusters, fleet, processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.onhost.start import KEPT_DOWN
-from coordctl.steps.member import service_of
 from coordnode.client.tls import VARIABLE
 
 MARKER = "member.json"  # of a host: which member it has
@@ -177,6 +176,8 @@ class Hosted:
 
     def is_stopped(self, name: str) -> bool:
         if os.geteuid() == 0 and os.path.isdir("/run/systemd/system"):
+            from coordctl.steps.member import service_of  # all that is ever asked of a host
+
             cluster = self.cluster()
             service = service_of(cluster.name) if cluster is not None else ""
             asked = subprocess.run(["systemctl", "is-active", service], capture_output=True, timeout=ASK_SECONDS, check=False)

@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from coordctl.chaos import arriving, links, lives, nfqueue, nft, values
 from coordctl.chaos.arriving import Ending
@@ -57,6 +56,8 @@ def _strike(ledger: Ledger, entry: Entry) -> str:
     with ledger.striking([entry]):
         if trouble := nft.tell(rules(entry, endings, entry.left_ms())) or _lead(entry, endings):
             return trouble
+    from concurrent.futures import ThreadPoolExecutor  # as in lives
+
     with ThreadPoolExecutor(max_workers=len(endings)) as pool:
         troubles = list(pool.map(lambda number: _measured(entry, number, endings[number]), range(len(endings))))
     found = zip(entry.links, troubles, strict=True)
@@ -130,6 +131,8 @@ def _is_uneven(entry: Entry, number: int, ending: Ending) -> str:
 
 def _answers(ending: Ending, late: float) -> list[float]:
     """Of calls at once, after how many seconds each was answered; the first one first."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=CALLS) as pool:
         return sorted(pool.map(lambda _: _answer_seconds(ending, late), range(CALLS)))
 

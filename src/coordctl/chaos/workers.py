@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from coordnode.client.clock import now_ms
-from coordnode.client.sync import connect
 from coordnode.errors import CoordError
 from coordnode.harm.orders import boot_mark
 
@@ -61,6 +60,7 @@ def memory(work: Work) -> None:
 
 def herd(work: Work) -> None:
     """So many clients that connect at once, ask for something, go away, and come again."""
+    from coordnode.client.sync import connect  # no other work wants a client
 
     def come_and_go() -> None:
         while not work.is_over():
@@ -76,6 +76,8 @@ def herd(work: Work) -> None:
 
 def transfer(work: Work) -> None:
     """The leadership goes to the next member, and on, again and again."""
+    from coordnode.client.sync import connect
+
     members = [int(one.partition("=")[0]) for one in work.endpoints]
     addresses = [one.partition("=")[2] for one in work.endpoints]
     turn = 0
