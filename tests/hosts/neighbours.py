@@ -41,10 +41,12 @@ esac
 
 
 class Neighbours(Home):
+    SECONDS_MAX = 300.0
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._daemons: dict[int, subprocess.Popen[bytes]] = {}
-        self._ports = {number: (free_port(self.address(number)), free_port(self.address(number))) for number in range(1, COUNT + 1)}
+        self._ports = {number: two_free_ports(self.address(number)) for number in range(1, COUNT + 1)}
         make_key(folder / "key")
         for number in self._ports:
             self._furnish(number)
@@ -144,10 +146,9 @@ def words_of(pid: int) -> list[bytes]:
         return []
 
 
-def free_port(address: str) -> int:
-    with socket.create_server((address, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def two_free_ports(address: str) -> tuple[int, int]:
+    with socket.create_server((address, 0)) as one, socket.create_server((address, 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def make_key(path: Path) -> None:

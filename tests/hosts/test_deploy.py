@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from coordnode.client import sync
+from tests.door import IS_LONG
 from tests.hosts import fleet
 from tests.hosts.fleet import Hosts, Init
 from tests.hosts.operator import Operator
@@ -18,6 +19,8 @@ from tests.processes.members import wait_until
 
 BASE = "/var/lib/coordnode/fleet"
 INITS: tuple[Init, ...] = ("systemd", "plain")
+# Of what no init has a part in: once in the door, and COORD_LONG=1 has it on both.
+whatever_starts_members = pytest.mark.parametrize("deployed", INITS if IS_LONG else INITS[:1], indirect=True)
 
 
 @pytest.fixture(scope="module", params=INITS)
@@ -70,6 +73,7 @@ def test_members_run_as_nobody_of_importance_and_keep_their_keys(deployed: Opera
     assert {line.partition("=")[0] for line in environment if line} <= {"PATH", "PYTHONPATH", "LANG", "LC_CTYPE"}
 
 
+@whatever_starts_members
 def test_it_is_known_to_every_command_here(deployed: Operator) -> None:
     assert health(deployed)["outcome"] == "ok"
     deployed.ctl("kv", "put", "color", "blue")
@@ -151,6 +155,7 @@ def test_what_hosts_have_to_say_is_brought_together_cut_and_without_secrets(depl
     assert len(deployed.ctl("logs", "tail", "-n", "3", "-c", "fleet").splitlines()) == 3
 
 
+@whatever_starts_members
 def test_the_life_of_a_name_and_members_logs_are_told_from_hosts(deployed: Operator) -> None:
     with deployed.start("lock", "run", "nightly", "-c", "fleet", "--note", "backup", "--", "sleep", "600") as holder:
         wait_until(lambda: "nightly" in deployed.ctl("lock", "ls", "-c", "fleet", code=None), "it is held")
@@ -177,6 +182,7 @@ def test_the_life_of_a_name_and_members_logs_are_told_from_hosts(deployed: Opera
     deployed.ctl("wait", "-c", "fleet", "--for", "healthy", "--timeout", "60s")
 
 
+@whatever_starts_members
 def test_a_host_that_cannot_be_reached_is_missing_and_the_others_are_not(deployed: Operator) -> None:
     archive = deployed.folder / "partial.tar.gz"
     deployed.write(host={3: "[hosts.n3.ssh]\nport = 9"})
@@ -191,6 +197,7 @@ def test_stop_start_and_restart(deployed: Operator) -> None:
     refused = deployed.run("stop")
     assert refused.returncode == 76
     assert b"Stop all members of fleet (staging)? There is no terminal to ask on: say so with --yes" in refused.stderr
+    deployed.ctl("kv", "put", "color", "blue")
     deployed.ctl("stop", "--yes")
     assert [pid_of(deployed, number) for number in (1, 2, 3)] == [0, 0, 0]
     assert deployed.json("stop", "--yes")["outcome"] == "unchanged"
