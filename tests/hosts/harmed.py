@@ -125,6 +125,16 @@ def begun_and_left(operator: Operator, begins: Callable[[], object], *words: str
     raise AssertionError(f"nothing was seen of it in {BRIEFLY[-1]} s")
 
 
+@contextmanager
+def none_left(operator: Operator) -> Iterator[None]:
+    """Where a test fails, the next one begins with what is whole all the same."""
+    try:
+        yield
+    except BaseException:
+        operator.run("chaos", "revert", "--all", "-c", "fleet")
+        raise
+
+
 def must_be_reverted(operator: Operator, faults: list[Any]) -> None:
     """All of them, and nothing else, by one command."""
     done: Any = operator.json("chaos", "revert", "--all", "-c", "fleet")

@@ -41,13 +41,13 @@ class Operator(Home):
         try:
             yield
         finally:
-            self.heal(number)
+            self.let_back(number)
 
     def cut(self, number: int) -> None:
         self.hosts.cut(number)
         (self.folder / "ssh_config").write_text(f"Host {self.hosts.address(number)}\n  ConnectTimeout {PATIENCE_SECONDS}\n")
 
-    def heal(self, number: int) -> None:
+    def let_back(self, number: int) -> None:
         self.hosts.heal(number)
         (self.folder / "ssh_config").write_text("")
 

@@ -21,6 +21,7 @@ from tests.hosts.harmed import (
     kill,
     must_be_reverted,
     must_become_whole,
+    none_left,
     number_of_host,
 )
 from tests.hosts.operator import Operator
@@ -71,12 +72,13 @@ def ends(faults: list[Any]) -> set[int]:
 )
 def test_links_are_broken_where_they_end_and_healed(staging: Operator, faults: dict[str, tuple[str, str]]) -> None:
     found: list[Any] = []
-    for fault, (target, verified) in faults.items():
-        name, *how = fault.split()
-        found += injected(staging, name, target, *how)
-        assert found[-1]["verified"] == verified
-        assert {number for number, rules in tables(staging).items() if "coordctl_chaos_" in rules} == ends(found)
-    must_be_reverted(staging, found)
+    with none_left(staging):
+        for fault, (target, verified) in faults.items():
+            name, *how = fault.split()
+            found += injected(staging, name, target, *how)
+            assert found[-1]["verified"] == verified
+            assert {number for number, rules in tables(staging).items() if "coordctl_chaos_" in rules} == ends(found)
+        must_be_reverted(staging, found)
     assert set(tables(staging).values()) == {""}
 
 

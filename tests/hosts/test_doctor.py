@@ -160,7 +160,7 @@ def cut(operator: Operator, number: int) -> None:
 
 
 def mend(operator: Operator, number: int) -> None:
-    operator.heal(number)
+    operator.let_back(number)
 
 
 def limited(line: str) -> Callable[[Operator, int], object]:
