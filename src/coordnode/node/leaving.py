@@ -5,8 +5,8 @@ from collections.abc import Callable
 from coordnode.errors import CoordError
 from coordnode.ids import NOBODY, MemberId
 from coordnode.node.telemetry import Telemetry
-from coordnode.raft.progress import REPLICATE
 from coordnode.raft.state import LEADER
+from coordnode.raft.successor import successors
 from coordnode.replica.replica import Replica
 
 HAND_OVER_MS_MAX = 3_000
@@ -14,14 +14,8 @@ LINGER_MS_MAX = 300  # for answers and acknowledgements that are still on their 
 
 
 def best_successor(replica: Replica, tried: list[MemberId]) -> MemberId:
-    """The voter that has most of the log, heard of lately; those that were tried in vain come last."""
-    raft = replica.raft
-    candidates = [
-        (member not in tried, peer.active or peer.state == REPLICATE, peer.match, -member)
-        for member, peer in raft.progress.items()
-        if member in raft.config.voters and member != replica.member
-    ]
-    return MemberId(-max(candidates)[3]) if candidates else NOBODY
+    """Those that were tried in vain come last."""
+    return next(iter(successors(replica.raft, tried)), NOBODY)
 
 
 class Leaving:

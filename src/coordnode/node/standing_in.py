@@ -102,7 +102,7 @@ class StandingIn:
         if not self._silence.is_due(now_ms):
             return
         peers = {
-            member: Peer(peer.active, peer.match, peer.state == REPLICATE and peer.match + LAG_ENTRIES_MAX >= raft.committed)
+            member: Peer(peer.is_heard(), peer.match, peer.state == REPLICATE and peer.match + LAG_ENTRIES_MAX >= raft.committed)
             for member, peer in raft.progress.items()
         }
         drained = [MemberId(one["member"]) for one in drains(replica, time.time())]

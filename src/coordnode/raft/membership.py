@@ -1,6 +1,6 @@
 """Changes of membership: joint consensus for every change of voters, left automatically by whoever leads. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from coordnode.address import parse_address
 from coordnode.errors import BadRequest, MembershipBusy, NotLeader
@@ -9,6 +9,7 @@ from coordnode.limits import CLUSTER_MEMBERS_MAX, CONTACT_CHARACTERS_MAX, TOKEN_
 from coordnode.raft.entry import CONFIG, Config, encode_config
 from coordnode.raft.messages import TakeOver
 from coordnode.raft.state import LEADER, State
+from coordnode.raft.successor import successors
 
 
 def propose(raft: State, wanted: Config) -> Index:
@@ -86,7 +87,7 @@ def on_commit(raft: State) -> None:
         if raft.has_own_term_committed():
             raft.append_own(CONFIG, encode_config(_after_joint(config)))
     elif raft.member not in config.voters:
-        _retire(raft, config)
+        retire(raft)
 
 
 def _after_joint(config: Config) -> Config:
@@ -98,14 +99,9 @@ def _after_joint(config: Config) -> Config:
     )
 
 
-def _retire(raft: State, config: Config) -> None:
-    """A leader that is not a voter any more hands over to the voter whose log is longest, and follows."""
-    best = NOBODY
-    best_match = -1
-    for member in config.voters:
-        peer = raft.progress.get(member)
-        if peer is not None and peer.match > best_match:
-            best, best_match = MemberId(member), peer.match
+def retire(raft: State, last: Collection[MemberId] = ()) -> None:
+    """A leader that shall not lead any more hands over to the best of the voters, and follows."""
+    best = next(iter(successors(raft, last)), NOBODY)
     if best != NOBODY:
         raft.send(TakeOver(raft.member, best, raft.boot, raft.term))
     raft.become_follower(raft.term, NOBODY)

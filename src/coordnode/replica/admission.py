@@ -35,7 +35,7 @@ def has_space_quorum(raft: Raft) -> bool:
         if member == raft.member:
             return raft.space_ok
         peer = raft.progress.get(member)
-        return peer is None or peer.space_ok
+        return peer is not None and peer.is_heard() and peer.space_ok  # the last word of who is dead is no room
 
     return has_quorum(raft.config, has_space)
 

@@ -3,8 +3,10 @@
 import pytest
 
 from coordnode.ids import Index, MemberId
-from coordnode.node.standing_in import HERE_MS, LOOK_MS, Change, Peer, Silence
+from coordnode.node.standing_in import HERE_MS, LOOK_MS, Change, Peer, Silence, StandingIn
+from coordnode.node.telemetry import Telemetry
 from coordnode.raft.entry import Config
+from tests.unit.replica.trio import Trio
 
 US = MemberId(1)
 AFTER_MS = 60_000
@@ -102,3 +104,20 @@ def test_of_two_silent_voters_the_one_that_is_silent_longer_goes_first() -> None
         change = watched.silence.look(watched.now_ms, US, five, seen, [])
         found += [change] if change is not None else []
     assert (found[0].voter, found[0].learner) == (3, 5)
+
+
+def test_who_was_heard_before_the_leaders_last_check_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def look(_: Silence, now_ms: int, us: MemberId, now: Config, peers: dict[MemberId, Peer], drained: list[MemberId]) -> None:
+        seen.extend(peer.is_heard for peer in peers.values())
+
+    monkeypatch.setattr(Silence, "look", look)
+    trio = Trio()
+    leader = trio.replicas[trio.leader()]
+    standing_in = StandingIn(leader, Telemetry(lambda _: None, lambda: 0), lambda: 0, AFTER_MS)
+    while leader.raft.quorum_elapsed < leader.raft.timing.election_ticks_min - 1:
+        trio.tick()
+    leader.raft.tick()
+    standing_in.on_tick()
+    assert seen == [True, True]

@@ -196,6 +196,22 @@ def test_the_successor_is_a_voter_that_was_heard_and_has_most() -> None:
     assert best_successor(leading((1,)), []) == 0
 
 
+def test_the_successor_is_none_that_is_silent_however_much_of_the_log_it_had_and_one_that_has_room() -> None:
+    replica = leading((1, 2, 3, 4))
+    progress = replica.raft.progress
+    for peer in progress.values():
+        peer.become_replicate()
+        peer.match = Index(9)
+    progress[MemberId(2)].active = False
+    assert best_successor(replica, []) == 3
+    progress[MemberId(3)].active, progress[MemberId(3)].was_active = False, True  # right after the leader asked itself who is there
+    assert best_successor(replica, []) == 3
+    progress[MemberId(3)].space_ok = False
+    progress[MemberId(4)].match = Index(8)
+    assert best_successor(replica, []) == 4
+    assert best_successor(replica, [MemberId(4)]) == 3
+
+
 def test_a_leader_hands_over_then_waits_until_nothing_is_under_way() -> None:
     leaver = Exit(leading())
     assert not leaver.leaving.is_over()

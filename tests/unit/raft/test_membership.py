@@ -1,5 +1,6 @@
 """Changes of membership at their edges: who may still lead, who still counts, what a change leaves behind."""
 
+import msgspec
 import pytest
 
 from coordnode.errors import BadRequest, MembershipBusy
@@ -168,6 +169,28 @@ def test_a_leader_on_its_way_to_learner_hands_over_when_the_joint_state_is_left(
     left, _ = turn(raft)
     assert [message.target for message in left if isinstance(message, TakeOver)] == [TWO]
     assert raft.role == FOLLOWER
+
+
+@pytest.mark.parametrize(("dead_has_all", "successor"), [(True, 3), (False, 4)])
+def test_a_leader_that_leaves_hands_over_to_none_that_is_silent_and_to_one_that_has_room(*, dead_has_all: bool, successor: int) -> None:
+    four = MemberId(4)
+    raft = core(snapshot_of(ONE, TWO, THREE, four))
+    elect(raft, votes_of=(THREE, four))
+    for other in (TWO, THREE, four):
+        acknowledge(raft, other)
+    for _ in range(2 * raft.timing.election_ticks_min):
+        acknowledge(raft, THREE)
+        acknowledge(raft, four)
+        raft.tick()
+    raft.propose_config(Config(voters=(TWO, THREE, four)))
+    turn(raft)
+    while raft.role == LEADER:
+        raft.progress[TWO].match = raft.log.last_index() if dead_has_all else Index(1)
+        last_index = raft.log.last_index()
+        for reply in (accepted(raft, THREE, last_index), accepted(raft, four, last_index)):
+            raft.step(msgspec.structs.replace(reply, space_ok=dead_has_all or reply.source != THREE))
+        left, _ = turn(raft)
+    assert [message.target for message in left if isinstance(message, TakeOver)] == [successor]
 
 
 def test_a_vote_of_another_branch_is_weighed_by_term_before_length() -> None:

@@ -210,6 +210,20 @@ def test_data_is_refused_while_members_with_space_are_no_quorum(trio: Trio) -> N
     assert isinstance(trio.write(Put(b"more", b"v")), Reply), "the alarm clears itself"
 
 
+def test_a_member_that_is_not_heard_of_is_no_member_with_space(trio: Trio) -> None:
+    leader = trio.leader()
+    full, dead = (member for member in MEMBERS if member != leader)
+    trio.tick(5)
+    trio.cut = [dead]
+    trio.tick(60)
+    assert isinstance(trio.write(Put(b"k", b"v")), Reply)
+    trio.inbox[full].space_ok = False
+    trio.tick(5)
+    refused = trio.write(Put(b"more", b"v"))
+    assert isinstance(refused, ErrorReply), "one of the two copies would have to be on the full disk"
+    assert refused.code == NoSpace.code
+
+
 # --- sessions ----------------------------------------------------------------------------------------------------------
 
 
