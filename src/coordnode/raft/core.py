@@ -1,6 +1,6 @@
 """The core's door: messages, ticks, proposals and finished writes go in, `Ready` comes out. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from coordnode.errors import NotLeader, Overloaded
@@ -42,6 +42,7 @@ class Raft(State):
             if self.may_campaign():
                 election.campaign(self)
             else:
+                self.let_pass += 1
                 self.set_leader(NOBODY)
                 self.reset_timeout()
 
@@ -86,6 +87,11 @@ class Raft(State):
 
     def transfer(self, target: MemberId) -> None:
         election.transfer(self, target)
+
+    def step_down(self, last: Collection[MemberId] = ()) -> None:
+        """Another one is to lead, now: those in `last` only where there is nobody else."""
+        if self.role == LEADER:
+            membership.retire(self, last)
 
     def read(self, read: int) -> None:
         """Answered in Ready.reads once a round begun after this call is confirmed, or in Ready.reads_lost."""

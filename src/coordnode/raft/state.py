@@ -17,6 +17,8 @@ PRE_CANDIDATE = 1
 CANDIDATE = 2
 LEADER = 3
 
+ELECTIONS_LET_PASS = 5  # by who is reluctant to lead, before it stands after all: nobody else seems to be able to
+
 ROLE_NAMES = ("follower", "pre-candidate", "candidate", "leader")
 
 
@@ -120,6 +122,9 @@ class State:
         self.out_config_changed = True
         self.replicate_due = False  # something new to send to peers at the end of this turn
 
+        self.has_state = True  # False: it is still being read back, so nobody could be served if we led
+        self.is_reluctant = False  # we would serve nobody well if we led, and it may not pass by itself
+        self.let_pass = 0  # elections in which we did not stand, since a leader was heard
         self.space_ok = True  # our own disk; told to the leader
         self.level_max = 0  # the highest feature level our build can apply; told to the leader
 
@@ -226,7 +231,9 @@ class State:
 
     def may_campaign(self) -> bool:
         """A voter whose removal is not known to be committed still may: the voters that stay may need its longer log."""
-        if self.lost_entries or self.stateless:
+        if self.lost_entries or self.stateless or not self.has_state:
+            return False
+        if self.is_reluctant and self.let_pass < ELECTIONS_LET_PASS:
             return False
         for position, config in reversed(self.configs):
             if self.member in config.voters or self.member in config.outgoing:
@@ -257,6 +264,7 @@ class State:
             self.out_role_changed = True
             if leader != NOBODY:
                 self.lost_entries_refusals = {}
+                self.let_pass = 0
 
     def become_follower(self, term: Term, leader: MemberId) -> None:
         if term > self.term:

@@ -328,13 +328,14 @@ class Clients:
                 answers.refuse(asker, LeadershipLost("another member than the one asked for took over"))
         pending.transfers = []
 
-    def tick(self) -> None:
-        """While serving: ends what is due, and brings due time into the log."""
+    def tick(self, *, stands_still: bool) -> None:
+        """While serving: ends what is due, and brings due time into the log; not while nothing is applied, as signs of life wait then."""
         machine = self.machine
         assert machine is not None
         self._missed.tick()
         proposing = self._proposing
-        expire, checkpoint = self._leases.due(self._clock.lease_ms)
+        expire, checkpoint = ([], []) if stands_still else self._leases.due(self._clock.lease_ms)
+        expire = self._without_those_that_wait(expire)
         for some in parts(expire, min(self._sessions_named(), EXPIRE_SESSIONS_PER_ENTRY)):
             if not self._propose_own(Expire(self._raft.term, some)):
                 self._leases.not_expired(some)  # nothing can be proposed now: the next tick tries again
@@ -349,6 +350,12 @@ class Clients:
                 self.answers.refuse(asker, TimedOut(f"member {target} did not take over in time; this member still leads"))
             else:
                 self._pending.transfers.append((asker, target, ticks + 1))
+
+    def _without_those_that_wait(self, expire: list[SessionId]) -> list[SessionId]:
+        """Whose sign of life is here, and only waits for what is to be applied before, lives."""
+        waiting = self._pending.kept_alive() if expire else {}
+        self._leases.not_expired([session for session in expire if session in waiting])
+        return [session for session in expire if session not in waiting]
 
     def on_read_confirmed(self, read: int, index: Index) -> None:
         self._pending.confirm(read, index)

@@ -5,7 +5,8 @@ from coordnode.limits import TICK_ADVANCE_TICKS_MAX
 
 class Clock:
     """`now_ms` is this member's monotonic clock. `lease_ms` is the same, less the time in which this process was not
-    scheduled: a paused leader finds its sessions as it left them, not all expired."""
+    scheduled, or in which nothing of what is committed was applied: a paused leader finds its sessions as it left them, not all
+    expired, and so does one whose clients' signs of life wait for what cannot be applied."""
 
     __slots__ = ("_started", "_step_ms_max", "before_ms", "lease_ms", "now_ms", "wall_ms")
 
@@ -17,7 +18,7 @@ class Clock:
         self.lease_ms = 0
         self.wall_ms = 0  # only shown
 
-    def advance(self, now_ms: int, wall_ms: int) -> None:
+    def advance(self, now_ms: int, wall_ms: int, *, stands_still: bool = False) -> None:
         if not self._started:
             self._started = True
             self.now_ms = now_ms
@@ -25,5 +26,6 @@ class Clock:
         assert passed >= 0, "the monotonic clock went back"
         self.before_ms = self.now_ms
         self.now_ms = now_ms
-        self.lease_ms += min(passed, self._step_ms_max)
+        if not stands_still:
+            self.lease_ms += min(passed, self._step_ms_max)
         self.wall_ms = wall_ms

@@ -111,6 +111,11 @@ class Pending:
             self._taken(served[-1])
         return served
 
+    def kept_alive(self) -> dict[SessionId, None]:
+        """By the keep-alives that wait to be answered."""
+        waiting = [*self.unconfirmed.values(), *[confirmed[2] for confirmed in self._confirmed]]
+        return {session: None for one in waiting if type(one) is KeepAlive for session in one.sessions}
+
     def next_read(self, applied: Index) -> Read | None:
         if not self.has_read(applied):
             return None

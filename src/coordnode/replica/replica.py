@@ -8,27 +8,27 @@ A turn has both steps, so that messages and the write leave before what was comm
 
 import random
 from collections import deque
-from contextlib import suppress
 
-from coordnode.errors import CoordError, RecordError
+from coordnode.errors import RecordError
 from coordnode.ids import NOBODY, Index, MemberId
 from coordnode.limits import BLOBS_UNWRITTEN_BYTES_MAX
 from coordnode.raft import snapshots
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, NOOP, Entry, HardState, SnapshotMeta, decode_config
 from coordnode.raft.messages import Append, DigestReport, Heal, Heartbeat, Message
-from coordnode.raft.progress import REPLICATE
-from coordnode.raft.quorum import has_quorum
 from coordnode.raft.ready import Ready
 from coordnode.raft.state import LEADER
+from coordnode.raft.successor import other_voters
 from coordnode.replica.agreement import AGREE, NOBODY_KNOWS, WE_DIFFER, Agreement
 from coordnode.replica.clients import Clients
 from coordnode.replica.clock import Clock
 from coordnode.replica.config import FOR_SLOW_MEMBERS, ReplicaConfig
 from coordnode.replica.effects import Effects, StoreChunk
 from coordnode.replica.events import Events, RecordsFound
+from coordnode.replica.giving_up import GivingUp, can_go_on_without
 from coordnode.replica.known import NOTHING, Known
 from coordnode.replica.snapshotting import SnapshotMaker
+from coordnode.replica.yielding import Yielding
 from coordnode.services.commands import decode_batch
 from coordnode.services.context import Wait
 from coordnode.services.machine import Machine, Restorer
@@ -64,6 +64,7 @@ class Replica:
             rng=rng,
         )
         self.raft.level_max = supported_level
+        self.raft.has_state = False
         self._clock = Clock(config.tick_ms)
         self.clients = Clients(self.raft, self._clock, config)
         self.machine: Machine | None = None  # None: no state yet, or it is being rebuilt
@@ -76,6 +77,8 @@ class Replica:
         self._to_apply: deque[Entry] = deque()
         self._maker = SnapshotMaker()
         self._agreement = Agreement()
+        self._yielding = Yielding(self.raft)
+        self._giving_up = GivingUp(self.raft)
         self._reported = Index(0)
         self._report_ticks = 0  # since we reported it
         self._known = known
@@ -93,7 +96,7 @@ class Replica:
         effects = self._effects = Effects()
         raft = self.raft
         clients = self.clients
-        self._clock.advance(events.now_ms, events.wall_ms)
+        self._clock.advance(events.now_ms, events.wall_ms, stands_still=self._yielding.stands_still())
         if self._load_due:
             self._load_due = False
             effects.load_snapshot = self._restoring
@@ -106,12 +109,7 @@ class Replica:
         for member in events.peers_gone:
             raft.on_peer_gone(member)
         if events.ticked:
-            self._ticked = True
-            raft.tick()
-            if raft.has_just_checked_quorum():
-                clients.reading.on_quorum(serves=clients.serving)
-            if clients.serving and raft.role == LEADER:
-                clients.tick()
+            self._on_tick()
         if events.has_snapshot_news():
             self._on_snapshot_events(events)
         if events.blobs_written is not None:
@@ -126,7 +124,20 @@ class Replica:
             clients.on_closed(events.closed)
         clients.flush()
         self._carry(raft.ready())
+        effects.failed = self._giving_up.take_due()
         return effects
+
+    def _on_tick(self) -> None:
+        raft, clients = self.raft, self.clients
+        self._ticked = True
+        raft.tick()
+        if raft.has_just_checked_quorum():
+            clients.reading.on_quorum(serves=clients.serving)
+        waits = self.machine is not None and (bool(self._to_apply) or self._unwritten > BLOBS_UNWRITTEN_BYTES_MAX)
+        self._yielding.on_tick(waits=waits, applied=self.applied, written=self._written, serving=clients.serving)
+        self._giving_up.on_tick()
+        if clients.serving and raft.role == LEADER:
+            clients.tick(stands_still=self._yielding.stands_still())
 
     def apply(self) -> None:
         """What is committed; fills in what is left of the effects that `handle` returned."""
@@ -297,9 +308,12 @@ class Replica:
         raft = self.raft
         verdict, wrong = self._agreement.judge(index, self.member, raft.config.voters)
         if verdict == WE_DIFFER:
-            self._gives_up = f"our state at index {index} is not the majority's"
-        elif verdict == AGREE:
-            for member, digest in wrong:
+            self._yielding.differs = True
+            self._giving_up.on_differs(f"our state at index {index} is not the majority's", [member for member, _ in wrong])
+        elif verdict == AGREE and wrong:
+            # Without their entries they would vote for nobody: told again later, if the others cannot go on without them now.
+            healed = wrong if can_go_on_without(raft, [member for member, _ in wrong]) else []
+            for member, digest in healed:
                 self._send(Heal(self.member, member, raft.boot, raft.term, index, digest))
         elif verdict == NOBODY_KNOWS:
             self.clients.stopped_at = max(self.clients.stopped_at, index)
@@ -311,24 +325,10 @@ class Replica:
     def _on_records_found(self, found: RecordsFound) -> None:
         if found.is_rotten:
             self._on_rot(found.problem)
-        self.clients.fetching.on_found(found, can_heal=bool(self._other_voters()))
-
-    def _other_voters(self) -> list[MemberId]:
-        return [voter for voter in sorted({*self.raft.config.voters, *self.raft.config.outgoing}) if voter != self.member]
+        self.clients.fetching.on_found(found, can_heal=bool(other_voters(self.raft)))
 
     def _on_rot(self, problem: str) -> None:
-        """What is regained from others is whole. Only a leader gives its state up for that, and only while all other voters have
-        everything: so two members never do so at the same time. Before that, another one leads if it can."""
-        raft = self.raft
-        if raft.role != LEADER:
-            return
-        others = self._other_voters()
-        whole = [member for member in others if raft.progress[member].state == REPLICATE and raft.progress[member].match >= raft.committed]
-        if whole == others and has_quorum(raft.config, lambda member: member != self.member):
-            self._gives_up = f"{problem}; all other voters have everything"
-        elif whole:
-            with suppress(CoordError):  # one is under way
-                raft.transfer(whole[0])
+        self._giving_up.on_rot(problem)
 
     # --- snapshots -------------------------------------------------------------------------------------------------
 
@@ -438,3 +438,4 @@ class Replica:
     def _set_machine(self, machine: Machine | None) -> None:
         self.machine = machine
         self.clients.machine = machine
+        self.raft.has_state = machine is not None

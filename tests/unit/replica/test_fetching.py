@@ -131,5 +131,7 @@ def test_a_leader_gives_up_its_state_only_while_all_others_have_everything() -> 
     trio.tick(3)
     trio.read(leader)
     trio.found(leader, problem="rot in journals/1.blob", is_rotten=True)
+    assert not trio.failed, "another one leads first"
+    trio.settle()
     assert trio.failed == {leader: "rot in journals/1.blob; all other voters have everything"}
     assert Rotten.code not in [getattr(answer, "code", 0) for answers in trio.answers.values() for answer in answers]

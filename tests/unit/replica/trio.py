@@ -21,7 +21,8 @@ TICK_MS = 50
 
 def whole_turn(replica: Replica, events: Events) -> Effects:
     effects = replica.handle(events)
-    replica.apply()
+    if not effects.failed:
+        replica.apply()
     return effects
 
 
@@ -61,6 +62,7 @@ class Trio:
         effects = whole_turn(self.replicas[member], events)
         if effects.failed:
             self.failed[member] = effects.failed
+            return effects  # as the driver: nothing of it leaves
         self._send(member, effects.send_now)
         self._send(member, effects.send_applied)
         if effects.write is not None:
