@@ -408,6 +408,7 @@ class Replica:
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         self._set_machine(None)
+        self._yielding.differs = False
         self.applied = Index(0)
         self._to_apply.clear()
         self._maker.abandon()
