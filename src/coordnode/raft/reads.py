@@ -25,9 +25,12 @@ def on_confirm_ask(raft: State, message: ConfirmAsk) -> None:
     if message.number and raft.has_own_term_committed() and has_quorum(raft.config, lambda voter: voter in (raft.member, message.source)):
         raft.send(ConfirmReply(raft.member, message.source, raft.boot, raft.term, raft.committed, message.boot, message.number))
         return
+    question = (message.source, message.boot, message.number)
+    if question in raft.confirms.values():
+        return  # it came again, maybe for long: who leads may have to wait before it can begin a round
     read = raft.next_confirm
     raft.next_confirm -= 1
-    raft.confirms[read] = (message.source, message.boot, message.number)
+    raft.confirms[read] = question
     raft.reads_waiting.append(read)
 
 
