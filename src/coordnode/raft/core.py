@@ -259,6 +259,12 @@ def _peer(raft: State, message: Message) -> Progress | None:
     return peer
 
 
+def _on_chunk_reply(raft: State, peer: Progress, message: ChunkReply) -> None:
+    snapshots.on_chunk_reply(raft, peer, message)
+    if message.installed and message.source == raft.transferee:
+        replication.maybe_hand_over(raft)  # the snapshot may be all that was missing there
+
+
 def _on_confirm_ask(raft: State, message: ConfirmAsk) -> None:
     if _peer(raft, message) is not None:
         reads.on_confirm_ask(raft, message)
@@ -310,7 +316,7 @@ HANDLERS: dict[tuple[int, type], Handler] = {
     (CANDIDATE, VoteReply): election.on_vote_reply,
     (LEADER, AppendReply): _of_peer(replication.on_append_reply),
     (LEADER, HeartbeatReply): _of_peer(replication.on_heartbeat_reply),
-    (LEADER, ChunkReply): _of_peer(snapshots.on_chunk_reply),
+    (LEADER, ChunkReply): _of_peer(_on_chunk_reply),
     (LEADER, ConfirmAsk): _on_confirm_ask,
     (FOLLOWER, ConfirmReply): _on_confirm_reply,
     (FOLLOWER, TakeOver): _on_take_over,

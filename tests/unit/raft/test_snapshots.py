@@ -3,7 +3,7 @@
 from coordnode.ids import Index, Term
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import SnapshotMeta
-from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply
+from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply, TakeOver
 from coordnode.raft.progress import PROBE, SNAPSHOT
 from coordnode.raft.ready import ChunkWanted
 from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, batch, core, elect, snapshot_of, turn
@@ -78,6 +78,14 @@ def test_a_lost_slice_is_asked_for_again() -> None:
         raft.step(HeartbeatReply(TWO, ONE, 1, raft.term, 0, True, 1))
         wanted += turn(raft)[1].chunks_wanted
     assert [(chunk.target, chunk.number) for chunk in wanted] == [(THREE, 0)]
+
+
+def test_leadership_goes_to_whom_the_snapshot_was_all_that_was_missing() -> None:
+    raft, meta = compacted_leader_with_a_new_follower()
+    raft.transfer(THREE)
+    assert not any(isinstance(message, TakeOver) for message in turn(raft)[0])
+    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 1, True, meta.index))
+    assert [message.target for message in turn(raft)[0] if isinstance(message, TakeOver)] == [THREE]
 
 
 def test_a_snapshot_that_is_gone_is_replaced_by_the_newest() -> None:
