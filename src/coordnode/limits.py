@@ -12,7 +12,8 @@ REQUEST_ID_BYTES_MAX = 128
 
 COMMAND_BYTES_MAX = 2 * MIB  # one client command, encoded
 BATCH_BYTES_MAX = 4 * MIB
-APPEND_BYTES_MAX = 4 * MIB  # entries of one Append; one entry always travels, whatever its size
+# Entries of one Append; one entry always travels, whatever its size. An answer to each is what a leader on a saturated link lives by.
+APPEND_BYTES_MAX = 512 * KIB
 FRAME_HEADER_BYTES = 16
 FRAME_BYTES_MAX = 16 * MIB
 
@@ -66,6 +67,6 @@ assert SLICE_BLOBS_MAX * 32 <= SLICE_BYTES_MAX
 assert BLOB_PIECE_BYTES <= SLICE_BYTES_HARD_MAX
 assert BLOB_PIECE_BYTES <= SNAPSHOT_UNSYNCED_BYTES_MAX
 assert RECORDS_READ_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX
-assert APPEND_BYTES_MAX <= INFLIGHT_BYTES_MAX
+assert APPEND_BYTES_MAX <= INFLIGHT_BYTES_MAX <= INFLIGHT_APPENDS_MAX * APPEND_BYTES_MAX
 assert RANGE_BYTES_MAX < READ_BYTES_PER_TURN
 assert APPEND_BYTES_MAX + BATCH_BYTES_MAX + COMMAND_BYTES_MAX < FRAME_BYTES_MAX
