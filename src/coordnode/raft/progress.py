@@ -10,13 +10,17 @@ PROBE = 0  # where does its log agree with ours? one Append at a time
 REPLICATE = 1  # known: Appends are pipelined, next_index runs ahead of the answers
 SNAPSHOT = 2  # it needs entries that are compacted here: slices are on their way
 
+LONG_OVERDUE = 4  # times as long as the answer to a slice is waited for
+
 
 class Progress:
     __slots__ = (
         "active",
+        "chunk_furthest",
         "chunk_meta",
         "chunk_number",
         "chunk_ticks",
+        "chunk_wait",
         "inflight",
         "inflight_bytes",
         "level_max",
@@ -45,10 +49,19 @@ class Progress:
         self.level_max = 0  # 0: not heard of yet
         self.chunk_meta: SnapshotMeta | None = None
         self.chunk_number = 0
-        self.chunk_ticks = 0  # since the slice under way was asked for
+        self.chunk_furthest = 0  # the highest that it asked for: below that, it lost what it had
+        self.chunk_ticks = 0  # since the slice under way was first asked for
+        self.chunk_wait = 0  # it is sent again when so many have passed
 
     def is_heard(self) -> bool:
         return self.active or self.was_active
+
+    def is_given_a_snapshot(self) -> bool:
+        """Nothing else is heard of it while a slice takes the whole link: it counts as heard of until the answer is long overdue."""
+        return self.state == SNAPSHOT and (self.is_heard() or not self.is_long_overdue())
+
+    def is_long_overdue(self) -> bool:
+        return self.chunk_ticks >= LONG_OVERDUE * self.chunk_wait
 
     def is_ready(self) -> bool:
         """Heard of lately, and as far as we are, but for what is under way."""
@@ -77,6 +90,7 @@ class Progress:
         self.state = SNAPSHOT
         self.chunk_meta = meta
         self.chunk_number = 0
+        self.chunk_furthest = 0
         self.chunk_ticks = 0
         self.inflight.clear()
         self.inflight_bytes = 0

@@ -3,9 +3,11 @@
 from coordnode.ids import Index, MemberId
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Chunk, ChunkReply
-from coordnode.raft.progress import SNAPSHOT, Progress
+from coordnode.raft.progress import LONG_OVERDUE, SNAPSHOT, Progress
 from coordnode.raft.ready import ChunkWanted
 from coordnode.raft.state import LEADER, State
+
+WAIT_GROWTH_MAX = 64  # of chunk_retry_ticks: a slice is never sent again more seldom
 
 # --- the leader's side ---------------------------------------------------------------------------------------------
 
@@ -14,13 +16,32 @@ def begin(raft: State, member: MemberId, peer: Progress) -> None:
     assert raft.snapshot is not None, "a leader always has the snapshot its log stands on"
     assert raft.snapshot.index >= raft.log.base_index
     peer.become_snapshot(raft.snapshot)
-    _want_chunk(raft, member, peer)
+    _wait(raft, peer, peer.chunk_wait)
+    _want_next(raft, member, peer)
 
 
-def _want_chunk(raft: State, member: MemberId, peer: Progress) -> None:
+def _want_next(raft: State, member: MemberId, peer: Progress) -> None:
+    if _may_want(peer):
+        peer.chunk_ticks = 0
+        _want(raft, member, peer)
+    else:
+        peer.chunk_ticks = LONG_OVERDUE * peer.chunk_wait  # as soon as it may be
+
+
+def _may_want(peer: Progress) -> bool:
+    """Nobody reads for who hears nothing. Whoever lost slices, its disk being full, takes them again once it has room; before it did, the
+    snapshot may be what makes room there."""
+    return peer.is_heard() and (peer.space_ok or peer.chunk_number >= peer.chunk_furthest)
+
+
+def _want(raft: State, member: MemberId, peer: Progress) -> None:
     assert peer.chunk_meta is not None
-    peer.chunk_ticks = 0
     raft.out_chunks_wanted.append(ChunkWanted(member, peer.chunk_meta, peer.chunk_number))
+
+
+def _wait(raft: State, peer: Progress, ticks: int) -> None:
+    least = raft.timing.chunk_retry_ticks
+    peer.chunk_wait = min(max(ticks, least), WAIT_GROWTH_MAX * least)
 
 
 def on_chunk_read(raft: State, target: MemberId, meta: SnapshotMeta, number: int, last: bool, data: bytes, found: bool) -> None:
@@ -36,10 +57,17 @@ def on_chunk_read(raft: State, target: MemberId, meta: SnapshotMeta, number: int
 
 def on_tick(raft: State) -> None:
     for member, peer in raft.progress.items():
-        if peer.state == SNAPSHOT:
-            peer.chunk_ticks += 1
-            if peer.chunk_ticks >= raft.timing.chunk_retry_ticks:
-                _want_chunk(raft, member, peer)
+        if peer.state != SNAPSHOT:
+            continue
+        peer.chunk_ticks += 1
+        if peer.chunk_ticks < peer.chunk_wait or not _may_want(peer):
+            continue
+        _want(raft, member, peer)
+        if peer.is_long_overdue():
+            peer.chunk_ticks = 0  # it was away
+        else:
+            # It may be lost, or still on its way: each copy on a slow link makes all that follows later.
+            peer.chunk_wait = min(2 * peer.chunk_wait, peer.chunk_ticks + WAIT_GROWTH_MAX * raft.timing.chunk_retry_ticks)
 
 
 def on_chunk_reply(raft: State, peer: Progress, message: ChunkReply) -> None:
@@ -50,19 +78,30 @@ def on_chunk_reply(raft: State, peer: Progress, message: ChunkReply) -> None:
         peer.match = max(peer.match, message.match)
         peer.become_probe(Index(peer.match + 1))
         raft.replicate_due = True
-    elif message.next_number != peer.chunk_number:
-        # May jump ahead: the receiver kept what it had before an interruption. May fall back: it lost that, its disk being full.
+    elif message.next_number > peer.chunk_number:
+        # May jump ahead: the receiver kept what it had before an interruption.
         peer.chunk_number = message.next_number
-        _want_chunk(raft, message.source, peer)
+        if peer.chunk_number > peer.chunk_furthest:
+            peer.chunk_furthest = peer.chunk_number
+            _wait(raft, peer, 2 * peer.chunk_ticks)  # copies that are still before it on the link count: none is added to them
+        else:
+            _wait(raft, peer, peer.chunk_wait)
+        _want_next(raft, message.source, peer)
+    elif message.next_number < peer.chunk_number:
+        # It lost what it had, its disk being full: it would do so again at once, and until it has come further than before.
+        peer.chunk_number = message.next_number
+        peer.chunk_ticks = 0
+        _wait(raft, peer, 2 * peer.chunk_wait)
 
 
 def is_sending(raft: State) -> bool:
-    return raft.role == LEADER and any(peer.state == SNAPSHOT and peer.is_heard() for peer in raft.progress.values())
+    return raft.role == LEADER and any(peer.is_given_a_snapshot() for peer in raft.progress.values())
 
 
 def needed_from(raft: State) -> Index:
     """The first entry that anybody who is heard of has still to get: it would begin again with a snapshot, and again, if it were gone."""
-    behind = [peer.needs_from() for peer in raft.progress.values() if peer.is_heard()] if raft.role == LEADER else []
+    peers = raft.progress.values() if raft.role == LEADER else ()
+    behind = [peer.needs_from() for peer in peers if peer.is_heard() or peer.is_given_a_snapshot()]
     return min(behind, default=Index(raft.log.last_index() + 1))
 
 
@@ -79,11 +118,17 @@ def on_chunk(raft: State, message: Chunk) -> None:
         raft.committed = meta.index
         _reply(raft, message.source, meta, 0, installed=True, match=meta.index)
         return
-    if raft.reset_to is None and raft.out_restore is None:
+    if raft.reset_to is not None or raft.out_restore is not None:
+        return
+    storing = (message.source, meta)
+    if storing not in raft.chunks_storing:  # else it came again before the answer, which names what is wanted next
+        raft.chunks_storing.append(storing)
         raft.out_chunks.append((message.source, meta, message.number, message.last, message.data))
 
 
 def on_chunk_stored(raft: State, source: MemberId, meta: SnapshotMeta, next_number: int, complete: bool) -> None:
+    if (source, meta) in raft.chunks_storing:
+        raft.chunks_storing.remove((source, meta))
     if not complete:
         _reply(raft, source, meta, next_number, installed=False, match=Index(0))
         return

@@ -29,7 +29,7 @@ class Timing(msgspec.Struct, frozen=True):
     election_ticks_max: int = 20
     heartbeat_ticks: int = 2
     stuck_ticks: int = 40  # a leader whose own disk has not finished a write for so long steps down
-    chunk_retry_ticks: int = 10
+    chunk_retry_ticks: int = 10  # at least: a slice that a link takes longer for is sent again later
 
     def __post_init__(self) -> None:
         assert self.heartbeat_ticks * 2 < self.election_ticks_min, "a voter must survive one lost heartbeat"
@@ -117,6 +117,7 @@ class State:
         self.out_reads_lost: list[int] = []
         self.out_chunks_wanted: list[ChunkWanted] = []
         self.out_chunks: list[tuple[MemberId, SnapshotMeta, int, bool, bytes]] = []
+        self.chunks_storing: list[tuple[MemberId, SnapshotMeta]] = []  # whose slice is in storage's hands: one of each at a time
         self.out_restore: SnapshotMeta | None = None
         self.out_role_changed = False
         self.out_config_changed = True

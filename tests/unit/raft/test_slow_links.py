@@ -6,15 +6,48 @@ import pytest
 
 from coordnode.ids import NOBODY, Index, Term
 from coordnode.limits import KIB, MIB
+from coordnode.raft import snapshots
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import BATCH, Entry, HardState
-from coordnode.raft.messages import Message
+from coordnode.raft.messages import Chunk, ChunkReply, Heartbeat, HeartbeatReply, Message
 from coordnode.raft.state import LEADER, Timing
-from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, snapshot_of, turn
+from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, core, elect, snapshot_of, turn
 from tests.unit.raft.slow_link import SlowLink
 
 MBIT = 1_000_000 // 8 * 40 // 1_000  # bytes that a link of one Mbit/s carries in a tick of 40 ms
+SLICES = 40
 USUAL = Timing(election_ticks_min=13, election_ticks_max=21, heartbeat_ticks=2, stuck_ticks=40)
+
+
+@pytest.mark.parametrize(("mbit", "slice_kib"), [(20, 256), (4, 256), (2, 256), (1, 256), (8, 512), (20, 1280)])
+def test_a_snapshot_takes_as_long_as_its_bytes_take_and_the_next_one_waits_for_it(mbit: int, slice_kib: int) -> None:
+    """One slice may take longer than any wait that is fixed in advance; and while it does, nothing else is heard of that member."""
+    raft = core(snapshot_of(ONE, TWO, THREE, index=100))
+    elect(raft, votes_of=(THREE,))
+    snapshots.begin(raft, TWO, raft.progress[TWO])
+    link = SlowLink(mbit * MBIT)
+    size = slice_kib * KIB
+    here = ticks = 0
+    while here < SLICES:
+        ticks += 1
+        raft.tick()
+        raft.step(accepted(raft, THREE, raft.log.last_index()))
+        for message in link.tick():
+            if isinstance(message, Heartbeat):
+                raft.step(HeartbeatReply(TWO, ONE, 1, raft.term, 0, True, 1))
+            elif isinstance(message, Chunk):
+                here += message.number == here
+                raft.step(ChunkReply(TWO, ONE, 1, raft.term, Index(100), here, False, Index(0)))
+        left, ready = turn(raft)
+        for wanted in ready.chunks_wanted:
+            raft.on_chunk_read(wanted.target, wanted.meta, wanted.number, False, bytes(size), True)
+        for message in [*left, *turn(raft)[0]]:
+            if message.target == TWO:
+                link.send(message)
+        assert snapshots.is_sending(raft)
+        assert snapshots.needed_from(raft) == 101
+        assert ticks <= 2 * SLICES * size // (mbit * MBIT), "it takes twice as long as its bytes"
+    assert link.sent <= (SLICES + 6) * size, "slices were sent again that were not lost"
 
 
 @pytest.mark.parametrize("mbit", [60, 20, 10])

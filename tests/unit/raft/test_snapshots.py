@@ -1,11 +1,11 @@
 """Snapshots in the middle of everything else: nothing acknowledged is dropped, nothing waits for ever."""
 
-from coordnode.ids import Index, Term
+from coordnode.ids import Index, MemberId, Term
+from coordnode.raft import snapshots
 from coordnode.raft.core import Raft
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply, TakeOver
 from coordnode.raft.progress import PROBE, SNAPSHOT
-from coordnode.raft.ready import ChunkWanted
 from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, batch, core, elect, snapshot_of, turn
 
 
@@ -61,23 +61,82 @@ def compacted_leader_with_a_new_follower() -> tuple[Raft, SnapshotMeta]:
     return raft, meta
 
 
-def test_a_receiver_that_lost_its_slices_is_served_from_the_start() -> None:
-    raft, meta = compacted_leader_with_a_new_follower()
-    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 2, False, Index(0)))
-    assert [wanted.number for wanted in turn(raft)[1].chunks_wanted] == [2]
-    # Its disk was full: what it had received is gone, though it never restarted.
-    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, 0, False, Index(0)))
-    assert [wanted.number for wanted in turn(raft)[1].chunks_wanted] == [0]
-
-
-def test_a_lost_slice_is_asked_for_again() -> None:
-    raft, _ = compacted_leader_with_a_new_follower()
-    wanted: list[ChunkWanted] = []
-    for _ in range(raft.timing.chunk_retry_ticks):
+def wanted_while(raft: Raft, ticks: int, *, space_ok: bool = True, of: MemberId = THREE) -> list[int]:
+    """The slices that are asked for in so many ticks, in which everybody answers heartbeats."""
+    wanted: list[int] = []
+    for _ in range(ticks):
         raft.tick()
-        raft.step(HeartbeatReply(TWO, ONE, 1, raft.term, 0, True, 1))
-        wanted += turn(raft)[1].chunks_wanted
-    assert [(chunk.target, chunk.number) for chunk in wanted] == [(THREE, 0)]
+        for peer in {TWO, of}:
+            raft.step(HeartbeatReply(peer, ONE, 1, raft.term, 0, space_ok, 1))
+        wanted += [chunk.number for chunk in turn(raft)[1].chunks_wanted]
+    return wanted
+
+
+def asked_for(raft: Raft, meta: SnapshotMeta, number: int) -> list[int]:
+    """What is sent at once when that slice is asked for."""
+    raft.step(ChunkReply(THREE, ONE, 1, raft.term, meta.index, number, False, Index(0)))
+    return [wanted.number for wanted in turn(raft)[1].chunks_wanted]
+
+
+def test_a_receiver_that_lost_its_slices_is_served_from_the_start_after_a_while() -> None:
+    """Its disk was full: what it had received is gone, though it never restarted. So will be what is sent at once."""
+    raft, meta = compacted_leader_with_a_new_follower()
+    retry = raft.timing.chunk_retry_ticks
+    assert asked_for(raft, meta, 2) == [2]
+    waits = []
+    for _ in range(3):
+        assert asked_for(raft, meta, 0) == []
+        ticks = next(ticks for ticks in range(1, 1_000) if wanted_while(raft, 1))
+        waits.append(ticks)
+        assert asked_for(raft, meta, 1) == [1]
+        assert asked_for(raft, meta, 2) == [2]
+    assert waits[0] >= 2 * retry
+    assert waits[2] >= 2 * waits[1] >= 4 * waits[0]
+    assert asked_for(raft, meta, 3) == [3]
+    assert wanted_while(raft, retry) == [3], "it has come further than before"
+
+
+def test_whoever_lost_slices_on_a_full_disk_gets_no_more_before_there_is_room() -> None:
+    raft, meta = compacted_leader_with_a_new_follower()
+    assert wanted_while(raft, raft.timing.chunk_retry_ticks, space_ok=False) == [0], "the snapshot may be what makes room"
+    assert asked_for(raft, meta, 2) == [2]
+    assert asked_for(raft, meta, 0) == []
+    assert wanted_while(raft, 2_000, space_ok=False) == []
+    assert wanted_while(raft, 2, space_ok=True) == [0]
+
+
+def test_a_lost_slice_is_asked_for_again_each_time_after_twice_as_long() -> None:
+    raft, _ = compacted_leader_with_a_new_follower()
+    retry = raft.timing.chunk_retry_ticks
+    assert wanted_while(raft, retry - 1) == []
+    assert wanted_while(raft, 1) == [0]
+    assert wanted_while(raft, retry - 1) == []
+    assert wanted_while(raft, 1) == [0]
+    assert wanted_while(raft, 2 * retry) == [0]
+    assert len(wanted_while(raft, 1_000)) < 9
+    assert len(wanted_while(raft, 100 * retry)) >= 2, "but never gives up"
+
+
+def test_nothing_is_read_for_a_member_that_is_not_heard_of() -> None:
+    raft, _ = compacted_leader_with_a_new_follower()
+    wanted_while(raft, 3 * raft.timing.election_ticks_min, of=TWO)
+    assert wanted_while(raft, 1_000, of=TWO) == []
+    assert not snapshots.is_sending(raft)
+    assert wanted_while(raft, 2) == [0], "it is there again"
+
+
+def test_copies_of_a_slice_do_not_queue_for_the_disk() -> None:
+    raft = core(None, term=0)
+    meta = snapshot_of(ONE, TWO, THREE, index=3, author=TWO)
+
+    def receive(number: int) -> list[int]:
+        raft.step(Chunk(TWO, ONE, 1, Term(1), meta, number, False, b""))
+        return [received[2] for received in turn(raft)[1].chunk_received]
+
+    assert receive(0) == [0]
+    assert [receive(0) for _ in range(100)] == [[]] * 100, "it is being stored"
+    raft.on_chunk_stored(TWO, meta, 1, False)
+    assert receive(1) == [1]
 
 
 def test_leadership_goes_to_whom_the_snapshot_was_all_that_was_missing() -> None:
