@@ -108,6 +108,8 @@ class Raft(State):
         self.log.compact(floor)
         while len(self.configs) > 1 and self.configs[1][0] <= floor:
             self.configs.pop(0)
+        if self.role == LEADER:
+            snapshots.begin_newer(self, floor)
 
     # --- storage ---------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,13 @@ def begin(raft: State, member: MemberId, peer: Progress) -> None:
     _want_next(raft, member, peer)
 
 
+def begin_newer(raft: State, floor: Index) -> None:
+    """The log is forgotten up to there: whoever were to have an older snapshot could not go on behind it."""
+    for member, peer in raft.progress.items():
+        if peer.chunk_meta is not None and peer.chunk_meta.index < floor:
+            begin(raft, member, peer)
+
+
 def _want_next(raft: State, member: MemberId, peer: Progress) -> None:
     if _may_want(peer):
         peer.chunk_ticks = 0

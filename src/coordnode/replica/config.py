@@ -4,7 +4,7 @@ import msgspec
 
 from coordnode.raft.state import Timing
 
-# A member that is given a snapshot, or catches up behind one, finds the log that it needs for so many times the bounds of a snapshot.
+# While a member is given a snapshot, the next is made only after so many times the bounds of one; the log between both is kept for it.
 FOR_SLOW_MEMBERS = 2
 
 

@@ -393,9 +393,12 @@ class Replica:
         return is_very_long or not snapshots.is_sending(raft)
 
     def _kept_at_most(self, index: Index) -> Index:
+        """One more of the bounds than after which a snapshot is made at any rate: it is made later than that, and whoever is being given
+        the one before needs all that lies between."""
         config = self.config
-        by_bytes = self.raft.log.first_within(FOR_SLOW_MEMBERS * config.snapshot_log_bytes, index)
-        return max(by_bytes, Index(index - FOR_SLOW_MEMBERS * config.snapshot_entries + 1))
+        bounds = FOR_SLOW_MEMBERS + 1
+        by_bytes = self.raft.log.first_within(bounds * config.snapshot_log_bytes, index)
+        return max(by_bytes, Index(index - bounds * config.snapshot_entries + 1))
 
     def _is_long(self, entries: int, log_bytes: int) -> bool:
         """Members make their snapshots after different shares of the bounds, from more than a half to all: one that is slower for it

@@ -6,7 +6,7 @@ from coordnode.raft.core import Raft
 from coordnode.raft.entry import SnapshotMeta
 from coordnode.raft.messages import Append, AppendReply, Chunk, ChunkReply, HeartbeatReply, TakeOver
 from coordnode.raft.progress import PROBE, SNAPSHOT
-from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, batch, core, elect, snapshot_of, turn
+from tests.unit.raft.hand_driven import ONE, THREE, TWO, accepted, acknowledge, batch, core, elect, snapshot_of, turn
 
 
 def test_a_snapshot_that_arrives_after_its_entries_drops_none_that_were_acknowledged() -> None:
@@ -137,6 +137,21 @@ def test_copies_of_a_slice_do_not_queue_for_the_disk() -> None:
     assert [receive(0) for _ in range(100)] == [[]] * 100, "it is being stored"
     raft.on_chunk_stored(TWO, meta, 1, False)
     assert receive(1) == [1]
+
+
+def test_whose_snapshot_has_no_log_behind_it_any_more_gets_the_newest_at_once() -> None:
+    raft, old = compacted_leader_with_a_new_follower()
+    assert asked_for(raft, old, 2) == [2]
+    for _ in range(4):
+        raft.propose(b"c")
+    turn(raft)
+    acknowledge(raft, TWO)
+    kept = snapshot_of(ONE, TWO, THREE, index=raft.committed - 1, term=raft.term)
+    raft.compact(kept, Index(old.index + 1))
+    assert turn(raft)[1].chunks_wanted == (), "what it needs behind the one under way is still there"
+    newest = snapshot_of(ONE, TWO, THREE, index=raft.committed, term=raft.term)
+    raft.compact(newest, Index(old.index + 2))
+    assert [(wanted.target, wanted.meta, wanted.number) for wanted in turn(raft)[1].chunks_wanted] == [(THREE, newest, 0)]
 
 
 def test_leadership_goes_to_whom_the_snapshot_was_all_that_was_missing() -> None:
