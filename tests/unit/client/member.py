@@ -64,7 +64,7 @@ class FakeMember:
         self._listening.close()
         self.cut()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
 
     def cut(self) -> None:
         """Ends every connection."""

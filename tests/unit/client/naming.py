@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 PATIENCE_S = 30.0
-STUCK_S = 10.0  # who waits for it is late, and then goes on
+STUCK_S = 60.0  # who waits for it is late, and then goes on
 DEAF_S = 0.3  # a loopback address that does not take a connection for so long takes none
 
 Place = tuple[str, int]

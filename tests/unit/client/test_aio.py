@@ -15,13 +15,14 @@ from coordnode.services.dialogue import Answer, Ask, KeepAliveAsk, KeepAliveRepl
 from tests.unit.client.member import FakeMember, not_leader
 from tests.unit.client.naming import PATIENCE_S, Names, Stuck, deaf
 
+pytestmark = pytest.mark.usefixtures("unstalled")
 Story = Callable[[FakeMember, aio.Cluster], Awaitable[None]]
 
 
 def run(story: Story, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
     async def told() -> None:
         with FakeMember() as member:
-            async with await aio.connect(member.address, identity="tests", timeout=5) as cluster:
+            async with await aio.connect(member.address, identity="tests", timeout=PATIENCE_S) as cluster:
                 await story(member, cluster)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -45,7 +46,7 @@ def test_both_have_the_same_names_and_arguments() -> None:
 @pytest.mark.parametrize("anywhere", [True, False])
 def test_whoever_is_connected_to_is_asked_to_answer_itself_where_reads_may_go_anywhere(anywhere: bool) -> None:
     async def read(member: FakeMember) -> None:
-        async with await aio.connect(member.address, timeout=5, reads_anywhere=anywhere) as cluster:
+        async with await aio.connect(member.address, timeout=PATIENCE_S, reads_anywhere=anywhere) as cluster:
             await cluster.kv.get("a")
 
     with FakeMember() as member:
@@ -153,7 +154,7 @@ def test_outcomes_that_are_not_known() -> None:
             pass
         async with await aio.connect(gone.address) as nobody:
             with pytest.raises(Unreachable, match="connection refused"):
-                await nobody.kv.put("a", "1", timeout=0.2)
+                await nobody.kv.put("a", "1", timeout=0.5)
 
     run(story)
 
@@ -192,13 +193,13 @@ def test_sessions() -> None:
     async def story(member: FakeMember, cluster: aio.Cluster) -> None:
         async with await cluster.session(ttl=1) as session:
             assert session.state is SessionState.HELD
-            assert not await session.wait_lost(timeout=0.6)  # long enough for a renewal
-            assert any(isinstance(ask, KeepAliveAsk) for ask in member.asks)
+            while not any(isinstance(ask, KeepAliveAsk) for ask in member.asks):
+                assert not await session.wait_lost(timeout=0.01)
         assert session.state is SessionState.LOST
         member.handler = lambda ask: [KeepAliveReply(ask.request, [], ask.sessions)] if isinstance(ask, KeepAliveAsk) else None
         with pytest.raises(SessionExpired, match="the cluster ended it"):
             async with await cluster.session(ttl=1) as session:
-                assert await session.wait_lost(timeout=5)
+                assert await session.wait_lost(timeout=PATIENCE_S)
 
     run(story)
 
@@ -214,6 +215,6 @@ def test_watches() -> None:
             assert await watch.take(timeout=0.01) is None
         member.handler = lambda ask: [WatchGap(ask.request, Revision(40))] if isinstance(ask, WatchAsk) else None
         with pytest.raises(HistoryGone):
-            await cluster.kv.watch(from_revision=3).take(timeout=5)
+            await cluster.kv.watch(from_revision=3).take(timeout=PATIENCE_S)
 
     run(story)

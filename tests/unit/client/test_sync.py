@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -48,6 +47,9 @@ from coordnode.services.dialogue import (
 )
 from tests.unit.client.member import FakeMember, not_leader
 from tests.unit.client.naming import PATIENCE_S, Names, Stuck, deaf
+from tests.unit.unstalled import Unstalled
+
+pytestmark = pytest.mark.usefixtures("unstalled")
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def member() -> Iterator[FakeMember]:
 
 @pytest.fixture
 def cluster(member: FakeMember) -> Iterator[Cluster]:
-    with connect(member.address, identity="tests", timeout=5) as made:
+    with connect(member.address, identity="tests", timeout=PATIENCE_S) as made:
         yield made
 
 
@@ -68,7 +70,7 @@ def writes(member: FakeMember) -> list[object]:
 
 @pytest.mark.parametrize("anywhere", [True, False])
 def test_whoever_is_connected_to_is_asked_to_answer_itself_where_reads_may_go_anywhere(member: FakeMember, anywhere: bool) -> None:
-    with connect(member.address, timeout=5, reads_anywhere=anywhere) as cluster:
+    with connect(member.address, timeout=PATIENCE_S, reads_anywhere=anywhere) as cluster:
         cluster.kv.get("a")
         list(cluster.kv.range("a"))
     assert [ask.here for ask in member.asks if isinstance(ask, ReadAsk)] == [anywhere, anywhere]
@@ -190,36 +192,40 @@ def test_a_deadline_ends_everything(member: FakeMember, cluster: Cluster) -> Non
         cluster.session(ttl=3, timeout=0.1)
 
 
+def told(cluster: Cluster) -> str:
+    """Why nobody could be asked, once the time was enough to learn it."""
+    for timeout in (0.1, 5):
+        with pytest.raises(Unreachable) as refused:
+            cluster.kv.put("a", "1", timeout=timeout)
+        assert refused.value.definite
+        if "cannot be resolved" in str(refused.value) or "refused" in str(refused.value):
+            break
+    return str(refused.value)
+
+
 def test_nobody_there_says_why() -> None:
     with FakeMember() as gone:
         pass
     with connect([gone.address]) as cluster:
-
-        def said(timeout: float) -> str:
-            with pytest.raises(Unreachable) as refused:
-                cluster.kv.put("a", "1", timeout=timeout)
-            assert refused.value.definite
-            return str(refused.value)
-
-        assert any("connection refused" in said(timeout) for timeout in (0.1, 5)), "so short a time may not be enough to be refused in"
+        assert "connection refused" in told(cluster)
     for wrong in ("", "host", "host:0", "::1:7"):
         with pytest.raises(BadRequest):
             connect(wrong)
 
 
-def test_a_cluster_that_refuses_us_is_not_asked_again() -> None:
+def test_a_cluster_that_refuses_us_is_not_asked_again(unstalled: Unstalled) -> None:
     with FakeMember(refusal=WrongCluster("this is another cluster")) as stranger, connect(stranger.address) as cluster:
-        began = time.monotonic()
+        began_ns = unstalled.now_ns()
         with pytest.raises(WrongCluster, match="another cluster"):
             cluster.kv.get("a")
-        assert time.monotonic() - began < 4
+        assert unstalled.now_ns() - began_ns < 4e9
         assert stranger.hellos == 1
 
 
 def test_one_place_that_refuses_us_for_good_ends_nothing_while_others_let_us_in(member: FakeMember) -> None:
     with (
         FakeMember(refusal=WrongCluster("this is another cluster")) as stranger,
-        connect(f"{member.address},{stranger.address}", timeout=5) as cluster,
+        connect(f"{member.address},{stranger.address}", timeout=PATIENCE_S) as cluster,
     ):
         watch = cluster.kv.watch("a")
         watch.wait_ready()
@@ -229,7 +235,7 @@ def test_one_place_that_refuses_us_for_good_ends_nothing_while_others_let_us_in(
                 member.cut()
                 cluster.kv.get("a")
             member.write(Put(b"a", b"%d" % number))
-            change = watch.take(timeout=5)
+            change = watch.take(timeout=PATIENCE_S)
             assert change is not None
             assert change.events[0].value == b"%d" % number
 
@@ -278,14 +284,14 @@ def test_a_name_that_nobody_knows_is_said(names: Names) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     names.of["no.test"] = unknown
-    with connect("no.test:7001") as cluster, pytest.raises(Unreachable, match=r"no\.test:7001 cannot be resolved: Name or service"):
-        cluster.kv.get("a", timeout=0.5)
+    with connect("no.test:7001") as cluster:
+        assert "no.test:7001 cannot be resolved: Name or service" in told(cluster)
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_is_renewed_in_the_background_and_closed_at_the_end(member: FakeMember, cluster: Cluster) -> None:
+def test_a_session_is_renewed_in_the_background_and_closed_at_the_end(member: FakeMember, cluster: Cluster, unstalled: Unstalled) -> None:
     renewed, alone = threading.Event(), []
 
     def watch_renewals(ask: Ask) -> Sequence[Answer] | None:
@@ -297,12 +303,12 @@ def test_a_session_is_renewed_in_the_background_and_closed_at_the_end(member: Fa
         return None
 
     member.handler = watch_renewals
-    began = time.monotonic()
+    began_ns = unstalled.now_ns()
     with cluster.session(ttl=3) as first, cluster.session(ttl=3) as second:
-        are_due_together = time.monotonic() - began < 0.2  # a machine that is busy with other things may open them far apart
+        are_due_together = unstalled.now_ns() - began_ns < 2e8  # a machine that is busy with other things may open them far apart
         assert first.state is SessionState.HELD
         assert 0 < first.remaining_ms < 3000
-        assert renewed.wait(5), "one frame renews both"
+        assert renewed.wait(PATIENCE_S), "one frame renews both"
         assert not (alone and are_due_together)
         second.check()
     assert first.state is second.state is SessionState.LOST
@@ -318,11 +324,11 @@ def test_losing_a_session_inside_its_block_cannot_be_missed(member: FakeMember, 
 
     member.handler = expire
     with pytest.raises(SessionExpired, match="the cluster ended it"), cluster.session(ttl=1) as session:
-        assert session.wait_lost(timeout=5)
+        assert session.wait_lost(timeout=PATIENCE_S)
         with pytest.raises(SessionExpired):
             session.kv.put("a", "1", bound=True)
     with pytest.raises(ZeroDivisionError), cluster.session(ttl=1) as session:
-        assert session.wait_lost(timeout=5)
+        assert session.wait_lost(timeout=PATIENCE_S)
         _ = 1 // 0
 
 
@@ -332,7 +338,7 @@ def test_a_session_that_nobody_renews_is_lost_by_our_own_clock(member: FakeMembe
     states = []
     assert not session.wait_lost(timeout=0.05)
     states.append(session.state)
-    assert session.wait_lost(timeout=5)
+    assert session.wait_lost(timeout=PATIENCE_S)
     states.append(session.state)
     assert states == [SessionState.HELD, SessionState.LOST]
     assert session.remaining_ms == 0
@@ -362,7 +368,7 @@ def test_a_gap_is_an_error_that_names_the_floor(member: FakeMember, cluster: Clu
     member.handler = lambda ask: [WatchGap(ask.request, Revision(40))] if isinstance(ask, WatchAsk) else None
     watch = cluster.kv.watch(key="a", from_revision=3)
     with pytest.raises(HistoryGone, match="before revision 40") as gone:
-        watch.take(timeout=5)
+        watch.take(timeout=PATIENCE_S)
     assert gone.value.floor == 40
 
 
@@ -378,7 +384,7 @@ def test_many_threads_share_one_connection(member: FakeMember, cluster: Cluster)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert len(member.kv) == 160
     assert member.hellos == 1
 
@@ -428,7 +434,7 @@ def test_sessions_are_renewed_whatever_goes_wrong_in_the_thread_that_does_it(
     member.handler = note_renewals
     with cluster.session(ttl=3) as session:
         monkeypatch.setattr(cluster._pump.link, "poll", failing_once)
-        assert renewed.wait(5)
+        assert renewed.wait(PATIENCE_S)
         assert said == ["coordnode sessions: a mistake"]
         assert session.state is SessionState.HELD
 
@@ -451,9 +457,9 @@ def test_closing_tells_those_who_wait(member: FakeMember, cluster: Cluster) -> N
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert asked.wait(5)
+    assert asked.wait(PATIENCE_S)
     cluster.close()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert len(errors) == 1
     with pytest.raises(BadRequest, match="closed"):
         cluster.kv.get("a")
