@@ -43,7 +43,7 @@ def give(folder: Path, fault: str, amount: float = 0.0, *, for_ms: int = FOR_MS,
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -176,25 +176,30 @@ def test_an_order_of_another_boot_or_of_no_meaning_is_none(disk: HarmedDisk, tmp
 # --- clocks ------------------------------------------------------------------------------------------------------------
 
 
+LATE_MS = 25_000  # so far a stall may put two looks apart; whatever is ordered here is more than twice as much
+
+
 def wrong_by(clock: HarmedClock) -> tuple[int, int]:
     """(wall, monotonic), in milliseconds; never more than what passes between the two looks."""
     return clock.wall_ms() - time.time_ns() // 1_000_000, clock.now_ms() - time.monotonic_ns() // 1_000_000
 
 
 def test_a_clock_without_orders_is_right(tmp_path: Path) -> None:
-    wall, own = wrong_by(HarmedClock(Orders(str(tmp_path))))
-    assert (-5_000 < wall <= 0, -5_000 < own <= 0) == (True, True)
+    clock = HarmedClock(Orders(str(tmp_path)))
+    for real_ns, look in ((time.time_ns, clock.wall_ms), (time.monotonic_ns, clock.now_ms)):
+        before, shown, after = real_ns() // 1_000_000, look(), real_ns() // 1_000_000
+        assert before <= shown <= after
 
 
 @pytest.mark.parametrize(("amount", "own"), [(90_000, 90_000), (-90_000, 0)])
 def test_a_jump_forwards_moves_both_clocks_and_one_backwards_only_that_on_the_wall(tmp_path: Path, amount: int, own: int) -> None:
     clock = HarmedClock(Orders(str(tmp_path)))
     give(tmp_path, orders.CLOCK_JUMP, amount)
-    until(lambda: abs(wrong_by(clock)[0] - amount) < 5_000)
-    assert abs(wrong_by(clock)[1] - own) < 5_000
+    until(lambda: abs(wrong_by(clock)[0] - amount) < LATE_MS)
+    assert abs(wrong_by(clock)[1] - own) < LATE_MS
     before = clock.now_ms()
     (tmp_path / orders.ORDERS_FILE).unlink()
-    until(lambda: abs(wrong_by(clock)[0]) < 5_000)
+    until(lambda: abs(wrong_by(clock)[0]) < LATE_MS)
     assert clock.now_ms() >= before, "the monotonic clock never goes back"
 
 
@@ -224,6 +229,6 @@ def test_a_clock_that_flickers_is_now_right_and_now_wrong(tmp_path: Path) -> Non
     clock = HarmedClock(Orders(str(tmp_path)))
     give(tmp_path, orders.CLOCK_STROBE, 60_000)
     for _ in range(2):
-        until(lambda: abs(wrong_by(clock)[0] - 60_000) < 5_000)
-        until(lambda: abs(wrong_by(clock)[0]) < 5_000)
+        until(lambda: abs(wrong_by(clock)[0] - 60_000) < LATE_MS)
+        until(lambda: abs(wrong_by(clock)[0]) < LATE_MS)
     assert os.path.exists(tmp_path / orders.ORDERS_FILE)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -45,6 +46,7 @@ class FakeWal:
         self.groups: list[list[int]] = []
         self.calls: list[str] = []
         self.gate = threading.Semaphore(0)  # each commit waits for it
+        self.begun = 0  # commits that came to it
         self.full = 0  # so many commits fail
         self.error: Exception | None = None
         self.small = True
@@ -56,6 +58,7 @@ class FakeWal:
         return self.small
 
     def commit(self, writes: Sequence[Write]) -> None:
+        self.begun += 1
         assert self.gate.acquire(timeout=WAIT_S)
         if self.error is not None:
             raise self.error
@@ -85,6 +88,7 @@ class FakeSnapshots:
         self.disk = SimDisk(Random(1))
         self.disk.make_folder(JOURNAL_FOLDER)
         self.journals = JournalFiles(self.disk)
+        self.refused = 0  # so often the disk was full
         self.error: Exception | None = None
         self.slices = [b"%d" % number for number in range(SLICES_PER_TURN + 1)]
 
@@ -108,7 +112,11 @@ class FakeSnapshots:
         return iter(self.slices)
 
     def store_blobs(self, writes: Sequence[BlobWrite]) -> None:
-        self.journals.store(writes)
+        try:
+            self.journals.store(writes)
+        except DiskFull:
+            self.refused += 1
+            raise
 
     def read_records(self, wanted: RecordsWanted) -> RecordsFound:
         return RecordsFound(wanted.number, self.journals.read(wanted.blob, wanted.offset, wanted.limit, wanted.bytes_max))
@@ -177,7 +185,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """No commit takes any time but what a test says: how long one of its own takes is up to the machine."""
+    monkeypatch.setattr("coordnode.node.lanes.time", SimpleNamespace(monotonic_ns=lambda: 0, monotonic=lambda: 0.0))
     stage = Stage()
     yield stage
     for _ in range(100):
@@ -190,7 +200,7 @@ def test_all_that_waits_becomes_durable_together(stage: Stage) -> None:
     stage.wal.gate.release()
     stage.owner.step()
     stage.submit(2)
-    while stage.lanes.log._queue.qsize():  # taken by the thread, which now waits in its commit
+    while stage.wal.begun < 2:  # taken by the thread, which now waits in its commit
         pass
     stage.submit(3, 4, 5)
     for _ in range(2):
@@ -437,6 +447,8 @@ def test_what_a_full_disk_keeps_from_being_written_is_tried_again_and_told_once_
     disk.capacity = disk._used
     more = encode_head(2, 1, b"", b"c") + b"c"
     lanes.store_blobs([BlobWrite(7, len(frame), (more,))])
+    while not stage.snapshots.refused:
+        pass
     assert _is_quiet(owner), "nothing is written: nothing is told"
     disk.capacity = None
     lanes.snapshots.on_tick()
