@@ -177,10 +177,10 @@ def test_a_unit_that_is_kept_down_waits_for_its_time_or_until_the_file_is_gone(t
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(0.3)
         path.unlink()
-        assert waiting.wait(10) == 0
+        assert waiting.wait(60) == 0
     began = time.monotonic()
     with waits(now_ms() + 1_000) as waiting:
-        assert waiting.wait(10) == 0
+        assert waiting.wait(60) == 0
     assert time.monotonic() - began > 0.9
 
 
@@ -207,11 +207,12 @@ def test_without_a_unit_a_command_starts_it_once_although_two_heal_it(tmp_path: 
     assert (tmp_path / "pids").read_text().split() == [str(pid)], "what is healed already is left alone"
 
 
-def test_whatever_is_answered_shows_that_it_serves_and_silence_that_it_does_not() -> None:
+def test_whatever_is_answered_shows_that_it_serves_and_silence_that_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         member = LocalMember("n1", 1, address)
         cluster = LocalCluster("", "keys", 0, 0, True, (member,), engine="etcd")
+        monkeypatch.setattr(lives, "ASK_SECONDS", 0.2)
         assert not lives.serves(cluster, member), "the kernel alone took the connection"
 
         def refuse() -> None:
@@ -223,6 +224,7 @@ def test_whatever_is_answered_shows_that_it_serves_and_silence_that_it_does_not(
 
         answering = threading.Thread(target=refuse)
         answering.start()
+        monkeypatch.setattr(lives, "ASK_SECONDS", 60.0)  # it is answered, however slow this machine is
         assert lives.serves(cluster, member)
         answering.join()
     assert not lives.serves(cluster, member)
