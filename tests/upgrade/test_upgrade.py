@@ -5,6 +5,7 @@ In short here; `campaign.py` does it at length.
 
 import json
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,10 +67,15 @@ def test_without_a_fresh_backup_nothing_is_begun(fleet: Fleet, following: str) -
 def test_a_bad_build_comes_as_far_as_the_first_member_and_goes_back_by_itself(fleet: Fleet, bad: str, fault: str) -> None:
     before = fleet.versions()
     fleet.plant(fault)
-    within = {"crash": "4s", "hang": "1s"}.get(fault, "20s")
+    within = {"crash": "4s", "hang": "1s"}.get(fault, "60s")
     with fleets.start(fleet.operator, "run", "--to", bad, *QUICK, "--healthy-within", within, "-o", "json") as driver:
         if fault == "hang":
-            wait_until(fleet.drained, "who is being switched is drained")
+            assert said_in(driver, "probe it")
+            driver.send_signal(signal.SIGSTOP)  # or it might be done with it before anybody has looked
+            try:
+                wait_until(fleet.drained, "who is being switched is drained")
+            finally:
+                driver.send_signal(signal.SIGCONT)
         said, trouble = driver.communicate(timeout=400)
     assert driver.returncode == 1, (said, trouble)
     found = json.loads(said)
@@ -90,7 +96,7 @@ def test_one_that_is_under_way_is_paused_and_aborted_from_another_machine_also_w
     with fleets.start(fleet.operator, "run", "--to", bad, "--bake", "10m", *ACCEPTED) as driver:
         said_in(driver, "watch it lead")
         paused = fleet.upgrade("pause", "--reason", "tonight", by=other)
-        driver.wait(60)
+        driver.wait(400)
         assert driver.returncode == 1
     assert (paused["outcome"], paused["evidence"].rpartition(": ")[2]) == ("paused", "tonight")
     _, *rest = [one["name"] for one in paused["hosts"]]

@@ -32,7 +32,7 @@ SWITCH_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
 LEAD_SECONDS = 5.0  # for one try
 HOPELESS_SECONDS = 4.0  # a member that is being started answers by then
-PROBES_MAX = 3  # a stall of this machine or of theirs is no fault of a build
+PROBES_MAX = LOOKS_MIN = 3  # a stall of this machine or of theirs is no fault of a build
 CANARY_SECONDS = 5.0  # for one question: slow is judged by comparison
 ROUND_SECONDS = 1.0
 LOOK_SECONDS = 3.0
@@ -284,14 +284,16 @@ class Carrying:
         """`is_back`: where too few members are there for a quorum, nothing is waited for that takes one."""
         until = time.monotonic() + self._healthy_seconds
         hopeless_until = time.monotonic() + HOPELESS_SECONDS
+        looks = 0
         while True:
             facts = self._facts()
             found = trouble(facts)
+            looks += 1
             if not found:
                 return WELL_DONE
             if gates.can_have_quorum(facts):
                 hopeless_until = time.monotonic() + HOPELESS_SECONDS
-            if time.monotonic() >= (min(until, hopeless_until) if is_back else until):
+            if looks >= LOOKS_MIN and time.monotonic() >= (min(until, hopeless_until) if is_back else until):
                 return Outcome(False, found)
             time.sleep(PAUSE_SECONDS)
 

@@ -1,6 +1,7 @@
 """A step that is begun again by whoever goes on is done with the cluster as it is then, not as it was."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -61,3 +62,20 @@ def test_one_that_can_be_spared_or_is_down_already_is_switched(stage: Stage, mon
 def test_so_is_one_that_is_needed_where_an_outage_was_accepted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resumed(stage, monkeypatch, facts(silent=3), accepted=(gates.OUTAGE,)).is_done
     assert stage.all_scripts() == {"n2": ["upgrade switch"]}
+
+
+def test_a_look_that_took_all_the_time_there_was_is_not_the_last_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the machine stands still while it looks, and hears nobody in time."""
+    at = Journal(plan=msgspec.structs.replace(plan("n1", "n2", "n3"), healthy_ms=1_000))
+    looks = iter([facts(silent=2)])
+    now = [0.0]
+
+    def look(_endpoints: object) -> ClusterFacts:
+        now[0] += 5.0
+        return next(looks, facts())
+
+    monkeypatch.setattr(upgrade_steps.outcomes, "cluster_facts", look)
+    monkeypatch.setattr(upgrade_steps, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+    fleet = stage.fleet(stage.inventory, "upgrade run", "")
+    carrying = Carrying(fleet, cast(Cluster, None), [], JournalKeeper(fleet, None), {})
+    assert carrying.carry_out(course.Step(journal.SETTLE, "n3"), at).is_well
