@@ -53,6 +53,6 @@ def test_every_room_has_its_bugs() -> None:
 
 @pytest.mark.parametrize(("name", "first", "last"), QUICK)
 def test_found_at_once(name: str, first: int, last: int) -> None:
-    found = hunt(BY_NAME[name], first, last, timeout_s=120)
+    found = hunt(BY_NAME[name], first, last, timeout_s=900)
     again = f"python -m tests.mutants --only {name} --seeds {first}-{last}"
     assert found.is_named, f"{found.check or 'green'} {found.sentence}; {again}"

@@ -23,8 +23,8 @@ def test_workers_end_with_the_parent_that_alone_was_ended(number: signal.Signals
         try:
             workers = until(lambda: found if len(found := children(parent.pid)) == 2 else None, "it has no two workers")
             parent.send_signal(number)
-            assert parent.wait(timeout=60) == code
-            assert b"Traceback" not in parent.communicate(timeout=60)[1]
+            assert parent.wait(timeout=300) == code
+            assert b"Traceback" not in parent.communicate(timeout=300)[1]
             until(lambda: not any(is_alive(worker) for worker in workers), "its workers live on")
         finally:
             parent.kill()
@@ -48,7 +48,7 @@ def test_who_is_interrupted_while_the_first_seed_is_given_out_ends_its_workers()
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL, process_group=0) as parent:
         try:
-            assert parent.wait(timeout=60) == 130
+            assert parent.wait(timeout=300) == 130
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(parent.pid, signal.SIGKILL)

@@ -33,13 +33,13 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 def run(module: str, *arguments: str, optimised: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
     interpreter = [sys.executable, *(["-O"] if optimised else []), "-m", module]
     variables = {**os.environ, "PYTHONPATH": str(SOURCE), **environment}
-    return subprocess.run([*interpreter, *arguments], capture_output=True, text=True, env=variables, timeout=60, check=False)
+    return subprocess.run([*interpreter, *arguments], capture_output=True, text=True, env=variables, timeout=300, check=False)
 
 
 def in_shell(words: str, module: str = "coordctl") -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(SOURCE)}
     command = f'exec "{sys.executable}" -m {module} {words}'
-    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=variables, timeout=60, check=False)
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=variables, timeout=300, check=False)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

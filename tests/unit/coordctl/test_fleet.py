@@ -31,7 +31,7 @@ HELD = ("lock", "unlock", "work")
 def really(_host: Played, script: Script) -> Ran | None:
     if script.name not in HELD:
         return None
-    done = subprocess.run(["sh", "-s"], input=script.text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-s"], input=script.text, capture_output=True, text=True, timeout=300, check=False)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 

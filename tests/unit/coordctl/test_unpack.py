@@ -56,7 +56,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def done(running: "subprocess.Popen[str]") -> tuple[int, str]:
-    said = running.communicate(timeout=60)[1]
+    said = running.communicate(timeout=300)[1]
     return running.returncode, said
 
 

@@ -151,7 +151,7 @@ def test_when_the_power_goes_sectors_are_lost_that_were_not_synced_and_none_that
     )
     (tmp_path / "b").write_bytes(bytes(2 * size))
     give(tmp_path, orders.POWER_LOSS)
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     last = int(done.stdout.split()[-1])
     content = (tmp_path / "b").read_bytes()

@@ -68,7 +68,7 @@ for name, value in list(vars(limits).items()):
 
 def lives(program: str) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    return subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 def test_a_build_with_other_limits_applies_alike() -> None:
