@@ -145,6 +145,7 @@ def test_more_sessions_than_one_keep_alive_may_name_are_all_asked_for_at_once() 
     opened = [1_000 + number for number in range(CLIENT_KEEP_ALIVE_SESSIONS_MAX + 1)]
     for session_id in opened:
         talk.open_session(session_id)
+        talk.take(SessionChanged)  # or each that is opened would be looked through for the next
     talk.later(TTL_MS // 3)
     asks = talk.asks(KeepAliveAsk)
     assert [len(ask.sessions) for ask in asks] == [CLIENT_KEEP_ALIVE_SESSIONS_MAX, 1]
