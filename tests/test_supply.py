@@ -32,7 +32,15 @@ ATTRIBUTES = {
 }
 
 
+# Where none of these words stands, nothing of it can, and the file need not be parsed; but a name that is not ASCII may be one of them.
+WORDS = re.compile(
+    rf"(?<![.\w])(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join([*MODULES, *[name for _, name in ATTRIBUTES], 'shell'])})\b",
+)
+
+
 def forbidden(text: str) -> Iterator[str]:
+    if text.isascii() and not WORDS.search(text):
+        return
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
