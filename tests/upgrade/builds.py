@@ -60,6 +60,6 @@ def planted(folder: Path, version: str) -> str:
     begins = f"{{'crash': lambda: 1 / 0, 'hang': lambda: __import__('time').sleep(1e6)}}.get({chosen}, lambda: 0)()"
     late = f"{{seconds}} if {chosen} == '{{name}}' else 0"
     crash = Plant("node/command.py", BEGINS, next_to(BEGINS, begins))
-    apply = Plant("services/machine.py", APPLIES, next_to(APPLIES, f"__import__('time').sleep({late.format(name='apply', seconds=0.05)})"))
+    apply = Plant("services/machine.py", APPLIES, next_to(APPLIES, f"__import__('time').sleep({late.format(name='apply', seconds=0.15)})"))
     sync = SYNCS_LATE._replace(instead=SYNCS_LATE.instead.replace("0.05", late.format(name="sync", seconds=0.15)))
     return made(folder, version, crash, apply, sync)
