@@ -1,6 +1,7 @@
 """`coordctl backup`: create, ls, verify"""
 
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -37,6 +38,8 @@ def create(folder: str, member: str, keep: int | None, cluster: str, timeout_sec
         screen.json_line(done)
     elif not quiet:
         _show_created(done)
+    if output != "json":
+        _warn(done.warnings)
     return done.exit_code
 
 
@@ -46,6 +49,11 @@ def _show_created(done: BackupCreated) -> None:
         f"{screen.short_path(made.path)}: index {made.index}, {screen.short_bytes(made.bytes)}, verified ({done.elapsed_ms / 1000:.1f} s)"
     )
     screen.lines(f"removed {screen.short_path(path)}" for path in done.removed)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        screen.error(warning)
 
 
 @click.command("ls", epilog=EXPLAINED[Kind.QUERY])
@@ -63,6 +71,7 @@ def list_command(folder: str, cluster: str, output: str) -> int:
         for one in found.backups:
             if one.trouble:
                 screen.error(f"{one.path}: {one.trouble}")
+        _warn(found.warnings)
     else:
         screen.error(f"no backup is in {screen.short_path(found.folder)}: make one with `coordctl backup create`")
     return found.exit_code

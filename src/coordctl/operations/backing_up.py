@@ -55,18 +55,22 @@ def create(cluster: LocalCluster, *, folder: str, member: str, keep: int, timeou
             )
         seal(beside, replayed)
     except BaseException:
-        os.unlink(beside)
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
         raise
     os.rename(beside, stem + backups.SUFFIX)
-    _sync_folder(where)
+    backups.sync_folder(where)
     made = backups.look(stem + backups.SUFFIX)
+    ahead = backups.warnings(one for one in backups.found_in(where) if one.cluster_id == cluster.cluster)
+    removed = backups.keep(where, cluster.cluster, keep, made.path) if keep else []
     with suppress(CoordError):  # the backup is there all the same
         Notes(ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))).backed_up(made.taken_unix_s, made.index, made.path)
     return BackupCreated(
         backup=made,
         member=source.name,
         digest=f"{digest:016x}",
-        removed=backups.keep(where, cluster.cluster, keep) if keep else [],
+        removed=removed,
+        warnings=ahead,
         elapsed_ms=int((time.monotonic() - began) * 1000),
     )
 
@@ -120,11 +124,3 @@ def _known_leader(facts: ClusterFacts) -> dict[str, Any] | None:
     followed = {one.member for one in facts.answered if one.status is not None and one.status["term"] == leader["term"]}
     is_known = all(2 * sum(voter in followed for voter in voters) > len(voters) for voters in (facts.voters(), facts.outgoing()) if voters)
     return leader if is_known else None
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -144,9 +144,11 @@ def sealed(cluster: LocalCluster, name: str, survivor: Survivor, say: Say) -> st
     try:
         backing_up.seal(beside, replay(beside))
     except BaseException:
-        os.unlink(beside)
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
         raise
     os.rename(beside, path + backups.SUFFIX)
+    backups.sync_folder(where)  # before the old folders are put aside
     return path + backups.SUFFIX
 
 

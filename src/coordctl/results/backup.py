@@ -30,6 +30,7 @@ class BackupCreated(msgspec.Struct, frozen=True, kw_only=True):
     member: str  # from whose folder it was taken
     digest: str  # of the state: what that member said, and what the file comes to
     removed: list[str]
+    warnings: list[str] = []  # of backups whose time lies ahead
     elapsed_ms: int
 
 
@@ -40,6 +41,7 @@ class BackupsListed(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     folder: str
     backups: list[FoundBackup]  # the newest first
+    warnings: list[str] = []  # of those whose time lies ahead
 
 
 class BackupVerified(msgspec.Struct, frozen=True, kw_only=True):
