@@ -40,6 +40,11 @@ REMEDY_JOURNAL = (
 )
 REMEDY_SNAPSHOT = "start the member again: it sets the file aside and falls back to an older snapshot or to the other members"
 
+REMEDY_NO_STATE = (
+    "start the member again: it begins without state and is rebuilt by the others. With one voter alone: put the snapshot back, or restore "
+    "from a backup"
+)
+
 
 class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One line of a dump. `verdict`: ok, torn tail, rot; `kind`: segment, batch, entry, truncate, reset, end."""
@@ -201,7 +206,7 @@ class Reader:
             before = [(damage.path, damage.offset) for damage in report.damages]
             kept = [damage for damage in again.damages if (damage.path, damage.offset) in before]
             report = again._replace(damages=kept, verdict=ROT if kept else TORN_TAIL)
-        damages = report.damages + self._other_damages() + self._journal_damages()
+        damages = report.damages + self._other_damages() + self._unconnected(report) + self._journal_damages()
         return report._replace(damages=damages, verdict=ROT if damages else report.verdict)
 
     def _walk(self) -> Iterator[Began | Found | Rot | Ended]:
@@ -251,6 +256,28 @@ class Reader:
             damages.append(Damage(IDENTITY_FILE, 0, error.sentence, remedy))
         except FileNotFoundError:
             damages.append(Damage(IDENTITY_FILE, 0, *explain_missing(self._disk)))
+        return damages
+
+    def _unconnected(self, report: Report) -> list[Damage]:
+        """Whether a start finds a state: a snapshot that is whole, and a log that goes on from there.
+
+        A member that was never given one, and has nothing in its log, waits for the others.
+        """
+        damages: list[Damage] = []
+        for _ in range(LOOKS_MAX):
+            snapshots = [one for one in self.snapshots() if not one.path.endswith(".part")]
+            whole = [one for one in snapshots if one.path.endswith(".snap") and one.complete and not one.problem]
+            assembly = Assembly()
+            for sight in self._walk():
+                assembly.see(sight)
+            damages = []
+            if not whole and (snapshots or any(run.entries for run in assembly.runs)):
+                reason = "no whole snapshot is there, and the log alone is no state"
+                damages = [Damage(SNAPSHOT_FOLDER, 0, reason, REMEDY_NO_STATE)]
+            elif whole and not report.damages and assembly.run_behind(whole[-1].meta) is None:
+                damages = [Damage(whole[-1].path, 0, "the log does not go on from there: what was behind it is lost", REMEDY_LOG)]
+            if not damages:
+                break
         return damages
 
     def _journal_damages(self) -> list[Damage]:

@@ -111,6 +111,40 @@ def test_damage_elsewhere_is_named_too() -> None:
     assert "adopt" in report.damages[3].remedy
 
 
+def test_a_log_without_a_snapshot_that_it_goes_on_from_is_no_state() -> None:
+    disk, found, reader = running()
+    found.snapshots.store_slice(StoreSlice(meta_at(9, 0), 0, True, b"state"))
+    disk.settle()
+    assert reader.verify().verdict == OK
+    for name in disk.list(SNAPSHOT_FOLDER):
+        disk.unlink(f"{SNAPSHOT_FOLDER}/{name}")
+    report = reader.verify()
+    assert report.verdict == ROT
+    [damage] = report.damages
+    assert damage.path == SNAPSHOT_FOLDER
+    assert "no whole snapshot is there" in damage.reason
+
+
+def test_a_log_that_begins_behind_the_newest_snapshot_is_damage() -> None:
+    disk, found, _ = filled(200, size=1_000)
+    found.snapshots.store_slice(StoreSlice(meta_at(150, 1), 0, True, b"state"))
+    found.wal.release_before(Index(150))
+    disk.settle()
+    reader = Reader(disk)
+    assert reader.verify().verdict == OK
+    disk.unlink(f"{SNAPSHOT_FOLDER}/{disk.list(SNAPSHOT_FOLDER)[-1]}")
+    [damage] = reader.verify().damages
+    assert damage.path.startswith(f"{SNAPSHOT_FOLDER}/")
+    assert "does not go on from there" in damage.reason
+
+
+def test_a_member_that_was_given_nothing_yet_is_not_damaged() -> None:
+    disk = SimDisk(Random(1))
+    create_folder(disk, IDENTITY, None, SMALL)
+    disk.settle()
+    assert Reader(disk).verify().verdict == OK
+
+
 def test_a_folder_without_its_identity_is_told_what_a_start_would_say_of_it() -> None:
     disk, _, reader = running()
     disk.unlink(IDENTITY_FILE)
