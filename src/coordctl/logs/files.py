@@ -9,10 +9,8 @@ import stat
 import tarfile
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from io import BufferedIOBase
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
@@ -30,9 +28,10 @@ ALONE_BYTES_MAX = 24 * 1024 * 1024  # so much is read sooner than other processe
 LINE_BYTES_MAX = 1024 * 1024  # what has no end of line for so long is cut there
 UNPACKED_BYTES_MAX = 8 * 1024 * 1024 * 1024  # of one bundle
 EVER_MS = 1 << 62
+MARK = b"\xef\xbb\xbf"  # with which some begin a file of text
+ENTRY_BYTES_MAX = 1024 * 1024  # of a line and what has no time behind it: what goes on for longer is cut there
+ENTRY_LINES_MAX = 1_000
 TAIL_BYTES = 64 * 1024  # in which most logs have their last lines
-TAIL_LINES = 1_000
-APART_MS_MAX = 3_600_000  # by which members' clocks, or the ends of their logs, may differ and still be of one time
 NOBODY_APART: Mapping[str, int] = MappingProxyType({})
 WHOLE: Mapping[str, int] = MappingProxyType({})
 HOLE_MS = 2_000  # a flight recorder that told nothing for so long lost a pulse
@@ -143,6 +142,8 @@ def label_of(path: str) -> str:
         if shorter == name or not shorter:
             break
         name = shorter
+    if not name.strip("."):  # a folder is made by that name, where an archive is
+        name = os.path.basename(path)
     parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return parent if name.lower() in GENERIC and parent else name
 
@@ -203,7 +204,7 @@ def lines_of(file: BufferedIOBase, start: int, end: int) -> Iterator[tuple[int, 
         if not block:
             break
         data = rest + block
-        at = 0
+        at = len(MARK) if base == 0 and data.startswith(MARK) else 0
         find_end = data.find
         while (stop := find_end(b"\n", at)) >= 0 and base + at < end:
             yield base + at, data[at:stop]
@@ -266,23 +267,7 @@ def seek(source: Source, at_ms: int) -> int:
     return low
 
 
-def _last_lines(source: Source) -> Sequence[Line]:
-    """The newest one with a time, and some before it."""
-    parser = source.parser()
-    with opened(source.path) as file:
-        if source.is_packed:
-            return deque(_readable(timed_lines(file, parser, 0, EVER_MS)), TAIL_LINES)
-        end, block = source.size, TAIL_BYTES
-        while end > 0:
-            start = max(0, end - block)
-            found = deque(timed_lines(file, parser, line_start(file, start), end), TAIL_LINES)
-            if found:
-                return found
-            end, block = start, 2 * block
-    return ()
-
-
-def _readable(lines: Iterator[Line]) -> Iterator[Line]:
+def readable(lines: Iterator[Line]) -> Iterator[Line]:
     """As far as what is packed can be unpacked; whoever mines it says what is wrong."""
     try:
         yield from lines
@@ -331,7 +316,7 @@ def mine(found: Found, from_ms: int, to_ms: int, apart_ms: Mapping[str, int] = N
             jobs.append((piece, 0, EVER_MS))
             continue
         with open(source.path, "rb") as file:
-            if start and not _is_ours(source):  # who it is and whom it follows was said before
+            if start and not is_ours(source):  # who it is and whom it follows was said before
                 jobs.append((piece, 0, min(start, HEAD_BYTES)))
                 start = line_start(file, max(0, start - BLOCK_BYTES))
             while start < end:
@@ -348,7 +333,7 @@ def reach(from_ms: int, to_ms: int, off_ms: int) -> tuple[int, int]:
     return from_ms + min(0, off_ms), to_ms + max(0, off_ms)
 
 
-def _is_ours(source: Source) -> bool:
+def is_ours(source: Source) -> bool:
     with open(source.path, "rb") as file:
         line = next(timed_lines(file, source.parser(), 0, EVER_MS), None)
     return line is not None and line.is_event
@@ -388,7 +373,7 @@ def _stretches(source: Source) -> tuple[str, list[tuple[int, int]]]:
     member = ""
     found: list[tuple[int, int]] = []
     with opened(source.path) as file:
-        for line in _readable(timed_lines(file, source.parser(), 0, EVER_MS)):
+        for line in readable(timed_lines(file, source.parser(), 0, EVER_MS)):
             member = member or line.member
             if found and -HOLE_MS <= line.at_ms - found[-1][1] <= HOLE_MS:
                 found[-1] = (min(found[-1][0], line.at_ms), max(found[-1][1], line.at_ms))
@@ -409,107 +394,6 @@ def text_at(sources: Sequence[Source], place: int) -> str:
     return raw[: mining.SAMPLE_CHARS].replace(b"\0", b"").decode(errors="replace")
 
 
-class Ends(NamedTuple):
-    """Of one file."""
-
-    first_ms: int
-    last_ms: int
-    member: str  # whose its last lines are
-    is_pulsing: bool  # whose member says something each second, so that it ends when that did
-
-
-class Bounds(NamedTuple):
-    oldest_ms: int
-    newest_ms: int  # 0: no line has a time
-    begun_ms: Mapping[str, int]  # label of a pulsing member -> its first line
-    apart_ms: Mapping[str, int]  # label -> so much later than the others its log ends
-    members: Mapping[str, str]  # label of a pulsing member -> its id
-
-    @property
-    def astray_ms(self) -> dict[str, int]:
-        """Of whom it is not known whether their clocks are off or they, or all others, were gone."""
-        return {label: ms for label, ms in self.apart_ms.items() if abs(ms) > APART_MS_MAX}
-
-    @property
-    def spread_ms(self) -> int:
-        """How far apart the others end: members whose clocks are minutes off are read as far as those that are right."""
-        near = [ms for ms in self.apart_ms.values() if abs(ms) <= APART_MS_MAX]
-        return max(near) - min(near) if near else 0
-
-
-def bounds(sources: Sequence[Source], now_ms: int | None = None) -> Bounds:
-    """From the oldest line to the newest. `now_ms`: of a cluster that is there, which has none that is later.
-
-    In files a clock that is hours ahead of most says nothing of how late it is, but whoever goes on and misses the others does.
-    """
-    ends = [(source, found) for source in sources if (found := ends_of(source)) is not None]
-    begun: dict[str, int] = {}
-    pulsing: dict[str, int] = {}
-    others: dict[str, int] = {}  # who speaks only now and then ends where it has nothing to say
-    members: dict[str, str] = {}
-    for source, found in ends:
-        lasts = pulsing if found.is_pulsing else others
-        lasts[source.label] = max(found.last_ms, lasts.get(source.label, 0))
-        if found.is_pulsing:
-            begun[source.label] = min(found.first_ms, begun.get(source.label, EVER_MS))
-            members[source.label] = found.member
-    oldest_ms, latest_ms = min((found.first_ms for _, found in ends), default=0), max((found.last_ms for _, found in ends), default=0)
-    if now_ms is not None:
-        newest_ms = min(latest_ms, now_ms)
-        usual_ms = min(max(pulsing.values(), default=latest_ms), now_ms)
-    elif pulsing:
-        usual_ms = _newest_of_most(sources, pulsing, members)
-        newest_ms = max(last for last in (*pulsing.values(), *others.values(), usual_ms) if last <= usual_ms + APART_MS_MAX)
-    else:
-        newest_ms = usual_ms = latest_ms
-    if pulsing:
-        return Bounds(oldest_ms, newest_ms, begun, {label: last - usual_ms for label, last in pulsing.items()}, members)
-    return Bounds(oldest_ms, newest_ms, begun, {label: max(last - usual_ms, -APART_MS_MAX) for label, last in others.items()}, members)
-
-
-def _newest_of_most(sources: Sequence[Source], lasts: Mapping[str, int], members: Mapping[str, str]) -> int:
-    """Of those that most are near; or of who goes on later, and misses all that end earlier."""
-    most_ms = max(lasts.values(), key=lambda last: (sum(0 <= last - other <= APART_MS_MAX for other in lasts.values()), last))
-    later = {label: last for label, last in lasts.items() if last > most_ms + APART_MS_MAX}
-    for label, last_ms in sorted(later.items(), key=lambda one: -one[1]):
-        earlier = {other: last for other, last in lasts.items() if last < last_ms - APART_MS_MAX}
-        missed = _missed_by([source for source in sources if source.label == label], min(earlier.values()) - APART_MS_MAX)
-        if {members[other] for other in earlier} <= missed:
-            return last_ms
-    return most_ms
-
-
-def _missed_by(sources: Sequence[Source], since_ms: int) -> set[str]:
-    """Ids of those that whoever wrote these lost since then, and who have not come back."""
-    told = sorted((line for source in sources for line in _readable(_of_peers(source, since_ms))), key=lambda line: line.at_ms)
-    latest = {str(line.fields.get("peer")): line.kind for line in told}
-    return {peer for peer, kind in latest.items() if kind in mining.PEER_MISSED}
-
-
-def _of_peers(source: Source, since_ms: int) -> Iterator[Line]:
-    parser = source.parser()
-    with opened(source.path) as file:
-        for _, raw in lines_of(file, seek(source, since_ms), EVER_MS):
-            line = mining.parsed(parser, raw) if b'"peer_' in raw else None  # few are: the others are not parsed for them
-            if line is not None and line.at_ms >= since_ms and line.kind in (*mining.PEER_MISSED, *mining.PEER_BACK):
-                yield line
-
-
-@cache
-def ends_of(source: Source) -> Ends | None:
-    try:
-        with opened(source.path) as file:
-            first = next(timed_lines(file, source.parser(), 0, EVER_MS), None)
-        last = _last_lines(source) if first is not None else ()
-    except (OSError, EOFError, zlib.error):
-        return None
-    if first is None or not last:
-        return None
-    member = next((line.member for line in reversed(last) if line.member), "")
-    is_pulsing = source.is_flight or any(line.kind == "pulse" for line in last)
-    return Ends(min(first.at_ms, last[-1].at_ms), max(first.at_ms, last[-1].at_ms), member, is_pulsing)
-
-
 # --- lines, one by one ---------------------------------------------------------------------------------------------
 
 
@@ -524,29 +408,52 @@ class Told(NamedTuple):
 
 def head_of(source: Source, before_ms: int) -> Iterator[Told]:
     """What a member of another engine said first, which is who it is."""
-    if not source.is_packed and not source.is_flight and not _is_ours(source):
+    if not source.is_packed and not source.is_flight and not is_ours(source):
         yield from told_in(source, 0, before_ms, HEAD_BYTES)
+
+
+class _Entry:
+    """A line with a time, and what stands behind it without one."""
+
+    def __init__(self, first: Told) -> None:
+        self._first = first
+        self._more: list[bytes] = []
+        self._room = ENTRY_BYTES_MAX - len(first.raw)
+        self._cut = 0
+
+    def add(self, raw: bytes) -> None:
+        self._room -= len(raw) + 1
+        if self._cut or self._room < 0 or len(self._more) >= ENTRY_LINES_MAX:
+            self._cut += 1
+        else:
+            self._more.append(raw)
+
+    def told(self) -> Told:
+        if not self._more and not self._cut:
+            return self._first
+        cut = [b"... cut: %d more lines without a time" % self._cut] if self._cut else []
+        return self._first._replace(raw=b"\n".join([self._first.raw, *self._more, *cut]))
 
 
 def told_in(source: Source, from_ms: int, to_ms: int, end: int = EVER_MS) -> Iterator[Told]:
     """Lines of one file within that time, as far as it can be read."""
     parser = source.parser()
-    newest: Told | None = None
+    newest: _Entry | None = None
     try:
         with opened(source.path) as file:
             for _, raw in lines_of(file, seek(source, from_ms), end):
                 line = mining.parsed(parser, raw)
                 if line is None:
                     if newest is not None and raw.strip(b"\0 \r"):
-                        newest = newest._replace(raw=newest.raw + b"\n" + raw[:LINE_BYTES_MAX])
+                        newest.add(raw[:LINE_BYTES_MAX])
                     continue
                 if newest is not None:
-                    yield newest
-                newest = Told(line.at_ms, source.label, raw, line) if from_ms <= line.at_ms < to_ms else None
+                    yield newest.told()
+                newest = _Entry(Told(line.at_ms, source.label, raw, line)) if from_ms <= line.at_ms < to_ms else None
     except (OSError, EOFError, zlib.error):
         pass  # what could be read was; whoever mines it says what is wrong
     if newest is not None:
-        yield newest
+        yield newest.told()
 
 
 def told(found: Found, from_ms: int, to_ms: int, ends: Mapping[str, int] = WHOLE) -> Iterator[Told]:

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from coordctl.inventory.model import Host, Inventory
 from coordctl.local import fleet
 from coordctl.local.clusters import COORDNODE, Endpoint, LocalCluster, LocalMember, host_and_port
 from coordctl.logs import files
+from coordctl.logs.bounds import Bounds, bounds, ends_of
 from coordctl.onhost import gather
 from coordctl.onhost.redaction import Redactor
 from coordctl.operations import explaining, foreign_facts, logs
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 AT_ONCE_MAX = 8
 HTTP_SECONDS = 2.0
+MANIFEST = "manifest.json"
 
 
 class Log(NamedTuple):
@@ -137,11 +140,16 @@ class OnHost:
 class Folder:
     """Logs that lie about: what is left when nobody can be asked."""
 
-    def __init__(self, places: Sequence[str]) -> None:
-        self._places = places
+    def __init__(self, unpacked: logs.Unpacked) -> None:
+        self._unpacked = unpacked
+
+    def runs(self) -> dict[str, bool] | None:
+        """As it was when the one bundle that there is was made."""
+        made = logs.manifest(self._unpacked.looked[0]) if len(self._unpacked.looked) == len(self._unpacked.bundles) == 1 else None
+        return None if made is None else made.running
 
     def logs(self) -> tuple[list[Log], list[files.Troubled]]:
-        found = files.find(self._places)
+        found = files.find(self._unpacked.looked, self._unpacked.troubles, partial(logs.called, self._unpacked.bundles))
         return [Log(one.label, one, one.called) for one in found.sources], found.troubles
 
     def facts(self, from_ms: int, to_ms: int) -> Iterator[Part | NotCollected]:
@@ -152,7 +160,8 @@ class Folder:
 def origins(places: Sequence[str], whose: Whose, asked: Asked, *, with_facts: bool) -> Iterator[list[Origin]]:
     """What hosts sent goes away at the end."""
     if places:
-        yield [Folder(places)]
+        with tempfile.TemporaryDirectory(prefix="coordctl-logs-") as scratch:
+            yield [Folder(logs.unpack(places, scratch))]
     elif isinstance(whose, LocalCluster):
         of = Here if whose.engine == COORDNODE else HereForeign
         yield [of(whose, member) for member in whose.members]
@@ -177,13 +186,34 @@ Late = Callable[[files.Source], int]
 
 def collect(places: Sequence[str], whose: Whose, asked: Asked, archive: str, *, with_facts: bool, page: Paged | None = None) -> Collected:
     """One archive; members are read side by side, and what cannot be had is named in it. `page`: a report to lay beside the logs."""
-    if os.path.exists(archive) and not os.path.isfile(archive):
-        raise BadRequest(f"{archive} is there and no file: an archive would take its place; name another one")
+    if os.path.exists(archive):
+        _check_replaced(archive, places)
     with origins(places, whose, asked, with_facts=with_facts) as found:
         of_hosts = {name: runs for one in found if isinstance(one, OnHost) for name, runs in one.runs().items()}
-        running = of_hosts or (logs.running(whose) if not places else None)
-        is_here = not isinstance(whose, Inventory)
+        of_bundle = next((one.runs() for one in found if isinstance(one, Folder)), None)
+        running = of_hosts or (of_bundle if places else logs.running(whose))
+        is_here = not places and not isinstance(whose, Inventory)  # what logs came from elsewhere, this machine knows nothing of
         return _collected(found, asked, archive, running, with_facts=with_facts, is_here=is_here, page=page)
+
+
+def _check_replaced(archive: str, places: Sequence[str]) -> None:
+    """Raises BadRequest where something that is there would be lost: but an older archive of ours, or a file that is empty."""
+    if not os.path.isfile(archive):
+        raise BadRequest(f"{archive} is there and no file: an archive would take its place; name another one")
+    if any(os.path.exists(place) and os.path.samefile(place, archive) for place in places):
+        raise BadRequest(f"{archive} is what is to be collected: it would be overwritten; name another file for it")
+    if os.stat(archive).st_size and not _is_ours(archive):
+        raise BadRequest(f"{archive} is there and no archive of ours: it would be overwritten; name another file, or remove it")
+
+
+def _is_ours(archive: str) -> bool:
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            first = packed.next()
+            content = packed.extractfile(first) if first is not None and first.name == MANIFEST else None
+            return content is not None and bool(msgspec.json.decode(content.read(), type=Collected))
+    except (tarfile.TarError, EOFError, OSError, zlib.error, msgspec.DecodeError):
+        return False
 
 
 def _collected(
@@ -202,7 +232,7 @@ def _collected(
     sources = [log.source for _, some, _ in looked for log in some]
     are_here = all(isinstance(origin, Here) for origin in found)
     now_ms = None if any(isinstance(origin, Folder) for origin in found) else made_ms
-    known = files.bounds(sources, now_ms)
+    known = bounds(sources, now_ms)
     late = partial(_late_ms, known, now_ms)
     oldest_ms, newest_ms = known.oldest_ms, known.newest_ms
     if not newest_ms and not with_facts:
@@ -249,15 +279,15 @@ def _collected(
 def _later(sources: Sequence[files.Source], to_ms: int, late: Late) -> Iterator[NotCollected]:
     """Whose last lines are behind a window that nobody asked to end there."""
     for source in sources:
-        ends = files.ends_of(source)
+        ends = ends_of(source)
         if ends is not None and ends.last_ms >= to_ms + max(0, late(source)):
             why = f"its last line is {(ends.last_ms - to_ms) / 3_600_000:.1f} h later than the members' logs, and with it"
             yield NotCollected(what=source.called, why=f"{why} whatever it has from then on is left out: --from and --to take it")
 
 
-def _late_ms(known: files.Bounds, now_ms: int | None, source: files.Source) -> int:
+def _late_ms(known: Bounds, now_ms: int | None, source: files.Source) -> int:
     """How much later than the others, or earlier, or ahead of the clock here, its last line is: so much further it is read."""
-    ends = files.ends_of(source)
+    ends = ends_of(source)
     if now_ms is not None and ends is not None and ends.last_ms >= now_ms:
         return ends.last_ms + 1 - now_ms
     return known.astray_ms.get(source.label, 0)
@@ -315,9 +345,10 @@ def _packed(archive: str, scratch: str, result: Collected, report: str) -> int:
     """Under its name only when it is whole."""
     beside = f"{archive}.{os.getpid()}.tmp"
     try:
-        with tarfile.open(beside, "w:gz", compresslevel=6) as packed:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # what no pattern knows to be secret may be in there
+        with open(descriptor, "wb") as file, tarfile.open(archive, "w:gz", file, compresslevel=6) as packed:
             manifest = msgspec.json.format(msgspec.json.encode(result), indent=1)
-            for name, text in (("manifest.json", manifest), ("report.html", report.encode())):
+            for name, text in ((MANIFEST, manifest), ("report.html", report.encode())):
                 if text:
                     info = tarfile.TarInfo(name)
                     info.size, info.mtime = len(text), result.made_ms // 1_000

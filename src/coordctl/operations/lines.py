@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple, Self
 
 from coordctl.inventory.model import Inventory
 from coordctl.logs import files, mining
+from coordctl.logs.bounds import bounds
 from coordctl.logs.lines import LEVEL_NAMES, Parser
 from coordctl.operations.logs import Gathered, no_logs
 from coordctl.operations.windows import Asked, times
@@ -65,7 +66,7 @@ def _window(logs: Gathered, asked: Asked) -> tuple[int, int]:
     now_ms = time.time_ns() // 1_000_000
     if logs.is_of_hosts:
         return times(asked, 0, now_ms)[:2]
-    known = files.bounds(logs.found.sources, now_ms if logs.is_here else None)
+    known = bounds(logs.found.sources, now_ms if logs.is_here else None)
     return times(asked, known.oldest_ms, known.newest_ms)[:2]
 
 

@@ -15,6 +15,7 @@ from coordctl.inventory.model import Inventory
 from coordctl.local import fleet, processes
 from coordctl.local.clusters import COORDNODE, LocalCluster
 from coordctl.logs import align, comparing, files, mining, told_lives
+from coordctl.logs.bounds import Bounds, bounds
 from coordctl.logs.comparing import Compared, Side, Sign, Window
 from coordctl.logs.lines import KILLED, LEVEL_NAMES, is_host
 from coordctl.onhost import gather
@@ -86,25 +87,15 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
         if not places:
             raise BadRequest(f"{whose.name} has no logs in {whose.folder}")
     scratch = ""
-    troubles: list[files.Troubled] = []
-    looked: list[str] = []
-    unpacked: dict[str, str] = {}  # folder → the bundle that it came from
     try:
-        for number, place in enumerate(places):
-            if files.is_bundle(place):
-                scratch = scratch or tempfile.mkdtemp(prefix="coordctl-logs-")
-                folder = os.path.join(scratch, str(number))
-                os.makedirs(folder)
-                troubles += files.unpack(place, folder)
-                looked.append(folder)
-                unpacked[folder] = place
-            else:
-                looked.append(place)
+        if any(map(files.is_bundle, places)):
+            scratch = tempfile.mkdtemp(prefix="coordctl-logs-")
+        looked, troubles, unpacked = unpack(places, scratch)
         if names and asked != EVERYTHING and (ended := _ended_by_kernel(asked)):
             scratch = scratch or tempfile.mkdtemp(prefix="coordctl-logs-")
             looked.append(_written(os.path.join(scratch, "host"), ended))
-        found = files.find(looked, troubles, partial(_called, unpacked))
-        made = _made(looked[0]) if len(looked) == 1 and scratch else None
+        found = files.find(looked, troubles, partial(called, unpacked))
+        made = manifest(looked[0]) if len(looked) == 1 and scratch else None
         if made is not None:
             yield Gathered(found, names, (made.window.from_ms, made.window.to_ms), running=made.running)
         else:
@@ -113,6 +104,26 @@ def gathered(places: Sequence[str], whose: Whose, asked: Asked = EVERYTHING, **f
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+class Unpacked(NamedTuple):
+    looked: list[str]  # files and folders, bundles among them unpacked
+    troubles: list[files.Troubled]
+    bundles: dict[str, str]  # folder → the bundle that it came from
+
+
+def unpack(places: Sequence[str], scratch: str) -> Unpacked:
+    found = Unpacked([], [], {})
+    for number, place in enumerate(places):
+        if not files.is_bundle(place):
+            found.looked.append(place)
+            continue
+        folder = os.path.join(scratch, str(number))
+        os.makedirs(folder)
+        found.troubles.extend(files.unpack(place, folder))
+        found.looked.append(folder)
+        found.bundles[folder] = place
+    return found
 
 
 def running(cluster: Whose) -> dict[str, bool] | None:
@@ -135,7 +146,7 @@ def is_told(logs: Gathered, read: Read) -> bool:
     return any(map(read.side.seconds_of, members)) or any((logs.running or {}).values())
 
 
-def _called(unpacked: Mapping[str, str], path: str) -> str:
+def called(unpacked: Mapping[str, str], path: str) -> str:
     """By its bundle and its name in there."""
     for folder, bundle in unpacked.items():
         if path == folder:
@@ -169,9 +180,9 @@ def _fetched(inventory: Inventory, asked: Asked, filtered: dict[str, Any]) -> It
         folders = [folder for host in hosts for folder in host.folders]
         if not folders and not (filtered and any(host.has_answered for host in hosts)):
             raise no_logs(inventory, troubles)
-        called = {path: host.called(path) for host in hosts for path in (*host.folders, *host.sources)}
+        known_as = {path: host.called(path) for host in hosts for path in (*host.folders, *host.sources)}
         runs = {host.name: host.runs for host in hosts if host.runs is not None}
-        found = files.find(folders, troubles, called.__getitem__) if folders else files.Found([], troubles)
+        found = files.find(folders, troubles, known_as.__getitem__) if folders else files.Found([], troubles)
         clocks = align.of_hosts({host.name: host.offset_ms for host in hosts if host.folders})
         yield Gathered(found, [host.name for host in hosts], running=runs or None, clocks=clocks)
 
@@ -188,7 +199,7 @@ def span(asked: Asked) -> tuple[int, int]:
     return max(0, min(cut.from_ms, cut.baseline_from_ms) - AROUND_MS), max(cut.to_ms, cut.baseline_to_ms) + AROUND_MS
 
 
-def _made(folder: str) -> Collected | None:
+def manifest(folder: str) -> Collected | None:
     """None: a bundle that is cut off, or was made by hand."""
     try:
         with open(os.path.join(folder, "manifest.json"), "rb") as file:
@@ -205,7 +216,7 @@ def with_silence(newest_ms: int, now_ms: int) -> int:
 def read(logs: Gathered, asked: Asked, progress: files.Progress = files.no_progress) -> Read:
     """Mined, with names for members, clocks compared, cut into window and baseline."""
     now_ms = time.time_ns() // 1_000_000
-    known = files.bounds(logs.found.sources, now_ms if logs.names else None)
+    known = bounds(logs.found.sources, now_ms if logs.names else None)
     oldest_ms, newest_ms = known.oldest_ms, known.newest_ms
     is_asked = bool(logs.names) and logs.running is not None  # just now
     if is_asked and newest_ms:
@@ -238,7 +249,7 @@ def read(logs: Gathered, asked: Asked, progress: files.Progress = files.no_progr
     return Read(side, baseline if _has_any(baseline) else None, mined, missing, is_whole=not missing and not astray_ms)
 
 
-def _missing(side: Side, names: Sequence[str], known: files.Bounds, belonging: mining.Belonging) -> list[str]:
+def _missing(side: Side, names: Sequence[str], known: Bounds, belonging: mining.Belonging) -> list[str]:
     """Those that should be there, and those that say something each second: whoever has no line in the window, and did not leave."""
     summary = side.summary
     members = {label for labels in summary.labels.values() for label in labels}

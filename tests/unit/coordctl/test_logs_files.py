@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordctl.logs import align, files
+from coordctl.logs.bounds import bounds
 from coordctl.operations import collecting, explaining, lines, logs
 from coordctl.operations.windows import Asked
 from coordctl.results.logs import LogsExplained
@@ -19,7 +20,7 @@ def test_a_log_that_ends_in_zeros_without_an_end_of_line_is_read_to_its_last_lin
     place = Scene(3, 60).write(tmp_path)
     with (place / "n2.log").open("ab") as file:
         file.write(NO_END)
-    oldest_ms, newest_ms = files.bounds(files.find([str(place)]).sources)[:2]
+    oldest_ms, newest_ms = bounds(files.find([str(place)]).sources)[:2]
     assert oldest_ms == START_MS
     assert START_MS + 59_000 <= newest_ms < START_MS + 60_000
     with (place / "n2.log").open("rb") as log:
@@ -35,7 +36,7 @@ def test_the_newest_line_is_found_however_much_without_a_time_stands_behind_it(t
     place = Scene(1, 60).write(tmp_path)
     with (place / "n1.log").open("ab") as file:
         file.write(tail)
-    assert START_MS + 59_000 <= files.bounds(files.find([str(place)]).sources).newest_ms < START_MS + 60_000
+    assert START_MS + 59_000 <= bounds(files.find([str(place)]).sources).newest_ms < START_MS + 60_000
 
 
 def test_what_is_behind_a_stretch_without_times_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,3 +203,25 @@ def test_what_a_bundle_leaves_out_is_named_in_it(tmp_path: Path) -> None:
     assert missing.what.endswith("app.log")
     assert "2.3 h later than the members' logs" in missing.why
     assert made.outcome == "partial"
+
+
+@pytest.mark.parametrize(
+    ("line", "count", "kept", "cut"),
+    [(TRACE, 3_000, 1_000, 2_000), (b"x" * 100_000 + b"\n", 30, 10, 20)],
+    ids=["many lines", "long lines"],
+)
+def test_of_what_stands_behind_a_line_without_a_time_so_much_is_told_and_that_it_is_cut(
+    line: bytes, count: int, kept: int, cut: int, tmp_path: Path
+) -> None:
+    (tmp_path / "n1.log").write_bytes(b"2026-11-30T10:00:00.000Z INFO start\n" + line * count + b"2026-11-30T10:00:01.000Z INFO on\n")
+    first, second = files.told(files.find([str(tmp_path)]), 0, files.EVER_MS)
+    assert first.raw.split(b"\n")[1:] == [line[:-1]] * kept + [b"... cut: %d more lines without a time" % cut]
+    assert second.raw.endswith(b"INFO on")
+
+
+def test_the_first_line_of_a_file_that_begins_with_a_mark_of_its_text_is_read(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_bytes(b"\xef\xbb\xbf2026-11-30T10:00:00.000Z INFO start\n")
+    found = files.find([str(tmp_path)])
+    (first,) = files.told(found, 0, files.EVER_MS)
+    assert first.raw == b"2026-11-30T10:00:00.000Z INFO start"
+    assert files.text_at(found.sources, 3) == "2026-11-30T10:00:00.000Z INFO start"
