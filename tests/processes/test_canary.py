@@ -84,6 +84,17 @@ def test_a_healthy_cluster_serves_through_each_member_and_nothing_stays(shared: 
     assert few.startswith("UNKNOWN  too little was seen")
 
 
+def deletions(home: Home) -> int:
+    changes = [json.loads(line) for line in home.ctl("audit", "ls", "-o", "json", code=None).splitlines()]
+    return sum(change["what"].startswith("queue _canary/") for change in changes)
+
+
+def test_its_rounds_do_not_fill_the_audit_log(shared: Home) -> None:
+    before = deletions(shared)
+    assert run(shared, 0, "--count", "5", "--timeout", "10s")["is_clean"]
+    assert deletions(shared) - before == 1  # the queue of its life
+
+
 def test_ctrl_c_ends_it_after_the_round_with_what_it_found(shared: Home) -> None:
     with shared.start("canary", "run", "--interval", "100ms", "--timeout", "10s", "-o", "json") as canary:
         assert canary.stdout is not None

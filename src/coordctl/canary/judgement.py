@@ -141,8 +141,12 @@ def judge_run(tally: Tally, samples_min: int, tolerated: float | None = None) ->
         series = tally.series.get((cycle, ""))
         if series is not None and 2 * series.failed >= max(1, series.count) and seen >= samples_min:
             return Verdict(2, f"the {cycle} cycle failed in {series.failed} of {counted}: {tally.trouble[DEGRADED]}")
+    unknown = f"{rounds[UNREACHABLE]} of {counted} said nothing of the cluster"
     if tolerated is not None and seen >= samples_min:
-        return _by_share(tally, share(rounds[DOWN] + rounds[DEGRADED], seen), tolerated)
+        verdict = _by_share(tally, share(rounds[DOWN] + rounds[DEGRADED], seen), tolerated)
+        if verdict.level != 1 and 2 * rounds[UNREACHABLE] >= total:
+            return Verdict(3, f"{unknown}: {tally.trouble[UNREACHABLE]}; of the others, {verdict.sentence}")
+        return verdict
     if rounds[DOWN] or rounds[DEGRADED]:
         last = tally.trouble[DOWN if rounds[DOWN] else DEGRADED]
         return Verdict(1, f"{rounds[DOWN] + rounds[DEGRADED]} of {counted} not well: {last}")
@@ -155,7 +159,7 @@ def judge_run(tally: Tally, samples_min: int, tolerated: float | None = None) ->
         return Verdict(3, f"too little was seen, {seen} of at least {samples_min} rounds{why}")
     if rounds[UNREACHABLE]:
         level = 3 if 2 * rounds[UNREACHABLE] >= total else 1
-        return Verdict(level, f"{rounds[UNREACHABLE]} of {counted} said nothing of the cluster: {tally.trouble[UNREACHABLE]}")
+        return Verdict(level, f"{unknown}: {tally.trouble[UNREACHABLE]}")
     return Verdict(0, f"{counted}, none failed; {_latencies(tally)}")
 
 

@@ -1,6 +1,7 @@
 """The canary: does in small, round after round, what users do, through every member, and tells what came of it.
 
-What it writes is below `_canary/` and bound to sessions of one round: it goes with the round, and by itself when the canary is killed.
+What it writes is below `_canary/` and bound to sessions of one round: it goes with the round, and by itself when the canary is killed. But
+for its queue, which is one for the canary's life: to delete one each round would fill the audit log with it.
 """
 
 import os
@@ -105,13 +106,20 @@ class Patient:
     @abstractmethod
     def meet(self, name: str, trip: Trip) -> Met: ...
 
+    def end(self) -> None:  # most leave nothing
+        """Takes away what outlives a round."""
+
 
 class Own(Patient):
     def __init__(self, chosen: Chosen, cluster: Cluster, seconds: float) -> None:
         self._endpoints = chosen.endpoints
         self._cluster = cluster
         self._seconds = seconds
-        self._cycles = (LockCycle(), ElectionCycle(), QueueCycle())
+        self._queue = QueueCycle()
+        self._cycles = (LockCycle(), ElectionCycle(), self._queue)
+
+    def end(self) -> None:
+        self._queue.end(self._cluster)
 
     def meet(self, name: str, trip: Trip) -> Met:
         facts = statuses.of_cluster(self._endpoints, self._seconds)
@@ -168,6 +176,7 @@ class Canary:
     def close(self) -> None:
         if self._notebook is not None:
             self._notebook.end(self._name)
+        self._patient.end()
         self._cluster.close()
 
     def round(self, number: int) -> CanaryRound:
@@ -217,6 +226,7 @@ class Canary:
             return (*[cycle.result() for cycle in cycles], *written, *fresh, *watched)
 
     def result(self, settings: Settings, *, is_cut: bool) -> CanaryRun:
+        self._patient.end()
         samples_min = settings.samples_min or min(SAMPLES_MIN, settings.rounds or SAMPLES_MIN)
         verdict = judge_run(self.tally, samples_min, settings.tolerated())
         is_tolerated = settings.fail_on == "broken" and verdict.level == 1

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from coordctl.canary.cycles import Announced, Taken, judge_election, judge_queue
 from coordctl.canary.samples import ELECTION, LOCK, OK, QUEUE, WRONG, Sample
 from coordctl.operations import http
 from coordctl.operations.canary_probes import PREFIX, Trip, outcome_of
 from coordnode.client.elections import Observer
+from coordnode.client.lease import SessionState
 from coordnode.client.locks import Lock
 from coordnode.client.queues import Task
-from coordnode.client.sync import Cluster
+from coordnode.client.sync import Cluster, Session
 from coordnode.errors import CoordError
 
 AT_ONCE = 2  # tasks that are asked for, where there is one
@@ -112,36 +113,68 @@ def _heard(observer: Observer, seconds: float, is_last: Callable[[Announced], bo
     return heard
 
 
+class Kept(NamedTuple):
+    """A queue is nobody's: the key of the same name shows whose it is, and for how long."""
+
+    name: str
+    session: Session
+
+
 class QueueCycle:
-    """A task put, taken by one alone, acknowledged, and nothing left. What a canary that was killed has left there is removed."""
+    """A task put, taken by one alone, acknowledged, and nothing left. What a canary that was killed has left there is removed.
+
+    The queue is the same for as long as all is well: to delete one is an operator's deed, which the audit log keeps.
+    """
 
     def __init__(self) -> None:
         self._newest = 0  # token
+        self._kept: Kept | None = None
 
     def run(self, trip: Trip, cluster: Cluster, address: str) -> Sample:
         sample = sampled(QUEUE, lambda: self._run(trip, cluster))
+        if sample.outcome != OK:
+            self._leave()
         with suppress(CoordError):  # the next round does the same
             remove_strays(cluster)
         return sample
 
     def _run(self, trip: Trip, cluster: Cluster) -> tuple[str, str]:
-        # A queue is nobody's: the key of the same name shows whose it is, and for how long. No other round uses that name.
-        name = f"{trip.prefix}queue/{trip.number}"
-        with cluster.session(trip.ttl_ms / 1000, owner=trip.owner) as session:
-            session.kv.put(name, "", bound=True)
-            queue = session.queue(name)
-            put = Taken(queue.put(str(trip.number)).task, 0, str(trip.number))
-            taken, again = [queue.take(AT_ONCE, lease=trip.ttl_ms / 1000) for _ in range(2)]
-            for task in taken:
-                task.ack()
-            info = queue.info()
-            session.check()
-            before, self._newest = self._newest, max([self._newest, *[task.token for task in taken]])
-            left = info.ready + info.delayed + info.taken + info.dead
-            outcome, sentence = judge_queue(before, put, _taken(taken), _taken(again), left)
-            if outcome == OK:
-                queue.delete()
-            return outcome, sentence
+        kept = self._opened(trip, cluster)
+        queue = kept.session.queue(kept.name)
+        put = Taken(queue.put(str(trip.number)).task, 0, str(trip.number))
+        taken, again = [queue.take(AT_ONCE, lease=trip.ttl_ms / 1000) for _ in range(2)]
+        for task in taken:
+            task.ack()
+        info = queue.info()
+        kept.session.check()
+        before, self._newest = self._newest, max([self._newest, *[task.token for task in taken]])
+        left = info.ready + info.delayed + info.taken + info.dead
+        return judge_queue(before, put, _taken(taken), _taken(again), left)
+
+    def _opened(self, trip: Trip, cluster: Cluster) -> Kept:
+        if self._kept is not None and self._kept.session.state is not SessionState.HELD:  # nobody could be reached between two rounds
+            self._leave()
+        if self._kept is None:
+            name = (
+                f"{trip.prefix}queue/{trip.number}"  # no other round has used it: what came of an earlier one is not taken for this one's
+            )
+            self._kept = Kept(name, cluster.session(trip.ttl_ms / 1000, owner=trip.owner))
+            self._kept.session.kv.put(name, "", bound=True)
+        return self._kept
+
+    def _leave(self) -> None:
+        """It becomes a stray."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            with suppress(CoordError):
+                kept.session.close()
+
+    def end(self, cluster: Cluster) -> None:
+        """Of the canary."""
+        if self._kept is not None:
+            self._leave()
+            with suppress(CoordError):  # whoever is a canary next does the same
+                remove_strays(cluster)
 
 
 def _taken(tasks: list[Task]) -> list[Taken]:
@@ -153,6 +186,7 @@ def remove_strays(cluster: Cluster) -> None:
     for info in cluster.queues.list(PREFIX):
         if cluster.kv.get(info.name) is None:
             queue = cluster.queue(info.name)
-            queue.purge()
-            queue.purge(dead=True)
+            if info.ready + info.delayed + info.taken + info.dead:
+                queue.purge()
+                queue.purge(dead=True)
             queue.delete()

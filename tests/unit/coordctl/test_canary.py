@@ -255,3 +255,12 @@ def test_more_than_is_tolerated_is_only_said_where_it_is_sure(failed: int, well:
     tally.rounds[DEGRADED], tally.rounds[WELL] = failed, well
     tally.trouble[DEGRADED] = "write through n3: refused"
     assert judge_run(tally, 3, tolerated).level == level
+
+
+def test_a_run_that_measured_next_to_nothing_does_not_hold_to_a_share() -> None:
+    tally = Tally()
+    for found in [ALL_WELL, CUT_OFF] * 400:
+        tally.add(found, 0)
+    verdict = judge_run(tally, 3, 0.01)
+    assert verdict.level == 3
+    assert verdict.sentence.startswith("400 of 800 rounds said nothing of the cluster: ")
