@@ -33,7 +33,7 @@ def command(
 ) -> int:
     """Copy keys that begin with PREFIX to another cluster, of whichever engine, then compare both.
 
-    Keys that are bound to a session stay where they are, and nothing at the target is deleted. Run again, it goes on.
+    Keys that are bound to a session stay where they are, and as they are at the target; nothing there is deleted. Run again, it goes on.
     """
     copying = Copying(chosen(endpoints, cluster), _target(target), os.fsencode(prefix), timeout_seconds)
     found = copying.run(overwrites=overwrites, is_dry=is_dry)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from coordctl.hot import kv
-from coordctl.local.clusters import ETCD, Chosen, spoken
+from coordctl.local.clusters import ETCD, ZOOKEEPER, Chosen, spoken
 from coordnode.errors import Unreachable
 from coordnode.ranges import prefix_end
 
+Item = kv.Item
 OURS = b"coordctl/"  # on etcd: locks and elections, and not keys
 
 
@@ -25,13 +26,17 @@ class Keys:
             yield from (one for one in items if self._cluster.engine != ETCD or not one.key.startswith(OURS))
             start = items[-1].key + b"\0" if items else start
 
-    def put(self, key: bytes, value: bytes, *, overwrites: bool) -> None:
-        """Without `overwrites` what somebody else puts there meanwhile stays."""
+    def put(self, key: bytes, value: bytes, before: kv.Item | None) -> bool:
+        """Whether it was: what somebody else puts there meanwhile stays, but on ZooKeeper where something was there before.
+
+        `before`: what was seen there; None: nothing.
+        """
         request_id = f"coordctl-{os.urandom(12).hex()}"
-        if overwrites:
+        if before is not None and self._cluster.engine == ZOOKEEPER:  # which cannot compare what is there
             kv.put(self._asking(), key, value, request_id)
-        else:
-            kv.compare_and_set(self._asking(), key, value, request_id, prev_revision=None, prev_value=None)
+            return True
+        revision = None if before is None else before.mod_revision
+        return kv.compare_and_set(self._asking(), key, value, request_id, prev_revision=revision, prev_value=None)[1]
 
     def _asking(self) -> Any:
         left_ms = round(1000 * (self._until - time.monotonic()))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Why = Literal["another value", "missing", "refused", "changed meanwhile"]
+Why = Literal["another value", "missing", "refused", "changed meanwhile", "bound there"]
 
 
 class Unlike(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,5 +23,5 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     keys: int  # of the source that begin with the prefix, but for those that are bound
     bound: int  # to a session: they are never copied
     alike: int  # before
-    written: int  # or to be written, of a dry run
+    written: int  # as was answered; of a dry run, to be written
     unlike: list[Unlike]  # of a dry run: what would stay so
