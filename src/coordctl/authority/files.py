@@ -118,6 +118,8 @@ class Authority:
 
     def revoke(self, kind: str, name: str, reason: str) -> str:
         """The fingerprint of the certificate that nobody believes once members have the list. Its folder is emptied: it is issued anew."""
+        if not reason.isprintable():  # a line of the list each; one that does not read as such is refused by members, and all of it with it
+            raise BadRequest("--reason holds an end of line or another character that cannot be shown: give one line of text")
         folder = self._folder_of(kind, name)
         about = making.about(self.certificate_of(kind, name))
         line = f"{about.fingerprint} {kind} {name} {reason}".rstrip() + "\n"

@@ -1,7 +1,7 @@
 """Which stretch of time: `--since 10m`, `--from`, `--to`, `--around 03:12`, read against the newest line there is. All times are UTC."""
 
 import re
-from calendar import timegm
+from calendar import monthrange, timegm
 from time import gmtime
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ def when(text: str, newest_ms: int) -> int:
         raise BadRequest(f"{text!r} is no time of the day")
     if match[1]:
         date: tuple[int, int, int] = (int(match[1]), int(match[2]), int(match[3]))
+        if not 1 <= date[1] <= 12 or not 1 <= date[2] <= monthrange(*date[:2])[1]:
+            raise BadRequest(f"{text!r} is no day of the calendar")
     else:
         today = gmtime(newest_ms / 1_000)
         date = (today.tm_year, today.tm_mon, today.tm_mday)

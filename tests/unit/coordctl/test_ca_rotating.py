@@ -91,6 +91,13 @@ def test_who_was_revoked_is_on_the_list_and_is_issued_another(authority: Authori
     assert len(authority.revoked().splitlines()) == 2
 
 
+@pytest.mark.parametrize("reason", ["stolen\nby whom?", "stolen\r", "a\x1b[31m", "a\u2028b"])
+def test_a_reason_is_one_line_of_the_list(reason: str, authority: Authority) -> None:
+    with pytest.raises(BadRequest, match="give one line of text"):
+        authority.revoke("member", "n1", reason)
+    assert authority.revoked() == b""
+
+
 def test_a_member_reads_the_list_and_when_its_certificate_ends(authority: Authority) -> None:
     own = folder(authority, "members", "n1")
     tls = Tls(str(own))

@@ -236,7 +236,7 @@ def test_times_of_the_day_are_of_the_last_day_that_fits() -> None:
     assert when("12:00:30", newest) == newest + 30_000
     assert when("13:00", newest) == newest - 23 * 3_600_000
     assert when("2026-11-28T11:00:00.5Z", newest) == newest - 3_600_000 + 500
-    for wrong in ("noon", "25:00", "1200"):
+    for wrong in ("noon", "25:00", "1200", "2026-13-01T00:00", "2026-00-01T00:00", "2026-02-30T00:00", "2026-02-00T00:00"):
         with pytest.raises(BadRequest):
             when(wrong, newest)
 
