@@ -14,6 +14,7 @@ from coordctl.report.exits import DONE, EXPLAINED, Kind
 from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
 from coordctl.results.canary import CanaryRound, CanaryRun
+from coordnode.errors import BadRequest
 
 COLOURS = {
     **{"ok": screen.GREEN, "degraded": screen.YELLOW, "broken": screen.RED, "unknown": screen.YELLOW},
@@ -68,6 +69,8 @@ def run_command(
     What it writes is below _canary/, and goes with each round, or by itself soon after it was killed.
     """
     asked = chosen(endpoints, cluster)
+    if junit_path:
+        _check_writable(junit_path)
     settings = canary.Settings(interval, timeout_seconds, for_seconds, count, samples_min, fail_on, metrics)
     return _show(canary.run(asked, settings), quiet=quiet, is_json=output == "json", junit_path=junit_path)
 
@@ -117,6 +120,14 @@ def status_command(cluster: str, endpoints: str, output: str) -> int:
         when = datetime.fromtimestamp(found.last_failure_unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         screen.lines(screen.wrapped(f"last failure {when}: {found.last_failure}", indent=2))
     return found.exit_code
+
+
+def _check_writable(path: str) -> None:
+    """Before the run, whose verdict would be lost."""
+    try:
+        open(path, "a", encoding="utf-8").close()
+    except OSError as error:
+        raise BadRequest(f"--junit {path} cannot be written: {error.strerror}") from None
 
 
 def _show(found: Iterator[CanaryRound | CanaryRun], *, quiet: bool, is_json: bool, junit_path: str) -> int:

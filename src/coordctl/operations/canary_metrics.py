@@ -10,13 +10,14 @@ from coordnode.errors import BadRequest
 
 
 def exposition(tally: Tally) -> str:
+    """Asked for while the run goes on in another thread."""
     lines = []
 
     def family(name: str, kind: str, about: str, values: Sequence[tuple[str, float]]) -> None:
         lines.extend([f"# HELP coordctl_canary_{name} {about}", f"# TYPE coordctl_canary_{name} {kind}"])
         lines.extend(f"coordctl_canary_{name}{{{labels}}} {value}" for labels, value in values)
 
-    series = [(f'probe="{probe}",member="{member}"', found) for (probe, member), found in tally.series.items()]
+    series = [(f'probe="{probe}",member="{member}"', found) for (probe, member), found in list(tally.series.items())]
     family(
         "rounds_total", "counter", "rounds, by what came of them", [(f'outcome="{kind}"', count) for kind, count in tally.rounds.items()]
     )
@@ -36,7 +37,7 @@ class Exposed:
     def __init__(self, address: str, text: Callable[[], str]) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                is_there = self.path == "/metrics"
+                is_there = self.path.partition("?")[0] == "/metrics"
                 body = text().encode() if is_there else b"there is nothing at this path; there is /metrics\n"
                 self.send_response(200 if is_there else 404)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -1,6 +1,7 @@
 """The service that keeps a canary running."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -43,12 +44,20 @@ def unit(cluster: str, arguments: Sequence[str], *, of_root: bool) -> str:
         "COORD_ENDPOINTS",
         "COORD_CLUSTER",
     )
-    environment = "".join(f'Environment="{name}={os.environ[name]}"\n' for name in kept if os.environ.get(name))
+    environment = "".join(f"Environment={_quoted(f'{name}={os.environ[name]}')}\n" for name in kept if os.environ.get(name))
     words = [sys.executable, "-m", "coordctl", "canary", "run", *arguments, "--quiet"]
-    command = " ".join(f'"{word}"' if " " in word else word.replace("%", "%%") for word in words)
+    command = " ".join(_quoted(word.replace("$", "$$")) if _SPECIAL.search(word) else word for word in words)
     return UNIT.format(
         cluster=cluster, command=command, environment=environment, target="multi-user.target" if of_root else "default.target"
     )
+
+
+_SPECIAL = re.compile(r"[^\w@+=:,./-]")
+
+
+def _quoted(word: str) -> str:
+    """As systemd reads it again: %% is %."""
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def unit_path(cluster: str, *, of_root: bool) -> str:
