@@ -67,6 +67,17 @@ def _undo_of(entry: Entry) -> Undo:
     return msgspec.json.decode(entry.undo, type=Undo)
 
 
+def newcomers_of(entries: Sequence[Entry]) -> list[str]:
+    """Those that take part until these end."""
+    found = []
+    for entry in entries:
+        if entry.fault in BRINGS_NEWCOMER:
+            with suppress(msgspec.DecodeError):  # whoever undoes it tells of that
+                newcomer = _undo_of(entry).newcomer
+                found += [newcomer.name] if newcomer is not None else []
+    return found
+
+
 # --- what it is during the fault, and otherwise ---------------------------------------------------------------------------
 
 
@@ -180,6 +191,8 @@ def is_cured(ledger: Ledger, entry: Entry) -> bool:
 
 
 def drop(ledger: Ledger, entry: Entry) -> None:
-    """While the members are there still, it can be as it was."""
-    with suppress(Failed):
-        cure(ledger, entry)
+    """While the members are there still, it can be as it was. Raises Failed where they do not agree on it."""
+    cluster = clusters.read(ledger.cluster_folder)
+    if cluster is not None and not any(lives.is_running(one) for one in cluster.members):
+        raise Failed("none of the members runs that would agree on who belongs to the cluster")
+    cure(ledger, entry)

@@ -79,7 +79,10 @@ def main(argv: list[str]) -> int:
     premises.speak_as(base)
     if words == [DROP]:
         ledger = Ledger(base)
-        undo.drop(ledger)
+        left = undo.drop(ledger)
+        if left:
+            os.write(2, f"not undone: {'; '.join(left)}\n".encode())
+            return 1
         reapers.await_gone(ledger)
         return 0
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)

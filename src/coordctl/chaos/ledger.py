@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from coordctl.chaos.faults import FAULTS, KEEPS_DOWN
 from coordctl.local import locks
 from coordctl.local.fleet import CHAOS_FOLDER, Failed
 from coordnode.client.clock import now_ms
@@ -41,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     until_unix_ms: int
     boot: str  # of this host: another one means that its time is over
     deadline_ms: int  # on the clock that goes on in suspend
+    awaits_start: bool = False  # the cluster was stopped before this was undone: nobody can, until it is started again
 
     @property
     def target(self) -> str:
@@ -51,6 +53,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     def left_ms(self) -> int:
         return self.deadline_ms - now_ms() if self.boot == boot_mark() else 0
+
+
+class _Noted(msgspec.Struct):
+    """What every note has."""
+
+    unix_ms: int
+    event: str
+    id: str
+    fault: str
+    member: str
 
 
 class Ledger:
@@ -97,12 +109,30 @@ class Ledger:
         return [name for name in os.listdir(self.folder) if name.endswith(SUFFIX + ".tmp")]
 
     def entries(self) -> list[Entry]:
-        """In the order in which they were begun."""
-        found = []
+        """In the order in which they were begun; without those that cannot be read here, which keep nobody from healing these."""
+        return self._all()[0]
+
+    def unread(self) -> list[str]:
+        """What else is there: which file, and what is to be done about it."""
+        return self._all()[1]
+
+    def _all(self) -> tuple[list[Entry], list[str]]:
+        found, unread = [], []
         for name in self._names():
-            with suppress(FileNotFoundError):  # healed meanwhile
-                found.append(self._read(os.path.join(self.folder, name)))
-        return sorted(found, key=lambda entry: (entry.began_unix_ms, entry.id))
+            path = os.path.join(self.folder, name)
+            try:
+                found.append(self._read(path))
+            except FileNotFoundError:  # healed meanwhile
+                continue
+            except UnknownFormat as error:
+                unread.append(error.sentence)
+            except OSError as error:
+                unread.append(f"{path} cannot be read: {error.strerror}")
+        return sorted(found, key=lambda entry: (entry.began_unix_ms, entry.id)), sorted(unread)
+
+    def keeping_down(self, member: str) -> list[Entry]:
+        """Because of which its process is to be gone now."""
+        return [one for one in self.entries() if one.member == member and one.fault in KEEPS_DOWN and not one.is_due()]
 
     def _names(self) -> list[str]:
         try:
@@ -119,6 +149,8 @@ class Ledger:
             raise UnknownFormat(f"{path} is not what chaos writes ({error}): heal what it names by hand, then remove it") from None
         if entry.format != FORMAT:
             raise UnknownFormat(f"{path} is of format {entry.format}, and only {FORMAT} is known here: use the coordctl that made it")
+        if entry.fault not in FAULTS:
+            raise UnknownFormat(f"{path} is of a fault {entry.fault}, which is not known here: use the coordctl that made it")
         return entry
 
     def add(self, entry: Entry) -> None:
@@ -132,10 +164,10 @@ class Ledger:
         except FileNotFoundError:
             return None
 
-    def end_now(self, entry: Entry) -> None:
+    def end_now(self, entry: Entry, *, awaits_start: bool = False) -> None:
         """Its time is over, whoever comes to heal it."""
         if self.find(entry) is not None:
-            self.add(msgspec.structs.replace(entry, deadline_ms=0))
+            self.add(msgspec.structs.replace(entry, deadline_ms=0, awaits_start=awaits_start))
 
     def remove(self, entry: Entry) -> bool:
         """Whether it was there still: of two that healed the same, one says so."""
@@ -160,16 +192,29 @@ class Ledger:
         with suppress(OSError):
             if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
                 os.replace(path, path + ".1")
-            with open(path, "ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
+            with open(path, "ab+", buffering=0) as file:  # each in one write: others note something, too
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                is_torn = file.read(1) not in (b"", b"\n")  # the last one, by a full disk: this one begins a line of its own
+                file.write((b"\n" if is_torn else b"") + msgspec.json.encode(line) + b"\n")
 
     def notes(self, last: int) -> list[dict[str, Any]]:
+        """The last so many, in order; what is no note is left out."""
+        if not last:
+            return []
         try:
             with open(os.path.join(self.folder, LOG), "rb") as file:
-                lines = file.read().splitlines()[-last:]
+                lines = file.read().splitlines()
         except OSError:
             return []
-        return [msgspec.json.decode(line) for line in lines if line.endswith(b"}")]
+        found: list[dict[str, Any]] = []
+        for line in reversed(lines):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                msgspec.json.decode(line, type=_Noted)
+                found.insert(0, msgspec.json.decode(line))
+            if len(found) == last:
+                break
+        return found
 
 
 def write_durably(path: str, content: bytes) -> None:

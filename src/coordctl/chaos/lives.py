@@ -89,12 +89,17 @@ def start(ledger: Ledger, entry: Entry) -> None:
     premises.of(ledger.cluster_folder).start(ledger, entry)
 
 
+def is_kept_down(ledger: Ledger, entry: Entry) -> bool:
+    """By another fault, whose time is not over: who heals that starts it."""
+    return any(one.id != entry.id for one in ledger.keeping_down(entry.member))
+
+
 def is_back(ledger: Ledger, entry: Entry) -> bool:
-    """It runs and answers; a member that is no more, or that its operator stopped, need not."""
+    """It runs and answers; a member that is no more, that its operator stopped, or that is kept down by another fault, need not."""
     place = premises.of(ledger.cluster_folder)
     cluster = place.cluster()
     member = None if cluster is None else of(cluster, entry.member)
-    if cluster is None or member is None:
+    if cluster is None or member is None or is_kept_down(ledger, entry):
         return True
     if cluster.engine != COORDNODE and not place.links_end_here:  # there are no certificates of it on its host
         from coordctl.engines import looking  # pools of threads, and with them logging

@@ -49,7 +49,8 @@ class Premises(Protocol):
         """Once its process is gone it stays so: until `start`, or until the fault's time is over."""
 
     def start(self, ledger: Ledger, entry: Entry) -> None:
-        """Unless whoever healed or stopped the cluster meanwhile took the entry away. Where a service manager keeps it, that does it."""
+        """Unless whoever healed or stopped the cluster meanwhile took the entry away, or another fault keeps it down. Where a service
+        manager keeps it, that does it."""
 
     def is_stopped(self, name: str) -> bool:
         """By its operator: that it does not run is no fault."""
@@ -98,6 +99,8 @@ class Kept:
             cluster = self.cluster()
             member = None if cluster is None else next((one for one in cluster.members if one.name == entry.member), None)
             if cluster is None or member is None or processes.is_running(member.pid, member.started) or ledger.find(entry) is None:
+                return
+            if any(one.id != entry.id for one in ledger.keeping_down(entry.member)):
                 return
             fresh = fleet.holder(cluster, member)
             if fresh is None:

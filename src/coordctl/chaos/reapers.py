@@ -57,16 +57,24 @@ def await_gone(ledger: Ledger) -> None:
 
 
 def resume(ledger: Ledger) -> None:
-    """After a reboot, or when all were killed: what was broken is healed, and proxies that are installed run again."""
+    """After a reboot, or when all were killed: what was broken is healed, and proxies that are installed run again. So is what could
+    not be undone before the cluster was stopped: whoever calls is about to start it, or has seen it run."""
     if not os.path.isdir(ledger.folder):
         return
     with ledger.locked():
-        installation = links.read(ledger)
-        if installation is None and not ledger.entries():
+        installation, entries = links.read(ledger), ledger.entries()
+        if installation is None and not entries:
             return
+        for entry in entries:
+            if entry.awaits_start:
+                ledger.end_now(entry)
         ensure(ledger)
         if installation is not None:
             links.start(ledger, installation)
+
+
+def _to_heal(ledger: Ledger) -> list[Entry]:
+    return [entry for entry in ledger.entries() if not entry.awaits_start]
 
 
 def _start(ledger: Ledger, name: str) -> None:
@@ -84,7 +92,7 @@ class Reaper:
     def turn(self) -> bool:
         """Whether there is more to do."""
         self._ledger.tidy()
-        entries = self._ledger.entries()
+        entries = _to_heal(self._ledger)
         self._at_work = {number: thread for number, thread in self._at_work.items() if thread.is_alive()}
         for entry in entries:
             if entry.id not in self._at_work:
@@ -124,7 +132,7 @@ def main(argv: list[str]) -> int:
             has_more = reaper.turn()
             if not has_more:
                 with ledger.locked():
-                    if not ledger.entries() and links.read(ledger) is None:
+                    if not _to_heal(ledger) and links.read(ledger) is None:
                         links.stop(ledger)
                         os.close(lock)
                         return 0

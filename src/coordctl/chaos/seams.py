@@ -16,6 +16,7 @@ import msgspec
 from coordctl.chaos import lives, premises, values
 from coordctl.chaos.faults import KEEPS_DOWN
 from coordctl.chaos.ledger import Entry, Ledger, write_durably
+from coordctl.facts.metrics import parse_metrics
 from coordctl.local import processes
 from coordctl.local.clusters import LocalMember
 from coordnode.harm import orders
@@ -253,7 +254,24 @@ def is_cured(ledger: Ledger, entry: Entry) -> bool:
     if entry.fault in ENDS_PROCESS and not lives.is_back(ledger, entry):
         return False
     member = lives.member_of(ledger.cluster_folder, entry.member)
-    return entry.fault != ROT or member is None or _tells_of_no_rot(member.address)
+    if entry.fault == SLOW_FSYNC and member is not None:
+        return _syncs_again(ledger, entry, member)
+    if entry.fault != ROT or member is None or lives.is_kept_down(ledger, entry):
+        return True
+    return _tells_of_no_rot(member.address)
+
+
+def _syncs_again(ledger: Ledger, entry: Entry, member: LocalMember) -> bool:
+    """What it was to suffer from may be in the midst of a sync. Where something else may keep it from one, nobody looks: another fault,
+    that it does not run, that nobody leads, or that it shows nothing to who asks."""
+    if any(one.id != entry.id for one in ledger.entries()) or not lives.is_running(member):
+        return True
+    code, body = lives.ask(member.address, "GET", "/metrics")
+    if code != 200 or not lives.status(member.address).get("leader"):
+        return code != 0  # it stands still, as far as can be seen
+    poke(member.address)
+    before = parse_metrics(body).histogram(SYNC)
+    return not lives.wait_until(lambda: lives.metrics(member.address).histogram(SYNC).since(before).count > 0, POKE_SECONDS, "no")
 
 
 def _tells_of_no_rot(address: str) -> bool:

@@ -47,7 +47,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     due: list[str] = []  # ids of those whose time is over, on the clock of their host
     reapers: int = 0  # how many of the two run, where something is broken
     notes: list[dict[str, Any]] = []
-    unseen: list[str] = []  # hosts that do not say what is broken there, and why
+    unseen: list[str] = []  # hosts that do not say what is broken there, and why; and what is written down and cannot be read here
 
 
 class Site(Protocol):
@@ -151,7 +151,7 @@ class LocalSite:
         count = sum(reapers.is_there(self._ledger, name) for name in reapers.NAMES) if there else 0
         active = self._ledger.entries()
         due = [entry.id for entry in active if entry.is_due()]
-        return Looked(active=active, due=due, reapers=count, notes=self._ledger.notes(last))
+        return Looked(active=active, due=due, reapers=count, notes=self._ledger.notes(last), unseen=self._ledger.unread())
 
     def heal(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
         return undo.heal(self._ledger, entries)

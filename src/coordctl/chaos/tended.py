@@ -188,7 +188,7 @@ class Tended:
         """One at a time, until its process is seen: two that heal the same start it once."""
         until = time.monotonic() + START_SECONDS_MAX
         with fleet.locked(self._folder, until, wakes=True):
-            if self._pid() or ledger.find(entry) is None:
+            if self._pid() or ledger.find(entry) is None or any(one.id != entry.id for one in ledger.keeping_down(entry.member)):
                 return
             with open(os.path.join(ledger.folder, START_LOG), "ab") as log:
                 begun = subprocess.Popen(

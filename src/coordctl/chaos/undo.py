@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Protocol
@@ -33,7 +33,8 @@ class Mechanism(Protocol):
     def is_cured(self, ledger: Ledger, entry: Entry) -> bool: ...
 
     def drop(self, ledger: Ledger, entry: Entry) -> None:
-        """The cluster is being stopped, and whoever calls has the ledger's lock: nothing stays, and nothing is started."""
+        """The cluster is being stopped, and whoever calls has the ledger's lock: nothing stays, and nothing is started. Raises one of
+        TROUBLES where something stays all the same."""
 
 
 class Arriving(Mechanism, Protocol):
@@ -88,10 +89,14 @@ def seen(entry: Entry) -> str:
 
 def heal(ledger: Ledger, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """None waits for another; with each what is wrong, or "": it was seen to be over, and is out of the ledger."""
+    return _at_once(entries, partial(heal_one, ledger))
+
+
+def _at_once(entries: Sequence[Entry], act: Callable[[Entry], str]) -> list[tuple[Entry, str]]:
     troubles: dict[str, str] = {}
 
     def one(entry: Entry) -> None:
-        troubles[entry.id] = heal_one(ledger, entry)
+        troubles[entry.id] = act(entry)
 
     threads = [threading.Thread(target=one, args=(entry,), daemon=True) for entry in entries]  # who breaks off does not wait for them
     for thread in threads:
@@ -153,14 +158,35 @@ def words(error: Exception) -> str:
 tend = signals.tend
 
 
-def drop(ledger: Ledger) -> None:
-    """The cluster is being stopped: what stands still goes on, so that it can end, and nobody starts anything again."""
+def drop(ledger: Ledger) -> list[str]:
+    """The cluster is being stopped: what stands still goes on, so that it can end, and nobody starts anything again. What could not be
+    undone, and why, stays written down: who belongs to the cluster only its members can change, so it is changed once they run again."""
     if not os.path.isdir(ledger.folder):
-        return
+        return []
     with ledger.locked():
-        for entry in ledger.entries():
-            _mechanism(ledger, entry).drop(ledger, entry)
-            if ledger.remove(entry):
-                ledger.note("dropped", entry)
+        entries = ledger.entries()
+        others = [entry for entry in entries if entry.fault not in BELONGING]  # first: members that stood still are needed for these
+        left = [*_drop_all(ledger, others), *_drop_all(ledger, [entry for entry in entries if entry.fault in BELONGING])]
         links.remove(ledger)
         links.stop(ledger)
+    return [*left, *ledger.unread()]
+
+
+def _drop_all(ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    """None waits for another."""
+    troubles = _at_once(entries, partial(_drop_one, ledger))
+    for entry, trouble in troubles:
+        if trouble:
+            ledger.end_now(entry, awaits_start=entry.fault in BELONGING)
+            ledger.note("not undone", entry, trouble=trouble)
+        elif ledger.remove(entry):
+            ledger.note("dropped", entry)
+    return [f"{entry.fault} {entry.target}: {trouble}" for entry, trouble in troubles if trouble]
+
+
+def _drop_one(ledger: Ledger, entry: Entry) -> str:
+    try:
+        _mechanism(ledger, entry).drop(ledger, entry)
+    except TROUBLES as error:
+        return words(error)
+    return ""

@@ -39,6 +39,9 @@ def _lines_of(done: Down, called: str) -> list[str]:
         first = f"{done.name}: {done.stopped} member{'' if done.stopped == 1 else 's'} stopped."
     again = f"coordctl up -c {called}" if called else "coordctl up"
     lines = [f"{first} Data deleted." if done.purged else f"{first} Data kept; `{again}` continues."]
+    lines += [f"Not undone: {one}" for one in done.still_broken]
+    if done.still_broken:
+        lines.append(f"What only members can undo they undo after `{again}`; `coordctl chaos status` shows what is left.")
     if done.left_behind:
         lines.append(f"Left in the folder, not ours: {', '.join(done.left_behind)}")
     return lines

@@ -68,9 +68,12 @@ def _called(done: Up) -> str:
 
 
 def _lines_of(done: Up, called: str) -> list[str]:
-    count = "1 member" if len(done.members) == 1 else f"{len(done.members)} members"
+    ready = len(done.members) - len(done.kept_down)
+    count = "1 member" if ready == 1 else f"{ready} members"
+    kept_down = f"{', '.join(done.kept_down)} stays down on purpose, as `coordctl chaos status{called}` says"
     return [
         f"{done.name}: {count} ready, durable, {done.leader} leads. Data in {screen.short_path(done.folder)}",
+        *([kept_down] if done.kept_down else []),
         f"Try: coordctl status{called}    Stop: coordctl down{called} (keeps data), coordctl down{called} --purge",
     ]
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -153,11 +153,11 @@ def make_joiner(cluster: LocalCluster, member: LocalMember) -> None:
         raise Failed(f"the folder of {member.name} could not be made: {_last_words(path)}")
 
 
-def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
-    """Starts the members that do not run: all of them, or none."""
+def start(cluster: LocalCluster, kept_down: Collection[str] = ()) -> tuple[LocalCluster, list[Started]]:
+    """Starts the members that do not run: all of them, or none. `kept_down`: those that are not to run."""
     started: list[Started] = []
     try:
-        return _start_all(cluster, started), started
+        return _start_all(cluster, started, kept_down), started
     except BaseException:
         for one in started:
             one.process.kill()
@@ -165,10 +165,10 @@ def start(cluster: LocalCluster) -> tuple[LocalCluster, list[Started]]:
         raise
 
 
-def _start_all(cluster: LocalCluster, started: list[Started]) -> LocalCluster:
+def _start_all(cluster: LocalCluster, started: list[Started], kept_down: Collection[str]) -> LocalCluster:
     members: list[LocalMember] = []
     for member in cluster.members:
-        if not processes.is_running(member.pid, member.started):
+        if member.name not in kept_down and not processes.is_running(member.pid, member.started):
             started.append(start_one(cluster, member))
             member = started[-1].member
         members.append(member)

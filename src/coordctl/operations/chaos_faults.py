@@ -53,7 +53,7 @@ def active_at(site: Site) -> list[Entry]:
     """Raises Unreachable: what is broken where nobody looked could be too much together with the next."""
     found = site.look(0)
     if found.unseen:
-        raise Unreachable(f"what is broken there already is not known, so nothing was broken: {'; '.join(found.unseen)}")
+        raise Unreachable(f"what is broken already is not known, so nothing was broken: {'; '.join(found.unseen)}")
     return found.active
 
 
@@ -276,7 +276,7 @@ def revert(cluster: LocalCluster, ids: Sequence[str], *, everything: bool) -> Ch
     if left:
         raise Failed(f"not all is undone, the reapers go on with it: {'; '.join(left)}")
     if after.unseen:
-        raise Unreachable(f"what is broken there is not known, and heals when its time is over: {'; '.join(after.unseen)}")
+        raise Unreachable(f"what else is broken is not known, and heals when its time is over: {'; '.join(after.unseen)}")
     return ChaosReverted(cluster=cluster.name, reverted=[_active(one) for one, _ in healed], left=[_active(one) for one in after.active])
 
 

@@ -70,6 +70,7 @@ class FleetSite:
         unseen = [f"{name}: {answer.trouble}" for name, answer in answers.items() if answer.trouble]
         unseen += [self._fleet.failed[name].sentence for name in names if name not in answers]
         every = [*found.values(), self._here.look(last)]
+        unseen += [f"{name}: {one}" for name, looked in found.items() for one in looked.unseen] + every[-1].unseen
         return Looked(
             active=sorted([entry for one in every for entry in one.active], key=lambda entry: (entry.began_unix_ms, entry.id)),
             due=[due for one in every for due in one.due],

@@ -3,9 +3,9 @@
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from coordctl.chaos import reapers, undo
+from coordctl.chaos import belonging, reapers, undo
 from coordctl.chaos.ledger import Ledger
 from coordctl.engines import looking
 from coordctl.facts.members import ClusterFacts
@@ -47,10 +47,11 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
             _check_is_stopped(found, fault_injection=bool(fault_injection))
         cluster = fleet.make(found or fleet.plan(folder, name_of(folder), nodes or NODES_DEFAULT, engine))
         cluster = cluster if fault_injection is None else cluster._replace(fault_injection=fault_injection)
-        cluster, started = fleet.start(_adopted(cluster))
+        kept_down, guests = _kept_down(cluster := _adopted(cluster)), belonging.newcomers_of(Ledger(folder).entries())
+        cluster, started = fleet.start(cluster, kept_down)
         clusters.write(cluster)
         try:
-            leader = _wait_ready(cluster, started, until)
+            leader = _wait_ready(_awaited(cluster, [*kept_down, *guests]), [one for one in started if one.member.name not in guests], until)
         finally:
             for one in started:
                 processes.let_go(one.process)
@@ -62,9 +63,24 @@ def up(folder: str, nodes: int | None, timeout_seconds: float, *, fault_injectio
         endpoints=[member.address for member in cluster.members],
         leader=leader,
         started=[one.member.name for one in started],
+        kept_down=kept_down,
         is_new=found is None,
         elapsed_ms=int((time.monotonic() - began) * 1000),
     )
+
+
+def _kept_down(cluster: LocalCluster) -> list[str]:
+    """Whose process a fault ended that is not over."""
+    down = [member for member in cluster.members if not processes.is_running(member.pid, member.started)]
+    return [member.name for member in down if Ledger(cluster.folder).keeping_down(member.name)]
+
+
+def _awaited(cluster: LocalCluster, but: Sequence[str]) -> LocalCluster:
+    """Those that are to be ready: not whom a fault keeps down, nor whom another brought, which goes with it."""
+    members = tuple([member for member in cluster.members if member.name not in but])
+    if not members:
+        raise Failed(f"all members of {cluster.name} are down on purpose, so none was started: `coordctl chaos revert --all` starts them")
+    return cluster._replace(members=members)
 
 
 def _check_is_here(cluster: LocalCluster | None) -> None:
@@ -145,7 +161,7 @@ def _not_ready(cluster: LocalCluster, facts: ClusterFacts) -> Failed:
 def down(cluster: LocalCluster, *, purge: bool, timeout_seconds: float) -> Down:
     until = time.monotonic() + timeout_seconds
     _check_is_here(cluster)
-    undo.drop(Ledger(cluster.folder))
+    still_broken = undo.drop(Ledger(cluster.folder))
     with fleet.locked(cluster.folder, until):
         cluster = _adopted(clusters.read(cluster.folder) or cluster)
         ended, left = fleet.end(cluster, until)
@@ -160,4 +176,5 @@ def down(cluster: LocalCluster, *, purge: bool, timeout_seconds: float) -> Down:
         stopped=ended,
         purged=purge,
         left_behind=[os.path.join(cluster.folder, name) for name in others],
+        still_broken=[] if purge else still_broken,
     )

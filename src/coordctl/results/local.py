@@ -15,6 +15,7 @@ class Up(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: list[str]
     leader: str
     started: list[str]  # those that did not run before
+    kept_down: list[str] = []  # on purpose, by a fault whose time is not over
     is_new: bool
     elapsed_ms: int
 
@@ -29,3 +30,4 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
     stopped: int
     purged: bool
     left_behind: list[str]  # files in its folder that are not the cluster's
+    still_broken: list[str] = []  # on purpose, and why it could not be undone; what only members can undo, `up` has undone
