@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Collection
 
 from coordctl.chaos import links, reapers
 from coordctl.chaos.faults import BRINGS_NEWCOMER
@@ -90,18 +91,34 @@ def _all_well(cluster: LocalCluster, seconds: float) -> Waited:
 
 
 def _lead(cluster: LocalCluster, until: float, *, through_proxies: bool) -> list[str]:
-    """Those that are not led so yet; who leads comes last. The next one waits until all are well again."""
+    """Those that are not led so yet; who leads comes last. The next one waits until all are well again, and it has not ended before
+    every member that runs has said how it is led: one that stands still now may go on later."""
     restarted: list[str] = []
     while True:
         facts = ClusterFacts(statuses.ask(cluster.endpoints(), ASK_SECONDS))
         others = [one for one in facts.answered if one.status is not None and bool(one.status.get("dial")) != through_proxies]
         others.sort(key=lambda one: one.status is facts.leader_status)
         if not others:
-            return restarted
+            mute = _mute(cluster, {one.shown_name for one in facts.answered}, until)
+            if not mute:
+                return restarted
+            if time.monotonic() >= until:
+                how = "be led through proxies still, so they stay" if not through_proxies else "not be led through proxies"
+                raise Failed(f"{mute[0]} runs and does not answer, and may {how}: `coordctl chaos revert --all`, and run this once more")
+            time.sleep(PAUSE_SECONDS)
+            continue
         name = others[0].shown_name
         _restart(cluster, name, until)
         restarted.append(name)
         _await_well(cluster, until)
+
+
+def _mute(cluster: LocalCluster, answered: Collection[str], until: float) -> list[str]:
+    """Those that run and are not among these. Nobody starts any meanwhile: whoever does so later reads how it is to be led."""
+    with fleet.locked(cluster.folder, until):
+        now = clusters.read(cluster.folder) or cluster
+        running = [one.name for one in now.members if processes.is_running(one.pid, one.started)]
+    return [one.name for one in cluster.members if one.name in running and one.name not in answered]
 
 
 def _restart(cluster: LocalCluster, name: str, until: float) -> None:
