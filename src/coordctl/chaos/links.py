@@ -283,10 +283,13 @@ def _look(installation: Installation, pair: Pair, entry: Entry) -> str:
     if entry.fault in ("loss", "jitter"):
         late = LATE_SECONDS if entry.fault == "loss" else 0.45 * values.duration_ms(entry.by) / 1000
         until = time.monotonic() + LOSS_SECONDS_MAX
+        heard = "nothing"
         while time.monotonic() < until:
-            if trip(place.listen)[1] >= late:
+            whole, usual = trip(place.upstream)  # around the proxy: who is slow itself is so there, too
+            heard, seconds = trip(place.listen)
+            if whole == heard == "answer" and seconds - usual >= late:
                 return ""
-        return f"{name}: nothing came late in {LOSS_SECONDS_MAX:g} s"
+        return f"{name}: {heard}, and nothing came later than around its proxy in {LOSS_SECONDS_MAX:g} s"
     if entry.fault == "slow-close":
         wanted = values.duration_ms(entry.by) / 1000
         seconds = _end_after(installation.at((pair[1], pair[0])).listen, wanted * 2 + SILENT_SECONDS)

@@ -105,3 +105,31 @@ def test_what_a_machine_that_stood_still_spoilt_is_measured_again(monkeypatch: p
     monkeypatch.setattr(links, "trip", lambda *_, **__: next(heard))
     fault = msgspec.structs.replace(cut("n1", "n2"), fault="reset")
     assert links._measured(Installation(is_used=True, api="", links=places, dial={}), ("n1", "n2"), fault) == ""
+
+
+@pytest.mark.parametrize("fault", ["loss", "jitter"])
+@pytest.mark.parametrize(
+    ("whole", "through", "has_taken"),
+    [
+        (("answer", 0.01), ("answer", 0.25), True),
+        (("answer", 0.01), ("answer", 0.05), False),
+        (("silence", 2.0), ("silence", 2.0), False),  # whom it leads to stands still
+        (("answer", 0.3), ("answer", 0.4), False),  # all is slow here
+        (("answer", 0.01), ("end", 0.5), False),
+    ],
+)
+def test_only_what_comes_later_than_around_its_proxy_is_lost_or_late(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    whole: tuple[str, float],
+    through: tuple[str, float],
+    *,
+    has_taken: bool,
+) -> None:
+    place = LinkPlace("n1", "n2", "127.0.0.1:1", "127.0.0.1:2")
+    monkeypatch.setattr(links, "trip", lambda address, **_: whole if address == place.upstream else through)
+    monkeypatch.setattr(links, "LOSS_SECONDS_MAX", 0.05)
+    one = msgspec.structs.replace(cut("n1", "n2"), fault=fault, by="5%" if fault == "loss" else "400ms")
+    trouble = links._measured(Installation(is_used=True, api="", links=[place], dial={}), ("n1", "n2"), one)
+    assert (not trouble) == has_taken, trouble
