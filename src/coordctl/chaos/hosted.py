@@ -17,6 +17,7 @@ from coordctl.chaos import premises, reapers, tended, undo
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.site import LocalSite, Wanted
 from coordctl.chaos.tended import Told
+from coordctl.chaos.words import End
 from coordnode.errors import CoordError
 
 DROP = "drop"  # the member is being taken away: nothing stays broken, and nobody is left who would heal
@@ -27,7 +28,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Wanted | None = None
     entries: list[Entry] = []
     names: list[str] = []  # of faults, or of members
-    ends: dict[str, int] = {}
+    ends: dict[str, End] = {}
     last: int = 0
     told: Told | None = None  # of a member that somebody else deployed: what the inventory says of it
 

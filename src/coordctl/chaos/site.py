@@ -15,7 +15,7 @@ from coordctl.chaos import belonging, ceilings, links, lives, premises, reapers,
 from coordctl.chaos.faults import BELONGING, ELSEWHERE, FAULTS, FDS
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.premises import Premises
-from coordctl.chaos.words import Word
+from coordctl.chaos.words import End, Word
 from coordctl.engines.lacks import TITLES
 from coordctl.local import processes
 from coordctl.local.clusters import COORDNODE, LocalCluster, LocalMember
@@ -77,10 +77,10 @@ class Site(Protocol):
     def linked(self, members: Sequence[str]) -> list[str]:
         """Those in whose links faults can be injected."""
 
-    def log_ends(self) -> dict[str, int]:
+    def log_ends(self) -> dict[str, End]:
         """How long each member's log is now."""
 
-    def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+    def said_since(self, ends: Mapping[str, End]) -> list[Word]:
         """What no fault excuses."""
 
 
@@ -192,10 +192,10 @@ class LocalSite:
         installation = links.read(self._ledger)
         return [name for name in members if installation is None or name in installation.dial]
 
-    def log_ends(self) -> dict[str, int]:
+    def log_ends(self) -> dict[str, End]:
         return words.where_they_end(self._logs())
 
-    def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+    def said_since(self, ends: Mapping[str, End]) -> list[Word]:
         return words.since(self._logs(), ends)
 
     def _logs(self) -> dict[str, str]:

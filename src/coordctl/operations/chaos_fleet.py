@@ -16,7 +16,7 @@ from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import LocalSite, Looked, Wanted
 from coordctl.chaos.tended import Neighbour, Told
 from coordctl.chaos.undo import where_it_ends
-from coordctl.chaos.words import Word
+from coordctl.chaos.words import End, Word
 from coordctl.facts.hosts import HostFacts, program
 from coordctl.inventory.model import COORDNODE
 from coordctl.local.fleet import CHAOS_FOLDER, Failed
@@ -115,11 +115,11 @@ class FleetSite:
     def linked(self, members: Sequence[str]) -> list[str]:
         return list(members)
 
-    def log_ends(self) -> dict[str, int]:
-        found = self._all({name: Question(ask="log_ends") for name in self._names()}, dict[str, int])
+    def log_ends(self) -> dict[str, End]:
+        found = self._all({name: Question(ask="log_ends") for name in self._names()}, dict[str, End])
         return {member: end for ends in found.values() for member, end in ends.items()}
 
-    def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+    def said_since(self, ends: Mapping[str, End]) -> list[Word]:
         question = Question(ask="said_since", ends=dict(ends))
         return [word for words in self._all(dict.fromkeys(self._names(), question), list[Word]).values() for word in words]
 

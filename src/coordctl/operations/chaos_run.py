@@ -25,6 +25,7 @@ from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import Site, Wanted
 from coordctl.chaos.undo import words
 from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Verdict
+from coordctl.chaos.words import End
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
 from coordctl.local.clusters import COORDNODE, Chosen, LocalCluster, addressed
@@ -126,7 +127,7 @@ class _Run:
         self._carried: list[Carried] = []
         self._verdicts: list[Verdict] = []
         self._told: list[ChaosTold] = []
-        self._log_ends: dict[str, int] = {}
+        self._log_ends: dict[str, End] = {}
 
     def _ms(self) -> int:
         return round((time.monotonic() - self._began) * 1000)

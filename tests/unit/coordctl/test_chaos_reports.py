@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from coordctl.chaos import words
 from coordctl.chaos.pace import by_second
 from coordctl.chaos.playbook import parse_playbook
@@ -72,7 +74,23 @@ def test_a_bug_is_told_and_a_disk_that_failed_is_not_one(tmp_path: Path) -> None
     said = words.since({"n1": str(path), "n2": str(tmp_path / "n2.log")}, ends)
     assert [(one.member, one.event) for one in said] == [("n1", "failed"), ("n1", "diverged")]
     path.write_text(json.dumps({"event": "bug", "error": "in a new file"}) + "\n")
-    assert [one.sentence for one in words.since({"n1": str(path)}, {"n1": 10**6})] == ["in a new file"]
+    assert [one.sentence for one in words.since({"n1": str(path)}, ends)] == ["in a new file"]
+
+
+@pytest.mark.parametrize("lines", [0, 40])
+def test_a_bug_in_a_log_that_was_put_aside_since_is_told_however_long_the_new_one_is(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "n1.log"
+    path.write_text(json.dumps({"event": "bug", "error": "of another run"}) + "\n")
+    ends = words.where_they_end({"n1": str(path)})
+    with path.open("a") as file:
+        file.write(json.dumps({"event": "bug", "error": "put aside"}) + "\n")
+    path.rename(tmp_path / "n1.log.1")
+    new = [{"event": "bug", "error": "in the new one"}, *[{"event": "elected", "error": ""}] * lines]
+    path.write_text("".join(json.dumps(one) + "\n" for one in new))
+    assert [one.sentence for one in words.since({"n1": str(path)}, ends)] == ["put aside", "in the new one"]
+    path.rename(tmp_path / "n1.log.1")
+    path.write_text(json.dumps({"event": "bug", "error": "in the third"}) + "\n")
+    assert [one.sentence for one in words.since({"n1": str(path)}, ends)] == ["in the new one", "in the third"]
 
 
 def test_the_page_shows_who_led_what_was_done_each_verdict_and_how_to_do_it_again_and_asks_for_nothing() -> None:

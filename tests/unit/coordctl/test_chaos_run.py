@@ -16,7 +16,8 @@ from coordctl.chaos import verdicts
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.playbook import Expectation, Probe, Row, parse_playbook
 from coordctl.chaos.site import LocalSite, Looked, Wanted
-from coordctl.chaos.words import Word
+from coordctl.chaos.words import End, Word
+from coordctl.facts.members import MemberFacts
 from coordctl.local import processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
@@ -148,11 +149,11 @@ def test_an_expectation_that_cannot_be_judged_takes_no_other_verdict_with_it(tmp
 
 def test_logs_that_cannot_be_read_leave_the_verdicts(tmp_path: Path) -> None:
     class Deaf(LocalSite):
-        def said_since(self, ends: Mapping[str, int]) -> list[Word]:
+        def said_since(self, ends: Mapping[str, End]) -> list[Word]:
             raise Failed("n1 cannot be reached")
 
     run = run_on(tmp_path, Deaf(cluster_in(tmp_path)))
-    run._log_ends = {"n1": 0}
+    run._log_ends = {"n1": End(1, 0, 0)}
     assert run._of_logs() == [verdicts.Verdict("log", "", verdicts.INCONCLUSIVE, "what members logged is not known: n1 cannot be reached")]
 
 
