@@ -116,6 +116,11 @@ class Scene:
                 raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
 
     def inject(self, wanted: Wanted) -> list[Entry]:
+    def getting_well(self) -> list[str]:
+        """Voters that are not well, although nothing that is broken now hits them: they were healed a moment ago, maybe."""
+        hit = {name for entry in self.active for name in (entry.member, *[end for pair in entry.links for end in pair])}
+        return [name for name in self.voters if name not in self.well and name not in hit]
+
         """Raises Overtaken where this is not how it is any more."""
         return self.site.inject(wanted._replace(known=tuple([entry.id for entry in self.active])))
 

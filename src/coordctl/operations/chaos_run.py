@@ -44,6 +44,7 @@ from coordnode.errors import CoordError
 ASK_SECONDS = 0.5
 LOOK_SECONDS = 0.1
 LEADER_SECONDS_MAX = 15.0
+READY_SECONDS_MAX = 15.0  # from being healed to being counted on again
 HEAL_SECONDS_MAX = 40.0  # behind the deadline of the last fault: a member's start included
 CHECK_SECONDS, CHECK_BYTES = 120.0, 1 << 30
 STAY_SECONDS = 60.0  # from one time that we say that we are at work to the next
@@ -153,7 +154,8 @@ class _Run:
         except (CoordError, OSError) as error:
             self._verdicts.append(Verdict("fault", "", verdicts.INCONCLUSIVE, words(error)))
         finally:
-            self._heal()
+            with self._interrupts.ignored():
+                self._heal()
             self._is_over.set()
             for thread in threads:
                 thread.join()
@@ -261,13 +263,20 @@ class _Run:
         chaos_faults.judged_anew(partial(self._hit_cluster, row))
 
     def _hit_cluster(self, row: Row) -> None:
-        scene = self._scene(row)
-        try:
-            hit = scene.hit_by(row.do, row.to, self._chance)
-        except ValueError as error:
-            raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
-        scene.refuse_twice(row.do, hit)
-        radius = scene.radius(row.do, hit)
+        until, drawn = time.monotonic() + READY_SECONDS_MAX, self._chance.getstate()
+        while True:
+            scene = self._scene(row)
+            try:
+                hit = scene.hit_by(row.do, row.to, self._chance)
+            except ValueError as error:
+                raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
+            scene.refuse_twice(row.do, hit)
+            radius = scene.radius(row.do, hit)
+            if not radius.is_beyond or self._asked.accept == BEYOND_QUORUM or not scene.getting_well():
+                break
+            if time.monotonic() > until or self._interrupts.wait(LOOK_SECONDS):
+                break
+            self._chance.setstate(drawn)  # the same is hit as if it had been at once
         if radius.is_beyond and self._asked.accept != BEYOND_QUORUM:
             sentence = f"{row.do} {hit.text}: {radius.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same"
             raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, sentence))

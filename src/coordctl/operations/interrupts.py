@@ -50,6 +50,15 @@ class Interrupts:
         finally:
             self._deferrals -= 1
 
+    @contextmanager
+    def ignored(self) -> Iterator[None]:
+        """Meanwhile something is cleaned up: each is only noted."""
+        before, self._ignores = self._ignores, True
+        try:
+            yield
+        finally:
+            self._ignores = before
+
     def ignore(self) -> None:
         """From here on only cleaning up is left to do."""
         self._ignores = True

@@ -21,7 +21,7 @@ from coordctl.facts.members import MemberFacts
 from coordctl.local import processes
 from coordctl.local.clusters import LocalCluster, LocalMember
 from coordctl.local.fleet import Failed
-from coordctl.operations import chaos_run
+from coordctl.operations import chaos_run, statuses
 from coordctl.operations.chaos_loads import Holder, Loads
 from coordctl.operations.chaos_probes import Http
 from coordctl.operations.chaos_run import Asked, _Run
@@ -237,3 +237,73 @@ def test_a_long_run_says_again_and_again_that_it_is_at_work(tmp_path: Path, monk
     with run._interrupts:
         run._wait_until(50)
     assert site.times == 4  # with so much time left: 40, 30, 20 and 10 ms
+
+
+# --- who was healed a moment ago ---------------------------------------------------------------------------------------
+
+
+def members_of(ready: Callable[[], bool]) -> Callable[[LocalCluster, float], list[MemberFacts]]:
+    """Three, of which n3 leads, and n2 is ready once that says so."""
+
+    def look(*_: object) -> list[MemberFacts]:
+        is_ready = ready()
+        found = []
+        for number in (1, 2, 3):
+            config = {"voters": [1, 2, 3], "outgoing": [], "learners": [], "contacts": {}}
+            about = {"name": f"n{number}", "member": number, "role": "leader" if number == 3 else "follower", "config": config}
+            rest = {"term": 1, "applied": 1, "commit": 1, "ready": is_ready or number != 2, "reasons": []}
+            found.append(MemberFacts(f"127.0.0.1:{number}", about | rest, "", f"n{number}", number))
+        return found
+
+    return look
+
+
+def row_on(folder: Path, monkeypatch: pytest.MonkeyPatch, ready: Callable[[], bool]) -> _Run:
+    members = tuple([LocalMember(f"n{number}", number, f"127.0.0.1:{number}") for number in (1, 2, 3)])
+    cluster = LocalCluster(str(folder), "local", 7, 1, True, members)
+    monkeypatch.setattr(statuses, "of_members", members_of(ready))
+    text = HEAD.replace("pause, to: n1", "pause, to: random")
+    return _Run(cluster, Begins(cluster), parse_playbook("p", text.encode()), Asked("", "", ""), lambda told: None, Interrupts())
+
+
+class Begins(LocalSite):
+    def inject(self, wanted: Wanted) -> list[Entry]:
+        return [msgspec.structs.replace(entry(), member=wanted.members[0])]
+
+
+def test_a_row_waits_for_a_member_that_was_healed_a_moment_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([False] * 3)
+    hit = []
+    for ready in (lambda: next(looks, True), lambda: True):
+        run = row_on(tmp_path, monkeypatch, ready)
+        with run._interrupts:
+            run._hit_cluster(run._playbook.rows[0])
+        hit += [row.hit for row in run._rows]
+    assert len(hit) == 2
+    assert hit[0] == hit[1], "whom it hits depends on how long it waited"
+
+
+def test_a_row_that_would_take_the_quorum_all_the_same_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chaos_run, "READY_SECONDS_MAX", 0.3)
+    run = row_on(tmp_path, monkeypatch, lambda: False)
+    with run._interrupts, pytest.raises(chaos_run._Stop, match="not well: n2"):
+        run._hit_cluster(run._playbook.rows[0])
+
+
+def test_one_that_is_asked_to_end_twice_heals_before_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    healed = []
+
+    def heal(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        healed.extend(entries)
+        site.left.clear()
+        return [(one, "") for one in entries]
+
+    monkeypatch.setattr(_Run, "_check_start", _inject)
+    site = Broken(cluster_in(tmp_path), [ours()], heal)
+    run = run_on(tmp_path, site)
+    with run._interrupts, run._interrupts.deferred():
+        found = run.go()
+    assert len(healed) == 1
+    assert found.exit_code == 130
