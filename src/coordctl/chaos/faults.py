@@ -8,7 +8,7 @@ from coordctl.chaos.values import Value
 PROCESS, NETWORK, DISK, CLOCK = "process", "network", "disk", "clock"
 HOST, CLUSTER, CLIENTS = "host", "cluster", "clients"
 FILL_DISK, FDS, HERD = "fill-disk", "fds", "herd"
-SNAPSHOT = "snapshot"
+SNAPSHOT, SLOW_FSYNC = "snapshot", "slow-fsync"
 DEMOTE, REMOVE, ADD, REPLACE = BELONGING = ("demote", "remove", "add", "replace")
 KILLS = ("kill", "crash-loop")  # whoever runs it must be able to start it again
 SIGNALLED = (*KILLS, "pause", FDS)  # its process is what is hit
@@ -87,7 +87,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "reset": Fault(NETWORK, "connections are reset as soon as they are made", f"reset_peer toxic, {_PROXY}", _BY_ITSELF),
     "disk-full": Fault(DISK, "no file can grow, and no byte is free", _SEAM, _OWN_TIME, unseats=False),
-    "slow-fsync": Fault(DISK, "each fsync takes so much longer", _SEAM, _OWN_TIME, values.DURATION, "200ms", takes_quorum=False),
+    SLOW_FSYNC: Fault(DISK, "each fsync takes so much longer", _SEAM, _OWN_TIME, values.DURATION, "200ms", takes_quorum=False),
     "eio": Fault(DISK, "reads, writes and syncs fail: the member ends", _SEAM, _ENDS),
     "rot": Fault(DISK, "a byte of its log comes back damaged; it is killed, and finds that when it starts", _SEAM, _ENDS),
     "power-loss": Fault(
@@ -170,6 +170,13 @@ def exclude_each_other(one: str, other: str) -> bool:
     if FAULTS[one].kind == CLUSTER:
         return one == other or {one, other} <= {*BELONGING}
     return FAULTS[one].kind == FAULTS[other].kind
+
+
+def trouble_with_time(name: str, by: str, for_ms: int) -> str:
+    """Of a fault that lasts: what is wrong with how long; "": nothing."""
+    if name == SLOW_FSYNC and values.duration_ms(by) > for_ms:
+        return f"an fsync that takes longer by {by} would outlast {values.shown_ms(for_ms)}: give by less, or for longer"
+    return "every fault ends: give 24h at most" if for_ms > values.DURATION_MS_MAX else ""
 
 
 def trouble_with_by(name: str, by: str) -> str:

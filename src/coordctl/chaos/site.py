@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from coordctl.chaos import belonging, ceilings, links, lives, premises, reapers, undo, words
-from coordctl.chaos.faults import BELONGING, ELSEWHERE, FAULTS, FDS
+from coordctl.chaos.faults import BELONGING, ELSEWHERE, FAULTS, FDS, trouble_with_time
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.chaos.premises import Premises
 from coordctl.chaos.words import End, Word
@@ -99,6 +99,9 @@ class LocalSite:
         return premises.of(self._first.folder)
 
     def inject(self, wanted: Wanted) -> list[Entry]:
+        trouble = trouble_with_time(wanted.fault, wanted.by, wanted.for_ms)
+        if trouble:
+            raise Failed(f"{wanted.fault}: {trouble}")
         with self._ledger.locked():
             self._must_be_known(wanted)
             reapers.ensure(self._ledger)  # neither leaves while we have the lock
@@ -109,7 +112,12 @@ class LocalSite:
                 self._ledger.add(entry)
         for entry in entries:
             self._ledger.note("begun", entry, owner=entry.owner, reason=entry.reason)
-        troubles = [f"{entry.target}: {trouble}" for entry, trouble in undo.strike(self._ledger, entries) if trouble]
+        try:
+            struck = undo.strike(self._ledger, entries)
+        except Exception:  # a bug: nobody is told of a fault, so none stays
+            self.heal(entries)
+            raise
+        troubles = [f"{entry.target}: {trouble}" for entry, trouble in struck if trouble]
         if troubles:
             left = [f"{entry.target}: {trouble}" for entry, trouble in self.heal(entries) if trouble]
             also = f"; and it could not be undone at once, the reapers go on with that: {'; '.join(left)}" if left else "; all is undone"

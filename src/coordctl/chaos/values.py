@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+DURATION_MS_MAX = 24 * MILLISECONDS["h"]
 BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NAME = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 SENTENCE_LETTERS_MAX = 400
@@ -24,7 +25,10 @@ def _united(text: str, units: dict[str, int], example: str) -> int:
 
 
 def duration_ms(text: str) -> int:
-    return _united(text, MILLISECONDS, "10s")
+    found = _united(text, MILLISECONDS, "10s")
+    if found > DURATION_MS_MAX:
+        raise ValueError("give 24h at most")
+    return found
 
 
 def bytes_each_second(text: str) -> int:

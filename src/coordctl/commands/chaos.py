@@ -15,7 +15,7 @@ from coordctl.local.clusters import LocalCluster, chosen_local
 from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
 from coordctl.report import plain, screen
-from coordctl.report.exits import DONE, EXPLAINED, REFUSED, Kind
+from coordctl.report.exits import DONE, EXPLAINED, INTERRUPTED, REFUSED, Kind
 from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
 from coordctl.results.chaos import ChaosInjected, ChaosPlaybook, ChaosRun, ChaosShow, ChaosStatus, ChaosTold
@@ -144,6 +144,9 @@ def inject(
     except chaos_faults.BeyondQuorum as error:
         screen.error(error.sentence)
         return REFUSED
+    except chaos_faults.Interrupted as interrupted:
+        screen.error(interrupted.sentence)
+        return INTERRUPTED
     if output == "json":
         screen.json_line(done)
     elif not quiet:

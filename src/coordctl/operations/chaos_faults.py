@@ -7,11 +7,12 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, trouble_with_by
+from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, trouble_with_by, trouble_with_time
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import Overtaken, Site, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
-from coordctl.chaos.undo import seen
+from coordctl.chaos.undo import seen, words
+from coordctl.chaos.values import shown_ms
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
 from coordctl.local.clusters import COORDNODE, LocalCluster, chosen_local
@@ -37,6 +38,14 @@ class BeyondQuorum(CoordError):
     """A safety gate: refused, nothing was changed."""
 
     definite = True
+
+
+class Interrupted(Exception):
+    """By Ctrl-C: what became of the fault."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class Asked(NamedTuple):
@@ -107,6 +116,11 @@ class Scene:
         found = [radius.judge(voters, self.well, members, cut, broken) for voters in self._halves]
         return min(found, key=lambda one: one.left - one.quorum)
 
+    def getting_well(self) -> list[str]:
+        """Voters that are not well, although nothing that is broken now hits them: they were healed a moment ago, maybe."""
+        hit = {name for entry in self.active for name in (entry.member, *[end for pair in entry.links for end in pair])}
+        return [name for name in self.voters if name not in self.well and name not in hit]
+
     def refuse_twice(self, fault: str, hit: Hit) -> None:
         for entry in self.active:
             if not exclude_each_other(fault, entry.fault):
@@ -116,11 +130,6 @@ class Scene:
                 raise Busy(f"{entry.target} is broken already, by {entry.fault} of {entry.owner}: {until}")
 
     def inject(self, wanted: Wanted) -> list[Entry]:
-    def getting_well(self) -> list[str]:
-        """Voters that are not well, although nothing that is broken now hits them: they were healed a moment ago, maybe."""
-        hit = {name for entry in self.active for name in (entry.member, *[end for pair in entry.links for end in pair])}
-        return [name for name in self.voters if name not in self.well and name not in hit]
-
         """Raises Overtaken where this is not how it is any more."""
         return self.site.inject(wanted._replace(known=tuple([entry.id for entry in self.active])))
 
@@ -166,6 +175,9 @@ def check(asked: Asked) -> None:
         raise BadRequest(f"--by {asked.by}: {by}" if asked.by else f"{asked.fault} without --by: {by}")
     if asked.for_ms <= 0:
         raise BadRequest("--for 0s is no time: give how long it lasts, such as 30s; every fault ends")
+    trouble = trouble_with_time(asked.fault, asked.by, asked.for_ms)
+    if trouble:
+        raise BadRequest(f"{asked.fault} --for {shown_ms(asked.for_ms)}: {trouble}")
     if asked.accept and not asked.reason:
         raise BadRequest(f"--accept {asked.accept} needs --reason: it is written down with it")
 
@@ -173,7 +185,26 @@ def check(asked: Asked) -> None:
 def inject(cluster: LocalCluster, asked: Asked) -> ChaosInjected:
     check(asked)
     with sites.opened(cluster, "chaos inject", asked.reason, is_alone=True) as site:
-        return judged_anew(lambda: _inject(cluster, site, asked))
+        try:
+            return judged_anew(lambda: _inject(cluster, site, asked))
+        except KeyboardInterrupt:
+            raise Interrupted(_undone(site)) from None
+
+
+def _undone(site: Site) -> str:
+    """Of what this process began: nobody was told that it is broken."""
+    later = "interrupted; what was begun is not undone yet, and heals when its time is over"
+    try:
+        healed = site.heal([entry for entry in site.look(0).active if entry.owner == who()])
+    except KeyboardInterrupt:  # nobody waits for it any more
+        return f"{later}: see `coordctl chaos status`"
+    except (CoordError, OSError) as error:
+        return f"{later}: {words(error)}"
+    left = [f"{entry.fault} {entry.target} ({entry.id}): {trouble}" for entry, trouble in healed if trouble]
+    if left:
+        return f"interrupted; not all is undone, the reapers go on with it: {'; '.join(left)}"
+    gone = ", ".join(f"{entry.fault} {entry.target}" for entry, _ in healed)
+    return f"interrupted; {gone} is undone" if gone else "interrupted; nothing was broken"
 
 
 def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:

@@ -5,18 +5,22 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from coordctl.chaos import reapers, undo
+from coordctl.chaos.playbook import Refused, parse_playbook
 from coordctl.chaos.site import LocalSite, Overtaken, Wanted
 from coordctl.chaos.targets import Target, parse_target
+from coordctl.commands import chaos
 from coordctl.facts.members import MemberFacts
 from coordctl.local import clusters, processes
 from coordctl.local.clusters import LocalCluster, LocalMember
+from coordctl.local.fleet import Failed
 from coordctl.operations import chaos_faults, statuses
-from coordctl.operations.chaos_faults import Asked, BeyondQuorum, Hit, Scene
-from coordnode.errors import Busy, CoordError
+from coordctl.operations.chaos_faults import Asked, BeyondQuorum, Hit, Interrupted, Scene
+from coordnode.errors import BadRequest, Busy, CoordError
 
 
 def cluster_in(folder: Path, count: int = 3) -> LocalCluster:
@@ -127,3 +131,104 @@ def test_who_does_not_vote_is_hit_by_name_only(tmp_path: Path, monkeypatch: pyte
     assert scene.hit_by("cut", parse_target("n4 -> n1"), Random(1)) == Hit((), (("n4", "n1"),))
     with pytest.raises(ValueError, match="there is no member n9; there are n1, n2, n3, n4"):
         scene.hit_by("pause", parse_target("n9"), Random(1))
+
+
+# --- what ends in the midst of it --------------------------------------------------------------------------------------
+
+
+def broken_off_by(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def strike(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(statuses, "of_members", all_well([1, 2, 3]))
+    monkeypatch.setattr(reapers, "ensure", lambda ledger: None)
+    monkeypatch.setattr(undo, "strike", strike)
+
+
+def test_whatever_goes_wrong_once_it_is_written_down_it_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_off_by(OverflowError("int too large to convert to float"), monkeypatch)
+    site = LocalSite(cluster_in(tmp_path))
+    with pytest.raises(OverflowError):
+        site.inject(Wanted("pause", "n1", "", ("n1",), (), 8_000, "ops", ""))
+    assert site.look(0).active == []
+
+
+def test_who_interrupts_it_is_told_what_became_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_off_by(KeyboardInterrupt(), monkeypatch)
+    cluster = cluster_in(tmp_path)
+    with pytest.raises(Interrupted, match="interrupted; pause n1 is undone"):
+        chaos_faults.inject(cluster, Asked("pause", "n1", "", 8_000, 1, "", ""))
+    assert LocalSite(cluster).look(0).active == []
+
+
+@pytest.mark.parametrize(
+    ("heal", "said"),
+    [
+        (lambda _, entries: [(one, "it stands still") for one in entries], r"not all is undone, .*: pause n1 \([0-9a-f]{8}\): it stands"),
+        (KeyboardInterrupt(), "is not undone yet, and heals when its time is over: see"),
+        (OSError(5, "Input/output error"), "is not undone yet, and heals when its time is over: .*Input/output error"),
+    ],
+    ids=["it does not heal", "again", "the disk fails"],
+)
+def test_what_is_not_undone_at_once_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heal: Any, said: str) -> None:
+    def fail(*_: object) -> None:
+        raise heal
+
+    broken_off_by(KeyboardInterrupt(), monkeypatch)
+    monkeypatch.setattr(undo, "heal", fail if isinstance(heal, BaseException) else heal)
+    with pytest.raises(Interrupted, match=said):
+        chaos_faults.inject(cluster_in(tmp_path), Asked("pause", "n1", "", 8_000, 1, "", ""))
+
+
+@pytest.mark.usefixtures("nothing_is_done")
+def test_who_interrupts_it_before_has_broken_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(statuses, "of_members", look)
+    with pytest.raises(Interrupted, match="interrupted; nothing was broken"):
+        chaos_faults.inject(cluster_in(tmp_path), Asked("pause", "n1", "", 8_000, 1, "", ""))
+
+
+# --- for how long ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "by", "for_ms", "said"),
+    [
+        ("delay", "999999999h", 6_000, "give 24h at most"),
+        ("clock-jump", "-25h", 6_000, "give 24h at most"),
+        ("slow-fsync", "60s", 4_000, "would outlast 4s: give by less, or for longer"),
+        ("pause", "", 90_000_000_000, "every fault ends: give 24h at most"),
+        ("delay", "24h", 86_400_000, ""),
+        ("slow-fsync", "4s", 4_000, ""),
+    ],
+)
+def test_times_have_a_bound(fault: str, by: str, for_ms: int, said: str) -> None:
+    asked = Asked(fault, "n1 -> n2" if fault == "delay" else "n1", by, for_ms, 1, "", "")
+    if not said:
+        chaos_faults.check(asked)
+        return
+    with pytest.raises(BadRequest, match=said):
+        chaos_faults.check(asked)
+
+
+def test_a_row_of_a_playbook_that_would_outlast_its_time_is_not_begun(tmp_path: Path) -> None:
+    site = LocalSite(cluster_in(tmp_path))
+    with pytest.raises(Failed, match="would outlast 4s"):
+        site.inject(Wanted("slow-fsync", "n1", "60s", ("n1",), (), 4_000, "ops", ""))
+    assert site.look(0).active == []
+
+
+def test_a_playbook_asks_for_nothing_that_is_longer_than_a_day() -> None:
+    probe = "{when: after, ask: read, within: 1s, every: 999999999h}"
+    text = f"proves: x\nversion: 1\nrows: [{{at: 0s, for: 1s, do: pause, to: n1}}]\nprobes: [{probe}]\n"
+    with pytest.raises(Refused, match="give 24h at most"):
+        parse_playbook("p", text.encode())
+
+
+def test_the_command_says_what_became_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken_off_by(KeyboardInterrupt(), monkeypatch)
+    cluster_in(tmp_path)
+    assert chaos.main(["inject", "pause", "n1", "--for", "8s", "-c", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "coordctl: interrupted; pause n1 is undone\n"

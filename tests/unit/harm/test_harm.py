@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_each_fsync_is_slow_until_the_time_is_over(disk: HarmedDisk, tmp_path: P
     until(lambda: disk.orders.of(orders.SLOW_FSYNC) is None)
     assert now_ms() >= short.deadline_ms
     assert (tmp_path / orders.ORDERS_FILE).exists(), "it ended by itself"
+
+
+@pytest.mark.parametrize("how", ["its time is over", "it is taken back"])
+def test_a_sync_under_way_is_slow_no_longer_than_it_is_told_so(disk: HarmedDisk, tmp_path: Path, how: str) -> None:
+    file = disk.open("a")
+    if how == "its time is over":
+        give(tmp_path, orders.SLOW_FSYNC, 30_000, for_ms=500)
+    else:
+        give(tmp_path, orders.SLOW_FSYNC, 30_000)
+        threading.Timer(0.5, (tmp_path / orders.ORDERS_FILE).unlink).start()
+    until(obeys(disk, orders.SLOW_FSYNC))
+    began = time.monotonic()
+    file.datasync()
+    assert time.monotonic() - began < 10
 
 
 def test_a_broken_disk_fails_in_everything(disk: HarmedDisk, tmp_path: Path) -> None:
