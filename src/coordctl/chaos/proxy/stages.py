@@ -11,6 +11,7 @@ from typing import Protocol
 
 from coordctl.chaos.proxy.toxics import Toxic
 
+PIECES_AT_ONCE = 256  # then it is others' turn
 PIECES_EACH_SECOND = 50  # of a narrow link: smooth enough, and few timers
 
 
@@ -87,7 +88,9 @@ class _Queue(Stage):
     def _flow(self) -> None:
         self._timer = None
         now = self._loop.time() + 0.0005  # timers come in milliseconds
-        while self._pieces and self._pieces[0][0] <= now:
+        for _ in range(PIECES_AT_ONCE):
+            if not self._pieces or self._pieces[0][0] > now:
+                break
             self._take()
         self._arm()
 
@@ -136,21 +139,68 @@ class Loss(_Queue):
 
 
 class Slicer(_Queue):
+    def __init__(self, toxic: Toxic, carrier: Carrier, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(toxic, carrier, loop)
+        self._whole: deque[bytes | None] = deque()  # to be cut yet; None is the end
+        self._at = 0  # in the first of them
+        self._soon: asyncio.Handle | None = None
+
     def feed(self, data: bytes) -> None:
-        attributes = self.toxic.attributes
-        average, variation = int(attributes["average_size"]), int(attributes["size_variation"])
-        if average <= 0:
-            self._put(data, 0.0)
-            return
-        delay, at = attributes["delay"] / 1e6, 0
-        while at < len(data):
-            size = max(1, average + (random.randint(-variation, variation) if variation > 0 else 0))
-            now = self._loop.time()
-            self._put(data[at : at + size], max(0.0, self._last_due - now) + delay if delay > 0 else 0.0)
-            at += size
+        self._carrier.hold(len(data))
+        self._whole.append(data)
+        self._cut_on()
 
     def end(self) -> None:
-        self._put(None, 0.0)
+        self._whole.append(None)
+        self._cut_on()
+
+    def _cut_on(self) -> None:
+        if self._soon is None:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Some at once: others on this loop have their turn between."""
+        self._soon = None
+        for _ in range(PIECES_AT_ONCE):
+            if not self._whole:
+                return
+            self._cut_one()
+        if self._whole:
+            self._soon = self._loop.call_soon(self._cut)
+
+    def _cut_one(self) -> None:
+        data, attributes = self._whole[0], self.toxic.attributes
+        average, variation, delay = int(attributes["average_size"]), int(attributes["size_variation"]), attributes["delay"] / 1e6
+        if data is None:
+            self._whole.popleft()
+            self._put(None, 0.0)
+            return
+        size = max(1, average + (random.randint(-variation, variation) if variation > 0 else 0)) if average > 0 else len(data)
+        piece = data[self._at : self._at + size]
+        self._at += len(piece)
+        if self._at >= len(data):
+            self._whole.popleft()
+            self._at = 0
+        self._carrier.hold(-len(piece))
+        is_late = average > 0 and delay > 0
+        self._put(piece, max(0.0, self._last_due - self._loop.time()) + delay if is_late else 0.0)
+
+    def release(self) -> None:
+        super().release()
+        at, self._at = self._at, 0
+        while self._whole:
+            data = self._whole.popleft()
+            if data is not None:
+                self._carrier.hold(at - len(data))
+                data = data[at:]
+            self._emit(data)
+            at = 0
+
+    def stop(self) -> None:
+        super().stop()
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
 
 
 class Bandwidth(Stage):
