@@ -33,6 +33,8 @@ from coordctl.local.fleet import Failed
 from coordctl.operations import chaos_faults, engines, statuses, waiting
 from coordctl.operations import chaos_sites as sites
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
+from coordctl.operations.chaos_holders import LOOK_SECONDS as HOLDER_LOOK_SECONDS
+from coordctl.operations.chaos_holders import meet
 from coordctl.operations.chaos_loads import Holder, Loads
 from coordctl.operations.chaos_probes import Act, act_of
 from coordctl.operations.check import check
@@ -51,7 +53,7 @@ STAY_SECONDS = 60.0  # from one time that we say that we are at work to the next
 INTERRUPTED = 130
 SCHEDULE = "schedule.yaml"
 TRIED_SECONDS_MAX = 20.0  # from when a probe is due to its next try
-HOLDER_SECONDS_MAX, HOLDER_LOOK_SECONDS = 20.0, 0.01
+HOLDER_SECONDS_MAX = 20.0
 
 
 class Asked(NamedTuple):
@@ -306,21 +308,22 @@ class _Run:
         return self._asked.reason or f"playbook {self._playbook.name}, row {row.number}"
 
     def _hit_holder(self, row: Row) -> None:
-        """Between seeing who holds the lock and stopping it, it may have given it back: then another one is tried."""
         until = time.monotonic() + HOLDER_SECONDS_MAX
-        while time.monotonic() < until:
+        ledger = Ledger(self._cluster.folder)
+        while time.monotonic() < until and not self._interrupts.is_asked:
             holder = self._loads.holder()
             if holder is None:
                 self._interrupts.wait(HOLDER_LOOK_SECONDS)
                 continue
-            began_ms = self._ms()
             name = f"client {holder.client}"
             client = ((name, holder.pid, holder.mark),)
             self._is_hitting = True
             entries = self._site.inject(Wanted(row.do, row.to.text, "", (), (), row.for_ms, self._owner, self._reason(row), client))
-            if self._loads.holder() == holder:
+            met = meet(self._loads, ledger, holder.client, entries, until, self._interrupts.wait)
+            if met is not None:
+                began_ms = self._ms()
                 if row.do == KILL_HOLDER:
-                    self._kill(holder, entries)
+                    self._kill(met, entries)
                 self._carried.append(Carried(row.number, began_ms, (), ()))
                 self._has_done(row, began_ms, name, entries)
                 return

@@ -118,13 +118,14 @@ def test_who_gave_the_lock_back_before_it_stood_still_goes_on_and_another_is_kil
                 return first if self.seen == 1 else second
 
         site = LocalSite(cluster_in(tmp_path / "local"))
-        run = run_on(tmp_path, site, text)
+        run = run_on(tmp_path / "local", site, text)
         (tmp_path / "run").mkdir()
         run._loads = Line(str(tmp_path / "run"), [], "", 1)
         events = [{"process": 2, "f": "acquire", "type": kind, "value": 6, "time": 1} for kind in ("invoke", "ok")]
         (tmp_path / "run" / "lock.events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
         try:
-            run._hit_holder(run._playbook.rows[0])
+            with run._interrupts:
+                run._hit_holder(run._playbook.rows[0])
             assert quick.poll() is None
             assert not processes.is_stopped(first.pid, first.mark)
             assert slow.wait(30) == -signal.SIGKILL
@@ -133,6 +134,33 @@ def test_who_gave_the_lock_back_before_it_stood_still_goes_on_and_another_is_kil
             site.heal(site.look(0).active)
             quick.kill()
             slow.kill()
+
+
+def test_who_gave_it_back_is_stopped_as_soon_as_it_has_it_again_without_a_new_entry(tmp_path: Path) -> None:
+    text = HEAD.replace("pause, to: n1", "pause-holder, to: lock").replace("for: 1s", "for: 60s") + "load: [{do: lock}]\n"
+    with subprocess.Popen(["sleep", "60"]) as client:
+        mark = processes.started_mark(client.pid)
+        holders = [Holder(1, 5, client.pid, mark), None, None, Holder(1, 7, client.pid, mark)]
+        stopped: list[bool] = []
+
+        class Line(Loads):
+            def holder(self) -> Holder | None:
+                stopped.append(processes.is_stopped(client.pid, mark))
+                return holders[min(len(stopped), len(holders)) - 1]
+
+        site = LocalSite(cluster_in(tmp_path / "local"))
+        run = run_on(tmp_path / "local", site, text)
+        run._loads = Line(str(tmp_path), [], "", 1)
+        try:
+            with run._interrupts:
+                run._hit_holder(run._playbook.rows[0])
+            assert stopped == [False, True, False, False, True]
+            assert processes.is_stopped(client.pid, mark)
+            assert [entry.pid for entry in site.look(0).active] == [client.pid]
+        finally:
+            site.heal(site.look(0).active)
+            assert not processes.is_stopped(client.pid, mark)
+            client.kill()
 
 
 # --- what it judges ----------------------------------------------------------------------------------------------------
