@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import coordctl.__main__ as coordctl
 from coordctl.inventory.template import template
 from coordctl.operations.completing import verbs_within
+from coordnode.client.sync import connect
 from tests.processes.local import Home
 
 
@@ -49,16 +52,35 @@ def test_locks_that_are_held_now_and_none_when_nobody_answers(furnished: Home) -
     assert furnished.ctl("completion", "words", "--", "lock", "show", "", **environment) == ""
 
 
-def test_bash_itself_completes(furnished: Home, tmp_path: Path) -> None:
+@pytest.fixture
+def in_bash(furnished: Home, tmp_path: Path) -> Callable[[str], list[str]]:
+    """What bash would put behind a line, as it would stand there."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     program = bin_folder / "coordctl"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m coordctl "$@"\n')
     program.chmod(0o755)
-    script = (
-        "source <(coordctl completion bash)\nCOMP_WORDS=(coordctl -c payments inventory trust n)\nCOMP_CWORD=5\n"
-        '_coordctl\necho "${COMPREPLY[@]}"\n'
-    )
     environment = {**furnished.environment, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=furnished.folder, check=True)
-    assert done.stdout == "n1 n2\n", done.stderr
+    script = 'source <(coordctl completion bash)\nCOMP_LINE=$1\nCOMP_POINT=${#1}\n_coordctl\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
+
+    def complete(line: str) -> list[str]:
+        words = ["bash", "-c", script, "bash", line]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=furnished.folder, check=True)
+        return done.stdout.split("\n")[:-1]
+
+    return complete
+
+
+def test_bash_itself_completes(in_bash: Callable[[str], list[str]]) -> None:
+    assert in_bash("coordctl -c payments inventory trust n") == ["n1", "n2"]
+    assert in_bash("coordctl -c payments inventory trust ") == ["n1", "n2"]
+    assert in_bash("coordctl wal d") == ["diff", "dump"]
+
+
+def test_names_of_locks_are_typed_by_bash_and_never_run(furnished: Home, in_bash: Callable[[str], list[str]]) -> None:
+    names = ["x$(touch pwned)", "x*", "x y", "job:1", "job:2"]
+    with connect([str(one["address"]) for one in furnished.members()]) as cluster, ExitStack() as held:
+        for name in [*names, b"x\xff"]:
+            held.enter_context(cluster.lock(name))
+        assert in_bash("coordctl -c local lock show x") == ["x\\ y", "x\\$\\(touch\\ pwned\\)", "x\\*"]
+        assert in_bash("coordctl -c local lock show job:") == ["1", "2"]

@@ -11,8 +11,18 @@ from coordctl.report.running import run
 SCRIPTS = {
     "bash": """\
 _coordctl() {
-    local IFS=$'\\n'
-    COMPREPLY=($(coordctl completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    local -a line found
+    local word head=
+    read -ra line <<<"${COMP_LINE:0:COMP_POINT}"
+    [[ ${COMP_LINE:0:COMP_POINT} == *[[:space:]] ]] && line+=("")
+    word=${line[-1]}
+    [[ $COMP_WORDBREAKS == *:* ]] && head=${word%"${word##*:}"}  # what stands before a colon stays as it is
+    mapfile -t found < <(coordctl completion words -- "${line[@]:1}" 2>/dev/null)
+    COMPREPLY=()
+    for word in "${found[@]}"; do
+        printf -v word %q "${word#"$head"}"  # names of locks are anybody's: they are typed, and never run
+        COMPREPLY+=("$word")
+    done
 }
 complete -o default -F _coordctl coordctl
 """,

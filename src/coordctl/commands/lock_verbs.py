@@ -111,8 +111,8 @@ def _check(given: Given) -> int:
         outcome, code = ("held", DONE) if holder is not None else ("lost", FAILED)
     except (BadRequest, NotPermitted):
         raise
-    except CoordError as error:
-        plain.note(f"coordctl: cannot tell whether {name} is held: {error.sentence}")
+    except (CoordError, OSError) as error:  # a file that says where to ask may not be readable
+        plain.note(f"coordctl: cannot tell whether {name} is held: {error.sentence if isinstance(error, CoordError) else error}")
     if given.is_json():
         shown = _holder(holder) if holder is not None else None
         plain.json_line({**fast.head("lock-check", outcome, code), **_named(name), "token": token, "holder": shown})

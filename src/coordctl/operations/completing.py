@@ -83,7 +83,12 @@ def _hosts(cluster: str) -> list[str]:
 def _locks(cluster: str) -> list[str]:
     _, endpoints = clusters.choose("", cluster)
     with connect([one.address for one in endpoints], timeout=ASK_SECONDS) as asked:
-        return [lock.name.decode() for lock, _ in zip(asked.locks.list(), range(LOCKS_MAX), strict=False)]
+        names = [lock.name for lock, _ in zip(asked.locks.list(), range(LOCKS_MAX), strict=False)]
+    found = []
+    for name in names:
+        with suppress(UnicodeDecodeError):  # nobody could type it
+            found.append(name.decode())
+    return found
 
 
 def _playbooks() -> list[str]:

@@ -1,5 +1,6 @@
 """`wait`: asks again and again until a cluster is as it should be, or a lock is free, or the time is over."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -36,12 +37,19 @@ def wait(condition: str, chosen: Chosen, timeout_seconds: float) -> Waited:
 
 
 def _look_for(condition: str, chosen: Chosen) -> Look:
-    name, _, value = condition.partition("=")
+    """Raises BadRequest. An empty value is what a variable that is not set leaves behind, and would be so at once, whatever is meant."""
+    name, equals, value = condition.partition("=")
+    if equals and not value:
+        raise BadRequest(
+            f"{condition!r} says nothing behind its =: is a variable not set? Give {name}=VALUE" + (", or leader" * (name == "leader"))
+        )
+    if name == "members" and not (value.isdecimal() and int(value) > 0):
+        raise BadRequest(f"{condition!r}: members=N wants a whole number above 0")
     if chosen.engine != COORDNODE:
         return _look_elsewhere(condition, chosen)
     endpoints = chosen.endpoints
     if name == "unlocked" and value:
-        return lambda seconds: _lock(endpoints, value, seconds)
+        return lambda seconds: _lock(endpoints, os.fsencode(value), seconds)
     is_so = _judge(condition)
 
     def look(seconds: float) -> tuple[bool, str]:
@@ -75,7 +83,7 @@ def _judge(text: str) -> Callable[[ClusterFacts], bool]:
         return lambda facts: judgement.level(judgement.findings(facts)) == judgement.OK
     if name == "leader":
         return lambda facts: facts.leader_name == value if equals else facts.leader_status is not None and facts.can_lose() >= 0
-    if name == "members" and value.isascii() and value.isdigit():
+    if name == "members":
         return lambda facts: sum(facts.state(one) == "ok" for one in facts.members) >= int(value)
     if name == "version" and value:
         return lambda facts: all(one.status is not None and one.status["version"] == value for one in facts.members)
@@ -88,14 +96,15 @@ def _now(facts: ClusterFacts) -> str:
     return f"{well} of {len(facts.members)} members are well, {leads}"
 
 
-def _lock(endpoints: Sequence[Endpoint], name: str, seconds: float) -> tuple[bool, str]:
+def _lock(endpoints: Sequence[Endpoint], name: bytes, seconds: float) -> tuple[bool, str]:
     """Free, as the cluster itself confirms: nobody holds it, and nobody is served before whoever asks next."""
+    shown = name.decode(errors="replace")
     try:
         with connect([one.address for one in endpoints], timeout=seconds) as cluster:
             view = cluster.locks.view(name)
     except CoordError as error:
         return False, error.sentence
     if view.lock is None:
-        return True, f"nobody holds {name}"
+        return True, f"nobody holds {shown}"
     holders = ", ".join(holder.owner or f"session {holder.session}" for holder in view.holders) or "nobody yet"
-    return False, f"{name} is held by {holders}, {len(view.waiters)} waiting"
+    return False, f"{shown} is held by {holders}, {len(view.waiters)} waiting"

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from coordctl.local.clusters import COORDNODE, Chosen
+from coordctl.local.clusters import COORDNODE, ETCD, Chosen
 from coordctl.operations import waiting
+from coordnode.errors import BadRequest
 
 
 def test_the_last_look_has_time_for_an_answer_and_its_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +25,12 @@ def test_the_last_look_has_time_for_an_answer_and_its_words_are_told(monkeypatch
     assert (found.outcome, found.exit_code, found.now) == ("not reached", 1, "door is held by ann")
     assert (patience[0], patience[-1]) == (waiting.ASK_SECONDS_MAX, waiting.LOOK_SECONDS_MIN)
     assert clock[0] <= 5.0 + waiting.LOOK_SECONDS_MIN + waiting.PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("engine", [COORDNODE, ETCD])
+@pytest.mark.parametrize(
+    "condition", ["leader=", "members=", "members=0", "members=-1", "members=abc", "members=²", "version=", "unlocked="]
+)
+def test_what_says_nothing_is_refused_before_anybody_is_asked(engine: str, condition: str) -> None:
+    with pytest.raises(BadRequest, match="="):
+        waiting.wait(condition, Chosen(engine, "", []), 0.0)
