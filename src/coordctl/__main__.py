@@ -9,6 +9,7 @@ import sys
 from coordnode.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 # Verb -> one line for --help. Each is a module of coordctl.commands with main(argv) -> exit code.
@@ -83,13 +84,14 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 64, 130
 GARBAGE_THRESHOLD = 20_000  # objects; what is loaded at the start is no garbage, and looking for some among it takes 1 ms
 
 
-def main() -> int:
+def main(on_interrupt: Callable[[], None] = lambda: None) -> int:
     from coordnode import streams
 
     try:
         code = _run(sys.argv[1:])
         streams.flush()
     except KeyboardInterrupt:
+        on_interrupt()
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough
         streams.discard()
@@ -142,9 +144,24 @@ def program() -> NoReturn:
 
     gc.set_threshold(GARBAGE_THRESHOLD)
     streams.prepare()
-    code = main()
+    code = main(_die_of_interrupt)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _die_of_interrupt() -> None:
+    """At a terminal: a shell ends its script, or its loop, for a Ctrl-C only if what it waits for died of it. It sees 130 all the same."""
+    import signal
+
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        is_ours = os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return
+    if is_ours:
+        sys.stderr.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

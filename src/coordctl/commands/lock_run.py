@@ -161,7 +161,7 @@ def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
     settings = Settings(terms.wish.name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0, records=bool(terms.once))
     ended = run(held, command, settings, plain.note)
     report(given, ended)
-    return ended.exit_code
+    return outcome.exit_code_of(ended)
 
 
 def cluster(given: Given) -> Chosen:

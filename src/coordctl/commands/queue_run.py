@@ -71,7 +71,7 @@ def queue_run(given: Given, command: Sequence[str]) -> int:
     settings = Settings(name, command[0], policy, given["conflict_exit_code"], given["hold_max"] or 0, records=True)
     ended = run(held, command, settings, plain.note)
     report(given, ended)
-    return ended.exit_code
+    return outcome.exit_code_of(ended)
 
 
 class _Begun(NamedTuple):

@@ -12,7 +12,7 @@ from coordctl.flags import Given, Verb
 from coordctl.hot import groups, shards
 from coordctl.report import plain
 from coordctl.report.exits import EXPLAINED, Kind
-from coordctl.runner import ending
+from coordctl.runner import ending, outcome
 from coordctl.runner.held import hold
 from coordctl.runner.rules import Settings
 from coordnode.client.identity import who
@@ -59,4 +59,4 @@ def shard_run(given: Given, command: Sequence[str]) -> int:
     settings = Settings(given["name"], command[0], policy, given["conflict_exit_code"])
     ended = Owning(hold(found, terms), given["name"], command, settings, plain.note).run()
     report(given, ended)
-    return ended.exit_code
+    return outcome.exit_code_of(ended)

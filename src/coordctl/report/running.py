@@ -18,17 +18,19 @@ def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind
         with command.make_context(f"coordctl {name}", arguments) as context:
             code = int(command.invoke(context) or 0)
         streams.flush()
-        return code
     except click.exceptions.Exit as ended:  # --help
         return ended.exit_code
     except click.UsageError as error:
         return plain.wrong_usage(error.format_message(), name)
     except click.Abort:
-        return exits.INTERRUPTED
+        code = exits.INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:
         return plain.failed(kind, error, name=name, debug=debug)
+    if code == exits.INTERRUPTED:
+        raise KeyboardInterrupt  # whatever was to be done first is done
+    return code
 
 
 def run_group(verbs: Mapping[str, tuple[click.Command, exits.Kind]], argv: Sequence[str], name: str, about: str, ends: str = "") -> int:

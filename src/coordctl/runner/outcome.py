@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
     token: int | None = None  # None: it was never held
     waited_ms: int = 0
     held_ms: int = 0
+    is_interrupt: bool = False  # of a Ctrl-C at the terminal: whoever runs us ends for it, too; not in the report
 
 
 def exit_code_of_status(status: int) -> int:
@@ -41,11 +42,20 @@ def exit_code_of_status(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
+def exit_code_of(outcome: Outcome) -> int:
+    """Once all is written down. Raises KeyboardInterrupt where that is how it ended."""
+    if outcome.is_interrupt:
+        raise KeyboardInterrupt
+    return outcome.exit_code
+
+
 def write(path: str, outcome: Outcome) -> None:
     """A file: whole or not at all. What is none, such as /dev/null, is written to and never replaced; nobody waits for its reader."""
     import json  # for the runs only that write it
 
-    text = json.dumps({"schema": "coordctl.run-report/1", **outcome._asdict()}) + "\n"
+    fields = outcome._asdict()
+    del fields["is_interrupt"]
+    text = json.dumps({"schema": "coordctl.run-report/1", **fields}) + "\n"
     if os.path.exists(path) and not os.path.isfile(path):
         with open(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8") as file:
             file.write(text)

@@ -181,7 +181,7 @@ class Rules:
             why = f"{self._settings.name} counts as lost: the guard of its command was killed"
             return self._notice(source.Lost(ending.LOST, why))
         elif kind == words.GONE:
-            return self._on_gone(details[0], now_ms)
+            return self._on_gone(details[0], now_ms, is_lent)
         return []
 
     def _on_stopped(self, number: int, is_lent: bool) -> list[Action]:
@@ -193,7 +193,7 @@ class Rules:
             return []
         return [Suspend(TSTP)]
 
-    def _on_gone(self, gone_ms: int, now_ms: int) -> list[Action]:
+    def _on_gone(self, gone_ms: int, now_ms: int, is_lent: bool) -> list[Action]:
         is_news = self._lost is None and gone_ms >= self._deadline_ms
         if is_news:
             self._lost = source.Lost(ending.LOST, f"{self._settings.name} is lost: its lease ran out before the command ended")
@@ -216,7 +216,9 @@ class Rules:
         if kind == outcome.NOT_STARTED:
             code, why = _about_trouble(self._trouble)
             said.append(Say(f"{self._settings.command}: {why}"))
-        ended = Outcome(kind, code, self._token, self._granted_ms - self._began_ms, now_ms - self._granted_ms)
+        waited_ms, held_ms = self._granted_ms - self._began_ms, now_ms - self._granted_ms
+        is_interrupt = kind == outcome.ENDED and is_lent and status == -INT
+        ended = Outcome(kind, code, self._token, waited_ms, held_ms, is_interrupt)
         return [TakeBack(status < 0 or self._lost is not None), *said, *self._close(ended, now_ms)]
 
     def _how_ended(self, status: int) -> str:
@@ -251,7 +253,8 @@ class Rules:
         if number == TSTP:
             return [Suspend(number)]
         if number in ENDS and self.phase == WAITING:
-            return self._close(Outcome(outcome.INTERRUPTED, 128 + number, None, now_ms - self._began_ms), now_ms)
+            ended = Outcome(outcome.INTERRUPTED, 128 + number, None, now_ms - self._began_ms, is_interrupt=number == INT)
+            return self._close(ended, now_ms)
         if number in ENDS and self.phase == CLOSING and now_ms >= self._closing_ms + CLOSING_MS:
             assert self._outcome is not None
             self.phase = OVER

@@ -106,6 +106,8 @@ class _Running:
                     self._say(f"coordctl: {sentence}")
                 case rules.Exit(outcome):
                     self._outcome = outcome
+                    if outcome.is_interrupt and outcome.token is not None:
+                        os.kill(0, signal.SIGINT)  # the command's group alone heard it; we go on until all is written down
 
     def _suspend(self, number: int) -> None:
         """Stops here until somebody continues us. Where nobody could, without job control around us, the kernel does not stop us."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from coordnode.client.sync import connect
 from tests.processes.local import Home
 from tests.processes.runner.jobs import BUSY_SECONDS, children, groups, is_alive, marked, named, until
 from tests.processes.runner.shell import Shell
@@ -77,6 +78,36 @@ def test_control_c_ends_a_command_that_does_not_mind_it(shell: Shell, shared: Ho
     shell.prompt()
     shell.type("echo code $?")
     shell.expect("code 130\n")
+
+
+@pytest.mark.parametrize(
+    ("does", "shown"),
+    [
+        (f'lock run tty/o -- "$PYTHON" -c "{DOES_NOT_MIND}"', "on\n"),
+        ("lock run tty/p -v -- true", "held by"),
+        ("elect observe tty/q", "no leader now"),
+    ],
+    ids=["the command", "in line", "observing"],
+)
+def test_control_c_ends_the_script_around_us_too(shell: Shell, shared: Home, does: str, shown: str) -> None:
+    """As it would around the command itself: else the next line of a script runs without the lock."""
+    script = shared.folder / "deploys.sh"
+    script.write_text(f'trap "echo trapped; exit 9" INT\n"$PYTHON" -m coordctl {does}\necho went on $?\n')
+    with connect([str(one["address"]) for one in shared.members()]) as cluster, cluster.lock("tty/p"):
+        shell.type(f"bash {script}")
+        shell.expect(shown)
+        shell.press("C")
+        assert "trapped" in (said := shell.prompt())
+        assert "went on" not in said
+        shell.type("echo code $?")
+        shell.expect("code 9\n")
+        shell.prompt()
+        shell.type(f'for number in 1 2; do echo "round $number"; "$PYTHON" -m coordctl {does}; done')
+        shell.expect(shown)
+        shell.press("C")
+        assert "round 2" not in shell.prompt()
+        shell.type("echo code $?")
+        shell.expect("code 130\n")
 
 
 def test_control_z_suspends_command_and_runner_and_fg_goes_on(shell: Shell, shared: Home, mark: str) -> None:
