@@ -183,6 +183,17 @@ def test_a_session_stays_inside_until_it_leaves(shared: Home) -> None:
         assert shared.run("barrier", "show", "vain").returncode == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_ended_at_a_barrier_is_out_of_it_at_once(shared: Home, number: signal.Signals) -> None:
+    with connect(addresses(shared)) as cluster, started(shared, "barrier", "enter", "ended", "2") as waiting:
+        while not list(cluster.barriers.list("ended")):
+            pass
+        waiting.send_signal(number)
+        waiting.communicate(timeout=20)
+        assert waiting.returncode == 128 + number
+        assert not list(cluster.barriers.list("ended"))
+
+
 def test_a_session_that_is_interrupted_at_a_barrier_is_out_of_it_again(shared: Home) -> None:
     with connect(addresses(shared)) as cluster, cluster.session(ttl=60) as one:
         with started(shared, "barrier", "enter", "cut", "2", "--session", str(one.id)) as waiting:

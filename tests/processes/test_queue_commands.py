@@ -1,5 +1,6 @@
 """`coordctl queue` against real members: what it prints, what it means, and which codes it ends with."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -155,3 +156,16 @@ def test_bad_input_is_named(shared: Home, arguments: tuple[str, ...], code: int,
     done = shared.run("queue", *arguments)
     assert (done.returncode, done.stdout) == (code, b"")
     assert sentence in done.stderr.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_ended_while_it_waits_leaves_the_line(shared: Home, queue: str, number: signal.Signals) -> None:
+    shared.ctl("queue", "set", queue)
+    waiting = shared.start("queue", "take", queue, "--wait", "60s")
+    until(lambda: shared.json("queue", "show", queue)["waiting"])
+    waiting.send_signal(number)
+    out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out) == (128 + number, b"")
+    assert shared.json("queue", "show", queue)["waiting"] == 0
+    shared.ctl("queue", "put", queue, "for the living")
+    assert shared.ctl("queue", "take", queue).endswith("\nfor the living")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
 STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
 SESSION = Flag(("--session",), "in this session, which somebody else keeps (default: COORD_SESSION)", "N", whole_number)
+INTERRUPT = 2  # SIGINT
 COUNT = Flag(("--count",), "end after so many", "N", whole_number)
 
 
@@ -78,6 +79,13 @@ def must_have_session(given: Given, verb: str) -> int:
     if not session:
         raise BadRequest(f"{verb} needs a session: give --session, or run it where COORD_SESSION is set")
     return session
+
+
+def ended_by(signal: int) -> int:
+    """The exit code, as a shell has it. For a Ctrl-C what is around us ends, too."""
+    if signal == INTERRUPT:
+        raise KeyboardInterrupt
+    return 128 + signal
 
 
 def request_id(given: Given) -> str:

@@ -1,7 +1,7 @@
 """`coordctl barrier`: enter, leave, show, ls: going on together. Starts fast, but for waiting."""
 
 from coordctl.commands import fast
-from coordctl.commands.asked import SESSION, STALE, endpoints, must_have_session, name_of, named, session_of, text
+from coordctl.commands.asked import SESSION, STALE, ended_by, endpoints, must_have_session, name_of, named, session_of, text
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, whole_number
 from coordctl.hot import barriers
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
 
 def _enter(given: Given) -> int:
     from coordctl.operations import meeting  # waits: it may take its time to start
+    from coordctl.operations.interrupts import Interrupts
 
     name, session = name_of(given, "name"), session_of(given)
     try:
@@ -42,10 +43,14 @@ def _enter(given: Given) -> int:
         raise BadRequest(f"COUNT {given['count']!r}: {error}") from None
     wait_ms = given["wait"] or given["timeout"]  # whoever bounds the whole command bounds the wait
     wait_seconds = wait_ms / 1000 if wait_ms else None
-    if session:
-        is_open = _enter_in(given, session, name, count, wait_seconds)
-    else:
-        is_open = meeting.enter(endpoints(given), name, count, wait_seconds)
+    with Interrupts() as interrupts:
+        try:
+            if session:
+                is_open = _enter_in(given, session, name, count, wait_seconds)
+            else:
+                is_open = meeting.enter(endpoints(given), name, count, wait_seconds)
+        except KeyboardInterrupt:
+            return ended_by(interrupts.number)
     code = DONE if is_open else SURELY_NOT_DONE
     if given.is_json():
         head = fast.head("barrier-enter", "open" if is_open else "not open", code)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 
 from coordctl.commands import fast
-from coordctl.commands.asked import REQUEST_ID, STALE, content, request_id, shown, surely
+from coordctl.commands.asked import REQUEST_ID, STALE, content, ended_by, request_id, shown, surely
 from coordctl.commands.fast import ACTION, QUERY, Command
 from coordctl.flags import Flag, Given, Verb, duration_ms, one_of, whole_number
 from coordctl.hot import queues
+from coordctl.hot.frames import new_request_id
 from coordctl.local.clusters import choose
 from coordctl.report import plain
 from coordctl.report.exits import DONE, FAILED, REFUSED, SURELY_NOT_DONE, Kind
-from coordnode.errors import BadRequest
-from coordnode.light import TYPE_CHECKING
+from coordnode.errors import BadRequest, CoordError
+from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,13 +246,14 @@ def _take(given: Given) -> int:
         raise BadRequest("more than one task at a time would run into each other: add -o json, which prints one line for each")
     taken: Sequence[queues.Taken]
     if "wait" in given:
-        from coordctl.operations import taking  # runs for long: it may take its time to start
-
         if given["request_id"]:
             raise BadRequest("--request-id and --wait exclude each other: whoever waits has a session, which does the same")
-        endpoints = [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
-        found, lease_ms = taking.take(endpoints, queue, count, given["wait"] / 1000, given["lease"], given.timeout_ms() / 1000)
-        taken = [queues.Taken(*task) for task in found]
+        taken, lease_ms, signal = _waited_for(given, queue)
+        if signal:
+            for task in taken:
+                with suppress(CoordError):  # its lease ends it
+                    queues.nack(fast.asking(given), queue, task.token, new_request_id(), delay_ms=0, note="", begun=False)
+            return ended_by(signal)
     else:
         taken, lease_ms = surely(said, lambda: queues.take(fast.asking(given), queue, count, given["lease"], said))
     for task in taken:
@@ -264,6 +266,23 @@ def _take(given: Given) -> int:
     if not taken and not given["quiet"]:
         plain.note(f"coordctl: {given['queue']} has no task to take now")
     return DONE if taken else SURELY_NOT_DONE
+
+
+def _waited_for(given: Given, queue: bytes) -> tuple[list[queues.Taken], int, int]:
+    """(tasks, the length of their leases, the signal that ended the wait or came since)"""
+    from coordctl.operations import taking  # runs for long: it may take its time to start
+    from coordctl.operations.interrupts import Interrupts
+
+    endpoints = [endpoint.address for endpoint in choose(given["endpoints"], given["cluster"])[1]]
+    with Interrupts() as interrupts:
+        try:
+            timeout_seconds = given.timeout_ms() / 1000
+            found, lease_ms = taking.take(endpoints, queue, given["count"], given["wait"], given["lease"], timeout_seconds, interrupts)
+        except (CoordError, KeyboardInterrupt):
+            if not interrupts.number:
+                raise
+            found, lease_ms = [], 0
+        return [queues.Taken(*task) for task in found], lease_ms, interrupts.number
 
 
 def _extend(given: Given) -> int:

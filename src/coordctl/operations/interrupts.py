@@ -17,6 +17,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.is_asked = False
+        self.number = 0  # of the first one
         self._deferrals = 0
         self._ignores = False
         self._before: dict[signal.Signals, Any] = {}
@@ -34,8 +35,9 @@ class Interrupts:
         os.close(self._read)
         os.close(self._write)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         is_first, self.is_asked = not self.is_asked, True
+        self.number = self.number or number
         with suppress(BlockingIOError):
             os.write(self._write, b"\0")
         if not self._ignores and not (self._deferrals and is_first):
@@ -58,6 +60,10 @@ class Interrupts:
             yield
         finally:
             self._ignores = before
+
+    def defer(self) -> None:
+        """The same, from here on."""
+        self._deferrals += 1
 
     def ignore(self) -> None:
         """From here on only cleaning up is left to do."""

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def run(held: Source, argv: Sequence[str], settings: Settings, say: Callable[[str], None]) -> Outcome:
-    return _Running(held, argv, settings, say).run()
+def run(
+    held: Source, argv: Sequence[str], settings: Settings, say: Callable[[str], None], signal_before: Callable[[], int] = lambda: 0
+) -> Outcome:
+    """`signal_before`: one that came before this listened to them; 0: none."""
+    return _Running(held, argv, settings, say).run(signal_before())
 
 
 class _Running:
@@ -39,7 +42,9 @@ class _Running:
         kernel.adopt_orphans()
         self._job = Job(argv, settings.policy, before, shares_terminal=self._terminal.is_there, say=say)
 
-    def run(self) -> Outcome:
+    def run(self, signal_before: int) -> Outcome:
+        if signal_before:
+            self._do(self._rules.on_signal(signal_before, now_ms()), now_ms())
         while self._outcome is None:
             wake_at_ms = self._wake_at_ms()
             watched = {self._woken: select.POLLIN}

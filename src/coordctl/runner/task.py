@@ -13,6 +13,7 @@ from _thread import start_new_thread
 
 from coordctl.hot import frames, queues
 from coordctl.hot.asking import Asking
+from coordctl.hot.bare import signal
 from coordctl.runner import ending, outcome
 from coordctl.runner.source import Closed, Granted, Lost, Renewed, Told
 from coordnode.client.clock import now_ms
@@ -22,9 +23,38 @@ from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Self
 
 FINISH_MS = 10_000  # to acknowledge or to return it; then its lease ends it
 RETRY_MS_MIN = 20
+
+
+class Early:
+    """Until the runner listens itself: a signal is a KeyboardInterrupt, and since `defer` the first one is only noted."""
+
+    def __init__(self) -> None:
+        self.number = 0  # of the first one
+        self._is_deferred = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def defer(self) -> None:
+        self._is_deferred = True
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        is_first = not self.number
+        self.number = self.number or number
+        if not (self._is_deferred and is_first):
+            raise KeyboardInterrupt
 
 
 class HeldTask:
@@ -37,6 +67,7 @@ class HeldTask:
         self._lease_ms = lease_ms
         self._extend_at_ms = until_ms - lease_ms + lease_ms // 3
         self._is_lost = False
+        self._is_begun = True
         environment = {
             "COORD_QUEUE": os.fsdecode(queue),
             "COORD_TASK": str(taken.task),
@@ -69,6 +100,7 @@ class HeldTask:
         return None
 
     def close(self, now_ms: int, *, succeeded: bool) -> None:
+        self._is_begun = self._is_working  # else nobody has heard yet that it is granted
         self._finish.put(succeeded)
 
     def hang_up(self) -> None:
@@ -107,8 +139,8 @@ class HeldTask:
             if succeeded:
                 queues.ack(asking, self._queue, self._token, request_id)
             elif not self._is_lost:
-                note = "its command failed, or was ended"
-                queues.nack(asking, self._queue, self._token, request_id, delay_ms=-1, note=note, begun=True)
+                note, delay_ms = ("its command failed, or was ended", -1) if self._is_begun else ("", 0)
+                queues.nack(asking, self._queue, self._token, request_id, delay_ms=delay_ms, note=note, begun=self._is_begun)
         except CoordError as error:
             if succeeded:
                 return Closed(f"{error.sentence}; the command succeeded, and its task may be given to somebody else", outcome.LOST)

@@ -168,6 +168,10 @@ class Queue:
         tasks = self._take(take_request(self.name, 1, True, False, lease_ms, ""), lease_ms, wait_ms, None, is_stopped)
         return tasks[0] if tasks else None
 
+    def take_unless(self, is_stopped: Callable[[], bool], count: int, lease_ms: int, wait_ms: int) -> "list[Task]":
+        """Detached, for whoever may be told to wait no longer: what came until then is theirs all the same."""
+        return self._take(take_request(self.name, count, True, True, lease_ms, ""), lease_ms, wait_ms, None, is_stopped)
+
     def in_session(self, ttl_ms: int) -> "Queue":
         """The same one, in a session of its own."""
         if self._session:

@@ -1,11 +1,18 @@
 """`coordctl queue run`: a task on standard input, extended, acknowledged or returned, and never outlived."""
 
 import json
+import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from coordctl.runner import ending, run
+from coordctl.runner.outcome import INTERRUPTED
+from coordctl.runner.rules import Settings
+from coordctl.runner.source import Closed, Granted, Told
 from tests.processes.local import Home
 from tests.processes.runner.jobs import BUSY_SECONDS, until
 
@@ -86,6 +93,72 @@ def test_waiting_for_a_task(shared: Home, queue: str) -> None:
     out, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (0, b"at last")
     assert shared.json("queue", "show", queue)["taken"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_is_ended_while_it_waits_leaves_the_line(shared: Home, queue: str, number: signal.Signals) -> None:
+    report = shared.folder / f"{queue}.json"
+    shared.ctl("queue", "set", queue)
+    waiting = shared.start("queue", "run", queue, "--wait", "60s", "--report", str(report), "--", "cat")
+    until(lambda: shared.json("queue", "show", queue)["waiting"])
+    waiting.send_signal(number)
+    out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out) == (128 + number, b"")
+    assert shared.json("queue", "show", queue)["waiting"] == 0
+    told = json.loads(report.read_text())
+    assert (told["outcome"], told["exit_code"]) == ("interrupted", 128 + number)
+    shared.ctl("queue", "put", queue, "for the living")
+    assert shared.ctl("queue", "run", queue, "--", "cat") == "for the living"
+
+
+class _Task:
+    """A Source that is granted at once."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = [Granted(7, 2**62, {})]
+        self.succeeded: list[bool] = []
+
+    def descriptor(self) -> tuple[int, int]:
+        return -1, 0
+
+    def on_ready(self, now_ms: int) -> None: ...
+
+    def poll(self, now_ms: int) -> list[Told]:
+        told, self.told = self.told, []
+        return told
+
+    def wake_at_ms(self) -> int | None:
+        return None
+
+    def close(self, now_ms: int, *, succeeded: bool) -> None:
+        self.succeeded.append(succeeded)
+        self.told.append(Closed())
+
+    def hang_up(self) -> None: ...
+
+
+def test_a_signal_before_the_runner_listens_gives_the_task_back(tmp_path: Path) -> None:
+    """In a process of its own: a runner changes what its process does about signals."""
+    ran, pid = tmp_path / "ran", os.fork()
+    if pid == 0:
+        try:
+            held = _Task()
+            settings = Settings("task 1 of q", "touch", ending.policy(10_000))
+            ended = run.run(held, ["touch", str(ran)], settings, print, lambda: int(signal.SIGTERM))
+            assert (ended.outcome, ended.exit_code, held.succeeded) == (INTERRUPTED, 143, [False])
+        except BaseException as error:
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not ran.exists()
+
+
+def test_no_queue_is_no_task(shared: Home, queue: str) -> None:
+    report = shared.folder / f"{queue}.json"
+    done = shared.run("queue", "run", queue, "--report", str(report), "--", "true")
+    assert (done.returncode, json.loads(report.read_text())["outcome"]) == (75, "not acquired"), done.stderr
+    assert shared.run("queue", "run", queue, "-E", "9", "--", "true").returncode == 9
 
 
 def test_a_runner_that_is_killed_leaves_its_task_to_the_lease(shared: Home, queue: str) -> None:
