@@ -183,6 +183,23 @@ def test_a_session_stays_inside_until_it_leaves(shared: Home) -> None:
         assert shared.run("barrier", "show", "vain").returncode == 1
 
 
+def test_a_session_of_another_cluster_is_not_ours(shared: Home) -> None:
+    """Its number is that of somebody else's here, perhaps."""
+    with connect(addresses(shared)) as cluster, cluster.session(ttl=20) as one:
+        ours = {
+            "COORD_SESSION": str(one.id),
+            "COORD_SESSION_CLUSTER": shared.ctl("lock", "run", "x", "--", "printenv", "COORD_SESSION_CLUSTER").strip(),
+        }
+        theirs = {**ours, "COORD_SESSION_CLUSTER": "12345"}
+        shared.ctl("group", "join", "mixed", "a", **ours)
+        refused = shared.run("group", "leave", "mixed", "a", **theirs)
+        assert (refused.returncode, b"COORD_SESSION is of another cluster" in refused.stderr) == (64, True)
+        assert shared.run("group", "leave", "mixed", "a", "--session", str(one.id), **theirs).returncode == 0
+        assert shared.run("barrier", "enter", "alone", "1", **theirs).returncode == 0
+        assert shared.run("barrier", "show", "alone").returncode == 1, "it entered, and left, in a session of its own"
+        assert shared.ctl("lock", "run", "x", "--", "echo", "ran", **theirs) == "ran\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_who_is_ended_at_a_barrier_is_out_of_it_at_once(shared: Home, number: signal.Signals) -> None:
     with connect(addresses(shared)) as cluster, started(shared, "barrier", "enter", "ended", "2") as waiting:

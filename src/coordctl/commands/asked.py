@@ -9,8 +9,8 @@ from coordctl.flags import Flag, Given, whole_number
 from coordctl.hot import frames
 from coordctl.local.clusters import choose
 from coordctl.report import plain
-from coordnode.errors import BadRequest, Unknown
-from coordnode.light import TYPE_CHECKING
+from coordnode.errors import BadRequest, NotPermitted, Unknown
+from coordnode.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 REQUEST_ID = Flag(("--request-id",), "with the same ID this happens once, however often and from wherever it is run", "ID", default="")
 STALE = Flag(("--stale",), "at once from one member's own state, which may be old")
-SESSION = Flag(("--session",), "in this session, which somebody else keeps (default: COORD_SESSION)", "N", whole_number)
+SESSION = Flag(
+    ("--session",), "in this session, which somebody else keeps (default: COORD_SESSION, if it is of this cluster)", "N", whole_number
+)
 INTERRUPT = 2  # SIGINT
 COUNT = Flag(("--count",), "end after so many", "N", whole_number)
 
@@ -64,19 +66,36 @@ def endpoints(given: Given) -> list[str]:
 
 
 def session_of(given: Given) -> int:
-    """0: none is said."""
+    """0: none is said, or one of another cluster."""
     if "session" in given:
         return int(given["session"])
     said = os.environ.get("COORD_SESSION", "")
     try:
-        return whole_number(said) if said else 0
+        session = whole_number(said) if said else 0
     except ValueError as error:
         raise BadRequest(f"COORD_SESSION={said!r}: {error}") from None
+    return session if session and not _is_of_another_cluster(given) else 0
+
+
+def _is_of_another_cluster(given: Given) -> bool:
+    """COORD_SESSION: the number is somebody else's here then. An older coordctl does not say which one it is of."""
+    said = os.environ.get("COORD_SESSION_CLUSTER", "")
+    if not said:
+        return False
+    from coordctl.commands import fast
+    from coordctl.hot.session import page
+
+    asking = fast.asking(given)
+    with suppress(NotPermitted):  # whatever it answers, it has said who it is
+        page(asking, 0, 1, stale=True)
+    return str(asking.cluster) != said
 
 
 def must_have_session(given: Given, verb: str) -> int:
     session = session_of(given)
     if not session:
+        if os.environ.get("COORD_SESSION"):
+            raise BadRequest(f"{verb} needs a session, and COORD_SESSION is of another cluster: give --session")
         raise BadRequest(f"{verb} needs a session: give --session, or run it where COORD_SESSION is set")
     return session
 

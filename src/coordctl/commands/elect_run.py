@@ -18,7 +18,8 @@ RUN = Verb(
     "elect run",
     ("NAME",),
     "Stand for the election NAME, and run COMMAND while leading it; docs/lock-run.md says all that is promised.\n"
-    "COMMAND finds COORD_ELECTION, COORD_TOKEN, COORD_SESSION and COORD_DEADLINE_MS in its environment. -v tells who leads meanwhile.",
+    "COMMAND finds COORD_ELECTION, COORD_TOKEN, COORD_SESSION, COORD_SESSION_CLUSTER and COORD_DEADLINE_MS in its environment.\n"
+    "-v tells who leads meanwhile.",
     EXPLAINED[Kind.RUNNER],
     (
         Flag(("--value",), "what others read of the leader: an address, say; - and @FILE as for kv put", "TEXT", default=""),

@@ -18,8 +18,8 @@ RUN = Verb(
     "group run",
     ("GROUP", "[MEMBER]"),
     "Join GROUP as MEMBER (default: called after who runs it), run COMMAND, and leave when it has ended.\n"
-    "COMMAND finds COORD_GROUP, COORD_MEMBER, COORD_VIEW, COORD_SESSION and COORD_DEADLINE_MS in its environment, so that\n"
-    "`coordctl group update GROUP MEMBER` inside of it is about this member. 75 if the name is taken.",
+    "COMMAND finds COORD_GROUP, COORD_MEMBER, COORD_VIEW, COORD_SESSION, COORD_SESSION_CLUSTER and COORD_DEADLINE_MS in its environment,\n"
+    "so that `coordctl group update GROUP MEMBER` inside of it is about this member. 75 if the name is taken.",
     EXPLAINED[Kind.RUNNER],
     (*ABOUT, TTL, HOLD_MAX, NOT_ACQUIRED, *ENDING),
     "-- COMMAND …",

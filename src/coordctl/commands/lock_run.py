@@ -78,7 +78,7 @@ RUN = Verb(
     "lock run",
     ("NAME",),
     "Run COMMAND while holding the lock NAME; docs/lock-run.md says all that is promised.\n"
-    "COMMAND finds COORD_LOCK, COORD_TOKEN, COORD_SESSION and COORD_DEADLINE_MS in its environment.",
+    "COMMAND finds COORD_LOCK, COORD_TOKEN, COORD_SESSION, COORD_SESSION_CLUSTER and COORD_DEADLINE_MS in its environment.",
     EXPLAINED[Kind.RUNNER],
     (
         *HOW,
@@ -129,9 +129,12 @@ def claimed(given: Given, command: Sequence[str], wish: Wish) -> Terms:
     wait_ms = (given["wait"] if wish.comes_with_opening else None) or given["timeout"]  # --timeout bounds all but the command's life
     wall_offset_ms = time.time_ns() // 1_000_000 - now_ms()
     owner = owner.encode(errors="replace").decode()  # the command may be any bytes
-    outer = os.environ.get("COORD_SESSION", "")
-    parent = int(outer) if outer.isascii() and outer.isdigit() else 0
-    return Terms(wish, given["ttl"], owner, timeout_ms, wait_ms, bool(given["verbose"]), "", 0, wall_offset_ms, parent)
+    outer = [_number(os.environ.get(name, "")) for name in ("COORD_SESSION", "COORD_SESSION_CLUSTER")]
+    return Terms(wish, given["ttl"], owner, timeout_ms, wait_ms, bool(given["verbose"]), "", 0, wall_offset_ms, *outer)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def lock_run(given: Given, command: Sequence[str]) -> int:

@@ -28,9 +28,9 @@ RUN = Verb(
     "shard run",
     ("NAME", "[MEMBER]"),
     "Join the group of the assignment NAME as MEMBER (default: called after who runs it), and run one COMMAND for each shard owned.\n"
-    "COMMAND finds COORD_ASSIGNMENT, COORD_SHARD, COORD_TOKEN, COORD_GROUP, COORD_MEMBER, COORD_SESSION and COORD_DEADLINE_MS in its\n"
-    "environment. A shard that goes to somebody else: TERM, KILL after --grace, and only then it is released. When a COMMAND ends by\n"
-    "itself, so does the run, with its exit code.",
+    "COMMAND finds COORD_ASSIGNMENT, COORD_SHARD, COORD_TOKEN, COORD_GROUP, COORD_MEMBER, COORD_SESSION, COORD_SESSION_CLUSTER and\n"
+    "COORD_DEADLINE_MS in its environment. A shard that goes to somebody else: TERM, KILL after --grace, and only then it is released.\n"
+    "When a COMMAND ends by itself, so does the run, with its exit code.",
     EXPLAINED[Kind.RUNNER],
     (*ABOUT, TTL, NOT_ACQUIRED, *ENDING),
     "-- COMMAND …",

@@ -62,6 +62,7 @@ class Speaking:
 
     def __init__(self, addresses: Sequence[str], chance: Chance, wall_offset_ms: int) -> None:
         self.lease = Renewal(0)
+        self.cluster = 0  # they do not say
         self.heard_ms = 0  # when a member last answered
         self.troubles: dict[str, str] = {}  # address -> what it did last
         self.begun_again = 0  # the last call that was: what it finds may be its own doing
@@ -125,7 +126,9 @@ class Speaking:
 
     # --- what the owner wants --------------------------------------------------------------------------------------
 
-    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[Any] | None, parent: int = 0) -> int:
+    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[Any] | None, parent: int = 0, parent_cluster: int = 0) -> int:
+        """`parent_cluster`: only coordnode's clusters have a number, and so that one is none of ours."""
+        parent = 0 if parent_cluster else parent
         self.lease = Renewal(ttl_ms)
         self._forget_place()
         self._jobs.clear()

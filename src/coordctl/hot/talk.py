@@ -33,6 +33,7 @@ ATTEMPT_MS = 600  # after so much silence another member is asked
 ATTEMPT_MS_MIN = 300  # a third of the shortest lease that a cluster grants, about
 PROBE_MS = 5_000  # a session with a long lease is renewed as often as that, or a dead connection would hide its notices
 OPEN_TAG, CLOSE_TAG = 10, 11
+PARENT_FIELD = 5  # of what opens a session
 NOTICES = 1
 DOWN, CONNECTING, UP = range(3)
 RETRIED = (NotReady, Overloaded, NoSpace)
@@ -105,6 +106,7 @@ class Talk:
         self.heard_ms = 0  # when a member last answered as a leader does
         self.troubles: dict[str, str] = {}  # address -> what it did last
         self.cluster = frames.ANY_CLUSTER  # until the first member said hello
+        self._parent_cluster = 0  # of the session whose command we are, until a member said hello
         self._is_cluster_gone = False
         given = parse_addresses(addresses)
         self._places = Places(given)
@@ -131,14 +133,19 @@ class Talk:
 
     # --- what the owner wants --------------------------------------------------------------------------------------
 
-    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0) -> int:
+    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0, parent_cluster: int = 0) -> int:
         """Opens the session, with a first operation in it. Again with another nonce: another session, the old one is forgotten.
 
-        `parent`: a session that will not go on before this one is over.
+        `parent`: a session that will not go on before this one is over. Where another cluster than its own answers it is left out: the
+        number is somebody else's there. `parent_cluster` 0: nobody said which one that is.
         """
         if self._is_cluster_gone:
             self.cluster = frames.ANY_CLUSTER
             self._is_cluster_gone = False
+        if parent and parent_cluster and self.cluster == frames.ANY_CLUSTER:
+            self.cluster = self._parent_cluster = parent_cluster
+        elif parent_cluster not in (0, self.cluster):
+            parent = 0
         self.lease = Renewal(ttl_ms)
         self._last_sequence = 1
         self._calls.clear()
@@ -202,6 +209,7 @@ class Talk:
         except WrongCluster as error:
             self.on_refused(error, now_ms)
             return
+        self._parent_cluster = 0
         contacts = [(MemberId(member), address) for member, address in (hello[6] if len(hello) > 6 else [])]
         self._places.on_hello(self._route.member, MemberId(hello[1]), contacts)
         self._route.on_members(self._places.current())
@@ -220,10 +228,23 @@ class Talk:
         for call in self._calls:
             if call.request and call.first_sent_ms == call.sent_ms:
                 call.first_sent_ms = 0
+        if self._parent_cluster and isinstance(error, GONE):
+            self._leave_out_parent()
+            return
         self._places.on_refused(self._route.member, error)
         self.on_disconnected(error.sentence, now_ms)
         if isinstance(error, ClusterReplaced):
             self._end_all(error)
+
+    def _leave_out_parent(self) -> None:
+        """This is not its cluster. The same member is asked anew."""
+        self.cluster, self._parent_cluster = frames.ANY_CLUSTER, 0
+        for call in self._calls:
+            if call.number == self._opening:
+                call.operation[PARENT_FIELD] = 0
+        if self._link != DOWN:
+            self._forget_link()
+            self._actions.append(Disconnect())
 
     def _end_all(self, error: CoordError) -> None:
         """There is no other answer to what was asked; and no such session where its cluster is no more."""

@@ -42,6 +42,7 @@ class Terms(NamedTuple):
     keep_ms: int = 0  # for so long that is remembered
     wall_offset_ms: int = 0  # from our clock to the one on the wall
     parent: int = 0  # the session whose command we are: it waits for us, and so for whoever we wait for
+    parent_cluster: int = 0  # where it is; 0: nobody said
 
 
 class Phase:
@@ -143,7 +144,7 @@ class Claim:
         self._has_asked_once = False
         terms = self._terms
         first = terms.wish.operation() if terms.wish.comes_with_opening else None
-        number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, first, terms.parent)
+        number = self._talk.open(self._nonce(), terms.ttl_ms, terms.owner, first, terms.parent, terms.parent_cluster)
         self._calls = {number: self._on_opened}
 
     def _on_talk(self, told: TalkTold, now_ms: int) -> None:
@@ -327,6 +328,7 @@ class Claim:
         environment = {
             **self._wish.environment(self.token),
             "COORD_SESSION": str(lease.id),
+            "COORD_SESSION_CLUSTER": str(self._talk.cluster or ""),  # what is around us may have said another one
             "COORD_DEADLINE_MS": str(lease.until_ms),
         }
         self._told.append(Granted(self.token if self._wish.is_token else None, lease.until_ms, environment))

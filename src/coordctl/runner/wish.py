@@ -55,10 +55,11 @@ class Speech(Protocol):
     """A session, and what is asked beside it, in the words of docs/protocol.md. Each engine has a talk of its own."""
 
     lease: Renewal
+    cluster: int  # which one answered; 0: it does not say
     heard_ms: int  # when a member last answered that could
     troubles: dict[str, str]  # address -> what it did last
 
-    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0) -> int:
+    def open(self, nonce: bytes, ttl_ms: int, owner: str, first: list[object] | None, parent: int = 0, parent_cluster: int = 0) -> int:
         """A session with a first operation in it; the number of the call. Again with another nonce: the old session is forgotten."""
 
     def write(self, operation: list[object]) -> int: ...

@@ -9,7 +9,7 @@ from coordctl.hot.talk import Send, Talk
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Claim, Phase, Terms
 from coordctl.runner.source import Closed, Granted, Lost, Refused
-from coordnode.errors import ClusterReplaced, NotPermitted, NotReady
+from coordnode.errors import ClusterReplaced, NotPermitted, NotReady, WrongCluster
 from coordnode.services.commands import LeadershipGiven, LeadershipTaken, LockGiven, LockTaken, encode
 from tests.unit.coordctl.test_talk import FIRST, NoChance
 
@@ -191,6 +191,39 @@ def test_an_outer_session_of_another_cluster_is_left_out() -> None:
     assert world.asked[0][2][4][5] == 10**12
     assert world.answer([6, 14, "there never was one of that number"], 5) == []
     assert world.asked[0][2][4][5] == 0
+
+
+def test_an_outer_session_of_another_cluster_is_not_even_named_there() -> None:
+    """Its number may be that of somebody else's session."""
+    world = World(parent=12, parent_cluster=77)
+    assert world.asked.pop()[2][4][5] == 12
+    assert world.talk.cluster == 77, "that is what the hello asks for: another cluster reads no more than this"
+    world.talk.on_hello([78, 1], 5)
+    world.turn(5)
+    world.talk.on_connected(6)
+    world.turn(6)
+    assert world.asked[0][2][4][5] == 0
+    world.talk.on_hello([78, 1], 7)
+    (told,) = world.open([30, 11, TOKEN, 1])
+    assert told.environment["COORD_SESSION_CLUSTER"] == "78"
+
+
+def test_an_outer_session_is_left_out_where_a_member_refuses_its_cluster() -> None:
+    world = World(parent=12, parent_cluster=77)
+    world.asked.clear()
+    world.talk.on_refused(WrongCluster("this is cluster 78, not 77"), 5)
+    world.turn(5)
+    world.talk.on_connected(6)
+    world.turn(6)
+    assert (world.talk.cluster, world.asked[0][2][4][5]) == (0, 0)
+
+
+def test_an_outer_session_of_the_same_cluster_stays() -> None:
+    world = World(parent=12, parent_cluster=77)
+    world.talk.on_hello([77, 1], 5)
+    (told,) = world.open([30, 11, TOKEN, 1])
+    assert told.environment["COORD_SESSION_CLUSTER"] == "77"
+    assert world.claim.phase == Phase.HELD
 
 
 def record(until_ms: int) -> bytes:
