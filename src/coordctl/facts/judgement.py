@@ -27,7 +27,7 @@ def findings(facts: ClusterFacts) -> list[Finding]:
     if not facts.answered:
         troubles = "; ".join(f"{found.shown_name}: {found.trouble}" for found in facts.members)
         return [Finding(UNKNOWN, f"no member could be reached from here ({troubles})", "coordctl up, or check --endpoints")]
-    found = [*_quorum(facts), *_state(facts), *_members(facts)]
+    found = [*_clusters(facts), *_quorum(facts), *_state(facts), *_members(facts)]
     return sorted(found, key=rank)
 
 
@@ -37,6 +37,19 @@ def rank(finding: Finding) -> int:
 
 def level(found: list[Finding]) -> int:
     return found[0].level if found else OK
+
+
+def _clusters(facts: ClusterFacts) -> list[Finding]:
+    """Whoever asks any of these endpoints is answered by the one or the other: nothing that is said of the whole counts."""
+    known = facts.clusters()
+    if len(known) < 2:
+        return []
+    named = []
+    for number, name in known.items():
+        addresses = [one.address for one in facts.answered if one.status is not None and one.status.get("cluster") == number]
+        named.append(f"{name or 'one'} ({number}) at {', '.join(addresses)}")
+    sentence = f"the members are not of one cluster: {' and '.join(named)}"
+    return [Finding(CRITICAL, sentence, "check --endpoints, or COORD_ENDPOINTS, and name members of one cluster", "", "", "cluster")]
 
 
 def _quorum(facts: ClusterFacts) -> list[Finding]:

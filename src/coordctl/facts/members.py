@@ -88,6 +88,14 @@ class ClusterFacts:
         """Its id; 0: nobody said."""
         return int(self._newest["cluster"]) if self._newest is not None else 0
 
+    def clusters(self) -> dict[int, str]:
+        """Of all that answered, by id and name: more than one where the endpoints are of several clusters."""
+        found: dict[int, str] = {}
+        for one in self.answered:
+            if one.status is not None and one.status.get("cluster"):
+                found.setdefault(int(one.status["cluster"]), str(one.status["cluster_name"]))
+        return found
+
     @property
     def term(self) -> int:
         return int(self._newest["term"]) if self._newest is not None else 0
@@ -156,7 +164,8 @@ class ClusterFacts:
         """(equal, different or unknown; the index at which the members' states were compared)"""
         by_index: dict[int, set[int]] = {}
         counts: dict[int, int] = {}
-        for found in self.answered:
+        of_ours = [found for found in self.answered if found.status is not None and found.status.get("cluster") == self.cluster]
+        for found in of_ours:
             assert found.status is not None
             for index, digest in _digests_of(found.status):
                 by_index.setdefault(index, set()).add(digest)
@@ -164,7 +173,7 @@ class ClusterFacts:
         different = [index for index in sorted(by_index) if len(by_index[index]) > 1]
         if different:
             return "different", different[0]
-        compared = [index for index in sorted(by_index) if counts[index] == len(self.answered)]
+        compared = [index for index in sorted(by_index) if counts[index] == len(of_ours)]
         return ("equal", compared[-1]) if compared else ("unknown", 0)
 
 

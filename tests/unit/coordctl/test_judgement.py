@@ -106,6 +106,14 @@ def test_who_is_drained_is_not_missed_but_all_else_is_said(members: list[MemberF
     assert words in "; ".join(one.sentence for one in found)
 
 
+def test_endpoints_of_two_clusters_are_critical_and_both_are_named() -> None:
+    stranger = said(1, "leader", cluster=78, cluster_name="another", digest=8)
+    found = judgement.findings(ClusterFacts([*WELL, MemberFacts("b:1", stranger.status, "", "n1", 1)]))
+    assert judgement.level(found) == CRITICAL
+    assert found[0].sentence == "the members are not of one cluster: local (77) at a:1, a:2, a:3 and another (78) at b:1"
+    assert not any("differ at index" in one.sentence for one in found), "of two clusters' states nobody expects that they are equal"
+
+
 def test_one_member_alone_is_well_and_can_lose_none() -> None:
     config = {"voters": [1], "outgoing": [], "learners": [], "contacts": {"1": "a:1"}}
     facts = ClusterFacts([said(1, "leader", config=config)])
