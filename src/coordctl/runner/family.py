@@ -73,18 +73,22 @@ class Family:
                 if os.getpgid(relative.pid) == self.command:
                     os.kill(relative.pid, number)
 
-    def signal_all(self, number: int) -> None:
-        for relative in self.members():
-            with suppress(OSError):
-                os.kill(relative.pid, number)
-
-    def kill(self) -> None:
-        """Once; whoever was forked meanwhile needs another time."""
+    def kill(self) -> list[tuple[int, str, int]]:
+        """Once; whoever was forked meanwhile needs another time. (pid, name, errno) of those that were there still."""
         self._cgroup.kill()
         if not self.is_reaped:
             with suppress(OSError):
                 os.killpg(self.command, signal.SIGKILL)
-        self.signal_all(signal.SIGKILL)
+        found = []
+        for relative in self.members():
+            try:
+                os.kill(relative.pid, signal.SIGKILL)
+                found.append((relative.pid, relative.name, 0))
+            except ProcessLookupError:
+                pass
+            except OSError as error:  # it runs as somebody else
+                found.append((relative.pid, relative.name, error.errno or 0))
+        return found
 
     def gather(self, cgroup: Cgroup) -> None:
         """Into a control group, with all that they fork from now on."""

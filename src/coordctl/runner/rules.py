@@ -90,6 +90,7 @@ class Rules:
         self._lost: source.Lost | None = None
         self._over_hold_max = False
         self._is_ending = False  # the job, by us
+        self._is_unended = False  # although we killed it
         self._outcome: Outcome | None = None
 
     # --- of what is held -------------------------------------------------------------------------------------------
@@ -180,6 +181,8 @@ class Rules:
         elif kind == "guard died":
             why = f"{self._settings.name} counts as lost: the guard of its command was killed"
             return self._notice(source.Lost(ending.LOST, why))
+        elif kind == words.UNENDED:
+            return self._on_unended(details[0])
         elif kind == words.GONE:
             return self._on_gone(details[0], now_ms, is_lent)
         return []
@@ -193,6 +196,17 @@ class Rules:
             return []
         return [Suspend(TSTP)]
 
+    def _on_unended(self, left: Sequence[Sequence[object]]) -> list[Action]:
+        """Whoever has it next shall not be surprised: it is said while there is somebody to do something about it."""
+        self._is_unended = True
+        each = [f"{pid} {name}: {why or 'killed, and there still'}" for pid, name, why in left[:4]]
+        shown = ", ".join(each) + (", …" if len(left) > 4 else "")
+        why = f"{self._lost.sentence}; " if self._lost is not None else f"{self._about_hold_max()}; " if self._over_hold_max else ""
+        return [Say(f"{why}the command cannot be ended ({shown})")]
+
+    def _about_hold_max(self) -> str:
+        return f"{self._settings.name} was held for {_seconds(self._settings.hold_max_ms)} (--hold-max)"
+
     def _on_gone(self, gone_ms: int, now_ms: int, is_lent: bool) -> list[Action]:
         is_news = self._lost is None and gone_ms >= self._deadline_ms
         if is_news:
@@ -202,8 +216,7 @@ class Rules:
         if self._lost is not None and (is_news or not self._is_ignored()):
             said.append(Say(f"{self._lost.sentence}; {self._how_ended(status)}"))
         elif self._over_hold_max:
-            held = f"{self._settings.name} was held for {_seconds(self._settings.hold_max_ms)} (--hold-max)"
-            said.append(Say(f"{held}; {self._how_ended(status)}"))
+            said.append(Say(f"{self._about_hold_max()}; {self._how_ended(status)}"))
         if self._lost is not None:
             kind = self._lost.reason
         elif self._over_hold_max:
@@ -222,6 +235,8 @@ class Rules:
         return [TakeBack(status < 0 or self._lost is not None), *said, *self._close(ended, now_ms)]
 
     def _how_ended(self, status: int) -> str:
+        if self._is_unended:
+            return "command ended at last"
         if self._settings.policy.on_lost == ending.RUN and self._lost is not None:
             return "command ended (--on-lost)"
         return f"command ended ({NAMED.get(-status, 'TERM')})"

@@ -13,7 +13,8 @@ from coordnode.light import TYPE_CHECKING, suppress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-AGAIN_MS = 20  # between two rounds of killing
+AGAIN_MS, AGAIN_MS_MAX = 20, 1_000  # between two rounds of killing; longer and longer as long as they change nothing
+STUBBORN_MS = 500  # who is there so long after being killed cannot end now
 
 
 class Warden:
@@ -25,7 +26,9 @@ class Warden:
         self._policy = policy
         self._tell = tell
         self._has_ended = False  # the command itself
-        self._again_ms = 0
+        self._again_ms = self._pause_ms = self._killing_ms = 0
+        self._struck: list[tuple[int, str, int]] = []  # by the last round of killing
+        self._unended: set[int] = set()  # of them, those that were told of
 
     def begin(self, reason: str, now_ms: int) -> None:
         if not self.is_gone and self.ending.begin(reason, now_ms):
@@ -45,9 +48,20 @@ class Warden:
             elif step == ending.RUN:
                 self._run(self._policy.command)
         if self.ending.is_killing() and now_ms >= self._again_ms:
-            self._again_ms = now_ms + AGAIN_MS
-            self.family.kill()
+            self._kill(now_ms)
             self.on_children(now_ms)
+
+    def _kill(self, now_ms: int) -> None:
+        before, self._struck = self._struck, self.family.kill()
+        is_in_vain = bool(before) and self._struck == before
+        self._killing_ms = self._killing_ms or now_ms
+        self._pause_ms = min(AGAIN_MS_MAX, 2 * self._pause_ms) if is_in_vain else AGAIN_MS
+        self._again_ms = now_ms + self._pause_ms
+        is_stubborn = is_in_vain and now_ms >= self._killing_ms + STUBBORN_MS
+        unended = [one for one in self._struck if (one[2] or is_stubborn) and one[0] not in self._unended]
+        if unended:
+            self._unended |= {pid for pid, _, _ in unended}
+            self._tell(words.UNENDED, [(pid, name, os.strerror(number) if number else "") for pid, name, number in unended])
 
     def on_children(self, now_ms: int) -> None:
         for pid, status in self.family.reap():

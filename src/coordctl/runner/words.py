@@ -27,6 +27,7 @@ STOPPED = "stopped"  # number of the signal
 EXITED = "exited"  # code, or minus the signal's number; ms
 LEFT = "left"  # [[pid, name], …] of those who live on
 ENDING = "ending"  # reason
+UNENDED = "unended"  # [[pid, name, why], …] of those that cannot be killed; no why: they do not end all the same
 GONE = "gone"  # ms: nothing of the job is left
 
 LENGTH_BYTES = 4  # before each word

@@ -60,6 +60,16 @@ def test_a_loss_is_79_whatever_the_command_returned() -> None:
     assert end(rule) == outcome.Outcome(outcome.BROKEN, 79, 7, 100, 300)
 
 
+def test_a_loss_is_said_at_once_when_the_command_cannot_be_ended() -> None:
+    """As another user's it may run on for hours: nobody is told that it was ended."""
+    rule = running()
+    rule.on_told(source.Lost(ending.BROKEN, "demo was broken"), 200)
+    (said,) = rule.on_word([words.UNENDED, [[12, "sudo", "Operation not permitted"], [13, "dd", ""]]], 300)
+    assert said == Say("demo was broken; the command cannot be ended (12 sudo: Operation not permitted, 13 dd: killed, and there still)")
+    assert gone(rule, 0) == [TakeBack(True), Say("demo was broken; command ended at last"), Close(False)]
+    assert end(rule).exit_code == 79
+
+
 def test_what_ended_after_the_deadline_was_lost_though_nobody_noticed() -> None:
     for on_lost in ("term", "ignore"):
         rule = running(policy=ending.policy(10_000, on_lost))
