@@ -16,7 +16,7 @@ from coordctl.report import plain
 from coordctl.report.exits import EXPLAINED, Kind
 from coordctl.runner import ending, outcome
 from coordctl.runner.claim import Terms
-from coordctl.runner.held import hold
+from coordctl.runner.held import hold, unable
 from coordnode.client.clock import now_ms
 from coordnode.client.identity import who
 from coordnode.errors import BadRequest, Unreachable
@@ -154,9 +154,14 @@ def check(given: Given, command: Sequence[str], verb: Verb) -> None:
 
 def run_claimed(given: Given, command: Sequence[str], terms: Terms) -> int:
     held = hold(cluster(given), terms)
-    for module in LOADED_MEANWHILE:
-        __import__(f"coordctl.runner.{module}")
-        held.look()
+    try:
+        for module in LOADED_MEANWHILE:
+            __import__(f"coordctl.runner.{module}")
+            held.look()
+    except OSError as error:  # too many files are open, say
+        ended = unable(held, error, given["conflict_exit_code"], plain.note)
+        report(given, ended)
+        return outcome.exit_code_of(ended)
     from coordctl.runner.rules import Settings
     from coordctl.runner.run import run
 

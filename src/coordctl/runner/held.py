@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 
 from coordctl.local.clusters import spoken
+from coordctl.runner import outcome
 from coordctl.runner.claim import Claim, Terms
+from coordctl.runner.source import Closed, heard
 from coordnode.client.clock import now_ms
 from coordnode.light import TYPE_CHECKING, Protocol
 
@@ -13,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coordctl.local.clusters import Chosen
-    from coordctl.runner.source import Told
+    from coordctl.runner.source import Source, Told
     from coordctl.runner.wish import Speech
+
+
+LET_GO_MS = 2_000
 
 
 class Moves(Protocol):
@@ -72,3 +78,22 @@ class HeldClaim:
     def hang_up(self) -> None:
         self._line.close()
         self._on_end()
+
+
+def unable(source: Source, error: OSError, code: int, say: Callable[[str], None]) -> outcome.Outcome:
+    """We lack what it takes to run anything: what we asked for is let go of at once, not when its lease ends, if that can be done soon."""
+    say(f"coordctl: the command could not be started: {error.strerror or error}; try again")
+    until_ms = now_ms() + LET_GO_MS
+    source.close(now_ms(), succeeded=False)
+    is_closed = False
+    while not is_closed and now_ms() < until_ms:
+        is_closed = any([isinstance(told, Closed) for told in heard(source, now_ms())])
+        descriptor, interest = source.descriptor()
+        poll = select.poll()
+        if descriptor >= 0:
+            poll.register(descriptor, interest)
+        wake_at_ms = min(until_ms, source.wake_at_ms() or until_ms)
+        if not is_closed and poll.poll(max(0, wake_at_ms - now_ms())):
+            source.on_ready(now_ms())
+    source.hang_up()
+    return outcome.Outcome(outcome.NOT_ACQUIRED, code)

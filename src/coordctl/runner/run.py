@@ -8,6 +8,7 @@ import select
 from coordctl.hot.bare import signal
 from coordctl.runner import kernel, rules
 from coordctl.runner.command import FORWARDED, Inherited, inherited
+from coordctl.runner.held import unable
 from coordctl.runner.job import Job
 from coordctl.runner.outcome import Outcome
 from coordctl.runner.rules import Rules, Settings
@@ -24,7 +25,11 @@ def run(
     held: Source, argv: Sequence[str], settings: Settings, say: Callable[[str], None], signal_before: Callable[[], int] = lambda: 0
 ) -> Outcome:
     """`signal_before`: one that came before this listened to them; 0: none."""
-    return _Running(held, argv, settings, say).run(signal_before())
+    try:
+        running = _Running(held, argv, settings, say)
+    except OSError as error:
+        return unable(held, error, settings.not_acquired_code, say)
+    return running.run(signal_before())
 
 
 class _Running:

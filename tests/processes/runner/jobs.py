@@ -11,10 +11,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from coordctl.runner.source import Closed, Granted, Told
 from tests.processes.local import Home
 
 PATIENCE_SECONDS = 120.0
 BUSY_SECONDS = 10.0  # what a machine with other work may add to a bound; benchmarks hold the true ones
+
+
+class AtOnce:
+    """A Source that is granted at once."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = [Granted(7, 2**62, {})]
+        self.succeeded: list[bool] = []
+
+    def descriptor(self) -> tuple[int, int]:
+        return -1, 0
+
+    def on_ready(self, now_ms: int) -> None: ...
+
+    def poll(self, now_ms: int) -> list[Told]:
+        told, self.told = self.told, []
+        return told
+
+    def wake_at_ms(self) -> int | None:
+        return None
+
+    def close(self, now_ms: int, *, succeeded: bool) -> None:
+        self.succeeded.append(succeeded)
+        self.told.append(Closed())
+
+    def hang_up(self) -> None: ...
 
 
 def until(condition: Callable[[], Any], what: str = "") -> Any:

@@ -8,11 +8,12 @@ from contextlib import suppress
 
 import pytest
 
-from coordctl.runner import command, ending, kernel, words
+from coordctl.runner import command, ending, kernel, run, words
 from coordctl.runner.job import GUARD_DIED, Job
+from coordctl.runner.rules import Settings
 from coordnode.client.clock import now_ms
 from tests.processes.runner.alone import alone
-from tests.processes.runner.jobs import BUSY_SECONDS, children, ended, guard_of, is_alive, line, marked, until
+from tests.processes.runner.jobs import BUSY_SECONDS, AtOnce, children, ended, guard_of, is_alive, line, marked, until
 
 PIPE_BYTES = 4_096
 
@@ -95,6 +96,24 @@ def test_a_guard_that_cannot_begin_leaves_nothing_to_adopt(monkeypatch: pytest.M
     until(lambda: told.extend(job.receive(now_ms())) or any(word[0] == words.GONE for word in told))
     job.leave()
     assert [word[0] for word in told] == [GUARD_DIED, words.GONE]
+
+
+def test_who_cannot_have_a_guard_lets_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object, **_also: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    pid = os.fork()
+    if pid == 0:
+        is_well = False
+        try:
+            monkeypatch.setattr(run, "Job", no_more)
+            held, said = AtOnce(), list[str]()
+            ended = run.run(held, ["true"], Settings("x", "true", ending.policy(10_000), 9), said.append)
+            is_well = (ended.outcome, ended.exit_code, held.succeeded) == ("not acquired", 9, [False])
+            is_well = is_well and said == ["coordctl: the command could not be started: Resource temporarily unavailable; try again"]
+        finally:
+            os._exit(0 if is_well else 1)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_guard_is_dead_before_its_orphans_are_looked_for() -> None:

@@ -12,9 +12,8 @@ import pytest
 from coordctl.runner import ending, run
 from coordctl.runner.outcome import INTERRUPTED
 from coordctl.runner.rules import Settings
-from coordctl.runner.source import Closed, Granted, Told
 from tests.processes.local import Home
-from tests.processes.runner.jobs import BUSY_SECONDS, until
+from tests.processes.runner.jobs import BUSY_SECONDS, AtOnce, until
 
 
 @pytest.fixture
@@ -111,38 +110,12 @@ def test_who_is_ended_while_it_waits_leaves_the_line(shared: Home, queue: str, n
     assert shared.ctl("queue", "run", queue, "--", "cat") == "for the living"
 
 
-class _Task:
-    """A Source that is granted at once."""
-
-    def __init__(self) -> None:
-        self.told: list[Told] = [Granted(7, 2**62, {})]
-        self.succeeded: list[bool] = []
-
-    def descriptor(self) -> tuple[int, int]:
-        return -1, 0
-
-    def on_ready(self, now_ms: int) -> None: ...
-
-    def poll(self, now_ms: int) -> list[Told]:
-        told, self.told = self.told, []
-        return told
-
-    def wake_at_ms(self) -> int | None:
-        return None
-
-    def close(self, now_ms: int, *, succeeded: bool) -> None:
-        self.succeeded.append(succeeded)
-        self.told.append(Closed())
-
-    def hang_up(self) -> None: ...
-
-
 def test_a_signal_before_the_runner_listens_gives_the_task_back(tmp_path: Path) -> None:
     """In a process of its own: a runner changes what its process does about signals."""
     ran, pid = tmp_path / "ran", os.fork()
     if pid == 0:
         try:
-            held = _Task()
+            held = AtOnce()
             settings = Settings("task 1 of q", "touch", ending.policy(10_000))
             ended = run.run(held, ["touch", str(ran)], settings, print, lambda: int(signal.SIGTERM))
             assert (ended.outcome, ended.exit_code, held.succeeded) == (INTERRUPTED, 143, [False])
