@@ -26,11 +26,16 @@ class _Patient(io.FileIO):
 
 
 class _Data(_Patient):
+    outlives_reader = False
+
     def write(self, content: Any) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:
-            raise
+            if not self.outlives_reader:
+                raise
+            discard()
+            return len(content)
         except OSError as error:
             raise OSError(error.errno, error.strerror, OUTPUT) from None
 
@@ -50,6 +55,11 @@ def prepare() -> None:
         _fill()
     sys.stdout = _text(_Data(1, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Beside(2, "w", closefd=False), sys.stderr)
+
+
+def outlive_reader() -> None:
+    """For work that is to be done, and judged, whoever reads along: else the reader that has gone ends it with the next line."""
+    _Data.outlives_reader = True
 
 
 def _fill() -> None:

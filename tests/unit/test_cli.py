@@ -298,3 +298,37 @@ def test_what_is_typed_first_when_something_is_wrong_loads_nothing_that_it_does_
     script = f"import sys, coordctl.commands.{verb}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert {"coordnode.services.machine", "http.server", "asyncio", "paramiko", "multiprocessing"} & set(loaded) == set()
+
+
+WORKS = """
+import sys, time, click
+from coordctl.report import exits, running, screen
+from coordnode import streams
+streams.prepare()
+
+@click.command()
+def work():
+    for step in range(3):
+        screen.line(f"step {step}")
+        screen.flush()
+        time.sleep(0.2)
+    screen.note("done")
+    return 2
+
+sys.exit(running.run(work, [], sys.argv[1], getattr(exits.Kind, sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "works"), [("work", "ACTION", True), ("work", "PROBE", True), ("work", "QUERY", False), ("canary run", "PROBE", False)]
+)
+def test_work_outlives_who_reads_along_and_a_stream_does_not(name: str, kind: str, works: bool) -> None:
+    """As in `… | head -1`: a run that was cut short must not look like one that went well."""
+    with subprocess.Popen([sys.executable, "-c", WORKS, name, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"step 0\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert (process.wait(60) == 2) == works, said
+    assert (b"done" in said) == works

@@ -41,6 +41,8 @@ def dispatch(name: str, commands: Mapping[str, Command], argv: list[str]) -> int
     if given["help"]:
         plain.text(usage(verb))
         return DONE
+    if kind == Kind.ACTION:
+        streams.outlive_reader()
     try:
         code = run(given)
         streams.flush()

@@ -8,9 +8,14 @@ from coordctl.flags import TAKES_VALUE, without
 from coordctl.report import exits, plain
 from coordnode import streams
 
+WORKING = (exits.Kind.ACTION, exits.Kind.PROBE)
+ENDLESS = ("canary run",)  # a reader that has seen enough ends it, as it does a query
+
 
 def run(command: click.Command, argv: Sequence[str], name: str, kind: exits.Kind) -> int:
     """The command returns its exit code; click's own codes for usage and abort never leave this function."""
+    if kind in WORKING and name not in ENDLESS:
+        streams.outlive_reader()
     arguments = without(argv, _undeclared(command))
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:
