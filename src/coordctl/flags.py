@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 10_000
 GROUP_EXITS = "Exit codes: 0 done or answered; each verb explains the others."
+DURATION_MS_MAX = 1 << 53
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
 
@@ -36,7 +37,10 @@ def duration_ms(text: str) -> int:
     unit = text[len(number) :]
     if unit not in UNITS_MS or not number.replace(".", "", 1).isdecimal():
         raise ValueError(f"a number above 0 with its unit is needed ({', '.join(UNITS_MS)}), such as 10s")
-    milliseconds = round(float(number) * UNITS_MS[unit])
+    amount = float(number) * UNITS_MS[unit]
+    if amount > DURATION_MS_MAX:
+        raise ValueError("that is longer than anything lasts")
+    milliseconds = round(amount)
     if milliseconds < 1:
         raise ValueError("give more than 0ms")
     return milliseconds
@@ -156,7 +160,7 @@ def parse(verb: Verb, argv: Sequence[str]) -> Given:
             at += 1
         try:
             values[field_of(flag)] = flag.convert(value)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise BadRequest(f"{name} {value!r}: {error}") from None
     if not values["help"]:
         _take_arguments(verb, arguments, values)

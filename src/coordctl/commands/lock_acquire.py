@@ -31,6 +31,7 @@ CODES = {
 
 
 def acquire(given: Given) -> int:
+    inherited = keeper.inherited() if "pid" in given else []
     watched = keeper.Watched(given["pid"]) if "pid" in given else None
     terms = terms_of(given, ())._replace(parent=0)  # what outlives us is no child of what we run in
     if watched is not None:
@@ -49,7 +50,7 @@ def acquire(given: Given) -> int:
     if told is None:
         raise BadRequest(f"process {given['pid']} ended before {terms.wish.name} was acquired")
     plain.flush()
-    pid = keeper.leave_behind(held, watched) if watched is not None else 0
+    pid = keeper.leave_behind(held, watched, inherited) if watched is not None else 0
     held.hang_up()
     if given.is_json():
         held_by = {"session": int(told.environment["COORD_SESSION"]), "ttl_ms": terms.ttl_ms, "keeper_pid": pid or None}

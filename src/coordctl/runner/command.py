@@ -97,6 +97,13 @@ def exit_code_of(number: int) -> int:
     return NOT_FOUND if number in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
 
 
+def open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return list(range(256))
+
+
 def _become(argv: Sequence[str], before: Inherited, word: int, trouble: int) -> NoReturn:
     os.setpgid(0, 0)
     paths = _paths(argv[0])

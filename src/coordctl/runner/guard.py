@@ -15,6 +15,7 @@ from coordctl.runner import cgroup, command, ending, words
 from coordctl.runner.command import FORWARDED, JOB_CONTROL, Go, Inherited
 from coordctl.runner.family import Family
 from coordctl.runner.kernel import BootTimer, adopt_orphans, call_us
+from coordctl.runner.source import POLL_MS_MAX
 from coordctl.runner.warden import Warden
 from coordctl.runner.words import Channel
 from coordnode.client.clock import now_ms
@@ -75,7 +76,7 @@ class _Guard:
             times = (self._warden.wake_at_ms(), self._gather_at_ms or None)
             wake_at_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
             self._timer.set(wake_at_ms or 0)
-            patience_ms = None if wake_at_ms is None else max(0, wake_at_ms - now_ms())
+            patience_ms = None if wake_at_ms is None else min(POLL_MS_MAX, max(0, wake_at_ms - now_ms()))
             ready = [descriptor for descriptor, _ in self._poll.poll(patience_ms)]
             if self._timer.descriptor in ready:
                 self._timer.clear()
@@ -171,7 +172,7 @@ def _stand_apart(shares_terminal: bool) -> None:
 
 def _let_go_of_others(ours: Sequence[int]) -> None:
     """The runner's connection; and, now that the command has its own, whatever somebody else may wait to see closed."""
-    for descriptor in _open_descriptors():
+    for descriptor in command.open_descriptors():
         with suppress(OSError):
             if descriptor not in ours:
                 if descriptor > STANDARD_ERROR:
@@ -180,13 +181,6 @@ def _let_go_of_others(ours: Sequence[int]) -> None:
                     nowhere = os.open(os.devnull, os.O_RDWR)
                     os.dup2(nowhere, descriptor)
                     os.close(nowhere)
-
-
-def _open_descriptors() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        return list(range(256))
 
 
 def _drain(descriptor: int) -> None:

@@ -6,17 +6,18 @@ import os
 import select
 
 from coordctl.hot.bare import signal
-from coordctl.runner.command import FORWARDED
+from coordctl.runner.command import FORWARDED, open_descriptors
 from coordctl.runner.held import HeldClaim
-from coordctl.runner.source import Closed, Granted, Lost, News, Refused, heard
+from coordctl.runner.source import POLL_MS_MAX, Closed, Granted, Lost, News, Refused, heard
 from coordnode.client.clock import now_ms
 from coordnode.errors import BadRequest
 from coordnode.light import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ENDS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+STANDARD_ERROR = 2
 
 
 class Interrupted(NamedTuple):
@@ -34,6 +35,16 @@ class Watched:
 
     def has_ended(self) -> bool:
         return bool(_ready({self.descriptor: select.POLLIN}, 0))
+
+
+def inherited() -> list[int]:
+    """What is open beside the standard streams before we have opened anything."""
+    found = []
+    for descriptor in open_descriptors():
+        with suppress(OSError):  # it was that of the list
+            os.fstat(descriptor)
+            found.append(descriptor)
+    return [descriptor for descriptor in found if descriptor > STANDARD_ERROR]
 
 
 def wait(held: HeldClaim, watched: Watched | None, say: Callable[[str], None]) -> Granted | Refused | Interrupted | None:
@@ -82,24 +93,27 @@ def let_go(held: HeldClaim) -> str:
         _turn(held, {})
 
 
-def leave_behind(held: HeldClaim, watched: Watched) -> int:
+def leave_behind(held: HeldClaim, watched: Watched, inherited: Sequence[int]) -> int:
     """The pid of the keeper, which has the connection from here on."""
     pid = os.fork()
     if pid == 0:
         try:
-            _keep(held, watched)
+            _keep(held, watched, inherited)
         finally:
             os._exit(0)
     return pid
 
 
-def _keep(held: HeldClaim, watched: Watched) -> None:
+def _keep(held: HeldClaim, watched: Watched, inherited: Sequence[int]) -> None:
     os.setsid()
     os.chdir("/")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
+    for descriptor in inherited:  # somebody may wait for the end of a pipe that we were given
+        with suppress(OSError):
+            os.close(descriptor)
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wakes)
     for number in FORWARDED:
@@ -129,4 +143,4 @@ def _ready(watched: dict[int, int], patience_ms: int | None) -> list[int]:
     poll = select.poll()
     for descriptor, interest in watched.items():
         poll.register(descriptor, interest)
-    return [descriptor for descriptor, _ in poll.poll(patience_ms)]
+    return [descriptor for descriptor, _ in poll.poll(None if patience_ms is None else min(patience_ms, POLL_MS_MAX))]

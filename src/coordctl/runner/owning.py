@@ -17,7 +17,7 @@ from coordctl.runner.outcome import OUTCOMES, Outcome
 from coordctl.runner.rules import Settings
 from coordctl.runner.run import run
 from coordctl.runner.shard import HeldShard
-from coordctl.runner.source import Closed, Granted, Lost, Refused, Renewed, heard
+from coordctl.runner.source import POLL_MS_MAX, Closed, Granted, Lost, Refused, Renewed, heard
 from coordctl.runner.words import Channel
 from coordnode.client.clock import now_ms
 from coordnode.client.ownership import OwnedChange, Ownership, Row
@@ -128,7 +128,7 @@ class Owning:
         listening = [runner for runner in self._runners.values() if not runner.channel.is_closed]
         for runner in listening:
             poll.register(runner.channel.fileno(), select.POLLIN)
-        ready = [each for each, _ in poll.poll(None if wake_at_ms is None else max(0, wake_at_ms - now_ms()))]
+        ready = [each for each, _ in poll.poll(None if wake_at_ms is None else min(POLL_MS_MAX, max(0, wake_at_ms - now_ms())))]
         now = now_ms()
         if descriptor in ready:
             self._held.on_ready(now)

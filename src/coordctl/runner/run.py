@@ -12,7 +12,7 @@ from coordctl.runner.held import unable
 from coordctl.runner.job import Job
 from coordctl.runner.outcome import Outcome
 from coordctl.runner.rules import Rules, Settings
-from coordctl.runner.source import Source, heard
+from coordctl.runner.source import POLL_MS_MAX, Source, heard
 from coordctl.runner.terminal import Terminal
 from coordnode.client.clock import now_ms
 from coordnode.light import TYPE_CHECKING, suppress
@@ -151,7 +151,7 @@ def _wait(watched: dict[int, int], patience_ms: int | None) -> list[int]:
     poll = select.poll()
     for descriptor, interest in watched.items():
         poll.register(descriptor, interest)
-    return [descriptor for descriptor, _ in poll.poll(patience_ms)]
+    return [descriptor for descriptor, _ in poll.poll(None if patience_ms is None else min(patience_ms, POLL_MS_MAX))]
 
 
 def _read_signals(descriptor: int) -> list[int]:

@@ -7,6 +7,8 @@ from coordnode.light import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+POLL_MS_MAX = 2**31 - 1  # it takes no more at a time: who wakes too early looks again
+
 
 class Granted(NamedTuple):
     """It is ours, and stays so until `deadline_ms` if nothing is renewed."""

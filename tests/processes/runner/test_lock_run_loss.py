@@ -117,6 +117,10 @@ def test_hold_max_ends_the_command_and_is_no_loss(shared: Home) -> None:
     assert valid_report(report)["outcome"] == "hold-max"
 
 
+def test_a_hold_that_may_last_for_months(shared: Home) -> None:
+    assert run(shared, "months", "--hold-max", "720h", "--wait", "720h", "--", "true", code=0).stderr == b""
+
+
 @pytest.mark.each_engine
 def test_the_lock_is_released_only_when_the_job_is_gone(shared: Home, mark: str) -> None:
     """Also when the command dies at once of a TERM that its children take their time to obey."""

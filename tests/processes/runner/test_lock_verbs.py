@@ -1,6 +1,7 @@
 """The other verbs of `lock`: what they print, what they mean, and which codes they end with."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -96,6 +97,20 @@ def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     until(lambda: shared.run("lock", "check", "scripted", token).returncode == 1)
     until(lambda: marked(note) == [], f"the keeper {keeper} ends with it")
     assert shared.run("lock", "acquire", "scripted", "--pid", str(script.pid)).returncode == 64, "it lives no more"
+
+
+def test_a_keeper_keeps_nothing_that_it_was_given(shared: Home) -> None:
+    """As in `exec 3> >(logger)` around it: whoever reads there waits for the end of the script only."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(["sleep", "60"]) as script:
+        command = [sys.executable, "-m", "coordctl", "lock", "acquire", "piped", "--pid", str(script.pid)]
+        done = subprocess.run(command, pass_fds=(writing,), env=shared.environment, stdout=subprocess.PIPE, timeout=60, check=True)
+        os.close(writing)
+        is_over = select.select([reading], [], [], 5)[0]
+        shared.ctl("lock", "check", "piped", done.stdout.decode().strip())
+        script.kill()
+    os.close(reading)
+    assert is_over
 
 
 @pytest.mark.each_engine

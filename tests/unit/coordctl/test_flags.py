@@ -35,6 +35,8 @@ def test_flags_stand_anywhere() -> None:
         (["k", "v", "--timeout", "10"], "a number above 0 with its unit is needed (ms, s, m, h), such as 10s"),
         (["k", "v", "--timeout", "0s"], "more than 0ms"),
         (["k", "v", "--timeout", "1.2.3s"], "a number above 0 with its unit"),
+        (["k", "v", "--timeout", "9" * 400 + "h"], "longer than anything lasts"),
+        (["k", "v", "--timeout", "9" * 200 + "h"], "longer than anything lasts"),
         (["k", "v", "--timeout", "²s"], "a number above 0 with its unit"),
         (["k", "v", "-o", "yaml"], "choose from table, json"),
         (["k", "v", "--debug=yes"], "--debug takes no value"),
