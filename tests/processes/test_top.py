@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,30 @@ def test_what_happened_between_two_looks(home: Home) -> None:
     assert max(map(len, shown)) <= 80
 
     # On a terminal: drawn anew, sorted by a key, ended by another.
+    main, process = on_a_terminal(home)
+    screen = wait_shown(main, b"", b"q ends it")
+    os.write(main, b"f")
+    screen = wait_shown(main, screen, b"FSYNC99*")
+    os.write(main, b"q")
+    wait_shown(main, screen, b"\x1b[?1049l")
+    assert process.wait(PATIENCE_S) == 0
+    os.close(main)
+
+    # Suspended, it gives the screen back, and takes it again; ended, it gives it back.
+    main, process = on_a_terminal(home)
+    wait_shown(main, b"", b"q ends it")
+    process.send_signal(signal.SIGTSTP)
+    wait_shown(main, b"", b"\x1b[?1049l")
+    process.send_signal(signal.SIGCONT)
+    wait_shown(main, b"", b"\x1b[?1049h")
+    wait_shown(main, b"", b"q ends it")
+    process.terminate()
+    wait_shown(main, b"", b"\x1b[?1049l")
+    assert process.wait(PATIENCE_S) == -signal.SIGTERM
+    os.close(main)
+
+
+def on_a_terminal(home: Home) -> "tuple[int, subprocess.Popen[bytes]]":
     main, other = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "coordctl", "top", "--every", "200ms"],
@@ -37,14 +62,9 @@ def test_what_happened_between_two_looks(home: Home) -> None:
         env={**home.environment, "TERM": "xterm"},
         cwd=home.folder,
     )
+    home.others.append(process)
     os.close(other)
-    screen = wait_shown(main, b"", b"q ends it")
-    os.write(main, b"f")
-    screen = wait_shown(main, screen, b"FSYNC99*")
-    os.write(main, b"q")
-    wait_shown(main, screen, b"\x1b[?1049l")
-    assert process.wait(PATIENCE_S) == 0
-    os.close(main)
+    return main, process
 
 
 def wait_shown(terminal: int, before: bytes, wanted: bytes) -> bytes:

@@ -99,6 +99,15 @@ def test_a_keeper_holds_it_for_the_life_of_a_process(shared: Home) -> None:
     assert shared.run("lock", "acquire", "scripted", "--pid", str(script.pid)).returncode == 64, "it lives no more"
 
 
+def test_what_a_command_is_called_draws_nothing_on_the_screen_of_others(shared: Home) -> None:
+    with started(shared, "drawn", "--", "sh", "-c", "echo on; sleep 60", "\x1b[2J\x07\n") as running:
+        assert line(running) == "on"
+        assert "\N{REPLACEMENT CHARACTER}[2J" in shared.ctl("lock", "show", "drawn")
+        assert "\x1b" not in shared.ctl("lock", "show", "drawn")
+        running.terminate()
+        ended(running)
+
+
 def test_a_keeper_keeps_nothing_that_it_was_given(shared: Home) -> None:
     """As in `exec 3> >(logger)` around it: whoever reads there waits for the end of the script only."""
     reading, writing = os.pipe()
