@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from coordctl.hot.bare import signal
 from coordctl.runner import ending, words
 from coordctl.runner import guard as guard_process
 from coordctl.runner.cgroup import Cgroup
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from coordctl.runner.words import Word
 
+SILENT_MS_MIN = 1_000  # a guard on a busy machine is given so long to say that it has begun
 GUARD_DIED = "guard died"  # a notice, beside those of the guard
 
 
@@ -33,6 +35,8 @@ class Job:
         self._command = 0
         self._folder = ""
         self._is_started = False
+        self._ending_by_ms: int | None = None  # when the guard must have said that it ends the job
+        self._has_ending = False
         self._is_gone = False  # the guard has nothing more to do, and ends
         self._channel, theirs = words.pair()
         guard = os.fork()
@@ -70,6 +74,8 @@ class Job:
     def end(self, reason: str, now_ms: int) -> None:
         if self._warden is None:
             self._channel.tell(words.END, reason)
+            if self._is_started and not self._has_ending and self._ending_by_ms is None:
+                self._ending_by_ms = now_ms + max(SILENT_MS_MIN, self._policy.grace_ms + self._policy.margin_ms)
         else:
             self._warden.begin(reason, now_ms)
 
@@ -88,7 +94,13 @@ class Job:
                     self._command, self._folder = word[1:]
                 else:
                     self._is_gone = self._is_gone or word[0] == words.GONE
+                    self._has_ending = self._has_ending or word[0] in (words.ENDING, words.GONE)
                     self._told.append(word)
+            self._ending_by_ms = None if self._has_ending else self._ending_by_ms
+            if self._ending_by_ms is not None and now_ms >= self._ending_by_ms:  # somebody has stopped it
+                self._ending_by_ms = None
+                with suppress(ProcessLookupError):
+                    os.kill(self.guard, signal.SIGKILL)
             if self._channel.is_closed and not self._is_gone:
                 self._on_guard_died(now_ms)
         elif self._warden is not None:
@@ -98,7 +110,7 @@ class Job:
         return told
 
     def wake_at_ms(self) -> int | None:
-        return None if self._warden is None else self._warden.wake_at_ms()
+        return self._ending_by_ms if self._warden is None else self._warden.wake_at_ms()
 
     def _on_guard_died(self, now_ms: int) -> None:
         """Its orphans are ours now: the runner adopts them, too."""

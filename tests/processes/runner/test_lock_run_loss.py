@@ -117,6 +117,18 @@ def test_hold_max_ends_the_command_and_is_no_loss(shared: Home) -> None:
     assert valid_report(report)["outcome"] == "hold-max"
 
 
+def test_a_guard_that_was_stopped_is_none(shared: Home, mark: str) -> None:
+    with started(shared, "stopped", "--note", mark, "--", "sh", "-c", f"echo on; : {mark}; sleep 60") as running:
+        assert line(running) == "on"
+        os.kill(guard_of(running.pid), signal.SIGSTOP)
+        shared.ctl("lock", "break", "stopped", "--yes")
+        code, said = ended(running)
+    assert code == 79
+    assert "stopped was broken by ops" in said
+    assert "; command ended (TERM)" in said
+    until(lambda: marked(mark) == [])
+
+
 def test_a_hold_that_may_last_for_months(shared: Home) -> None:
     assert run(shared, "months", "--hold-max", "720h", "--wait", "720h", "--", "true", code=0).stderr == b""
 
