@@ -130,7 +130,7 @@ def claimed(given: Given, command: Sequence[str], wish: Wish) -> Terms:
     wall_offset_ms = time.time_ns() // 1_000_000 - now_ms()
     owner = owner.encode(errors="replace").decode()  # the command may be any bytes
     if not owner.isprintable():  # nor is it to move the cursor of whoever looks who holds it
-        owner = "".join([one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in owner])
+        owner = "".join([one if one.isprintable() else "\ufffd" for one in owner])
     outer = [_number(os.environ.get(name, "")) for name in ("COORD_SESSION", "COORD_SESSION_CLUSTER")]
     return Terms(wish, given["ttl"], owner, timeout_ms, wait_ms, bool(given["verbose"]), "", 0, wall_offset_ms, *outer)
 
