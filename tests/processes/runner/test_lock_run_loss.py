@@ -129,10 +129,6 @@ def test_a_guard_that_was_stopped_is_none(shared: Home, mark: str) -> None:
     until(lambda: marked(mark) == [])
 
 
-def test_a_hold_that_may_last_for_months(shared: Home) -> None:
-    assert run(shared, "months", "--hold-max", "720h", "--wait", "720h", "--", "true", code=0).stderr == b""
-
-
 @pytest.mark.each_engine
 def test_the_lock_is_released_only_when_the_job_is_gone(shared: Home, mark: str) -> None:
     """Also when the command dies at once of a TERM that its children take their time to obey."""

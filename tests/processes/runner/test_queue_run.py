@@ -127,6 +127,12 @@ def test_a_signal_before_the_runner_listens_gives_the_task_back(tmp_path: Path) 
     assert not ran.exists()
 
 
+def test_a_hold_that_may_last_for_months(shared: Home, queue: str) -> None:
+    """More milliseconds than poll takes, and nothing else to wake up for."""
+    shared.ctl("queue", "put", queue, "long")
+    assert shared.ctl("queue", "run", queue, "--hold-max", "720h", "--", "cat") == "long"
+
+
 def test_no_queue_is_no_task(shared: Home, queue: str) -> None:
     report = shared.folder / f"{queue}.json"
     done = shared.run("queue", "run", queue, "--report", str(report), "--", "true")
