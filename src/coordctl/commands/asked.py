@@ -102,7 +102,7 @@ def must_have_session(given: Given, verb: str) -> int:
 
 def ended_by(signal: int) -> int:
     """The exit code, as a shell has it. For a Ctrl-C what is around us ends, too."""
-    if signal == INTERRUPT:
+    if signal in (0, INTERRUPT):  # 0: nobody noted which
         raise KeyboardInterrupt
     return 128 + signal
 
