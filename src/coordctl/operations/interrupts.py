@@ -62,7 +62,7 @@ class Interrupts:
             self._ignores = before
 
     def defer(self) -> None:
-        """The same, from here on."""
+        """As `deferred`, from here on."""
         self._deferrals += 1
 
     def ignore(self) -> None:
