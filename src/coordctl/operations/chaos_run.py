@@ -388,7 +388,16 @@ class _Run:
             return Verdict("check", model, verdicts.INCONCLUSIVE, "nobody was answered anything: there is nothing to judge")
         found = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
         code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found.outcome, verdicts.INCONCLUSIVE)
-        return Verdict("check", model, code, f"{found.operations} operations; {found.outcome}: {found.reason}")
+        sentence = f"{found.operations} operations; {found.outcome}: {found.reason}"
+        if code == verdicts.GREEN and self._done and not self._is_answered_since(model, self._done[-1].began_ms):
+            code, sentence = verdicts.INCONCLUSIVE, f"{sentence}; but nobody was answered anything since the last fault began"
+        return Verdict("check", model, code, sentence)
+
+    def _is_answered_since(self, model: str, at_ms: int) -> bool:
+        """What clients note that they lost is no answer."""
+        since_ns = round((self._began + at_ms / 1000) * 1e9)
+        answers = (event for event in self._loads.events(model) if event["type"] == "ok" and event["f"] != "lost")
+        return any(event["time"] >= since_ns for event in answers)
 
     def _of_logs(self) -> list[Verdict]:
         try:

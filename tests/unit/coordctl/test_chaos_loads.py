@@ -1,20 +1,27 @@
 """What loads write down of what they lost, and what one that was killed cannot write down itself."""
 
+import errno
 import json
+import os
+import sys
+import threading
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from coordctl.chaos.loads import __main__ as load
 from coordctl.chaos.loads import watches
-from coordctl.chaos.loads.clients import Paper
+from coordctl.chaos.loads.clients import Client, Paper
 from coordctl.chaos.loads.holding import GroupClient
+from coordctl.chaos.loads.words import ENDED
 from coordctl.operations.chaos_loads import Holder, Loads
 from coordnode.checking.judge import judge
 from coordnode.checking.linearizable import Budget
 from coordnode.checking.reading import parse_history
-from coordnode.errors import SessionExpired
+from coordnode.errors import SessionExpired, TimedOut
 
 
 def test_who_is_killed_loses_what_it_was_granted_last_ever_since_it_asked_for_it(tmp_path: Path) -> None:
@@ -125,3 +132,58 @@ def test_a_watch_that_is_told_nothing_in_the_end_is_no_pass(
     found = judge(parse_history(path.read_bytes()), "watch", Budget())
     assert found.outcome == outcome, found.reason
     assert ("though it waited" in found.reason) is (outcome == "unknown")
+
+
+# --- clients that end before their time --------------------------------------------------------------------------------
+
+
+class Worker(Client):
+    """Client 2 meets a bug; what client 1 meets is an answer."""
+
+    met: threading.Event
+
+    def _connect(self, seconds: float) -> Any:
+        return SimpleNamespace(close=lambda: None)
+
+    def turn(self, turn: int) -> None:
+        if self.number == 2:
+            self.met.set()
+            raise AttributeError("a bug in the client")
+        raise TimedOut("nobody answers")
+
+
+class Standing(BytesIO):
+    """A standard input that ends once the clients are at work."""
+
+    def read(self, *_: Any) -> bytes:
+        assert Worker.met.wait(20)
+        return ENDED
+
+
+@pytest.mark.parametrize(("numbers", "told"), [("1", ""), ("1,2", "kv, client 2: AttributeError: a bug in the client")])
+def test_a_load_of_which_a_client_ended_by_itself_says_so_last_and_by_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], numbers: str, told: str
+) -> None:
+    Worker.met = threading.Event()
+    if not told:
+        Worker.met.set()
+    monkeypatch.setitem(load.CLIENTS, "kv", Worker)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Standing()))
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    code = load.main(["kv", "127.0.0.1:1", "p/", str(tmp_path), numbers, "1", "linearizable"])
+    assert code == (told or 0)  # a text: `sys.exit` says it last, and ends with 1
+    assert ("Traceback" in capsys.readouterr().err) is bool(told)
+
+
+def test_a_line_that_the_disk_takes_only_in_part_ends_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written behind half a line would be lost with it, and a history without it may look impossible."""
+    write = os.write
+    paper = Paper(str(tmp_path / "events.jsonl"))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:9]))
+        with pytest.raises(OSError, match="9 of") as failed:
+            paper.write(1, "invoke", "get", None)
+    assert failed.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="9 of"):
+        paper.write(1, "ok", "get", None)
+    assert (tmp_path / "events.jsonl").stat().st_size == 9

@@ -175,6 +175,25 @@ def test_an_expectation_that_cannot_be_judged_takes_no_other_verdict_with_it(tmp
     assert "'heathly' is no condition" in run._verdicts[0].sentence
 
 
+@pytest.mark.parametrize(("answered_ms", "function", "code"), [(1_500, "release", 0), (900, "release", 3), (1_500, "lost", 3)])
+def test_a_history_of_which_nothing_was_answered_since_the_last_fault_shows_nothing(
+    tmp_path: Path, answered_ms: int, function: str, code: int
+) -> None:
+    run = run_on(tmp_path, text=HEAD + "load: [{do: lock}]\n")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run._folder, run._loads = str(folder), Loads(str(folder), [], "", 1)
+    run._done = [verdicts.Done(1, 1_000, 2_000)]
+    began_ns, at_ns = (round((run._began + ms / 1000) * 1e9) for ms in (0, answered_ms))
+    process = 1_001 if function == "lost" else 1
+    asked = [(1, "acquire", "invoke", None, began_ns), (1, "acquire", "ok", 5, began_ns + 1)]
+    asked += [(process, function, "invoke", 5, at_ns), (process, function, "ok", True, at_ns + 1)]
+    names = ("process", "f", "type", "value", "time")
+    (folder / "lock.events.jsonl").write_text("".join(json.dumps(dict(zip(names, one, strict=True))) + "\n" for one in asked))
+    found = run._of_history("lock")
+    assert (found.code, "since the last fault began" in found.sentence) == (code, code == 3), found
+
+
 def test_logs_that_cannot_be_read_leave_the_verdicts(tmp_path: Path) -> None:
     class Deaf(LocalSite):
         def said_since(self, ends: Mapping[str, End]) -> list[Word]:

@@ -4,7 +4,7 @@
 
 Each line that it writes is an event of a history, with Jepsen's field names. CLIENTS are numbers with commas. It ends with its standard
 input, also when whoever started it is killed. KIND `keeper` has no clients: when all others of the run have ended, it removes what was
-put below PREFIX, and the run's folder, too, unless it was told that the run came to its end.
+put below PREFIX, and the run's folder, too, unless it was told that the run came to its end. It ends with 1 when a client ended by itself.
 """
 
 import fcntl
@@ -81,7 +81,8 @@ def keep(endpoints: list[str], prefix: str, folder: str) -> int:
     return 0
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> int | str:
+    """As `sys.exit` takes it: what went wrong is its last words, and 1 its code."""
     kind, endpoints_text, prefix, folder, numbers, seed, reads = argv
     endpoints = endpoints_text.split(",")
     if kind == KEEPER:
@@ -100,7 +101,8 @@ def main(argv: list[str]) -> int:
     if is_told_to_end:
         with suppress(CoordError):
             clients[0].finish()
-    return 0
+    troubles = [f"{kind}, {client.name}: {client.trouble}" for client in clients if client.trouble]
+    return "\n".join(troubles) or 0  # behind all else: the last line is what the run tells
 
 
 if __name__ == "__main__":

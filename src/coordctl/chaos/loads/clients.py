@@ -1,10 +1,12 @@
 """What all loads share: the paper that they write on, and a client that asks one thing at a time until the run is over."""
 
+import errno
 import json
 import os
 import random
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,10 +26,17 @@ class Paper:
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._torn: OSError | None = None  # half a line is there: what is written behind it could not be read
 
     def write(self, process: int, kind: str, function: str, value: object, at_ns: int = 0) -> None:
         line = {"process": process, "type": kind, "f": function, "value": value, "time": at_ns or time.monotonic_ns()}
-        os.write(self._descriptor, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        content = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        if self._torn is not None:
+            raise self._torn
+        written = os.write(self._descriptor, content)
+        if written != len(content):
+            self._torn = OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes of an event could be written")
+            raise self._torn
 
 
 class Client(threading.Thread, ABC):
@@ -40,6 +49,7 @@ class Client(threading.Thread, ABC):
         self.folder = folder
         self.chance = random.Random(f"{seed}/{number}")
         self.is_over = threading.Event()
+        self.trouble = ""  # of which it ended by itself: its history ends there, and is no whole one
         self.is_stale = reads == STALE
         self._endpoints = endpoints
         self._paper = paper
@@ -50,6 +60,13 @@ class Client(threading.Thread, ABC):
         return connect(self._endpoints, identity=f"chaos load {self.number}", timeout=seconds)
 
     def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # whatever it is, the others go on, and the load says so in the end
+            traceback.print_exc()
+            self.trouble = f"{type(error).__name__}: {error}"
+
+    def _work(self) -> None:
         turn = 0
         while not self.is_over.wait(self.chance.uniform(0, self.pause_seconds_max)):
             turn += 1
