@@ -1,6 +1,7 @@
 """What a run has shown: goals, probes and histories, each judged for itself, and the one exit code of all. Pure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from coordctl.chaos.playbook import Goal, Probe
@@ -61,6 +62,15 @@ class Done(NamedTuple):
     number: int
     began_ms: int
     ended_ms: int
+    client: int = 0  # of a load, that was hit; 0: none was
+
+
+class Turn(NamedTuple):
+    """Of a client with the lock: granted, or about to be given back."""
+
+    at_ms: int
+    client: int
+    is_granted: bool
 
 
 def worst(verdicts: Sequence[Verdict]) -> int:
@@ -83,18 +93,17 @@ def of_probe(probe: Probe, tries: Sequence[Try]) -> Verdict:
     return Verdict("probe", name, DEVIATED, f"{sentence}: {share:.1f}% is below {probe.percent_min:g}%; at {bad.at_ms / 1000:.1f} s: {why}")
 
 
-def of_goal(goal: Goal, rows: Sequence[Done], seen: Sequence[Seen], tokens: Sequence[tuple[int, int]]) -> Verdict:
-    """`tokens`: when each was granted."""
+def of_goal(goal: Goal, rows: Sequence[Done], seen: Sequence[Seen], turns: Sequence[Turn]) -> Verdict:
     during = [row for row in rows if goal.during in (0, row.number)]
     name = goal.see + (f", during row {goal.during}" if goal.during else "")
     if goal.see == "snapshot-installed" and not goal.during and rows:  # to a member that comes back, which takes its time behind any row
         is_hit = any(one.installed for one in seen if one.at_ms >= rows[0].began_ms)
     else:
-        is_hit = any(_is_hit(goal.see, row, seen, tokens) for row in during)
+        is_hit = any(_is_hit(goal.see, row, seen, turns) for row in during)
     return Verdict("goal", name, GREEN if is_hit else INCONCLUSIVE, "seen" if is_hit else "not seen: so the run has not shown it")
 
 
-def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[int, int]]) -> bool:
+def _is_hit(see: str, row: Done, seen: Sequence[Seen], turns: Sequence[Turn]) -> bool:
     end_ms = row.ended_ms + LEADER_SECONDS * 1000
     inside = [one for one in seen if row.began_ms <= one.at_ms <= end_ms]
     before = [one for one in seen if one.at_ms < row.began_ms][-1:]
@@ -105,5 +114,13 @@ def _is_hit(see: str, row: Done, seen: Sequence[Seen], tokens: Sequence[tuple[in
     if see == "voters-changed":
         return len({one.voters for one in [*before, *inside] if one.voters}) > 1
     if see == "leader-changed":
-        return len({one.term for one in [*before, *inside] if one.leader}) > 1
-    return len([token for at_ms, token in tokens if row.began_ms <= at_ms <= end_ms]) > 1
+        return len({one.leader for one in [*before, *inside] if one.leader}) > 1
+    return _is_moved(row, [one for one in turns if row.began_ms <= one.at_ms <= end_ms])
+
+
+def _is_moved(row: Done, turns: Sequence[Turn]) -> bool:
+    """To another than who was hit, before he gave it back himself: that another has it then is how it always is."""
+    if not row.client:
+        return len({one.client for one in turns if one.is_granted}) > 1
+    until_he_goes_on = takewhile(lambda one: one.client != row.client, sorted(turns))
+    return any(one.is_granted for one in until_he_goes_on)

@@ -24,7 +24,7 @@ from coordctl.chaos.playbook import Expectation, Playbook, Probe, Row
 from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import Site, Wanted
 from coordctl.chaos.undo import words
-from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Verdict
+from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Turn, Verdict
 from coordctl.chaos.words import End
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
@@ -325,7 +325,7 @@ class _Run:
                 if row.do == KILL_HOLDER:
                     self._kill(met, entries)
                 self._carried.append(Carried(row.number, began_ms, (), ()))
-                self._has_done(row, began_ms, name, entries)
+                self._has_done(row, began_ms, name, entries, holder.client)
                 return
             self._site.heal(entries)
         sentence = f"nobody was met with the lock in its hands in {HOLDER_SECONDS_MAX:g} s"
@@ -338,9 +338,9 @@ class _Run:
                 raise Failed(f"{entry.fault} did not take: client {holder.client}: {trouble}")
         self._loads.note_killed(holder)
 
-    def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry]) -> None:
+    def _has_done(self, row: Row, began_ms: int, hit: str, entries: list[Entry], client: int = 0) -> None:
         # Over SSH it takes its time from asking to the host that begins: its own time ends at the latest so long after it was seen.
-        self._done.append(Done(row.number, began_ms, self._ms() + row.for_ms))
+        self._done.append(Done(row.number, began_ms, self._ms() + row.for_ms, client))
         verified = chaos_faults.seen_of(entries)
         self._rows.append(ChaosRunRow(row=row.number, do=row.do, hit=hit, began_ms=began_ms, for_ms=row.for_ms, verified=verified))
         self._say(f"{row.do} {hit} for {row.for_ms / 1000:g} s; verified: {verified}")
@@ -373,9 +373,9 @@ class _Run:
     def _judge(self) -> None:
         for one in self._playbook.expect:
             self._verdicts.append(_judged("expect", one.that, partial(self._of_expectation, one)))
-        tokens = self._tokens()
+        turns = self._turns()
         self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
-        self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, tokens) for goal in self._playbook.goals]
+        self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, turns) for goal in self._playbook.goals]
         self._verdicts += [_judged("check", model, partial(self._of_history, model)) for model in self._playbook.checks]
 
     def _of_expectation(self, one: Expectation) -> Verdict:
@@ -413,9 +413,14 @@ class _Run:
         path.write_text("".join(json.dumps(event) + "\n" for event in events))
         return path
 
-    def _tokens(self) -> list[tuple[int, int]]:
-        granted = [event for event in self._loads.events("lock") if (event["type"], event["f"]) == ("ok", "acquire")]
-        return [(round((int(str(one["time"])) / 1e9 - self._began) * 1000), int(str(one["value"]))) for one in granted]
+    def _turns(self) -> list[Turn]:
+        kinds = {("acquire", "ok"): True, ("release", "invoke"): False}
+        found = [(one, kinds.get((one["f"], one["type"]))) for one in self._loads.events("lock")]
+        return [
+            Turn(round((one["time"] / 1e9 - self._began) * 1000), int(one["process"]), is_granted)
+            for one, is_granted in found
+            if is_granted is not None
+        ]
 
     def _leaders(self) -> list[ChaosLeader]:
         found: list[ChaosLeader] = []

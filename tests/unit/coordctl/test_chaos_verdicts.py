@@ -17,6 +17,7 @@ from coordctl.chaos.verdicts import (
     Installs,
     Seen,
     Try,
+    Turn,
     Verdict,
     of_goal,
     of_probe,
@@ -63,7 +64,8 @@ def test_a_probe_is_held_against_its_tolerance(kinds: list[str], code: int, word
     [
         (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(1_500, "n2", 2)], True),
         (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(1_500, "n1", 1)], False),
-        (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(2_900, "n1", 3)], True),  # led again, soon after the row's end
+        (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(2_900, "n2", 3)], True),  # soon after the row's end
+        (Goal("leader-changed", 1), [Seen(900, "n1", 5), Seen(1_500, "n1", 6)], False),  # elected anew, the same one
         (Goal("leader-changed", 1), [Seen(900, "n1", 1), Seen(4_000, "n2", 2)], False),  # long after it
         (Goal("leader-changed", 0), [Seen(4_900, "n1", 1), Seen(5_500, "n2", 2)], True),
         (Goal("leader-changed", 1), [Seen(4_900, "n1", 1), Seen(5_500, "n2", 2)], False),
@@ -80,9 +82,28 @@ def test_a_goal_is_hit_only_where_it_was_seen(goal: Goal, seen: list[Seen], is_h
     assert of_goal(goal, ROWS, seen, []).code == (GREEN if is_hit else INCONCLUSIVE)
 
 
-def test_a_lock_moves_when_two_grants_fall_into_the_row() -> None:
-    assert of_goal(Goal("lock-moved", 1), ROWS, [], [(1_100, 7), (1_900, 8)]).code == GREEN
-    assert of_goal(Goal("lock-moved", 1), ROWS, [], [(1_100, 7), (4_900, 8)]).code == INCONCLUSIVE
+HELD, FREED = True, False
+
+
+@pytest.mark.parametrize(
+    ("hit", "turns", "is_hit"),
+    [
+        (7, [Turn(900, 7, HELD), Turn(1_600, 8, HELD)], True),  # its lease was over
+        (7, [Turn(900, 7, HELD), Turn(2_900, 8, HELD)], True),  # what took the lease's time is noted late
+        (7, [Turn(900, 7, HELD), Turn(4_900, 8, HELD)], False),
+        (7, [Turn(900, 7, HELD), Turn(2_100, 7, FREED), Turn(2_200, 8, HELD)], False),  # it went on, and gave the lock back itself
+        (7, [Turn(900, 7, HELD), Turn(2_100, 7, FREED), Turn(2_200, 7, HELD), Turn(2_300, 7, FREED)], False),
+        (7, [Turn(500, 7, FREED), Turn(700, 8, HELD), Turn(800, 8, FREED), Turn(900, 7, HELD)], False),  # before anything was hit
+        (7, [Turn(900, 7, HELD), Turn(1_600, 8, HELD), Turn(2_100, 7, FREED)], True),
+        (0, [Turn(1_100, 7, HELD), Turn(1_900, 8, HELD)], True),  # members were hit, and no client
+        (0, [Turn(1_100, 7, HELD), Turn(1_200, 7, FREED), Turn(1_300, 7, HELD)], False),  # it stayed with one
+        (0, [Turn(1_100, 7, HELD), Turn(4_900, 8, HELD)], False),
+    ],
+)
+def test_a_lock_moves_when_another_than_who_was_hit_is_granted_it_while_he_could_not_give_it_back(
+    hit: int, turns: list[Turn], is_hit: bool
+) -> None:
+    assert of_goal(Goal("lock-moved", 1), [Done(1, 1_000, 2_000, hit)], [], turns).code == (GREEN if is_hit else INCONCLUSIVE)
 
 
 def test_a_goal_of_a_row_that_was_never_done_is_missed() -> None:
