@@ -4,6 +4,9 @@ Scalars stay text, so `no` is no boolean and `1e3` no number: whoever knows what
 documents are refused: a playbook is read by people.
 """
 
+import re
+import sys
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -60,6 +63,17 @@ def parse_lined(content: bytes) -> Node:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise NotYaml(line, f"this is not YAML: character {error.character!r} may not stand there; remove it") from None
+    except ValueError as error:  # of a number in it that the parser takes as it comes
+        raise _too_large(text) or NotYaml(1, f"this is not YAML: {error}; write the numbers in it smaller") from None
+
+
+def _too_large(text: str) -> NotYaml | None:
+    """The parser does not say where it was."""
+    for line, content in enumerate(text.splitlines(), 1):
+        for digits in re.findall(r"\\U([0-9A-Fa-f]{8})", "" if content.lstrip().startswith("#") else content):
+            if int(digits, 16) > sys.maxunicode:
+                return NotYaml(line, f"\\U{digits} is no character: there are none behind \\U0010ffff; leave it out")
+    return None
 
 
 def _document(events: Iterator[yaml.Event]) -> Node:
@@ -79,13 +93,23 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1
 
 
+def _refuse_unshowable(text: str, line: int) -> None:
+    """It is shown on terminals and written into files, where these do something else than to be read. Lines and tabs may be a script's."""
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind == "Cs" or (kind == "Cc" and character not in "\n\t"):
+            what = "half a character" if kind == "Cs" else "a control character"
+            raise NotYaml(line, f"{character!r} is {what}: leave it out")
+
+
 def _node(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
     line = _line(event)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
         raise NotYaml(line, "anchors and aliases (& and *) are not known here: write it out")
     if tag := getattr(event, "tag", None):
-        raise NotYaml(line, f"the tag {tag} is not known here: leave it out")
+        raise NotYaml(line, f"the tag {tag.encode('unicode_escape').decode()} is not known here: leave it out")
     if isinstance(event, yaml.ScalarEvent):
+        _refuse_unshowable(event.value, line)
         return Text(event.value, line)
     if depth == DEPTH_MAX:
         raise NotYaml(line, "this is nested too deeply: a playbook is a flat timetable; see `coordctl chaos show kill-leader --source`")

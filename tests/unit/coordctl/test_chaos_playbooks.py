@@ -81,6 +81,12 @@ def test_each_kind_of_load_has_its_clients_and_a_model_that_judges_them() -> Non
         (HEAD + "rows: [\n", 4, "this is not YAML"),
         (b"version: 1\nproves: \xff\n", 2, "is not UTF-8"),
         (b"version: 1\nproves: \x07\n", 2, "may not stand there"),
+        ('version: 1\n# \\U00110000\nproves: "a\n  \\U00110000"\n', 4, "\\U00110000 is no character: there are none behind \\U0010ffff"),
+        ('version: 1\nproves: "\\ud800"\n' + ROW, 2, "'\\ud800' is half a character: leave it out"),
+        ('version: 1\nproves: "\\e[31mx"\n' + ROW, 2, "'\\x1b' is a control character: leave it out"),
+        (HEAD + ROW + 'probes: [{when: after, within: 1s, command: [sh, "a\\0b"]}]\n', 4, "'\\x00' is a control character"),
+        (HEAD + ROW + '"\\e[2J": x\n', 4, "'\\x1b' is a control character"),
+        (HEAD + "seed: !%1b[2J 3\n" + ROW, 3, "the tag !\\x1b"),
         ("a" * (TEXT_BYTES_MAX + 1), 1, "split it"),
         (HEAD + ROW + "---\nversion: 1\n", 4, "a second document"),
         (HEAD + "rows: &r []\n", 3, "anchors and aliases"),
@@ -130,6 +136,11 @@ def test_each_kind_of_load_has_its_clients_and_a_model_that_judges_them() -> Non
 def test_each_mistake_is_named_with_its_line_and_what_to_do(text: str | bytes, line: int, words: str) -> None:
     found = mistakes(text)
     assert [one for one in found if one[0] == line and words in one[1]], found
+
+
+def test_lines_and_tabs_of_a_command_are_no_control_characters() -> None:
+    text = HEAD + ROW + 'probes:\n  - when: after\n    within: 1s\n    command: [sh, -c, "a\\n\\tb"]\n'
+    assert parse_playbook("x", text.encode()).probes[0].what == ("sh", "-c", "a\n\tb")
 
 
 def test_all_mistakes_are_told_at_once_in_order_of_lines() -> None:
