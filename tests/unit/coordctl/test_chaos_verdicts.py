@@ -162,3 +162,10 @@ def test_junit_tells_failures_from_what_could_not_be_said() -> None:
     assert {name: suite.get(name) for name in ("tests", "failures", "errors")} == {"tests": "3", "failures": "1", "errors": "1"}
     kinds = [(case.get("name"), [(child.tag, child.get("message")) for child in case]) for case in suite]
     assert kinds == [("a", []), ("b <&>", [("failure", 'it "broke" <here>')]), ("c", [("error", "unclear")])]
+
+
+def test_junit_is_xml_whatever_members_and_commands_said() -> None:
+    said = "red \x1b[31m, \x00, half \ud800, \ufffe; a\ttab, \U0001f600"
+    (case,) = ElementTree.fromstring(junit("x\x07", 1.0, [(said, True, False, said)]).encode())
+    shown = "red \\x1b[31m, \\x00, half \\ud800, \\ufffe; a\ttab, \U0001f600"
+    assert (case.get("classname"), case.get("name"), case[0].get("message")) == ("x\\x07", shown, shown)
