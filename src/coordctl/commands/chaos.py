@@ -14,7 +14,7 @@ from coordctl.inventory.reading import read
 from coordctl.local.clusters import LocalCluster, chosen_local
 from coordctl.operations import chaos_faults, chaos_proxy, chaos_run
 from coordctl.operations import chaos_playbooks as playbooks
-from coordctl.report import plain, screen
+from coordctl.report import outlets, plain, screen
 from coordctl.report.exits import DONE, EXPLAINED, INTERRUPTED, REFUSED, Kind
 from coordctl.report.junit import junit
 from coordctl.report.running import output, run_group
@@ -260,24 +260,33 @@ def run_command(
     chosen = chosen_local(cluster)
     if not _is_confirmed(chosen, confirm, reason):
         return REFUSED
+    wanted = playbooks.load(playbook)
+    _check_outlets(junit_path, page, keep)
     asked = chaos_run.Asked(accept or "", reason, keep, playbook)
     try:
-        done = chaos_run.run(chosen, playbooks.load(playbook), asked, _ignore if output == "json" or quiet else _progress)
+        done = chaos_run.run(chosen, wanted, asked, _ignore if output == "json" or quiet else _progress)
     except chaos_faults.BeyondQuorum as error:
         screen.error(error.sentence)
         return REFUSED
-    if junit_path:
-        cases = [(f"{one.kind} {one.name}".strip(), one.exit_code in (1, 2, 5), one.exit_code == 3, one.sentence) for one in done.verdicts]
-        with open(junit_path, "w", encoding="utf-8") as file:
-            file.write(junit(f"chaos {done.playbook}", done.elapsed_ms / 1000, cases))
-    if page:
-        with open(page, "w", encoding="utf-8") as file:
-            file.write(chaos_page.page(done))
     if output == "json":
         screen.json_line(done)
     else:
         screen.lines(_verdict_lines(done))
+    screen.flush()  # whatever comes of the files
+    if junit_path:
+        cases = [(f"{one.kind} {one.name}".strip(), one.exit_code in (1, 2, 5), one.exit_code == 3, one.sentence) for one in done.verdicts]
+        outlets.write("--junit", junit_path, junit(f"chaos {done.playbook}", done.elapsed_ms / 1000, cases))
+    if page:
+        outlets.write("--html", page, chaos_page.page(done))
     return done.exit_code
+
+
+def _check_outlets(junit_path: str, page: str, keep: str) -> None:
+    for option, path in (("--junit", junit_path), ("--html", page)):
+        if path:
+            outlets.check_file(option, path)
+    if keep:
+        outlets.check_folder("--keep", keep)
 
 
 def _simulate(playbook: str, seeds: str, output: str) -> int:
@@ -313,7 +322,7 @@ def _verdict_lines(done: ChaosRun) -> list[str]:
     outcome = screen.coloured(done.outcome.upper(), COLOURS[done.exit_code])
     lines = [f"{outcome}  {done.playbook} on {done.cluster}, {done.elapsed_ms / 1000:.1f} s"]
     for one in done.verdicts:
-        words = f"{one.outcome:<14} {one.kind} {one.name}".rstrip() + f": {one.sentence}"
+        words = screen.visible(f"{one.outcome:<14} {one.kind} {one.name}".rstrip() + f": {one.sentence}")
         lines += screen.wrapped(words, indent=17, first=2)
     return [*lines, *([f"  histories: {done.kept}"] if done.kept else [])]
 

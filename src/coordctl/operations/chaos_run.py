@@ -477,13 +477,18 @@ class _Run:
         )
 
     def _keep(self) -> str:
-        if self._carried:
-            Path(self._folder, SCHEDULE).write_text(schedule(self._playbook, self._carried))
-        if not self._asked.keep:
+        """Where it is kept. What cannot be written where it was asked for stays where it is, and the verdicts with it."""
+        target = os.path.abspath(self._asked.keep) if self._asked.keep else self._folder
+        try:
+            if self._carried:
+                Path(self._folder, SCHEDULE).write_text(schedule(self._playbook, self._carried))
+            if target != self._folder:
+                shutil.copytree(self._folder, target, dirs_exist_ok=True)
+        except OSError as error:  # also what copytree raises of many
+            self._say(f"--keep {target} could not be written: {words(error)}" if self._asked.keep else words(error))
             return self._folder
-        target = os.path.abspath(self._asked.keep)
-        shutil.copytree(self._folder, target, dirs_exist_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if target != self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
         return target
 
 
