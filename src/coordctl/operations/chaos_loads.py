@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from coordctl.chaos.loads.words import ALONE, ENDED, KEEPER, LINEARIZABLE, LOST
 from coordctl.chaos.playbook import Load
+from coordctl.chaos.verdicts import Turn
 from coordctl.local import processes
 
 LOG = "load.log"
@@ -77,6 +78,19 @@ class Loads:
                 with suppress(ValueError):  # the last line of a load that was killed
                     found.append(json.loads(line))
         return found
+
+    def is_answered_since(self, kind: str, since: float) -> bool:
+        """What clients note that they lost is no answer."""
+        answers = [event for event in self.events(kind) if event["type"] == "ok" and event["f"] != "lost"]
+        return any(event["time"] / 1e9 >= since for event in answers)
+
+    def turns(self, began: float) -> list[Turn]:
+        """With the lock; `began`: the moment that they are counted from."""
+        kinds = {("acquire", "ok"): True, ("release", "invoke"): False}
+        found = [event for event in self.events("lock") if (event["f"], event["type"]) in kinds]
+        return [
+            Turn(round((event["time"] / 1e9 - began) * 1000), int(event["process"]), kinds[event["f"], event["type"]]) for event in found
+        ]
 
     def _held(self) -> dict[int, int]:
         """By client: the token of what it was granted and has not begun to give back."""

@@ -24,7 +24,7 @@ from coordctl.chaos.playbook import Expectation, Playbook, Probe, Row
 from coordctl.chaos.schedule import Carried, schedule
 from coordctl.chaos.site import Site, Wanted
 from coordctl.chaos.undo import words
-from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Turn, Verdict
+from coordctl.chaos.verdicts import Done, Installs, Seen, Try, Verdict
 from coordctl.chaos.words import End
 from coordctl.facts.members import ClusterFacts
 from coordctl.local import clusters
@@ -373,7 +373,7 @@ class _Run:
     def _judge(self) -> None:
         for one in self._playbook.expect:
             self._verdicts.append(_judged("expect", one.that, partial(self._of_expectation, one)))
-        turns = self._turns()
+        turns = self._loads.turns(self._began)
         self._verdicts += [verdicts.of_probe(probe, self._tries[number]) for number, probe in enumerate(self._playbook.probes)]
         self._verdicts += [verdicts.of_goal(goal, self._done, self._seen, turns) for goal in self._playbook.goals]
         self._verdicts += [_judged("check", model, partial(self._of_history, model)) for model in self._playbook.checks]
@@ -389,15 +389,9 @@ class _Run:
         found = check(self._history(model), model, None, False, CHECK_SECONDS, CHECK_BYTES)
         code = {"pass": verdicts.GREEN, "violation": verdicts.BROKEN}.get(found.outcome, verdicts.INCONCLUSIVE)
         sentence = f"{found.operations} operations; {found.outcome}: {found.reason}"
-        if code == verdicts.GREEN and self._done and not self._is_answered_since(model, self._done[-1].began_ms):
+        if code == verdicts.GREEN and self._done and not self._loads.is_answered_since(model, self._began + self._done[-1].began_ms / 1000):
             code, sentence = verdicts.INCONCLUSIVE, f"{sentence}; but nobody was answered anything since the last fault began"
         return Verdict("check", model, code, sentence)
-
-    def _is_answered_since(self, model: str, at_ms: int) -> bool:
-        """What clients note that they lost is no answer."""
-        since_ns = round((self._began + at_ms / 1000) * 1e9)
-        answers = (event for event in self._loads.events(model) if event["type"] == "ok" and event["f"] != "lost")
-        return any(event["time"] >= since_ns for event in answers)
 
     def _of_logs(self) -> list[Verdict]:
         try:
@@ -412,15 +406,6 @@ class _Run:
         path = Path(self._folder, f"{model}.jsonl")
         path.write_text("".join(json.dumps(event) + "\n" for event in events))
         return path
-
-    def _turns(self) -> list[Turn]:
-        kinds = {("acquire", "ok"): True, ("release", "invoke"): False}
-        found = [(one, kinds.get((one["f"], one["type"]))) for one in self._loads.events("lock")]
-        return [
-            Turn(round((one["time"] / 1e9 - self._began) * 1000), int(one["process"]), is_granted)
-            for one, is_granted in found
-            if is_granted is not None
-        ]
 
     def _leaders(self) -> list[ChaosLeader]:
         found: list[ChaosLeader] = []

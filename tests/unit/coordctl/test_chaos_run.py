@@ -130,7 +130,7 @@ def test_who_gave_the_lock_back_before_it_stood_still_goes_on_and_another_is_kil
             assert not processes.is_stopped(first.pid, first.mark)
             assert slow.wait(30) == -signal.SIGKILL
             assert [(row.hit, row.verified) for row in run._rows] == [("client 2", "it is gone with the lock in its hands")]
-            assert ([row.client for row in run._done], [turn[1:] for turn in run._turns()]) == ([2], [(2, True)])
+            assert ([row.client for row in run._done], [turn[1:] for turn in run._loads.turns(run._began)]) == ([2], [(2, True)])
         finally:
             site.heal(site.look(0).active)
             quick.kill()
