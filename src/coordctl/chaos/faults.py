@@ -1,6 +1,7 @@
 """The catalogue of faults: what each does, how hard it can be asked for, by which mechanism, and how it ends. Pure."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from coordctl.chaos import values
 from coordctl.chaos.values import Value
@@ -25,7 +26,7 @@ class Fault(NamedTuple):
     ends: str  # how, and who sees to that
     by: Value | None = None  # how hard; None: there is no more or less of it
     by_example: str = ""
-    takes_quorum: bool = True  # whom it hits does not serve meanwhile
+    takes_quorum: bool = True  # whom it hits does not serve meanwhile, however hard it is
     unseats: bool = True  # a leader that it hits does not stay it
 
     @property
@@ -163,6 +164,25 @@ FAULTS: dict[str, Fault] = {
         CLUSTER, "a new member becomes a voter in the place of whom it hits", _CHANGE, "the old one again by the reapers", unseats=False
     ),
 }
+
+
+# So hard that whom it hits does not serve, or what it hits lets nobody lead: with the timing that members have unless they are told other.
+SILENCE_MS = 520  # of its leader a member bears at least: 13 ticks of 40 ms; nobody is elected when there and back takes so long
+STUCK_MS = 1_600  # a leader whose disk hangs for so long steps down: 40 ticks
+HEARTBEATS_BYTES = 1 << 10  # in each second, of a leader that has nothing else to say; an estimate: 12 of some 80 bytes
+_IS_HARD: dict[str, Callable[[Any], bool]] = {
+    "delay": lambda milliseconds: 2 * milliseconds >= SILENCE_MS,
+    "jitter": lambda milliseconds: 2 * milliseconds >= SILENCE_MS,
+    "loss": lambda percent: percent >= 50,
+    "bandwidth": lambda each_second: each_second < HEARTBEATS_BYTES,
+    "slow-fsync": lambda milliseconds: milliseconds >= STUCK_MS,
+}
+
+
+def takes_quorum(name: str, by: str) -> bool:
+    """Whether whom it hits counts as lost for as long as it lasts; links, as cut."""
+    fault = FAULTS[name]
+    return fault.takes_quorum or (name in _IS_HARD and fault.by is not None and bool(by) and _IS_HARD[name](fault.by.parse(by)))
 
 
 def exclude_each_other(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from coordctl.chaos import radius
-from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, trouble_with_by, trouble_with_time
+from coordctl.chaos.faults import FAULTS, FILL_DISK, HOLDERS, exclude_each_other, takes_quorum, trouble_with_by, trouble_with_time
 from coordctl.chaos.ledger import Entry
 from coordctl.chaos.site import Overtaken, Site, Wanted
 from coordctl.chaos.targets import Members, Target, parse_target
@@ -106,11 +106,12 @@ class Scene:
             raise ValueError(f"{self.members.leader} leads, and came after the proxies were installed: there is none in its links")
         return Members(names, self.members.leader, others)
 
-    def radius(self, fault: str, hit: Hit) -> radius.Radius:
+    def radius(self, fault: str, hit: Hit, by: str = "") -> radius.Radius:
         """While voters change, a leader needs a quorum of the old ones, too: what is said is of those that can lose less."""
-        already = [entry for entry in self.active if FAULTS[entry.fault].takes_quorum]
-        cut = [pair for entry in already for pair in entry.links] + list(hit.links if FAULTS[fault].takes_quorum else ())
-        reached = self.site.share_disk(hit.members) if fault == FILL_DISK else hit.members if FAULTS[fault].takes_quorum else ()
+        already = [entry for entry in self.active if takes_quorum(entry.fault, entry.by)]
+        is_lost = takes_quorum(fault, by)
+        cut = [pair for entry in already for pair in entry.links] + list(hit.links if is_lost else ())
+        reached = self.site.share_disk(hit.members) if fault == FILL_DISK else hit.members if is_lost else ()
         members = [*reached, *[entry.member for entry in already if entry.member]]
         broken = [f"{entry.fault} {entry.target}" for entry in already]
         found = [radius.judge(voters, self.well, members, cut, broken) for voters in self._halves]
@@ -217,7 +218,7 @@ def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
     except ValueError as error:
         raise Missing(f"{asked.to}: {error}") from None
     scene.refuse_twice(asked.fault, hit)
-    found = scene.radius(asked.fault, hit)
+    found = scene.radius(asked.fault, hit, asked.by)
     if found.is_beyond and asked.accept != BEYOND_QUORUM:
         raise BeyondQuorum(f"{asked.fault} {hit.text}: {found.sentence}; --accept {BEYOND_QUORUM} --reason TEXT does it all the same")
     began = time.monotonic()
@@ -225,7 +226,7 @@ def _inject(cluster: LocalCluster, site: Site, asked: Asked) -> ChaosInjected:
     entries = scene.inject(wanted)
     leader_before = scene.facts.leader_name
     leader_after, took_ms = leader_before, 0
-    is_unseated = leader_before in hit.members and FAULTS[asked.fault].takes_quorum and FAULTS[asked.fault].unseats
+    is_unseated = leader_before in hit.members and takes_quorum(asked.fault, asked.by) and FAULTS[asked.fault].unseats
     if is_unseated and not found.is_beyond:
         leader_after, took_ms = _new_leader(cluster, leader_before, scene.facts.term, began)
     return ChaosInjected(

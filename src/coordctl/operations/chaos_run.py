@@ -273,7 +273,7 @@ class _Run:
             except ValueError as error:
                 raise _Stop(Verdict("fault", f"row {row.number}", verdicts.INCONCLUSIVE, str(error))) from None
             scene.refuse_twice(row.do, hit)
-            radius = scene.radius(row.do, hit)
+            radius = scene.radius(row.do, hit, row.by)
             if not radius.is_beyond or self._asked.accept == BEYOND_QUORUM or not scene.getting_well():
                 break
             if time.monotonic() > until or self._interrupts.wait(LOOK_SECONDS):

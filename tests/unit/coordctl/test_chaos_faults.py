@@ -11,6 +11,7 @@ import pytest
 
 from coordctl.chaos import reapers, undo
 from coordctl.chaos.playbook import Refused, parse_playbook
+from coordctl.chaos.premises import Kept
 from coordctl.chaos.site import LocalSite, Overtaken, Wanted
 from coordctl.chaos.targets import Target, parse_target
 from coordctl.commands import chaos
@@ -232,3 +233,49 @@ def test_the_command_says_what_became_of_it(monkeypatch: pytest.MonkeyPatch, tmp
     cluster_in(tmp_path)
     assert chaos.main(["inject", "pause", "n1", "--for", "8s", "-c", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "coordctl: interrupted; pause n1 is undone\n"
+
+
+# --- how hard ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_is_lacking(nothing_is_done: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kept, "lacks", lambda *_: "")
+    monkeypatch.setattr(statuses, "of_members", all_well([1, 2, 3]))
+
+
+ALL_LINKS = tuple([(f"n{one}", f"n{other}") for one in (1, 2, 3) for other in (1, 2, 3) if one != other])
+
+
+@pytest.mark.usefixtures("nothing_is_lacking")
+@pytest.mark.parametrize(
+    ("fault", "soft", "hard"),
+    [
+        ("delay", "200ms", "300ms"),
+        ("jitter", "100ms", "1s"),
+        ("loss", "49%", "50%"),
+        ("loss", "5%", "100%"),
+        ("bandwidth", "16KiB/s", "1B/s"),
+        ("slow-fsync", "200ms", "2s"),
+    ],
+)
+def test_what_is_so_hard_that_nobody_can_lead_takes_the_quorum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, soft: str, hard: str
+) -> None:
+    hit = Hit(("n1", "n2"), ()) if fault == "slow-fsync" else Hit((), ALL_LINKS)
+    monkeypatch.setattr(Scene, "hit_by", lambda *_: hit)
+    target = "n1,n2" if fault == "slow-fsync" else "all"
+    cluster = cluster_in(tmp_path)
+    with pytest.raises(BeyondQuorum, match="would be left"):
+        chaos_faults.inject(cluster, Asked(fault, target, hard, 60_000, 1, "", ""))
+    assert not LocalSite(cluster).look(0).active
+    assert chaos_faults.inject(cluster, Asked(fault, target, soft, 60_000, 1, "", "")).can_lose >= 0
+
+
+@pytest.mark.usefixtures("nothing_is_lacking")
+def test_what_is_hard_already_counts_when_more_is_to_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scene, "hit_by", lambda scene, fault, *_: Hit(("n1",), ()) if fault == "kill" else Hit((), (("n2", "n3"),)))
+    cluster = cluster_in(tmp_path)
+    chaos_faults.inject(cluster, Asked("loss", "n2 -> n3", "100%", 60_000, 1, "", ""))
+    with pytest.raises(BeyondQuorum, match="broken already: loss n2 -> n3"):
+        chaos_faults.inject(cluster, Asked("kill", "n1", "", 60_000, 1, "", ""))

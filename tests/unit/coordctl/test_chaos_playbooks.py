@@ -10,7 +10,7 @@ import yaml
 
 import coordctl.__main__ as coordctl
 from coordctl.chaos import grammar
-from coordctl.chaos.faults import FAULTS, FILL_DISK
+from coordctl.chaos.faults import FAULTS, FILL_DISK, takes_quorum
 from coordctl.chaos.lined import TEXT_BYTES_MAX
 from coordctl.chaos.loads.__main__ import CLIENTS
 from coordctl.chaos.loads.words import KINDS
@@ -230,6 +230,12 @@ def test_who_is_not_there_is_not_meant(text: str, members: Members, words: str) 
 def test_a_link_to_itself_is_none() -> None:
     with pytest.raises(ValueError, match="no link between these"):
         parse_target("n1 -> n1").links(FIVE, random.Random(1))
+
+
+def test_no_playbook_and_no_example_takes_the_quorum_by_how_hard_it_is() -> None:
+    asked = [(row.do, row.by) for path in PLAYBOOKS for row in parse_playbook(path.stem, path.read_bytes()).rows]
+    asked += [(name, fault.by_example) for name, fault in FAULTS.items()]
+    assert {name for name, by in asked if takes_quorum(name, by)} == {name for name, fault in FAULTS.items() if fault.takes_quorum}
 
 
 def test_every_example_of_how_hard_can_be_read() -> None:
