@@ -159,9 +159,16 @@ def _last_line_ms(side: Side, member: str, before_ms: int) -> int:
 
 def _gap(side: Side, acts: Sequence[Act], member: str, from_ms: int, to_ms: int, is_over: bool) -> Gap:
     mine = [act for act in acts if act.member == member]
-    before = [act for act in mine if from_ms - BEFORE_MS <= act.at_ms <= from_ms + 1_500 and act.kind not in ("started", "listening")]
     after = [act for act in mine if to_ms - 1_500 <= act.at_ms <= to_ms + AFTER_MS]
-    started = next((act for act in after if act.kind == "started"), None)
+    started = next((act for act in after if act.kind == "started" and act.at_ms > from_ms), None)
+    # How the life before this one ended says nothing: a member that was killed just after a restart was not asked to stop.
+    end_ms = started.at_ms if started is not None else from_ms + 1_500
+    born_ms = max((act.at_ms for act in mine if act.kind == "started" and act.at_ms < end_ms), default=0)
+    before = [
+        act
+        for act in mine
+        if max(from_ms - BEFORE_MS, born_ms) <= act.at_ms <= from_ms + 1_500 and act.kind not in ("started", "listening")
+    ]
     ended = next((act for act in reversed(before) if act.kind in ("stopped", "failed", "rotten", "diverged")), None)
     leaving = next((act for act in before if act.kind == "leaving"), None)
     reason = ""
