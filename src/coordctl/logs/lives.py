@@ -140,7 +140,12 @@ def _told(member: str, one: told_lives.Stretch) -> Gap:
 
 
 def _is_in(found: Sequence[Gap], act: Act) -> bool:
-    return any(gap.member == act.member and gap.from_ms - BEFORE_MS <= act.at_ms <= gap.to_ms + AFTER_MS for gap in found)
+    """Where a gap ended with a start, the next start is of another one."""
+    for gap in [gap for gap in found if gap.member == act.member]:
+        is_told = any(one.kind == "started" for one in gap.around)
+        if gap.from_ms - BEFORE_MS <= act.at_ms <= gap.to_ms + (0 if is_told else AFTER_MS):
+            return True
+    return False
 
 
 def _seconds(side: Side, member: str) -> list[int]:

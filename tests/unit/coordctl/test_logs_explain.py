@@ -322,14 +322,15 @@ def test_planned_work_is_no_fault(tmp_path: Path) -> None:
     assert all(one.is_planned for one in found.hypotheses)
 
 
-@pytest.mark.parametrize(("killed", "back"), [(100.5, 103), (100.5, 1e9), (100.1, 101.2), (101.1, 101.9), (103.5, 104.8)])
-def test_who_is_killed_just_after_a_restart_in_order_was_killed(killed: float, back: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("since_seconds", [20, 30], ids=["the restart was before", "of the same minute"])
+@pytest.mark.parametrize(("killed", "back"), [(100.5, 103), (100.5, 1e9), (99.95, 100.56)])
+def test_who_is_killed_just_after_a_restart_in_order_was_killed(killed: float, back: float, since_seconds: float, tmp_path: Path) -> None:
     scene = Scene(3)
     scene.tell(99.2, "n1", "leaving", "info", reason="SIGTERM")
     scene.tell(99.3, "n1", "stopped", "info", uptime_s=100)
     scene.started("n1", 99.7)
     scene.kill("n1", killed, back)
-    found = explained(scene.write(tmp_path), Asked(since_seconds=20))
+    found = explained(scene.write(tmp_path), Asked(since_seconds=since_seconds))
     assert ("member killed", ["n1"]) in [(one.cause, one.members) for one in found.hypotheses], found.hypotheses
 
 
