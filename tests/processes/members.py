@@ -133,7 +133,8 @@ class Process:
 
     def metrics(self, *names: str) -> list[float]:
         """Of one look."""
-        found = dict(line.rsplit(" ", 1) for line in self.get("/metrics")[1].decode().splitlines())
+        text = wait_until(lambda: self.get("/metrics")[1], f"member {self.member} tells its metrics").decode()
+        found = dict(line.rsplit(" ", 1) for line in text.splitlines())
         assert found.keys() >= set(names), f"no metrics {set(names) - found.keys()}"
         return [float(found[name]) for name in names]
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+from coordctl.local import processes
 from tests.processes.local import Home
+from tests.processes.members import wait_until
 
 PATIENCE_S = 60.0
 
@@ -43,6 +45,7 @@ def test_what_happened_between_two_looks(home: Home) -> None:
     wait_shown(main, b"", b"q ends it")
     process.send_signal(signal.SIGTSTP)
     wait_shown(main, b"", b"\x1b[?1049l")
+    wait_until(lambda: processes.is_stopped(process.pid, processes.started_mark(process.pid)), "it is suspended")
     process.send_signal(signal.SIGCONT)
     wait_shown(main, b"", b"\x1b[?1049h")
     wait_shown(main, b"", b"q ends it")
@@ -61,6 +64,7 @@ def on_a_terminal(home: Home) -> "tuple[int, subprocess.Popen[bytes]]":
         stderr=other,
         env={**home.environment, "TERM": "xterm"},
         cwd=home.folder,
+        process_group=0,  # one whose parents are all elsewhere would not be suspended
     )
     home.others.append(process)
     os.close(other)

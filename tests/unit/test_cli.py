@@ -230,7 +230,6 @@ def test_coordnode_refuses_to_run_without_assertions() -> None:
         (HistoryError("line 3: no"), exits.Kind.PROBE, 3, "coordctl: line 3: no"),
         (DiskFailed("the disk"), exits.Kind.PROBE, 3, "the disk"),
         (PermissionError(13, "Permission denied", "n1/wal"), exits.Kind.PROBE, 3, "n1/wal: Permission denied"),
-        (click.Abort(), exits.Kind.PROBE, 130, ""),
         (KeyError("x"), exits.Kind.PROBE, 70, "this is a bug of coordctl"),
     ],
 )
@@ -243,6 +242,18 @@ def test_errors_become_one_sentence(error: Exception, kind: exits.Kind, code: in
     shown = capsys.readouterr().err
     assert words in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("code", [None, exits.INTERRUPTED])
+def test_an_interrupt_goes_on_to_who_may_die_of_it(code: int | None) -> None:
+    @click.command()
+    def interrupted() -> int:
+        if code is None:
+            raise click.Abort
+        return code
+
+    with pytest.raises(KeyboardInterrupt):
+        running.run(interrupted, [], "interrupted", exits.Kind.PROBE)
 
 
 def test_debug_adds_where(capsys: pytest.CaptureFixture[str]) -> None:
