@@ -7,7 +7,7 @@ from coordctl.chaos import clients
 from coordctl.chaos.ledger import Entry, Ledger
 from coordctl.operations.chaos_loads import Holder, Loads
 
-LOOK_SECONDS = 0.01
+HOLDER_LOOK_SECONDS = 0.01
 SHARE = 4  # of its time, one of so many, in which one client is waited for
 
 
@@ -26,7 +26,7 @@ def meet(loads: Loads, ledger: Ledger, client: int, entries: Sequence[Entry], un
         for entry in entries:
             clients.cure(ledger, entry)
         while (holder := loads.holder()) is None or holder.client != client:
-            if time.monotonic() >= until or wait(LOOK_SECONDS):
+            if time.monotonic() >= until or wait(HOLDER_LOOK_SECONDS):
                 return None
         if any(clients.strike(ledger, entries)):
             return None

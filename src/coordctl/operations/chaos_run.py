@@ -33,8 +33,7 @@ from coordctl.local.fleet import Failed
 from coordctl.operations import chaos_faults, engines, statuses, waiting
 from coordctl.operations import chaos_sites as sites
 from coordctl.operations.chaos_faults import BEYOND_QUORUM, BeyondQuorum, Scene
-from coordctl.operations.chaos_holders import LOOK_SECONDS as HOLDER_LOOK_SECONDS
-from coordctl.operations.chaos_holders import meet
+from coordctl.operations.chaos_holders import HOLDER_LOOK_SECONDS, meet
 from coordctl.operations.chaos_loads import Holder, Loads
 from coordctl.operations.chaos_probes import Act, act_of
 from coordctl.operations.check import check
